@@ -1,0 +1,159 @@
+"""What exists, read from the source without running it.
+
+A layer, data set or transform is one file with a decorated function or class:
+
+    @layer("max_pool")
+    def max_pool(*, kernel: Size = 2, stride: Size | None = None) -> nn.MaxPool2d: ...
+
+Its name, its parameters with types and defaults, and its documentation are read with `ast`. So
+misspelt names and wrong types are found, and lists are printed, without importing torch and
+without running a user's plugin; the file is imported when the thing is built.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cnntrain.core.entry import Entry, read_entries
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.problems import Place, suggestion
+
+T = TypeVar("T", bound=Callable[..., Any])
+
+
+class Catalogue:
+    """All registered things of one kind.
+
+    Args:
+        kind: what a message calls one of them: `layer`, `data set`, `transform`.
+        folder: the built-in ones' folder; each `.py` file in it is read.
+        package: the folder's dotted import name.
+    """
+
+    def __init__(self, kind: str, folder: Path, package: str) -> None:
+        self.kind = kind
+        self.decorator = kind.replace(" ", "")
+        self._folder = folder
+        self._package = package
+        self._entries: dict[str, Entry] = {}
+        self._loaded: dict[str, Callable[..., Any]] = {}
+        self._is_read = False
+
+    def register(self, name: str, **options: object) -> Callable[[T], T]:
+        """The decorator: `@layer("conv")`. Name and options must be written as literals."""
+        del options  # read from the source
+
+        def keep(thing: T) -> T:
+            self._loaded[name] = thing
+            return thing
+
+        return keep
+
+    def names(self) -> list[str]:
+        """Every registered name, in alphabetical order."""
+        self._read()
+        return sorted(self._entries)
+
+    def entries(self) -> list[Entry]:
+        """Every entry, in alphabetical order of the names."""
+        return [self._entries[name] for name in self.names()]
+
+    def find(self, name: str) -> Entry | None:
+        """The entry of that name, if there is one."""
+        self._read()
+        return self._entries.get(name)
+
+    def entry(self, name: str) -> Entry:
+        """The entry of that name.
+
+        Raises:
+            ConfigError: there is none; the message has the nearest name.
+        """
+        found = self.find(name)
+        if found is None:
+            message = f"unknown {self.kind} '{name}'"
+            raise ConfigError(message, remedy=suggestion(name, self.names()))
+        return found
+
+    def load(self, name: str) -> Callable[..., Any]:
+        """The function or class itself; imports its file the first time."""
+        entry = self.entry(name)
+        if name not in self._loaded:
+            if entry.file.parent == self._folder:
+                importlib.import_module(f"{self._package}.{entry.file.stem}")
+            else:
+                _import_plugin(entry.file)
+        return self._loaded[name]
+
+    def add_plugin(self, file: Path) -> list[Entry]:
+        """Add what a user's file registers in this catalogue; the file is read, not run.
+
+        Raises:
+            ConfigError: the file is no valid Python, or takes a name that is in use.
+        """
+        self._read()
+        added = [entry for entry in _read(file, self.decorator) if not self._is_known(entry)]
+        for entry in added:
+            taken = self._entries.get(entry.name)
+            if taken is not None:
+                place = Place(str(file), entry.line, 1)
+                message = f"{self.kind} '{entry.name}' exists already in {taken.file}"
+                raise ConfigError(message, remedy="choose another name", place=place)
+            self._entries[entry.name] = entry
+        return added
+
+    def _is_known(self, entry: Entry) -> bool:
+        known = self._entries.get(entry.name)
+        return known is not None and known.file == entry.file
+
+    def _read(self) -> None:
+        if self._is_read:
+            return
+        self._is_read = True
+        for file in sorted(self._folder.glob("[a-z]*.py")):
+            for entry in _read(file, self.decorator):
+                assert entry.name not in self._entries, f"{entry.name} is registered twice"
+                self._entries[entry.name] = entry
+
+
+def _read(file: Path, decorator: str) -> list[Entry]:
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read the plugin {file}: {error.strerror}",
+            remedy="check the path in `plugins:`",
+        ) from error
+    except (SyntaxError, UnicodeDecodeError) as error:
+        line = getattr(error, "lineno", None) or 1
+        raise ConfigError(
+            f"the plugin is not valid Python: {error}",
+            remedy="correct the file",
+            place=Place(str(file), line, 1),
+        ) from error
+    return read_entries(tree, file=file, decorator=decorator)
+
+
+def _import_plugin(file: Path) -> None:
+    """Import a file outside of the package, once per path."""
+    name = f"cnntrain_plugin_{file.stem}_{abs(hash(str(file.resolve())))}"
+    if name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a user's file does wrong is the user's to see
+        del sys.modules[name]
+        raise ConfigError(
+            f"importing the plugin {file} failed: {type(error).__name__}: {error}",
+            remedy="run `python " + str(file) + "` to see the whole traceback",
+        ) from error

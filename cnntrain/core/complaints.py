@@ -1,0 +1,192 @@
+"""From pydantic's errors to sentences: what stands there, what was expected, what to write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnntrain.core.problems import near_match, suggestion
+
+Path = tuple[str | int, ...]
+
+_EXPECTED = {
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "a string",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping (key: value)",
+    "mapping_type": "a mapping (key: value)",
+    "model_type": "a mapping (key: value)",
+    "model_attributes_type": "a mapping (key: value)",
+    "finite_number": "a finite number",
+    "none_required": "null",
+    "is_instance_of": "a list of layers",
+}
+_BOUND = {
+    "greater_than": ("gt", "greater than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+    "multiple_of": ("multiple_of", "a multiple of"),
+}
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """A problem whose place is still a path of keys and list positions."""
+
+    path: Path
+    message: str
+    remedy: str = ""
+    at_key: bool = False
+
+
+def complaints(
+    errors: Iterable[Mapping[str, Any]],
+    data: Any,
+    *,
+    known: Callable[[Path], Sequence[str]],
+    where: str,
+) -> list[Complaint]:
+    """One complaint for each place that pydantic objects to.
+
+    Args:
+        errors: `ValidationError.errors()`.
+        data: what was validated; tells real path elements from pydantic's union tags.
+        known: the keys that are allowed in the mapping at a path.
+        where: what the top of `data` is called, such as `train.optimizer` or `layer conv`.
+    """
+    grouped: dict[tuple[Path, str], list[Mapping[str, Any]]] = {}
+    for error in errors:
+        kind = error["type"] if error["type"] in ("extra_forbidden", "missing") else "value"
+        keeps_key = kind == "missing"
+        path = real_path(data, tuple(error["loc"]), keep_last=keeps_key)
+        grouped.setdefault((path, kind), []).append(error)
+    found = []
+    for (path, kind), group in grouped.items():
+        place = dotted(where, path[:-1])
+        if kind == "extra_forbidden":
+            key = str(path[-1])
+            message = f"unknown key '{key}' in {place}"
+            found.append(Complaint(path, message, suggestion(key, known(path[:-1])), True))
+        elif kind == "missing":
+            message = f"'{path[-1]}' is missing in {place}"
+            found.append(Complaint(path[:-1], message, f"add `{path[-1]}: ...`"))
+        else:
+            found.append(_wrong_value(path, group, value_at(data, path), where))
+    return found
+
+
+def real_path(data: Any, location: Path, *, keep_last: bool = False) -> Path:
+    """`location` without the elements that pydantic added to tell union members apart."""
+    path: list[str | int] = []
+    for position, element in enumerate(location):
+        is_key = isinstance(data, Mapping) and element in data
+        is_index = (
+            isinstance(data, list | tuple) and isinstance(element, int) and element < len(data)
+        )
+        if is_key or is_index:
+            path.append(element)
+            data = data[element]
+        elif keep_last and position == len(location) - 1:
+            path.append(element)
+    return tuple(path)
+
+
+def value_at(data: Any, path: Path) -> Any:
+    """The value that stands at `path`."""
+    for element in path:
+        data = data[element]
+    return data
+
+
+def dotted(where: str, path: Path) -> str:
+    """`train.optimizer`, `layers[2].conv`: a path as users write it."""
+    text = where
+    for element in path:
+        text += f"[{element}]" if isinstance(element, int) else f".{element}"
+    return text.lstrip(".") or "the file"
+
+
+def shown(value: Any) -> str:
+    """A value as a message quotes it: short, and with the kind when that is the trouble."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "null"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, str):
+        return f"the string '{value if len(value) <= 40 else value[:37] + '...'}'"
+    text = str(list(value) if isinstance(value, tuple) else value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _wrong_value(
+    path: Path, errors: Sequence[Mapping[str, Any]], value: Any, where: str
+) -> Complaint:
+    name = next((str(e) for e in reversed(path) if isinstance(e, str)), where)
+    tags = [e for e in errors if e["type"] in ("union_tag_invalid", "union_tag_not_found")]
+    if tags:
+        return _wrong_tag(path, tags[0], value, where)
+    wanted = list(dict.fromkeys(_expectation(error) for error in errors))
+    index = f"[{path[-1]}]" if path and isinstance(path[-1], int) else ""
+    message = f"'{name}{index}' must be {', or '.join(wanted)}, not {shown(value)}"
+    return Complaint(path, message, _remedy(value, errors))
+
+
+def _wrong_tag(path: Path, error: Mapping[str, Any], value: Any, where: str) -> Complaint:
+    options = [tag.strip(" '\"") for tag in str(error["ctx"].get("expected_tags", "")).split(",")]
+    place = dotted(where, path)
+    key = str(error["ctx"]["discriminator"]).strip("'")
+    if error["type"] == "union_tag_not_found":
+        choice = f"one of {', '.join(o for o in options if o)}" if any(options) else "its kind"
+        return Complaint(path, f"'{key}' is missing in {place}", f"add `{key}: ...` with {choice}")
+    tag = str(error["ctx"]["tag"])
+    return Complaint((*path, key), f"unknown {key} '{tag}' in {place}", suggestion(tag, options))
+
+
+def _expectation(error: Mapping[str, Any]) -> str:
+    kind, context = error["type"], error.get("ctx", {})
+    if kind in _BOUND:
+        key, words = _BOUND[kind]
+        return f"{words} {context[key]}"
+    if kind == "literal_error":
+        return f"one of {context['expected'].replace(' or ', ', ')}"
+    if kind in ("too_short", "too_long"):
+        length = context.get("min_length", context.get("max_length"))
+        return f"a list of {'at least' if kind == 'too_short' else 'at most'} {length}"
+    if kind == "value_error":
+        return str(context["error"])
+    return _EXPECTED.get(kind, f"valid ({error['msg']})")
+
+
+def _remedy(value: Any, errors: Sequence[Mapping[str, Any]]) -> str:
+    kinds = {error["type"] for error in errors}
+    if isinstance(value, str):
+        if kinds & {"int_type", "float_type"} and _is_numeric(value):
+            return "remove the quotes"
+        if "bool_type" in kinds and value.lower() in ("yes", "no", "on", "off", "true", "false"):
+            right = "true" if value.lower() in ("yes", "on", "true") else "false"
+            return f"write {right}"
+        for error in errors:
+            if error["type"] == "literal_error":
+                options = [o.strip(" '") for o in error["ctx"]["expected"].split(" or ")]
+                options = [o.strip(" '") for part in options for o in part.split(",")]
+                near = near_match(value, options)
+                return f"did you mean '{near}'?" if near else "choose one of these"
+    if isinstance(value, bool):
+        return "write a number" if kinds & {"int_type", "float_type"} else "correct the value"
+    return "correct the value"
+
+
+def _is_numeric(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

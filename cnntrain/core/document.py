@@ -1,0 +1,250 @@
+"""YAML as people mean it, with the position of every key and value.
+
+PyYAML follows YAML 1.1, in which `1e-3` is a string, `no` is false, `010` is eight, `12:30` is
+750 and the last of two equal keys wins. Here `1e-3` is a number, `no` and `12:30` are strings,
+`010` is ten, equal keys are an error, and nothing but plain data can be written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cnntrain.core.complaints import Complaint, real_path
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.problems import Place, Problem
+
+KeyPath = tuple[str | int, ...]
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 60
+MAX_NODES = 20_000
+
+_NUMBERS = [
+    (re.compile(r"[-+]?[0-9]+$"), int),
+    (re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$"), float),
+    (re.compile(r"[-+]?\.(inf|Inf|INF)$"), lambda text: float(text.replace(".", ""))),
+    (re.compile(r"\.(nan|NaN|NAN)$"), lambda text: float("nan")),
+]
+_WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where each key and each value of a document stands."""
+
+    keys: dict[KeyPath, Place] = field(default_factory=dict)
+    values: dict[KeyPath, Place] = field(default_factory=dict)
+
+    def of(self, path: KeyPath, *, key: bool = False) -> Place | None:
+        """The place of the value (or key) at `path`, or of the nearest thing around it."""
+        path = tuple(path)
+        for length in range(len(path), -1, -1):
+            table = self.keys if key else self.values
+            found = table.get(path[:length]) or self.values.get(path[:length])
+            if found is not None:
+                return found
+        return None
+
+    def graft(self, path: KeyPath, other: Places) -> None:
+        """Take over another document's places below `path`."""
+        for table, theirs in ((self.keys, other.keys), (self.values, other.values)):
+            for old in [p for p in table if p[: len(path)] == path and table is self.values]:
+                del table[old]
+            table.update({path + inner: place for inner, place in theirs.items()})
+
+
+@dataclass(frozen=True)
+class Document:
+    """Plain data (dict with string keys, list, str, int, float, bool, None) and its places."""
+
+    data: Any
+    places: Places
+
+    def problem(self, complaint: Complaint) -> Problem:
+        """A complaint about this document, with its place."""
+        path = complaint.path if complaint.at_key else real_path(self.data, complaint.path)
+        place = self.places.of(path, key=complaint.at_key)
+        return Problem(complaint.message, place, complaint.remedy)
+
+
+def read_document(file: Path) -> Document:
+    """Read a YAML file.
+
+    Raises:
+        ConfigError: the file cannot be read or is not the YAML that is described above.
+    """
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            raise ConfigError(f"{file} is larger than 1 MB", remedy="is it the right file?")
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is not UTF-8 text", remedy="is it the right file?") from error
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read {file}: {error.strerror}", remedy="check the path"
+        ) from error
+    return parse_document(text, name=str(file))
+
+
+def parse_document(text: str, *, name: str) -> Document:
+    """The document that `text` holds; `name` is what places call the file."""
+    reader = _Reader(name, text)
+    try:
+        root = reader.compose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        message = f"not valid YAML: {error.problem or error.context}"
+        place = reader.place(mark) if mark else Place(name, 1, 1)
+        raise ConfigError(message, remedy=_syntax_remedy(message), place=place) from None
+    except yaml.YAMLError as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"{name} is not valid YAML: {reason}", remedy="remove the special characters"
+        ) from None
+    data = None if root is None else reader.convert(root, ())
+    if reader.problems:
+        raise ConfigError.of(reader.problems)
+    reader.places.values.setdefault((), Place(name, 1, 1, reader.line(0)))
+    return Document(data, reader.places)
+
+
+def parse_scalar(text: str) -> Any:
+    """What a plain (unquoted) YAML scalar means."""
+    if text in _WORDS:
+        return _WORDS[text]
+    for pattern, convert in _NUMBERS:
+        if pattern.match(text):
+            return convert(text)
+    return text
+
+
+def _syntax_remedy(message: str) -> str:
+    if "\\t" in message:
+        return "indent with spaces, not tabs"
+    if "mapping values are not allowed" in message:
+        return "quote a value that contains ': ', or check the indentation"
+    return "check the indentation, colons, quotes and brackets here and just above"
+
+
+class _Reader:
+    """Turns YAML nodes into plain data and notes where each stands."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text
+        self.lines = text.splitlines()
+        self.places = Places()
+        self.problems: list[Problem] = []
+        self.count = 0
+
+    def line(self, index: int) -> str:
+        return self.lines[index] if index < len(self.lines) else ""
+
+    def place(self, mark: Any) -> Place:
+        return Place(self.name, mark.line + 1, mark.column + 1, self.line(mark.line))
+
+    def compose(self) -> yaml.Node | None:
+        """The node graph, after a pass over the events that bounds depth and size."""
+        depth = count = 0
+        for event in yaml.parse(self.text, yaml.SafeLoader):
+            count += 1
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if depth > MAX_DEPTH or count > MAX_NODES:
+                what = f"nested deeper than {MAX_DEPTH} levels" if depth > MAX_DEPTH else "too long"
+                place = self.place(event.start_mark)
+                raise ConfigError(f"the file is {what}", remedy="simplify it", place=place)
+        node: yaml.Node | None = yaml.compose(self.text, yaml.SafeLoader)
+        return node
+
+    def convert(self, node: yaml.Node, path: KeyPath) -> Any:
+        self.count += 1
+        place = self.place(node.start_mark)
+        self.places.values[path] = place
+        if len(path) > MAX_DEPTH or self.count > MAX_NODES:
+            problem = "the file is too large once its aliases are expanded"
+            raise ConfigError(problem, remedy="remove the aliases", place=place)
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.convert(item, (*path, i)) for i, item in enumerate(node.value)]
+        return self._scalar(node, place)
+
+    def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            place = self.place(key_node.start_mark)
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._complain("a key must be a word", place, "quote it, or check the braces")
+                continue
+            key = str(key_node.value)
+            if key == "<<":
+                self._complain("merge keys (<<) are not used here", place, "write the keys out")
+                continue
+            if key in found:
+                first = self.places.keys[(*path, key)]
+                self._complain(
+                    f"the key '{key}' stands here a second time (first in line {first.line})",
+                    place,
+                    "remove one of the two",
+                )
+                continue
+            self.places.keys[(*path, key)] = place
+            found[key] = self.convert(value_node, (*path, key))
+        return found
+
+    def _scalar(self, node: yaml.Node, place: Place) -> Any:
+        standard = node.tag.startswith("tag:yaml.org,2002:") and "python" not in node.tag
+        token = self.line(place.line - 1)[place.column - 1 :]
+        if not standard or token.startswith("!"):
+            self._complain("a tag (!) cannot be used here", place, "write plain data")
+            return None
+        if node.style in ('"', "'", "|", ">"):
+            return str(node.value)
+        return parse_scalar(str(node.value))
+
+    def _complain(self, message: str, place: Place, remedy: str) -> None:
+        self.problems.append(Problem(message, place, remedy))
+
+
+def set_value(document: Document, path: KeyPath, value: Any, place: Place) -> None:
+    """Put `value` at `path` in the document, making mappings on the way.
+
+    Raises:
+        ConfigError: something on the way is no mapping, or there is no such list position.
+    """
+    data = document.data
+    for depth, element in enumerate(path[:-1]):
+        if isinstance(data, list) and isinstance(element, int) and element < len(data):
+            data = data[element]
+            continue
+        inside = data.get(element) if isinstance(data, Mapping) else None
+        if isinstance(data, Mapping) and inside is None:
+            inside = data[element] = {}  # type: ignore[index]  # documents hold plain dicts
+        if not isinstance(inside, dict | list):
+            name = ".".join(map(str, path[: depth + 1]))
+            raise ConfigError(
+                f"'{name}' is no mapping, so nothing can be set below it",
+                remedy="set the whole of it",
+                place=place,
+            )
+        data = inside
+    last = path[-1]
+    if isinstance(data, list) and not (isinstance(last, int) and last < len(data)):
+        raise ConfigError(
+            f"there is no element {last} in that list", remedy="set the whole list", place=place
+        )
+    for table in (document.places.keys, document.places.values):
+        for old in [p for p in table if p[: len(path)] == path]:
+            del table[old]
+    data[last] = value
+    document.places.keys[path] = place
+    document.places.values[path] = place

@@ -1,0 +1,222 @@
+"""One registered thing: its name, parameters and documentation, read from the syntax tree."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from cnntrain.core import kinds
+from cnntrain.core.complaints import Complaint, complaints
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.problems import Place
+
+FILLED = ("in_channels", "in_features", "in_shape")
+"""Parameters that the planner fills from the shape above; a file must not give them."""
+
+
+class Layers:
+    """Stands for a nested list of layers (`nn.Module` in a signature)."""
+
+
+class NamedLayers:
+    """Stands for named lists of layers (`dict[str, nn.Module]` in a signature)."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A keyword of a registered thing; `default` means nothing where it is required."""
+
+    name: str
+    annotation: str
+    kind: Any
+    required: bool
+    default: Any
+    description: str
+
+    @property
+    def nested(self) -> Literal["list", "lists"] | None:
+        """Whether the value is a list of layers, named lists of layers, or plain data."""
+        text = self.annotation.replace(" ", "").removesuffix("|None")
+        return {"nn.Module": "list", "dict[str,nn.Module]": "lists"}.get(text)  # type: ignore[return-value]  # two literals
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered layer, data set or transform."""
+
+    name: str
+    file: Path
+    line: int
+    doc: str
+    parameters: tuple[Parameter, ...]
+    filled: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        """The first line of the documentation."""
+        return self.doc.split("\n", 1)[0].strip()
+
+    @cached_property
+    def adapter(self) -> TypeAdapter[Any]:
+        """The strict pydantic type of the plain parameters."""
+        fields = {
+            p.name: Annotated[Any if p.nested else p.kind, Field(description=p.description)]
+            for p in self.parameters
+        }
+        shape = TypedDict(f"{self.name}_parameters", fields, total=False)  # type: ignore[operator]  # made at run time
+        shape.__pydantic_config__ = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+        return TypeAdapter(shape)
+
+    def check(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[Complaint]]:
+        """Validate what a file gives; returns keywords, defaults filled in, and complaints."""
+        names = [p.name for p in self.parameters]
+        try:
+            given = self.adapter.validate_python(dict(values))
+            found = []
+        except ValidationError as error:
+            given = {}
+            found = complaints(
+                error.errors(), values, known=lambda _: names, where=f"'{self.name}'"
+            )
+        for complaint in list(found):
+            if complaint.at_key and complaint.path[-1] in self.filled:
+                found.remove(complaint)
+                message = f"'{complaint.path[-1]}' of '{self.name}' follows from the layer above"
+                found.append(Complaint(complaint.path, message, "remove it", True))
+        for parameter in self.parameters:
+            if parameter.required and parameter.name not in values:
+                message = f"'{parameter.name}' is missing in '{self.name}'"
+                remedy = f"add `{parameter.name}: ...` ({parameter.description})"
+                plain = f"add `{parameter.name}: ...`"
+                found.append(Complaint((), message, remedy if parameter.description else plain))
+        defaults = {p.name: p.default for p in self.parameters if not p.required}
+        return {**defaults, **given}, found
+
+
+def read_entries(tree: ast.Module, *, file: Path, decorator: str) -> list[Entry]:
+    """Every function and class of a file that carries `@decorator("name")`."""
+    return [
+        _read_entry(node, call, file)
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        for call in _calls(node, decorator)
+    ]
+
+
+def _calls(node: ast.FunctionDef | ast.ClassDef, decorator: str) -> Iterator[ast.Call]:
+    for item in node.decorator_list:
+        if isinstance(item, ast.Call):
+            called = item.func
+            name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+            if name == decorator:
+                yield item
+
+
+def _read_entry(node: ast.FunctionDef | ast.ClassDef, call: ast.Call, file: Path) -> Entry:
+    name = _literal(call.args[0] if call.args else None, file, node, "the registered name")
+    options = {
+        k.arg: _literal(k.value, file, node, f"the option {k.arg}") for k in call.keywords if k.arg
+    }
+    doc = ast.get_docstring(node) or ""
+    signature: ast.FunctionDef | None = node if isinstance(node, ast.FunctionDef) else None
+    if isinstance(node, ast.ClassDef):
+        inits = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
+        signature = inits[0] if inits else None
+    parameters: list[Parameter] = []
+    filled: list[str] = []
+    if signature is not None:
+        descriptions = _descriptions(doc + "\n\n" + (ast.get_docstring(signature) or ""))
+        pairs = zip(signature.args.kwonlyargs, signature.args.kw_defaults, strict=True)
+        for argument, default in pairs:
+            if argument.arg in FILLED:
+                filled.append(argument.arg)
+            else:
+                parameters.append(_parameter(argument, default, file, descriptions))
+    return Entry(name, file, node.lineno, doc, tuple(parameters), tuple(filled), options)
+
+
+def _parameter(
+    argument: ast.arg, default: ast.expr | None, file: Path, descriptions: Mapping[str, str]
+) -> Parameter:
+    if argument.annotation is None:
+        _refuse(file, argument.lineno, f"the parameter '{argument.arg}' has no type")
+    value = None if default is None else _literal(default, file, argument, "a default")
+    return Parameter(
+        name=argument.arg,
+        annotation=ast.unparse(argument.annotation),
+        kind=_kind(argument.annotation, file),
+        required=default is None,
+        default=value,
+        description=descriptions.get(argument.arg, ""),
+    )
+
+
+def _literal(node: ast.expr | None, file: Path, owner: Any, what: str) -> Any:
+    if node is None:
+        _refuse(file, owner.lineno, f"{what} is missing")
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        _refuse(file, owner.lineno, f"{what} must be a literal, not `{ast.unparse(node)}`")
+
+
+def _kind(node: ast.expr, file: Path) -> Any:
+    """The type that an annotation means; a small language, so that no code is run."""
+    if isinstance(node, ast.Constant) and node.value is None:
+        return None
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return _kind(ast.parse(node.value, mode="eval").body, file)
+    if isinstance(node, ast.Name) and node.id in _NAMES:
+        return _NAMES[node.id]
+    if isinstance(node, ast.Attribute) and ast.unparse(node) in ("nn.Module", "torch.nn.Module"):
+        return Layers
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return _kind(node.left, file) | _kind(node.right, file)
+    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+        inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        if node.value.id == "Literal":
+            return Literal[tuple(ast.literal_eval(item) for item in inner)]
+        kinds_inside = tuple(_kind(item, file) for item in inner)
+        if node.value.id == "dict" and kinds_inside == (str, Layers):
+            return NamedLayers
+        if node.value.id in ("list", "dict"):
+            return _NAMES[node.value.id][kinds_inside]
+    _refuse(file, node.lineno, f"the type `{ast.unparse(node)}` cannot be given in YAML")
+
+
+_NAMES: dict[str, Any] = {
+    **{kind.__name__: kind for kind in (int, float, bool, str, list, dict)},
+    **{name: kind for name, kind in vars(kinds).items() if name[0].isupper()},
+}
+
+
+def _refuse(file: Path, line: int, message: str) -> NoReturn:
+    place = Place(str(file), line, 1)
+    raise ConfigError(message, remedy="see the built-in ones for the form", place=place)
+
+
+def _descriptions(doc: str) -> dict[str, str]:
+    """The `Args:` block of a docstring as a mapping; continuation lines are joined."""
+    found: dict[str, str] = {}
+    name = ""
+    inside = False
+    for line in doc.splitlines():
+        if line.strip() == "Args:":
+            inside = True
+        elif inside and line.strip() and not line.startswith(" "):
+            inside = False
+        elif inside and (match := re.match(r"^    (\w+): (.*)$", line)):
+            name = match[1]
+            found[name] = match[2].strip()
+        elif inside and name and line.strip():
+            found[name] += " " + line.strip()
+    return found

@@ -1,0 +1,67 @@
+"""Types for the signatures of layers, data sets and transforms, and for the run file.
+
+Each is strict (`True` is no integer, `"3"` is no number) and says in one sentence what it accepts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _integers(least: int, what: str) -> Callable[[Any], Any]:
+    """One integer or a pair of them, a YAML list becoming a tuple."""
+
+    def check(value: Any) -> Any:
+        if _is_integer(value) and value >= least:
+            return value
+        pair = isinstance(value, list | tuple) and len(value) == 2
+        if pair and all(_is_integer(item) and item >= least for item in value):
+            return tuple(value)
+        raise ValueError(f"{what} or a pair [height, width] of them")
+
+    return check
+
+
+def _sequence(accepts: Callable[[Any], bool], what: str) -> Callable[[Any], Any]:
+    """A YAML list of one kind of value, as a tuple."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, list | tuple) and all(accepts(item) for item in value):
+            return tuple(value)
+        raise ValueError(f"a list of {what}")
+
+    return check
+
+
+def _range(value: Any) -> Any:
+    pair = isinstance(value, list | tuple) and len(value) == 2 and all(map(_is_number, value))
+    if pair and value[0] <= value[1]:
+        return tuple(value)
+    raise ValueError("a range [low, high] of two numbers, the lower one first")
+
+
+Positive = Annotated[int, Field(ge=1)]
+NonNegative = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+NonNegativeFloat = Annotated[float, Field(ge=0)]
+Size = Annotated[int | tuple[int, int], BeforeValidator(_integers(1, "a positive integer"))]
+Padding = Annotated[int | tuple[int, int], BeforeValidator(_integers(0, "an integer of 0 or more"))]
+Range = Annotated[tuple[float, float], BeforeValidator(_range)]
+Floats = Annotated[tuple[float, ...], BeforeValidator(_sequence(_is_number, "numbers"))]
+Integers = Annotated[tuple[int, ...], BeforeValidator(_sequence(_is_integer, "integers"))]
+Names = Annotated[
+    tuple[str, ...], BeforeValidator(_sequence(lambda item: isinstance(item, str), "names"))
+]
