@@ -8,7 +8,7 @@ PyYAML follows YAML 1.1, in which `1e-3` is a string, `no` is false, `010` is ei
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ MAX_BYTES = 1_000_000
 MAX_DEPTH = 60
 MAX_NODES = 20_000
 
-_NUMBERS = [
+_NUMBERS: list[tuple[re.Pattern[str], Callable[[str], float]]] = [
     (re.compile(r"[-+]?[0-9]+$"), int),
     (re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$"), float),
     (re.compile(r"[-+]?\.(inf|Inf|INF)$"), lambda text: float(text.replace(".", ""))),
@@ -151,9 +151,8 @@ class _Reader:
 
     def compose(self) -> yaml.Node | None:
         """The node graph, after a pass over the events that bounds depth and size."""
-        depth = count = 0
-        for event in yaml.parse(self.text, yaml.SafeLoader):
-            count += 1
+        depth = 0
+        for count, event in enumerate(yaml.parse(self.text, yaml.SafeLoader)):
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
             elif isinstance(event, yaml.CollectionEndEvent):
@@ -176,6 +175,7 @@ class _Reader:
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.convert(item, (*path, i)) for i, item in enumerate(node.value)]
+        assert isinstance(node, yaml.ScalarNode)
         return self._scalar(node, place)
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
@@ -201,7 +201,7 @@ class _Reader:
             found[key] = self.convert(value_node, (*path, key))
         return found
 
-    def _scalar(self, node: yaml.Node, place: Place) -> Any:
+    def _scalar(self, node: yaml.ScalarNode, place: Place) -> Any:
         standard = node.tag.startswith("tag:yaml.org,2002:") and "python" not in node.tag
         token = self.line(place.line - 1)[place.column - 1 :]
         if not standard or token.startswith("!"):

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from typing_extensions import TypedDict
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from cnntrain.core import kinds
 from cnntrain.core.complaints import Complaint, complaints
@@ -45,7 +44,14 @@ class Parameter:
     def nested(self) -> Literal["list", "lists"] | None:
         """Whether the value is a list of layers, named lists of layers, or plain data."""
         text = self.annotation.replace(" ", "").removesuffix("|None")
-        return {"nn.Module": "list", "dict[str,nn.Module]": "lists"}.get(text)  # type: ignore[return-value]  # two literals
+        if text == "nn.Module":
+            return "list"
+        return "lists" if text == "dict[str,nn.Module]" else None
+
+    @cached_property
+    def adapter(self) -> TypeAdapter[Any]:
+        """The strict pydantic type of a plain value."""
+        return TypeAdapter(self.kind, config=ConfigDict(strict=True, allow_inf_nan=False))
 
 
 @dataclass(frozen=True)
@@ -65,41 +71,37 @@ class Entry:
         """The first line of the documentation."""
         return self.doc.split("\n", 1)[0].strip()
 
-    @cached_property
-    def adapter(self) -> TypeAdapter[Any]:
-        """The strict pydantic type of the plain parameters."""
-        fields = {
-            p.name: Annotated[Any if p.nested else p.kind, Field(description=p.description)]
-            for p in self.parameters
-        }
-        shape = TypedDict(f"{self.name}_parameters", fields, total=False)  # type: ignore[operator]  # made at run time
-        shape.__pydantic_config__ = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-        return TypeAdapter(shape)
+    def parameter(self, name: str) -> Parameter | None:
+        """The parameter of that name, if there is one."""
+        return next((p for p in self.parameters if p.name == name), None)
 
     def check(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[Complaint]]:
         """Validate what a file gives; returns keywords, defaults filled in, and complaints."""
         names = [p.name for p in self.parameters]
-        try:
-            given = self.adapter.validate_python(dict(values))
-            found = []
-        except ValidationError as error:
-            given = {}
-            found = complaints(
-                error.errors(), values, known=lambda _: names, where=f"'{self.name}'"
-            )
-        for complaint in list(found):
-            if complaint.at_key and complaint.path[-1] in self.filled:
-                found.remove(complaint)
-                message = f"'{complaint.path[-1]}' of '{self.name}' follows from the layer above"
-                found.append(Complaint(complaint.path, message, "remove it", True))
+        keywords = {p.name: p.default for p in self.parameters if not p.required}
+        errors: list[Mapping[str, Any]] = []
+        found: list[Complaint] = []
+        for key, value in values.items():
+            parameter = self.parameter(key)
+            if key in self.filled:
+                message = f"'{key}' of '{self.name}' follows from the layer above"
+                found.append(Complaint((key,), message, "remove it", at_key=True))
+            elif parameter is None:
+                errors.append({"type": "extra_forbidden", "loc": (key,)})
+            elif parameter.nested:
+                keywords[key] = value
+            else:
+                try:
+                    keywords[key] = parameter.adapter.validate_python(value)
+                except ValidationError as error:
+                    errors += [{**e, "loc": (key, *e["loc"])} for e in error.errors()]
+        found += complaints(errors, values, known=lambda _: names, where=f"'{self.name}'")
         for parameter in self.parameters:
             if parameter.required and parameter.name not in values:
                 message = f"'{parameter.name}' is missing in '{self.name}'"
-                remedy = f"add `{parameter.name}: ...` ({parameter.description})"
-                plain = f"add `{parameter.name}: ...`"
-                found.append(Complaint((), message, remedy if parameter.description else plain))
-        defaults = {p.name: p.default for p in self.parameters if not p.required}
-        return {**defaults, **given}, found
+                hint = f" ({parameter.description})" if parameter.description else ""
+                found.append(Complaint((), message, f"add `{parameter.name}: ...`{hint}"))
+        return keywords, found
 
 
 def read_entries(tree: ast.Module, *, file: Path, decorator: str) -> list[Entry]:
@@ -190,7 +192,7 @@ def _kind(node: ast.expr, file: Path) -> Any:
             return NamedLayers
         if node.value.id in ("list", "dict"):
             return _NAMES[node.value.id][kinds_inside]
-    _refuse(file, node.lineno, f"the type `{ast.unparse(node)}` cannot be given in YAML")
+    return _refuse(file, node.lineno, f"the type `{ast.unparse(node)}` cannot be given in YAML")
 
 
 _NAMES: dict[str, Any] = {
