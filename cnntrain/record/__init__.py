@@ -1,0 +1,1 @@
+"""Observers of training: each reads the events of a run and writes them down in one form."""

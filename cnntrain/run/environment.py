@@ -1,0 +1,76 @@
+"""What a run ran on: enough to tell, a year later, why two runs differ."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import torch
+
+
+def describe_environment(
+    *, argv: Sequence[str] | None = None, folder: Path | None = None
+) -> dict[str, object]:
+    """The software, the machine, the command and the state of the source.
+
+    Args:
+        argv: the command; that of this process if None.
+        folder: whose git checkout is described; the working folder if None.
+    """
+    packages = {dist.name.lower(): dist.version for dist in importlib.metadata.distributions()}
+    return {
+        "cnntrain": packages.get("cnntrain"),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "torchvision": packages.get("torchvision"),
+        "cuda": torch.version.cuda,
+        "cudnn": _cudnn(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "platform": platform.platform(),
+        "processor": platform.machine(),
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "host": socket.gethostname(),
+        "time": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "argv": list(sys.argv if argv is None else argv),
+        "working_folder": str(folder or Path.cwd()),
+        "git": _git(folder or Path.cwd()),
+        "packages": dict(sorted(packages.items())),
+    }
+
+
+def _cudnn() -> int | None:
+    if not torch.cuda.is_available():
+        return None
+    found: int | None = torch.backends.cudnn.version()  # type: ignore[no-untyped-call] # torch's
+    return found
+
+
+def _git(folder: Path) -> dict[str, object] | None:
+    """The commit, and whether tracked files differ from it; None outside of a checkout."""
+    commit = _git_answer(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    changes = _git_answer(folder, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "dirty": None if changes is None else bool(changes)}
+
+
+def _git_answer(folder: Path, *words: str) -> str | None:
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(folder), *words],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
