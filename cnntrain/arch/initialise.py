@@ -165,6 +165,7 @@ def _remedy(rule: InitRule, modules: Mapping[str, nn.Module], kinds: Mapping[str
     if rule.names is None:
         return "remove it"
     named = [name for name in modules if fnmatchcase(name, rule.names)]
-    if named and rule.operation is None:
-        return f"to set the factors of {named[0]}, add `layers: {operations[named[0]][0]}`"
+    if named and rule.operation is None and operations[named[0]]:
+        operation = operations[named[0]][0]
+        return f"to set the factors of {named[0]}, add `layers: {operation}`"
     return suggestion(rule.names, modules)

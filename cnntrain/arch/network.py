@@ -1,0 +1,93 @@
+"""The modules that a plan is built into: named children, run in order, reading by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from cnntrain.arch.items import INPUT
+
+Shape = tuple[int, ...]
+
+
+class Graph(nn.Module):
+    """Named layers, each of which reads layers above it.
+
+    Args:
+        layers: name -> module, in order.
+        sources: for each name, the names it reads; `input` is the graph's own input.
+        in_shape: shape of the input without the batch, `(C, H, W)` or `(F,)`.
+        out_shape: shape of the output without the batch.
+
+    Shape:
+        (N, *in_shape) -> (N, *out_shape)
+    """
+
+    def __init__(
+        self,
+        layers: Mapping[str, nn.Module],
+        *,
+        sources: Mapping[str, tuple[str, ...]],
+        in_shape: Shape,
+        out_shape: Shape,
+    ) -> None:
+        super().__init__()
+        for name, module in layers.items():
+            self.add_module(name, module)
+        self.sources = dict(sources)
+        self.in_shape = in_shape
+        self.out_shape = out_shape
+        self._layer_names = tuple(layers)
+        above = dict(zip(self._layer_names, (INPUT, *self._layer_names), strict=False))
+        self._kept = {s for name in layers for s in sources[name] if s != above[name]}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Run every layer; outputs that a later layer reads are kept by name."""
+        return self.run(images)[0]
+
+    def run(self, images: Tensor, *, taps: tuple[str, ...] = ()) -> tuple[Tensor, list[Tensor]]:
+        """The output, and the outputs of the layers named in `taps`."""
+        kept = {INPUT: images}
+        current, previous = images, INPUT
+        for name in self._layer_names:
+            reads = [current if s == previous else kept[s] for s in self.sources[name]]
+            current, previous = getattr(self, name)(*reads), name
+            if name in self._kept or name in taps:
+                kept[name] = current
+        return current, [kept[name] for name in taps]
+
+
+class Network(Graph):
+    """A whole network. With auxiliary heads it returns `(logits, (aux logits, ...))` in training.
+
+    `aux_weights` are the heads' weights in the loss (GoogLeNet: Szegedy et al. 2015, section 5).
+    `operations` maps the dotted name of each module to the layer that made it.
+    """
+
+    def __init__(
+        self,
+        layers: Mapping[str, nn.Module],
+        *,
+        sources: Mapping[str, tuple[str, ...]],
+        in_shape: Shape,
+        out_shape: Shape,
+        aux: Mapping[str, tuple[str, float, nn.Module]],
+    ) -> None:
+        super().__init__(layers, sources=sources, in_shape=in_shape, out_shape=out_shape)
+        self.operations: dict[str, str] = {}
+        self._aux_names = tuple(aux)
+        self._aux_sources = tuple(source for source, _, _ in aux.values())
+        self.aux_weights = tuple(weight for _, weight, _ in aux.values())
+        for name, (_, _, head) in aux.items():
+            self.add_module(name, head)
+
+    def forward(  # type: ignore[override]  # the heads' outputs are there in training only
+        self, images: Tensor
+    ) -> Tensor | tuple[Tensor, tuple[Tensor, ...]]:
+        """Logits `(N, num_classes)`; in training with heads also theirs."""
+        if not (self.training and self._aux_names):
+            return self.run(images)[0]
+        logits, tapped = self.run(images, taps=self._aux_sources)
+        names = zip(self._aux_names, tapped, strict=True)
+        return logits, tuple(getattr(self, name)(value) for name, value in names)

@@ -1,0 +1,95 @@
+"""Receptive fields: which part of the image one output unit sees.
+
+A window of `k` units, stride `s`, dilation `d`, padding `p`, read at jump `j` (the distance of two
+neighbouring units in image pixels), makes the field `size + (k - 1) d j`, the jump `j s` and moves
+the centre of the first unit by `((k - 1) d / 2 - p) j` (Araujo, Norris, Sim 2019, eq. 2 to 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The field along one axis, in pixels: extent, distance of neighbours, centre of the first."""
+
+    size: int
+    jump: int
+    start: float
+
+
+@dataclass(frozen=True)
+class Field:
+    """The receptive field of a layer's units; `whole`: it is the whole image."""
+
+    height: Axis
+    width: Axis
+    whole: bool = False
+
+
+PIXEL = Field(Axis(1, 1, 0.0), Axis(1, 1, 0.0))
+
+
+def union(fields: Sequence[Field | None]) -> Field | None:
+    """The field of a layer that reads several: the smallest one around them."""
+    known = [field for field in fields if field is not None]
+    if len(known) < len(fields) or not known:
+        return None
+    if any(field.whole for field in known):
+        return next(field for field in known if field.whole)
+    heights, widths = [f.height for f in known], [f.width for f in known]
+    return Field(_axis_union(heights), _axis_union(widths))
+
+
+def through(module: nn.Module, field: Field | None, *, same_size: bool) -> Field | None:
+    """The field after one layer; None when the layer's window is not known.
+
+    Args:
+        module: tells its window by `kernel_size`, `stride`, `padding`, `dilation`, as torch's do,
+            or `receptive_field = "image"`.
+        field: the field of what it reads.
+        same_size: whether the layer leaves height and width as they are.
+    """
+    if field is None or field.whole:
+        return field
+    if getattr(module, "receptive_field", None) == "image" or isinstance(
+        module, nn.Flatten | nn.Linear | nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d
+    ):
+        return Field(field.height, field.width, whole=True)
+    if isinstance(module, nn.Sequential):
+        for child in module:
+            field = through(child, field, same_size=same_size)
+        return field
+    kernel = getattr(module, "kernel_size", None)
+    if kernel is None:
+        return field if same_size else None
+    height, width = (
+        _stepped(axis, *(_at(getattr(module, name, d), index) for name, d in _WINDOW))
+        for index, axis in enumerate((field.height, field.width))
+    )
+    return Field(height, width)
+
+
+_WINDOW = (("kernel_size", 1), ("stride", 1), ("padding", 0), ("dilation", 1))
+"""The attributes that tell a window, with what a missing one means."""
+
+
+def _stepped(axis: Axis, kernel: int, stride: int, padding: int, dilation: int) -> Axis:
+    reach = (kernel - 1) * dilation
+    start = axis.start + (reach / 2 - padding) * axis.jump
+    return Axis(axis.size + reach * axis.jump, axis.jump * stride, start)
+
+
+def _at(value: int | tuple[int, ...], index: int) -> int:
+    return value if isinstance(value, int) else value[index]
+
+
+def _axis_union(axes: Sequence[Axis]) -> Axis:
+    low = min(axis.start - (axis.size - 1) / 2 for axis in axes)
+    high = max(axis.start + (axis.size - 1) / 2 for axis in axes)
+    size = round(high - low) + 1
+    return Axis(size, max(axis.jump for axis in axes), (low + high) / 2)
