@@ -1,0 +1,55 @@
+"""The `data` section: keys of every data set; the chosen one's own stand beside them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from cnntrain.config.section import FROM_LIST, HeldOut, Section, Workers
+from cnntrain.core.kinds import Positive
+
+
+class TransformCall(Section):
+    """One transform with its parameters, defaults filled in; in the file `name: {parameters}`."""
+
+    name: str
+    """A registered transform; see `cnntrain list transforms`."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """The transform's own parameters."""
+
+
+TransformCalls = Annotated[tuple[TransformCall, ...], FROM_LIST]
+NORMALIZE = TransformCall(name="normalize")
+
+
+class Transforms(Section):
+    """What is done to the images, in order; each item is a name or `name: {parameters}`."""
+
+    train: TransformCalls = (NORMALIZE,)
+    """Done to training images, drawn anew in every epoch."""
+    eval: TransformCalls = (NORMALIZE,)
+    """Done to the images of validation, test and prediction."""
+
+
+class Data(Section):
+    """The images, and what is done to them."""
+
+    name: str
+    """A registered data set; see `cnntrain list datasets`."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """The data set's own parameters; they stand in the file beside the keys of this section."""
+    validation: HeldOut = None
+    """Training images held out for validation: a fraction or a count; null: none."""
+    batch_size: Positive = 64
+    """Images in one batch."""
+    eval_batch_size: Positive | None = None
+    """Images in one batch of evaluation; null: chosen for speed, with no effect on results."""
+    drop_last: bool = False
+    """Leave out an epoch's last batch if it is not full."""
+    transforms: Transforms = Transforms()
+    """What is done to the images, in order."""
+    workers: Workers = "auto"
+    """Processes that read images; auto: as many as the machine serves."""
+    memory: Literal["auto", "resident", "stream"] = "auto"
+    """resident: all images in the device's memory; stream: read as they are needed."""

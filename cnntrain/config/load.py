@@ -1,0 +1,140 @@
+"""Loading a run file: all that is wrong with it is told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnntrain.config.overrides import Override, apply_override, parse_override
+from cnntrain.config.rules import broken_rules
+from cnntrain.config.schema import RunConfig
+from cnntrain.config.sections import find_beside, read_sections
+from cnntrain.config.validate import validate
+from cnntrain.core.complaints import Complaint, shown
+from cnntrain.core.document import Document, KeyPath, parse_document, read_document
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.problems import Place, Problem
+from cnntrain.data import DATASETS, TRANSFORMS
+from cnntrain.layers import LAYERS
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A run file that is valid, but for the architecture.
+
+    Args:
+        config: every value, defaults filled in; `plugins` are absolute paths.
+        document: what was given, with places: the run file with its sections and overrides in it.
+        file: the run file.
+        files: all files that were read: the run file and those of its sections.
+    """
+
+    config: RunConfig
+    document: Document
+    file: Path
+    files: tuple[Path, ...]
+
+    def problem(self, path: KeyPath, message: str, remedy: str, *, key: bool = False) -> Problem:
+        """A problem with the value (or key) at `path`, such as `("train", "epochs")`."""
+        return self.document.problem(Complaint(tuple(path), message, remedy, at_key=key))
+
+    def is_given(self, path: KeyPath) -> bool:
+        """Whether the value is written down, not a default."""
+        return tuple(path) in self.document.places.values
+
+
+def load(file: Path | str, overrides: Sequence[str] = ()) -> Loaded:
+    """Read and check a run file, without importing torch.
+
+    Args:
+        file: the run file; see `shipped.resolve` for names of shipped ones.
+        overrides: what follows `-s` on the command line, such as `train.epochs=3`.
+
+    Raises:
+        ConfigError: everything that is wrong, each with its place.
+    """
+    return _load(read_document(Path(file)), Path(file), overrides)
+
+
+def load_text(text: str, *, file: Path | str, overrides: Sequence[str] = ()) -> Loaded:
+    """As `load`, for the text of a run file, such as the one that a checkpoint holds.
+
+    Args:
+        text: the contents.
+        file: what to call it, and where names of files in it start from; need not exist.
+        overrides: see `load`.
+    """
+    return _load(parse_document(text, name=str(file)), Path(file), overrides)
+
+
+def _load(document: Document, file: Path, overrides: Sequence[str]) -> Loaded:
+    if not isinstance(document.data, Mapping):
+        raise ConfigError(
+            f"a run file must be a mapping (key: value), not {shown(document.data)}",
+            remedy="see `cnntrain new` for one to start from",
+            place=document.places.of(()),
+        )
+    problems: list[Problem] = []
+    given = _parse(overrides, problems)
+    _apply([o for o in given if len(o.path) == 1], document, problems)
+    failed, files = read_sections(document, file=file, problems=problems)
+    deeper = [o for o in given if len(o.path) > 1 and o.path[0] not in failed]
+    _apply(deeper, document, problems)
+    tree = {**document.data, **_plugins(document, file, problems)}
+    skip = [(key,) for key in failed]
+    config, complaints = validate(tree, name=file.stem, skip=skip)
+    problems += [document.problem(complaint) for complaint in complaints]
+    if problems or config is None:
+        raise ConfigError.of(problems)
+    loaded = Loaded(config, document, file, (file, *files))
+    broken = broken_rules(config, document)
+    if broken:
+        raise ConfigError.of(broken)
+    return loaded
+
+
+def _parse(overrides: Sequence[str], problems: list[Problem]) -> list[Override]:
+    found = []
+    for number, text in enumerate(overrides, start=1):
+        try:
+            found.append(parse_override(text, number=number))
+        except ConfigError as error:
+            problems += error.problems
+    return found
+
+
+def _apply(overrides: Sequence[Override], document: Document, problems: list[Problem]) -> None:
+    for override in overrides:
+        try:
+            apply_override(document, override)
+        except ConfigError as error:
+            problems += error.problems
+
+
+def _plugins(document: Document, file: Path, problems: list[Problem]) -> dict[str, list[str]]:
+    """The plugins' absolute paths, after adding what they register to the catalogues."""
+    names = document.data.get("plugins")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return {}  # the schema tells what is wrong
+    paths = []
+    for index, name in enumerate(names):
+        place = document.places.of(("plugins", index))
+        try:
+            found = find_beside(name, place=place, file=file).resolve()
+            paths.append(str(found))
+            _add_plugin(found, place)
+        except ConfigError as error:
+            problems += error.problems
+    return {"plugins": paths}
+
+
+def _add_plugin(file: Path, place: Place | None) -> None:
+    catalogues = (LAYERS, DATASETS, TRANSFORMS)
+    for catalogue in catalogues:
+        catalogue.add_plugin(file)
+    if not any(entry.file == file for c in catalogues for entry in c.entries()):
+        decorators = ", ".join(f"@{c.decorator}" for c in catalogues)
+        message = f"the plugin {file.name} registers nothing"
+        remedy = f'write one of {decorators} above a function or class, as in @layer("name")'
+        raise ConfigError(message, remedy=remedy, place=place)

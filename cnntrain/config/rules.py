@@ -1,0 +1,242 @@
+"""Keys that contradict each other, or have no effect: each an error that names both places.
+
+A key that is accepted is obeyed. What depends on the images (sizes, an own validation split that
+the data set does not tell of) is checked when they are opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from cnntrain.config.optimizers import Sgd
+from cnntrain.config.schedules import MultiStep, Plateau, Step
+from cnntrain.config.schema import RunConfig
+from cnntrain.config.train_section import CrossEntropy
+from cnntrain.core.complaints import Complaint, dotted
+from cnntrain.core.document import Document, KeyPath
+from cnntrain.core.problems import Problem
+from cnntrain.data import DATASETS, TRANSFORMS
+from cnntrain.data.facts import facts
+
+EPOCHS = ("train", "epochs")
+VALIDATION = ("data", "validation")
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What the rules look at: the values, and where they were given."""
+
+    config: RunConfig
+    document: Document
+
+    def has(self, *path: str | int) -> bool:
+        return path in self.document.places.values
+
+    def at(self, *path: str | int) -> str:
+        """Where a value stands, for a message that is about another one."""
+        name = dotted("", path)
+        if not self.has(*path):
+            return f"{name}, by default"
+        place = self.document.places.of(path)
+        assert place is not None
+        return f"{name}, {place.file}:{place.line}"
+
+    def problem(self, path: KeyPath, message: str, remedy: str) -> Problem:
+        return self.document.problem(Complaint(path, message, remedy))
+
+
+Rule = Callable[[_Given], Iterator[Problem]]
+
+
+def broken_rules(config: RunConfig, document: Document) -> list[Problem]:
+    """Every contradiction in a run file that is valid key by key."""
+    given = _Given(config, document)
+    return [problem for rule in RULES for problem in rule(given)]
+
+
+def _needs_validation(given: _Given) -> Iterator[Problem]:
+    if _has_validation(given) is not False:
+        return
+    train = given.config.train
+    users: list[tuple[KeyPath, str, bool]] = [
+        (("train", "early_stop"), "early stopping", train.early_stop is not None),
+        (("train", "schedule"), "the plateau schedule", isinstance(train.schedule, Plateau)),
+        (("train", "evaluate_every"), "evaluation", train.evaluate_every != 1),
+    ]
+    for path, what, is_used in users:
+        if is_used:
+            message = (
+                f"{what} needs validation images, but there are none ({given.at(*VALIDATION)})"
+            )
+            yield given.problem(path, message, "set data.validation: 0.1, or remove this")
+
+
+def _has_validation(given: _Given) -> bool | None:
+    """Whether there are validation images; None: only the data can tell."""
+    if given.config.data.validation is not None:
+        return True
+    stated = DATASETS.entry(given.config.data.name).options.get("validation")
+    return stated if isinstance(stated, bool) else None
+
+
+def _nesterov(given: _Given) -> Iterator[Problem]:
+    optimizer = given.config.train.optimizer
+    if isinstance(optimizer, Sgd) and optimizer.nesterov and optimizer.momentum == 0:
+        place = given.at("train", "optimizer", "momentum")
+        message = f"nesterov needs a momentum above 0 ({place})"
+        yield given.problem(("train", "optimizer", "nesterov"), message, "set momentum: 0.9")
+
+
+def _decay(given: _Given) -> Iterator[Problem]:
+    train = given.config.train
+    optimizer = train.optimizer
+    decays = [optimizer.weight_decay, train.l1, *(g.weight_decay for g in optimizer.groups)]
+    if optimizer.decay_norm_and_bias and not any(decays):
+        place = given.at("train", "optimizer", "weight_decay")
+        message = f"decay_norm_and_bias has no effect without weight decay ({place})"
+        path = ("train", "optimizer", "decay_norm_and_bias")
+        yield given.problem(path, message, "set weight_decay, or remove this")
+    for index, group in enumerate(optimizer.groups):
+        if group.lr_factor is None and group.weight_decay is None:
+            at_group: KeyPath = ("train", "optimizer", "groups", index)
+            message = f"the group '{group.names}' changes nothing"
+            yield given.problem(at_group, message, "set lr_factor or weight_decay in it")
+
+
+def _schedule(given: _Given) -> Iterator[Problem]:
+    train = given.config.train
+    schedule = train.schedule
+    end = f"training ends after {train.epochs} ({given.at(*EPOCHS)})"
+    if schedule.warmup_epochs > train.epochs:
+        path: KeyPath = ("train", "schedule", "warmup_epochs")
+        message = f"the warm-up takes {schedule.warmup_epochs:g} epochs, but {end}"
+        yield given.problem(path, message, "lower it, or raise train.epochs")
+    if isinstance(schedule, MultiStep):
+        for index, milestone in enumerate(schedule.milestones):
+            if milestone >= train.epochs:
+                path = ("train", "schedule", "milestones", index)
+                message = f"the milestone {milestone:g} is never reached: {end}"
+                yield given.problem(path, message, "lower or remove it, or raise train.epochs")
+    if isinstance(schedule, Step) and schedule.every >= train.epochs:
+        path = ("train", "schedule", "every")
+        message = f"the learning rate would change after {schedule.every} epochs, but {end}"
+        yield given.problem(path, message, "lower it, or raise train.epochs")
+
+
+def _evaluation(given: _Given) -> Iterator[Problem]:
+    train = given.config.train
+    if train.evaluate_every > train.epochs:
+        path = ("train", "evaluate_every")
+        message = (
+            f"an evaluation every {train.evaluate_every} epochs is never reached: "
+            f"training ends after {train.epochs} ({given.at(*EPOCHS)})"
+        )
+        yield given.problem(path, message, "lower it, or raise train.epochs")
+
+
+def _normalization(given: _Given) -> Iterator[Problem]:
+    transforms = given.config.data.transforms
+    sides = {"train": transforms.train, "eval": transforms.eval}
+    calls = {
+        split: [(i, call) for i, call in enumerate(side) if call.name == "normalize"]
+        for split, side in sides.items()
+    }
+    for split, other in (("train", "eval"), ("eval", "train")):
+        path: KeyPath = ("data", "transforms", split)
+        if len(calls[split]) > 1:
+            index = calls[split][1][0]
+            first = given.at(*path, calls[split][0][0])
+            message = f"'normalize' stands here a second time ({first})"
+            yield given.problem((*path, index), message, "remove one of the two")
+        if calls[split] and not calls[other]:
+            there = given.at("data", "transforms", other)
+            message = f"'normalize' is done in {split}, but not in {other} ({there})"
+            yield given.problem((*path, calls[split][0][0]), message, f"add it to {other}")
+    if calls["train"] and calls["eval"]:
+        (at_train, train), (at_eval, evaluation) = calls["train"][0], calls["eval"][0]
+        if train.parameters != evaluation.parameters:
+            there = given.at("data", "transforms", "train", at_train)
+            message = f"'normalize' differs from the one in train ({there})"
+            path = ("data", "transforms", "eval", at_eval)
+            yield given.problem(path, message, "give both the same mean and std")
+
+
+def _statistics(given: _Given) -> Iterator[Problem]:
+    data = given.config.data
+    channels = facts(data.name, data.parameters).channels
+    for split, calls in (("train", data.transforms.train), ("eval", data.transforms.eval)):
+        for index, call in enumerate(calls):
+            if call.name != "normalize":
+                continue
+            path: KeyPath = ("data", "transforms", split, index, "normalize")
+            for key, other in (("mean", "std"), ("std", "mean")):
+                numbers = call.parameters.get(key)
+                if numbers is None:
+                    continue
+                if call.parameters.get(other) is None:
+                    message = f"'{key}' is given without '{other}'"
+                    yield given.problem((*path, key), message, f"add {other}, or remove {key}")
+                if len(numbers) != channels:
+                    count = len(numbers)
+                    message = (
+                        f"'{key}' has {count} numbers, but the images of '{data.name}' have "
+                        f"{channels} channels ({given.at('data', 'name')})"
+                    )
+                    yield given.problem((*path, key), message, f"give {channels}")
+
+
+def _transforms(given: _Given) -> Iterator[Problem]:
+    """What a transform states of itself: `random=True`, `before_normalize=True`."""
+    transforms = given.config.data.transforms
+    for split, calls in (("train", transforms.train), ("eval", transforms.eval)):
+        normalized = ""
+        for index, call in enumerate(calls):
+            path: KeyPath = ("data", "transforms", split, index)
+            options = TRANSFORMS.entry(call.name).options
+            if split == "eval" and options.get("random"):
+                message = f"'{call.name}' is random, but evaluation must not be"
+                yield given.problem(path, message, "move it to data.transforms.train")
+            if normalized and options.get("before_normalize"):
+                message = f"'{call.name}' must stand before 'normalize' ({normalized})"
+                yield given.problem(path, message, "change the order")
+            if call.name == "normalize":
+                normalized = given.at(*path)
+
+
+def _classes(given: _Given) -> Iterator[Problem]:
+    loss = given.config.train.loss
+    if not isinstance(loss, CrossEntropy) or not isinstance(loss.class_weights, tuple):
+        return
+    data = given.config.data
+    classes = facts(data.name, data.parameters).num_classes
+    if classes is not None and classes != len(loss.class_weights):
+        count = len(loss.class_weights)
+        message = (
+            f"{count} class weights for the {classes} classes of '{data.name}' "
+            f"({given.at('data', 'name')})"
+        )
+        path = ("train", "loss", "class_weights")
+        yield given.problem(path, message, f"give {classes} of them, or `balanced`")
+
+
+def _loading(given: _Given) -> Iterator[Problem]:
+    data = given.config.data
+    if data.memory == "resident" and data.workers != "auto":
+        there = given.at("data", "memory")
+        message = f"workers have no effect on images that stay in memory ({there})"
+        yield given.problem(("data", "workers"), message, "remove it, or set memory: stream")
+
+
+RULES: tuple[Rule, ...] = (
+    _needs_validation,
+    _nesterov,
+    _decay,
+    _schedule,
+    _evaluation,
+    _normalization,
+    _statistics,
+    _transforms,
+    _classes,
+    _loading,
+)

@@ -1,0 +1,69 @@
+"""The run file, top down: every key, its type, its default and what it means.
+
+The sections `data` and `train` have files of their own. `arch` is checked by `cnntrain.arch`,
+which knows the layers.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from cnntrain.config.data_section import Data
+from cnntrain.config.section import Device, RunName, Section
+from cnntrain.config.train_section import Train
+from cnntrain.core.kinds import Names, NonNegative, Positive
+
+
+class Compute(Section):
+    """Where and how the arithmetic is done."""
+
+    device: Device = "auto"
+    """auto (a GPU where there is one), cpu, cuda, cuda:N or mps."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Type of the numbers in convolutions and products; weights stay float32."""
+    channels_last: bool | Literal["auto"] = "auto"
+    """Store images with the channels innermost; auto: where it is faster."""
+    compile: bool = False
+    """Compile the network with torch.compile: a slow start, then faster steps."""
+    deterministic: bool = False
+    """Same seed, same result to the last bit on a GPU too; slower."""
+    threads: Positive | None = None
+    """CPU threads; null: torch's choice."""
+
+
+class Record(Section):
+    """What is kept of a run, and where."""
+
+    root: str = "runs"
+    """Folder of the runs; each gets root/name/time."""
+    every: Positive = 50
+    """Steps from one line of training metrics to the next."""
+    tensorboard: bool = True
+    """Write TensorBoard event files."""
+    checkpoint_every: Positive | None = None
+    """Steps from one checkpoint to the next, besides the one after each epoch."""
+
+
+class RunConfig(Section):
+    """A run file: a network, its data, and how it is trained."""
+
+    name: RunName
+    """Name of the run and of its folder; the run file's own name if not given."""
+    seed: NonNegative = 0
+    """Where all randomness starts: weights, order of the images, augmentation, dropout."""
+    plugins: Names = ()
+    """Python files with layers, data sets or transforms of your own; relative to this file."""
+    arch: dict[str, Any]
+    """The network: vars, blocks, layers, aux, init; or the name of a .yaml file with them."""
+    vars: dict[str, Any] = Field(default_factory=dict)
+    """Values for the architecture's `vars`."""
+    compute: Compute = Compute()
+    """Where and how the arithmetic is done."""
+    data: Data
+    """The images, and what is done to them."""
+    train: Train
+    """How the weights are found."""
+    record: Record = Record()
+    """What is kept of a run, and where."""

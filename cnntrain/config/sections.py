@@ -1,0 +1,98 @@
+"""Sections that are read from a file of their own: `arch: archs/lenet5.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cnntrain.config import shipped
+from cnntrain.config.overrides import COMMAND_LINE
+from cnntrain.core.document import Document, read_document
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.problems import Place, Problem, near_match
+
+SECTIONS = ("arch", "vars", "compute", "data", "train", "record")
+"""The keys whose mapping may stand in a file of its own."""
+
+
+def read_sections(
+    document: Document, *, file: Path, problems: list[Problem]
+) -> tuple[set[str], list[Path]]:
+    """Put the contents of the named files in place of their names.
+
+    Args:
+        document: the run file; it is changed.
+        file: where the run file is; names are relative to it.
+        problems: takes up what is wrong.
+
+    Returns:
+        The sections that could not be read, and the files that were.
+    """
+    failed: set[str] = set()
+    files: list[Path] = []
+    for key in SECTIONS:
+        value = document.data.get(key)
+        if not _names_a_file(value):
+            continue
+        try:
+            files.append(_read_section(document, key, value, file))
+        except ConfigError as error:
+            problems += error.problems
+            failed.add(key)
+    return failed, files
+
+
+def find_beside(name: str, *, place: Place | None, file: Path) -> Path:
+    """A file that the run file names: relative to it, or to the working folder if `-s` named it.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    from_command = place is not None and place.file == COMMAND_LINE
+    folders = [Path(), file.parent] if from_command else [file.parent]
+    for folder in folders:
+        candidate = folder / Path(name).expanduser()
+        if candidate.is_file():
+            return candidate
+    found = shipped.find(name) if name.endswith(".yaml") else None
+    if found is not None:
+        return found
+    raise ConfigError(
+        f"there is no file '{name}' in {' or '.join(str(f) for f in folders)}",
+        remedy=_remedy(name, folders),
+        place=place,
+    )
+
+
+def _names_a_file(value: Any) -> bool:
+    return isinstance(value, str) and value.endswith((".yaml", ".yml"))
+
+
+def _read_section(document: Document, key: str, name: str, file: Path) -> Path:
+    place = document.places.of((key,))
+    found = find_beside(name, place=place, file=file)
+    if found.exists() and file.exists() and found.samefile(file):
+        message = f"'{key}' names the file that it stands in"
+        raise ConfigError(message, remedy=f"name a file with the keys of {key}", place=place)
+    section = read_document(found)
+    if not isinstance(section.data, Mapping):
+        what = (
+            f"names another file, {section.data}" if _names_a_file(section.data) else "has no keys"
+        )
+        raise ConfigError(
+            f"'{key}' is read from {found}, which {what}",
+            remedy=f"name a file with the keys of {key}",
+            place=place,
+        )
+    document.data[key] = section.data
+    document.places.graft((key,), section.places)
+    return found
+
+
+def _remedy(name: str, folders: Sequence[Path]) -> str:
+    parent = Path(name).parent
+    beside = [folder / parent for folder in (*folders, shipped.folder()) if folder is not None]
+    names = {file.name for folder in beside for file in folder.glob(f"*{Path(name).suffix}")}
+    near = near_match(Path(name).name, sorted(names))
+    return f"did you mean '{parent / near}'?" if near else "check the path"

@@ -1,0 +1,51 @@
+"""The run files that come with cnntrain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cnntrain
+from cnntrain.core.errors import UsageError
+from cnntrain.core.problems import suggestion
+
+
+def folder() -> Path | None:
+    """Where they are: in an installed package `cnntrain/configs`, in a checkout `configs`."""
+    package = Path(cnntrain.__file__).parent
+    choices = [package / "configs", package.parent / "configs"]
+    return next((choice for choice in choices if choice.is_dir()), None)
+
+
+def names() -> list[str]:
+    """Their names, such as `lenet5`, in alphabetical order."""
+    here = folder()
+    return sorted(file.stem for file in here.glob("*.yaml")) if here else []
+
+
+def find(name: str) -> Path | None:
+    """The shipped file of that name, with or without `.yaml`; also `archs/lenet5.yaml`."""
+    here = folder()
+    if here is None or Path(name).is_absolute() or ".." in Path(name).parts:
+        return None
+    file = here / (name if name.endswith(".yaml") else f"{name}.yaml")
+    return file if file.is_file() else None
+
+
+def resolve(name: str) -> Path:
+    """The run file that a user means: a path, else the name of a shipped one.
+
+    `lenet5` is `./lenet5`, else `./lenet5.yaml`, else the shipped one.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for choice in (Path(name), Path(f"{name}.yaml")):
+        if choice.is_file():
+            return choice
+    found = find(name)
+    if found is None:
+        remedy = suggestion(Path(name).stem, names())
+        raise UsageError(
+            f"there is no run file '{name}', nor a shipped one of that name", remedy=remedy
+        )
+    return found

@@ -1,0 +1,136 @@
+"""From the tree of a run file to the schema's objects, with every complaint at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from cnntrain.config.data_section import Data, TransformCall, Transforms
+from cnntrain.config.keys import fields_of, keys_at, paths_named
+from cnntrain.config.schema import RunConfig
+from cnntrain.core.catalogue import Catalogue
+from cnntrain.core.complaints import Complaint, complaints, shown, without_misspelt
+from cnntrain.core.document import KeyPath
+from cnntrain.core.problems import near_match, suggestion
+from cnntrain.data import DATASETS, TRANSFORMS
+
+
+def validate(
+    tree: Mapping[str, Any], *, name: str, skip: Iterable[KeyPath] = ()
+) -> tuple[RunConfig | None, list[Complaint]]:
+    """The run configuration, or None and what is wrong.
+
+    Args:
+        tree: the run file with its sections in place.
+        name: the run's name where the file gives none.
+        skip: sections whose problems are told already.
+    """
+    found: list[Complaint] = []
+    prepared = {"name": name, **tree}
+    if isinstance(tree.get("data"), Mapping):
+        prepared["data"] = _data(tree["data"], found)
+    config: RunConfig | None = None
+    try:
+        config = RunConfig.model_validate(prepared)
+    except ValidationError as error:
+        errors = error.errors()
+        found += complaints(errors, prepared, known=lambda path: keys_at(prepared, path), where="")
+    skipped = set(skip)
+    told = [_better_remedy(c, prepared) for c in found if c.path[:1] not in skipped]
+    return (None if told or skipped else config), told
+
+
+def _data(section: Mapping[str, Any], found: list[Complaint]) -> dict[str, Any]:
+    """The section with the data set's own keys under `parameters`, and transforms looked up."""
+    common = fields_of(Data)
+    prepared: dict[str, Any] = {k: v for k, v in section.items() if k in common}
+    own = {k: v for k, v in section.items() if k not in common}
+    prepared["parameters"] = _parameters(section, own, list(common), found)
+    transforms = section.get("transforms", {})
+    if isinstance(transforms, Mapping):
+        prepared["transforms"] = _transforms(transforms, found)
+    return prepared
+
+
+def _parameters(
+    section: Mapping[str, Any], own: Mapping[str, Any], common: list[str], found: list[Complaint]
+) -> dict[str, Any]:
+    """The data set's own parameters, defaults filled in."""
+    name = section.get("name")
+    if not isinstance(name, str):
+        return {}
+    entry = DATASETS.find(name)
+    if entry is None:
+        found.append(_unknown(DATASETS, name, ("data", "name")))
+        entry = DATASETS.find(near_match(name, DATASETS.names()) or "")
+    if entry is None:
+        return {}
+    names = [parameter.name for parameter in entry.parameters]
+    wrong = []
+    for key in own:
+        if key not in names:
+            message = f"unknown key '{key}' in data, with the data set '{entry.name}'"
+            remedy = suggestion(key, [*common, *names])
+            wrong.append(Complaint((key,), message, remedy, at_key=True))
+    keywords, found_by_entry = entry.check({k: v for k, v in own.items() if k in names})
+    wrong = without_misspelt([*wrong, *found_by_entry], known=lambda _: [*common, *names])
+    found += [dataclasses.replace(c, path=("data", *c.path)) for c in wrong]
+    return keywords
+
+
+def _transforms(section: Mapping[str, Any], found: list[Complaint]) -> dict[str, Any]:
+    prepared = dict(section)
+    for split, field in Transforms.model_fields.items():
+        items = section.get(split, [call.name for call in field.default])
+        if isinstance(items, list):
+            path = ("data", "transforms", split)
+            calls = [_call(item, (*path, i), found) for i, item in enumerate(items)]
+            prepared[split] = tuple(call for call in calls if call is not None)
+    return prepared
+
+
+def _call(item: Any, path: KeyPath, found: list[Complaint]) -> TransformCall | None:
+    """One item of a list of transforms: a name, or `name: {parameters}`."""
+    if isinstance(item, Mapping) and len(item) == 1:
+        name, values = next(iter(item.items()))
+        at_parameters = (*path, name)
+    else:
+        name, values, at_parameters = item, {}, path
+    values = {} if values is None else values
+    if not isinstance(name, str) or not isinstance(values, Mapping):
+        what = f"{len(item)} keys" if isinstance(item, Mapping) else shown(item)
+        what = shown(values) if isinstance(name, str) else what
+        message = f"a transform is a name or `name: {{parameters}}`, not {what}"
+        remedy = "start each with `- `, its parameters in braces"
+        found.append(
+            Complaint(path if not isinstance(name, str) else at_parameters, message, remedy)
+        )
+        return None
+    entry = TRANSFORMS.find(name)
+    if entry is None:
+        at_key = at_parameters != path
+        unknown = _unknown(TRANSFORMS, name, at_parameters)
+        found.append(dataclasses.replace(unknown, at_key=at_key))
+        return None
+    keywords, wrong = entry.check(values)
+    found += [dataclasses.replace(c, path=(*at_parameters, *c.path)) for c in wrong]
+    return TransformCall(name=name, parameters=keywords)
+
+
+def _unknown(catalogue: Catalogue, name: str, path: KeyPath) -> Complaint:
+    remedy = suggestion(name, catalogue.names())
+    return Complaint(path, f"unknown {catalogue.kind} '{name}'", remedy)
+
+
+def _better_remedy(complaint: Complaint, prepared: Mapping[str, Any]) -> Complaint:
+    """Where a key belongs, if it is one of another section's."""
+    if not complaint.at_key or "did you mean" in complaint.remedy:
+        return complaint
+    key = str(complaint.path[-1])
+    elsewhere = paths_named(key)
+    if not elsewhere:
+        return complaint
+    return dataclasses.replace(complaint, remedy=f"it belongs in {' or '.join(elsewhere)}")
