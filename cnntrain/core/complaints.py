@@ -37,12 +37,21 @@ _BOUND = {
 
 @dataclass(frozen=True)
 class Complaint:
-    """A problem whose place is still a path of keys and list positions."""
+    """A problem whose place is still a path of keys and list positions.
+
+    Args:
+        path: leads to the value (or key) that is wrong.
+        message: what is wrong.
+        remedy: what to do about it.
+        at_key: the trouble is the key, not its value.
+        missing: the key that is missing in the mapping at `path`, if that is the trouble.
+    """
 
     path: Path
     message: str
     remedy: str = ""
     at_key: bool = False
+    missing: str = ""
 
 
 def complaints(
@@ -75,10 +84,22 @@ def complaints(
             found.append(Complaint(path, message, suggestion(key, known(path[:-1])), True))
         elif kind == "missing":
             message = f"'{path[-1]}' is missing in {place}"
-            found.append(Complaint(path[:-1], message, f"add `{path[-1]}: ...`"))
+            key = str(path[-1])
+            found.append(Complaint(path[:-1], message, f"add `{key}: ...`", missing=key))
         else:
             found.append(_wrong_value(path, group, value_at(data, path), where))
-    return found
+    return without_misspelt(found, known=known)
+
+
+def without_misspelt(
+    found: Iterable[Complaint], *, known: Callable[[Path], Sequence[str]]
+) -> list[Complaint]:
+    """Without "missing" for a key that is there, but misspelt: that is told at the key."""
+    found = list(found)
+    meant = {
+        (c.path[:-1], near_match(str(c.path[-1]), known(c.path[:-1]))) for c in found if c.at_key
+    }
+    return [c for c in found if not c.missing or (c.path, c.missing) not in meant]
 
 
 def real_path(data: Any, location: Path, *, keep_last: bool = False) -> Path:
@@ -136,7 +157,7 @@ def _wrong_value(
     wanted = list(dict.fromkeys(_expectation(error) for error in errors))
     index = f"[{path[-1]}]" if path and isinstance(path[-1], int) else ""
     message = f"'{name}{index}' must be {', or '.join(wanted)}, not {shown(value)}"
-    return Complaint(path, message, _remedy(value, errors))
+    return Complaint(path, message, _remedy(value, errors, wanted[0]))
 
 
 def _wrong_tag(path: Path, error: Mapping[str, Any], value: Any, where: str) -> Complaint:
@@ -144,8 +165,12 @@ def _wrong_tag(path: Path, error: Mapping[str, Any], value: Any, where: str) -> 
     place = dotted(where, path)
     key = str(error["ctx"]["discriminator"]).strip("'")
     if error["type"] == "union_tag_not_found":
-        choice = f"one of {', '.join(o for o in options if o)}" if any(options) else "its kind"
-        return Complaint(path, f"'{key}' is missing in {place}", f"add `{key}: ...` with {choice}")
+        near = near_match(key, value)
+        if near is not None:
+            message = f"unknown key '{near}' in {place}"
+            return Complaint((*path, near), message, f"did you mean '{key}'?", at_key=True)
+        message = f"'{key}' is missing in {place}"
+        return Complaint(path, message, f"add `{key}: ...`", missing=key)
     tag = str(error["ctx"]["tag"])
     return Complaint((*path, key), f"unknown {key} '{tag}' in {place}", suggestion(tag, options))
 
@@ -156,7 +181,8 @@ def _expectation(error: Mapping[str, Any]) -> str:
         key, words = _BOUND[kind]
         return f"{words} {context[key]}"
     if kind == "literal_error":
-        return f"one of {context['expected'].replace(' or ', ', ')}"
+        options = _options(error)
+        return f"one of {', '.join(options)}" if len(options) > 1 else options[0]
     if kind in ("too_short", "too_long"):
         length = context.get("min_length", context.get("max_length"))
         return f"a list of {'at least' if kind == 'too_short' else 'at most'} {length}"
@@ -165,23 +191,44 @@ def _expectation(error: Mapping[str, Any]) -> str:
     return _EXPECTED.get(kind, f"valid ({error['msg']})")
 
 
-def _remedy(value: Any, errors: Sequence[Mapping[str, Any]]) -> str:
+def _options(error: Mapping[str, Any]) -> list[str]:
+    """The values that a Literal allows, as pydantic lists them: `'a', 'b' or 'c'`."""
+    listed = str(error["ctx"]["expected"]).replace(" or ", ", ")
+    return [option.strip(" '") for option in listed.split(",")]
+
+
+def _remedy(value: Any, errors: Sequence[Mapping[str, Any]], wanted: str) -> str:
     kinds = {error["type"] for error in errors}
+    remedy = ""
     if isinstance(value, str):
-        if kinds & {"int_type", "float_type"} and _is_numeric(value):
+        remedy = _remedy_for_text(value, errors, kinds)
+    elif isinstance(value, float) and "int_type" in kinds and value.is_integer():
+        remedy = f"write {int(value)}"
+    elif kinds == {"string_type"} and not isinstance(value, Mapping | list | bool | None):
+        remedy = f"put it in quotes: '{value}'"
+    if remedy:
+        return remedy
+    if kinds & _BOUND.keys():
+        return "choose a number within the bounds"
+    return f"write {wanted}" if kinds <= _EXPECTED.keys() else "give such a value"
+
+
+def _remedy_for_text(text: str, errors: Sequence[Mapping[str, Any]], kinds: set[str]) -> str:
+    if kinds & {"int_type", "float_type"}:
+        if _is_numeric(text):
             return "remove the quotes"
-        if "bool_type" in kinds and value.lower() in ("yes", "no", "on", "off", "true", "false"):
-            right = "true" if value.lower() in ("yes", "on", "true") else "false"
-            return f"write {right}"
-        for error in errors:
-            if error["type"] == "literal_error":
-                options = [o.strip(" '") for o in error["ctx"]["expected"].split(" or ")]
-                options = [o.strip(" '") for part in options for o in part.split(",")]
-                near = near_match(value, options)
-                return f"did you mean '{near}'?" if near else "choose one of these"
-    if isinstance(value, bool):
-        return "write a number" if kinds & {"int_type", "float_type"} else "correct the value"
-    return "correct the value"
+        plain = text.replace("_", "").replace(",", "" if text.count(",") > 1 else ".")
+        if plain != text and _is_numeric(plain):
+            return f"write {plain}"
+    if "model_attributes_type" in kinds:  # a member of a closed set, by its name alone
+        return f"write {{name: {text}}}"
+    if "bool_type" in kinds and text.lower() in ("yes", "no", "on", "off", "true", "false"):
+        return f"write {'true' if text.lower() in ('yes', 'on', 'true') else 'false'}"
+    options = [o for e in errors if e["type"] == "literal_error" for o in _options(e)]
+    if not options:
+        return ""
+    near = near_match(text, options)
+    return f"did you mean '{near}'?" if near else "choose one of these"
 
 
 def _is_numeric(text: str) -> bool:
@@ -189,4 +236,4 @@ def _is_numeric(text: str) -> bool:
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text

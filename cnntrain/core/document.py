@@ -26,7 +26,7 @@ MAX_DEPTH = 60
 MAX_NODES = 20_000
 
 _NUMBERS: list[tuple[re.Pattern[str], Callable[[str], float]]] = [
-    (re.compile(r"[-+]?[0-9]+$"), int),
+    (re.compile(r"[-+]?[0-9]{1,300}$"), int),  # a longer one is a float, and infinite
     (re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$"), float),
     (re.compile(r"[-+]?\.(inf|Inf|INF)$"), lambda text: float(text.replace(".", ""))),
     (re.compile(r"\.(nan|NaN|NAN)$"), lambda text: float("nan")),
@@ -168,6 +168,8 @@ class _Reader:
         self.count += 1
         place = self.place(node.start_mark)
         self.places.values[path] = place
+        if re.match(r"(&\S+\s+)?!", self.line(place.line - 1)[place.column - 1 :]):
+            self._complain("a tag (!) cannot be used here", place, "write plain data")
         if len(path) > MAX_DEPTH or self.count > MAX_NODES:
             problem = "the file is too large once its aliases are expanded"
             raise ConfigError(problem, remedy="remove the aliases", place=place)
@@ -176,7 +178,9 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode):
             return [self.convert(item, (*path, i)) for i, item in enumerate(node.value)]
         assert isinstance(node, yaml.ScalarNode)
-        return self._scalar(node, place)
+        if node.style in ('"', "'", "|", ">"):
+            return str(node.value)
+        return parse_scalar(str(node.value))
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -200,16 +204,6 @@ class _Reader:
             self.places.keys[(*path, key)] = place
             found[key] = self.convert(value_node, (*path, key))
         return found
-
-    def _scalar(self, node: yaml.ScalarNode, place: Place) -> Any:
-        standard = node.tag.startswith("tag:yaml.org,2002:") and "python" not in node.tag
-        token = self.line(place.line - 1)[place.column - 1 :]
-        if not standard or token.startswith("!"):
-            self._complain("a tag (!) cannot be used here", place, "write plain data")
-            return None
-        if node.style in ('"', "'", "|", ">"):
-            return str(node.value)
-        return parse_scalar(str(node.value))
 
     def _complain(self, message: str, place: Place, remedy: str) -> None:
         self.problems.append(Problem(message, place, remedy))

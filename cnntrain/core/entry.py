@@ -13,7 +13,7 @@ from typing import Any, Literal, NoReturn
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from cnntrain.core import kinds
-from cnntrain.core.complaints import Complaint, complaints
+from cnntrain.core.complaints import Complaint, complaints, without_misspelt
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Place
 
@@ -100,8 +100,10 @@ class Entry:
             if parameter.required and parameter.name not in values:
                 message = f"'{parameter.name}' is missing in '{self.name}'"
                 hint = f" ({parameter.description})" if parameter.description else ""
-                found.append(Complaint((), message, f"add `{parameter.name}: ...`{hint}"))
-        return keywords, found
+                remedy = f"add `{parameter.name}: ...`{hint}"
+                found.append(Complaint((), message, remedy, missing=parameter.name))
+        ordered = {p.name: keywords[p.name] for p in self.parameters if p.name in keywords}
+        return ordered, without_misspelt(found, known=lambda _: names)
 
 
 def read_entries(tree: ast.Module, *, file: Path, decorator: str) -> list[Entry]:
