@@ -1,0 +1,148 @@
+"""Looking over a data set: what `cnntrain data check` reports."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from cnntrain.data.decode import UnreadableImageError
+from cnntrain.data.open import class_counts, open_splits
+from cnntrain.data.parts import Part, Pixels, Splits, Unreadable
+from cnntrain.data.windows import HeightWidth
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """Images that are equal in every pixel.
+
+    Args:
+        images: (split, which image, class) of each, in reading order.
+    """
+
+    images: tuple[tuple[str, str, str], ...]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that share the image: more than one is a leak."""
+        return tuple(dict.fromkeys(split for split, _, _ in self.images))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Its classes: more than one is a contradiction."""
+        return tuple(dict.fromkeys(label for _, _, label in self.images))
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a data set is made of, and what is wrong with it.
+
+    Args:
+        classes: the class names.
+        counts: images per class of each split.
+        sizes: (height, width) and how many images have it, most frequent first, of each split.
+        unreadable: files that cannot be decoded.
+        duplicates: groups of equal images, those across splits first.
+        imbalance: images of the largest training class over those of the smallest.
+        notes: what the data set's reader found, one sentence each.
+    """
+
+    classes: tuple[str, ...]
+    counts: dict[str, tuple[int, ...]]
+    sizes: dict[str, tuple[tuple[HeightWidth, int], ...]]
+    unreadable: tuple[Unreadable, ...]
+    duplicates: tuple[Duplicate, ...]
+    imbalance: float
+    notes: tuple[str, ...]
+
+    @property
+    def leaks(self) -> tuple[Duplicate, ...]:
+        """Duplicates that stand in more than one split."""
+        return tuple(group for group in self.duplicates if len(group.splits) > 1)
+
+    @property
+    def is_clean(self) -> bool:
+        """No unreadable file and nothing shared between splits."""
+        return not self.unreadable and not self.leaks
+
+
+def check_data(
+    name: str,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    validation: float | int | None = None,
+    seed: int = 0,
+) -> Report:
+    """Read every image of a data set once.
+
+    Args:
+        name: a registered data set.
+        parameters: its own parameters.
+        validation: as in `open_data`.
+        seed: as in `open_data`.
+    """
+    splits = open_splits(name, parameters=parameters or {}, validation=validation, seed=seed)
+    sizes: dict[str, tuple[tuple[HeightWidth, int], ...]] = {}
+    unreadable = list(splits.skipped)
+    seen: dict[bytes, list[tuple[str, str, str]]] = {}
+    for split, part in _parts(splits):
+        found: Counter[HeightWidth] = Counter()
+        for index, image in enumerate(_fingerprints(part)):
+            if isinstance(image, Unreadable):
+                unreadable.append(image)
+                continue
+            digest, size = image
+            found[size] += 1
+            label = splits.classes[int(part.targets[index])]
+            seen.setdefault(digest, []).append((split, part.label(index), label))
+        sizes[split] = tuple(found.most_common())
+    groups = [Duplicate(tuple(images)) for images in seen.values() if len(images) > 1]
+    counts = class_counts(splits)
+    return Report(
+        classes=splits.classes,
+        counts=counts,
+        sizes=sizes,
+        unreadable=tuple(unreadable),
+        duplicates=tuple(sorted(groups, key=lambda group: -len(group.splits))),
+        imbalance=max(counts["train"]) / max(1, min(counts["train"])),
+        notes=splits.notes,
+    )
+
+
+def _parts(splits: Splits) -> Iterator[tuple[str, Part]]:
+    for name, part in (
+        ("train", splits.train),
+        ("validation", splits.validation),
+        ("test", splits.test),
+    ):
+        if part is not None:
+            yield name, part
+
+
+def _fingerprints(part: Part) -> Iterator[tuple[bytes, HeightWidth] | Unreadable]:
+    """A hash of the pixels, and the size, of each image."""
+    if isinstance(part, Pixels):
+        rows = part.images.reshape(len(part), -1).numpy()
+        for row in rows:
+            yield _hash(row.tobytes(), part.size), part.size
+        return
+
+    def read(index: int) -> tuple[bytes, HeightWidth] | Unreadable:
+        try:
+            picture: Image.Image = part.open(index)
+        except UnreadableImageError as error:
+            return Unreadable(error.path, error.reason)
+        size = (picture.height, picture.width)
+        return _hash(picture.tobytes(), size), size
+
+    with ThreadPoolExecutor() as pool:
+        yield from pool.map(read, range(len(part)))
+
+
+def _hash(content: bytes, size: HeightWidth) -> bytes:
+    return hashlib.blake2b(content, digest_size=16, salt=repr(size).encode()[:16]).digest()

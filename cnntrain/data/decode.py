@@ -1,0 +1,149 @@
+"""From an image file to 8-bit grey or RGB pixels, with Pillow.
+
+Only common formats are opened, decompression bombs are errors, truncated files are errors, the
+EXIF orientation is applied, and of an animation the first frame is taken. Transparency is dropped
+(the colour underneath stays), as torchvision's loader does; 16-bit grey keeps its high byte, as
+Pillow does for 16-bit RGB; 32-bit and floating-point pixels are refused.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from cnntrain.core.errors import DataError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+_JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
+_OTHERS = (".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
+SUFFIXES = frozenset(_JPEG + _OTHERS)
+MAX_PIXELS = 89_478_485
+"""Pillow's own bound above which it suspects a decompression bomb (256 MiB of RGB)."""
+
+# What Pillow's decoders raise on damaged files: found by fuzzing them; not only OSError.
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    ZeroDivisionError,
+    NotImplementedError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+_ORIENTATION = 0x0112
+_MODE = {1: "L", 3: "RGB"}
+_REMEDY = (
+    "replace or delete the file (`cnntrain data check` lists all such files), or leave them out "
+    "with `data.unreadable: skip`"
+)
+
+
+class UnreadableImageError(DataError):
+    """One image file cannot be decoded.
+
+    Args:
+        path: the file.
+        reason: why, in a few words.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"cannot read the image {path}: {reason}", remedy=_REMEDY)
+        self.path = path
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[UnreadableImageError], tuple[Path, str]]:
+        return UnreadableImageError, (self.path, self.reason)
+
+
+def decode(
+    path: Path,
+    *,
+    channels: int,
+    reduction: Callable[[tuple[int, int]], float] | None = None,
+) -> Image.Image:
+    """The image in mode `L` (1 channel) or `RGB` (3 channels), upright.
+
+    Args:
+        path: the file.
+        channels: 1 or 3.
+        reduction: told the size (height, width), answers by which factor the image may be shrunk
+            at once; a JPEG is then decoded at 1/2, 1/4 or 1/8 of its size, which is faster.
+
+    Raises:
+        UnreadableImageError: the file is missing, damaged, of another format, or too large.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            _refuse_bomb(image)
+            orientation = image.getexif().get(_ORIENTATION, 1)
+            if reduction is not None and image.format == "JPEG" and orientation == 1:
+                width, height = image.size
+                factor = int(max(1.0, reduction((height, width))))
+                if factor > 1:
+                    image.draft(image.mode, (-(-width // factor), -(-height // factor)))
+            image.load()
+            upright = ImageOps.exif_transpose(image) if orientation != 1 else image
+            return _convert(upright, _MODE[channels])
+    except _DAMAGE as error:
+        raise UnreadableImageError(path, _reason(error)) from error
+
+
+def header_size(path: Path) -> tuple[int, int]:
+    """Height and width of the upright image, from the file's header alone.
+
+    Raises:
+        UnreadableImageError: the header cannot be read.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            _refuse_bomb(image)
+            width, height = image.size
+            turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    except _DAMAGE as error:
+        raise UnreadableImageError(path, _reason(error)) from error
+    return (width, height) if turned else (height, width)
+
+
+def _refuse_bomb(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(
+            f"{image.width} x {image.height} pixels, more than {MAX_PIXELS:,}: "
+            "suspected decompression bomb"
+        )
+
+
+def _convert(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode == mode:
+        return image.copy()
+    if image.mode.startswith("I;16"):
+        wide = image.convert("I")
+        return wide.point(lambda value: value / 256).convert("L").convert(mode)
+    if image.mode in ("I", "F"):
+        raise ValueError(f"32-bit pixels (mode {image.mode}); save it with 8 bits a channel")
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image.convert(mode)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if text.startswith("cannot identify image file"):
+        return f"not a {', '.join(FORMATS)} image"
+    return text

@@ -1,0 +1,68 @@
+"""What can be said of a data set without reading it, and without importing torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnntrain.core.errors import DataError
+from cnntrain.data import DATASETS
+from cnntrain.data.folders import class_folders
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What planning a network needs of its data.
+
+    Args:
+        num_classes: None when nobody knows before the data is there.
+        channels: 1 grey, 3 RGB.
+        size: (height, width) of the stored images; None when they differ or are not known.
+    """
+
+    num_classes: int | None
+    channels: int
+    size: tuple[int, int] | None
+
+
+def facts(name: str, parameters: Mapping[str, Any]) -> Facts:
+    """The facts that a data set states in its decorator.
+
+    `@dataset("mnist", classes=10, channels=1, size=28)` states literals; `"$key"` takes a value
+    from a parameter. `class_folders="$root/$train_folder"` names a folder whose sub-folders are
+    counted, if it is there, when `classes` gives no number.
+
+    Args:
+        name: a registered data set.
+        parameters: its parameters, defaults filled in.
+    """
+    options = DATASETS.entry(name).options
+    classes = _resolve(options.get("classes"), parameters)
+    if isinstance(classes, tuple | list):
+        classes = len(classes)
+    if classes is None and "class_folders" in options:
+        classes = _count_folders(_fill(str(options["class_folders"]), parameters))
+    size = _resolve(options.get("size"), parameters)
+    pair = (size, size) if isinstance(size, int) else size
+    channels = _resolve(options.get("channels", 3), parameters)
+    return Facts(classes, int(channels), None if pair is None else (int(pair[0]), int(pair[1])))
+
+
+def _resolve(option: Any, parameters: Mapping[str, Any]) -> Any:
+    if isinstance(option, str) and option.startswith("$"):
+        return parameters[option[1:]]
+    return option
+
+
+def _fill(template: str, parameters: Mapping[str, Any]) -> Path:
+    return Path(re.sub(r"\$(\w+)", lambda match: str(parameters[match[1]]), template)).expanduser()
+
+
+def _count_folders(folder: Path) -> int | None:
+    try:
+        return len(class_folders(folder)) or None
+    except DataError:
+        return None

@@ -1,0 +1,292 @@
+"""From plain keywords to loaders: the door of this room."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+
+from cnntrain.core.errors import DataError
+from cnntrain.data import DATASETS
+from cnntrain.data.batch import Batching, Loader
+from cnntrain.data.decode import header_size
+from cnntrain.data.parts import Files, Part, Pixels, Splits, Unreadable
+from cnntrain.data.pipeline import Pipeline, TransformError, build_eval_pipeline, build_pipeline
+from cnntrain.data.resident import ONE_SIZE, ResidentLoader, read_pixels
+from cnntrain.data.split import stratified_split
+from cnntrain.data.statistics import Statistics, statistics
+from cnntrain.data.stream import StreamLoader
+from cnntrain.data.windows import HeightWidth
+
+RESIDENT_BYTES = 2 * 1024**3
+"""Image files are kept decoded in memory up to this many bytes a split."""
+
+Memory = Literal["auto", "resident", "stream"]
+Items = Sequence[tuple[str, Mapping[str, Any]]]
+PlainPipeline = tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set, opened.
+
+    Args:
+        classes: the class names; targets are positions in it.
+        train: shuffled and augmented batches.
+        validation: in stored order; None when there is no such split.
+        test: in stored order; None when there is no such split.
+        statistics: mean and std that `normalize` uses; None when nothing normalises.
+        image_channels: channels of every image.
+        image_size: (height, width) that the network sees in evaluation.
+        train_size: (height, width) that it sees in training.
+        counts: images per class of each split.
+        train_pipeline: the training transforms as plain data, all parameters resolved.
+        eval_pipeline: the evaluation transforms as plain data, for the checkpoint.
+        notes: what the user should know, one sentence each.
+        skipped: image files that were left out because they cannot be read.
+    """
+
+    classes: tuple[str, ...]
+    train: Loader
+    validation: Loader | None
+    test: Loader | None
+    statistics: Statistics | None
+    image_channels: int
+    image_size: HeightWidth
+    train_size: HeightWidth
+    counts: dict[str, tuple[int, ...]]
+    train_pipeline: PlainPipeline
+    eval_pipeline: PlainPipeline
+    notes: tuple[str, ...]
+    skipped: tuple[Unreadable, ...]
+
+
+class ListError(ValueError):
+    """A transform list cannot be obeyed.
+
+    Args:
+        split: `train` or `eval`: the list.
+        position: of the transform, counted from 0.
+        name: of the transform.
+        reason: why.
+    """
+
+    def __init__(self, split: str, position: int, name: str, reason: str) -> None:
+        super().__init__(f"{name} in the transforms for {split}: {reason}")
+        self.split = split
+        self.position = position
+        self.name = name
+        self.reason = reason
+
+
+def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `data` section
+    name: str,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    validation: float | int | None = None,
+    train_transforms: Items = (("normalize", {}),),
+    eval_transforms: Items = (("normalize", {}),),
+    batch_size: int = 64,
+    eval_batch_size: int | None = None,
+    drop_last: bool = False,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    channels_last: bool = False,
+    workers: int | Literal["auto"] = "auto",
+    memory: Memory = "auto",
+) -> Data:
+    """Open a data set and make its loaders.
+
+    Args:
+        name: a registered data set.
+        parameters: its own parameters.
+        validation: split this fraction (below 1) or count of training images off, stratified.
+        train_transforms: names and parameters, in order.
+        eval_transforms: names and parameters, in order; nothing random.
+        batch_size: images in a training batch.
+        eval_batch_size: images in an evaluation batch; as `batch_size` where not given.
+        drop_last: leave out a last training batch that is smaller.
+        seed: of the split, the order and the augmentation.
+        device: where batches are.
+        channels_last: their memory format.
+        workers: processes that read files; `auto` decides by device and cores.
+        memory: `resident` keeps the decoded images on the device, `stream` reads them when they
+            are needed, `auto` is resident for what fits.
+
+    Raises:
+        DataError: files are missing, unreadable or do not fit together.
+        ListError: a transform cannot be obeyed.
+        ValueError: the validation split cannot be made.
+    """
+    splits = open_splits(name, parameters=parameters or {}, validation=validation, seed=seed)
+    lists = {"train": train_transforms, "eval": eval_transforms}
+    found, plain = _resolve(splits.train, lists)
+    pipelines = _pipelines(plain)
+    how = Batching(batch_size, True, drop_last, seed, torch.device(device), channels_last)
+    how_eval = replace(
+        how, batch_size=eval_batch_size or batch_size, shuffle=False, drop_last=False
+    )
+    if how.count(len(splits.train)) == 0:
+        raise ValueError(
+            f"drop_last leaves no batch: {len(splits.train)} training images are fewer than "
+            f"batch_size {batch_size}"
+        )
+    sizes = {key: _image_size(splits.train, pipeline, key) for key, pipeline in pipelines.items()}
+    count = worker_count(workers, how.device)
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    loaders: dict[str, Loader | None] = {}
+    for split, part in parts.items():
+        if part is None:
+            loaders[split] = None
+            continue
+        key = "train" if split == "train" else "eval"
+        try:
+            loaders[split] = _loader(
+                part, pipelines[key], name=split, memory=memory, workers=count,
+                batching=how if key == "train" else how_eval,
+            )  # fmt: skip
+        except TransformError as error:
+            raise ListError(key, error.position, error.name, error.reason) from error
+    train = loaders["train"]
+    assert train is not None
+    return Data(
+        classes=splits.classes,
+        train=train,
+        validation=loaders["validation"],
+        test=loaders["test"],
+        statistics=found,
+        image_channels=splits.train.channels,
+        image_size=sizes["eval"],
+        train_size=sizes["train"],
+        counts=class_counts(splits),
+        train_pipeline=plain["train"],
+        eval_pipeline=plain["eval"],
+        notes=splits.notes,
+        skipped=splits.skipped,
+    )
+
+
+def open_splits(
+    name: str, *, parameters: Mapping[str, Any], validation: float | int | None, seed: int
+) -> Splits:
+    """The splits of a data set, validation split off where that is asked for.
+
+    Raises:
+        ValueError: the data set has a validation split already, or too few images for one.
+    """
+    splits: Splits = DATASETS.load(name)(**parameters)
+    if validation is None:
+        return splits
+    if splits.validation is not None:
+        raise ValueError(
+            f"the data set '{name}' has a validation split of its own "
+            f"({len(splits.validation)} images): remove `data.validation`"
+        )
+    stay, held = stratified_split(
+        splits.train.targets, held_out=validation, num_classes=len(splits.classes), seed=seed
+    )
+    return replace(splits, train=splits.train.select(stay), validation=splits.train.select(held))
+
+
+def class_counts(splits: Splits) -> dict[str, tuple[int, ...]]:
+    """Images per class of each split that there is."""
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    return {
+        name: tuple(torch.bincount(part.targets, minlength=len(splits.classes)).tolist())
+        for name, part in parts.items()
+        if part is not None
+    }
+
+
+def worker_count(workers: int | Literal["auto"], device: torch.device) -> int:
+    """Reading processes: beside a GPU nearly all cores, beside a CPU that trains itself few."""
+    if workers != "auto":
+        return workers
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = cores or 1
+    return cores // 4 if device.type == "cpu" else max(1, min(16, cores - 1))
+
+
+def _resolve(
+    train: Part, lists: Mapping[str, Items]
+) -> tuple[Statistics | None, dict[str, PlainPipeline]]:
+    """The lists as plain data; `normalize` without numbers gets those of the training images."""
+    found: Statistics | None = None
+    plain: dict[str, PlainPipeline] = {}
+    for key, items in lists.items():
+        steps = []
+        for name, parameters in items:
+            step = {"name": name, **parameters}
+            if name == "normalize":
+                if step.get("mean") is None and step.get("std") is None:
+                    found = found or statistics(train)
+                    step.update(mean=found.mean, std=found.std)
+                elif step.get("mean") is not None and step.get("std") is not None:
+                    found = found or Statistics(tuple(step["mean"]), tuple(step["std"]))
+            steps.append({k: list(v) if isinstance(v, tuple) else v for k, v in step.items()})
+        plain[key] = tuple(steps)
+    return found, plain
+
+
+def _pipelines(plain: Mapping[str, PlainPipeline]) -> dict[str, Pipeline]:
+    made: dict[str, Pipeline] = {}
+    for key, items in plain.items():
+        try:
+            made[key] = build_pipeline(items) if key == "train" else build_eval_pipeline(items)
+        except TransformError as error:
+            raise ListError(key, error.position, error.name, error.reason) from error
+    return made
+
+
+def _image_size(train: Part, pipeline: Pipeline, key: str) -> HeightWidth:
+    """The size that comes out; tried on two black images, so that every refusal is met now."""
+    stored = train.size if isinstance(train, Pixels) else header_size(train.paths[0])
+    try:
+        size = pipeline.output_size(stored)
+        head, tail = pipeline.divide(random_in_worker=True)
+        black = torch.zeros(2, train.channels, *head.output_size(stored), dtype=torch.uint8)
+        result = tail(black, torch.Generator())
+    except TransformError as error:
+        raise ListError(key, error.position, error.name, error.reason) from error
+    assert tuple(result.shape) == (2, train.channels, *size), "output_size does not tell the truth"
+    assert result.dtype == torch.float32
+    return size
+
+
+def _loader(
+    part: Part, pipeline: Pipeline, *, name: str, memory: Memory, workers: int, batching: Batching
+) -> Loader:
+    head, tail = pipeline.divide(random_in_worker=False)
+    if memory == "resident" or (memory == "auto" and _fits(part, head)):
+        pixels = read_pixels(part, head, name=name)
+        return ResidentLoader(pixels, pipeline=tail, batching=batching)
+    return StreamLoader(part, name=name, pipeline=pipeline, batching=batching, workers=workers)
+
+
+def _fits(part: Part, head: Pipeline) -> bool:
+    """Whether a split can be kept in memory: pixels always can, files within the budget.
+
+    Files must come out in one size without anything random; without a transform that fixes the
+    size their headers tell.
+    """
+    if isinstance(part, Pixels):
+        return True
+    size = _fixed_size(part, head)
+    return size is not None and len(part) * part.channels * size[0] * size[1] <= RESIDENT_BYTES
+
+
+def _fixed_size(part: Files, head: Pipeline) -> HeightWidth | None:
+    shapes = {(4096, 4096), (4096, 6144)}
+    try:
+        found = {head.output_size(shape) for shape in shapes}
+        if len(found) > 1:
+            found = {head.output_size(header_size(path)) for path in part.paths}
+    except (TransformError, DataError):
+        return None  # the stream meets the same file and tells
+    return found.pop() if len(found) == 1 else None
+
+
+__all__ = ["ONE_SIZE", "Data", "ListError", "class_counts", "open_data", "open_splits"]

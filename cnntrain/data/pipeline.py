@@ -1,0 +1,244 @@
+"""A list of transforms, made from plain data and split between worker and device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from cnntrain.core.errors import ConfigError
+from cnntrain.data import TRANSFORMS
+from cnntrain.data.draws import unit
+from cnntrain.data.windows import (
+    HeightWidth,
+    Sizing,
+    Windows,
+    cut_picture,
+    reduction_factor,
+    shrunk,
+)
+
+
+class Transform(Protocol):
+    """What every transform does."""
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """`(N, C, H, W)` uint8 or float, to the same; random numbers only from `generator`."""
+        ...
+
+    def output_size(self, size: HeightWidth) -> HeightWidth:
+        """(height, width) of the result; ValueError when impossible."""
+        ...
+
+
+class TransformError(ValueError):
+    """A transform cannot do its work where it stands.
+
+    Args:
+        position: of the transform in its list, counted from 0.
+        name: of the transform.
+        reason: why.
+    """
+
+    def __init__(self, position: int, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.position = position
+        self.name = name
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Step:
+    """One transform in its place."""
+
+    position: int
+    name: str
+    transform: Transform
+    is_random: bool
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Transforms in order; the result is float32 (pixels from 0 to 1 where nothing normalises)."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def is_random(self) -> bool:
+        """Whether any transform draws random numbers."""
+        return any(step.is_random for step in self.steps)
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Transform a batch `(N, C, H, W)`; the generator is on the images' device."""
+        for step in self.steps:
+            try:
+                images = step.transform(images, generator)
+            except ValueError as error:
+                raise TransformError(step.position, step.name, str(error)) from error
+        return unit(images)
+
+    def output_size(self, size: HeightWidth) -> HeightWidth:
+        """What images of `size` (height, width) become.
+
+        Raises:
+            TransformError: a transform is impossible.
+        """
+        for step in self.steps:
+            try:
+                size = step.transform.output_size(size)
+            except ValueError as error:
+                raise TransformError(step.position, step.name, str(error)) from error
+        return size
+
+    def divide(self, *, random_in_worker: bool) -> tuple[Pipeline, Pipeline]:
+        """The leading sizing transforms, done by Pillow image by image, and the rest, batched.
+
+        Args:
+            random_in_worker: whether random ones count; if not, the first part is the same in
+                every epoch, so that its result can be kept.
+        """
+        count = 0
+        for step in self.steps:
+            if not isinstance(step.transform, Sizing) or (step.is_random and not random_in_worker):
+                break
+            count += 1
+        return Pipeline(self.steps[:count]), Pipeline(self.steps[count:])
+
+    def fixed_windows(self, size: HeightWidth) -> list[Windows]:
+        """The window of each sizing transform, in order, for images of one size."""
+        found = []
+        for number, step in enumerate(self.steps):
+            found.append(self._windows(number, size, None))
+            size = step.transform.output_size(size)
+        return found
+
+    def picture(self, picture: Image.Image, generator: torch.Generator | None) -> Image.Image:
+        """Apply sizing transforms to one Pillow image."""
+        for number in range(len(self.steps)):
+            windows = self._windows(number, (picture.height, picture.width), generator)
+            picture = cut_picture(picture, windows)
+        return picture
+
+    def _windows(
+        self, number: int, size: HeightWidth, generator: torch.Generator | None
+    ) -> Windows:
+        step = self.steps[number]
+        assert isinstance(step.transform, Sizing)
+        try:
+            return step.transform.windows(size, count=1, generator=generator)
+        except ValueError as error:
+            raise TransformError(step.position, step.name, str(error)) from error
+
+
+class FirstWindow:
+    """Draws the first window from a JPEG's header, so that the file may be decoded smaller.
+
+    Args:
+        pipeline: sizing transforms.
+        generator: the image's own.
+    """
+
+    def __init__(self, pipeline: Pipeline, generator: torch.Generator | None) -> None:
+        self._pipeline = pipeline
+        self._generator = generator
+        self._drawn: tuple[HeightWidth, Windows] | None = None
+        self._failed: TransformError | None = None
+
+    def __call__(self, size: HeightWidth) -> float:
+        """By which factor the image may be shrunk while it is decoded."""
+        if not self._pipeline.steps:
+            return 1.0
+        try:
+            self._drawn = (size, self._pipeline._windows(0, size, self._generator))
+        except TransformError as error:  # reported by `finish`: the file itself is not to blame
+            self._failed = error
+            return 1.0
+        return reduction_factor(self._drawn[1])
+
+    def finish(self, picture: Image.Image) -> Image.Image:
+        """Apply all transforms, the first with the window that was drawn."""
+        if self._failed is not None:
+            raise self._failed
+        if self._drawn is None:
+            return self._pipeline.picture(picture, self._generator)
+        original, windows = self._drawn
+        actual = (picture.height, picture.width)
+        picture = cut_picture(picture, shrunk(windows, original=original, actual=actual))
+        return Pipeline(self._pipeline.steps[1:]).picture(picture, self._generator)
+
+
+def build_pipeline(items: Sequence[Mapping[str, Any]]) -> Pipeline:
+    """The transforms that plain data describe: `{"name": "normalize", "mean": [...], ...}`.
+
+    Raises:
+        ConfigError: there is no such transform, or its parameters are wrong.
+        TransformError: a transform refuses its parameters or its place.
+    """
+    steps: list[Step] = []
+    for position, item in enumerate(items):
+        parameters = {key: value for key, value in item.items() if key != "name"}
+        name = str(item["name"])
+        entry = TRANSFORMS.entry(name)
+        checked, complaints = entry.check(parameters)
+        if complaints:
+            raise ConfigError(complaints[0].message, remedy=complaints[0].remedy)
+        earlier = [step.name for step in steps]
+        if entry.options.get("before_normalize") and "normalize" in earlier:
+            reason = "works on pixels from 0 to 1, so it must stand before normalize"
+            raise TransformError(position, name, reason)
+        if name == "normalize" and "normalize" in earlier:
+            raise TransformError(position, name, "stands twice in one list")
+        try:
+            made = TRANSFORMS.load(name)(**checked)
+        except ValueError as error:
+            raise TransformError(position, name, str(error)) from error
+        steps.append(Step(position, name, made, bool(entry.options.get("random"))))
+    return Pipeline(tuple(steps))
+
+
+def build_eval_pipeline(items: Sequence[Mapping[str, Any]]) -> Pipeline:
+    """As `build_pipeline`, and what evaluation forbids is an error.
+
+    Evaluation must give the same numbers each time, and for one image the same as for a batch, so
+    nothing is random, and sizes are changed first (by Pillow, image by image).
+    """
+    pipeline = build_pipeline(items)
+    head, tail = pipeline.divide(random_in_worker=False)
+    for step in tail.steps:
+        if step.is_random:
+            reason = "is random; evaluation must give the same result each time"
+            raise TransformError(step.position, step.name, reason)
+        if isinstance(step.transform, Sizing):
+            raise TransformError(step.position, step.name, "must stand first in this list")
+    assert not head.is_random
+    return pipeline
+
+
+def planned_size(
+    size: HeightWidth | None, items: Sequence[tuple[str, Mapping[str, Any]]]
+) -> HeightWidth:
+    """The size that the network sees.
+
+    Args:
+        size: of the stored images; None when they differ or are not known.
+        items: names and parameters of the transforms.
+
+    Raises:
+        TransformError: a transform is impossible.
+        ValueError: the images would not all get one size.
+    """
+    pipeline = build_pipeline([{"name": name, **parameters} for name, parameters in items])
+    if size is not None:
+        return pipeline.output_size(size)
+    # Two large shapes stand for all: a list that gives both one size gives it to every image.
+    found = {pipeline.output_size(shape) for shape in ((4096, 4096), (4096, 6144))}
+    if len(found) > 1:
+        raise ValueError(
+            "the images are not all of one size and the transforms do not bring them to one; "
+            "add `resize: {size: [height, width]}`, or a crop"
+        )
+    return found.pop()

@@ -1,0 +1,129 @@
+"""Loading from memory: the whole split stays on the device as uint8, batches are made there.
+
+Reading one image at a time costs more than training a small network on it; here a batch is one
+gather of rows, and each transform one batched operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+from cnntrain.core.errors import DataError
+from cnntrain.data.batch import Batch, Batching
+from cnntrain.data.order import batch_seed, epoch_order
+from cnntrain.data.parts import Part, Pixels, from_picture, to_picture
+from cnntrain.data.pipeline import Pipeline
+from cnntrain.data.windows import cut_picture, whole
+
+
+class ResidentLoader:
+    """Batches from images in memory.
+
+    Args:
+        pixels: the split.
+        pipeline: transforms, all of them batched on the device.
+        batching: size, order and place of the batches.
+    """
+
+    def __init__(self, pixels: Pixels, *, pipeline: Pipeline, batching: Batching) -> None:
+        self.size = len(pixels)
+        self.batches_per_epoch = batching.count(self.size)
+        self._pipeline = pipeline
+        self._batching = batching
+        images = pixels.images.permute(0, 2, 3, 1) if batching.channels_last else pixels.images
+        self._shape = images.shape[1:]
+        # one row an image: a gather then copies rows, whatever the memory format
+        self._rows = images.reshape(self.size, -1).to(batching.device)
+        self._targets = pixels.targets.to(batching.device)
+
+    def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch; see `Loader`."""
+        how = self._batching
+        generator = torch.Generator(how.device)
+        order = None
+        if how.shuffle:
+            order = epoch_order(self.size, seed=how.seed, epoch=epoch).to(how.device)
+        for number in range(start, self.batches_per_epoch):
+            places = how.positions(number)
+            if order is None:
+                rows, targets = self._rows[places], self._targets[places]
+            else:
+                chosen = order[places]
+                rows = self._rows.index_select(0, chosen)
+                targets = self._targets.index_select(0, chosen)
+            if self._pipeline.is_random:
+                generator.manual_seed(batch_seed(how.seed, epoch, number))
+            yield Batch(self._transform(rows, generator), targets)
+
+    def _transform(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        images = rows.view(-1, *self._shape)
+        if self._batching.channels_last:
+            images = images.permute(0, 3, 1, 2)
+        result = self._pipeline(images, generator)
+        return result.contiguous(memory_format=self._batching.memory_format)
+
+
+def read_pixels(part: Part, head: Pipeline, *, name: str) -> Pixels:
+    """The images of a split, decoded and brought to one size.
+
+    Args:
+        part: pixels or files.
+        head: sizing transforms without randomness, applied to each image by Pillow.
+        name: of the split, for messages.
+
+    Raises:
+        UnreadableImageError: a file cannot be decoded.
+        TransformError: a transform is impossible on an image.
+        DataError: the images come out in different sizes.
+    """
+    if isinstance(part, Pixels):
+        return _size_pixels(part, head)
+    first = from_picture(head.picture(part.open(0), None))
+    images = torch.empty(len(part), *first.shape, dtype=torch.uint8)
+
+    def fill(index: int) -> None:
+        pixels = from_picture(head.picture(part.open(index), None))
+        if pixels.shape != first.shape:
+            raise DataError(different_sizes(part, name, (0, first), (index, pixels)),
+                            remedy=ONE_SIZE)  # fmt: skip
+        images[index] = pixels
+
+    with ThreadPoolExecutor() as pool:  # Pillow decodes without holding the interpreter's lock
+        for _ in pool.map(fill, range(len(part))):
+            pass
+    return Pixels(images, part.targets)
+
+
+ONE_SIZE = "add `resize: {size: [height, width]}`, or a resize and a crop, to both transform lists"
+
+
+def different_sizes(part: Part, name: str, *found: tuple[int, Tensor]) -> str:
+    """The message for two images of a split that cannot be in one batch."""
+    (first, a), (second, b) = found
+    return (
+        f"the {name} images are not all of one size: {part.label(first)} is "
+        f"{a.shape[1]} x {a.shape[2]}, {part.label(second)} is {b.shape[1]} x {b.shape[2]}"
+    )
+
+
+def _size_pixels(part: Pixels, head: Pipeline) -> Pixels:
+    """Size images that are in memory, each by Pillow as an image file would be."""
+    windows = head.fixed_windows(part.size)
+    if head.output_size(part.size) == part.size and all(
+        torch.equal(window.boxes, whole(part.size)) for window in windows
+    ):
+        return part
+    images = torch.empty(len(part), part.channels, *head.output_size(part.size), dtype=torch.uint8)
+    # Pillow takes 1 or 3 channels; other numbers are sized channel by channel
+    step = part.channels if part.channels in (1, 3) else 1
+    for source, target in zip(part.images, images, strict=True):
+        for start in range(0, part.channels, step):
+            picture = to_picture(source[start : start + step])
+            for window in windows:
+                picture = cut_picture(picture, window)
+            target[start : start + step] = from_picture(picture)
+    return Pixels(images, part.targets)

@@ -1,0 +1,1 @@
+"""The data sets, one file each; they register themselves with `@dataset`."""

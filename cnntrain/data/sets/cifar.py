@@ -1,0 +1,105 @@
+"""CIFAR-10 and CIFAR-100."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cnntrain.core.errors import DataError
+from cnntrain.data import dataset
+from cnntrain.data.cache import listing_key, read_arrays, write_arrays
+from cnntrain.data.decode import decode
+from cnntrain.data.download import download_torchvision, missing, open_torchvision
+from cnntrain.data.folders import class_folders, list_images
+from cnntrain.data.parts import Pixels, Splits
+
+CIFAR10_CLASSES = (
+    "airplane", "automobile", "bird", "cat", "deer",
+    "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
+
+
+@dataset("cifar10", classes=10, channels=3, size=32)
+def cifar10(*, root: str = "data", download: bool = False) -> Splits:
+    """Photographs in ten classes, 32 x 32 RGB: 50,000 and 10,000 (Krizhevsky 2009).
+
+    Image files in class folders are decoded once; the pixels are kept in the user's cache folder.
+
+    Args:
+        root: the folder that holds `cifar-10-batches-py`, or else `cifar10/train/airplane/...` and
+            `cifar10/test/...` with one image file per picture.
+        download: fetch the files with torchvision if they are not there.
+    """
+    base = Path(root).expanduser()
+    folder, batches = base / "cifar10", base / "cifar-10-batches-py"
+    if not batches.is_dir() and (folder / "train").is_dir() and (folder / "test").is_dir():
+        train, test = (_read_folder(folder / part) for part in ("train", "test"))
+        return Splits(CIFAR10_CLASSES, train, test=test)
+    return _read_batches("CIFAR10", base, batches, download=download, also=folder)
+
+
+@dataset("cifar100", classes=100, channels=3, size=32)
+def cifar100(*, root: str = "data", download: bool = False) -> Splits:
+    """Photographs in a hundred classes, 32 x 32 RGB: 50,000 and 10,000 (Krizhevsky 2009).
+
+    Args:
+        root: the folder that holds `cifar-100-python`.
+        download: fetch the files with torchvision if they are not there.
+    """
+    base = Path(root).expanduser()
+    return _read_batches("CIFAR100", base, base / "cifar-100-python", download=download)
+
+
+def _read_batches(
+    name: str, root: Path, folder: Path, *, download: bool, also: Path | None = None
+) -> Splits:
+    if not folder.is_dir():
+        if not download:
+            raise missing(name, [folder] + ([also / "train", also / "test"] if also else []))
+        download_torchvision(name, root)
+    parts = []
+    classes: tuple[str, ...] = ()
+    for is_train in (True, False):
+        reader = open_torchvision(name, root, train=is_train)
+        classes = tuple(reader.classes)
+        images = torch.from_numpy(np.ascontiguousarray(reader.data.transpose(0, 3, 1, 2)))
+        parts.append(Pixels(images, torch.tensor(reader.targets, dtype=torch.int64)))
+    return Splits(classes, parts[0], test=parts[1])
+
+
+def _read_folder(split: Path) -> Pixels:
+    folders = class_folders(split)
+    if tuple(folders) != CIFAR10_CLASSES:
+        raise DataError(
+            f"{split} does not hold the ten class folders of CIFAR-10; found: "
+            f"{', '.join(folders) or 'none'}",
+            remedy=f"name them {', '.join(CIFAR10_CLASSES)}",
+        )
+    listed = [list_images(folder).images for folder in folders.values()]
+    paths = [path for images in listed for path in images]
+    targets = [number for number, images in enumerate(listed) for _ in images]
+    if not paths:
+        raise DataError(f"there are no images in {split}", remedy="check `data.root`")
+    name = f"cifar10/{listing_key(paths)}.npz"
+    cached = read_arrays(name)
+    images = None if cached is None else cached.get("images")
+    if images is None or images.shape != (len(paths), 3, 32, 32) or images.dtype != np.uint8:
+        images = np.empty((len(paths), 3, 32, 32), dtype=np.uint8)
+        with ThreadPoolExecutor() as pool:
+            for index, pixels in enumerate(pool.map(_decode, paths, chunksize=256)):
+                images[index] = pixels
+        write_arrays(name, {"images": images})
+    return Pixels(torch.from_numpy(images), torch.tensor(targets, dtype=torch.int64))
+
+
+def _decode(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    picture = decode(path, channels=3)
+    if picture.size != (32, 32):
+        raise DataError(
+            f"{path} is {picture.height} x {picture.width}, but CIFAR-10 is 32 x 32",
+            remedy="read it with `name: image_folder`",
+        )
+    return np.asarray(picture).transpose(2, 0, 1)

@@ -1,0 +1,64 @@
+"""Splitting validation images off the training images."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from cnntrain.core.seeding import derive_seed
+
+
+def stratified_split(
+    targets: Tensor, *, held_out: int | float, num_classes: int, seed: int
+) -> tuple[Tensor, Tensor]:
+    """Positions of the images that stay and of those held out, both in ascending order.
+
+    Each class is held out in proportion to its size (largest remainders get the images that
+    rounding leaves over), and keeps at least one image for training.
+
+    Args:
+        targets: `(N,)` int64 classes.
+        held_out: a count of images (int), or a fraction of them (float below 1).
+        num_classes: classes, of which some may have no image.
+        seed: decides which images of each class are held out.
+
+    Raises:
+        ValueError: that many images cannot be held out.
+    """
+    total = len(targets)
+    wanted = round(held_out * total) if isinstance(held_out, float) else held_out
+    if isinstance(held_out, float) and not 0 < held_out < 1:
+        raise ValueError(f"a fraction for validation lies between 0 and 1, not {held_out}")
+    if wanted < 1:
+        raise ValueError(f"validation: {held_out} of {total} training images is not one image")
+    counts = torch.bincount(targets, minlength=num_classes)
+    room = int((counts - 1).clamp(min=0).sum())
+    if wanted > room:
+        raise ValueError(
+            f"validation: {wanted} images cannot be held out of {total}; "
+            f"{room} is the most that leaves one image of each class for training"
+        )
+    shares = _allocate(counts, wanted)
+    held: list[Tensor] = []
+    for number, share in enumerate(shares):
+        members = (targets == number).nonzero().flatten()
+        generator = torch.Generator().manual_seed(derive_seed(seed, "validation", number))
+        held.append(members[torch.randperm(len(members), generator=generator)[:share]])
+    chosen = torch.cat(held).sort().values
+    stays = torch.ones(total, dtype=torch.bool)
+    stays[chosen] = False
+    return stays.nonzero().flatten(), chosen
+
+
+def _allocate(counts: Tensor, wanted: int) -> list[int]:
+    """Images to hold out of each class: proportional, in whole images, summing to `wanted`."""
+    sizes = counts.tolist()
+    total = sum(sizes)
+    shares = [min(size * wanted // total, max(size - 1, 0)) for size in sizes]
+    remainders = [size * wanted % total for size in sizes]
+    order = sorted(range(len(sizes)), key=lambda number: (-remainders[number], number))
+    while sum(shares) < wanted:
+        for number in order:
+            if sum(shares) < wanted and shares[number] < sizes[number] - 1:
+                shares[number] += 1
+    return shares

@@ -1,0 +1,194 @@
+"""Loading from files: workers read and size the images, the device does the rest."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from cnntrain.core.errors import DataError
+from cnntrain.data.batch import Batch, Batching
+from cnntrain.data.decode import UnreadableImageError
+from cnntrain.data.order import batch_seed, epoch_order, image_seed
+from cnntrain.data.parts import Part, from_picture
+from cnntrain.data.pipeline import FirstWindow, Pipeline, TransformError
+from cnntrain.data.resident import ONE_SIZE, different_sizes
+
+TIMEOUT = 600
+"""Seconds without a batch after which the workers are taken for dead."""
+
+_Key = tuple[int, int]  # epoch and position of an image
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Errors travel from a worker as plain data: re-raised ones would carry its traceback."""
+
+    error: UnreadableImageError | TransformError
+    label: str
+
+
+class StreamLoader:
+    """Batches from images that are read when they are needed.
+
+    Args:
+        part: the split.
+        name: of the split, for messages.
+        pipeline: transforms; the leading sizing ones are applied by Pillow in the workers, the
+            others batched on the device.
+        batching: size, order and place of the batches. Shuffled (training) JPEGs are decoded at a
+            reduced size where their first window allows; in stored order decoding is exact.
+        workers: processes; 0 reads in this one. Batches do not depend on it.
+        timeout: seconds to wait for a batch.
+    """
+
+    def __init__(
+        self,
+        part: Part,
+        *,
+        name: str,
+        pipeline: Pipeline,
+        batching: Batching,
+        workers: int = 0,
+        timeout: int = TIMEOUT,
+    ) -> None:
+        self.size = len(part)
+        self.batches_per_epoch = batching.count(self.size)
+        self._part = part
+        self._name = name
+        head, self._tail = pipeline.divide(random_in_worker=True)
+        self._batching = batching
+        self._workers = workers
+        self._order = _Order(self.size, batching)
+        self._loader = DataLoader(
+            _Images(part, head, seed=batching.seed, draft=batching.shuffle),
+            batch_sampler=self._order,
+            num_workers=workers,
+            collate_fn=_collate,
+            persistent_workers=workers > 0,
+            prefetch_factor=2 if workers else None,
+            timeout=timeout if workers else 0,
+            pin_memory=batching.device.type == "cuda",
+            worker_init_fn=_ignore_interrupt,
+            # its own, or every epoch would draw from torch's global numbers
+            generator=torch.Generator(),
+        )
+
+    def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch; see `Loader`.
+
+        Raises:
+            UnreadableImageError: a file cannot be decoded.
+            TransformError: a transform is impossible on an image.
+            DataError: images of different sizes, or the workers died or hang.
+        """
+        self._order.epoch, self._order.start = epoch, start
+        how = self._batching
+        generator = torch.Generator(how.device)
+        for number, (images, targets) in enumerate(self._collated(), start=start):
+            if self._tail.is_random:
+                generator.manual_seed(batch_seed(how.seed, epoch, number))
+            on_device = images.to(how.device, non_blocking=True)
+            result = self._tail(on_device, generator)
+            targets = targets.to(how.device, non_blocking=True)
+            yield Batch(result.contiguous(memory_format=how.memory_format), targets)
+
+    def _collated(self) -> Iterator[tuple[Tensor, Tensor]]:
+        iterator = iter(self._loader)
+        while True:
+            try:
+                item = next(iterator, None)
+            except RuntimeError as error:
+                if "DataLoader" not in str(error):
+                    raise
+                raise DataError(
+                    f"the worker processes that read the {self._name} images died or hang: "
+                    + str(error).splitlines()[0],
+                    remedy=f"lower `data.workers` (now {self._workers}; 0 reads without workers), "
+                    "free memory, or enlarge /dev/shm (docker: --shm-size)",
+                ) from error
+            if item is None:
+                return
+            if isinstance(item, _Failure):
+                if isinstance(item.error, UnreadableImageError):
+                    raise item.error
+                raise TransformError(
+                    item.error.position, item.error.name, f"{item.label}: {item.error.reason}"
+                )
+            images, targets, indices = item
+            if isinstance(images, list):
+                self._refuse(images, indices)
+            yield images, targets
+
+    def _refuse(self, images: list[Tensor], indices: list[int]) -> None:
+        other = next(i for i, image in enumerate(images) if image.shape != images[0].shape)
+        message = different_sizes(
+            self._part, self._name, (indices[0], images[0]), (indices[other], images[other])
+        )
+        raise DataError(message, remedy=ONE_SIZE)
+
+
+class _Order(Sampler[list[_Key]]):
+    """Yields each batch's keys; the epoch travels in them, so workers need no state."""
+
+    def __init__(self, size: int, batching: Batching) -> None:
+        self._size = size
+        self._batching = batching
+        self.epoch = 0
+        self.start = 0
+
+    def __iter__(self) -> Iterator[list[_Key]]:
+        epoch, start, how = self.epoch, self.start, self._batching
+        order = torch.arange(self._size)
+        if how.shuffle:
+            order = epoch_order(self._size, seed=how.seed, epoch=epoch)
+        for number in range(start, len(self) + start):
+            yield [(epoch, index) for index in order[how.positions(number)].tolist()]
+
+    def __len__(self) -> int:
+        return self._batching.count(self._size) - self.start
+
+
+class _Images(Dataset[tuple[Tensor, int, int] | _Failure]):
+    """Reads one image in a worker; holds plain data only, so it can be sent to any process."""
+
+    def __init__(self, part: Part, head: Pipeline, *, seed: int, draft: bool) -> None:
+        self._part = part
+        self._head = head
+        self._seed = seed
+        self._draft = draft
+
+    def __getitem__(self, key: _Key) -> tuple[Tensor, int, int] | _Failure:
+        epoch, index = key
+        generator = None
+        if self._head.is_random:
+            generator = torch.Generator().manual_seed(image_seed(self._seed, epoch, index))
+        first = FirstWindow(self._head, generator)
+        try:
+            picture = first.finish(self._part.open(index, first if self._draft else None))
+        except (UnreadableImageError, TransformError) as error:
+            return _Failure(error, self._part.label(index))
+        return from_picture(picture), int(self._part.targets[index]), index
+
+
+def _collate(
+    items: Sequence[tuple[Tensor, int, int] | _Failure],
+) -> tuple[Tensor | list[Tensor], Tensor, list[int]] | _Failure:
+    images, targets, indices = [], [], []
+    for item in items:
+        if isinstance(item, _Failure):
+            return item
+        images.append(item[0])
+        targets.append(item[1])
+        indices.append(item[2])
+    same = all(image.shape == images[0].shape for image in images)
+    return torch.stack(images) if same else images, torch.tensor(targets), indices
+
+
+def _ignore_interrupt(_: int) -> None:
+    """Ctrl-C is for the main process, which ends its workers in an orderly way."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,32 @@
+"""Mirror images left to right."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from cnntrain.core.kinds import Fraction
+from cnntrain.data import transform
+from cnntrain.data.draws import chosen
+from cnntrain.data.windows import HeightWidth
+
+
+@transform("horizontal_flip", random=True)
+class HorizontalFlip:
+    """Mirror each image left to right with a probability. Not for digits or letters.
+
+    Args:
+        probability: of an image to be mirrored.
+    """
+
+    def __init__(self, *, probability: Fraction = 0.5) -> None:
+        self.probability = probability
+
+    def output_size(self, size: HeightWidth) -> HeightWidth:
+        """The same size."""
+        return size
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Mirror some of `(N, C, H, W)`."""
+        picked = chosen(len(images), self.probability, generator)
+        return torch.where(picked, images.flip(3), images)

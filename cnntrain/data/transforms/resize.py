@@ -1,0 +1,45 @@
+"""Bring images to a size."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from cnntrain.core.kinds import Size
+from cnntrain.data import transform
+from cnntrain.data.windows import HeightWidth, Windows, cut, whole
+
+
+@transform("resize")
+class Resize:
+    """Resize with a triangle filter, widened when shrinking (Pillow's BILINEAR).
+
+    Args:
+        size: one number: the shorter side gets that length, the longer one keeps the ratio (as in
+            torchvision); a pair [height, width]: exactly that, the ratio may change.
+    """
+
+    def __init__(self, *, size: Size) -> None:
+        self.size = size
+
+    def output_size(self, size: HeightWidth) -> HeightWidth:
+        """(height, width) of the result."""
+        if not isinstance(self.size, int):
+            return self.size
+        height, width = size
+        if height <= width:
+            return self.size, max(1, int(self.size * width / height))
+        return max(1, int(self.size * height / width)), self.size
+
+    def windows(
+        self, size: HeightWidth, *, count: int, generator: torch.Generator | None
+    ) -> Windows:
+        """The whole image."""
+        return Windows(whole(size), self.output_size(size), scaled=True)
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Resize `(N, C, H, W)`."""
+        size = (images.shape[2], images.shape[3])
+        if self.output_size(size) == size:
+            return images
+        return cut(images, self.windows(size, count=len(images), generator=None))

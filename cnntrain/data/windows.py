@@ -1,0 +1,157 @@
+"""Cutting windows out of images and bringing them to one size.
+
+A sizing transform (resize, crops) only says which window of an image becomes the result; the
+window is cut either here, batched, on the device, or by Pillow, image by image, in a worker. Both
+follow one formula: cut first, then resize with a triangle filter that is widened when shrinking
+(Pillow's BILINEAR, torchvision's `antialias=True`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+Border = Literal["zero", "reflect"]
+HeightWidth = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The windows of a batch.
+
+    Args:
+        boxes: `(N, 4)` or, when one serves for all, `(1, 4)` float32: left, top, right, bottom in
+            pixels.
+        size: height and width of the result.
+        scaled: whether windows are resized; if not, boxes are whole pixels of just that size.
+        margin: rows and columns by which boxes may lie outside of the image.
+        border: what stands outside: zero, or the image reflected at its edge.
+    """
+
+    boxes: Tensor
+    size: HeightWidth
+    scaled: bool
+    margin: HeightWidth = (0, 0)
+    border: Border = "zero"
+
+
+@runtime_checkable
+class Sizing(Protocol):
+    """A transform that is nothing but a choice of windows."""
+
+    def windows(
+        self, size: HeightWidth, *, count: int, generator: torch.Generator | None
+    ) -> Windows:
+        """The windows for `count` images of one size; random ones drawn from `generator`.
+
+        Raises:
+            ValueError: the transform is impossible on images of that size.
+        """
+        ...
+
+
+def whole(size: HeightWidth) -> Tensor:
+    """The box `(1, 4)` of the whole image."""
+    return torch.tensor([[0.0, 0.0, size[1], size[0]]])
+
+
+def cut(images: Tensor, windows: Windows) -> Tensor:
+    """The windows of a batch.
+
+    Args:
+        images: `(N, C, H, W)` uint8 or float.
+        windows: N boxes, or one for all.
+
+    Returns:
+        `(N, C, *windows.size)` of the same type.
+    """
+    if windows.scaled:
+        assert windows.margin == (0, 0)
+        return _resample(images, windows.boxes, windows.size)
+    if len(windows.boxes) == 1 and windows.margin == (0, 0):
+        left, top, right, bottom = (int(edge) for edge in windows.boxes[0].tolist())
+        return images[:, :, top:bottom, left:right]
+    return _crop(images, windows)
+
+
+def cut_picture(picture: Image.Image, windows: Windows) -> Image.Image:
+    """The (one) window of a Pillow image."""
+    left, top, right, bottom = (round(edge) for edge in windows.boxes[0].tolist())
+    rows, columns = windows.margin
+    if (rows, columns) != (0, 0) and windows.border == "reflect":
+        array = np.asarray(picture)
+        pads = ((rows, rows), (columns, columns), (0, 0))[: array.ndim]
+        picture = Image.fromarray(np.pad(array, pads, mode="reflect"))
+        left, right, top, bottom = left + columns, right + columns, top + rows, bottom + rows
+    if (left, top, right, bottom) != (0, 0, *picture.size):
+        picture = picture.crop((left, top, right, bottom))  # zero outside
+    height, width = windows.size
+    if windows.scaled and picture.size != (width, height):
+        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    return picture
+
+
+def shrunk(windows: Windows, *, original: HeightWidth, actual: HeightWidth) -> Windows:
+    """The same windows of an image that was decoded at a smaller size."""
+    if original == actual:
+        return windows
+    y, x = actual[0] / original[0], actual[1] / original[1]
+    boxes = (windows.boxes * torch.tensor([x, y, x, y])).round()
+    boxes[:, 2] = boxes[:, 2].clamp(max=actual[1])
+    boxes[:, 3] = boxes[:, 3].clamp(max=actual[0])
+    return replace(windows, boxes=boxes)
+
+
+def reduction_factor(windows: Windows) -> float:
+    """By which factor an image may be shrunk before its window is resized to the result."""
+    if not windows.scaled:
+        return 1.0
+    left, top, right, bottom = windows.boxes[0].tolist()
+    return float(min((bottom - top) / windows.size[0], (right - left) / windows.size[1]))
+
+
+def _crop(images: Tensor, windows: Windows) -> Tensor:
+    height, width = windows.size
+    rows, columns = windows.margin
+    if windows.border == "reflect":
+        # reflection of integers is not implemented by torch for every device
+        wide = F.pad(images.float(), (columns, columns, rows, rows), mode="reflect")
+        padded = wide.to(images.dtype)
+    else:
+        padded = F.pad(images, (columns, columns, rows, rows))
+    corners = windows.boxes.to(device=images.device, dtype=torch.int64)
+    # One gather from a view of all possible windows: no loop over the images, no copy of them.
+    views = padded.unfold(2, height, 1).unfold(3, width, 1)
+    number = torch.arange(len(images), device=images.device)
+    return views[number, :, corners[:, 1] + rows, corners[:, 0] + columns]
+
+
+def _resample(images: Tensor, boxes: Tensor, size: HeightWidth) -> Tensor:
+    height, width = images.shape[-2:]
+    boxes = boxes.to(images.device)
+    down = _weights(boxes[:, 1], boxes[:, 3], length=height, out=size[0])
+    across = _weights(boxes[:, 0], boxes[:, 2], length=width, out=size[1])
+    floats = images if images.is_floating_point() else images.float()
+    result = down[:, None] @ floats @ across[:, None].transpose(-1, -2)
+    if images.is_floating_point():
+        return result
+    return result.round_().clamp_(0, 255).to(images.dtype)
+
+
+def _weights(low: Tensor, high: Tensor, *, length: int, out: int) -> Tensor:
+    """`(N, out, length)`: what each pixel of a line contributes to each pixel of the result."""
+    scale = (high - low)[:, None, None] / out
+    width = scale.clamp(min=1.0)
+    centre = low[:, None, None] + scale * (
+        torch.arange(out, device=low.device, dtype=torch.float32)[None, :, None] + 0.5
+    )
+    pixel = torch.arange(length, device=low.device, dtype=torch.float32)[None, None, :] + 0.5
+    inside = (pixel > low[:, None, None]) & (pixel < high[:, None, None])
+    weights = (1 - (pixel - centre).abs() / width).clamp(min=0) * inside
+    return weights / weights.sum(-1, keepdim=True)
