@@ -22,7 +22,7 @@ CIFAR10_CLASSES = (
 )  # fmt: skip
 
 
-@dataset("cifar10", classes=10, channels=3, size=32)
+@dataset("cifar10", classes=10, channels=3, size=32, validation=False)
 def cifar10(*, root: str = "data", download: bool = False) -> Splits:
     """Photographs in ten classes, 32 x 32 RGB: 50,000 and 10,000 (Krizhevsky 2009).
 
@@ -41,7 +41,7 @@ def cifar10(*, root: str = "data", download: bool = False) -> Splits:
     return _read_batches("CIFAR10", base, batches, download=download, also=folder)
 
 
-@dataset("cifar100", classes=100, channels=3, size=32)
+@dataset("cifar100", classes=100, channels=3, size=32, validation=False)
 def cifar100(*, root: str = "data", download: bool = False) -> Splits:
     """Photographs in a hundred classes, 32 x 32 RGB: 50,000 and 10,000 (Krizhevsky 2009).
 

@@ -9,7 +9,7 @@ from cnntrain.data import dataset
 from cnntrain.data.parts import Pixels, Splits
 
 
-@dataset("digits", classes=10, channels=1, size=8)
+@dataset("digits", classes=10, channels=1, size=8, validation=False)
 def digits() -> Splits:
     """1,797 handwritten digits of 8 x 8 pixels; part of scikit-learn, nothing is downloaded.
 

@@ -21,7 +21,7 @@ _GARMENTS = (
 )  # fmt: skip
 
 
-@dataset("mnist", classes=10, channels=1, size=28)
+@dataset("mnist", classes=10, channels=1, size=28, validation=False)
 def mnist(*, root: str = "data", download: bool = False) -> Splits:
     """Handwritten digits, 28 x 28: 60,000 for training, 10,000 for testing (LeCun et al. 1998).
 
@@ -33,7 +33,7 @@ def mnist(*, root: str = "data", download: bool = False) -> Splits:
     return _read(Path(root).expanduser(), "MNIST", classes=classes, download=download)
 
 
-@dataset("fashion_mnist", classes=10, channels=1, size=28)
+@dataset("fashion_mnist", classes=10, channels=1, size=28, validation=False)
 def fashion_mnist(*, root: str = "data", download: bool = False) -> Splits:
     """Clothes in ten classes, 28 x 28: 60,000 and 10,000 (Xiao, Rasul and Vollgraf 2017).
 

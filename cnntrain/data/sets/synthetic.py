@@ -16,7 +16,7 @@ _CELLS = 4
 _PATTERN, _NOISE = 144, 112  # brightest pattern and noise: they add up to 0..254
 
 
-@dataset("synthetic", classes="$classes", channels="$channels", size="$size")
+@dataset("synthetic", classes="$classes", channels="$channels", size="$size", validation=False)
 def synthetic(
     *,
     size: Size = 32,
