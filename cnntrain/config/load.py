@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +126,7 @@ def _plugins(document: Document, file: Path, problems: list[Problem]) -> dict[st
             paths.append(str(found))
             _add_plugin(found, place)
         except ConfigError as error:
-            problems += error.problems
+            problems += [dataclasses.replace(p, place=p.place or place) for p in error.problems]
     return {"plugins": paths}
 
 

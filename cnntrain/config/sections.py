@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,8 @@ def read_sections(
         try:
             files.append(_read_section(document, key, value, file))
         except ConfigError as error:
-            problems += error.problems
+            here = document.places.of((key,))
+            problems += [dataclasses.replace(p, place=p.place or here) for p in error.problems]
             failed.add(key)
     return failed, files
 

@@ -1,0 +1,197 @@
+"""JSON Schema (draft 2020-12) of run files and architecture files, for editors.
+
+It is made from the same types as the checks: the schema of the run file, and the signatures of
+layers, data sets and transforms, plugins included once they are loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from cnntrain.config.data_section import Data, Transforms
+from cnntrain.config.keys import fields_of
+from cnntrain.config.schema import RunConfig
+from cnntrain.config.sections import SECTIONS
+from cnntrain.core.entry import Entry, Parameter
+from cnntrain.data import DATASETS, TRANSFORMS
+from cnntrain.layers import LAYERS
+
+Schema = dict[str, Any]
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_FILE_NAME: Schema = {
+    "type": "string",
+    "pattern": r"\.ya?ml$",
+    "description": "A file with the keys of this section.",
+}
+_EXPRESSION: Schema = {
+    "type": "string",
+    "pattern": r"\$",
+    "description": "Arithmetic over variables, such as $width * 2.",
+}
+
+
+def run_schema() -> Schema:
+    """The schema of a run file."""
+    schema = _without_titles(RunConfig.model_json_schema())
+    definitions: Schema = schema["$defs"]
+    schema["required"] = [name for name in schema["required"] if name != "name"]
+    for definition in definitions.values():
+        if "const" in definition["properties"].get("name", {}):  # a member of a closed set
+            definition["required"] = list(dict.fromkeys(["name", *definition.get("required", ())]))
+    definitions["Data"] = _data(definitions["Data"])
+    definitions.pop("TransformCall")
+    definitions["Transform"] = _choice(TRANSFORMS.entries())
+    transforms = definitions["Transforms"]["properties"]
+    for split, field in Transforms.model_fields.items():
+        transforms[split] = {
+            "type": "array",
+            "items": {"$ref": "#/$defs/Transform"},
+            "default": [call.name for call in field.default],
+            "description": field.description,
+        }
+    definitions |= _architecture_definitions()
+    sections = schema["properties"]
+    sections["arch"] = {
+        "$ref": "#/$defs/Architecture",
+        "description": sections["arch"]["description"],
+    }
+    for name in SECTIONS:
+        section = {k: v for k, v in sections[name].items() if k not in ("default", "description")}
+        description = RunConfig.model_fields[name].description
+        sections[name] = {"anyOf": [section, _FILE_NAME], "description": description}
+    return {"$schema": DRAFT, "title": "cnntrain run file", **schema}
+
+
+def architecture_schema() -> Schema:
+    """The schema of an architecture file."""
+    definitions = _architecture_definitions()
+    body = definitions.pop("Architecture")
+    return {"$schema": DRAFT, "title": "cnntrain architecture", **body, "$defs": definitions}
+
+
+def _data(common: Schema) -> Schema:
+    """One alternative for each data set: its own keys beside the common ones."""
+    properties = {k: v for k, v in common["properties"].items() if k in fields_of(Data)}
+    alternatives = []
+    for entry in DATASETS.entries():
+        own = {p.name: _parameter(p) for p in entry.parameters}
+        name = {"const": entry.name, "description": entry.summary}
+        required = ["name", *(p.name for p in entry.parameters if p.required)]
+        alternatives.append(_mapping({**properties, "name": name, **own}, required))
+    return {"oneOf": alternatives}
+
+
+def _choice(entries: Iterable[Entry]) -> Schema:
+    """One of the entries: its name, or `name: {parameters}`."""
+    entries = list(entries)
+    bare = [e.name for e in entries if not any(p.required for p in e.parameters)]
+    return {
+        "oneOf": [
+            {"enum": bare},
+            *(_mapping({entry.name: _parameters(entry)}, [entry.name]) for entry in entries),
+        ]
+    }
+
+
+def _parameters(entry: Entry, *, expressions: bool = False) -> Schema:
+    properties = {p.name: _parameter(p, expressions=expressions) for p in entry.parameters}
+    required = [p.name for p in entry.parameters if p.required]
+    mapping = {**_mapping(properties, required), "description": entry.summary}
+    return mapping if required else {"anyOf": [mapping, {"type": "null"}]}
+
+
+def _parameter(parameter: Parameter, *, expressions: bool = False) -> Schema:
+    schema: Schema
+    if parameter.nested == "list":
+        schema = {"$ref": "#/$defs/Layers"}
+    elif parameter.nested == "lists":
+        schema = {"type": "object", "additionalProperties": {"$ref": "#/$defs/Layers"}}
+    else:
+        schema = _without_titles(parameter.adapter.json_schema())
+        if expressions:
+            schema = {"anyOf": [_with_expressions(schema), _EXPRESSION]}
+    if not parameter.required:
+        schema = {**schema, "default": parameter.default}
+    if parameter.description:
+        schema = {**schema, "description": parameter.description}
+    return schema
+
+
+def _architecture_definitions() -> Schema:
+    layers: Schema = {"$ref": "#/$defs/Layers"}
+    block = _mapping({"params": {"type": "object"}, "layers": layers}, ["layers"])
+    auxiliary = _mapping(
+        {
+            "as": {"type": "string", "description": "Its name."},
+            "from": {"type": "string", "description": "The layer that it reads."},
+            "weight": {"anyOf": [{"type": "number"}, _EXPRESSION], "default": 1.0},
+            "layers": layers,
+        },
+        ["from", "layers"],
+    )
+    architecture = _mapping(
+        {
+            "vars": {"type": "object", "description": "Names for numbers, used as $name."},
+            "blocks": {"type": "object", "additionalProperties": block},
+            "layers": layers,
+            "aux": {"type": "array", "items": auxiliary},
+            "init": {"type": "array", "items": {"type": "object"}},
+        },
+        ["layers"],
+    )
+    return {
+        "Architecture": architecture,
+        "Layers": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/Layer"}},
+        "Layer": _layer(),
+    }
+
+
+def _layer() -> Schema:
+    """One item of a list of layers; a name that is no layer's may be a block's."""
+    entries = LAYERS.entries()
+    several = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+    around: Schema = {
+        "as": {"type": "string", "description": "The name of this layer."},
+        "from": {
+            "anyOf": [{"type": "string"}, several],
+            "description": "What it reads: names of layers above, or `input`.",
+        },
+        "repeat": {
+            "anyOf": [{"type": "integer", "minimum": 0}, _EXPRESSION],
+            "description": "How many copies follow each other.",
+        },
+    }
+    properties = {e.name: _parameters(e, expressions=True) for e in entries} | around
+    item = _mapping(properties, [])
+    item["additionalProperties"] = {"type": ["object", "null"], "description": "A block."}
+    item |= {"minProperties": 1, "maxProperties": 1 + len(around)}
+    bare = [e.name for e in entries if not any(p.required for p in e.parameters)]
+    return {"anyOf": [{"enum": bare}, {"type": "string"}, item]}
+
+
+def _mapping(properties: Schema, required: list[str]) -> Schema:
+    schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {**schema, "required": required} if required else schema
+
+
+def _with_expressions(schema: Any) -> Any:
+    """The same schema with an expression allowed wherever a number is."""
+    if isinstance(schema, list):
+        return [_with_expressions(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("type") in ("integer", "number"):
+        return {"anyOf": [schema, _EXPRESSION]}
+    return {key: _with_expressions(value) for key, value in schema.items()}
+
+
+def _without_titles(schema: Any) -> Any:
+    """Without the titles that pydantic makes out of field names."""
+    if isinstance(schema, list):
+        return [_without_titles(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {k: v for k, v in schema.items() if not (k == "title" and isinstance(v, str))}
+    return {key: _without_titles(value) for key, value in kept.items()}
