@@ -33,8 +33,8 @@ def facts(name: str, parameters: Mapping[str, Any]) -> Facts:
 
     `@dataset("mnist", classes=10, channels=1, size=28)` states literals; `"$key"` takes a value
     from a parameter. `class_folders="$root/$train_folder"` names a folder whose sub-folders are
-    counted, if it is there, when `classes` gives no number. `validation=False` says that the set has
-    no validation split of its own, so that a run file that needs one is refused without reading.
+    counted, if it is there, when `classes` gives no number. `validation=False` says that it has
+    no validation split of its own: a run file that needs one is refused without reading.
 
     Args:
         name: a registered data set.
