@@ -1,0 +1,133 @@
+"""Keeping checkpoints: the last state, the one before it, and the best."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from cnntrain.record.disk import disk_errors
+from cnntrain.record.report import Record
+from cnntrain.train.events import EpochDone, RunDone, RunStarted, StepDone
+
+State = TypeVar("State")
+LOG = logging.getLogger("cnntrain.checkpoints")
+
+
+@dataclass(frozen=True)
+class Saves:
+    """What keeping checkpoints has cost so far: files, seconds, bytes written."""
+
+    files: int = 0
+    seconds: float = 0.0
+    bytes: int = 0
+
+
+def _nothing() -> None:
+    pass
+
+
+def _always() -> bool:
+    return True
+
+
+class CheckpointKeeper(Generic[State]):
+    """Saves last.pt after each epoch, every N steps and when stopped; best.pt when it is best.
+
+    Training waits at its `yield` meanwhile, so the state is whole. There is a whole last.pt at
+    every moment once there was one; the one before it is kept as previous.pt. best.pt is written
+    first, as a file of its own, so that no last.pt ever speaks of a best that is not there.
+
+    Args:
+        folder: where the files go.
+        snapshot: gives the state to save, taken once for all files of one moment.
+        save: writes a state to a path, at once or not at all.
+        every_steps: optimizer steps between two saves besides those of the epochs; None for none.
+        finite: whether all parameters are finite; a state that is not is never saved.
+        before_save: called before each save, to bring the metrics to disk first.
+        last_is_sound: False where the run was resumed from another file than last.pt: what lies
+            there then does not push out the good previous.pt.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        snapshot: Callable[[], State],
+        save: Callable[[Path, State], object],
+        every_steps: int | None = None,
+        finite: Callable[[], bool] = _always,
+        before_save: Callable[[], None] = _nothing,
+        last_is_sound: bool = True,
+    ) -> None:
+        assert every_steps is None or every_steps >= 1
+        self.saves = Saves()
+        self._folder = folder
+        self._snapshot = snapshot
+        self._save = save
+        self._every_steps = every_steps
+        self._finite = finite
+        self._before_save = before_save
+        self._last_is_sound = last_is_sound
+        self._step = 0
+        self._saved_step: int | None = None
+
+    def observe(self, event: Record) -> None:
+        """Save, if this is a moment to."""
+        if isinstance(event, StepDone):
+            # of several batches accumulated to one step, only the one that completes it counts
+            completed, self._step = event.step != self._step, event.step
+            if completed and self._every_steps and event.step % self._every_steps == 0:
+                self._keep(event.step, is_best=False)
+        elif isinstance(event, RunStarted):
+            self._step = event.step
+        elif isinstance(event, EpochDone):
+            self._keep(event.step, is_best=event.is_best)
+        elif isinstance(event, RunDone) and event.step != self._saved_step:
+            self._keep(event.step, is_best=False)
+
+    def close(self) -> None:
+        """Nothing is left to do: each save is whole when it is made."""
+
+    def _keep(self, step: int, *, is_best: bool) -> None:
+        if not self._finite():
+            LOG.warning("step %d: not saved, for some parameters are not finite", step)
+            return
+        self._before_save()
+        state = self._snapshot()
+        if is_best:
+            self._write("best.pt", state)
+        self._keep_previous()
+        self._write("last.pt", state)
+        self._last_is_sound = True
+        self._saved_step = step
+
+    def _write(self, name: str, state: State) -> None:
+        path = self._folder / name
+        began = time.perf_counter()
+        with disk_errors(path):
+            self._save(path, state)
+            size = path.stat().st_size
+        seconds = time.perf_counter() - began
+        LOG.info("saved %s: %.2f MB in %.3f s", path, size / 1e6, seconds)
+        done = self.saves
+        self.saves = Saves(done.files + 1, done.seconds + seconds, done.bytes + size)
+
+    def _keep_previous(self) -> None:
+        last, previous = self._folder / "last.pt", self._folder / "previous.pt"
+        if not self._last_is_sound or not last.is_file():
+            return
+        draft = self._folder / f".previous.{os.getpid()}"
+        with disk_errors(previous):
+            draft.unlink(missing_ok=True)
+            try:
+                draft.hardlink_to(last)
+            except OSError:  # a file system without links
+                shutil.copyfile(last, draft)
+            draft.replace(previous)
+            draft.unlink(missing_ok=True)  # left over where both were already the same file

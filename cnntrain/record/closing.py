@@ -1,0 +1,101 @@
+"""The end of a run in words: a table of the best and the last epoch, and where to go on."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console as RichConsole
+from rich.table import Table
+
+from cnntrain.record.tally import Tally
+from cnntrain.record.wording import clock_time, percent, quantity
+from cnntrain.train.events import EpochDone, RunDone
+
+_HEADER = ("", "epoch", "train loss", "train error", "validation loss", "validation error")
+
+
+def closing_rows(tally: Tally) -> list[tuple[str, ...]]:
+    """The table's rows, its header first; only the header if no epoch was finished."""
+    rows: list[tuple[str, ...]] = [_HEADER]
+    if tally.best is not None:
+        rows.append(_row("best", tally.best))
+    if tally.last is not None:
+        rows.append(_row("last", tally.last))
+    return rows
+
+
+def _row(label: str, epoch: EpochDone) -> tuple[str, ...]:
+    found = epoch.validation
+    return (
+        label,
+        str(epoch.epoch),
+        f"{epoch.train_loss:.4g}",
+        percent(epoch.train_error),
+        "-" if found is None else f"{found.loss:.4g}",
+        "-" if found is None else percent(found.error),
+    )
+
+
+def print_table(rows: Sequence[tuple[str, ...]], *, stream: TextIO, fancy: bool) -> None:
+    """Write a table: lines and a bold header if `fancy`, else aligned plain text."""
+    if len(rows) < 2:
+        return
+    if not fancy:
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        for row in rows:
+            cells = [
+                cell.ljust(width) if i == 0 else cell.rjust(width)
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ]
+            stream.write("  ".join(cells).rstrip() + "\n")
+        return
+    plain = bool(os.environ.get("NO_COLOR"))
+    table = Table(header_style="" if plain else "bold")
+    for i, name in enumerate(rows[0]):
+        table.add_column(name, justify="left" if i == 0 else "right")
+    for row in rows[1:]:
+        table.add_row(*row)
+    RichConsole(file=stream, no_color=plain, highlight=False).print(table)
+
+
+def closing_lines(event: RunDone, *, tally: Tally, run: Path | None) -> list[str]:
+    """How it ended, the time, the speed, the path, and the commands to go on with."""
+    lines = [f"{_ending(event)} after {clock_time(event.seconds)}"]
+    if tally.last is not None:
+        lines[0] += (
+            f", {quantity(tally.images_per_second)} images/s, "
+            f"{percent(tally.data_wait, places=0)} of the time waiting for data"
+        )
+    if event.best_error is not None and tally.best is None:  # it was found before the resume
+        lines.append(f"best validation error {_best(event)}")
+    if run is None:
+        return lines
+    path = shlex.quote(str(run))
+    resume = [f"cnntrain fit --resume {path}"] if event.reason == "stopped" else []
+    lines.append(f"run   {run}")
+    commands = [*resume, f"cnntrain eval {path}", f"tensorboard --logdir {path}/tb"]
+    lines += [f"{'next' if i == 0 else '':<4}  {command}" for i, command in enumerate(commands)]
+    return lines
+
+
+def closing_line(event: RunDone, *, run: Path | None) -> str:
+    """All of it in one line, for those who asked for quiet."""
+    parts = [_ending(event)]
+    if event.best_error is not None:
+        parts.append(f"best validation error {_best(event)}")
+    if run is not None:
+        parts.append(str(run))
+    return "; ".join(parts)
+
+
+def _ending(event: RunDone) -> str:
+    reason = {"early stop": "stopped early"}.get(event.reason, event.reason)
+    return f"{reason} at epoch {event.epoch}, step {event.step}"
+
+
+def _best(event: RunDone) -> str:
+    return f"{percent(event.best_error)} (epoch {event.best_epoch})"

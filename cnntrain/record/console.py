@@ -1,0 +1,194 @@
+"""What a run says on the terminal: a card, a bar, one line an epoch, a closing table."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Never, TextIO
+
+from tqdm import tqdm
+
+from cnntrain.record.closing import closing_line, closing_lines, closing_rows, print_table
+from cnntrain.record.report import Record, StepReport
+from cnntrain.record.tally import Tally, data_wait
+from cnntrain.record.wording import clock_time, percent, quantity
+from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, StepDone
+
+SILENCE_SECONDS = 30.0
+BAR_SECONDS = 0.25
+WAIT_SHARE = 0.2  # of an epoch; more is worth a word
+WAIT_SECONDS = 0.5  # less is not worth anybody's time
+DEFAULT_CURE = (
+    "raise data.workers, keep the set in memory (data.memory: resident), "
+    "or store the images no larger than training needs them"
+)
+
+
+class Console:
+    """Tells a person how the run goes, on the error stream.
+
+    On a terminal a bar runs, redrawn a few times a second. Elsewhere there are only whole lines
+    of plain text: one an epoch, and one whenever 30 seconds would pass in silence. Nothing here
+    reads from the device.
+
+    Args:
+        run: the run's folder, named at the end with the commands to go on with.
+        card: what is told at the start, label and text (arch, parameters, data, device).
+        stream: where to write; the error stream if None.
+        quiet: say nothing but one final line.
+        data_cure: what to do if training waits for data, as concretely as the caller knows it.
+        clock: in seconds (for tests).
+    """
+
+    def __init__(
+        self,
+        *,
+        run: Path | None = None,
+        card: Sequence[tuple[str, str]] = (),
+        stream: TextIO | None = None,
+        quiet: bool = False,
+        data_cure: str = DEFAULT_CURE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._run = run
+        self._card = card
+        self._quiet = quiet
+        self._data_cure = data_cure
+        self._clock = clock
+        self._spoke = clock()
+        self._bar: tqdm[Never] | None = None
+        self._started: RunStarted | None = None
+        self._steps = 0
+        self._report: StepReport | None = None
+        self._tally = Tally()
+        self._told_of_waiting = False
+
+    def observe(self, event: Record) -> None:
+        """Tell what there is to tell."""
+        if isinstance(event, StepDone):
+            self._step(event)
+        elif isinstance(event, StepReport):
+            self._report = event
+            if self._bar is not None:
+                self._bar.set_postfix_str(f"loss {event.loss:.4g}", refresh=False)
+        elif isinstance(event, RunStarted):
+            self._start(event)
+        elif isinstance(event, EvalDone):
+            self._evaluation(event)
+        elif isinstance(event, EpochDone):
+            self._epoch(event)
+        else:
+            self._done(event)
+
+    def close(self) -> None:
+        """Clear the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _say(self, line: str) -> None:
+        self._stream.write(line + "\n")
+        self._stream.flush()
+        self._spoke = self._clock()
+
+    def _start(self, event: RunStarted) -> None:
+        self._started = event
+        self._steps = event.step
+        if not self._quiet:
+            width = max((len(label) for label, _ in self._card), default=0)
+            for label, text in self._card:
+                self._say(f"{label:<{width}}  {text}")
+            if event.step > 0:
+                whole = event.epochs * event.steps_per_epoch
+                self._say(f"resumed after step {event.step} of {whole}")
+        self._open_bar(event.epoch + 1, done=event.step - event.epoch * event.steps_per_epoch)
+
+    def _open_bar(self, epoch: int, *, done: int = 0) -> None:
+        assert self._started is not None, "RunStarted comes first"
+        if self._quiet or not self._terminal or epoch > self._started.epochs:
+            return
+        self._bar = tqdm(
+            total=self._started.steps_per_epoch,
+            initial=max(done, 0),
+            desc=f"epoch {epoch}/{self._started.epochs}",
+            unit="step",
+            file=self._stream,
+            leave=False,
+            dynamic_ncols=True,
+            mininterval=BAR_SECONDS,
+            disable=None,
+        )
+
+    def _step(self, event: StepDone) -> None:
+        completed, self._steps = event.step - self._steps, event.step
+        if self._bar is not None:
+            if completed:
+                self._bar.update(completed)
+        elif not (self._quiet or self._terminal) and self._clock() - self._spoke > SILENCE_SECONDS:
+            self._say(self._progress(event))
+
+    def _progress(self, event: StepDone) -> str:
+        assert self._started is not None
+        whole = self._started.epochs * self._started.steps_per_epoch
+        line = f"epoch {event.epoch}/{self._started.epochs}  step {event.step}/{whole}"
+        line += f"  lr {event.lr:.3g}"
+        if self._report is not None:
+            line += f"  loss {self._report.loss:.4g}"
+            line += f"  {quantity(self._report.images_per_second)} images/s"
+        return line
+
+    def _evaluation(self, event: EvalDone) -> None:
+        if event.split != "validation" and not self._quiet:  # validation is in the epoch's line
+            self.close()
+            found = event.metrics
+            self._say(f"{event.split} loss {found.loss:.4g}  error {percent(found.error)}")
+
+    def _epoch(self, event: EpochDone) -> None:
+        self._tally.add(event)
+        if self._quiet:
+            return
+        self.close()
+        self._say(self._epoch_line(event))
+        share = data_wait(event.data_seconds, event.seconds)
+        long = event.data_seconds >= WAIT_SECONDS
+        if share > WAIT_SHARE and long and not self._told_of_waiting:
+            self._told_of_waiting = True
+            self._say(
+                f"epoch {event.epoch} spent {percent(share, places=0)} of its time waiting for "
+                f"data: {self._data_cure}"
+            )
+        self._open_bar(event.epoch + 1)
+
+    def _epoch_line(self, event: EpochDone) -> str:
+        assert self._started is not None
+        epochs = self._started.epochs
+        parts = [
+            f"epoch {event.epoch:>{len(str(epochs))}}/{epochs}",
+            f"train loss {event.train_loss:.4g} error {percent(event.train_error)}",
+        ]
+        if event.validation is not None:
+            found = event.validation
+            star = " (best)" if event.is_best else ""
+            parts.append(f"validation loss {found.loss:.4g} error {percent(found.error)}{star}")
+        rate = event.images / event.seconds if event.seconds > 0 else 0.0
+        parts += [
+            f"lr {event.lr:.3g}",
+            f"{quantity(rate)} images/s",
+            f"data wait {percent(data_wait(event.data_seconds, event.seconds), places=0)}",
+            clock_time(event.seconds),
+        ]
+        return "  ".join(parts)
+
+    def _done(self, event: RunDone) -> None:
+        self.close()
+        if self._quiet:
+            self._say(closing_line(event, run=self._run))
+            return
+        print_table(closing_rows(self._tally), stream=self._stream, fancy=self._terminal)
+        for line in closing_lines(event, tally=self._tally, run=self._run):
+            self._say(line)

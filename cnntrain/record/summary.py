@@ -1,0 +1,69 @@
+"""summary.json: how a run ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from cnntrain.record.disk import json_text, write_text
+from cnntrain.record.report import Record
+from cnntrain.record.tally import Tally
+from cnntrain.train.events import EpochDone, RunDone
+
+
+def _no_facts() -> Mapping[str, object]:
+    return {}
+
+
+class SummaryFile:
+    """Writes the final figures when the run is done.
+
+    Seconds, images and data wait are of the epochs since the run was started or resumed.
+
+    Args:
+        path: the file.
+        facts: more entries, asked for at the end (time spent on checkpoints, peak memory).
+    """
+
+    def __init__(
+        self, path: Path, *, facts: Callable[[], Mapping[str, object]] = _no_facts
+    ) -> None:
+        self._path = path
+        self._facts = facts
+        self._tally = Tally()
+
+    def observe(self, event: Record) -> None:
+        """Count epochs; write at the end."""
+        if isinstance(event, EpochDone):
+            self._tally.add(event)
+        elif isinstance(event, RunDone):
+            tally = self._tally
+            found: dict[str, object] = {
+                "reason": event.reason,
+                "epoch": event.epoch,
+                "step": event.step,
+                "best_epoch": event.best_epoch,
+                "best_error": event.best_error,
+                "last": None if tally.last is None else _figures(tally.last),
+                "best": None if tally.best is None else _figures(tally.best),
+                "seconds": event.seconds,
+                "images": tally.images,
+                "images_per_second": tally.images_per_second,
+                "data_wait": tally.data_wait,
+            }
+            write_text(self._path, json_text(found | dict(self._facts()), indent=2) + "\n")
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+
+def _figures(epoch: EpochDone) -> dict[str, object]:
+    found = epoch.validation
+    return {
+        "epoch": epoch.epoch,
+        "step": epoch.step,
+        "train_loss": epoch.train_loss,
+        "train_error": epoch.train_error,
+        "validation_loss": None if found is None else found.loss,
+        "validation_error": None if found is None else found.error,
+    }

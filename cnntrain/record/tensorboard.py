@@ -1,0 +1,215 @@
+"""TensorBoard's event files: training and validation as two runs with the same tags."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from cnntrain.record.disk import disk_errors
+from cnntrain.record.histograms import weight_histograms
+from cnntrain.record.pictures import filters_picture, images_picture
+from cnntrain.record.report import Record, StepReport
+from cnntrain.record.tally import data_wait
+from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import FileWriter, SummaryWriter
+
+TRAIN = "train"
+HISTOGRAM_SHARE = 0.01  # of the time of training, at most
+FINAL = (
+    "final/train_loss",
+    "final/train_error",
+    "final/validation_loss",
+    "final/validation_error",
+    "final/best_validation_error",
+)
+
+
+class TensorBoard:
+    """Writes one sub-folder a split, so that one plot shows `loss` of both, and `error` of both.
+
+    `loss` and `error` have one point an epoch or evaluation; `step/...` one a report; weight
+    histograms and the filters of the first convolution one an epoch (histograms less often where
+    they would take more than 1 % of the time). The settings and the final figures go into the
+    training split's own files, as TensorBoard's hparams. On resume, what lies after the resumed
+    step is marked as undone. TensorBoard is imported when the first file is opened.
+
+    Args:
+        folder: the folder of the sub-folders.
+        net: whose weights are shown.
+        images: sample inputs as the network gets them, (N, C, H, W); None to show none.
+        mean: of the normalisation, one a channel.
+        std: of the normalisation, one a channel.
+        settings: the run's settings by name; what is no number or text is shown as text.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        net: nn.Module,
+        images: Tensor | None = None,
+        mean: Sequence[float] = (0.0,),
+        std: Sequence[float] = (1.0,),
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
+        self._folder = folder
+        self._net = net
+        self._images = images
+        self._normalisation = (mean, std)
+        self._settings = dict(settings or {})
+        self._writers: dict[str, SummaryWriter] = {}
+        self._purge_step: int | None = None
+        self._last: EpochDone | None = None
+        self._trained = 0.0  # seconds
+        self._drawing = 0.0  # seconds that histograms took
+        self._drawing_once = 0.0  # of them the last time
+
+    def observe(self, event: Record) -> None:
+        """Write the event's points."""
+        with disk_errors(self._folder):
+            if isinstance(event, StepReport):
+                self._report(event)
+            elif isinstance(event, RunStarted):
+                self._start(event)
+            elif isinstance(event, EvalDone):
+                self._evaluation(event)
+            elif isinstance(event, EpochDone):
+                self._epoch(event)
+            elif isinstance(event, RunDone):
+                self._done(event)
+
+    def flush(self) -> None:
+        """Bring all points to disk."""
+        with disk_errors(self._folder):
+            for writer in self._writers.values():
+                writer.flush()
+
+    def close(self) -> None:
+        """Bring all points to disk and close the files."""
+        with disk_errors(self._folder):
+            for writer in self._writers.values():
+                writer.close()
+
+    def _writer(self, split: str) -> SummaryWriter:
+        if split not in self._writers:
+            from torch.utils.tensorboard import SummaryWriter  # 0.5 s: only if used
+
+            self._writers[split] = SummaryWriter(
+                str(self._folder / split), purge_step=self._purge_step
+            )
+        return self._writers[split]
+
+    def _file(self, split: str) -> FileWriter:
+        file = self._writer(split).file_writer
+        assert file is not None
+        return file
+
+    def _scalars(self, split: str, step: int, values: Mapping[str, float | None]) -> None:
+        """All points of one moment as one event: a fifth of the cost of an add_scalar for each."""
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        points = [
+            Summary.Value(tag=tag, simple_value=value)
+            for tag, value in values.items()
+            if value is not None
+        ]
+        self._file(split).add_summary(Summary(value=points), step)
+
+    def _start(self, event: RunStarted) -> None:
+        if event.step > 0:
+            self._purge_step = event.step + 1
+            for folder in sorted(self._folder.glob("*/")):  # each marks its own undone points
+                self._writer(folder.name)
+            return
+        if self._images is not None:
+            mean, std = self._normalisation
+            picture = images_picture(self._images, mean=mean, std=std)
+            self._writer(TRAIN).add_image("inputs", picture, 0)
+        self._filters(0)
+        self._hparams(done=False)
+
+    def _report(self, event: StepReport) -> None:
+        values = {
+            "step/loss": event.loss,
+            "step/learning_rate": event.lr,
+            "step/gradient_norm": event.grad_norm,
+            "step/images_per_second": event.images_per_second,
+            "step/data_wait": event.data_wait,
+        }
+        self._scalars(TRAIN, event.step, values)
+
+    def _evaluation(self, event: EvalDone) -> None:
+        found = event.metrics
+        top5 = None if found.top5 is None else 1.0 - found.top5
+        values = {"loss": found.loss, "error": found.error, "top5_error": top5}
+        self._scalars(event.split, event.step, values)
+
+    def _epoch(self, event: EpochDone) -> None:
+        self._last = event
+        self._trained += event.seconds
+        rate = event.images / event.seconds if event.seconds > 0 else None
+        values = {
+            "loss": event.train_loss,
+            "error": event.train_error,
+            "epoch/learning_rate": event.lr,
+            "epoch/images_per_second": rate,
+            "epoch/data_wait": data_wait(event.data_seconds, event.seconds),
+        }
+        self._scalars(TRAIN, event.step, values)
+        self._filters(event.step)
+        if self._drawing + self._drawing_once <= HISTOGRAM_SHARE * self._trained:
+            self._histograms(event.step)
+
+    def _filters(self, step: int) -> None:
+        picture = filters_picture(self._net)
+        if picture is not None:
+            self._writer(TRAIN).add_image("first_layer_filters", picture, step)
+
+    def _histograms(self, step: int) -> None:
+        began = time.perf_counter()
+        for found in weight_histograms(self._net):
+            self._writer(TRAIN).add_histogram_raw(
+                f"weights/{found.name}",
+                min=found.low,
+                max=found.high,
+                num=found.values,
+                sum=found.total,
+                sum_squares=found.squares,
+                bucket_limits=found.edges,
+                bucket_counts=found.counts,
+                global_step=step,
+            )
+        self._drawing_once = time.perf_counter() - began
+        self._drawing += self._drawing_once
+
+    def _hparams(self, *, done: bool) -> None:
+        """The three summaries of TensorBoard's hparams; add_hparams would make a run of its own."""
+        from torch.utils.tensorboard.summary import hparams
+
+        settings = {
+            name: value if isinstance(value, int | float | str) else str(value)
+            for name, value in self._settings.items()
+        }
+        experiment, start, end = hparams(settings, dict.fromkeys(FINAL, 0.0))  # type: ignore[no-untyped-call] # torch's
+        for summary in (end,) if done else (experiment, start):
+            self._file(TRAIN).add_summary(summary)
+
+    def _done(self, event: RunDone) -> None:
+        last = self._last
+        found = None if last is None else last.validation
+        values = (
+            None if last is None else last.train_loss,
+            None if last is None else last.train_error,
+            None if found is None else found.loss,
+            None if found is None else found.error,
+            event.best_error,
+        )
+        self._scalars(TRAIN, event.step, dict(zip(FINAL, values, strict=True)))
+        if event.reason != "stopped":
+            self._hparams(done=True)

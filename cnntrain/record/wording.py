@@ -1,0 +1,22 @@
+"""How numbers are written for people."""
+
+from __future__ import annotations
+
+
+def percent(share: float | None, *, places: int = 2) -> str:
+    """A share of one in percent: 0.0123 is `1.23 %`; `-` for None."""
+    return "-" if share is None else f"{100 * share:.{places}f} %"
+
+
+def quantity(number: float) -> str:
+    """A count or a rate with thousands apart: `12,345`; small ones with a digit: `7.5`."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.1f}"
+
+
+def clock_time(seconds: float) -> str:
+    """A duration: `5.2 s`, `3:07 min`, `2:03:07 h`."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d} h" if hours else f"{minutes}:{rest:02d} min"

@@ -1,0 +1,163 @@
+"""The checkpoint keeper: what is saved when, and what is never lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from cnntrain.core.errors import DiskError
+from cnntrain.record.checkpoints import CheckpointKeeper
+from cnntrain.train.events import EpochDone, Event, RunDone, RunStarted, StepDone
+
+Run = Callable[..., Iterator[Event]]
+
+
+class Disk:
+    """A fake store: the state is the number of the snapshot."""
+
+    def __init__(self) -> None:
+        self.snapshots = 0
+        self.writes: list[str] = []
+        self.full = False
+
+    def snapshot(self) -> dict[str, int]:
+        self.snapshots += 1
+        return {"number": self.snapshots}
+
+    def save(self, path: Path, state: dict[str, int]) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        self.writes.append(f"{path.name} {state['number']}")
+        draft = path.with_suffix(".draft")
+        draft.write_text(str(state["number"]))
+        draft.replace(path)
+
+
+def feed(keeper: CheckpointKeeper[dict[str, int]], events: object) -> None:
+    for event in events:  # type: ignore[attr-defined]
+        keeper.observe(event)
+    keeper.close()
+
+
+def epoch(number: int, *, is_best: bool) -> EpochDone:
+    return EpochDone(number, number, 1.0, 0.5, 0.1, None, is_best, 10, 1.0, 0.0)
+
+
+@pytest.fixture
+def disk() -> Disk:
+    return Disk()
+
+
+def test_last_after_each_epoch_and_best_when_it_is(tmp_path: Path, disk: Disk) -> None:
+    keeper = CheckpointKeeper(tmp_path, snapshot=disk.snapshot, save=disk.save)
+    feed(keeper, [epoch(1, is_best=True), epoch(2, is_best=False), epoch(3, is_best=False)])
+    assert disk.writes == ["best.pt 1", "last.pt 1", "last.pt 2", "last.pt 3"]
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {
+        "best.pt": "1",
+        "previous.pt": "2",
+        "last.pt": "3",
+    }
+
+
+def test_best_is_a_file_of_its_own(tmp_path: Path, disk: Disk) -> None:
+    keeper = CheckpointKeeper(tmp_path, snapshot=disk.snapshot, save=disk.save)
+    feed(keeper, [epoch(1, is_best=True)])
+    assert not (tmp_path / "best.pt").samefile(tmp_path / "last.pt")
+    assert disk.snapshots == 1
+
+
+def test_every_steps_and_not_twice_at_the_end(tmp_path: Path, run: Run, disk: Disk) -> None:
+    keeper = CheckpointKeeper(tmp_path, snapshot=disk.snapshot, save=disk.save, every_steps=3)
+    feed(keeper, [e for e in run(epochs=1, steps=7) if not isinstance(e, EpochDone)])
+    assert disk.writes == ["last.pt 1", "last.pt 2", "last.pt 3"]  # steps 3, 6, and the end
+    disk.writes.clear()
+    feed(keeper, run(epochs=1, steps=7))
+    assert disk.writes == ["last.pt 4", "last.pt 5", "best.pt 6", "last.pt 6"]
+
+
+def test_a_stopped_run_is_saved_where_it_stands(tmp_path: Path, run: Run, disk: Disk) -> None:
+    keeper = CheckpointKeeper(tmp_path, snapshot=disk.snapshot, save=disk.save)
+    stopped = RunDone("stopped", 1, 6, 1, 0.2, 10.0)
+    feed(keeper, [*run(epochs=2, steps=4, until=6), stopped])
+    assert disk.writes == ["best.pt 1", "last.pt 1", "last.pt 2"]
+
+
+def test_a_state_that_is_not_finite_is_never_saved(
+    tmp_path: Path, disk: Disk, caplog: pytest.LogCaptureFixture
+) -> None:
+    finite = iter([True, False])
+    keeper = CheckpointKeeper(
+        tmp_path, snapshot=disk.snapshot, save=disk.save, finite=lambda: next(finite)
+    )
+    feed(keeper, [epoch(1, is_best=True), epoch(2, is_best=True)])
+    assert disk.writes == ["best.pt 1", "last.pt 1"]
+    assert "step 2: not saved" in caplog.text
+
+
+def test_metrics_come_to_disk_before_the_state(tmp_path: Path, disk: Disk) -> None:
+    keeper = CheckpointKeeper(
+        tmp_path,
+        snapshot=disk.snapshot,
+        save=disk.save,
+        before_save=lambda: disk.writes.append("flushed"),
+    )
+    feed(keeper, [epoch(1, is_best=False)])
+    assert disk.writes == ["flushed", "last.pt 1"]
+
+
+def test_what_saving_cost(tmp_path: Path, disk: Disk) -> None:
+    keeper = CheckpointKeeper(tmp_path, snapshot=disk.snapshot, save=disk.save)
+    feed(keeper, [epoch(1, is_best=True)])
+    assert (keeper.saves.files, keeper.saves.bytes) == (2, 2)  # "1" twice
+    assert keeper.saves.seconds > 0
+
+
+def test_a_full_disk_leaves_the_last_state(tmp_path: Path, disk: Disk) -> None:
+    keeper = CheckpointKeeper(tmp_path, snapshot=disk.snapshot, save=disk.save)
+    keeper.observe(epoch(1, is_best=False))
+    disk.full = True
+    with pytest.raises(DiskError, match="No space left"):
+        keeper.observe(epoch(2, is_best=False))
+    assert (tmp_path / "last.pt").read_text() == "1"
+
+
+def test_previous_where_links_cannot_be_made(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("no links")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    keeper = CheckpointKeeper(tmp_path, snapshot=disk.snapshot, save=disk.save)
+    feed(keeper, [epoch(1, is_best=False), epoch(2, is_best=False)])
+    assert (tmp_path / "previous.pt").read_text() == "1"
+
+
+def test_a_damaged_last_does_not_push_out_a_good_previous(tmp_path: Path, disk: Disk) -> None:
+    (tmp_path / "last.pt").write_text("damaged")
+    (tmp_path / "previous.pt").write_text("good")
+    keeper = CheckpointKeeper(tmp_path, snapshot=disk.snapshot, save=disk.save, last_is_sound=False)
+    keeper.observe(epoch(1, is_best=False))
+    assert (tmp_path / "previous.pt").read_text() == "good"
+    keeper.observe(epoch(2, is_best=False))
+    assert (tmp_path / "previous.pt").read_text() == "1"
+
+
+def test_steps_alone_save_nothing(tmp_path: Path, run: Run, disk: Disk) -> None:
+    keeper = CheckpointKeeper(tmp_path, snapshot=disk.snapshot, save=disk.save)
+    steps: list[Event] = [e for e in run() if isinstance(e, StepDone)]
+    feed(keeper, steps)
+    assert disk.writes == []
+
+
+def test_a_step_of_several_batches_is_saved_once(tmp_path: Path, disk: Disk) -> None:
+    keeper = CheckpointKeeper(tmp_path, snapshot=disk.snapshot, save=disk.save, every_steps=1)
+    batches = [
+        StepDone(1, number // 2, number, 10, 0.1, torch.tensor(1.0), None, 0.0, 1.0)
+        for number in range(1, 5)  # steps 0, 1, 1, 2
+    ]
+    feed(keeper, [RunStarted(1, 2, 0, 0), *batches])
+    assert disk.writes == ["last.pt 1", "last.pt 2"]
