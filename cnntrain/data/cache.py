@@ -62,8 +62,9 @@ def write_json(name: str, content: Mapping[str, Any]) -> None:
 def read_arrays(name: str) -> dict[str, NDArray[Any]] | None:
     """The cached arrays of that name; the zip's checksums are verified."""
     try:
-        with np.load(cache_folder() / name, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
+        # opened here: np.load would not close a file that it cannot read
+        with (cache_folder() / name).open("rb") as file, np.load(file, allow_pickle=False) as found:
+            return {key: found[key] for key in found.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return None
 

@@ -9,6 +9,7 @@ Pillow does for 16-bit RGB; 32-bit and floating-point pixels are refused.
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,9 @@ _DAMAGE = (
     Image.DecompressionBombWarning,
 )
 _ORIENTATION = 0x0112
+# Odd metadata make Pillow warn without naming the file; what matters becomes an error below.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 _MODE = {1: "L", 3: "RGB"}
 _REMEDY = (
     "replace or delete the file (`cnntrain data check` lists all such files), or leave them out "
