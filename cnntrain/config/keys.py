@@ -70,10 +70,9 @@ def all_keys() -> list[Key]:
     return list(_walk(RunConfig, ""))
 
 
-def paths_named(name: str) -> list[str]:
-    """The dotted paths of the keys of that name, wherever they are."""
-    paths = dict.fromkeys(key.path for key in all_keys())
-    return [path for path in paths if path.rpartition(".")[2] == name and "." in path]
+def keys_named(name: str) -> list[Key]:
+    """The keys of that name inside of sections, one for each path and member."""
+    return [key for key in all_keys() if key.path.endswith(f".{name}")]
 
 
 def _walk(section: type[Section], prefix: str) -> Iterator[Key]:

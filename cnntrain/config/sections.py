@@ -9,6 +9,7 @@ from typing import Any
 
 from cnntrain.config import shipped
 from cnntrain.config.overrides import COMMAND_LINE
+from cnntrain.core.complaints import shown
 from cnntrain.core.document import Document, read_document
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Place, Problem, near_match
@@ -34,8 +35,8 @@ def read_sections(
     files: list[Path] = []
     for key in SECTIONS:
         value = document.data.get(key)
-        if not _names_a_file(value):
-            continue
+        if not isinstance(value, str):
+            continue  # the schema tells what is wrong with anything but a mapping
         try:
             files.append(_read_section(document, key, value, file))
         except ConfigError as error:
@@ -52,7 +53,7 @@ def find_beside(name: str, *, place: Place | None, file: Path) -> Path:
         ConfigError: there is no such file.
     """
     from_command = place is not None and place.file == COMMAND_LINE
-    folders = [Path(), file.parent] if from_command else [file.parent]
+    folders = list(dict.fromkeys([Path(), file.parent] if from_command else [file.parent]))
     for folder in folders:
         candidate = folder / Path(name).expanduser()
         if candidate.is_file():
@@ -61,7 +62,7 @@ def find_beside(name: str, *, place: Place | None, file: Path) -> Path:
     if found is not None:
         return found
     raise ConfigError(
-        f"there is no file '{name}' in {' or '.join(str(f) for f in folders)}",
+        f"there is no file '{name}' in {' or '.join(_called(f) for f in folders)}",
         remedy=_remedy(name, folders),
         place=place,
     )
@@ -73,6 +74,11 @@ def _names_a_file(value: Any) -> bool:
 
 def _read_section(document: Document, key: str, name: str, file: Path) -> Path:
     place = document.places.of((key,))
+    if not _names_a_file(name):
+        message = f"'{key}' must be a mapping or the name of a .yaml file, not {shown(name)}"
+        in_archs = shipped.find(f"archs/{name}") if key == "arch" else None
+        remedy = f"write archs/{name}.yaml" if in_archs else "write its keys below it"
+        raise ConfigError(message, remedy=remedy, place=place)
     found = find_beside(name, place=place, file=file)
     if found.exists() and file.exists() and found.samefile(file):
         message = f"'{key}' names the file that it stands in"
@@ -92,9 +98,14 @@ def _read_section(document: Document, key: str, name: str, file: Path) -> Path:
     return found
 
 
+def _called(folder: Path) -> str:
+    return "this folder" if folder == Path() else str(folder)
+
+
 def _remedy(name: str, folders: Sequence[Path]) -> str:
     parent = Path(name).parent
     beside = [folder / parent for folder in (*folders, shipped.folder()) if folder is not None]
-    names = {file.name for folder in beside for file in folder.glob(f"*{Path(name).suffix}")}
-    near = near_match(Path(name).name, sorted(names))
-    return f"did you mean '{parent / near}'?" if near else "check the path"
+    suffix = Path(name).suffix
+    stems = {file.stem for folder in beside for file in folder.glob(f"*{suffix}")}
+    near = near_match(Path(name).stem, sorted(stems))
+    return f"did you mean '{parent / near}{suffix}'?" if near else "check the path"

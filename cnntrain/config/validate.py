@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from cnntrain.config.data_section import Data, TransformCall, Transforms
-from cnntrain.config.keys import fields_of, keys_at, paths_named
+from cnntrain.config.keys import fields_of, keys_at, keys_named
 from cnntrain.config.schema import RunConfig
 from cnntrain.core.catalogue import Catalogue
-from cnntrain.core.complaints import Complaint, complaints, shown, without_misspelt
+from cnntrain.core.complaints import Complaint, complaints, dotted, shown, without_misspelt
 from cnntrain.core.document import KeyPath
 from cnntrain.core.problems import near_match, suggestion
 from cnntrain.data import DATASETS, TRANSFORMS
@@ -39,7 +39,7 @@ def validate(
         errors = error.errors()
         found += complaints(errors, prepared, known=lambda path: keys_at(prepared, path), where="")
     skipped = set(skip)
-    told = [_better_remedy(c, prepared) for c in found if c.path[:1] not in skipped]
+    told = [_better_remedy(c) for c in found if c.path[:1] not in skipped]
     return (None if told or skipped else config), told
 
 
@@ -125,12 +125,13 @@ def _unknown(catalogue: Catalogue, name: str, path: KeyPath) -> Complaint:
     return Complaint(path, f"unknown {catalogue.kind} '{name}'", remedy)
 
 
-def _better_remedy(complaint: Complaint, prepared: Mapping[str, Any]) -> Complaint:
-    """Where a key belongs, if it is one of another section's."""
-    if not complaint.at_key or "did you mean" in complaint.remedy:
+def _better_remedy(complaint: Complaint) -> Complaint:
+    """Where a key belongs, if it is one of another section's or of another choice's."""
+    *around, key = complaint.path or ("",)
+    if not complaint.at_key or "did you mean" in complaint.remedy or around == ["data"]:
         return complaint
-    key = str(complaint.path[-1])
-    elsewhere = paths_named(key)
-    if not elsewhere:
-        return complaint
-    return dataclasses.replace(complaint, remedy=f"it belongs in {' or '.join(elsewhere)}")
+    keys = keys_named(str(key))
+    members = [f"`name: {k.member}`" for k in keys if k.path == dotted("", complaint.path)]
+    paths = dict.fromkeys(key.path for key in keys)
+    remedy = "it belongs to " + " or ".join(members or paths)
+    return dataclasses.replace(complaint, remedy=remedy) if keys else complaint

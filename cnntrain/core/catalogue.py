@@ -131,12 +131,14 @@ def _read(file: Path, decorator: str) -> list[Entry]:
             remedy="check the path in `plugins:`",
         ) from error
     except (SyntaxError, UnicodeDecodeError) as error:
-        line = getattr(error, "lineno", None) or 1
-        raise ConfigError(
-            f"the plugin is not valid Python: {error}",
-            remedy="correct the file",
-            place=Place(str(file), line, 1),
-        ) from error
+        place = Place(str(file), 1, 1)
+        reason = "it is not UTF-8 text"
+        if isinstance(error, SyntaxError):
+            source = (error.text or "").rstrip("\n")
+            place = Place(str(file), error.lineno or 1, error.offset or 1, source)
+            reason = error.msg
+        message = f"the plugin is not valid Python: {reason}"
+        raise ConfigError(message, remedy="correct the file", place=place) from error
     return read_entries(tree, file=file, decorator=decorator)
 
 

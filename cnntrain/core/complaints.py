@@ -179,7 +179,7 @@ def _expectation(error: Mapping[str, Any]) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind in _BOUND:
         key, words = _BOUND[kind]
-        return f"{words} {context[key]}"
+        return f"{words} {context[key]:g}"
     if kind == "literal_error":
         options = _options(error)
         return f"one of {', '.join(options)}" if len(options) > 1 else options[0]
@@ -209,11 +209,13 @@ def _remedy(value: Any, errors: Sequence[Mapping[str, Any]], wanted: str) -> str
     if remedy:
         return remedy
     if kinds & _BOUND.keys():
-        return "choose a number within the bounds"
+        return f"choose one that is {wanted}"
     return f"write {wanted}" if kinds <= _EXPECTED.keys() else "give such a value"
 
 
 def _remedy_for_text(text: str, errors: Sequence[Mapping[str, Any]], kinds: set[str]) -> str:
+    if text.lower() in ("none", "null"):
+        return "write null, in small letters, for nothing"
     if kinds & {"int_type", "float_type"}:
         if _is_numeric(text):
             return "remove the quotes"

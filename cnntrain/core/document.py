@@ -100,13 +100,16 @@ def parse_document(text: str, *, name: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = f"not valid YAML: {error.problem or error.context}"
+        begin = error.context_mark
+        if begin and mark and begin.line != mark.line and str(error.context).startswith("while"):
+            message += f", {error.context} that starts in line {begin.line + 1}"
         place = reader.place(mark) if mark else Place(name, 1, 1)
         raise ConfigError(message, remedy=_syntax_remedy(message), place=place) from None
-    except yaml.YAMLError as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(
-            f"{name} is not valid YAML: {reason}", remedy="remove the special characters"
-        ) from None
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position].splitlines() or [""]
+        place = Place(name, len(before), len(before[-1]) + 1, before[-1])
+        message = f"not valid YAML: a character U+{ord(text[error.position]):04X} stands here"
+        raise ConfigError(message, remedy="remove it", place=place) from None
     data = None if root is None else reader.convert(root, ())
     if reader.problems:
         raise ConfigError.of(reader.problems)
@@ -127,6 +130,10 @@ def parse_scalar(text: str) -> Any:
 def _syntax_remedy(message: str) -> str:
     if "\\t" in message:
         return "indent with spaces, not tabs"
+    if "undefined alias" in message:
+        return "quote a value that starts with *"
+    if "another document" in message:
+        return "remove the line ---; a file holds one document"
     if "mapping values are not allowed" in message:
         return "quote a value that contains ': ', or check the indentation"
     return "check the indentation, colons, quotes and brackets here and just above"
@@ -220,6 +227,8 @@ def set_value(document: Document, path: KeyPath, value: Any, place: Place) -> No
         if isinstance(data, list) and isinstance(element, int) and element < len(data):
             data = data[element]
             continue
+        if isinstance(data, list):
+            break
         inside = data.get(element) if isinstance(data, Mapping) else None
         if isinstance(data, Mapping) and inside is None:
             inside = data[element] = {}  # type: ignore[index]  # documents hold plain dicts
@@ -231,14 +240,15 @@ def set_value(document: Document, path: KeyPath, value: Any, place: Place) -> No
                 place=place,
             )
         data = inside
-    last = path[-1]
-    if isinstance(data, list) and not (isinstance(last, int) and last < len(data)):
+    else:
+        element = path[-1]
+    if isinstance(data, list) and not (isinstance(element, int) and element < len(data)):
         raise ConfigError(
-            f"there is no element {last} in that list", remedy="set the whole list", place=place
+            f"there is no element {element} in that list", remedy="set the whole list", place=place
         )
     for table in (document.places.keys, document.places.values):
         for old in [p for p in table if p[: len(path)] == path]:
             del table[old]
-    data[last] = value
+    data[path[-1]] = value
     document.places.keys[path] = place
     document.places.values[path] = place

@@ -99,7 +99,7 @@ class Entry:
         for parameter in self.parameters:
             if parameter.required and parameter.name not in values:
                 message = f"'{parameter.name}' is missing in '{self.name}'"
-                hint = f" ({parameter.description})" if parameter.description else ""
+                hint = f" ({parameter.description.rstrip('.')})" if parameter.description else ""
                 remedy = f"add `{parameter.name}: ...`{hint}"
                 found.append(Complaint((), message, remedy, missing=parameter.name))
         ordered = {p.name: keywords[p.name] for p in self.parameters if p.name in keywords}
