@@ -64,7 +64,7 @@ def run_schema() -> Schema:
     return {"$schema": DRAFT, "title": "cnntrain run file", **schema}
 
 
-def architecture_schema() -> Schema:
+def arch_schema() -> Schema:
     """The schema of an architecture file."""
     definitions = _architecture_definitions()
     body = definitions.pop("Architecture")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -12,38 +11,16 @@ from cnntrain.config.data_section import TransformCall
 from cnntrain.config.load import Loaded
 from cnntrain.config.overrides import COMMAND_LINE
 from cnntrain.config.schema import RunConfig
+from cnntrain.config.section import Section
 from cnntrain.core.document import KeyPath, parse_scalar
 
-
-@dataclass(frozen=True)
-class ShownValue:
-    """One value of the resolved run file.
-
-    Args:
-        path: leads to it.
-        key: the path as `-s` takes it, such as `data.transforms.train.0`.
-        value: plain data.
-        origin: `file:line`, `-s key=value`, `default` or `the file's name`.
-    """
-
-    path: KeyPath
-    key: str
-    value: Any
-    origin: str
-
-    @property
-    def text(self) -> str:
-        """The value as YAML, in one line."""
-        text = yaml.dump(
-            self.value, Dumper=_Dumper, default_flow_style=True, width=10_000, allow_unicode=True
-        )
-        return text.strip().removesuffix("\n...")
+_COMMENT_COLUMN = 60
 
 
 def resolved_tree(config: RunConfig) -> dict[str, Any]:
     """The run file with every default written out, as plain data.
 
-    A file that has these contents loads to an equal configuration.
+    A file with these contents loads to an equal configuration, from any folder.
     """
     tree = {name: _plain(value) for name, value in config}
     data = config.data
@@ -53,12 +30,23 @@ def resolved_tree(config: RunConfig) -> dict[str, Any]:
     return tree
 
 
-def resolved_yaml(config: RunConfig) -> str:
-    """The same as YAML text."""
-    return yaml_text(resolved_tree(config))
+def yaml_text(loaded: Loaded) -> str:
+    """The resolved run file as YAML."""
+    return dump_yaml(resolved_tree(loaded.config))
 
 
-def yaml_text(tree: Any) -> str:
+def with_origins(loaded: Loaded) -> str:
+    """The same, one value a line, each with a comment that says where it came from.
+
+    An origin is `file:line`, `-s key=value`, `default`, or for the name `the file's name`.
+    """
+    lines = list(_lines(resolved_tree(loaded.config), (), loaded))
+    column = min(_COMMENT_COLUMN, max(len(text) for text, _ in lines)) + 2
+    shown = (f"{text:<{column - 2}}  # {origin}" if origin else text for text, origin in lines)
+    return "\n".join(shown) + "\n"
+
+
+def dump_yaml(tree: Any) -> str:
     """Plain data as YAML that our reader reads back unchanged."""
     return yaml.dump(
         tree,
@@ -70,21 +58,39 @@ def yaml_text(tree: Any) -> str:
     )
 
 
-def shown_values(loaded: Loaded) -> list[ShownValue]:
-    """Every value of the resolved run file with its origin, in the order of the schema."""
-    return list(_walk(resolved_tree(loaded.config), (), loaded))
-
-
-def _walk(tree: Any, path: KeyPath, loaded: Loaded) -> Iterator[ShownValue]:
-    is_inner = isinstance(tree, Mapping) or (
-        isinstance(tree, list) and any(isinstance(item, dict | list) for item in tree)
-    )
-    if not is_inner or not tree:
-        yield ShownValue(path, ".".join(map(str, path)), tree, _origin(path, loaded))
+def _lines(tree: Any, path: KeyPath, loaded: Loaded) -> Iterator[tuple[str, str]]:
+    """Each line with the origin of the value in it."""
+    indent = "  " * len(path)
+    if isinstance(tree, list):
+        for index, item in enumerate(tree):
+            inside = (*path, index)
+            if _is_leaf(item):
+                yield f"{indent}- {_in_line(item)}", _origin(inside, loaded)
+                continue
+            (first, origin), *rest = _lines(item, inside, loaded)
+            yield f"{indent}- {first[len(indent) + 2 :]}", origin
+            yield from rest
         return
-    items = tree.items() if isinstance(tree, Mapping) else enumerate(tree)
-    for key, value in items:
-        yield from _walk(value, (*path, key), loaded)
+    for key, value in tree.items():
+        inside = (*path, key)
+        if _is_leaf(value):
+            yield f"{indent}{_in_line(key)}: {_in_line(value)}", _origin(inside, loaded)
+        else:
+            yield f"{indent}{_in_line(key)}:", ""
+            yield from _lines(value, inside, loaded)
+
+
+def _is_leaf(value: Any) -> bool:
+    if isinstance(value, list):
+        return not any(isinstance(item, dict | list) for item in value)
+    return not (isinstance(value, dict) and value)
+
+
+def _in_line(value: Any) -> str:
+    text = yaml.dump(
+        value, Dumper=_Dumper, default_flow_style=True, width=float("inf"), allow_unicode=True
+    )
+    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def _origin(path: KeyPath, loaded: Loaded) -> str:
@@ -101,13 +107,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, TransformCall):
         parameters = {name: _plain(inner) for name, inner in value.parameters.items()}
         return {value.name: parameters} if parameters else value.name
+    if isinstance(value, Section):
+        return {name: _plain(inner) for name, inner in value}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):
         return {key: _plain(inner) for key, inner in value.items()}
-    fields = getattr(type(value), "model_fields", None)
-    if fields is not None:
-        return {name: _plain(getattr(value, name)) for name in fields}
     return value
 
 
@@ -120,7 +125,8 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     is_plain = parse_scalar(text) == text and text != "<<"
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if is_plain else "'")
+    style = '"' if "\n" in text else None if is_plain else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _represent_text)
