@@ -54,7 +54,7 @@ class Console:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = sys.stderr if stream is None else stream
-        self._terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._terminal = is_terminal(self._stream)
         self._run = run
         self._card = card
         self._quiet = quiet
@@ -192,3 +192,13 @@ class Console:
         print_table(closing_rows(self._tally), stream=self._stream, fancy=self._terminal)
         for line in closing_lines(event, tally=self._tally, run=self._run):
             self._say(line)
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a bar can be drawn there: a terminal, not a dumb one, and of a known width."""
+    if not stream.isatty() or os.environ.get("TERM") == "dumb":
+        return False
+    try:
+        return os.get_terminal_size(stream.fileno()).columns > 0
+    except (OSError, ValueError):  # a stream that only plays the terminal (a notebook's)
+        return False

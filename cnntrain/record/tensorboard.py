@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from cnntrain.record.disk import disk_errors
+from cnntrain.record.event_files import prune_events
 from cnntrain.record.histograms import weight_histograms
 from cnntrain.record.pictures import filters_picture, images_picture
 from cnntrain.record.report import Record, StepReport
@@ -37,7 +38,7 @@ class TensorBoard:
     histograms and the filters of the first convolution one an epoch (histograms less often where
     they would take more than 1 % of the time). The settings and the final figures go into the
     training split's own files, as TensorBoard's hparams. On resume, what lies after the resumed
-    step is marked as undone. TensorBoard is imported when the first file is opened.
+    step is taken out. TensorBoard is imported when the first file is opened.
 
     Args:
         folder: the folder of the sub-folders.
@@ -124,8 +125,9 @@ class TensorBoard:
     def _start(self, event: RunStarted) -> None:
         if event.step > 0:
             self._purge_step = event.step + 1
-            for folder in sorted(self._folder.glob("*/")):  # each marks its own undone points
-                self._writer(folder.name)
+            for split in sorted(path for path in self._folder.glob("*") if path.is_dir()):
+                prune_events(split, step=event.step)
+                self._writer(split.name)  # tells a TensorBoard that is watching
             return
         if self._images is not None:
             mean, std = self._normalisation

@@ -1,0 +1,188 @@
+"""The console, on a pseudo-terminal and off one."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cnntrain.record.console import Console
+from cnntrain.record.observe import observe
+from cnntrain.record.wording import clock_time, percent, quantity
+from cnntrain.train.events import EpochDone, Event, RunStarted, StepDone
+
+if sys.platform != "win32":
+    import termios
+
+Run = Callable[..., Iterator[Event]]
+CARD = [("arch", "lenet5: 61,706 parameters"), ("data", "mnist: 54,000 training images")]
+WHERE = Path("runs/lenet 5/x")
+
+
+def plain(events: Iterator[Event], **options: object) -> str:
+    stream = io.StringIO()
+    console = Console(stream=stream, run=WHERE, card=CARD, **options)  # type: ignore[arg-type]
+    observe(events, observers=[console], every=2)
+    return stream.getvalue()
+
+
+def on_a_terminal(events: Iterator[Event], *, columns: int = 100) -> str:
+    """What a terminal receives."""
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (40, columns))
+    received: list[bytes] = []
+
+    def listen() -> None:
+        try:
+            while data := os.read(ours, 65_536):
+                received.append(data)
+        except OSError:  # the other end was closed
+            return
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    with os.fdopen(theirs, "w", encoding="utf-8") as stream:
+        console = Console(stream=stream, run=WHERE, card=CARD)
+        observe(events, observers=[console], every=2)
+    listener.join()
+    os.close(ours)
+    return b"".join(received).decode()
+
+
+def test_off_a_terminal_there_are_only_plain_lines(run: Run) -> None:
+    text = plain(run(epochs=2))
+    assert "\r" not in text
+    assert "\x1b" not in text
+    assert text == (
+        "arch  lenet5: 61,706 parameters\n"
+        "data  mnist: 54,000 training images\n"
+        "epoch 1/2  train loss 1 error 50.00 %  validation loss 0.19 error 19.00 % (best)"
+        "  lr 0.1  10.0 images/s  data wait 10 %  4.0 s\n"
+        "epoch 2/2  train loss 0.5 error 25.00 %  validation loss 0.18 error 18.00 % (best)"
+        "  lr 0.1  10.0 images/s  data wait 10 %  4.0 s\n"
+        "      epoch  train loss  train error  validation loss  validation error\n"
+        "best      2         0.5      25.00 %             0.18           18.00 %\n"
+        "last      2         0.5      25.00 %             0.18           18.00 %\n"
+        "finished at epoch 2, step 8 after 1:02:03 h, 10.0 images/s, "
+        "10 % of the time waiting for data\n"
+        "run   runs/lenet 5/x\n"
+        "next  cnntrain eval 'runs/lenet 5/x'\n"
+        "      tensorboard --logdir 'runs/lenet 5/x'/tb\n"
+    )
+
+
+def test_thirty_seconds_of_silence_are_broken(run: Run) -> None:
+    now = [0.0]
+
+    def slow() -> Iterator[Event]:
+        for event in run(epochs=1, steps=10, data_seconds=0.0):
+            if isinstance(event, StepDone):
+                now[0] += 12.0
+            yield event
+
+    text = plain(slow(), clock=lambda: now[0])
+    told = re.findall(r"^epoch 1/1  step (\d+)/10  lr 0.1.*$", text, re.MULTILINE)
+    assert told == ["3", "6", "9"]  # every 36 seconds
+    assert "step 6/10  lr 0.1  loss 3.5" in text  # the mean of steps 3 and 4, the last reported
+
+
+def test_quiet_is_one_line(run: Run) -> None:
+    text = plain(run(data_seconds=0.9), quiet=True)
+    assert text == (
+        "finished at epoch 3, step 12; best validation error 17.00 % (epoch 3); runs/lenet 5/x\n"
+    )
+
+
+def test_waiting_for_data_is_told_once_with_its_cure(run: Run) -> None:
+    text = plain(run(data_seconds=0.43), data_cure="set data.workers: 4")
+    line = "epoch 1 spent 43 % of its time waiting for data: set data.workers: 4\n"
+    assert text.count("waiting for data:") == 1
+    assert line in text
+    assert "waiting for data:" not in plain(run(data_seconds=0.2))
+
+
+def test_a_short_wait_is_not_worth_a_word() -> None:
+    epoch = EpochDone(1, 1, 1.0, 0.5, 0.1, None, False, 10, 0.3, 0.2)
+    assert "waiting for" not in plain(iter([RunStarted(1, 1, 0, 0), epoch]))
+
+
+def test_a_resumed_run_says_so_and_knows_its_best(run: Run) -> None:
+    text = plain(run(epoch=1, step=6))
+    assert "resumed after step 6 of 12\n" in text
+    nothing_left = plain(run(epoch=3, step=12))
+    assert "best validation error 17.00 % (epoch 3)" in nothing_left
+
+
+def test_a_stopped_run_says_how_to_go_on(run: Run) -> None:
+    text = plain(run(reason="stopped"))
+    assert "stopped at epoch 3" in text
+    assert "next  cnntrain fit --resume 'runs/lenet 5/x'\n" in text
+
+
+def test_a_split_that_is_not_validation_has_a_line(run: Run) -> None:
+    events = [
+        event if not hasattr(event, "split") else type(event)(**(vars(event) | {"split": "test"}))
+        for event in run(epochs=1)
+    ]
+    assert "test loss 0.19  error 19.00 %\n" in plain(iter(events))
+
+
+def test_on_a_terminal_there_is_a_bar_and_a_table(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    text = on_a_terminal(run(epochs=2))
+    assert "epoch 1/2:   0%|" in text
+    assert "\r" in text
+    lines = [line.rsplit("\r", 1)[-1] for line in text.replace("\r\n", "\n").split("\n")]
+    assert sum(line.startswith("epoch ") for line in lines) == 2
+    assert "\x1b[1m" in text  # the table's header is bold
+    assert "│ best │" in text
+
+
+def test_no_color_leaves_no_escape_sequences(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    text = on_a_terminal(run(epochs=2))
+    assert "\x1b[" not in text.replace("\x1b[A", "")
+    assert "│ best │" in text
+
+
+@pytest.mark.parametrize(("term", "columns"), [("dumb", 100), ("xterm", 0)])
+def test_where_no_bar_can_be_drawn_there_are_plain_lines(
+    run: Run, monkeypatch: pytest.MonkeyPatch, term: str, columns: int
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    text = on_a_terminal(run(epochs=1), columns=columns).replace("\r\n", "\n")
+    assert "\r" not in text
+    assert "\x1b" not in text
+
+
+def test_a_training_that_fails_leaves_a_clean_line(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+
+    def failing() -> Iterator[Event]:
+        yield from run(until=3)
+
+    assert on_a_terminal(failing()).endswith("\r")  # the bar is wiped out
+
+
+def test_numbers_for_people() -> None:
+    assert [percent(0.0123), percent(None), percent(1.0, places=0)] == ["1.23 %", "-", "100 %"]
+    assert [quantity(7.54), quantity(12_345.6)] == ["7.5", "12,346"]
+    assert [clock_time(s) for s in (5.21, 59.96, 187, 7_387)] == [
+        "5.2 s",
+        "1:00 min",
+        "3:07 min",
+        "2:03:07 h",
+    ]

@@ -1,0 +1,222 @@
+"""TensorBoard's event files, read back with TensorBoard's own reader."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from torch import nn
+
+from cnntrain.record.event_files import prune_events
+from cnntrain.record.histograms import SAMPLE, weight_histograms
+from cnntrain.record.observe import observe
+from cnntrain.record.pictures import filters_picture, images_picture
+from cnntrain.record.tensorboard import FINAL, TensorBoard
+from cnntrain.train.events import EpochDone, Event
+
+Run = Callable[..., Iterator[Event]]
+STEP_TAGS = {"loss", "learning_rate", "gradient_norm", "images_per_second", "data_wait"}
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 4, 5), nn.Flatten(), nn.Linear(4, 2))
+
+
+def record(
+    folder: Path, events: Iterator[Event], *, settings: dict[str, object] | None = None
+) -> None:
+    board = TensorBoard(
+        folder,
+        net=network(),
+        images=torch.zeros(3, 1, 5, 5),
+        mean=(0.5,),
+        std=(0.25,),
+        settings=settings or {"train.optimizer.lr": 0.1},
+    )
+    observe(events, observers=[board], every=2)
+
+
+def read(folder: Path) -> EventAccumulator:
+    return EventAccumulator(
+        str(folder), size_guidance={"scalars": 0, "images": 0, "histograms": 0}
+    ).Reload()
+
+
+def steps(found: EventAccumulator, tag: str) -> list[int]:
+    return [point.step for point in found.Scalars(tag)]
+
+
+def test_the_tags(tmp_path: Path, run: Run) -> None:
+    record(tmp_path, run())
+    assert {p.name for p in tmp_path.iterdir()} == {"train", "validation"}
+    train, validation = read(tmp_path / "train").Tags(), read(tmp_path / "validation").Tags()
+    assert set(validation["scalars"]) == {"loss", "error"}
+    expected = {"loss", "error"} | {f"step/{tag}" for tag in STEP_TAGS} | set(FINAL)
+    expected |= {"epoch/learning_rate", "epoch/images_per_second", "epoch/data_wait"}
+    assert set(train["scalars"]) == expected
+    assert set(train["images"]) == {"inputs", "first_layer_filters"}
+    assert set(train["histograms"]) == {
+        f"weights/{name}" for name, _ in network().named_parameters()
+    }
+
+
+def test_the_values_of_both_splits_stand_over_the_same_steps(tmp_path: Path, run: Run) -> None:
+    record(tmp_path, run())
+    train, validation = read(tmp_path / "train"), read(tmp_path / "validation")
+    for tag in ("loss", "error"):
+        assert steps(train, tag) == steps(validation, tag) == [4, 8, 12]
+    assert [p.value for p in train.Scalars("error")] == pytest.approx([0.5, 0.25, 0.5 / 3])
+    assert [p.value for p in validation.Scalars("error")] == pytest.approx([0.19, 0.18, 0.17])
+    assert [p.value for p in train.Scalars("step/loss")] == [1.5, 3.5, 5.5, 7.5, 9.5, 11.5]
+
+
+@pytest.mark.parametrize(("until", "epoch", "step"), [(11, 1, 6), (11, 2, 8), (7, 1, 4)])
+def test_after_a_resume_each_step_stands_once(
+    tmp_path: Path, run: Run, until: int, epoch: int, step: int
+) -> None:
+    record(tmp_path, run(until=until))
+    record(tmp_path, run(epoch=epoch, step=step))
+    train, validation = read(tmp_path / "train"), read(tmp_path / "validation")
+    assert steps(train, "step/loss") == [2, 4, 6, 8, 10, 12]
+    for found in (train, validation):
+        assert steps(found, "loss") == steps(found, "error") == [4, 8, 12]
+    assert [i.step for i in train.Images("first_layer_filters")] == [0, 4, 8, 12]
+    assert len(train.Images("inputs")) == 1
+    assert [h.step for h in train.Histograms("weights/0.weight")] == [4, 8, 12]
+
+
+def test_a_split_that_is_not_reached_again_is_pruned_too(tmp_path: Path, run: Run) -> None:
+    record(tmp_path, run(until=7))  # validation has a point at step 4
+    record(tmp_path, run(epoch=0, step=2, until=3))
+    assert read(tmp_path / "validation").Tags()["scalars"] == []
+
+
+def test_a_torn_end_is_dropped(tmp_path: Path, run: Run) -> None:
+    record(tmp_path, run(until=11))
+    for file in tmp_path.glob("*/*"):
+        file.write_bytes(file.read_bytes()[:-7])
+    record(tmp_path, run(epoch=1, step=4))
+    assert steps(read(tmp_path / "train"), "step/loss") == [2, 4, 6, 8, 10, 12]
+
+
+def test_pruning_that_was_cut_off_before_its_end_leaves_nothing_twice(
+    tmp_path: Path, run: Run
+) -> None:
+    record(tmp_path, run(until=11))
+    (file,) = (tmp_path / "train").iterdir()
+    whole = file.read_bytes()
+    prune_events(tmp_path / "train", step=8)
+    file.write_bytes(whole)  # as if it had not been removed any more
+    prune_events(tmp_path / "train", step=8)
+    assert steps(read(tmp_path / "train"), "step/loss") == [2, 4, 6, 8]
+    assert len(list((tmp_path / "train").iterdir())) == 1
+
+
+def test_settings_and_final_figures_are_hparams_of_the_same_folder(
+    tmp_path: Path, run: Run
+) -> None:
+    settings = {"lr": 0.1, "name": "lenet5", "size": [28, 28], "clip": None, "nesterov": True}
+    record(tmp_path, run(), settings=settings)
+    train = read(tmp_path / "train")
+    content = train.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    found = HParamsPluginData.FromString(content).session_start_info.hparams
+    assert found["lr"].number_value == 0.1
+    assert found["name"].string_value == "lenet5"
+    assert found["size"].string_value == "[28, 28]"
+    assert found["clip"].string_value == "None"
+    assert "_hparams_/session_end_info" in train.summary_metadata
+    declared = train.summary_metadata["_hparams_/experiment"].plugin_data.content
+    metrics = HParamsPluginData.FromString(declared).experiment.metric_infos
+    assert [m.name.tag for m in metrics] == list(FINAL)
+    assert train.Scalars("final/best_validation_error")[0].value == pytest.approx(0.17)
+
+
+def test_a_stopped_run_is_not_said_to_be_over(tmp_path: Path, run: Run) -> None:
+    record(tmp_path, run(reason="stopped"))
+    assert "_hparams_/session_end_info" not in read(tmp_path / "train").summary_metadata
+
+
+def test_flush_brings_the_points_to_disk(tmp_path: Path, run: Run) -> None:
+    board = TensorBoard(tmp_path, net=network())
+    for event in run(until=7):
+        board.observe(event)
+    board.flush()
+    assert steps(read(tmp_path / "train"), "loss") == [4]
+    board.close()
+
+
+def test_histograms_give_way_where_they_would_cost_too_much(tmp_path: Path) -> None:
+    board = TensorBoard(tmp_path, net=network())
+    for number in range(1, 6):  # epochs of a microsecond: the first histograms use up their share
+        board.observe(EpochDone(number, number, 1.0, 0.5, 0.1, None, False, 10, 1e-6, 0.0))
+    board.close()
+    assert [h.step for h in read(tmp_path / "train").Histograms("weights/0.weight")] == [1]
+
+
+def test_tensorboard_is_imported_only_if_it_is_used() -> None:
+    code = "import sys, cnntrain.record.tensorboard; sys.exit('tensorboard' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False)
+    assert found.returncode == 0
+
+
+def test_a_histogram_counts_what_numpy_counts() -> None:
+    net = nn.Linear(300, 100)
+    found = {h.name: h for h in weight_histograms(net)}
+    assert set(found) == {"weight", "bias"}
+    values = net.weight.detach().numpy().ravel()
+    weight = found["weight"]
+    assert weight.values == sum(weight.counts) == 30_000
+    assert weight.low == values.min()
+    assert weight.edges[-1] == weight.high == values.max()
+    assert weight.total == pytest.approx(values.astype(np.float64).sum())
+    assert weight.squares == pytest.approx((values.astype(np.float64) ** 2).sum())
+
+
+def test_a_histogram_of_a_large_or_broken_parameter() -> None:
+    net = nn.Module()
+    net.large = nn.Parameter(torch.linspace(-1, 1, 3 * SAMPLE + 7))
+    net.broken = nn.Parameter(torch.full((5,), torch.nan))
+    net.partly = nn.Parameter(torch.tensor([1.0, torch.inf, 3.0]))
+    net.empty = nn.Parameter(torch.zeros(0))
+    net.constant = nn.Parameter(torch.zeros(4))
+    found = {h.name: h for h in weight_histograms(net)}
+    assert set(found) == {"large", "partly", "constant"}
+    assert SAMPLE / 2 < found["large"].values <= SAMPLE
+    assert found["large"].low == -1.0
+    assert (found["partly"].values, found["partly"].high) == (2, 3.0)
+    assert sum(found["constant"].counts) == 4
+
+
+def test_input_images_are_shown_as_they_were() -> None:
+    plain = torch.rand(5, 3, 32, 32)
+    mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
+    shape = (1, 3, 1, 1)
+    normal = (plain - torch.tensor(mean).view(shape)) / torch.tensor(std).view(shape)
+    picture = images_picture(normal, mean=mean, std=std)
+    assert picture.shape == (3, 2 * 33 + 1, 3 * 33 + 1)  # 5 images: 2 rows of 3
+    torch.testing.assert_close(picture[:, 34:66, 34:66], plain[4])
+    assert images_picture(torch.zeros(2, 5, 8, 8), mean=[0] * 5, std=[1] * 5).shape[0] == 1
+
+
+def test_each_filter_is_stretched_by_itself() -> None:
+    grey = nn.Conv2d(1, 2, 3)
+    with torch.no_grad():
+        grey.weight[0] = torch.arange(9.0).view(1, 3, 3)
+        grey.weight[1] = 100 * torch.arange(9.0).view(1, 3, 3) - 7
+    picture = filters_picture(nn.Sequential(nn.ReLU(), grey, nn.Conv2d(2, 9, 3)))
+    assert picture is not None
+    assert picture.shape == (1, 26, 51)  # tiles of 3 pixels are enlarged to 24
+    torch.testing.assert_close(picture[0, 1:25, 1:25], picture[0, 1:25, 26:50])
+    assert (picture.min(), picture.max()) == (0.0, 1.0)
+    colour = filters_picture(nn.Conv2d(3, 8, 7))
+    assert colour is not None
+    assert colour.shape[0] == 3
+    assert filters_picture(nn.Linear(3, 2)) is None
