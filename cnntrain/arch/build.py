@@ -30,26 +30,34 @@ def build(plan: Plan, *, device: torch.device | str = "cpu") -> Network:
     return net
 
 
-def construct(
-    node: Node,
-    keywords: Mapping[str, Any],
+def build_inside(
     nested: Mapping[str, PlannedList | Mapping[str, PlannedList]],
+) -> dict[str, Graph | dict[str, Graph]]:
+    """The modules of a layer's nested lists, by parameter."""
+    return {
+        parameter: _build_list(each)
+        if isinstance(each, PlannedList)
+        else {key: _build_list(inner) for key, inner in each.items()}
+        for parameter, each in nested.items()
+    }
+
+
+def construct(
+    node: Node, keywords: Mapping[str, Any], inside: Mapping[str, Graph | dict[str, Graph]]
 ) -> nn.Module:
-    """One layer's module, with its nested lists built.
+    """One layer's module.
 
     Args:
         node: the layer.
         keywords: its parameters, with those that follow from the input's shape.
-        nested: its planned lists by parameter.
+        inside: the modules of its nested lists, by parameter.
+
+    Raises:
+        TypeError: the registered function returns no module.
     """
-    inside: dict[str, nn.Module | dict[str, nn.Module]] = {}
-    for parameter, each in nested.items():
-        if isinstance(each, PlannedList):
-            inside[parameter] = _build_list(each)
-        else:
-            inside[parameter] = {key: _build_list(inner) for key, inner in each.items()}
     module = LAYERS.load(node.operation)(**keywords, **inside)
-    assert isinstance(module, nn.Module), f"{node.operation} did not return an nn.Module"
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"it made {type(module).__name__}, no nn.Module; return the module")
     return module
 
 
@@ -59,7 +67,7 @@ def _build_nodes(
     layers = {
         inner.name: _build_list(inner.body)
         if inner.body is not None
-        else construct(inner.node, inner.keywords, inner.nested)
+        else construct(inner.node, inner.keywords, build_inside(inner.nested))
         for inner in planned.nodes
     }
     return layers, {inner.name: inner.node.sources for inner in planned.nodes}

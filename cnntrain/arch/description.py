@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cnntrain.arch.expand import Block, Context, Nodes, expand_list, read_blocks
+from cnntrain.arch.blocks import Block, read_blocks
+from cnntrain.arch.expand import Context, Nodes, expand_list
 from cnntrain.arch.expression import Scope
-from cnntrain.arch.items import Reporter, resolve
+from cnntrain.arch.items import Reporter, is_word, resolve
 from cnntrain.core.complaints import shown, value_at
 from cnntrain.core.document import Document, KeyPath
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import suggestion
 
-KEYS = ("vars", "blocks", "layers", "aux", "init")
+KEYS = ("made_for", "vars", "blocks", "layers", "aux", "init")
+MADE_FOR = {"classes": 1000, "channels": 3, "size": 224}
+"""The images that an architecture file is planned for where no run file says what there is."""
+
 AUX_KEYS = ("as", "from", "weight", "layers")
 
 
@@ -81,9 +86,10 @@ def describe(
             report.add((*root, key), message, suggestion(key, KEYS), key=True)
     known = Scope(_data_names(facts))
     scope = _variables(raw, root, known, variables or {}, variables_path, report)
-    blocks = read_blocks((*root, "blocks"), report=report) if raw.get("blocks") else {}
+    has_blocks = raw.get("blocks") is not None
+    blocks = read_blocks((*root, "blocks"), report=report) if has_blocks else {}
     context = Context(scope, scope, report, blocks, set())
-    nodes = expand_list((*root, "layers"), context)
+    nodes = _expand_some((*root, "layers"), context)
     names = [node.name for node in nodes]
     aux = tuple(_read_aux((*root, "aux"), raw.get("aux"), names, context))
     init = tuple(_read_init((*root, "init"), raw.get("init"), scope, report))
@@ -91,6 +97,32 @@ def describe(
     if report.problems:
         raise ConfigError.of(report.problems)
     return Description(nodes, aux, facts, report, init)
+
+
+def usual_facts(document: Document, *, root: KeyPath = ()) -> Facts:
+    """The images that an architecture is made for: its `made_for`, or 224x224 ones of ImageNet.
+
+    Raises:
+        ConfigError: `made_for` is not a mapping of classes, channels and size.
+    """
+    report = Reporter(document)
+    raw = value_at(document.data, root)
+    given = raw.get("made_for", {}) if isinstance(raw, Mapping) else {}
+    if not isinstance(given, Mapping):
+        report.add((*root, "made_for"), "'made_for' must be a mapping", f"write `{MADE_FOR}`")
+        given = {}
+    for key, value in given.items():
+        path = (*root, "made_for", key)
+        if key not in MADE_FOR:
+            message = f"unknown key '{key}' in made_for"
+            report.add(path, message, suggestion(key, MADE_FOR), key=True)
+        elif isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            message = f"'{key}' must be an integer of 1 or more, not {shown(value)}"
+            report.add(path, message, "correct the value")
+    if report.problems:
+        raise ConfigError.of(report.problems)
+    known = {**MADE_FOR, **given}
+    return Facts(known["classes"], known["channels"], known["size"], known["size"])
 
 
 def _data_names(facts: Facts) -> dict[str, int | None]:
@@ -113,23 +145,34 @@ def _variables(
     given_path: KeyPath,
     report: Reporter,
 ) -> Scope:
-    """The architecture's `vars`, each able to use those above it, some set by the run file."""
-    declared = raw.get("vars") or {}
+    """The architecture's `vars`, each able to use those above it, some set by the run file.
+
+    Raises:
+        ConfigError: a value cannot be found out, so all that uses it would look wrong, too.
+    """
+    declared = raw["vars"] if raw.get("vars") is not None else {}
     if not isinstance(declared, Mapping):
-        report.add((*root, "vars"), "'vars' must be a mapping", "write `name: value`")
-        declared = {}
+        message = f"'vars' must be a mapping, not {shown(declared)}"
+        report.add((*root, "vars"), message, "write `name: value`")
+        raise ConfigError.of(report.problems)
     for name in given:
         if name not in declared:
             message = f"the architecture has no variable '{name}'"
             report.add((*given_path, name), message, suggestion(name, declared), key=True)
+    before = report.count
     scope = Scope({}, known)
     for name, value in declared.items():
         path = (*root, "vars", name)
+        if not is_word(name):
+            remedy = "use a word of letters, digits and _"
+            report.add(path, f"a variable cannot be called '{name}'", remedy, key=True)
         if name in known:
             report.add(path, f"'{name}' comes from the data", "choose another name", key=True)
         if name in given:
             path, value = (*given_path, name), given[name]
         scope.define(name, resolve(value, path, scope=scope, report=report))
+    if report.count > before:
+        raise ConfigError.of(report.problems)
     return scope
 
 
@@ -140,32 +183,62 @@ def _read_aux(path: KeyPath, raw: Any, names: list[str], context: Context) -> li
     if not isinstance(raw, list):
         report.add(path, f"'aux' must be a list, not {shown(raw)}", "write `- from: name`")
         return []
-    heads = []
-    for index, head in enumerate(raw):
-        here = (*path, index)
-        if not isinstance(head, Mapping) or not {"from", "layers"} <= set(head):
-            message = "an auxiliary head needs `from` and `layers`"
-            report.add(here, message, "write `- {from: name, weight: 0.3, layers: [...]}`")
-            continue
-        for key in head:
-            if key not in AUX_KEYS:
-                message = f"unknown key '{key}' in an auxiliary head"
-                report.add((*here, key), message, suggestion(key, AUX_KEYS), key=True)
-        source, weight = head["from"], head.get("weight", 1.0)
-        weight = resolve(weight, (*here, "weight"), scope=context.scope, report=report)
-        if source not in names:
-            message = f"'from' names {shown(source)}, but no layer is called so"
-            report.add((*here, "from"), message, suggestion(str(source), names))
-        if isinstance(weight, bool) or not isinstance(weight, int | float):
-            message = f"'weight' must be a number, not {shown(weight)}"
-            report.add((*here, "weight"), message, "write the factor of its loss")
-            weight = 1.0
-        name = str(head.get("as", f"aux{index + 1}"))
-        if name in names or not name.isidentifier():
-            report.add(here, f"the name '{name}' cannot be used", "choose another with `as`")
-        nodes = expand_list((*here, "layers"), context)
-        heads.append(AuxHead(name, str(source), float(weight), nodes, here))
+    heads: list[AuxHead] = []
+    for index, each in enumerate(raw):
+        taken = [*names, *(head.name for head in heads)]
+        head = _read_head(each, index, (*path, index), names=names, taken=taken, context=context)
+        heads += [head] if head is not None else []
     return heads
+
+
+def _read_head(
+    head: Any,
+    index: int,
+    path: KeyPath,
+    *,
+    names: list[str],
+    taken: list[str],
+    context: Context,
+) -> AuxHead | None:
+    report = context.report
+    if not isinstance(head, Mapping) or not {"from", "layers"} <= set(head):
+        message = "an auxiliary head needs `from` and `layers`"
+        report.add(path, message, "write `- {from: name, weight: 0.3, layers: [...]}`")
+        return None
+    for key in head:
+        if key not in AUX_KEYS:
+            message = f"unknown key '{key}' in an auxiliary head"
+            report.add((*path, key), message, suggestion(key, AUX_KEYS), key=True)
+    is_whole = not report.problems
+    if head["from"] not in names and is_whole:
+        message = f"'from' names {shown(head['from'])}, but no layer of the network is called so"
+        report.add((*path, "from"), message, suggestion(str(head["from"]), names))
+    weight = _weight(head.get("weight", 1.0), (*path, "weight"), context)
+    name = head.get("as", f"aux{index + 1}")
+    if not is_word(name) or name in taken:
+        why = "is taken" if name in taken else "is no word of letters, digits and _"
+        report.add((*path, "as"), f"the name {shown(name)} {why}", "choose another with `as`")
+    nodes = _expand_some((*path, "layers"), context)
+    return AuxHead(str(name), str(head["from"]), weight, nodes, path)
+
+
+def _expand_some(path: KeyPath, context: Context) -> Nodes:
+    nodes = expand_list(path, context)
+    if not nodes and not context.report.problems:
+        message = "no layer is left, for every `repeat` is 0"
+        context.report.add(path, message, "make one of them 1 or more")
+    return nodes
+
+
+def _weight(raw: Any, path: KeyPath, context: Context) -> float:
+    before = context.report.count
+    weight = resolve(raw, path, scope=context.scope, report=context.report)
+    if isinstance(weight, int | float) and not isinstance(weight, bool) and 0 < weight < math.inf:
+        return float(weight)
+    if context.report.count == before:
+        message = f"'weight' must be a number greater than 0, not {shown(weight)}"
+        context.report.add(path, message, "write the factor of this head's loss")
+    return 1.0
 
 
 def _read_init(
@@ -182,7 +255,7 @@ def _read_init(
 
 
 def _report_unused(
-    raw: Mapping[str, Any], root: KeyPath, blocks: Mapping[str, Block], context: Context
+    raw: Mapping[str, Any], root: KeyPath, blocks: Mapping[str, Block | None], context: Context
 ) -> None:
     """What is written but has no effect is a mistake; said only when nothing else is wrong."""
     report = context.report
@@ -193,6 +266,9 @@ def _report_unused(
             message = f"the variable '{name}' is never used"
             remedy = f"write ${name} where it belongs, or remove it"
             report.add((*root, "vars", name), message, remedy, key=True)
-    for name, block in blocks.items():
+    for name in blocks:
         if name not in context.used_blocks:
-            report.add(block.path, f"the block '{name}' is never used", "remove it", key=True)
+            message = f"the block '{name}' is never used"
+            report.add(
+                (*root, "blocks", name), message, "name it in `layers:`, or remove it", key=True
+            )

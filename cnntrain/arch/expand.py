@@ -6,19 +6,23 @@ No torch here: everything that can be wrong but the shapes is found in this pass
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
+from cnntrain.arch.blocks import Block, block_scope
 from cnntrain.arch.expression import Scope
 from cnntrain.arch.items import INPUT, Item, Reporter, read_items, resolve
-from cnntrain.core.complaints import shown, value_at
+from cnntrain.core.complaints import shown
 from cnntrain.core.document import KeyPath
 from cnntrain.core.entry import Entry
 from cnntrain.core.problems import Problem, suggestion
 from cnntrain.layers import LAYERS
 
 Nodes = tuple["Node", ...]
+MAX_LAYERS = 10_000
+"""More is a slip: a `repeat` inside a repeated block inside a repeated block."""
 
 
 @dataclass(frozen=True)
@@ -46,109 +50,91 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Block:
-    """A macro: its name, the path of its list, its parameters with defaults (None: required)."""
-
-    name: str
-    path: KeyPath
-    parameters: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
 class Context:
-    """What a list of items is read with: names, blocks, and the blocks that are being opened."""
+    """What a list of items is read with.
+
+    Attributes:
+        scope: what `$` means in this list.
+        globals: the variables, which every block sees.
+        report: takes what is wrong.
+        blocks: all blocks; None where one is wrong in itself.
+        used_blocks: collects the blocks that an item names.
+        numbers: counts the layers of the whole network.
+        opened: the blocks that this list is inside of.
+    """
 
     scope: Scope
     globals: Scope
     report: Reporter
-    blocks: Mapping[str, Block]
+    blocks: Mapping[str, Block | None]
     used_blocks: set[str]
+    numbers: Iterator[int] = field(default_factory=count)
     opened: tuple[str, ...] = ()
-
-
-def read_blocks(path: KeyPath, *, report: Reporter) -> dict[str, Block]:
-    """The macros at `path`, checked for their form."""
-    raw = value_at(report.document.data, path)
-    if not isinstance(raw, Mapping):
-        report.add(path, f"'blocks' must be a mapping, not {shown(raw)}", "write `name: {...}`")
-        return {}
-    blocks = {}
-    for name, body in raw.items():
-        here = (*path, name)
-        if LAYERS.find(name) is not None:
-            report.add(here, f"the block '{name}' would hide a layer", "rename it", key=True)
-        elif not isinstance(body, Mapping) or "layers" not in body:
-            remedy = "write `{params: {...}, layers: [...]}`"
-            report.add(here, f"the block '{name}' has no layers", remedy, key=True)
-        else:
-            for key in body:
-                if key not in ("params", "layers"):
-                    remedy = suggestion(key, ("params", "layers"))
-                    message = f"unknown key '{key}' in the block '{name}'"
-                    report.add((*here, key), message, remedy, key=True)
-            params = body.get("params") or {}
-            if isinstance(params, Mapping):
-                blocks[name] = Block(name, here, params)
-            else:
-                message = f"'params' must be a mapping, not {shown(params)}"
-                report.add((*here, "params"), message, "write `{name: default}`")
-    return blocks
 
 
 def expand_list(path: KeyPath, context: Context) -> Nodes:
     """The nodes of the list of items at `path`; problems go to `context.report`."""
     nodes: list[Node] = []
-    names: list[str] = []
     ordinals: Counter[str] = Counter()
+    before = context.report.count
     items = list(read_items(path, scope=context.scope, report=context.report))
-    later = {item.name for item in items if item.name}
+    below = {item.name for item in items if item.name}
     for item in items:
-        sources = _checked_sources(item, names, later, context.report)
-        name = item.name or item.operation
-        if item.name is not None and item.repeat != 1:
-            copies = tuple(_copies(item, (INPUT,), Counter(), context))
-            group = Node(name, item.operation, sources, context.report, item.path, body=copies)
-            new = [group] if copies else []
-            ordinals[item.operation] += item.repeat
-        else:
-            new = _copies(item, sources, ordinals, context)
+        is_whole = context.report.count == before
+        above = [node.name for node in nodes]
+        sources = _checked_sources(item, above, below, context.report, is_whole=is_whole)
+        new = _make_nodes(item, sources, ordinals, context)
         for node in new:
-            if node.name in names:
+            if node.name in above:
                 message = f"the name '{node.name}' is taken by a layer above"
                 context.report.add(item.path, message, "choose another name with `as`")
         nodes += new
-        names += [node.name for node in new] or [item.name or ""]
     return tuple(nodes)
 
 
-def _copies(
+def _make_nodes(
     item: Item, sources: tuple[str, ...], ordinals: Counter[str], context: Context
 ) -> list[Node]:
-    """`repeat` copies of an item, each reading the one before."""
+    """An item's nodes: one, or its copies, or one group of its copies where it has a name.
+
+    Copies read the one before. Zero copies are as if the item were not there, but are checked; a
+    group of none passes its input on.
+    """
+    if item.repeat != 1 and len(sources) > 1:
+        message = f"a repeated item reads one layer, but 'from' names {len(sources)}"
+        remedy = "join them above it, or remove `repeat`"
+        context.report.add((*item.path, "from"), message, remedy)
+        return []
+    is_group = item.name is not None and item.repeat != 1
+    first = 0 if is_group else ordinals[item.operation]
+    ordinals[item.operation] += item.repeat
     copies: list[Node] = []
-    for _ in range(item.repeat):
-        ordinals[item.operation] += 1
-        alone = item.name if item.repeat == 1 else None
-        name = alone or f"{item.operation}{ordinals[item.operation]}"
-        reads = (copies[-1].name,) if copies else sources
-        node = _make_node(item, name, reads, context)
+    for number in range(max(item.repeat, 1)):
+        name = f"{item.operation}{first + number + 1}"
+        reads = (copies[-1].name,) if copies else (INPUT,) if is_group else sources
+        node = _make_node(item, name if is_group else item.name or name, reads, context)
         if node is None:
-            return copies
+            return []
         copies.append(node)
-    return copies
+    copies = copies[: item.repeat]
+    if not is_group or item.name is None:
+        return copies
+    body = tuple(copies)
+    return [Node(item.name, item.operation, sources, context.report, item.path, body=body)]
 
 
 def _checked_sources(
-    item: Item, above: list[str], later: set[str], report: Reporter
+    item: Item, above: list[str], below: set[str], report: Reporter, *, is_whole: bool
 ) -> tuple[str, ...]:
+    """What an item reads; `is_whole`: nothing above is wrong, so `above` has all names."""
     if item.sources is None:
         return (above[-1] if above else INPUT,)
     for source in item.sources:
-        if source in above or source == INPUT:
+        if source in above or source == INPUT or not is_whole:
             continue
         message = f"'from' names '{source}', but no layer above in this list is called so"
         remedy = suggestion(source, [*above, INPUT])
-        if source in later:
+        if source in below:
             message = f"'from' names '{source}', which stands below (that would make a cycle)"
             remedy = "a layer can read only layers above it: move one of the two"
         report.add((*item.path, "from"), message, remedy)
@@ -156,6 +142,12 @@ def _checked_sources(
 
 
 def _make_node(item: Item, name: str, sources: tuple[str, ...], context: Context) -> Node | None:
+    report = context.report
+    number = next(context.numbers)
+    if number == MAX_LAYERS:
+        report.add(item.path, f"the network has more than {MAX_LAYERS:,} layers", "lower `repeat`")
+    if number >= MAX_LAYERS:
+        return None
     if item.operation in context.blocks:
         return _open_block(item, name, sources, context)
     entry = LAYERS.find(item.operation)
@@ -164,29 +156,36 @@ def _make_node(item: Item, name: str, sources: tuple[str, ...], context: Context
         message = f"unknown layer or block '{item.operation}'"
         near = suggestion(item.operation, known)
         remedy = near if near.startswith("did") else "`cnntrain list layers` shows what there is"
-        path = item.parameters_path
-        context.report.add(path, message, remedy, key=True)
+        report.add(item.parameters_path, message, remedy, key=True)
         return None
-    if len(sources) > 1 and entry.options.get("inputs") != "many":
-        message = f"'{item.operation}' reads one layer, but 'from' names {len(sources)}"
-        context.report.add((*item.path, "from"), message, "join them with concat or add first")
+    _check_inputs(item, sources, joins=entry.options.get("inputs") == "many", report=report)
     nested = {
         p.name: _expand_nested(item, p.name, p.nested, context)
         for p in entry.parameters
-        if p.nested and item.parameters.get(p.name) is not None
+        if p.nested and (p.required or item.parameters.get(p.name) is not None)
+        if p.name in item.parameters
     }
     plain = {k: v for k, v in item.parameters.items() if k not in nested}
-    before = context.report.count
-    values = resolve(plain, item.parameters_path, scope=context.scope, report=context.report)
-    if context.report.count > before:
+    before = report.count
+    values = resolve(plain, item.parameters_path, scope=context.scope, report=report)
+    if report.count > before:
         return None
     keywords, found = entry.check({**values, **dict.fromkeys(nested)})
     for complaint in found:
         where = (*item.parameters_path, *complaint.path)
-        key = complaint.at_key
-        context.report.add(where, complaint.message, complaint.remedy, key=key)
+        report.add(where, complaint.message, complaint.remedy, key=complaint.at_key)
     keywords = {k: v for k, v in keywords.items() if k not in nested}
-    return Node(name, item.operation, sources, context.report, item.path, entry, keywords, nested)
+    return Node(name, item.operation, sources, report, item.path, entry, keywords, nested)
+
+
+def _check_inputs(item: Item, sources: tuple[str, ...], *, joins: bool, report: Reporter) -> None:
+    if len(sources) > 1 and not joins:
+        message = f"'{item.operation}' reads one layer, but 'from' names {len(sources)}"
+        report.add((*item.path, "from"), message, "join them with concat or add first")
+    if len(sources) == 1 and joins:
+        message = f"'{item.operation}' joins several layers, but reads one"
+        remedy = "name them: `from: [one, other]`"
+        report.add((*item.path, "from"), message, remedy, key=True)
 
 
 def _expand_nested(
@@ -198,54 +197,36 @@ def _expand_nested(
     named = item.parameters[parameter]
     if not isinstance(named, Mapping) or not named:
         message = f"'{parameter}' must be a mapping of named lists, not {shown(named)}"
-        context.report.add(path, message, "write `name: [layers]`")
+        context.report.add(path, message, f"write `{parameter}: {{name: [...], other: [...]}}`")
         return {}
     return {key: expand_list((*path, key), context) for key in named}
 
 
 def _open_block(item: Item, name: str, sources: tuple[str, ...], context: Context) -> Node | None:
     block, report = context.blocks[item.operation], context.report
-    context.used_blocks.add(block.name)
+    context.used_blocks.add(item.operation)
+    if block is None:
+        return None
     if block.name in context.opened:
         circle = " > ".join([*context.opened[context.opened.index(block.name) :], block.name])
-        report.add(item.path, f"the block '{block.name}' contains itself: {circle}", "break it")
+        message = f"the block '{block.name}' contains itself: {circle}"
+        report.add(item.path, message, "take one of them out; `repeat` stacks copies")
         return None
-    if len(sources) > 1:
-        message = f"the block '{block.name}' reads one layer, but 'from' names {len(sources)}"
-        report.add((*item.path, "from"), message, "join them with concat or add first")
-    given = _block_arguments(item, block, context)
-    if given is None:
+    _check_inputs(item, sources, joins=False, report=report)
+    scope = block_scope(item, block, outer=context.scope, top=context.globals, report=report)
+    if scope is None:
         return None
-    inner = Scope({}, context.globals)
-    for key, default in block.parameters.items():
-        path = (*block.path, "params", key)
-        inside = default if key in given else resolve(default, path, scope=inner, report=report)
-        inner.define(key, given.get(key, inside))
     place = report.place(item.path)
     use = f"in the block '{block.name}', used in line {place.line if place else '?'}"
     opened = (*context.opened, block.name)
-    inner_context = replace(context, scope=inner, report=report.inside(use), opened=opened)
-    body = expand_list((*block.path, "layers"), inner_context)
+    before = report.count
+    inner = replace(context, scope=scope, report=report.inside(use), opened=opened)
+    body = expand_list((*block.path, "layers"), inner)
+    if report.count > before:
+        return None
     for key in block.parameters:
-        if key not in inner.used:
+        if key not in scope.used:
             path = (*block.path, "params", key)
             message = f"the parameter '{key}' of the block '{block.name}' is never used"
             report.add(path, message, f"write ${key} where it belongs, or remove it", key=True)
     return Node(name, item.operation, sources, report, item.path, body=body)
-
-
-def _block_arguments(item: Item, block: Block, context: Context) -> dict[str, Any] | None:
-    """The parameters that an item gives to a block, or None where something is wrong."""
-    report = context.report
-    before = report.count
-    given = resolve(item.parameters, item.parameters_path, scope=context.scope, report=report)
-    for key in given:
-        if key not in block.parameters:
-            message = f"unknown parameter '{key}' of the block '{block.name}'"
-            remedy = suggestion(key, block.parameters)
-            report.add((*item.parameters_path, key), message, remedy, key=True)
-    for key, default in block.parameters.items():
-        if default is None and key not in given:
-            message = f"'{key}' is missing in '{block.name}'"
-            report.add(item.parameters_path, message, f"add `{key}: ...`", key=True)
-    return dict(given) if report.count == before else None

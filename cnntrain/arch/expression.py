@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import math
 import operator
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -18,6 +20,7 @@ _OPERATORS: dict[type[ast.operator], tuple[str, Callable[[Any, Any], Any]]] = {
     ast.FloorDiv: ("//", operator.floordiv),
 }
 _NAME = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
+_BRACES = re.compile(r"\$\s*\{")
 _MAX_LENGTH = 200
 
 
@@ -79,12 +82,28 @@ def evaluate(text: str, scope: Mapping[str, Any]) -> Any:
         return _look_up(alone[1], scope)
     if len(text) > _MAX_LENGTH:
         raise ExpressionError("the expression is too long", "compute it in `vars:`, step by step")
+    tree = _parse(text)
     try:
-        tree = ast.parse(_NAME.sub(r"_name_\1", text).strip(), mode="eval")
-    except (SyntaxError, ValueError):
-        remedy = "write arithmetic of $names and numbers with + - * / // ( )"
+        value = _value(tree.body, scope, text)
+        is_finite = math.isfinite(value)
+    except OverflowError:
+        is_finite = False
+    if not is_finite:
+        raise ExpressionError(f"'{text}' is too large", "use smaller numbers")
+    return value
+
+
+def _parse(text: str) -> ast.Expression:
+    """The syntax tree of an expression; names are in it with `_name_` in place of the `$`."""
+    remedy = "write $names and numbers with + - * / // ( ) between them"
+    if _BRACES.search(text):
+        remedy = "write $name without braces"
+    try:
+        with warnings.catch_warnings():  # Python warns of `1or 2`; it is refused anyway
+            warnings.simplefilter("ignore")
+            return ast.parse(_NAME.sub(r"_name_\1", text).strip(), mode="eval")
+    except (SyntaxError, ValueError, MemoryError):
         raise ExpressionError(f"'{text}' is not an expression", remedy) from None
-    return _value(tree.body, scope, text)
 
 
 def _look_up(name: str, scope: Mapping[str, Any]) -> Any:
@@ -106,7 +125,7 @@ def _value(node: ast.expr, scope: Mapping[str, Any], text: str) -> Any:
         name = node.id.removeprefix("_name_")
         value = _look_up(name, scope)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ExpressionError(f"'${name}' is no number", "use it alone, without arithmetic")
+            raise ExpressionError(f"'${name}' is no number", "write it alone, without arithmetic")
         return value
     if isinstance(node, ast.Name):
         raise ExpressionError(
@@ -116,17 +135,16 @@ def _value(node: ast.expr, scope: Mapping[str, Any], text: str) -> Any:
         return -_value(node.operand, scope, text)
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
         return _binary(node, scope, text)
-    raise ExpressionError(f"'{text}' is more than arithmetic", "only + - * / // ( ) are there")
+    raise ExpressionError(
+        f"'{text}' is more than arithmetic", "write only $names, numbers and + - * / // ( )"
+    )
 
 
 def _binary(node: ast.BinOp, scope: Mapping[str, Any], text: str) -> Any:
     symbol, function = _OPERATORS[type(node.op)]
     left, right = _value(node.left, scope, text), _value(node.right, scope, text)
     if symbol in ("/", "//") and right == 0:
-        raise ExpressionError(f"'{text}' divides by zero", "correct the divisor")
+        raise ExpressionError(f"'{text}' divides by zero", "change the divisor")
     if symbol == "/" and isinstance(left, int) and isinstance(right, int) and left % right == 0:
         return left // right
-    try:
-        return function(left, right)
-    except OverflowError:
-        raise ExpressionError(f"'{text}' is too large", "use smaller numbers") from None
+    return function(left, right)

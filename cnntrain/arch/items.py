@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -84,7 +85,8 @@ def read_items(path: KeyPath, *, scope: Scope, report: Reporter) -> Iterator[Ite
     raw = value_at(report.document.data, path)
     if not isinstance(raw, list) or not raw:
         what = "an empty list" if raw == [] else shown(raw)
-        report.add(path, f"a list of layers must stand here, not {what}", "write `- conv: {...}`")
+        remedy = "write a list such as `[{conv: {out: 8}}, relu]`, or one `- layer` per line"
+        report.add(path, f"a list of layers must stand here, not {what}", remedy)
         return
     for position in range(len(raw)):
         item = _read_item((*path, position), scope=scope, report=report)
@@ -92,13 +94,16 @@ def read_items(path: KeyPath, *, scope: Scope, report: Reporter) -> Iterator[Ite
             yield item
 
 
-def resolve(value: Any, path: KeyPath, *, scope: Scope, report: Reporter) -> Any:
-    """`value` with every `$` expression in it evaluated; None where one is wrong."""
+def resolve(value: Any, path: KeyPath, *, scope: Scope, report: Reporter, key: bool = False) -> Any:
+    """`value` with every `$` expression in it evaluated; None where one is wrong.
+
+    `key`: what is at `path` is a key, so a problem stands there and not at its value.
+    """
     if isinstance(value, str) and "$" in value:
         try:
             return evaluate(value, scope)
         except ExpressionError as error:
-            report.add(path, str(error), error.remedy)
+            report.add(path, str(error), error.remedy, key=key)
             return None
     if isinstance(value, list):
         inside = enumerate(value)
@@ -109,17 +114,20 @@ def resolve(value: Any, path: KeyPath, *, scope: Scope, report: Reporter) -> Any
     return value
 
 
+def is_word(name: Any) -> bool:
+    """Whether `name` can be the name of a layer, block or variable, and of a Python attribute."""
+    is_name = isinstance(name, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is not None
+    return is_name and not keyword.iskeyword(name)
+
+
 def _read_item(path: KeyPath, *, scope: Scope, report: Reporter) -> Item | None:
     raw = value_at(report.document.data, path)
     if isinstance(raw, str):
-        operation = resolve(raw, path, scope=scope, report=report)
-        if isinstance(operation, str):
-            return Item(operation, {}, path, path, None, None, 1)
-        if operation is not None:
-            report.add(path, f"{shown(operation)} is no layer", "name a layer or a block")
-        return None
+        operation = _operation(raw, path, scope, report)
+        return Item(operation, {}, path, path, None, None, 1) if operation else None
     if not isinstance(raw, Mapping):
-        report.add(path, f"an item must name a layer, not be {shown(raw)}", "write `- relu`")
+        message = f"an item must name a layer, not be {shown(raw)}"
+        report.add(path, message, "write `- name` or `- name: {parameters}`")
         return None
     key = _operation_key(raw, path, report)
     if key is None:
@@ -127,14 +135,26 @@ def _read_item(path: KeyPath, *, scope: Scope, report: Reporter) -> Item | None:
     parameters = raw[key] if raw[key] is not None else {}
     if not isinstance(parameters, Mapping):
         message = f"the parameters of '{key}' must be a mapping, not {shown(parameters)}"
-        report.add((*path, key), message, f"write `{key}: {{name: value}}`")
+        report.add((*path, key), message, f"write `{key}: {{name: value}}` with their names")
         return None
-    operation = resolve(key, (*path, key), scope=scope, report=report)
-    if not isinstance(operation, str):
+    operation = _operation(key, (*path, key), scope, report)
+    if operation is None:
         return None
     name, sources = _name(raw, path, report), _sources(raw, path, report)
     repeat = _repeat(raw, path, scope, report)
     return Item(operation, parameters, path, (*path, key), name, sources, repeat)
+
+
+def _operation(text: str, path: KeyPath, scope: Scope, report: Reporter) -> str | None:
+    """The name of a layer or block, which may be a variable's value."""
+    before = report.count
+    operation = resolve(text, path, scope=scope, report=report, key=True)
+    if isinstance(operation, str):
+        return operation
+    if report.count == before:
+        message = f"'{text}' is {shown(operation)}, which names no layer"
+        report.add(path, message, "give it the name of a layer or block", key=True)
+    return None
 
 
 def _operation_key(raw: Mapping[str, Any], path: KeyPath, report: Reporter) -> str | None:
@@ -142,12 +162,14 @@ def _operation_key(raw: Mapping[str, Any], path: KeyPath, report: Reporter) -> s
     if len(keys) == 1:
         return keys[0]
     if not keys:
-        report.add(path, "the item names no layer", "add `name: {parameters}`")
+        report.add(path, "the item names no layer", "add `name: {parameters}` to it")
         return None
-    for key in keys[1:]:
-        near = near_match(key, RESERVED)
-        remedy = f"did you mean '{near}'?" if near else "start a new item with `- `"
-        message = f"an item has one layer, but here are '{keys[0]}' and '{key}'"
+    slips = [key for key in keys if near_match(key, RESERVED)]
+    for key in slips or keys[1:]:
+        layer = next(other for other in keys if other != key)
+        remedy = f"indent it if it is a parameter of '{layer}', or start a new item with `- `"
+        remedy = f"did you mean '{near_match(key, RESERVED)}'?" if slips else remedy
+        message = f"an item has one layer, but here is '{key}' beside '{layer}'"
         report.add((*path, key), message, remedy, key=True)
     return None
 
@@ -156,10 +178,12 @@ def _name(raw: Mapping[str, Any], path: KeyPath, report: Reporter) -> str | None
     if "as" not in raw:
         return None
     name = raw["as"]
-    if isinstance(name, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and name != INPUT:
-        return name
+    if is_word(name) and name != INPUT:
+        return str(name)
     message = f"'as' must be a word of letters, digits and _, not {shown(name)}"
-    if name == INPUT:
+    if isinstance(name, str) and keyword.iskeyword(name):
+        message = f"'{name}' is a word of Python's own"
+    elif name == INPUT:
         message = f"'{INPUT}' is the name of the list's own input"
     report.add((*path, "as"), message, "choose another name")
     return None

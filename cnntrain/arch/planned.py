@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from cnntrain.arch.description import Description
 from cnntrain.arch.expand import Node
@@ -17,7 +17,8 @@ class PlannedNode:
     """A node with what the meta run found. Counts include what is nested in it.
 
     `multiply_adds` is for one image and one forward pass; `receptive_field` is None
-    where a layer does not tell its window.
+    where a layer does not tell its window. `inside` tells under which dotted name the module keeps
+    a nested list: `body`, `paths.one`, or nothing if the module is that list.
     """
 
     node: Node
@@ -28,6 +29,7 @@ class PlannedNode:
     receptive_field: Field | None
     keywords: Mapping[str, Any] = field(default_factory=dict)
     nested: Mapping[str, PlannedList | Mapping[str, PlannedList]] = field(default_factory=dict)
+    inside: Mapping[str, str] = field(default_factory=dict)
     body: PlannedList | None = None
 
     @property
@@ -40,11 +42,20 @@ class PlannedNode:
         """The lists inside it, with the part of the dotted name that leads there."""
         if self.body is not None:
             yield "", self.body
-        for parameter, inside in self.nested.items():
-            if isinstance(inside, PlannedList):
-                yield parameter, inside
-            else:
-                yield from ((f"{parameter}.{key}", each) for key, each in inside.items())
+        for key, each in flat(self.nested):
+            yield self.inside[key], each
+
+
+T = TypeVar("T")
+
+
+def flat(nested: Mapping[str, T | Mapping[str, T]]) -> Iterator[tuple[str, T]]:
+    """Nested lists with their dotted keys: `body`, `paths.one`."""
+    for parameter, inside in nested.items():
+        if isinstance(inside, Mapping):
+            yield from ((f"{parameter}.{key}", each) for key, each in inside.items())
+        else:
+            yield parameter, inside
 
 
 @dataclass(frozen=True)

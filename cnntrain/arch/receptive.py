@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -35,13 +36,19 @@ PIXEL = Field(Axis(1, 1, 0.0), Axis(1, 1, 0.0))
 
 
 def union(fields: Sequence[Field | None]) -> Field | None:
-    """The field of a layer that reads several: the smallest one around them."""
+    """The field of a layer that reads several: the smallest one around them.
+
+    None if one is not known, or if neighbours are not equally far apart in all of them, for then
+    every unit has a field of another size.
+    """
     known = [field for field in fields if field is not None]
-    if len(known) < len(fields) or not known:
-        return None
-    if any(field.whole for field in known):
-        return next(field for field in known if field.whole)
+    whole = [field for field in known if field.whole]
+    if whole:
+        return whole[0]
     heights, widths = [f.height for f in known], [f.width for f in known]
+    jumps = {(field.height.jump, field.width.jump) for field in known}
+    if len(known) < len(fields) or len(jumps) != 1:
+        return None
     return Field(_axis_union(heights), _axis_union(widths))
 
 
@@ -64,32 +71,48 @@ def through(module: nn.Module, field: Field | None, *, same_size: bool) -> Field
         for child in module:
             field = through(child, field, same_size=same_size)
         return field
-    kernel = getattr(module, "kernel_size", None)
-    if kernel is None:
+    height, width = window(module, 0), window(module, 1)
+    if height is None or width is None:
         return field if same_size else None
-    height, width = (
-        _stepped(axis, *(_at(getattr(module, name, d), index) for name, d in _WINDOW))
-        for index, axis in enumerate((field.height, field.width))
-    )
-    return Field(height, width)
+    return Field(_stepped(field.height, height), _stepped(field.width, width))
 
 
-_WINDOW = (("kernel_size", 1), ("stride", 1), ("padding", 0), ("dilation", 1))
+@dataclass(frozen=True)
+class Window:
+    """What a layer reads along one axis, in units of its input."""
+
+    kernel: int
+    stride: int
+    padding: int
+    dilation: int
+
+
+def window(module: nn.Module, axis: int) -> Window | None:
+    """A layer's window along height (0) or width (1), if it tells one."""
+    sides: list[Any] = [
+        value[axis] if isinstance(value, tuple | list) else value
+        for value in (getattr(module, name, default) for name, default in _WINDOW)
+    ]
+    return Window(*sides) if isinstance(sides[0], int) else None
+
+
+_WINDOW: tuple[tuple[str, int | None], ...] = (
+    ("kernel_size", None),
+    ("stride", 1),
+    ("padding", 0),
+    ("dilation", 1),
+)
 """The attributes that tell a window, with what a missing one means."""
 
 
-def _stepped(axis: Axis, kernel: int, stride: int, padding: int, dilation: int) -> Axis:
-    reach = (kernel - 1) * dilation
-    start = axis.start + (reach / 2 - padding) * axis.jump
-    return Axis(axis.size + reach * axis.jump, axis.jump * stride, start)
-
-
-def _at(value: int | tuple[int, ...], index: int) -> int:
-    return value if isinstance(value, int) else value[index]
+def _stepped(axis: Axis, over: Window) -> Axis:
+    reach = (over.kernel - 1) * over.dilation
+    start = axis.start + (reach / 2 - over.padding) * axis.jump
+    return Axis(axis.size + reach * axis.jump, axis.jump * over.stride, start)
 
 
 def _axis_union(axes: Sequence[Axis]) -> Axis:
     low = min(axis.start - (axis.size - 1) / 2 for axis in axes)
     high = max(axis.start + (axis.size - 1) / 2 for axis in axes)
     size = round(high - low) + 1
-    return Axis(size, max(axis.jump for axis in axes), (low + high) / 2)
+    return Axis(size, axes[0].jump, (low + high) / 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from cnntrain.arch.network import Shape
 from cnntrain.arch.planned import Plan, PlannedNode
@@ -15,7 +15,7 @@ class Row:
     """One layer, block or path: `depth` tells how far inside others it is.
 
     Counts include what is inside; `multiply_adds` is for one image's forward pass.
-    `receptive_field` is (height, width) in pixels, None where it is not known or the whole image.
+    `receptive_field` is (height, width) in pixels, `image` for all of it, None if not known.
     """
 
     name: str
@@ -24,7 +24,7 @@ class Row:
     out_shape: Shape
     parameters: int
     multiply_adds: int
-    receptive_field: tuple[int, int] | None
+    receptive_field: tuple[int, int] | Literal["image"] | None
     is_leaf: bool
 
 
@@ -53,7 +53,8 @@ def as_text(plan: Plan) -> str:
     """The table in columns, with totals; plain text of any width."""
     lines = [("layer", "", "output", "parameters", "multiply-adds", "sees")]
     for row in rows(plan):
-        seen = "image" if row.receptive_field is None else _times(row.receptive_field)
+        field = row.receptive_field or "?"
+        seen = field if isinstance(field, str) else _times(field)
         indent = "  " * row.depth + row.name.rpartition(".")[2]
         counts = (f"{row.parameters:,}", f"{row.multiply_adds:,}")
         lines.append((indent, row.operation, _times(row.out_shape), *counts, seen))
@@ -70,7 +71,9 @@ def as_text(plan: Plan) -> str:
 
 def _row(name: str, node: PlannedNode) -> Row:
     field = node.receptive_field
-    size = None if field is None or field.whole else (field.height.size, field.width.size)
+    size: tuple[int, int] | Literal["image"] | None = None
+    if field is not None:
+        size = "image" if field.whole else (field.height.size, field.width.size)
     return Row(
         name=name,
         operation=node.node.operation,
