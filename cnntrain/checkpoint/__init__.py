@@ -1,0 +1,33 @@
+"""Checkpoints: plain values and tensors, written atomically, verified when they are read."""
+
+from cnntrain.checkpoint.atomic import write_json_atomically, write_text_atomically
+from cnntrain.checkpoint.primitives import State, check_primitives, tensors_in
+from cnntrain.checkpoint.randomness import capture_randomness, restore_randomness
+from cnntrain.checkpoint.store import (
+    LAST,
+    PREVIOUS,
+    Loaded,
+    damage,
+    load,
+    load_newest,
+    read_torch_file,
+    save,
+)
+
+__all__ = [
+    "LAST",
+    "PREVIOUS",
+    "Loaded",
+    "State",
+    "capture_randomness",
+    "check_primitives",
+    "damage",
+    "load",
+    "load_newest",
+    "read_torch_file",
+    "restore_randomness",
+    "save",
+    "tensors_in",
+    "write_json_atomically",
+    "write_text_atomically",
+]

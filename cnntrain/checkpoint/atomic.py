@@ -1,0 +1,114 @@
+"""Files that are either the old ones or the new ones, whatever happens while they are written.
+
+The order is: write a temporary file in the same folder, flush, fsync, rename over the old one,
+fsync the folder. Without the first fsync a power cut can leave a renamed but empty file; without
+the second the rename itself can be lost (Pillai et al., OSDI 2014).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from cnntrain.core.errors import DiskError
+
+_SPARE = 1 << 20
+"""Bytes asked for beyond the content, for the file system's own needs."""
+
+
+def write_atomically(
+    path: Path,
+    write: Callable[[BinaryIO], None],
+    *,
+    needed: int,
+    before_replace: Callable[[Path], None] | None = None,
+) -> None:
+    """Replace a file as a whole; the folder must exist.
+
+    Args:
+        path: the file.
+        write: writes the content to an open file.
+        needed: bytes that the content takes, roughly; refused at once where they are not free.
+        before_replace: called with the finished temporary file just before it takes its name.
+
+    Raises:
+        DiskError: no space, no permission, an I/O error; the old file is as it was.
+    """
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        _check_space(path, needed)
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        if before_replace is not None:
+            before_replace(temporary)
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        _remove(temporary)
+        raise DiskError(
+            f"could not write {path}: {error.strerror or error} "
+            f"({_megabytes(needed)} needed, {_free(path.parent)} free)",
+            remedy="free some space or choose another place with --out; the old file is unharmed",
+        ) from error
+    except BaseException:
+        _remove(temporary)
+        raise
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write a UTF-8 text file as a whole; raises DiskError."""
+    content = text.encode()
+
+    def write(file: BinaryIO) -> None:
+        file.write(content)
+
+    write_atomically(path, write, needed=len(content))
+
+
+def write_json_atomically(path: Path, data: object) -> None:
+    """Write JSON (indented by 2, no NaN), with a newline at the end; raises DiskError."""
+    write_text_atomically(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder durable (a no-op where folders cannot be opened: Windows)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _check_space(path: Path, needed: int) -> None:
+    free = shutil.disk_usage(path.parent).free
+    if free < needed + _SPARE:
+        raise DiskError(
+            f"no space for {path}: {_megabytes(needed)} needed, {_megabytes(free)} free",
+            remedy="free some space or choose another place with --out; the old file is unharmed",
+        )
+
+
+def _remove(temporary: Path) -> None:
+    try:
+        temporary.unlink(missing_ok=True)
+    except OSError:
+        return  # the error that brought us here is the one to tell
+
+
+def _free(folder: Path) -> str:
+    try:
+        return _megabytes(shutil.disk_usage(folder).free)
+    except OSError:
+        return "unknown"
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"

@@ -1,0 +1,68 @@
+"""The states of all random generators that training may draw from, as plain values."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cnntrain.checkpoint.primitives import State
+from cnntrain.core.errors import CheckpointError
+
+
+def capture_randomness() -> State:
+    """The states of torch (CPU and every CUDA device), of Python's `random` and of numpy."""
+    version, words, gauss = random.getstate()
+    legacy = np.random.get_state(legacy=False)
+    assert isinstance(legacy, dict)
+    # A CUDA that was never used is not started just to ask for its state.
+    started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]  # torch's gap
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": list(torch.cuda.get_rng_state_all()) if started else [],
+        "python": {
+            "version": version,
+            "words": torch.tensor(words, dtype=torch.int64),
+            "gauss": gauss,
+        },
+        "numpy": {
+            "bit_generator": str(legacy["bit_generator"]),
+            "key": torch.tensor(legacy["state"]["key"].tolist(), dtype=torch.int64),
+            "pos": int(legacy["state"]["pos"]),
+            "has_gauss": int(legacy["has_gauss"]),
+            "gauss": float(legacy["gauss"]),
+        },
+    }
+
+
+def restore_randomness(state: State) -> None:
+    """Put all generators back; CUDA devices as far as both then and now have them.
+
+    Raises:
+        CheckpointError: the state is not one that `capture_randomness` made.
+    """
+    try:
+        torch_state, cuda = state["torch"], state["cuda"]
+        python, numpy = state["python"], state["numpy"]
+        assert isinstance(torch_state, Tensor)
+        assert isinstance(cuda, list)
+        assert isinstance(python, dict)
+        assert isinstance(numpy, dict)
+        torch.set_rng_state(torch_state)
+        if torch.cuda.is_available():
+            for device, one in enumerate(cuda[: torch.cuda.device_count()]):
+                torch.cuda.set_rng_state(one, device)
+        random.setstate((python["version"], tuple(python["words"].tolist()), python["gauss"]))
+        key = np.array(numpy["key"].tolist(), dtype=np.uint32)
+        np.random.set_state(
+            {
+                "bit_generator": numpy["bit_generator"],
+                "state": {"key": key, "pos": numpy["pos"]},
+                "has_gauss": numpy["has_gauss"],
+                "gauss": numpy["gauss"],
+            }
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
+        raise CheckpointError(f"the random states of the checkpoint do not fit: {error}") from error

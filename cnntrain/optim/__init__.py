@@ -1,0 +1,36 @@
+"""Optimizers, schedules (pure functions of the step) and parameter groups."""
+
+from cnntrain.optim.groups import GroupRule, ParameterGroup, parameter_groups
+from cnntrain.optim.optimizers import adam, adamw, decayed_weights, set_learning_rate, sgd
+from cnntrain.optim.plateau import Plateau, PlateauState
+from cnntrain.optim.schedules import (
+    Constant,
+    Cosine,
+    Exponential,
+    MultiStep,
+    Polynomial,
+    Schedule,
+    StepDecay,
+    Warmup,
+)
+
+__all__ = [
+    "Constant",
+    "Cosine",
+    "Exponential",
+    "GroupRule",
+    "MultiStep",
+    "ParameterGroup",
+    "Plateau",
+    "PlateauState",
+    "Polynomial",
+    "Schedule",
+    "StepDecay",
+    "Warmup",
+    "adam",
+    "adamw",
+    "decayed_weights",
+    "parameter_groups",
+    "set_learning_rate",
+    "sgd",
+]

@@ -1,0 +1,149 @@
+"""Parameter groups: which weights decay, and whose learning rate differs.
+
+Weight decay is for the weights of linear maps. It is not applied to biases, nor to the scale and
+shift of a normalisation layer (which only change the effective learning rate when they shrink), nor
+to the slopes of PReLU (He et al. 2015, section 2.1: decay would push them to zero), unless
+`decay_norm_and_bias`. What a parameter is, is told by the type of the module that owns it and by
+its own name there, never by a piece of a long name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TypedDict
+
+from torch import nn
+
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.problems import near_match
+
+UNDECAYED_MODULES: tuple[type[nn.Module], ...] = (
+    nn.BatchNorm1d,
+    nn.BatchNorm2d,
+    nn.BatchNorm3d,
+    nn.SyncBatchNorm,
+    nn.InstanceNorm1d,
+    nn.InstanceNorm2d,
+    nn.InstanceNorm3d,
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.RMSNorm,
+    nn.PReLU,
+)
+
+
+@dataclass(frozen=True)
+class GroupRule:
+    """Special treatment for the parameters whose names match a pattern.
+
+    Args:
+        names: shell pattern (`*`, `?`, `[..]`), case matters; it matches a parameter
+            (`fc1.weight`, `*.bias`) or a module with all that is in it (`fc*`, `features.conv1`).
+        lr_factor: multiplies the learning rate (None: 1); 0 freezes the weights, though not a batch
+            norm's statistics.
+        weight_decay: replaces the run's weight decay; None keeps it. Parameters that do not decay
+            (see the module) stay so.
+    """
+
+    names: str
+    lr_factor: float | None = None
+    weight_decay: float | None = None
+
+
+class ParameterGroup(TypedDict):
+    """One of torch's parameter groups; torch saves and reports the additional keys."""
+
+    params: list[tuple[str, nn.Parameter]]
+    weight_decay: float
+    lr_factor: float
+    decayed: bool
+
+
+@dataclass(frozen=True)
+class _Owned:
+    name: str
+    parameter: nn.Parameter
+    exempt: bool
+
+    def matches(self, pattern: str) -> bool:
+        parts = self.name.split(".")
+        paths = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
+        return any(fnmatchcase(path, pattern) for path in paths)
+
+
+def parameter_groups(
+    model: nn.Module,
+    *,
+    weight_decay: float = 0.0,
+    rules: Sequence[GroupRule] = (),
+    decay_norm_and_bias: bool = False,
+) -> list[ParameterGroup]:
+    """The trainable parameters of a model, in groups of equal treatment, in the model's order.
+
+    Rules are applied in the given order; where several match one parameter, a later one overrides
+    what it states and keeps the rest.
+
+    Args:
+        model: its parameters with `requires_grad`.
+        weight_decay: torch's: the gradient of `weight_decay / 2 * |w|^2` is added.
+        rules: exceptions by name.
+        decay_norm_and_bias: let biases, norm layers and PReLU slopes decay too.
+
+    Raises:
+        ConfigError: a rule that matches nothing, or whose weight decay would reach nothing.
+    """
+    owned = list(_owned_parameters(model, decay_norm_and_bias=decay_norm_and_bias))
+    for rule in rules:
+        _check_rule(rule, owned, model)
+    groups: dict[tuple[float, float, bool], ParameterGroup] = {}
+    for one in owned:
+        if not one.parameter.requires_grad:
+            continue
+        factor, decay = 1.0, weight_decay
+        for rule in rules:
+            if one.matches(rule.names):
+                factor = rule.lr_factor if rule.lr_factor is not None else factor
+                decay = rule.weight_decay if rule.weight_decay is not None else decay
+        decay = 0.0 if one.exempt else decay
+        group = groups.setdefault(
+            (factor, decay, not one.exempt),
+            ParameterGroup(params=[], weight_decay=decay, lr_factor=factor, decayed=not one.exempt),
+        )
+        group["params"].append((one.name, one.parameter))
+    return list(groups.values())
+
+
+def _owned_parameters(model: nn.Module, *, decay_norm_and_bias: bool) -> Iterator[_Owned]:
+    seen: set[nn.Parameter] = set()
+    for prefix, module in model.named_modules():
+        for own_name, parameter in module.named_parameters(recurse=False):
+            if parameter in seen:
+                continue
+            seen.add(parameter)
+            exempt = isinstance(module, UNDECAYED_MODULES) or own_name == "bias"
+            name = f"{prefix}.{own_name}" if prefix else own_name
+            yield _Owned(name, parameter, exempt and not decay_norm_and_bias)
+
+
+def _check_rule(rule: GroupRule, owned: Sequence[_Owned], model: nn.Module) -> None:
+    matched = [one for one in owned if one.matches(rule.names)]
+    if not matched:
+        modules = [name for name, _ in model.named_modules() if name]
+        near = near_match(rule.names, [*modules, *(one.name for one in owned)])
+        raise ConfigError(
+            f"the group pattern '{rule.names}' matches no parameter",
+            remedy=f"did you mean '{near}'?" if near else f"modules are {_some(modules)}",
+        )
+    if rule.weight_decay and all(one.exempt for one in matched):
+        raise ConfigError(
+            f"the weight decay of the group '{rule.names}' would reach nothing: "
+            "all that it matches are biases, norm layers or PReLU slopes",
+            remedy="set decay_norm_and_bias: true, or remove weight_decay there",
+        )
+
+
+def _some(names: Sequence[str], limit: int = 12) -> str:
+    shown = ", ".join(names[:limit])
+    return f"{shown}, ..." if len(names) > limit else shown

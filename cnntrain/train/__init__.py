@@ -1,0 +1,56 @@
+"""Training: the loop, its events, evaluation, and the state that a checkpoint holds."""
+
+from cnntrain.train.determinism import make_deterministic
+from cnntrain.train.ema import Ema
+from cnntrain.train.evaluation import evaluate, evaluation_mode
+from cnntrain.train.events import (
+    EpochDone,
+    EvalDone,
+    Event,
+    Observer,
+    Reason,
+    RunDone,
+    RunStarted,
+    StepDone,
+)
+from cnntrain.train.learner import Learner
+from cnntrain.train.loop import train
+from cnntrain.train.losses import (
+    Criterion,
+    CrossEntropy,
+    MeanSquaredError,
+    balanced_class_weights,
+)
+from cnntrain.train.precision import Precision
+from cnntrain.train.recipe import Recipe
+from cnntrain.train.snapshot import restore, snapshot
+from cnntrain.train.state import TrainState
+from cnntrain.train.stopping import EarlyStop, StopRequest
+
+__all__ = [
+    "Criterion",
+    "CrossEntropy",
+    "EarlyStop",
+    "Ema",
+    "EpochDone",
+    "EvalDone",
+    "Event",
+    "Learner",
+    "MeanSquaredError",
+    "Observer",
+    "Precision",
+    "Reason",
+    "Recipe",
+    "RunDone",
+    "RunStarted",
+    "StepDone",
+    "StopRequest",
+    "TrainState",
+    "balanced_class_weights",
+    "evaluate",
+    "evaluation_mode",
+    "make_deterministic",
+    "restore",
+    "snapshot",
+    "train",
+]

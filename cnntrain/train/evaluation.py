@@ -1,0 +1,87 @@
+"""Classify a whole split, each image exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import overload
+
+import torch
+from torch import nn
+
+from cnntrain.core.errors import DataError
+from cnntrain.data.batch import Loader
+from cnntrain.metrics import Classification, ClassificationSums
+from cnntrain.train.losses import Criterion
+from cnntrain.train.precision import Precision, autocast
+from cnntrain.train.stopping import StopRequest
+
+
+@overload
+def evaluate(
+    net: nn.Module, loader: Loader, *, criterion: Criterion, precision: Precision = ...
+) -> Classification: ...
+@overload
+def evaluate(
+    net: nn.Module,
+    loader: Loader,
+    *,
+    criterion: Criterion,
+    precision: Precision = ...,
+    stop: StopRequest,
+) -> Classification | None: ...
+def evaluate(
+    net: nn.Module,
+    loader: Loader,
+    *,
+    criterion: Criterion,
+    precision: Precision = "float32",
+    stop: StopRequest | None = None,
+) -> Classification | None:
+    """Loss, top-1, top-5 and confusion matrix of a network on a split.
+
+    Batches are weighted by their size, so the last, smaller one counts as it should. The network
+    is in evaluation mode meanwhile, and each of its modules in its own mode again afterwards.
+
+    Args:
+        net: gives logits `(N, classes)` for images `(N, C, H, W)`.
+        loader: of the split.
+        criterion: the loss to average.
+        precision: of the forward pass.
+        stop: looked at after each batch; when it is raised the result is None.
+    """
+    sums: ClassificationSums | None = None
+    with evaluation_mode(net), torch.inference_mode():
+        for images, targets in loader.batches(0):
+            with autocast(precision, images.device):
+                logits = net(images)
+            logits = logits.float()
+            if sums is None:
+                sums = ClassificationSums(num_classes=logits.shape[1], device=images.device)
+            loss, weight = criterion(logits, targets), criterion.weight(targets)
+            sums.add(logits, targets, loss=loss, weight=weight)
+            if stop is not None and stop.requested:
+                return None
+        if sums is None:
+            raise DataError("no images to evaluate", remedy="the split is empty")
+        return sums.compute()
+
+
+@contextmanager
+def evaluation_mode(net: nn.Module) -> Iterator[None]:
+    """Evaluation mode for the time of a `with` block; then each module is as it was before."""
+    modes = [(module, module.training) for module in net.modules()]
+    net.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def training_mode(net: nn.Module) -> None:
+    """Training mode for every module except those marked `frozen = True`, and what is in them."""
+    net.train()
+    for module in net.modules():
+        if getattr(module, "frozen", False):
+            module.eval()

@@ -1,0 +1,145 @@
+"""What the training loop tells, and who listens: five frozen values, no hooks.
+
+While the loop is suspended at an event its state is complete and at rest: a checkpoint may be
+written. An observer reads; it never changes training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+from torch import Tensor
+
+from cnntrain.metrics import Classification
+
+Reason: TypeAlias = Literal["finished", "early stop", "stopped"]
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """Training begins, or goes on.
+
+    Args:
+        epochs: how many there are to be in all.
+        steps_per_epoch: optimizer steps in one.
+        epoch: epochs already done; 0 for a new run.
+        step: optimizer steps already done; 0 for a new run.
+    """
+
+    epochs: int
+    steps_per_epoch: int
+    epoch: int
+    step: int
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """One batch was learnt from. Reading a tensor of it waits for the device: do it seldom.
+
+    Args:
+        epoch: the current epoch, from 1.
+        step: optimizer steps done in all.
+        batch: batches done in this epoch.
+        images: size of the batch.
+        lr: learning rate of the step, before the groups' factors.
+        loss: 0-d, on the device: mean criterion of the batch, without auxiliary heads and L1.
+        grad_norm: 0-d, on the device: Euclidean norm of the gradient before clipping; None at the
+            steps at which it was not computed.
+        data_seconds: of `seconds`, spent waiting for the batch.
+        seconds: wall time since the step before (or the beginning of the epoch).
+    """
+
+    epoch: int
+    step: int
+    batch: int
+    images: int
+    lr: float
+    loss: Tensor
+    grad_norm: Tensor | None
+    data_seconds: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class EvalDone:
+    """A whole split was classified, with the averaged weights where there is an EMA.
+
+    Args:
+        epoch: the epoch that was just trained, from 1.
+        step: optimizer steps done in all.
+        split: `validation` in the training loop.
+        metrics: the result.
+        seconds: wall time.
+    """
+
+    epoch: int
+    step: int
+    split: str
+    metrics: Classification
+    seconds: float
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """One epoch was trained and, where it was due, evaluated.
+
+    Args:
+        epoch: from 1.
+        step: optimizer steps done in all.
+        train_loss: mean criterion over the epoch's batches, as they were when they were learnt.
+        train_error: fraction misclassified over the same, in training mode, augmentation and all.
+        lr: learning rate of the last step.
+        validation: the evaluation after this epoch, if there was one.
+        is_best: it has the lowest validation error so far (of equal ones, the lowest loss).
+        images: images learnt from.
+        seconds: wall time of the epoch without its evaluation.
+        data_seconds: of `seconds`, spent waiting for batches.
+    """
+
+    epoch: int
+    step: int
+    train_loss: float
+    train_error: float
+    lr: float
+    validation: Classification | None
+    is_best: bool
+    images: int
+    seconds: float
+    data_seconds: float
+
+
+@dataclass(frozen=True)
+class RunDone:
+    """Training ended, or was asked to stop: nothing comes after.
+
+    Args:
+        reason: all epochs done, no more improvement, or a stop request.
+        epoch: epochs done.
+        step: optimizer steps done in all.
+        best_epoch: the epoch of the lowest validation error.
+        best_error: that error.
+        seconds: wall time of this process's part of the run.
+    """
+
+    reason: Reason
+    epoch: int
+    step: int
+    best_epoch: int | None
+    best_error: float | None
+    seconds: float
+
+
+Event: TypeAlias = RunStarted | StepDone | EvalDone | EpochDone | RunDone
+
+
+class Observer(Protocol):
+    """Anything that listens to a run."""
+
+    def observe(self, event: Event, /) -> None:
+        """Take note of one event."""
+        ...
+
+    def close(self) -> None:
+        """Release files; called once, also when training failed."""
+        ...

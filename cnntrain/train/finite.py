@@ -1,0 +1,133 @@
+"""Divergence: noticed on the device in the step where it happens, explained on the host.
+
+Once the flag is 1 the fused optimizers leave the weights alone, so the weights that the explanation
+looks at are those of the failing step, however late the host looks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from functools import cache, partial
+
+import torch
+from torch import Tensor, nn
+
+from cnntrain.core.errors import DivergedError
+from cnntrain.data.batch import Batch, Loader
+from cnntrain.train.learner import Learner
+from cnntrain.train.losses import Criterion
+from cnntrain.train.precision import autocast
+from cnntrain.train.recipe import Recipe
+
+
+def mark_non_finite(tensors: Sequence[Tensor], *, flag: Tensor) -> None:
+    """Set a 0-d float32 flag to 1 if any value is infinite or NaN; it never goes back to 0.
+
+    One kernel for all tensors and no host synchronisation (what torch's GradScaler uses); the
+    tensors are multiplied by 1 in place.
+    """
+    torch._amp_foreach_non_finite_check_and_unscale_(list(tensors), flag, _one(flag.device))
+
+
+@cache
+def _one(device: torch.device) -> Tensor:
+    return torch.ones((), device=device)
+
+
+def all_finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether every value of every floating-point tensor is finite; waits for the device."""
+    verdicts = [tensor.isfinite().all() for tensor in tensors if tensor.is_floating_point()]
+    return not verdicts or bool(torch.stack(verdicts).all())
+
+
+def explain_divergence(
+    learner: Learner, *, loader: Loader, criterion: Criterion, recipe: Recipe
+) -> DivergedError:
+    """Replay the failing batch (the data order is a pure function) and say where it went wrong."""
+    state = learner.state
+    ago = max(int(state.steps_diverged), 1)
+    step, position = state.step - ago + 1, state.batch - ago
+    batch = next(iter(loader.batches(state.epoch + 1, start=position)))
+    gradients = learner.gradients()
+    norm = float(torch.nn.utils.get_total_norm(gradients)) if gradients else math.nan
+    origin = _origin(learner, batch, criterion)
+    lr = recipe.learning_rate(step - 1, state.plateau)
+    return DivergedError(
+        f"training diverged at step {step} (epoch {state.epoch + 1}, batch {position + 1}, "
+        f"learning rate {lr:g}, gradient norm {norm:g}): {origin}",
+        remedy=_remedy(origin, lr=lr, recipe=recipe, precision=learner.precision),
+    )
+
+
+def _remedy(origin: str, *, lr: float, recipe: Recipe, precision: str) -> str:
+    if origin.startswith("the input images"):
+        return "look at the data and at the transforms: 'cnntrain data check'"
+    tries = [f"a learning rate of {lr / 10:g}", "warm-up over the first epochs"]
+    if recipe.clip_norm is None:
+        tries.append("clip_norm: 1.0")
+    if precision == "float16":
+        tries.append("precision bfloat16 or float32, whose range is larger")
+    tries.append("batch_norm after the convolutions")
+    return "try " + ", or ".join(tries)
+
+
+def _origin(learner: Learner, batch: Batch, criterion: Criterion) -> str:
+    """One clause: what was not finite first."""
+    if not all_finite([batch.images]):
+        bad = (~batch.images.isfinite().flatten(1).all(dim=1)).nonzero().flatten().tolist()
+        return f"the input images {bad[:5]} of the batch hold values that are not finite"
+    for name, parameter in learner.model.named_parameters():
+        if not all_finite([parameter]):
+            return f"the parameter '{name}' is not finite"
+    first = _first_output(learner, batch, criterion)
+    return first or "the loss or a gradient was not finite, but not again when replayed"
+
+
+def _first_output(learner: Learner, batch: Batch, criterion: Criterion) -> str | None:
+    found: list[str] = []
+
+    def look(name: str, module: nn.Module, _inputs: object, output: object) -> None:
+        if not found and not all_finite(_tensors(output)):
+            found.append(f"the output of layer '{name}' ({type(module).__name__}) is not finite")
+
+    def look_back(name: str, module: nn.Module, inputs: object, outputs: object) -> None:
+        if not found and all_finite(_tensors(outputs)) and not all_finite(_tensors(inputs)):
+            kind = type(module).__name__
+            found.append(f"the gradient that layer '{name}' ({kind}) passes back is not finite")
+
+    named = [(name or "the network", module) for name, module in learner.model.named_modules()]
+    hooks = [module.register_forward_hook(partial(look, name)) for name, module in named]
+    leaves = [(name, module) for name, module in named if not list(module.children())]
+    hooks += [m.register_full_backward_hook(partial(look_back, name)) for name, m in leaves]
+    learner.optimizer.zero_grad(set_to_none=True)
+    try:
+        with autocast(learner.precision, learner.device):
+            outputs = learner.model(batch.images)
+        if found:
+            return found[0]
+        logits = outputs[0] if isinstance(outputs, tuple) else outputs
+        loss = criterion(logits.float(), batch.targets)
+        if not all_finite([loss]):
+            return "the loss is not finite, though the network's outputs are"
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's gap
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found[0] if found else _parameter_gradient(learner.model)
+
+
+def _parameter_gradient(model: nn.Module) -> str | None:
+    # The last in the order of the network is the first that the backward pass came to.
+    for name, parameter in reversed(list(model.named_parameters())):
+        if parameter.grad is not None and not all_finite([parameter.grad]):
+            return f"the gradient of the parameter '{name}' is not finite"
+    return None
+
+
+def _tensors(value: object) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, list | tuple):
+        return [tensor for inner in value for tensor in _tensors(inner)]
+    return []

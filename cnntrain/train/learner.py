@@ -1,0 +1,64 @@
+"""What learns: a network, its optimizer, and all else that changes from step to step."""
+
+from __future__ import annotations
+
+from dataclasses import InitVar, dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from cnntrain.train.ema import Ema
+from cnntrain.train.precision import Precision, grad_scaler
+from cnntrain.train.state import TrainState
+
+
+@dataclass(eq=False)
+class Learner:
+    """The parts of a run that change; a checkpoint holds all of them.
+
+    Args:
+        model: the network, on its device, in its memory format; its weights are what is saved.
+        optimizer: a fused one over the model's parameters, from `cnntrain.optim`.
+        compiled: what is called in place of `model` and shares its weights: torch.compile's or
+            DistributedDataParallel's wrapper. None calls the model itself.
+        ema: averages of the weights; where there is one, it is what is evaluated.
+        precision: of the forward pass.
+    """
+
+    model: nn.Module
+    optimizer: Optimizer
+    compiled: InitVar[nn.Module | None] = None
+    ema: Ema | None = None
+    precision: Precision = "float32"
+    net: nn.Module = field(init=False)
+    device: torch.device = field(init=False)
+    scaler: torch.amp.GradScaler = field(init=False)
+    state: TrainState = field(init=False)
+
+    def __post_init__(self, compiled: nn.Module | None) -> None:
+        self.net = self.model if compiled is None else compiled
+        self.device = next(self.model.parameters()).device
+        self.scaler = grad_scaler(self.precision, self.device)
+        self.state = TrainState(self.device)
+        if not self.scaler.is_enabled():
+            # The fused kernels skip the step when this flag is 1; the scaler hands them its own.
+            self.optimizer.found_inf = self.state.diverged  # type: ignore[attr-defined]  # torch's
+
+    @property
+    def aux_weights(self) -> tuple[float, ...]:
+        """Weights of the auxiliary heads' losses; empty without heads."""
+        return tuple(getattr(self.model, "aux_weights", ()))
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network that is evaluated: the average, or the trained one."""
+        return self.net if self.ema is None else self.ema.model
+
+    def parameters(self) -> list[nn.Parameter]:
+        """The parameters that are trained, in the optimizer's order."""
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+    def gradients(self) -> list[Tensor]:
+        """Their gradients, where there are any."""
+        return [p.grad for p in self.parameters() if p.grad is not None]

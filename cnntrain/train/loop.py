@@ -1,0 +1,176 @@
+"""The training loop.
+
+A generator: it trains, and tells what happened as events. Whoever iterates decides what to do with
+them (print, log, save); whoever wants it to stop raises the stop request, or stops iterating.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from time import perf_counter
+
+from cnntrain.core.errors import ConfigError, DataError
+from cnntrain.data.batch import Batch, Loader
+from cnntrain.metrics import Classification
+from cnntrain.optim import set_learning_rate
+from cnntrain.train.evaluation import evaluate, training_mode
+from cnntrain.train.events import EpochDone, EvalDone, Event, Reason, RunDone, RunStarted, StepDone
+from cnntrain.train.finite import explain_divergence
+from cnntrain.train.learner import Learner
+from cnntrain.train.losses import Criterion
+from cnntrain.train.recipe import Recipe
+from cnntrain.train.state import TrainState
+from cnntrain.train.step import forward_backward, update
+from cnntrain.train.stopping import StopRequest
+
+
+def train(
+    learner: Learner,
+    *,
+    recipe: Recipe,
+    criterion: Criterion,
+    loader: Loader,
+    validation: Loader | None = None,
+    stop: StopRequest | None = None,
+) -> Iterator[Event]:
+    """Train from where `learner.state` stands until the recipe's last epoch.
+
+    Args:
+        learner: the network and all else that changes; new, or restored from a checkpoint.
+        recipe: how to train.
+        criterion: the loss.
+        loader: the training split.
+        validation: the split that selects the best weights; never the test set.
+        stop: raised by someone who wants training to stop after the batch in work.
+
+    Yields:
+        RunStarted; for each batch StepDone; for each epoch EvalDone (where due) and EpochDone; and
+        RunDone. At each of them the state is complete: it may be saved and resumed from there.
+
+    Raises:
+        DivergedError: the loss or a gradient was not finite.
+    """
+    state, stop, began = learner.state, stop or StopRequest(), perf_counter()
+    _check_feasible(recipe, loader, validation)
+    explain = partial(
+        explain_divergence, learner, loader=loader, criterion=criterion, recipe=recipe
+    )
+    check_every = 1 if learner.device.type == "cpu" else recipe.check_every
+    yield RunStarted(recipe.epochs, loader.batches_per_epoch, state.epoch, state.step)
+
+    while _reason_to_end(recipe, state) is None and not stop.requested:
+        epoch = state.epoch + 1
+        training_mode(learner.net)
+        mark = perf_counter()
+        for batch, waited in _timed(loader.batches(epoch, start=state.batch)):
+            state.lr = recipe.learning_rate(state.step, state.plateau)
+            set_learning_rate(learner.optimizer, state.lr)
+            done = forward_backward(learner, batch, criterion=criterion, recipe=recipe)
+            norm = update(learner, done, recipe=recipe)
+            if learner.ema is not None:
+                learner.ema.update(step=state.step + 1)
+            images = batch.targets.shape[0]
+            state.count(images=images, loss=done.loss, weight=done.weight, wrong=done.wrong)
+            if state.step % check_every == 0 and state.diverged:
+                raise explain()
+            now = perf_counter()
+            seconds, mark = now - mark, now
+            state.seconds += seconds
+            state.data_seconds += waited
+            yield StepDone(
+                epoch=epoch,
+                step=state.step,
+                batch=state.batch,
+                images=images,
+                lr=state.lr,
+                loss=done.loss,
+                grad_norm=norm,
+                data_seconds=waited,
+                seconds=seconds,
+            )
+            if stop.requested:
+                break
+        if state.diverged:
+            raise explain()
+        if stop.requested:
+            break
+
+        metrics = None
+        if validation is not None and recipe.evaluates(epoch):
+            mark = perf_counter()
+            metrics = evaluate(
+                learner.evaluated,
+                validation,
+                criterion=criterion,
+                precision=learner.precision,
+                stop=stop,
+            )
+            if metrics is None:  # stopped: a resumed run begins with this evaluation
+                break
+            seconds = perf_counter() - mark
+            yield EvalDone(epoch, state.step, "validation", metrics, seconds)
+        yield _end_epoch(recipe, state, metrics)
+
+    reason = _reason_to_end(recipe, state) or "stopped"
+    yield RunDone(
+        reason=reason,
+        epoch=state.epoch,
+        step=state.step,
+        best_epoch=state.best_epoch,
+        best_error=state.best_error,
+        seconds=perf_counter() - began,
+    )
+
+
+def _check_feasible(recipe: Recipe, loader: Loader, validation: Loader | None) -> None:
+    if loader.batches_per_epoch < 1:
+        raise DataError(
+            "the training split makes no batch", remedy="use a smaller batch_size, or more images"
+        )
+    for name in ("plateau", "early_stop"):
+        if validation is None and getattr(recipe, name) is not None:
+            raise ConfigError(
+                f"{name} needs a validation split", remedy="set data.validation, or remove it"
+            )
+
+
+def _reason_to_end(recipe: Recipe, state: TrainState) -> Reason | None:
+    if state.epoch >= recipe.epochs:
+        return "finished"
+    if recipe.early_stop is not None and recipe.early_stop.reached(state.early_stop):
+        return "early stop"
+    return None
+
+
+def _timed(batches: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:
+    """Each batch with the seconds that it was waited for."""
+    began = perf_counter()
+    for batch in batches:
+        yield batch, perf_counter() - began
+        began = perf_counter()
+
+
+def _end_epoch(recipe: Recipe, state: TrainState, metrics: Classification | None) -> EpochDone:
+    """Note the epoch's result, apply the rules that read it, and set the state to the next one."""
+    is_best = False
+    if metrics is not None:
+        is_best = state.take_best(state.epoch + 1, metrics)
+        if recipe.plateau is not None:
+            state.plateau = recipe.plateau.after(state.plateau, metrics.error)
+        if recipe.early_stop is not None:
+            state.early_stop = recipe.early_stop.after(state.early_stop, metrics.error)
+    done = EpochDone(
+        epoch=state.epoch + 1,
+        step=state.step,
+        train_loss=state.train_loss(),
+        train_error=state.train_error(),
+        lr=state.lr,
+        validation=metrics,
+        is_best=is_best,
+        images=state.images,
+        seconds=state.seconds,
+        data_seconds=state.data_seconds,
+    )
+    state.begin_next_epoch()
+    return done

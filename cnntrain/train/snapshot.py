@@ -1,0 +1,140 @@
+"""All that a run needs to go on exactly, as one tree of plain values and tensors; and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from cnntrain.checkpoint import State, capture_randomness, restore_randomness, tensors_in
+from cnntrain.core.errors import CheckpointError, DivergedError
+from cnntrain.train.finite import all_finite
+from cnntrain.train.learner import Learner
+
+_REMEDY = "resume with the architecture and the recipe that the run was started with"
+
+
+def snapshot(learner: Learner) -> State:
+    """Model, average, optimizer, scaler, random states and position.
+
+    The tensors are the live ones: write them, or copy them, before training goes on.
+
+    Raises:
+        DivergedError: a weight or a state is not finite; no checkpoint may hold that.
+    """
+    state: State = {
+        "model": dict(learner.model.state_dict()),
+        "ema": None if learner.ema is None else learner.ema.state_dict(),
+        "optimizer": _optimizer_state(learner),
+        "scaler": dict(learner.scaler.state_dict()),
+        "train": learner.state.state_dict(),
+        "random": capture_randomness(),
+    }
+    if learner.state.diverged or not all_finite(tensors_in(state)):
+        raise DivergedError(
+            f"training has diverged by step {learner.state.step}: its state is not saved",
+            remedy="the last checkpoint is from before that",
+        )
+    return state
+
+
+def restore(learner: Learner, state: State) -> None:
+    """Put a new learner where a snapshot was taken.
+
+    The optimizer's buffers are restored, its numbers (momentum, weight decay, ...) are those that
+    the learner was made with: what the run file says now is obeyed.
+
+    Raises:
+        CheckpointError: the snapshot is of another network, optimizer or kind of run.
+    """
+    _load_weights(learner.model, _part(state, "model"), "model")
+    if (learner.ema is None) != (state.get("ema") is None):
+        had = "has" if learner.ema is None else "has no"
+        raise CheckpointError(f"the checkpoint {had} averaged weights (ema)", remedy=_REMEDY)
+    if learner.ema is not None:
+        _load_weights(learner.ema.model, _part(state, "ema"), "ema")
+    _load_optimizer(learner, _part(state, "optimizer"))
+    scaler = _part(state, "scaler")
+    if bool(scaler) != learner.scaler.is_enabled():
+        kind = "float16" if scaler else "another precision than float16"
+        raise CheckpointError(f"the checkpoint was trained in {kind}", remedy=_REMEDY)
+    learner.scaler.load_state_dict(scaler)
+    learner.state.load_state_dict(_part(state, "train"))
+    restore_randomness(_part(state, "random"))
+
+
+def _optimizer_state(learner: Learner) -> State:
+    """Buffers by parameter name, so that regrouping the parameters does not mix them up."""
+    names = {id(parameter): name for name, parameter in learner.model.named_parameters()}
+    buffers = {names[id(p)]: dict(values) for p, values in learner.optimizer.state.items()}
+    return {"kind": type(learner.optimizer).__name__, "buffers": buffers}
+
+
+def _load_optimizer(learner: Learner, saved: State) -> None:
+    optimizer: Optimizer = learner.optimizer
+    kind = type(optimizer).__name__
+    if saved.get("kind") != kind:
+        raise CheckpointError(
+            f"the checkpoint was trained with {saved.get('kind')}, not with {kind}", remedy=_REMEDY
+        )
+    buffers = _part(saved, "buffers")
+    trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    named = dict(learner.model.named_parameters())
+    unknown = [name for name in buffers if name not in named or id(named[name]) not in trained]
+    if unknown:
+        raise CheckpointError(
+            f"the checkpoint's optimizer trains {_some(unknown)}, which this run does not",
+            remedy=_REMEDY,
+        )
+    for name, values in buffers.items():
+        assert isinstance(values, dict)
+        parameter = named[name]
+        optimizer.state[parameter] = {key: _like(v, parameter) for key, v in values.items()}
+
+
+def _like(value: object, parameter: Tensor) -> object:
+    """On the parameter's device, and in its memory format where it has its shape."""
+    if not isinstance(value, Tensor):
+        return value
+    if value.shape == parameter.shape:
+        return torch.empty_like(parameter.detach(), dtype=value.dtype).copy_(value)
+    return value.to(parameter.device)
+
+
+def _load_weights(model: nn.Module, saved: State, what: str) -> None:
+    own: Mapping[str, Tensor] = model.state_dict()
+    missing = [name for name in own if name not in saved]
+    unknown = [name for name in saved if name not in own]
+    if missing or unknown:
+        parts = [f"lacks {_some(missing)}"] if missing else []
+        parts += [f"has {_some(unknown)} in addition"] if unknown else []
+        raise CheckpointError(
+            f"the checkpoint's {what} is of another network: it {' and '.join(parts)}",
+            remedy=_REMEDY,
+        )
+    for name, value in own.items():
+        given = saved[name]
+        shape = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
+        if shape != tuple(value.shape):
+            raise CheckpointError(
+                f"the checkpoint's {what} is of another network: {name} is {shape} there and "
+                f"{tuple(value.shape)} here",
+                remedy=_REMEDY,
+            )
+    model.load_state_dict(saved)
+
+
+def _part(state: State, name: str) -> State:
+    part = state.get(name)
+    if not isinstance(part, dict):
+        raise CheckpointError(
+            f"the checkpoint has no '{name}'", remedy="it is not one of a training run"
+        )
+    return part
+
+
+def _some(names: list[str], limit: int = 5) -> str:
+    shown = ", ".join(names[:limit])
+    return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown

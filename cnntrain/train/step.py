@@ -1,0 +1,117 @@
+"""One step of learning: forward, loss, backward; then clip; then the optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cnntrain.data.batch import Batch
+from cnntrain.optim import decayed_weights
+from cnntrain.train.finite import mark_non_finite
+from cnntrain.train.learner import Learner
+from cnntrain.train.losses import Criterion, l1_norm
+from cnntrain.train.precision import autocast
+from cnntrain.train.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a forward and backward pass over a batch gave; all on the device.
+
+    Args:
+        loss: 0-d, mean criterion of the batch.
+        objective: 0-d, what was differentiated: `loss`, auxiliary heads, L1.
+        weight: what the mean was taken over.
+        wrong: 0-d int64, images misclassified.
+    """
+
+    loss: Tensor
+    objective: Tensor
+    weight: float | Tensor
+    wrong: Tensor
+
+
+def forward_backward(
+    learner: Learner, batch: Batch, *, criterion: Criterion, recipe: Recipe
+) -> Outcome:
+    """Leave the gradient of the whole batch's objective in the parameters.
+
+    In `recipe.accumulate` parts, each weighted by its share of the batch, the gradients add up to
+    that of the whole batch.
+    """
+    whole = criterion.weight(batch.targets)
+    learner.optimizer.zero_grad(set_to_none=True)
+    outcome: Outcome | None = None
+    for part in _parts(batch, recipe.accumulate):
+        with autocast(learner.precision, learner.device):
+            outputs = learner.net(part.images)
+        logits, objective, loss = _losses(outputs, part.targets, learner, criterion)
+        if recipe.l1:
+            objective = objective + recipe.l1 * l1_norm(decayed_weights(learner.optimizer))
+        if recipe.accumulate > 1:
+            share = criterion.weight(part.targets) / whole
+            objective, loss = objective * share, loss * share
+        learner.scaler.scale(objective).backward()  # type: ignore[no-untyped-call]  # torch's gap
+        wrong = (logits.argmax(dim=1) != part.targets).sum()
+        done = Outcome(loss.detach(), objective.detach(), whole, wrong)
+        outcome = done if outcome is None else _sum(outcome, done)
+    assert outcome is not None
+    return outcome
+
+
+def update(learner: Learner, outcome: Outcome, *, recipe: Recipe) -> Tensor | None:
+    """Change the weights by the gradient, unless it or the objective is not finite.
+
+    Returns:
+        The gradient's norm before clipping, 0-d on the device, at the steps that want it.
+    """
+    norm: Tensor | None = None
+    if recipe.wants_norm(learner.state.step + 1):
+        learner.scaler.unscale_(learner.optimizer)
+        norm = torch.nn.utils.get_total_norm(learner.gradients())
+        if recipe.clip_norm is not None:
+            clip = torch.nn.utils.clip_grads_with_norm_
+            clip(learner.parameters(), recipe.clip_norm, norm)
+    if learner.scaler.is_enabled():
+        # Infinite gradients are in order here: the scaler skips the step and lowers its scale.
+        mark_non_finite([outcome.objective], flag=learner.state.diverged)
+        learner.scaler.step(learner.optimizer)
+        learner.scaler.update()
+    else:
+        mark_non_finite([outcome.objective, *learner.gradients()], flag=learner.state.diverged)
+        learner.optimizer.step()
+    return norm
+
+
+def _parts(batch: Batch, count: int) -> Iterator[Batch]:
+    if count == 1:
+        yield batch
+        return
+    for images, targets in zip(batch.images.chunk(count), batch.targets.chunk(count), strict=True):
+        yield Batch(images, targets)
+
+
+def _losses(
+    outputs: Tensor | tuple[Tensor, tuple[Tensor, ...]],
+    targets: Tensor,
+    learner: Learner,
+    criterion: Criterion,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits, objective and loss; in float32 whatever the network computed in."""
+    logits, heads = outputs if isinstance(outputs, tuple) else (outputs, ())
+    loss = objective = criterion(logits.float(), targets)
+    for weight, head in zip(learner.aux_weights if heads else (), heads, strict=True):
+        objective = objective + weight * criterion(head.float(), targets)
+    return logits, objective, loss
+
+
+def _sum(first: Outcome, second: Outcome) -> Outcome:
+    return Outcome(
+        loss=first.loss + second.loss,
+        objective=first.objective + second.objective,
+        weight=first.weight,
+        wrong=first.wrong + second.wrong,
+    )
