@@ -1,0 +1,117 @@
+"""`cnntrain data`: look at the images before training on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cnntrain.cli import output
+from cnntrain.cli.options import Json, Overrides, RunFile
+from cnntrain.config import shipped
+from cnntrain.config.load import load
+from cnntrain.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from cnntrain.data.check import Duplicate, Report
+
+app = typer.Typer(help="Look at a run file's images.", no_args_is_help=True)
+
+
+@app.command("check")
+def check(file: RunFile, overrides: Overrides = None, as_json: Json = False) -> None:
+    """Read every image: class counts, sizes, unreadable files, duplicates between splits.
+
+    Exit code 3 if a file is unreadable or an image stands in two splits.
+    """
+    loaded = load(shipped.resolve(file), overrides or [])
+    from cnntrain.data.check import check_data
+    from cnntrain.run.assemble import data_errors
+
+    data = loaded.config.data
+    with data_errors(loaded):
+        report = check_data(
+            data.name,
+            parameters=data.parameters,
+            validation=data.validation,
+            seed=loaded.config.seed,
+        )
+    if as_json:
+        output.result_json(_as_data(report))
+    else:
+        output.result(_as_text(report))
+    if not report.is_clean:
+        raise typer.Exit(3)
+
+
+@app.command("show")
+def show(
+    file: RunFile,
+    overrides: Overrides = None,
+    out: Annotated[Path, typer.Option(help="The picture to write.")] = Path("images.png"),
+    epoch: Annotated[int, typer.Option(min=1, help="Whose augmentation is shown.")] = 1,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the picture.")] = False,
+) -> None:
+    """Draw the first training images, augmented as the network sees them, with their labels."""
+    loaded = load(shipped.resolve(file), overrides or [])
+    if out.exists() and not force:
+        raise UsageError(f"{out} exists already", remedy="give another --out, or --force")
+    from cnntrain.data.preview import contact_sheet
+    from cnntrain.run.assemble import open_run_data
+
+    data = open_run_data(loaded, device="cpu")
+    sheet = contact_sheet(data.train, classes=data.classes, statistics=data.statistics, epoch=epoch)
+    sheet.save(out)
+    output.result(str(out))
+
+
+def _as_text(report: Report) -> str:
+    splits = list(report.counts)
+    rows = [["class", *splits]]
+    for index, name in enumerate(report.classes):
+        rows.append([name, *(f"{report.counts[split][index]:,}" for split in splits)])
+    rows.append(["total", *(f"{sum(report.counts[split]):,}" for split in splits)])
+    lines = [output.columns(rows, right=range(1, len(splits) + 1)), ""]
+    for split, sizes in report.sizes.items():
+        shown = ", ".join(f"{h}x{w} ({count:,})" for (h, w), count in sizes[:5])
+        more = f" and {len(sizes) - 5} more" if len(sizes) > 5 else ""
+        lines.append(f"sizes in {split} (height x width): {shown}{more}")
+    lines.append(f"largest class over smallest: {report.imbalance:.2f}")
+    lines += [f"unreadable: {bad.path}: {bad.reason}" for bad in report.unreadable]
+    for group in report.leaks:
+        lines.append(f"in several splits: {_group(group)}")
+    within = len(report.duplicates) - len(report.leaks)
+    if within:
+        lines.append(f"equal images within a split: {within} groups, such as:")
+        inner = [group for group in report.duplicates if len(group.splits) == 1]
+        lines += [f"    {_group(group)}" for group in inner[:5]]
+    contradictions = sum(len(group.classes) > 1 for group in report.duplicates)
+    if contradictions:
+        lines.append(f"equal images with different labels: {contradictions} groups")
+    lines += list(report.notes)
+    if report.is_clean:
+        lines.append("good: every image can be read, and no image stands in two splits")
+    return "\n".join(lines)
+
+
+def _group(group: Duplicate) -> str:
+    return " = ".join(f"{split} {image} ({label})" for split, image, label in group.images[:4])
+
+
+def _as_data(report: Report) -> dict[str, Any]:
+    return {
+        "classes": list(report.classes),
+        "counts": {split: list(counts) for split, counts in report.counts.items()},
+        "sizes": {
+            split: [{"height": h, "width": w, "images": n} for (h, w), n in sizes]
+            for split, sizes in report.sizes.items()
+        },
+        "imbalance": report.imbalance,
+        "unreadable": [{"file": str(b.path), "reason": b.reason} for b in report.unreadable],
+        "duplicates": [
+            [{"split": s, "image": i, "class": c} for s, i, c in group.images]
+            for group in report.duplicates
+        ],
+        "is_clean": report.is_clean,
+    }

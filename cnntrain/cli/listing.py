@@ -1,0 +1,114 @@
+"""`cnntrain list`: what there is to write in a run file."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cnntrain.cli import output
+from cnntrain.cli.options import Json
+from cnntrain.config import shipped
+from cnntrain.core.catalogue import Catalogue
+from cnntrain.core.entry import Entry, Parameter
+from cnntrain.data import DATASETS, TRANSFORMS
+from cnntrain.layers import LAYERS
+
+
+class What(StrEnum):
+    """The lists."""
+
+    layers = "layers"
+    datasets = "datasets"
+    transforms = "transforms"
+    configs = "configs"
+
+
+_CATALOGUES = {"layers": LAYERS, "datasets": DATASETS, "transforms": TRANSFORMS}
+
+
+def listing(
+    what: Annotated[What, typer.Argument(help="What to list.")],
+    name: Annotated[
+        str | None, typer.Argument(help="Show this one, with its whole documentation.")
+    ] = None,
+    plugin: Annotated[
+        list[Path] | None, typer.Option(help="List what this file registers, too.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the layers, data sets, transforms or shipped run files, with their parameters."""
+    if what is What.configs:
+        _list_configs(as_json)
+        return
+    catalogue = _CATALOGUES[what.value]
+    for file in plugin or ():
+        catalogue.add_plugin(file)
+    entries = [catalogue.entry(name)] if name else catalogue.entries()
+    if as_json:
+        output.result_json({what.value: [_as_data(entry) for entry in entries]})
+    elif name:
+        output.result(_page(entries[0], catalogue))
+    else:
+        for entry in entries:
+            output.result(f"{entry.name}: {entry.summary}")
+            for parameter in entry.parameters:
+                output.result(f"    {_signature(parameter)}")
+        note = f"`cnntrain list {what.value} NAME` shows one in full"
+        output.note(f"{len(entries)} {what.value}; {note}")
+
+
+def _list_configs(as_json: bool) -> None:
+    found = {name: shipped.find(name) for name in shipped.names()}
+    files = {name: path for name, path in found.items() if path is not None}
+    if as_json:
+        output.result_json({"configs": {name: str(path) for name, path in files.items()}})
+        return
+    rows = [(name, _headline(path), str(path)) for name, path in files.items()]
+    output.result(output.columns(rows))
+
+
+def _headline(path: Path) -> str:
+    first = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+    return first if len(first) <= 60 else first[:57] + "..."
+
+
+def _signature(parameter: Parameter) -> str:
+    default = "required" if parameter.required else f"default {_yaml(parameter.default)}"
+    text = f"{parameter.name}: {parameter.annotation} ({default})"
+    return f"{text}: {parameter.description}" if parameter.description else text
+
+
+def _yaml(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(list(value)) if isinstance(value, tuple) else str(value)
+
+
+def _page(entry: Entry, catalogue: Catalogue) -> str:
+    head = f"{catalogue.kind} {entry.name}  ({entry.file}:{entry.line})"
+    lines = [f"    {_signature(parameter)}" for parameter in entry.parameters]
+    return "\n".join([head, "", entry.doc, "", "Parameters:", *(lines or ["    none"])])
+
+
+def _as_data(entry: Entry) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "summary": entry.summary,
+        "file": str(entry.file),
+        "line": entry.line,
+        "parameters": [
+            {
+                "name": p.name,
+                "type": p.annotation,
+                "required": p.required,
+                "default": p.default,
+                "description": p.description,
+            }
+            for p in entry.parameters
+        ],
+    }

@@ -1,0 +1,43 @@
+"""`cnntrain new`: a run file to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cnntrain.cli import output
+from cnntrain.config import shipped
+from cnntrain.core.errors import UsageError
+from cnntrain.core.problems import suggestion
+
+
+def new(
+    name: Annotated[
+        str,
+        typer.Argument(help="A shipped run file or architecture, such as lenet5 or archs/lenet5."),
+    ] = "starter",
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write it; default ./NAME.yaml.")
+    ] = None,
+) -> None:
+    """Copy a shipped run file or architecture, to change it; without NAME a commented starter."""
+    source = shipped.find(name)
+    if source is None:
+        remedy = suggestion(name, shipped.names())
+        raise UsageError(f"there is no shipped file '{name}'", remedy=remedy)
+    target = out or Path(f"{name.removesuffix('.yaml')}.yaml")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with target.open("x", encoding="utf-8") as file:
+            file.write(source.read_text(encoding="utf-8"))
+    except FileExistsError:
+        raise UsageError(
+            f"{target} exists already", remedy="give another name: --out FILE"
+        ) from None
+    output.result(str(target))
+    if "archs" in source.parts:
+        output.note(f"use it in a run file with `arch: {target}`")
+    else:
+        output.note(f"next: change it, then `cnntrain check {target}` and `cnntrain fit {target}`")

@@ -1,0 +1,90 @@
+"""`cnntrain predict`: what a trained network takes images for."""
+
+from __future__ import annotations
+
+import csv
+import io
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cnntrain.cli import output
+from cnntrain.cli.options import Overrides, Run
+
+if TYPE_CHECKING:
+    from cnntrain.run.predict import Prediction
+
+
+class Format(StrEnum):
+    """How predictions are printed."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+def predict(
+    run: Run,
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Image files, or folders of them.")
+    ],
+    top: Annotated[int, typer.Option(min=1, help="Classes told for each image.")] = 3,
+    form: Annotated[Format, typer.Option("--format", help="On stdout.")] = Format.table,
+    overrides: Overrides = None,
+) -> None:
+    """Classify image files, prepared as evaluation prepares them.
+
+    Exit code 3 if a file cannot be read; the others are classified all the same.
+    """
+    from cnntrain.run.predict import image_files
+    from cnntrain.run.predict import predict as classify
+
+    files = image_files(paths)
+    found = list(classify(run, files, top=top, overrides=overrides or []))
+    {Format.table: _table, Format.json: _json, Format.csv: _csv}[form](found)
+    bad = [prediction for prediction in found if prediction.error]
+    for prediction in bad:
+        output.note(f"error: {prediction.file}: {prediction.error}")
+    if bad:
+        raise typer.Exit(3)
+
+
+def _table(found: list[Prediction]) -> None:
+    rows = [
+        [str(p.file), *(f"{name} {probability:.2%}" for name, probability in p.ranking)]
+        for p in found
+        if p.ranking
+    ]
+    if rows:
+        width = max(map(len, rows))
+        output.result(output.columns([row + [""] * (width - len(row)) for row in rows]))
+
+
+def _json(found: list[Prediction]) -> None:
+    output.result_json(
+        {
+            "predictions": [
+                {
+                    "file": str(p.file),
+                    "class": p.ranking[0][0] if p.ranking else None,
+                    "probabilities": [{"class": n, "probability": v} for n, v in p.ranking],
+                    "error": p.error or None,
+                }
+                for p in found
+            ]
+        }
+    )
+
+
+def _csv(found: list[Prediction]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    count = max((len(p.ranking) for p in found), default=0)
+    head = [f"{what}{i + 1}" for i in range(count) for what in ("class", "probability")]
+    writer.writerow(["file", *head, "error"])
+    for p in found:
+        cells = [cell for name, value in p.ranking for cell in (name, f"{value:.6f}")]
+        writer.writerow([p.file, *cells, *[""] * (2 * (count - len(p.ranking))), p.error])
+    output.result(text.getvalue().rstrip("\n"))

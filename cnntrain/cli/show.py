@@ -1,0 +1,27 @@
+"""`cnntrain show`: a run file as it will be obeyed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cnntrain.cli import output
+from cnntrain.cli.options import Overrides, RunFile
+from cnntrain.config import shipped
+from cnntrain.config.load import load
+
+
+def show(
+    file: RunFile,
+    overrides: Overrides = None,
+    origins: Annotated[
+        bool,
+        typer.Option("--origins/--plain", help="With where each value comes from, or without."),
+    ] = True,
+) -> None:
+    """Print the resolved run file: every value, and where it comes from."""
+    from cnntrain.config.show import with_origins, yaml_text
+
+    loaded = load(shipped.resolve(file), overrides or [])
+    output.result(with_origins(loaded) if origins else yaml_text(loaded))

@@ -1,0 +1,256 @@
+"""Training from a run file, and going on with a run that stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+from cnntrain.arch.table import as_data, as_text
+from cnntrain.checkpoint import State, load, load_newest
+from cnntrain.config.load import Loaded
+from cnntrain.config.show import dump_yaml, resolved_tree
+from cnntrain.core.errors import CheckpointError, UsageError
+from cnntrain.metrics import Classification
+from cnntrain.record.log import log_to
+from cnntrain.record.observe import Observer, observe
+from cnntrain.run.assemble import only_these
+from cnntrain.run.environment import describe_environment
+from cnntrain.run.finding import find_run
+from cnntrain.run.folder import RunFolder, create_run
+from cnntrain.run.observers import make_observers
+from cnntrain.run.prepare import Prepared, make_recipe, prepare
+from cnntrain.run.saved import network_of, read_run_file
+from cnntrain.run.signals import stop_on_signals
+from cnntrain.train import EvalDone, Event, RunDone, StopRequest, evaluate, restore, train
+
+CHANGEABLE = (
+    "train.epochs",
+    "data.root",
+    "data.workers",
+    "data.memory",
+    "compute.device",
+    "compute.threads",
+    "record.every",
+    "record.tensorboard",
+    "record.checkpoint_every",
+)
+"""What `-s` may change when a run goes on: nothing that would make it another run."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: its folder, the last event, the test result, the process's exit code."""
+
+    run: RunFolder
+    done: RunDone | None
+    test: Classification | None
+    exit_code: int
+
+
+def fit(
+    loaded: Loaded,
+    *,
+    out: Path | None = None,
+    overrides: Sequence[str] = (),
+    quiet: bool = False,
+    observers: Sequence[Observer] = (),
+) -> Outcome:
+    """Train from a run file, in a new run folder.
+
+    Args:
+        loaded: the run file.
+        out: an exact place for the run's folder.
+        overrides: what was given with `-s`, to be kept with the run.
+        quiet: say nothing but the final line.
+        observers: more of them.
+
+    Raises:
+        ConfigError, DataError, DivergedError, DiskError: see their kinds.
+    """
+    prepared = prepare(loaded)
+    config = loaded.config
+    run = create_run(root=Path(config.record.root), name=config.name, out=out)
+    with run.lock():
+        _write_facts(prepared, run, overrides)
+        return _train(prepared, run=run, quiet=quiet, more=observers)
+
+
+def resume(
+    path: Path,
+    *,
+    overrides: Sequence[str] = (),
+    quiet: bool = False,
+    observers: Sequence[Observer] = (),
+) -> Outcome:
+    """Go on with a run in its own folder, from its last checkpoint, bit for bit.
+
+    Args:
+        path: the run's folder, `runs/NAME`, or one of its checkpoints.
+        overrides: changes; see `CHANGEABLE`.
+        quiet: say nothing but the final line.
+        observers: more of them.
+
+    Raises:
+        UsageError: the run is done, or a change is not one of those that can be made.
+        CheckpointError: there is no sound checkpoint.
+    """
+    found = find_run(path)
+    if found.run is None:
+        remedy = "name the run's folder; to start from weights, start a new run"
+        raise UsageError(f"{path} lies in no run's folder", remedy=remedy)
+    only_these(list(overrides), allowed=CHANGEABLE, doing="a run is resumed")
+    notes: list[str] = []
+    with found.run.lock():
+        source = found.to_resume()
+        if found.given is None:
+            newest = load_newest(found.run.checkpoints)
+            source, state = newest.path, newest.state
+            notes += [f"{reason}; resuming from {source}" for reason in newest.skipped]
+        else:
+            state = load(source)
+        before = read_run_file(state, path=source, overrides=[])
+        loaded = read_run_file(state, path=source, overrides=list(overrides))
+        prepared = prepare(loaded)
+        _check_same_data(prepared, state, source)
+        restore(prepared.learner, state)
+        _check_unfinished(prepared, found.run)
+        notes += _what_changes(before, prepared)
+        _write_facts(prepared, found.run, overrides, resumed=True)
+        sound = source.name != "previous.pt"
+        return _train(
+            prepared, run=found.run, quiet=quiet, more=observers, notes=notes, last_is_sound=sound
+        )
+
+
+def _train(
+    prepared: Prepared,
+    *,
+    run: RunFolder,
+    quiet: bool,
+    more: Sequence[Observer],
+    notes: Sequence[str] = (),
+    last_is_sound: bool = True,
+) -> Outcome:
+    stop = StopRequest()
+    tested: list[Classification] = []
+    listeners = make_observers(
+        prepared, run=run, quiet=quiet, notes=notes, last_is_sound=last_is_sound
+    )
+    every = prepared.loaded.config.record.every
+    with log_to(run.log), stop_on_signals(stop) as interruption:
+        events = _events(prepared, run=run, stop=stop, tested=tested)
+        done = observe(events, observers=[*listeners, *more], every=every)
+    result = tested[0] if tested else None
+    return Outcome(run, done, result, interruption.exit_code)
+
+
+def _events(
+    prepared: Prepared, *, run: RunFolder, stop: StopRequest, tested: list[Classification]
+) -> Iterator[Event]:
+    """The training's events, and before the last one the test set's, if training is complete."""
+    learner, data = prepared.learner, prepared.data
+    events = train(
+        learner,
+        recipe=prepared.recipe,
+        criterion=prepared.criterion,
+        loader=data.train,
+        validation=data.validation,
+        stop=stop,
+    )
+    for event in events:
+        if isinstance(event, RunDone) and event.reason != "stopped" and data.test is not None:
+            done = _test(prepared, run=run, last=event, stop=stop)
+            if done is not None:
+                tested.append(done.metrics)
+                yield done
+        yield event
+
+
+def _test(
+    prepared: Prepared, *, run: RunFolder, last: RunDone, stop: StopRequest
+) -> EvalDone | None:
+    """Classify the test set with the weights that validation selected, the last ones without it."""
+    learner, test = prepared.learner, prepared.data.test
+    assert test is not None
+    net = learner.evaluated
+    if run.best.is_file() and last.best_epoch is not None:
+        net = network_of(prepared, load(run.best))
+    began = perf_counter()
+    metrics = evaluate(
+        net, test, criterion=prepared.criterion, precision=learner.precision, stop=stop
+    )
+    if metrics is None:
+        return None
+    epoch = last.best_epoch or last.epoch
+    return EvalDone(epoch, last.step, "test", metrics, perf_counter() - began)
+
+
+def _check_same_data(prepared: Prepared, state: State, path: Path) -> None:
+    """The classes must be those that the run was started with, in name and order."""
+    now, then = list(prepared.data.classes), state.get("classes")
+    if now != then:
+        raise CheckpointError(
+            f"the data have other classes than {path}: {_some(now)} instead of {_some(then)}",
+            remedy="give the data that the run was started with (-s data.root=...)",
+        )
+    transforms = state.get("transforms")
+    eval_now = [dict(step) for step in prepared.data.eval_pipeline]
+    if isinstance(transforms, dict) and transforms.get("eval") != eval_now:
+        raise CheckpointError(
+            f"the training images give other statistics (mean, std) than in {path}",
+            remedy="give the data that the run was started with (-s data.root=...)",
+        )
+
+
+def _check_unfinished(prepared: Prepared, run: RunFolder) -> None:
+    state, epochs = prepared.learner.state, prepared.recipe.epochs
+    if state.epoch >= epochs:
+        raise UsageError(
+            f"the run {run.path} has done all of its {epochs} epochs",
+            remedy=f"to train longer: cnntrain fit --resume {run.path} --epochs {epochs * 2}",
+        )
+
+
+def _what_changes(before: Loaded, prepared: Prepared) -> list[str]:
+    """What other epochs do to the schedule, in words."""
+    old, new = before.config.train.epochs, prepared.loaded.config.train.epochs
+    state = prepared.learner.state
+    notes = [f"resumed after epoch {state.epoch}, step {state.step:,}"]
+    if old == new:
+        return notes
+    steps = prepared.data.train.batches_per_epoch
+    was = make_recipe(before, steps_per_epoch=steps).learning_rate(state.step, state.plateau)
+    now = prepared.recipe.learning_rate(state.step, state.plateau)
+    name = prepared.loaded.config.train.schedule.name
+    notes.append(
+        f"{new} epochs instead of {old}: the schedule {name} is that of a run of {new} epochs, "
+        f"so the next learning rate is {now:.3g} (it was {state.lr:.3g} in the last step, and "
+        f"would be {was:.3g} without the change)"
+    )
+    return notes
+
+
+def _write_facts(
+    prepared: Prepared, run: RunFolder, overrides: Sequence[str], *, resumed: bool = False
+) -> None:
+    loaded = prepared.loaded
+    run.write_text(run.config, dump_yaml(resolved_tree(loaded.config)))
+    if resumed:
+        earlier = run.overrides.read_text("utf-8") if run.overrides.is_file() else ""
+        run.write_text(run.overrides, earlier + "".join(f"{text}\n" for text in overrides))
+        return
+    run.write_text(run.config_input, loaded.file.read_text(encoding="utf-8"))
+    run.write_text(run.overrides, "".join(f"{text}\n" for text in overrides))
+    run.write_json(run.plan_json, as_data(prepared.plan))
+    run.write_text(run.plan_text, as_text(prepared.plan))
+    run.write_json(run.environment, describe_environment())
+    run.write_text(run.classes, "".join(f"{name}\n" for name in prepared.data.classes))
+
+
+def _some(names: object, limit: int = 6) -> str:
+    if not isinstance(names, list):
+        return "none"
+    shown = ", ".join(map(str, names[:limit]))
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

@@ -1,0 +1,100 @@
+"""From a run file to a plan and a network: what the data tell the architecture."""
+
+from __future__ import annotations
+
+import torch
+
+from cnntrain.arch.build import build
+from cnntrain.arch.description import Facts, describe
+from cnntrain.arch.init_rules import read_init_rules
+from cnntrain.arch.initialise import initialise
+from cnntrain.arch.network import Network
+from cnntrain.arch.plan import make_plan
+from cnntrain.arch.planned import Plan
+from cnntrain.config.load import Loaded
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.problems import Problem
+from cnntrain.core.seeding import derive_seed
+from cnntrain.data.facts import facts as data_facts
+from cnntrain.data.pipeline import TransformError, planned_size
+
+CLASSES_IF_UNKNOWN = 10
+"""Outputs of a plan whose class folders are not there to be counted."""
+
+
+def plan_network(loaded: Loaded, *, num_classes: int | None = None) -> Plan:
+    """Plan the network for the images of the run file; no image is read.
+
+    Args:
+        loaded: the run file.
+        num_classes: the number of classes, where the data are open; None: what the run file tells,
+            and `CLASSES_IF_UNKNOWN` if it does not.
+
+    Raises:
+        ConfigError: a transform or a layer does not fit, at its line.
+    """
+    data = loaded.config.data
+    known = data_facts(data.name, data.parameters)
+    height, width = _training_size(loaded, known.size)
+    facts = Facts(
+        num_classes=num_classes or known.num_classes or CLASSES_IF_UNKNOWN,
+        image_channels=known.channels,
+        image_height=height,
+        image_width=width,
+    )
+    return _plan(loaded, facts)
+
+
+def make_network(plan: Plan, *, seed: int) -> Network:
+    """Build the network on the CPU with initial weights that depend on nothing but the seed.
+
+    Raises:
+        ConfigError: an initialisation rule matches nothing or cannot be obeyed.
+    """
+    rules = read_init_rules(plan.description)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "weights"))
+        net = build(plan)
+        try:
+            initialise(net, rules, kinds=net.operations)
+        except ValueError as error:
+            message, _, remedy = str(error).partition("; ")
+            path = plan.description.init[0][0][:-1]
+            problem = plan.description.report.problem(path, message, remedy)
+            raise ConfigError.of([problem]) from error
+    return net
+
+
+def _plan(loaded: Loaded, facts: Facts) -> Plan:
+    description = describe(
+        loaded.document,
+        root=("arch",),
+        facts=facts,
+        variables=loaded.config.vars,
+    )
+    return make_plan(description)
+
+
+def _training_size(loaded: Loaded, stored: tuple[int, int] | None) -> tuple[int, int]:
+    """Height and width of the images that the network is trained on.
+
+    Evaluation may use another size (networks that end in global pooling can); if the network
+    cannot, evaluation's first batch would fail, so both sizes are looked at here.
+    """
+    transforms = loaded.config.data.transforms
+    sizes: dict[str, tuple[int, int]] = {}
+    problems: list[Problem] = []
+    for name, calls in (("train", transforms.train), ("eval", transforms.eval)):
+        items = [(call.name, call.parameters) for call in calls]
+        try:
+            sizes[name] = planned_size(stored, items)
+        except TransformError as error:
+            path = ("data", "transforms", name, error.position)
+            message, _, remedy = str(error).partition("; ")
+            problems.append(loaded.problem(path, message, remedy or "correct it or move it"))
+        except ValueError as error:
+            message, _, remedy = str(error).partition("; ")
+            problems.append(loaded.problem(("data", "transforms", name), message, remedy))
+    if problems:
+        raise ConfigError.of(problems)
+    return sizes["train"]

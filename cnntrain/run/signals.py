@@ -1,0 +1,55 @@
+"""Ctrl-C and SIGTERM while training: the first asks for a stop, the second stops at once."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from cnntrain.train import StopRequest
+
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+class Interruption:
+    """Which signal came, if one did.
+
+    Args:
+        stop: what the loop looks at after each batch.
+    """
+
+    def __init__(self, stop: StopRequest) -> None:
+        self.stop = stop
+        self.received: int | None = None
+
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        """Ask for a stop; the second time, leave at once."""
+        if self.received is not None:
+            raise KeyboardInterrupt
+        self.received = number
+        self.stop.request()
+        name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        print(f"\n{name}: saving after this batch (again to stop at once)", file=sys.stderr)  # noqa: T201
+
+    @property
+    def exit_code(self) -> int:
+        """What the process should end with."""
+        return EXIT_CODES.get(signal.Signals(self.received), 0) if self.received else 0
+
+
+@contextmanager
+def stop_on_signals(stop: StopRequest) -> Iterator[Interruption]:
+    """Turn Ctrl-C and SIGTERM into stop requests, and put the old handlers back afterwards."""
+    interruption = Interruption(stop)
+    if threading.current_thread() is not threading.main_thread():
+        yield interruption  # signals reach the main thread only
+        return
+    before = {number: signal.signal(number, interruption.handle) for number in EXIT_CODES}
+    try:
+        yield interruption
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
