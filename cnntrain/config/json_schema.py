@@ -131,13 +131,27 @@ def _architecture_definitions() -> Schema:
         },
         ["from", "layers"],
     )
+    scheme = {"type": ["string", "number", "object"], "description": "A scheme or a number."}
+    rule = _mapping(
+        {
+            "layers": {"type": "string", "description": "The layers' operation, such as conv."},
+            "names": {"type": "string", "description": "A shell pattern for their names."},
+            "weight": scheme,
+            "bias": scheme,
+        },
+        [],
+    )
+    sizes: Schema = {"type": "integer", "minimum": 1}
+    pair: Schema = {"type": "array", "items": sizes, "minItems": 2, "maxItems": 2}
+    made_for = _mapping({"classes": sizes, "channels": sizes, "size": {"anyOf": [sizes, pair]}}, [])
     architecture = _mapping(
         {
+            "made_for": {**made_for, "description": "Images to plan for without a run file."},
             "vars": {"type": "object", "description": "Names for numbers, used as $name."},
             "blocks": {"type": "object", "additionalProperties": block},
             "layers": layers,
             "aux": {"type": "array", "items": auxiliary},
-            "init": {"type": "array", "items": {"type": "object"}},
+            "init": {"type": "array", "items": rule},
         },
         ["layers"],
     )

@@ -125,7 +125,7 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     is_plain = parse_scalar(text) == text and text != "<<"
-    style = '"' if "\n" in text else None if is_plain else "'"
+    style = '"' if not text.isprintable() else None if is_plain else "'"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

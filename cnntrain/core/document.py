@@ -197,7 +197,7 @@ class _Reader:
                 self._complain("a key must be a word", place, "quote it, or check the braces")
                 continue
             key = str(key_node.value)
-            if key == "<<":
+            if key == "<<" and key_node.style is None:
                 self._complain("merge keys (<<) are not used here", place, "write the keys out")
                 continue
             if key in found:
