@@ -103,14 +103,11 @@ class StreamLoader:
             try:
                 item = next(iterator, None)
             except RuntimeError as error:
-                if "DataLoader" not in str(error):
+                found = worker_failure(error, workers=self._workers)
+                if found is None:
                     raise
-                raise DataError(
-                    f"the worker processes that read the {self._name} images died or hang: "
-                    + str(error).splitlines()[0],
-                    remedy=f"lower `data.workers` (now {self._workers}; 0 reads without workers), "
-                    "free memory, or enlarge /dev/shm (docker: --shm-size)",
-                ) from error
+                self._stop(iterator)
+                raise found from error
             if item is None:
                 return
             if isinstance(item, _Failure):
@@ -124,12 +121,34 @@ class StreamLoader:
                 self._refuse(images, indices)
             yield images, targets
 
+    def _stop(self, iterator: object) -> None:
+        """End the workers now: torch would raise for each dead one again, wherever we are then."""
+        stop = getattr(iterator, "_shutdown_workers", None)
+        if stop is not None:
+            stop()
+        self._loader._iterator = None
+
     def _refuse(self, images: list[Tensor], indices: list[int]) -> None:
         other = next(i for i, image in enumerate(images) if image.shape != images[0].shape)
         message = different_sizes(
             self._part, self._name, (indices[0], images[0]), (indices[other], images[other])
         )
         raise DataError(message, remedy=ONE_SIZE)
+
+
+def worker_failure(error: RuntimeError, *, workers: int) -> DataError | None:
+    """What torch's errors about dead or hanging workers mean; None for other errors.
+
+    torch notices a dead worker by a signal, so its error may also come up in the middle of a
+    training step.
+    """
+    if "DataLoader" not in str(error):
+        return None
+    return DataError(
+        f"the worker processes that read the images died or hang: {str(error).splitlines()[0]}",
+        remedy=f"lower `data.workers` (now {workers}; 0 reads without workers), free memory, or "
+        "enlarge /dev/shm (docker: --shm-size)",
+    )
 
 
 class _Order(Sampler[list[_Key]]):

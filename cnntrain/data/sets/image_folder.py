@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,11 +164,23 @@ class _Reader:
         skipped = _unreadable([path for path, _ in paths], self._channels) if self._skips else ()
         bad = {item.path for item in skipped}
         kept = [(path, number) for path, number in paths if path not in bad]
+        lost = set(range(len(self._classes))) - {number for _, number in kept}
+        if name == "training" and lost:
+            gone = folder / self._classes[min(lost)]
+            raise DataError(
+                f"not one image in {gone} can be read: {_reason(skipped, gone)}",
+                remedy="replace the images, or remove the folder",
+            )
         if not kept:
             raise DataError(f"there are no readable images in {folder}", remedy="check the folder")
         targets = torch.tensor([number for _, number in kept], dtype=torch.int64)
         files = Files(tuple(path for path, _ in kept), targets, self._channels)
         return _Split(files, tuple(notes), tuple(skipped))
+
+
+def _reason(skipped: Sequence[Unreadable], folder: Path) -> str:
+    """Why the first image below a folder was left out."""
+    return next(item.reason for item in skipped if folder in item.path.parents)
 
 
 def _empty_class(folder: Path, listing: Listing) -> DataError:

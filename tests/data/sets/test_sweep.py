@@ -1,0 +1,83 @@
+"""What every registered data set promises; here with those that need no files."""
+
+import pytest
+import torch
+
+from cnntrain.data import DATASETS
+from cnntrain.data.facts import Facts, facts
+from cnntrain.data.open import open_data
+from cnntrain.data.parts import Pixels
+from cnntrain.data.sets.synthetic import synthetic
+
+WITHOUT_FILES = {
+    "digits": {},
+    "synthetic": {"size": [6, 9], "channels": 2, "classes": 4, "images": 20},
+}
+
+
+@pytest.mark.parametrize("name", DATASETS.names())
+def test_every_parameter_is_described(name: str) -> None:
+    entry = DATASETS.entry(name)
+    assert entry.summary
+    assert [p.name for p in entry.parameters if not p.description] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("digits", Facts(10, 1, (8, 8))),
+        ("mnist", Facts(10, 1, (28, 28))),
+        ("fashion_mnist", Facts(10, 1, (28, 28))),
+        ("cifar10", Facts(10, 3, (32, 32))),
+        ("cifar100", Facts(100, 3, (32, 32))),
+    ],
+)
+def test_published_facts(name: str, expected: Facts) -> None:
+    assert facts(name, {}) == expected
+
+
+@pytest.mark.parametrize("name", WITHOUT_FILES)
+def test_facts_are_true(name: str) -> None:
+    parameters, complaints = DATASETS.entry(name).check(WITHOUT_FILES[name])
+    assert complaints == []
+    stated, data = facts(name, parameters), open_data(name, parameters=parameters)
+    assert stated.num_classes == len(data.classes)
+    assert stated.channels == data.image_channels
+    assert stated.size == data.image_size
+    batch = next(data.train.batches(1))
+    assert batch.images.shape[1:] == (stated.channels, *data.image_size)
+    assert batch.targets.max() < len(data.classes)
+
+
+def test_facts_read_of_real_sets_are_true(real_data) -> None:
+    for name in ("mnist", "cifar10"):
+        splits = DATASETS.load(name)(root=str(real_data))
+        stated = facts(name, {"root": str(real_data)})
+        assert stated == Facts(len(splits.classes), splits.train.channels, splits.train.size)
+
+
+def test_digits_are_those_of_scikit_learn() -> None:
+    splits = DATASETS.load("digits")()
+    assert len(splits.train) == 1797
+    assert splits.train.images.max() == 255
+    # scikit-learn's documentation shows the first image, a zero, whose first row is
+    # 0 0 5 13 9 1 0 0 in steps of 16
+    expected = [round(v * 255 / 16) for v in (0, 0, 5, 13, 9, 1, 0, 0)]
+    assert splits.train.images[0, 0, 0].tolist() == expected
+
+
+def test_synthetic_images_are_repeatable_balanced_and_learnable() -> None:
+    first, again = synthetic(size=12, images=200), synthetic(size=12, images=200)
+    assert isinstance(first.train, Pixels)
+    assert isinstance(first.test, Pixels)
+    assert torch.equal(first.train.images, again.train.images)
+    assert not torch.equal(
+        first.train.images, synthetic(size=12, images=200, pattern_seed=1).train.images
+    )
+    assert torch.bincount(first.train.targets).tolist() == [20] * 10
+    means = torch.stack(
+        [first.train.images[first.train.targets == n].float().mean(0).flatten() for n in range(10)]
+    )
+    distance = torch.cdist(first.test.images.float().flatten(1), means)
+    assert (distance.argmin(1) == first.test.targets).float().mean() > 0.95
+    assert synthetic(test_images=0).test is None

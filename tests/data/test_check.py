@@ -1,0 +1,46 @@
+"""The report on a data set."""
+
+import shutil
+
+from cnntrain.data.check import check_data
+
+
+def test_a_folder_with_everything_wrong(make_folder) -> None:
+    root = make_folder({"train/a": 6, "train/b": 2, "val/a": 2, "val/b": 1})
+    train, val = root / "train", root / "val"
+    shutil.copy(train / "a" / "00.png", val / "a" / "leak.png")
+    shutil.copy(train / "a" / "01.png", train / "b" / "twin.png")
+    (train / "a" / "05.png").write_bytes(b"broken")
+    (train / "a" / "readme.txt").write_text("x")
+    report = check_data("image_folder", parameters={"root": str(root)})
+    assert report.counts == {"train": (6, 3), "validation": (3, 1)}
+    assert report.sizes == {"train": (((8, 10), 8),), "validation": (((8, 10), 4),)}
+    assert [item.path for item in report.unreadable] == [train / "a" / "05.png"]
+    assert report.imbalance == 2.0
+    leak, twin = report.duplicates
+    assert leak.splits == ("train", "validation")
+    assert [image[1] for image in leak.images] == [
+        str(train / "a" / "00.png"),
+        str(val / "a" / "leak.png"),
+    ]
+    assert twin.splits == ("train",)
+    assert twin.classes == ("a", "b")
+    assert report.leaks == (leak,)
+    assert len(report.notes) == 1
+    assert not report.is_clean
+
+
+def test_a_clean_set_in_memory() -> None:
+    report = check_data("synthetic", parameters={"size": 4, "classes": 2, "images": 10})
+    assert report.counts == {"train": (5, 5), "test": (128, 128)}
+    assert report.duplicates == ()
+    assert report.sizes["train"] == (((4, 4), 10),)
+    assert report.is_clean
+
+
+def test_skipped_files_are_reported(make_folder) -> None:
+    root = make_folder({"train/a": 2, "train/b": 2})
+    (root / "train" / "a" / "00.png").write_bytes(b"")
+    report = check_data("image_folder", parameters={"root": str(root), "unreadable": "skip"})
+    assert report.counts == {"train": (1, 2)}
+    assert len(report.unreadable) == 1
