@@ -217,7 +217,7 @@ def _read_head(
     name = head.get("as", f"aux{index + 1}")
     if not is_word(name) or name in taken:
         why = "is taken" if name in taken else "is no word of letters, digits and _"
-        report.add((*path, "as"), f"the name {shown(name)} {why}", "choose another with `as`")
+        report.add((*path, "as"), f"the name '{name}' {why}", "choose another with `as`")
     nodes = _expand_some((*path, "layers"), context)
     return AuxHead(str(name), str(head["from"]), weight, nodes, path)
 

@@ -14,7 +14,7 @@ from typing import Any
 from cnntrain.arch.blocks import Block, block_scope
 from cnntrain.arch.expression import Scope
 from cnntrain.arch.items import INPUT, Item, Reporter, read_items, resolve
-from cnntrain.core.complaints import shown
+from cnntrain.core.complaints import Complaint, shown, value_at
 from cnntrain.core.document import KeyPath
 from cnntrain.core.entry import Entry
 from cnntrain.core.problems import Problem, suggestion
@@ -137,6 +137,8 @@ def _checked_sources(
         if source in below:
             message = f"'from' names '{source}', which stands below (that would make a cycle)"
             remedy = "a layer can read only layers above it: move one of the two"
+        if source == item.name:
+            message, remedy = f"'{source}' reads itself", "name a layer above it"
         report.add((*item.path, "from"), message, remedy)
     return item.sources
 
@@ -173,9 +175,20 @@ def _make_node(item: Item, name: str, sources: tuple[str, ...], context: Context
     keywords, found = entry.check({**values, **dict.fromkeys(nested)})
     for complaint in found:
         where = (*item.parameters_path, *complaint.path)
-        report.add(where, complaint.message, complaint.remedy, key=complaint.at_key)
+        message, remedy = _with_expression(complaint, item.parameters)
+        report.add(where, message, remedy, key=complaint.at_key)
     keywords = {k: v for k, v in keywords.items() if k not in nested}
     return Node(name, item.operation, sources, report, item.path, entry, keywords, nested)
+
+
+def _with_expression(complaint: Complaint, parameters: Mapping[str, Any]) -> tuple[str, str]:
+    """Message and remedy; a wrong value that was computed is told with its expression."""
+    raw = None if complaint.at_key else value_at(parameters, complaint.path)
+    if not isinstance(raw, str) or "$" not in raw:
+        return complaint.message, complaint.remedy
+    divides = "/" in raw.replace("//", "")
+    remedy = "divide with // to round down" if divides else "change the expression or the variable"
+    return f"{complaint.message}, which is '{raw}'", remedy
 
 
 def _check_inputs(item: Item, sources: tuple[str, ...], *, joins: bool, report: Reporter) -> None:

@@ -76,7 +76,7 @@ def _read_rule(rule: Mapping[str, Any], path: KeyPath, report: Reporter) -> Init
         _read_scheme(rule[key], (*path, key), report) if rule.get(key) is not None else None
         for key in ("weight", "bias")
     )
-    if weight is None and bias is None:
+    if rule.get("weight") is None and rule.get("bias") is None:
         report.add(path, "the rule sets neither `weight` nor `bias`", "add one of them")
     return InitRule(weight, bias, operation=rule.get("layers"), names=rule.get("names"))
 

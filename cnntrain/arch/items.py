@@ -86,6 +86,8 @@ def read_items(path: KeyPath, *, scope: Scope, report: Reporter) -> Iterator[Ite
     if not isinstance(raw, list) or not raw:
         what = "an empty list" if raw == [] else shown(raw)
         remedy = "write a list such as `[{conv: {out: 8}}, relu]`, or one `- layer` per line"
+        if isinstance(raw, str) and "$" in raw:
+            remedy = "write the list here, or make a block of it; a variable cannot hold layers"
         report.add(path, f"a list of layers must stand here, not {what}", remedy)
         return
     for position in range(len(raw)):

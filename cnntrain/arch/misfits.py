@@ -79,7 +79,7 @@ def _plugin_line(node: Node, error: Exception) -> str | None:
     return f"{file}:{lines[-1]}" if lines else None
 
 
-def check_output(planned: PlannedList, description: Description) -> None:
+def check_output(what: str, planned: PlannedList, description: Description) -> None:
     """Refuse a network, or a head, that does not end in one number per class.
 
     Raises:
@@ -89,10 +89,10 @@ def check_output(planned: PlannedList, description: Description) -> None:
     if classes is None or shape == (classes,):
         return
     if len(shape) == 1:
-        message = f"the network gives {shape[0]} outputs, but the data have {classes} classes"
+        message = f"{what} gives {shape[0]} outputs, but the data have {classes} classes"
         remedy = "end with `- linear: {out: $num_classes}`"
     else:
-        message = f"the network ends in {said(shape)}, not in one number per class"
+        message = f"{what} ends in {said(shape)}, not in one number per class"
         remedy = "end with `- flatten` and `- linear: {out: $num_classes}`"
     raise ConfigError.of([planned.nodes[-1].node.problem(message, remedy)])
 

@@ -58,8 +58,9 @@ def make_plan(description: Description) -> Plan:
                 raise ConfigError.of([problem])
             planned = _plan_list(head.nodes, source.out_shape, source.receptive_field, counter)
             aux.append((head.name, head.source, head.weight, planned))
-    for planned in (body, *(head for _, _, _, head in aux)):
-        check_output(planned, description)
+    check_output("the network", body, description)
+    for name, _, _, planned in aux:
+        check_output(f"the head '{name}'", planned, description)
     return Plan(body, tuple(aux), description)
 
 

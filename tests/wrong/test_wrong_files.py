@@ -4,7 +4,7 @@ Each `.txt` beside this file holds cases; its first line says what reads them (a
 
     === a name
     -s train.epochs=3           (overrides, if any)
-    --- run.yaml                (the run file; further files may follow)
+    --- run.yaml                (what is read; further files may follow)
     ...
     --- says
     run.yaml:3:5: ...
@@ -23,15 +23,27 @@ from pathlib import Path
 
 import pytest
 
+from cnntrain.arch.description import describe, usual_facts
+from cnntrain.arch.plan import make_plan
 from cnntrain.config.load import load
+from cnntrain.core.document import read_document
 from cnntrain.core.errors import ConfigError
+from cnntrain.run.networks import make_network
 
 HERE = Path(__file__).parent
 SAYS = "says"
 REMEDY = re.compile(r"; [a-z]")
 
-READERS: dict[str, Callable[[Path, Sequence[str]], object]] = {"load": load}
-"""What a case goes through: takes the run file and the overrides."""
+
+def plan(file: Path, _: Sequence[str]) -> object:
+    """What becomes of an architecture file that `cnntrain summary` reads, with initial weights."""
+    document = read_document(file)
+    description = describe(document, facts=usual_facts(document))
+    return make_network(make_plan(description), seed=0)
+
+
+READERS: dict[str, Callable[[Path, Sequence[str]], object]] = {"load": load, "plan": plan}
+"""What a case goes through: takes its first file and the overrides."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,7 @@ def _problems(case: Case, folder: Path) -> ConfigError:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(contents.encode())
     with pytest.raises(ConfigError) as caught:
-        READERS[case.reader](Path("run.yaml"), case.overrides)
+        READERS[case.reader](Path(next(iter(case.files))), case.overrides)
     return caught.value
 
 
