@@ -20,7 +20,8 @@ def derive_seed(seed: int, *parts: int | str) -> int:
     state = _mix(seed & _MASK)
     for part in parts:
         number = zlib.crc32(part.encode()) + (1 << 40) if isinstance(part, str) else part
-        state = _mix(state ^ _mix(number & _MASK))
+        # mixed once more than the part: otherwise (a, b) and (b, a) would give the same seed
+        state = _mix(_mix(state) ^ _mix(number & _MASK))
     return state >> 1
 
 

@@ -1,0 +1,60 @@
+"""How a problem reads, and how errors carry several of them."""
+
+import pytest
+
+from cnntrain.core.errors import (
+    CheckpointError,
+    CnntrainError,
+    ConfigError,
+    DataError,
+    DiskError,
+    DivergedError,
+    MemoryExhaustedError,
+    UsageError,
+)
+from cnntrain.core.problems import Place, Problem, near_match, suggestion
+
+
+def test_render_with_source_and_caret() -> None:
+    problem = Problem("no such key", Place("f.yaml", 3, 5, "\t a: b"), "remove it")
+    assert problem.render() == "f.yaml:3:5: no such key; remove it\n    \t a: b\n    \t   ^"
+
+
+def test_render_without() -> None:
+    assert Problem("it is wrong").render() == "it is wrong"
+    assert Problem("it is wrong", Place("f", 1, 1)).render() == "f:1:1: it is wrong"
+
+
+@pytest.mark.parametrize(
+    ("word", "options", "near"),
+    [
+        ("weigth_decay", ["weight_decay", "width"], "weight_decay"),
+        ("Batch-Size", ["batch_size"], "batch_size"),
+        ("xyz", ["batch_size"], None),
+        ("", ["a"], None),
+        ("a", [], None),
+    ],
+)
+def test_near_match(word: str, options: list[str], near: str | None) -> None:
+    assert near_match(word, options) == near
+
+
+def test_suggestion() -> None:
+    assert suggestion("sdg", ["sgd", "adam"]) == "did you mean 'sgd'?"
+    assert suggestion("lion", ["sgd", "adam"]) == "choose from sgd, adam"
+    assert suggestion("lion", []) == "there is nothing to choose from here"
+
+
+def test_errors_in_order_without_repetition() -> None:
+    late, early = (Problem("a", Place("f", line, 1), "b") for line in (9, 2))
+    error = ConfigError.of([late, early, late, Problem("without a place")])
+    assert [p.place.line if p.place else 0 for p in error.problems] == [0, 2, 9]
+    assert str(error) == "without a place\nf:2:1: a; b\nf:9:1: a; b"
+
+
+def test_exit_codes() -> None:
+    """As the documentation of the command line lists them."""
+    kinds = [CnntrainError, ConfigError, DataError, CheckpointError, DivergedError]
+    assert [kind.exit_code for kind in kinds] == [1, 2, 3, 4, 5]
+    assert [k.exit_code for k in (MemoryExhaustedError, DiskError, UsageError)] == [6, 7, 2]
+    assert str(DataError("gone", remedy="look")) == "gone; look"
