@@ -12,8 +12,8 @@ from typing import Any
 from PIL import Image
 
 from cnntrain.data.decode import UnreadableImageError
-from cnntrain.data.open import class_counts, open_splits
 from cnntrain.data.parts import Part, Pixels, Splits, Unreadable
+from cnntrain.data.read import class_counts, open_splits
 from cnntrain.data.windows import HeightWidth
 
 

@@ -10,13 +10,12 @@ from typing import Any, Literal
 import torch
 
 from cnntrain.core.errors import DataError
-from cnntrain.data import DATASETS
 from cnntrain.data.batch import Batching, Loader
 from cnntrain.data.decode import header_size
 from cnntrain.data.parts import Files, Part, Pixels, Splits, Unreadable
 from cnntrain.data.pipeline import Pipeline, TransformError, build_eval_pipeline, build_pipeline
-from cnntrain.data.resident import ONE_SIZE, ResidentLoader, read_pixels
-from cnntrain.data.split import stratified_split
+from cnntrain.data.read import class_counts, open_splits
+from cnntrain.data.resident import ResidentLoader, read_pixels
 from cnntrain.data.statistics import Statistics, statistics
 from cnntrain.data.stream import StreamLoader
 from cnntrain.data.windows import HeightWidth
@@ -62,6 +61,12 @@ class Data:
     eval_pipeline: PlainPipeline
     notes: tuple[str, ...]
     skipped: tuple[Unreadable, ...]
+
+    def close(self) -> None:
+        """End the worker processes, if there are any."""
+        for loader in (self.train, self.validation, self.test):
+            if isinstance(loader, StreamLoader):
+                loader.close()
 
 
 class ListError(ValueError):
@@ -135,28 +140,13 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
             f"batch_size {batch_size}"
         )
     sizes = {key: _image_size(splits.train, pipeline, key) for key, pipeline in pipelines.items()}
-    count = worker_count(workers, how.device)
-    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-    loaders: dict[str, Loader | None] = {}
-    for split, part in parts.items():
-        if part is None:
-            loaders[split] = None
-            continue
-        key = "train" if split == "train" else "eval"
-        try:
-            loaders[split] = _loader(
-                part, pipelines[key], name=split, memory=memory, workers=count,
-                batching=how if key == "train" else how_eval,
-            )  # fmt: skip
-        except TransformError as error:
-            raise ListError(key, error.position, error.name, error.reason) from error
-    train = loaders["train"]
-    assert train is not None
+    made = _loaders(splits, pipelines, {"train": how, "eval": how_eval}, memory=memory,
+                    workers=worker_count(workers, how.device))  # fmt: skip
     return Data(
         classes=splits.classes,
-        train=train,
-        validation=loaders["validation"],
-        test=loaders["test"],
+        train=made["train"],
+        validation=made.get("validation"),
+        test=made.get("test"),
         statistics=found,
         image_channels=splits.train.channels,
         image_size=sizes["eval"],
@@ -169,36 +159,27 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
     )
 
 
-def open_splits(
-    name: str, *, parameters: Mapping[str, Any], validation: float | int | None, seed: int
-) -> Splits:
-    """The splits of a data set, validation split off where that is asked for.
-
-    Raises:
-        ValueError: the data set has a validation split already, or too few images for one.
-    """
-    splits: Splits = DATASETS.load(name)(**parameters)
-    if validation is None:
-        return splits
-    if splits.validation is not None:
-        raise ValueError(
-            f"the data set '{name}' has a validation split of its own "
-            f"({len(splits.validation)} images): remove `data.validation`"
-        )
-    stay, held = stratified_split(
-        splits.train.targets, held_out=validation, num_classes=len(splits.classes), seed=seed
-    )
-    return replace(splits, train=splits.train.select(stay), validation=splits.train.select(held))
-
-
-def class_counts(splits: Splits) -> dict[str, tuple[int, ...]]:
-    """Images per class of each split that there is."""
+def _loaders(
+    splits: Splits,
+    pipelines: Mapping[str, Pipeline],
+    batchings: Mapping[str, Batching],
+    *,
+    memory: Memory,
+    workers: int,
+) -> dict[str, Loader]:
+    """A loader for each split that there is."""
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-    return {
-        name: tuple(torch.bincount(part.targets, minlength=len(splits.classes)).tolist())
-        for name, part in parts.items()
-        if part is not None
-    }
+    made: dict[str, Loader] = {}
+    for split, part in parts.items():
+        key = "train" if split == "train" else "eval"
+        if part is None:
+            continue
+        try:
+            made[split] = _loader(part, pipelines[key], name=split, memory=memory,
+                                  workers=workers, batching=batchings[key])  # fmt: skip
+        except TransformError as error:
+            raise ListError(key, error.position, error.name, error.reason) from error
+    return made
 
 
 def worker_count(workers: int | Literal["auto"], device: torch.device) -> int:
@@ -287,6 +268,3 @@ def _fixed_size(part: Files, head: Pipeline) -> HeightWidth | None:
     except (TransformError, DataError):
         return None  # the stream meets the same file and tells
     return found.pop() if len(found) == 1 else None
-
-
-__all__ = ["ONE_SIZE", "Data", "ListError", "class_counts", "open_data", "open_splits"]

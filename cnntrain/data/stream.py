@@ -106,7 +106,7 @@ class StreamLoader:
                 found = worker_failure(error, workers=self._workers)
                 if found is None:
                     raise
-                self._stop(iterator)
+                self.close()
                 raise found from error
             if item is None:
                 return
@@ -121,9 +121,13 @@ class StreamLoader:
                 self._refuse(images, indices)
             yield images, targets
 
-    def _stop(self, iterator: object) -> None:
-        """End the workers now: torch would raise for each dead one again, wherever we are then."""
-        stop = getattr(iterator, "_shutdown_workers", None)
+    def close(self) -> None:
+        """End the workers; the next epoch starts new ones.
+
+        torch has no public call for this, and left to itself it ends them when the garbage
+        collector comes by, and raises for each dead one again, wherever the program is then.
+        """
+        stop = getattr(self._loader._iterator, "_shutdown_workers", None)
         if stop is not None:
             stop()
         self._loader._iterator = None

@@ -7,9 +7,10 @@ import torch
 from PIL import Image
 
 from cnntrain.data.load import load_image, load_pixels
-from cnntrain.data.open import open_data, open_splits
+from cnntrain.data.open import open_data
 from cnntrain.data.parts import Files, Pixels
 from cnntrain.data.pipeline import build_pipeline
+from cnntrain.data.read import open_splits
 
 EVAL = [("resize", {"size": 9}), ("center_crop", {"size": (8, 7)}), ("normalize", {})]
 

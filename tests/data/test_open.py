@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from cnntrain.core.errors import DataError
-from cnntrain.data.open import ListError, open_data, open_splits, worker_count
+from cnntrain.data.open import ListError, open_data, worker_count
 from cnntrain.data.pipeline import build_pipeline
+from cnntrain.data.read import open_splits
 from cnntrain.data.resident import ResidentLoader
 from cnntrain.data.statistics import statistics
 from cnntrain.data.stream import StreamLoader

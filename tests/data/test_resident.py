@@ -5,9 +5,9 @@ import torch
 
 from cnntrain.core.errors import DataError
 from cnntrain.data.batch import Batching
-from cnntrain.data.open import open_splits
 from cnntrain.data.parts import Pixels
 from cnntrain.data.pipeline import build_pipeline
+from cnntrain.data.read import open_splits
 from cnntrain.data.resident import ResidentLoader, read_pixels
 
 AUGMENT = [

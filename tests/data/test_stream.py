@@ -12,9 +12,9 @@ import torch
 from cnntrain.core.errors import DataError
 from cnntrain.data.batch import Batch, Batching
 from cnntrain.data.decode import UnreadableImageError
-from cnntrain.data.open import open_splits
 from cnntrain.data.parts import Files
 from cnntrain.data.pipeline import TransformError, build_pipeline
+from cnntrain.data.read import open_splits
 from cnntrain.data.stream import StreamLoader
 
 AUGMENT = [
@@ -65,6 +65,10 @@ def test_workers_make_no_difference(files) -> None:
         assert same(list(made.batches(2, start=1)), second[1:])
         next(made.batches(1))  # an epoch that is left in the middle
         assert same(list(made.batches(2)), second)
+        made.close()
+        assert multiprocessing.active_children() == []
+        assert same(list(made.batches(2)), second), "new workers, the same batches"
+        made.close()
 
 
 def test_the_seed_decides(files) -> None:
@@ -88,8 +92,10 @@ def test_drop_last_and_memory_format(files) -> None:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_unreadable_file_is_named(files, workers: int) -> None:
     files.paths[7].write_bytes(b"broken")
+    made = loader(files, workers=workers)
     with pytest.raises(UnreadableImageError) as caught:
-        list(loader(files, workers=workers).batches(1))
+        list(made.batches(1))
+    made.close()
     assert str(files.paths[7]) in str(caught.value)
     assert "Traceback" not in str(caught.value)
 
@@ -127,7 +133,7 @@ class Deadly:
 def test_dead_workers_are_told_with_what_helps(way: str) -> None:
     part = Deadly(torch.zeros(8, dtype=torch.int64), way)
     with pytest.raises(DataError, match="died or hang") as caught:
-        list(loader(part, workers=1, timeout=2).batches(1))
+        list(loader(part, workers=1, timeout=1).batches(1))
     for word in ("data.workers", "now 1", "/dev/shm", "memory"):
         assert word in str(caught.value)
     assert multiprocessing.active_children() == []

@@ -1,0 +1,45 @@
+"""Reading a data set into its splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from cnntrain.data import DATASETS
+from cnntrain.data.parts import Splits
+from cnntrain.data.split import stratified_split
+
+
+def open_splits(
+    name: str, *, parameters: Mapping[str, Any], validation: float | int | None, seed: int
+) -> Splits:
+    """The splits of a data set, validation split off where that is asked for.
+
+    Raises:
+        ValueError: the data set has a validation split already, or too few images for one.
+    """
+    splits: Splits = DATASETS.load(name)(**parameters)
+    if validation is None:
+        return splits
+    if splits.validation is not None:
+        raise ValueError(
+            f"the data set '{name}' has a validation split of its own "
+            f"({len(splits.validation)} images): remove `data.validation`"
+        )
+    stay, held = stratified_split(
+        splits.train.targets, held_out=validation, num_classes=len(splits.classes), seed=seed
+    )
+    return replace(splits, train=splits.train.select(stay), validation=splits.train.select(held))
+
+
+def class_counts(splits: Splits) -> dict[str, tuple[int, ...]]:
+    """Images per class of each split that there is."""
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    return {
+        name: tuple(torch.bincount(part.targets, minlength=len(splits.classes)).tolist())
+        for name, part in parts.items()
+        if part is not None
+    }
