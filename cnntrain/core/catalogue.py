@@ -108,6 +108,14 @@ class Catalogue:
             self._entries[entry.name] = entry
         return added
 
+    def forget_plugins(self) -> None:
+        """Go back to what is built in, such as before an edited plugin is added again."""
+        plugins = [entry for entry in self._entries.values() if entry.file.parent != self._folder]
+        for entry in plugins:
+            del self._entries[entry.name]
+            self._loaded.pop(entry.name, None)
+            sys.modules.pop(_module_name(entry.file), None)
+
     def _is_known(self, entry: Entry) -> bool:
         known = self._entries.get(entry.name)
         return known is not None and known.file == entry.file
@@ -142,9 +150,13 @@ def _read(file: Path, decorator: str) -> list[Entry]:
     return read_entries(tree, file=file, decorator=decorator)
 
 
+def _module_name(file: Path) -> str:
+    return f"cnntrain_plugin_{file.stem}_{abs(hash(str(file.resolve())))}"
+
+
 def _import_plugin(file: Path) -> None:
     """Import a file outside of the package, once per path."""
-    name = f"cnntrain_plugin_{file.stem}_{abs(hash(str(file.resolve())))}"
+    name = _module_name(file)
     if name in sys.modules:
         return
     spec = importlib.util.spec_from_file_location(name, file)

@@ -1,8 +1,11 @@
-"""A small valid run file."""
+"""A small valid run file, and catalogues without plugins of other tests."""
 
 from pathlib import Path
 
 import pytest
+
+from cnntrain.data import DATASETS, TRANSFORMS
+from cnntrain.layers import LAYERS
 
 RUN_FILE = """\
 # a comment
@@ -49,3 +52,9 @@ def run_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("run.yaml").write_text(RUN_FILE)
     return Path("run.yaml")
+
+
+@pytest.fixture(autouse=True)
+def _no_plugins() -> None:
+    for catalogue in (LAYERS, DATASETS, TRANSFORMS):
+        catalogue.forget_plugins()

@@ -115,6 +115,20 @@ def test_plugins(catalogue: Catalogue, tmp_path: Path) -> None:
         catalogue.add_plugin(other)
 
 
+def test_an_edited_plugin(catalogue: Catalogue, tmp_path: Path) -> None:
+    file = tmp_path / "mine" / "mine.py"
+    file.parent.mkdir()
+    text = (
+        "def thing(name):\n    return lambda f: f\n\n@thing('mine')\ndef mine(*, a: int = 1): ...\n"
+    )
+    for name in ("a", "b"):
+        file.write_text(text.replace("a: int", f"{name}: int"))
+        catalogue.add_plugin(file)
+        assert [p.name for p in catalogue.entry("mine").parameters] == [name]
+        catalogue.forget_plugins()
+        assert catalogue.names() == ["pool", "wrap"]
+
+
 def test_a_plugin_that_fails_when_it_is_run(tmp_path: Path) -> None:
     catalogue = Catalogue("test thing", tmp_path, "nowhere")
     file = tmp_path / "plugins" / "mine.py"
