@@ -1,0 +1,93 @@
+"""Expected groups: written out by hand for a small network."""
+
+import pytest
+from torch import nn
+
+from cnntrain.core.errors import ConfigError
+from cnntrain.optim import GroupRule, parameter_groups
+
+
+def make_net() -> nn.Sequential:
+    net = nn.Sequential()
+    net.add_module("conv1", nn.Conv2d(1, 2, 3))
+    net.add_module("norm1", nn.BatchNorm2d(2))
+    net.add_module("slope1", nn.PReLU())
+    net.add_module("subnormal", nn.Linear(2, 2))  # a name with "norm" in it is not a norm layer
+    net.add_module("fc1", nn.Linear(2, 2))
+    return net
+
+
+def told(groups):
+    return [
+        (group["lr_factor"], group["weight_decay"], [name for name, _ in group["params"]])
+        for group in groups
+    ]
+
+
+def test_biases_norms_and_slopes_do_not_decay() -> None:
+    assert told(parameter_groups(make_net(), weight_decay=0.5)) == [
+        (1.0, 0.5, ["conv1.weight", "subnormal.weight", "fc1.weight"]),
+        (
+            1.0,
+            0.0,
+            ["conv1.bias", "norm1.weight", "norm1.bias", "slope1.weight"]
+            + ["subnormal.bias", "fc1.bias"],
+        ),
+    ]
+    [group] = parameter_groups(make_net(), weight_decay=0.5, decay_norm_and_bias=True)
+    assert len(group["params"]) == 9
+    assert group["weight_decay"] == 0.5
+
+
+def test_rules_apply_in_order_and_override_what_they_state() -> None:
+    rules = [
+        GroupRule("*", lr_factor=0.1),
+        GroupRule("fc*", weight_decay=0.7),
+        GroupRule("fc1.weight", lr_factor=1.0),
+    ]
+    groups = told(parameter_groups(make_net(), weight_decay=0.5, rules=rules))
+    assert (1.0, 0.7, ["fc1.weight"]) in groups
+    assert (0.1, 0.5, ["conv1.weight", "subnormal.weight"]) in groups
+    assert [names for _, decay, names in groups if "fc1.bias" in names and decay == 0.0]
+
+
+def test_a_pattern_matches_a_module_with_all_in_it() -> None:
+    net = nn.Sequential()
+    net.add_module("body", make_net())
+    net.add_module("head", nn.Linear(2, 2))
+    rules = [GroupRule("body", lr_factor=0.0)]
+    frozen = [g for g in parameter_groups(net, rules=rules) if g["lr_factor"] == 0.0]
+    assert sum(len(g["params"]) for g in frozen) == 9
+
+
+def test_untrained_parameters_are_left_out() -> None:
+    net = make_net()
+    net.conv1.requires_grad_(False)
+    names = [name for g in parameter_groups(net) for name, _ in g["params"]]
+    assert not [name for name in names if name.startswith("conv1")]
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (
+            GroupRule("fc2", lr_factor=0.1),
+            "the group pattern 'fc2' matches no parameter; did you mean 'fc1'?",
+        ),
+        (
+            GroupRule("zzz"),
+            "the group pattern 'zzz' matches no parameter; "
+            "modules are conv1, norm1, slope1, subnormal, fc1",
+        ),
+        (
+            GroupRule("norm*", weight_decay=0.1),
+            "the weight decay of the group 'norm*' would reach nothing: all that it matches are "
+            "biases, norm layers or PReLU slopes; set decay_norm_and_bias: true, or remove "
+            "weight_decay there",
+        ),
+    ],
+)
+def test_a_rule_without_effect_is_an_error(rule: GroupRule, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parameter_groups(make_net(), rules=[rule])
+    assert str(caught.value) == message
