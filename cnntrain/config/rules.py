@@ -228,7 +228,16 @@ def _loading(given: _Given) -> Iterator[Problem]:
         yield given.problem(("data", "workers"), message, "remove it, or set memory: stream")
 
 
+def _accumulation(given: _Given) -> Iterator[Problem]:
+    parts, images = given.config.train.accumulate, given.config.data.batch_size
+    if parts > images:
+        there = given.at("data", "batch_size")
+        message = f"a batch of {images} images ({there}) cannot be cut into {parts} parts"
+        yield given.problem(("train", "accumulate"), message, "use fewer parts")
+
+
 RULES: tuple[Rule, ...] = (
+    _accumulation,
     _needs_validation,
     _nesterov,
     _decay,

@@ -55,7 +55,7 @@ class Train(Section):
     epochs: Positive
     """Passes over the training images."""
     accumulate: Positive = 1
-    """Batches whose gradients are averaged into one step."""
+    """Parts in which each batch goes through the network: less memory, the same gradient."""
     loss: Loss = CrossEntropy()
     """What is made small."""
     optimizer: Optimizer

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from cnntrain.record.disk import disk_errors
 from cnntrain.record.report import Record
-from cnntrain.train.events import EpochDone, RunDone, RunStarted, StepDone
+from cnntrain.train.events import EpochDone, RunDone, StepDone
 
 State = TypeVar("State")
 LOG = logging.getLogger("cnntrain.checkpoints")
@@ -74,18 +74,13 @@ class CheckpointKeeper(Generic[State]):
         self._finite = finite
         self._before_save = before_save
         self._last_is_sound = last_is_sound
-        self._step = 0
         self._saved_step: int | None = None
 
     def observe(self, event: Record) -> None:
         """Save, if this is a moment to."""
         if isinstance(event, StepDone):
-            # of several batches accumulated to one step, only the one that completes it counts
-            completed, self._step = event.step != self._step, event.step
-            if completed and self._every_steps and event.step % self._every_steps == 0:
+            if self._every_steps and event.step % self._every_steps == 0:
                 self._keep(event.step, is_best=False)
-        elif isinstance(event, RunStarted):
-            self._step = event.step
         elif isinstance(event, EpochDone):
             self._keep(event.step, is_best=event.is_best)
         elif isinstance(event, RunDone) and event.step != self._saved_step:

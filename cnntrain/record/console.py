@@ -63,7 +63,6 @@ class Console:
         self._spoke = clock()
         self._bar: tqdm[Never] | None = None
         self._started: RunStarted | None = None
-        self._steps = 0
         self._report: StepReport | None = None
         self._tally = Tally()
         self._told_of_waiting = False
@@ -98,7 +97,6 @@ class Console:
 
     def _start(self, event: RunStarted) -> None:
         self._started = event
-        self._steps = event.step
         if not self._quiet:
             width = max((len(label) for label, _ in self._card), default=0)
             for label, text in self._card:
@@ -125,10 +123,8 @@ class Console:
         )
 
     def _step(self, event: StepDone) -> None:
-        completed, self._steps = event.step - self._steps, event.step
         if self._bar is not None:
-            if completed:
-                self._bar.update(completed)
+            self._bar.update()
         elif not (self._quiet or self._terminal) and self._clock() - self._spoke > SILENCE_SECONDS:
             self._say(self._progress(event))
 

@@ -47,7 +47,6 @@ class _Window:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._loss: torch.Tensor | None = None
-        self._step = 0
         self.restart()
 
     def restart(self) -> None:
@@ -62,12 +61,7 @@ class _Window:
     def leave_out(self, seconds: float) -> None:
         self._apart += seconds
 
-    def start(self, step: int) -> None:
-        self._step = step
-        self.restart()
-
-    def add(self, step: StepDone) -> bool:
-        """Count a batch in; whether it completed an optimizer step."""
+    def add(self, step: StepDone) -> None:
         loss = step.loss.detach()
         if self._loss is None:
             self._loss = torch.zeros((), dtype=torch.float32, device=loss.device)
@@ -76,9 +70,6 @@ class _Window:
         self._waited += step.data_seconds
         if step.grad_norm is not None:
             self._norm = step.grad_norm
-        completed = step.step != self._step
-        self._step = step.step
-        return completed
 
     def report(self, step: StepDone) -> StepReport:
         assert self._loss is not None
@@ -114,9 +105,9 @@ def reported(
     window = _Window(clock)
     for event in events:
         if isinstance(event, StepDone):
-            completed = window.add(event)
+            window.add(event)
             yield event
-            if completed and event.step % every == 0:
+            if event.step % every == 0:
                 yield window.report(event)
                 window.restart()
             continue
@@ -124,6 +115,6 @@ def reported(
         yield event
         window.leave_out(clock() - handed_over)
         if isinstance(event, RunStarted):
-            window.start(event.step)
+            window.restart()
         elif isinstance(event, EvalDone):
             window.leave_out(event.seconds)

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from cnntrain.core.errors import DiskError
 from cnntrain.record.checkpoints import CheckpointKeeper
-from cnntrain.train.events import EpochDone, Event, RunDone, RunStarted, StepDone
+from cnntrain.train.events import EpochDone, Event, RunDone, StepDone
 
 Run = Callable[..., Iterator[Event]]
 
@@ -151,13 +150,3 @@ def test_steps_alone_save_nothing(tmp_path: Path, run: Run, disk: Disk) -> None:
     steps: list[Event] = [e for e in run() if isinstance(e, StepDone)]
     feed(keeper, steps)
     assert disk.writes == []
-
-
-def test_a_step_of_several_batches_is_saved_once(tmp_path: Path, disk: Disk) -> None:
-    keeper = CheckpointKeeper(tmp_path, snapshot=disk.snapshot, save=disk.save, every_steps=1)
-    batches = [
-        StepDone(1, number // 2, number, 10, 0.1, torch.tensor(1.0), None, 0.0, 1.0)
-        for number in range(1, 5)  # steps 0, 1, 1, 2
-    ]
-    feed(keeper, [RunStarted(1, 2, 0, 0), *batches])
-    assert disk.writes == ["last.pt 1", "last.pt 2"]

@@ -92,15 +92,3 @@ def test_the_events_own_losses_are_left_as_they_are(run: Run) -> None:
     events = [e for e in run() if isinstance(e, StepDone)]
     list(reported(events, every=2))
     assert [float(e.loss) for e in events] == [float(e.step) for e in events]
-
-
-def test_batches_that_are_accumulated_to_one_step_are_reported_once() -> None:
-    def batch(number: int, step: int) -> StepDone:
-        norm = torch.tensor(7.0) if number % 2 == 0 else None
-        return StepDone(1, step, number, 10, 0.1, torch.tensor(float(number)), norm, 0.0, 1.0)
-
-    batches = [batch(number, number // 2) for number in range(1, 9)]  # two batches a step
-    found = reports(reported([RunStarted(1, 4, 0, 0), *batches], every=2))
-    assert [r.step for r in found] == [2, 4]
-    assert found[1].loss == pytest.approx((5 + 6 + 7 + 8) / 4)
-    assert found[1].grad_norm == 7.0
