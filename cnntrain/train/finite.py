@@ -86,34 +86,43 @@ def _origin(learner: Learner, batch: Batch, criterion: Criterion) -> str:
 
 def _first_output(learner: Learner, batch: Batch, criterion: Criterion) -> str | None:
     found: list[str] = []
+    passed = ["the loss"]
+
+    def look_back(name: str, gradient: Tensor) -> None:
+        # Called from the last layer to the first, with the gradient at each one's output: what was
+        # passed just before is what made it.
+        if not found and not all_finite([gradient]):
+            found.append(f"the gradient that {passed[-1]} passes back is not finite")
+        passed.append(name)
 
     def look(name: str, module: nn.Module, _inputs: object, output: object) -> None:
-        if not found and not all_finite(_tensors(output)):
-            found.append(f"the output of layer '{name}' ({type(module).__name__}) is not finite")
+        told = f"layer '{name}' ({type(module).__name__})"
+        outputs = _tensors(output)
+        if not found and not all_finite(outputs):
+            found.append(f"the output of {told} is not finite")
+        for value in outputs:
+            if value.requires_grad:
+                hook = partial(look_back, told)
+                value.register_hook(hook)  # type: ignore[no-untyped-call]  # torch's gap
 
-    def look_back(name: str, module: nn.Module, inputs: object, outputs: object) -> None:
-        if not found and all_finite(_tensors(outputs)) and not all_finite(_tensors(inputs)):
-            kind = type(module).__name__
-            found.append(f"the gradient that layer '{name}' ({kind}) passes back is not finite")
-
-    named = [(name or "the network", module) for name, module in learner.model.named_modules()]
-    hooks = [module.register_forward_hook(partial(look, name)) for name, module in named]
-    leaves = [(name, module) for name, module in named if not list(module.children())]
-    hooks += [m.register_full_backward_hook(partial(look_back, name)) for name, m in leaves]
+    leaves = [(n, m) for n, m in learner.model.named_modules() if not list(m.children())]
+    hooks = [module.register_forward_hook(partial(look, name)) for name, module in leaves]
     learner.optimizer.zero_grad(set_to_none=True)
     try:
         with autocast(learner.precision, learner.device):
             outputs = learner.model(batch.images)
-        if found:
-            return found[0]
-        logits = outputs[0] if isinstance(outputs, tuple) else outputs
-        loss = criterion(logits.float(), batch.targets)
-        if not all_finite([loss]):
-            return "the loss is not finite, though the network's outputs are"
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's gap
     finally:
         for hook in hooks:
             hook.remove()
+    if found:
+        return found[0]
+    logits = outputs[0] if isinstance(outputs, tuple) else outputs
+    if not all_finite(_tensors(outputs)):
+        return "the output of the network is not finite, though those of its layers are"
+    loss = criterion(logits.float(), batch.targets)
+    if not all_finite([loss]):
+        return "the loss is not finite, though the network's outputs are"
+    loss.backward()  # type: ignore[no-untyped-call]  # torch's gap
     return found[0] if found else _parameter_gradient(learner.model)
 
 

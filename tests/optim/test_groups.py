@@ -30,8 +30,14 @@ def test_biases_norms_and_slopes_do_not_decay() -> None:
         (
             1.0,
             0.0,
-            ["conv1.bias", "norm1.weight", "norm1.bias", "slope1.weight"]
-            + ["subnormal.bias", "fc1.bias"],
+            [
+                "conv1.bias",
+                "norm1.weight",
+                "norm1.bias",
+                "slope1.weight",
+                "subnormal.bias",
+                "fc1.bias",
+            ],
         ),
     ]
     [group] = parameter_groups(make_net(), weight_decay=0.5, decay_norm_and_bias=True)

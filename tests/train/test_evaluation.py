@@ -1,0 +1,58 @@
+"""Exact whatever the batch size, and without side effects."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from cnntrain.core.errors import DataError
+from cnntrain.train import CrossEntropy, StopRequest, evaluate
+
+
+@pytest.mark.parametrize("batch_size", [1, 8, 20, 21, 64])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_last_small_batch_counts_as_it_should(make_net, make_data, batch_size, weighted):
+    net, loader = make_net().eval(), make_data(21)
+    loader.shuffle, loader.batch_size = False, batch_size
+    weights = torch.tensor([0.5, 1.0, 3.0, 0.1]) if weighted else None
+    result = evaluate(net, loader, criterion=CrossEntropy(class_weights=weights))
+    with torch.no_grad():
+        logits = net(loader.images)
+    expected = float(F.cross_entropy(logits, loader.targets, weight=weights))
+    assert result.loss == pytest.approx(expected, rel=1e-5)
+    assert result.correct == int((logits.argmax(1) == loader.targets).sum())
+    assert result.images == 21
+    assert sum(map(sum, result.confusion)) == 21
+
+
+def test_modes_come_back_and_nothing_is_drawn(make_net: Callable, make_data: Callable) -> None:
+    net, loader = make_net(), make_data(21)
+    net.train()
+    net.norm1.eval()
+    before = (torch.get_rng_state(), {k: v.clone() for k, v in net.state_dict().items()})
+    evaluate(net, loader, criterion=CrossEntropy())
+    assert [m.training for m in net] == [m is not net.norm1 for m in net]
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert all(torch.equal(value, before[1][name]) for name, value in net.state_dict().items())
+
+
+def test_modes_come_back_after_an_error(make_net: Callable, make_data: Callable) -> None:
+    net, loader = make_net().train(), make_data(21)
+    loader.images = loader.images[:, :, :3]
+    with pytest.raises(RuntimeError):
+        evaluate(net, loader, criterion=CrossEntropy())
+    assert net.training
+    assert torch.is_grad_enabled()
+
+
+def test_a_stop_gives_no_result(make_net: Callable, make_data: Callable) -> None:
+    stop = StopRequest()
+    assert evaluate(make_net(), make_data(21), criterion=CrossEntropy(), stop=stop) is not None
+    stop.request()
+    assert evaluate(make_net(), make_data(21), criterion=CrossEntropy(), stop=stop) is None
+
+
+def test_nothing_to_evaluate(make_net: Callable, make_data: Callable) -> None:
+    with pytest.raises(DataError, match="no images to evaluate"):
+        evaluate(make_net(), make_data(0), criterion=CrossEntropy())
