@@ -27,6 +27,7 @@ from cnntrain.train import EvalDone, Event, RunDone, StopRequest, evaluate, rest
 
 CHANGEABLE = (
     "train.epochs",
+    "train.early_stop",
     "data.root",
     "data.workers",
     "data.memory",
@@ -115,7 +116,7 @@ def resume(
         prepared = prepare(loaded)
         _check_same_data(prepared, state, source)
         restore(prepared.learner, state)
-        _check_unfinished(prepared, found.run)
+        _check_unfinished(before, prepared, found.run)
         notes += _what_changes(before, prepared)
         _write_facts(prepared, found.run, overrides, resumed=True)
         sound = source.name != "previous.pt"
@@ -195,6 +196,14 @@ def _check_same_data(prepared: Prepared, state: State, path: Path) -> None:
             f"the data have other classes than {path}: {_some(now)} instead of {_some(then)}",
             remedy="give the data that the run was started with (-s data.root=...)",
         )
+    counts = state.get("counts")
+    if isinstance(counts, list) and counts != list(prepared.data.counts["train"]):
+        images = sum(prepared.data.counts["train"])
+        raise CheckpointError(
+            f"the data have {images} training images instead of {sum(counts)}, or others, so the "
+            f"run of {path} cannot go on as it was",
+            remedy="give the data that the run was started with (-s data.root=...)",
+        )
     transforms = state.get("transforms")
     eval_now = [dict(step) for step in prepared.data.eval_pipeline]
     if isinstance(transforms, dict) and transforms.get("eval") != eval_now:
@@ -204,12 +213,28 @@ def _check_same_data(prepared: Prepared, state: State, path: Path) -> None:
         )
 
 
-def _check_unfinished(prepared: Prepared, run: RunFolder) -> None:
-    state, epochs = prepared.learner.state, prepared.recipe.epochs
-    if state.epoch >= epochs:
+def _check_unfinished(before: Loaded, prepared: Prepared, run: RunFolder) -> None:
+    """There must be something left to do."""
+    state, recipe = prepared.learner.state, prepared.recipe
+    done, epochs, planned = state.epoch, recipe.epochs, before.config.train.epochs
+    again = f"cnntrain fit --resume {run.path}"
+    if done >= epochs and epochs < planned:
+        raise UsageError(
+            f"the run {run.path} has done {done} epochs already, so it cannot end after {epochs}",
+            remedy=f"to go on to the {planned} that it was started for: {again}",
+        )
+    if done >= epochs:
         raise UsageError(
             f"the run {run.path} has done all of its {epochs} epochs",
-            remedy=f"to train longer: cnntrain fit --resume {run.path} --epochs {epochs * 2}",
+            remedy=f"to train longer: {again} --epochs {max(epochs, done) * 2}",
+        )
+    rule = recipe.early_stop
+    if rule is not None and rule.reached(state.early_stop):
+        longer = f"-s train.early_stop.patience={state.early_stop.stale * 2}"
+        raise UsageError(
+            f"the run {run.path} stopped early after {done} epochs, for the validation error did "
+            f"not fall in {state.early_stop.stale} evaluations",
+            remedy=f"to train longer: {again} {longer}, or -s train.early_stop=null",
         )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from cnntrain.arch.network import Network
 from cnntrain.arch.planned import Plan
 from cnntrain.config.load import Loaded
 from cnntrain.core.errors import ConfigError
@@ -61,7 +63,7 @@ def prepare(loaded: Loaded) -> Prepared:
     plan = plan_network(loaded, num_classes=len(data.classes))
     net = make_network(plan, seed=config.seed)
     place(net, compute=config.compute, device=device)
-    _refuse_single_image(loaded, data, net)
+    _refuse_single_image(loaded, data, plan, net)
     ema = config.train.ema
     learner = Learner(
         net,
@@ -103,16 +105,35 @@ def _compiled(net: nn.Module) -> nn.Module:
     return compiled
 
 
-def _refuse_single_image(loaded: Loaded, data: Data, net: nn.Module) -> None:
-    """Batch normalisation has no statistics over one image with one value per channel."""
-    section = loaded.config.data
+def _refuse_single_image(loaded: Loaded, data: Data, plan: Plan, net: Network) -> None:
+    """Batch normalisation has no variance over one image with one value per channel.
+
+    Over the maps of one image it has: only layers whose input is flat, or 1 x 1, are in the way.
+    """
+    section, parts = loaded.config.data, loaded.config.train.accumulate
+    sizes = {min(section.batch_size, data.train.size)}
+    rest = data.train.size % section.batch_size
+    sizes |= {rest} if rest and not section.drop_last else set()
+    single = [size for size in sizes if _smallest_part(size, parts) == 1]
     norms = (nn.BatchNorm1d, nn.BatchNorm2d)
-    if section.drop_last or data.train.size % section.batch_size != 1:
+    narrow = [
+        name
+        for name, node in plan.walk()
+        if isinstance(net.get_submodule(name), norms) and math.prod(node.in_shapes[0][1:]) == 1
+    ]
+    if not single or not narrow:
         return
-    if any(isinstance(module, norms) for module in net.modules()):
-        message = (
-            f"the last of the batches of {section.batch_size} out of {data.train.size} images "
-            "has a single image, which batch normalisation cannot train on"
-        )
-        remedy = "set `data.drop_last: true`, or another batch_size"
-        raise ConfigError.of([loaded.problem(("data", "batch_size"), message, remedy)])
+    size = min(single)
+    whole = f"a batch of {size} of the {data.train.size} training images"
+    message = f"{whole} is a single image" if size == 1 else f"{whole} has a part of a single image"
+    message += f", over which the batch normalisation '{narrow[0]}' has no variance"
+    remedy = "set `data.drop_last: true`, or another batch_size"
+    if size > 1:
+        remedy += f", or lower train.accumulate ({parts})"
+    raise ConfigError.of([loaded.problem(("data", "batch_size"), message, remedy)])
+
+
+def _smallest_part(size: int, parts: int) -> int:
+    """Images in the last of the parts of a batch, which are cut as torch's `chunk` cuts."""
+    each = math.ceil(size / parts)
+    return size % each or each

@@ -44,6 +44,7 @@ def whole_state(prepared: Prepared) -> State:
         **snapshot(prepared.learner),
         "config": dump_yaml(resolved_tree(prepared.loaded.config)),
         "classes": list(data.classes),
+        "counts": list(data.counts["train"]),
         "transforms": {
             "train": [dict(step) for step in data.train_pipeline],
             "eval": [dict(step) for step in data.eval_pipeline],
