@@ -56,7 +56,9 @@ def forward_backward(
             objective, loss = objective * share, loss * share
         learner.scaler.scale(objective).backward()  # type: ignore[no-untyped-call]  # torch's gap
         wrong = (logits.argmax(dim=1) != part.targets).sum()
-        done = Outcome(loss.detach(), objective.detach(), whole, wrong)
+        measured = loss.detach()
+        minimised = measured if objective is loss else objective.detach()
+        done = Outcome(measured, minimised, whole, wrong)
         outcome = done if outcome is None else _sum(outcome, done)
     assert outcome is not None
     return outcome
