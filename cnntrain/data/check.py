@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from PIL import Image
 from cnntrain.data.decode import UnreadableImageError
 from cnntrain.data.parts import Part, Pixels, Splits, Unreadable
 from cnntrain.data.read import class_counts, open_splits
+from cnntrain.data.threads import in_threads
 from cnntrain.data.windows import HeightWidth
 
 
@@ -140,8 +140,7 @@ def _fingerprints(part: Part) -> Iterator[tuple[bytes, HeightWidth] | Unreadable
         size = (picture.height, picture.width)
         return _hash(picture.tobytes(), size), size
 
-    with ThreadPoolExecutor() as pool:
-        yield from pool.map(read, range(len(part)))
+    yield from in_threads(read, range(len(part)))
 
 
 def _hash(content: bytes, size: HeightWidth) -> bytes:

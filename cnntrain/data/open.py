@@ -9,21 +9,16 @@ from typing import Any, Literal
 
 import torch
 
-from cnntrain.core.errors import DataError
 from cnntrain.data.batch import Batching, Loader
 from cnntrain.data.decode import header_size
-from cnntrain.data.parts import Files, Part, Pixels, Splits, Unreadable
+from cnntrain.data.memory import Memory, make_loader
+from cnntrain.data.parts import Part, Pixels, Splits, Unreadable
 from cnntrain.data.pipeline import Pipeline, TransformError, build_eval_pipeline, build_pipeline
 from cnntrain.data.read import class_counts, open_splits
-from cnntrain.data.resident import ResidentLoader, read_pixels
 from cnntrain.data.statistics import Statistics, statistics
 from cnntrain.data.stream import StreamLoader
 from cnntrain.data.windows import HeightWidth
 
-RESIDENT_BYTES = 2 * 1024**3
-"""Image files are kept decoded in memory up to this many bytes a split."""
-
-Memory = Literal["auto", "resident", "stream"]
 Items = Sequence[tuple[str, Mapping[str, Any]]]
 PlainPipeline = tuple[dict[str, Any], ...]
 
@@ -175,7 +170,7 @@ def _loaders(
         if part is None:
             continue
         try:
-            made[split] = _loader(part, pipelines[key], name=split, memory=memory,
+            made[split] = make_loader(part, pipelines[key], name=split, memory=memory,
                                   workers=workers, batching=batchings[key])  # fmt: skip
         except TransformError as error:
             raise ListError(key, error.position, error.name, error.reason) from error
@@ -232,39 +227,9 @@ def _image_size(train: Part, pipeline: Pipeline, key: str) -> HeightWidth:
         result = tail(black, torch.Generator())
     except TransformError as error:
         raise ListError(key, error.position, error.name, error.reason) from error
-    assert tuple(result.shape) == (2, train.channels, *size), "output_size does not tell the truth"
-    assert result.dtype == torch.float32
+    if tuple(result.shape[2:]) != size:  # a transform of the user's own
+        raise ValueError(
+            f"the transforms for {key} give images of {result.shape[2]} x {result.shape[3]}, but "
+            f"their output_size says {size[0]} x {size[1]}"
+        )
     return size
-
-
-def _loader(
-    part: Part, pipeline: Pipeline, *, name: str, memory: Memory, workers: int, batching: Batching
-) -> Loader:
-    head, tail = pipeline.divide(random_in_worker=False)
-    if memory == "resident" or (memory == "auto" and _fits(part, head)):
-        pixels = read_pixels(part, head, name=name)
-        return ResidentLoader(pixels, pipeline=tail, batching=batching)
-    return StreamLoader(part, name=name, pipeline=pipeline, batching=batching, workers=workers)
-
-
-def _fits(part: Part, head: Pipeline) -> bool:
-    """Whether a split can be kept in memory: pixels always can, files within the budget.
-
-    Files must come out in one size without anything random; without a transform that fixes the
-    size their headers tell.
-    """
-    if isinstance(part, Pixels):
-        return True
-    size = _fixed_size(part, head)
-    return size is not None and len(part) * part.channels * size[0] * size[1] <= RESIDENT_BYTES
-
-
-def _fixed_size(part: Files, head: Pipeline) -> HeightWidth | None:
-    shapes = {(4096, 4096), (4096, 6144)}
-    try:
-        found = {head.output_size(shape) for shape in shapes}
-        if len(found) > 1:
-            found = {head.output_size(header_size(path)) for path in part.paths}
-    except (TransformError, DataError):
-        return None  # the stream meets the same file and tells
-    return found.pop() if len(found) == 1 else None

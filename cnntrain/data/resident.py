@@ -7,7 +7,6 @@ gather of rows, and each transform one batched operation.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
@@ -15,8 +14,9 @@ from torch import Tensor
 from cnntrain.core.errors import DataError
 from cnntrain.data.batch import Batch, Batching
 from cnntrain.data.order import batch_seed, epoch_order
-from cnntrain.data.parts import Part, Pixels, from_picture, to_picture
-from cnntrain.data.pipeline import Pipeline
+from cnntrain.data.parts import Files, Part, Pixels, from_picture, to_picture
+from cnntrain.data.pipeline import Pipeline, TransformError
+from cnntrain.data.threads import in_threads
 from cnntrain.data.windows import cut_picture, whole
 
 
@@ -82,19 +82,18 @@ def read_pixels(part: Part, head: Pipeline, *, name: str) -> Pixels:
     """
     if isinstance(part, Pixels):
         return _size_pixels(part, head)
-    first = from_picture(head.picture(part.open(0), None))
+    first = _read(part, 0, head)
     images = torch.empty(len(part), *first.shape, dtype=torch.uint8)
 
     def fill(index: int) -> None:
-        pixels = from_picture(head.picture(part.open(index), None))
+        pixels = _read(part, index, head)
         if pixels.shape != first.shape:
             raise DataError(different_sizes(part, name, (0, first), (index, pixels)),
                             remedy=ONE_SIZE)  # fmt: skip
         images[index] = pixels
 
-    with ThreadPoolExecutor() as pool:  # Pillow decodes without holding the interpreter's lock
-        for _ in pool.map(fill, range(len(part))):
-            pass
+    for _ in in_threads(fill, range(len(part))):
+        pass
     return Pixels(images, part.targets)
 
 
@@ -108,6 +107,14 @@ def different_sizes(part: Part, name: str, *found: tuple[int, Tensor]) -> str:
         f"the {name} images are not all of one size: {part.label(first)} is "
         f"{a.shape[1]} x {a.shape[2]}, {part.label(second)} is {b.shape[1]} x {b.shape[2]}"
     )
+
+
+def _read(part: Files, index: int, head: Pipeline) -> Tensor:
+    try:
+        return from_picture(head.picture(part.open(index), None))
+    except TransformError as error:
+        reason = f"{part.label(index)}: {error.reason}"
+        raise TransformError(error.position, error.name, reason) from error
 
 
 def _size_pixels(part: Pixels, head: Pipeline) -> Pixels:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from cnntrain.data.cache import listing_key, read_json, write_json
 from cnntrain.data.parts import Files, Part, Pixels, from_picture
+from cnntrain.data.threads import in_threads
 
 _LEVELS = 256
 _CHUNK = 8192
@@ -61,9 +61,8 @@ def _histogram_of_files(part: Files) -> Tensor:
         )
 
     total = torch.zeros(part.channels, _LEVELS, dtype=torch.int64)
-    with ThreadPoolExecutor() as pool:
-        for histogram in pool.map(count, range(len(part))):
-            total += histogram
+    for histogram in in_threads(count, range(len(part))):
+        total += histogram
     return total
 
 

@@ -93,6 +93,28 @@ def test_small_folders_live_in_memory_unless_sizes_are_random(make_folder) -> No
     assert data.train_size == (6, 6)
 
 
+def test_large_images_of_one_size_are_read_again_for_random_windows(make_folder) -> None:
+    lists = {
+        "train_transforms": [("random_resized_crop", {"size": 6}), ("normalize", {})],
+        "eval_transforms": [("resize", {"size": 6}), ("center_crop", {"size": 6})],
+    }
+    for size, kind in (((20, 30), ResidentLoader), ((300, 300), StreamLoader)):
+        root = make_folder({"train/a": 1, "train/b": 1}, size=size)
+        data = open_data("image_folder", parameters={"root": str(root)}, workers=0, **lists)
+        assert isinstance(data.train, kind)
+
+
+def test_a_crop_that_does_not_fit_names_the_file(make_folder) -> None:
+    root = make_folder({"train/a": 3, "train/b": 3}, size=(12, 12), grow=-1)
+    crop = [("center_crop", {"size": 11})]
+    with pytest.raises(
+        ListError, match=r"01\.png: a crop of 11 x 11 is larger .* 11 x 10"
+    ) as caught:
+        open_data("image_folder", parameters={"root": str(root)},
+                  train_transforms=crop, eval_transforms=crop)  # fmt: skip
+    assert (caught.value.split, caught.value.position) == ("train", 0)
+
+
 def test_memory_is_obeyed(make_folder) -> None:
     parameters = {"root": str(make_folder(FOLDER))}
     lists = {"train_transforms": EVAL, "eval_transforms": EVAL}

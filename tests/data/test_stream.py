@@ -17,6 +17,11 @@ from cnntrain.data.pipeline import TransformError, build_pipeline
 from cnntrain.data.read import open_splits
 from cnntrain.data.stream import StreamLoader
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),  # Python 3.12 and later
+    pytest.mark.filterwarnings("ignore:.*suggested max:UserWarning"),  # machines with one core
+]
+
 AUGMENT = [
     {"name": "random_resized_crop", "size": [6, 8], "scale": [0.3, 1.0]},
     {"name": "horizontal_flip"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from cnntrain.data.decode import decode
 from cnntrain.data.download import download_torchvision, missing, open_torchvision
 from cnntrain.data.folders import class_folders, list_images
 from cnntrain.data.parts import Pixels, Splits
+from cnntrain.data.threads import in_threads
 
 CIFAR10_CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer",
@@ -88,9 +88,8 @@ def _read_folder(split: Path) -> Pixels:
     images = None if cached is None else cached.get("images")
     if images is None or images.shape != (len(paths), 3, 32, 32) or images.dtype != np.uint8:
         images = np.empty((len(paths), 3, 32, 32), dtype=np.uint8)
-        with ThreadPoolExecutor() as pool:
-            for index, pixels in enumerate(pool.map(_decode, paths, chunksize=256)):
-                images[index] = pixels
+        for index, pixels in enumerate(in_threads(_decode, paths)):
+            images[index] = pixels
         write_arrays(name, {"images": images})
     return Pixels(torch.from_numpy(images), torch.tensor(targets, dtype=torch.int64))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +16,7 @@ from cnntrain.data import dataset
 from cnntrain.data.decode import SUFFIXES, UnreadableImageError, decode
 from cnntrain.data.folders import Listing, class_folders, list_images
 from cnntrain.data.parts import Files, Splits, Unreadable
+from cnntrain.data.threads import in_threads
 
 
 @dataclass(frozen=True)
@@ -211,5 +211,4 @@ def _unreadable(paths: list[Path], channels: int) -> tuple[Unreadable, ...]:
             return Unreadable(path, error.reason)
         return None
 
-    with ThreadPoolExecutor() as pool:
-        return tuple(found for found in pool.map(problem, paths) if found is not None)
+    return tuple(found for found in in_threads(problem, paths) if found is not None)
