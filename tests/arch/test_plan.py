@@ -127,7 +127,7 @@ def graphs(draw: st.DrawFn) -> list[Any]:
 
 
 @settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )

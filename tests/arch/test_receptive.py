@@ -160,8 +160,11 @@ def test_the_field_is_where_the_gradient_is(planned: Planned, name: str) -> None
 
 @pytest.mark.parametrize(
     "layers",
-    ["[conv: {out: 2}, global_avg_pool]", "[flatten, linear: {out: 3}, relu]"]
-    + ["[{global_avg_pool: , as: all}, {flatten: , from: input}, {concat: , from: [all, flatten1]}]"],
+    [
+        "[conv: {out: 2}, global_avg_pool]",
+        "[flatten, linear: {out: 3}, relu]",
+        "[{global_avg_pool: , as: a}, {flatten: , from: input}, {concat: , from: [a, flatten1]}]",
+    ],
 )
 def test_some_layers_see_the_whole_image(planned: Planned, layers: str) -> None:
     plan = planned(f"layers: {layers}")
