@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -36,6 +36,7 @@ app = typer.Typer(
     epilog=EXIT_CODES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: no boxes, and no colours that NO_COLOR does not turn off
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("fit")(fit.fit)
@@ -66,30 +67,18 @@ def _options(
 def main() -> None:
     """Run the command line; every error ends in one message and the exit code of its kind."""
     try:
-        app()
+        app(prog_name="cnntrain")
+    except SystemExit as end:
+        _end(end)
     except CnntrainError as error:
         _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _fail("stopped by Ctrl-C", 130)
-    except BrokenPipeError:  # the reader of our output went away, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except MemoryError:
-        _fail("the machine's memory is used up; use a smaller data.batch_size", 6)
+        _fail(_OUT_OF_MEMORY, MemoryExhaustedError.exit_code)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            _fail(f"the disk is full: {error.filename or error}", DiskError.exit_code)
-        kind = UsageError if error.filename else CnntrainError
-        _fail(
-            f"{error.strerror}: {error.filename}" if error.filename else str(error), kind.exit_code
-        )
+        _fail_system(error)
     except Exception as error:  # noqa: BLE001  # the last resort: said in one line, as a bug
-        if type(error).__name__ == "OutOfMemoryError":
-            message = "the device's memory is used up; use a smaller data.batch_size, or "
-            message += (
-                "train.accumulate to pass each batch in parts, or compute.precision: bfloat16"
-            )
-            _fail(message, MemoryExhaustedError.exit_code)
+        if _is_out_of_memory(error):
+            _fail(_OUT_OF_MEMORY, MemoryExhaustedError.exit_code)
         _fail(
             f"this is a bug in cnntrain: {type(error).__name__}: {error} "
             "(CNNTRAIN_DEBUG=1 shows the traceback)",
@@ -97,8 +86,46 @@ def main() -> None:
         )
 
 
-def _fail(message: str, code: int) -> None:
+_OUT_OF_MEMORY = (
+    "the memory is used up; use a smaller data.batch_size, or train.accumulate to pass each batch "
+    "in parts, or compute.precision: bfloat16"
+)
+
+
+def _end(end: SystemExit) -> None:
+    """typer turns Ctrl-C and a reader that went away (`| head`) into silent exits: say which."""
+    why = end.__context__
+    interrupt = getattr(why, "__cause__", None)
+    if isinstance(interrupt, KeyboardInterrupt):
+        message, code = str(interrupt), getattr(interrupt, "exit_code", 130)
+        _fail(message or "stopped by Ctrl-C", code, prefix="")
+    if isinstance(why, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(0)
+    raise end
+
+
+def _fail_system(error: OSError) -> None:
+    """An error of the system that nobody has put in words: a file that may not be touched, ..."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
+        _fail(f"{error.strerror}: {error.filename or 'while writing'}", DiskError.exit_code)
+    if error.errno == errno.ENOMEM:
+        _fail(_OUT_OF_MEMORY, MemoryExhaustedError.exit_code)
+    if error.filename is not None:
+        _fail(f"{error.strerror}: {error.filename}", UsageError.exit_code)
+    _fail(str(error), CnntrainError.exit_code)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether torch says so; by name and words, for torch need not have been imported."""
+    allocators = ("DefaultCPUAllocator: can't allocate memory", "CUDA error: out of memory")
+    return type(error).__name__ == "OutOfMemoryError" or any(
+        words in str(error) for words in allocators
+    )
+
+
+def _fail(message: str, code: int, *, prefix: str = "error: ") -> NoReturn:
     if os.environ.get("CNNTRAIN_DEBUG") == "1":
         traceback.print_exc()
-    print(f"error: {message}" if "\n" not in message else message, file=sys.stderr)  # noqa: T201
+    print(message if "\n" in message else prefix + message, file=sys.stderr)  # noqa: T201
     sys.exit(code)

@@ -20,7 +20,7 @@ def check(
     ],
     overrides: Overrides = None,
 ) -> None:
-    """Check run files: keys, values, layers, shapes; no data are read."""
+    """Check run files. Keys, values, layers and shapes are looked at; no data are read."""
     problems: list[Problem] = []
     for name in files:
         try:

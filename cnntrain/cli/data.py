@@ -16,12 +16,12 @@ from cnntrain.core.errors import UsageError
 if TYPE_CHECKING:
     from cnntrain.data.check import Duplicate, Report
 
-app = typer.Typer(help="Look at a run file's images.", no_args_is_help=True)
+app = typer.Typer(help="Look at a run file's images.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command("check")
 def check(file: RunFile, overrides: Overrides = None, as_json: Json = False) -> None:
-    """Read every image: class counts, sizes, unreadable files, duplicates between splits.
+    """Read every image. Tells class counts, sizes, unreadable files, duplicates between splits.
 
     Exit code 3 if a file is unreadable or an image stands in two splits.
     """
@@ -53,7 +53,7 @@ def show(
     epoch: Annotated[int, typer.Option(min=1, help="Whose augmentation is shown.")] = 1,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the picture.")] = False,
 ) -> None:
-    """Draw the first training images, augmented as the network sees them, with their labels."""
+    """Draw augmented training images. As the network sees them, with their labels."""
     loaded = load(shipped.resolve(file), overrides or [])
     if out.exists() and not force:
         raise UsageError(f"{out} exists already", remedy="give another --out, or --force")

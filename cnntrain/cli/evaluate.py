@@ -30,7 +30,7 @@ def evaluate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Evaluate a checkpoint: loss, top-1, top-5, per class, confusion matrix."""
+    """Evaluate a checkpoint. Tells loss, top-1, top-5, scores per class, confusion matrix."""
     if confusion is not None and not confusion.parent.is_dir():
         raise UsageError(f"there is no folder {confusion.parent}", remedy="make it first")
     from cnntrain.run.evaluate import evaluate_run

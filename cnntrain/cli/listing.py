@@ -39,7 +39,7 @@ def listing(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the layers, data sets, transforms or shipped run files, with their parameters."""
+    """List layers, data sets, transforms, configs. Each with its parameters."""
     if what is What.configs:
         _list_configs(as_json)
         return

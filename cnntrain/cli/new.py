@@ -22,7 +22,7 @@ def new(
         Path | None, typer.Option(help="Where to write it; default ./NAME.yaml.")
     ] = None,
 ) -> None:
-    """Copy a shipped run file or architecture, to change it; without NAME a commented starter."""
+    """Copy a shipped file, to change it. A run file or an architecture; without NAME a starter."""
     source = shipped.find(name)
     if source is None:
         remedy = suggestion(name, shipped.names())

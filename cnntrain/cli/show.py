@@ -20,7 +20,7 @@ def show(
         typer.Option("--origins/--plain", help="With where each value comes from, or without."),
     ] = True,
 ) -> None:
-    """Print the resolved run file: every value, and where it comes from."""
+    """Print a run file as it is obeyed. Every value stands there, with where it comes from."""
     from cnntrain.config.show import with_origins, yaml_text
 
     loaded = load(shipped.resolve(file), overrides or [])

@@ -24,7 +24,10 @@ def summary(
     channels: Annotated[int | None, typer.Option(help="1 for grey images, likewise.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show each layer's output shape, parameters, multiply-adds (one image) and receptive field."""
+    """Show a network layer by layer.
+
+    Output shapes, parameters, multiply-adds of one image, receptive fields.
+    """
     file = _file(name)
     from cnntrain.arch.table import as_data, as_text
     from cnntrain.core.document import read_document

@@ -54,6 +54,11 @@ def evaluate_run(
         UsageError: there is no such split.
     """
     only_these(list(overrides), allowed=CHANGEABLE, doing="a checkpoint is evaluated")
+    if any(text.startswith("data.transforms") for text in overrides):
+        raise UsageError(
+            "-s data.transforms cannot change when a checkpoint is evaluated",
+            remedy="images are prepared as the checkpoint says; for others train a new run",
+        )
     trained = load_trained(find_run(path).to_evaluate(), overrides=list(overrides))
     compute = trained.loaded.config.compute
     apply_threads(compute)

@@ -177,7 +177,7 @@ def _test(
     assert test is not None
     net = learner.evaluated
     if run.best.is_file() and last.best_epoch is not None:
-        net = network_of(prepared, load(run.best))
+        net = network_of(prepared, load(run.best), path=run.best)
     began = perf_counter()
     metrics = evaluate(
         net, test, criterion=prepared.criterion, precision=learner.precision, stop=stop

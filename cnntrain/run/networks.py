@@ -33,16 +33,11 @@ def plan_network(loaded: Loaded, *, num_classes: int | None = None) -> Plan:
     Raises:
         ConfigError: a transform or a layer does not fit, at its line.
     """
-    data = loaded.config.data
-    known = data_facts(data.name, data.parameters)
-    height, width = _training_size(loaded, known.size)
-    facts = Facts(
-        num_classes=num_classes or known.num_classes or CLASSES_IF_UNKNOWN,
-        image_channels=known.channels,
-        image_height=height,
-        image_width=width,
-    )
-    return _plan(loaded, facts)
+    sizes = image_sizes(loaded)
+    plan = _plan_for(loaded, sizes["train"], num_classes)
+    if sizes["eval"] != sizes["train"]:
+        _check_same_weights(loaded, plan, _plan_for(loaded, sizes["eval"], num_classes))
+    return plan
 
 
 def make_network(plan: Plan, *, seed: int) -> Network:
@@ -65,26 +60,17 @@ def make_network(plan: Plan, *, seed: int) -> Network:
     return net
 
 
-def _plan(loaded: Loaded, facts: Facts) -> Plan:
-    description = describe(
-        loaded.document,
-        root=("arch",),
-        facts=facts,
-        variables=loaded.config.vars,
-    )
-    return make_plan(description)
+def image_sizes(loaded: Loaded) -> dict[str, tuple[int, int]]:
+    """Height and width of the images that the network sees in `train` and in `eval`.
 
-
-def _training_size(loaded: Loaded, stored: tuple[int, int] | None) -> tuple[int, int]:
-    """Height and width of the images that the network is trained on.
-
-    Evaluation may use another size (networks that end in global pooling can); if the network
-    cannot, evaluation's first batch would fail, so both sizes are looked at here.
+    Raises:
+        ConfigError: a transform is impossible, or the images do not get one size.
     """
-    transforms = loaded.config.data.transforms
+    data = loaded.config.data
+    stored = data_facts(data.name, data.parameters).size
     sizes: dict[str, tuple[int, int]] = {}
     problems: list[Problem] = []
-    for name, calls in (("train", transforms.train), ("eval", transforms.eval)):
+    for name, calls in (("train", data.transforms.train), ("eval", data.transforms.eval)):
         items = [(call.name, call.parameters) for call in calls]
         try:
             sizes[name] = planned_size(stored, items)
@@ -97,4 +83,43 @@ def _training_size(loaded: Loaded, stored: tuple[int, int] | None) -> tuple[int,
             problems.append(loaded.problem(("data", "transforms", name), message, remedy))
     if problems:
         raise ConfigError.of(problems)
-    return sizes["train"]
+    return sizes
+
+
+def _plan_for(loaded: Loaded, size: tuple[int, int], num_classes: int | None) -> Plan:
+    data = loaded.config.data
+    known = data_facts(data.name, data.parameters)
+    facts = Facts(
+        num_classes=num_classes or known.num_classes or CLASSES_IF_UNKNOWN,
+        image_channels=known.channels,
+        image_height=size[0],
+        image_width=size[1],
+    )
+    description = describe(
+        loaded.document,
+        root=("arch",),
+        facts=facts,
+        variables=loaded.config.vars,
+    )
+    return make_plan(description)
+
+
+def _check_same_weights(loaded: Loaded, training: Plan, evaluation: Plan) -> None:
+    """Evaluation may use another size than training only where the weights do not depend on it."""
+    ours, theirs = (
+        {
+            name: tuple(value.shape)
+            for name, value in build(plan, device="meta").state_dict().items()
+        }
+        for plan in (training, evaluation)
+    )
+    for name, shape in ours.items():
+        if theirs.get(name) != shape:
+            sizes = ["x".join(map(str, plan.body.in_shape[1:])) for plan in (training, evaluation)]
+            message = (
+                f"training images become {sizes[0]} and evaluation's {sizes[1]}, but the weights "
+                f"of '{name}' depend on the size"
+            )
+            remedy = "bring both to one size, or end the network in global_avg_pool"
+            problem = loaded.problem(("data", "transforms", "eval"), message, remedy)
+            raise ConfigError.of([problem])

@@ -11,13 +11,23 @@ from torch import Tensor
 
 from cnntrain.core.errors import UsageError
 from cnntrain.data.decode import SUFFIXES, UnreadableImageError
+from cnntrain.data.folders import list_images
 from cnntrain.data.load import load_image
-from cnntrain.run.assemble import choose_device, place, uses_channels_last
+from cnntrain.run.assemble import (
+    apply_threads,
+    choose_device,
+    only_these,
+    place,
+    uses_channels_last,
+)
 from cnntrain.run.finding import find_run
 from cnntrain.run.saved import Trained, load_trained
 from cnntrain.train.precision import autocast
 
 BATCH = 64
+
+CHANGEABLE = ("compute.device", "compute.threads")
+"""What `-s` may change."""
 
 
 @dataclass(frozen=True)
@@ -39,21 +49,24 @@ class Prediction:
 def image_files(paths: Sequence[Path]) -> list[Path]:
     """The files themselves, and the images in folders and in what is inside them, in order.
 
+    Hidden files and folders are passed over.
+
     Raises:
         UsageError: a path is not there, or there is no image at all.
     """
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-            files += [p for p in inside if p.is_file() and not p.name.startswith(".")]
+            files += list_images(path).images
         elif path.exists():
             files.append(path)
         else:
             raise UsageError(f"there is no file or folder {path}", remedy="check the path")
     if not files:
         known = ", ".join(sorted(SUFFIXES))
-        raise UsageError("there is no image in these folders", remedy=f"images end in {known}")
+        raise UsageError(
+            f"there is no image in {', '.join(map(str, paths))}", remedy=f"images end in {known}"
+        )
     return files
 
 
@@ -66,13 +79,15 @@ def predict(
         path: a run's folder, `runs/NAME` for its latest, or a checkpoint file.
         files: image files.
         top: how many classes to tell for each.
-        overrides: `compute.device` and `compute.threads` may change.
+        overrides: changes; see `CHANGEABLE`.
 
     Yields:
         One prediction per file, in their order.
     """
+    only_these(list(overrides), allowed=CHANGEABLE, doing="images are classified")
     trained = load_trained(find_run(path).to_evaluate(), overrides=list(overrides))
     compute = trained.loaded.config.compute
+    apply_threads(compute)
     device = choose_device(compute, trained.loaded)
     place(trained.net, compute=compute, device=device)
     layout = uses_channels_last(compute, device)
@@ -86,23 +101,30 @@ def predict(
 
 
 def _read(trained: Trained, files: Sequence[Path]) -> tuple[dict[int, Tensor], dict[int, str]]:
+    """The images that can be classified, and why the others cannot, by position."""
     images, errors = {}, {}
+    channels = trained.in_shape[0]
     for index, file in enumerate(files):
         try:
-            images[index] = load_image(file, trained.pipeline, channels=trained.channels)
+            image = load_image(file, trained.pipeline, channels=channels)
         except UnreadableImageError as error:
             errors[index] = error.reason
         except ValueError as error:  # a transform refuses the image: too small for a crop, say
             errors[index] = str(error)
-    expected = trained.net.in_shape
-    for index, image in list(images.items()):
-        if tuple(image.shape[1:]) != expected and len(set(map(_shape, images.values()))) > 1:
-            errors[index] = f"is {_shape(images.pop(index))}, the network was trained on {expected}"
+        else:
+            if tuple(image.shape[1:]) == trained.in_shape:
+                images[index] = image
+            else:
+                errors[index] = _other_size(tuple(image.shape[1:]), trained.in_shape)
     return images, errors
 
 
-def _shape(image: Tensor) -> tuple[int, ...]:
-    return tuple(image.shape[1:])
+def _other_size(found: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    shapes = [" x ".join(map(str, shape)) for shape in (found, expected)]
+    return (
+        f"is {shapes[0]} after its transforms, but the network was evaluated on {shapes[1]} "
+        "(channels x height x width); resize it"
+    )
 
 
 @torch.inference_mode()

@@ -15,23 +15,24 @@ from cnntrain.config.load import Loaded, load_text
 from cnntrain.config.show import dump_yaml, resolved_tree
 from cnntrain.core.errors import CheckpointError
 from cnntrain.data.pipeline import Pipeline, build_eval_pipeline
-from cnntrain.run.networks import make_network, plan_network
+from cnntrain.run.networks import image_sizes, make_network, plan_network
 from cnntrain.run.prepare import Prepared
-from cnntrain.train import snapshot
+from cnntrain.train import load_weights, snapshot
 
 
 @dataclass(frozen=True)
 class Trained:
     """A trained network with all that is needed to use it.
 
-    `net` has the averaged weights where the run kept an average (EMA), and is in evaluation mode.
+    `net` has the averaged weights where the run kept an average (EMA), and is in evaluation mode;
+    `in_shape` is (C, H, W) of the images that it was evaluated on.
     """
 
     net: Network
     classes: tuple[str, ...]
     eval_steps: tuple[dict[str, Any], ...]
     pipeline: Pipeline
-    channels: int
+    in_shape: tuple[int, int, int]
     loaded: Loaded
     path: Path
     epoch: int
@@ -82,14 +83,7 @@ def load_trained(path: Path, *, overrides: list[str] | None = None) -> Trained:
         raise CheckpointError(f"{path} holds no preprocessing", remedy="use another checkpoint")
     plan = plan_network(loaded, num_classes=len(classes))
     net = make_network(plan, seed=0)
-    weights = state.get("ema") or state.get("model")
-    try:
-        net.load_state_dict(weights)  # type: ignore[arg-type]  # checked by torch, all keys
-    except (RuntimeError, TypeError) as error:
-        raise CheckpointError(
-            f"the weights in {path} do not fit its own architecture: {error}",
-            remedy="was a plugin changed since?",
-        ) from error
+    _put_weights(net, state, path)
     train = state.get("train")
     epoch = train.get("epoch") if isinstance(train, dict) else None
     return Trained(
@@ -97,18 +91,28 @@ def load_trained(path: Path, *, overrides: list[str] | None = None) -> Trained:
         classes=classes,
         eval_steps=tuple(steps),
         pipeline=build_eval_pipeline(steps),
-        channels=plan.body.in_shape[0],
+        in_shape=(plan.body.in_shape[0], *image_sizes(loaded)["eval"]),
         loaded=loaded,
         path=path,
         epoch=epoch if isinstance(epoch, int) else 0,
     )
 
 
-def network_of(prepared: Prepared, state: State) -> nn.Module:
+def network_of(prepared: Prepared, state: State, *, path: Path) -> nn.Module:
     """A copy of the learner's network with the weights of another of its own checkpoints."""
     net = copy.deepcopy(prepared.learner.model)
-    net.load_state_dict(state["ema"] or state["model"])  # type: ignore[arg-type]  # our own file
+    _put_weights(net, state, path)
     return net
+
+
+def _put_weights(net: nn.Module, state: State, path: Path) -> None:
+    """The averaged weights where there are some, as in the evaluations of the run itself."""
+    what = "model" if state.get("ema") is None else "ema"
+    weights = state.get(what)
+    if not isinstance(weights, dict):
+        raise CheckpointError(f"{path} holds no weights", remedy="use another checkpoint")
+    remedy = f"{path} does not fit its own architecture: was a plugin changed since?"
+    load_weights(net, weights, what, remedy=remedy)
 
 
 def _strings(state: State, key: str, path: Path) -> tuple[str, ...]:

@@ -14,6 +14,14 @@ from cnntrain.train import StopRequest
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
+class StoppedAtOnceError(KeyboardInterrupt):
+    """The second signal came: training ends in the middle of a batch, without saving."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped at once by {_name(number)}; the last checkpoint stands")
+        self.exit_code = EXIT_CODES[signal.Signals(number)]
+
+
 class Interruption:
     """Which signal came, if one did.
 
@@ -28,11 +36,11 @@ class Interruption:
     def handle(self, number: int, _frame: FrameType | None) -> None:
         """Ask for a stop; the second time, leave at once."""
         if self.received is not None:
-            raise KeyboardInterrupt
+            raise StoppedAtOnceError(number)
         self.received = number
         self.stop.request()
-        name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        print(f"\n{name}: saving after this batch (again to stop at once)", file=sys.stderr)  # noqa: T201
+        text = f"{_name(number)}: saving after this batch (again to stop at once)"
+        print(f"\n{text}", file=sys.stderr)  # noqa: T201
 
     @property
     def exit_code(self) -> int:
@@ -53,3 +61,7 @@ def stop_on_signals(stop: StopRequest) -> Iterator[Interruption]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _name(number: int) -> str:
+    return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name

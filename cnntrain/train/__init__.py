@@ -23,7 +23,7 @@ from cnntrain.train.losses import (
 )
 from cnntrain.train.precision import Precision
 from cnntrain.train.recipe import Recipe
-from cnntrain.train.snapshot import restore, snapshot
+from cnntrain.train.snapshot import load_weights, restore, snapshot
 from cnntrain.train.state import TrainState
 from cnntrain.train.stopping import EarlyStop, StopRequest
 
@@ -49,6 +49,7 @@ __all__ = [
     "balanced_class_weights",
     "evaluate",
     "evaluation_mode",
+    "load_weights",
     "make_deterministic",
     "restore",
     "snapshot",

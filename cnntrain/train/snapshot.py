@@ -49,12 +49,12 @@ def restore(learner: Learner, state: State) -> None:
     Raises:
         CheckpointError: the snapshot is of another network, optimizer or kind of run.
     """
-    _load_weights(learner.model, _part(state, "model"), "model")
+    load_weights(learner.model, _part(state, "model"), "model")
     if (learner.ema is None) != (state.get("ema") is None):
         had = "has" if learner.ema is None else "has no"
         raise CheckpointError(f"the checkpoint {had} averaged weights (ema)", remedy=_REMEDY)
     if learner.ema is not None:
-        _load_weights(learner.ema.model, _part(state, "ema"), "ema")
+        load_weights(learner.ema.model, _part(state, "ema"), "ema")
     _load_optimizer(learner, _part(state, "optimizer"))
     scaler = _part(state, "scaler")
     if bool(scaler) != learner.scaler.is_enabled():
@@ -103,7 +103,18 @@ def _like(value: object, parameter: Tensor) -> object:
     return value.to(parameter.device)
 
 
-def _load_weights(model: nn.Module, saved: State, what: str) -> None:
+def load_weights(model: nn.Module, saved: State, what: str, *, remedy: str = _REMEDY) -> None:
+    """Put saved weights into a network that has exactly these names and shapes.
+
+    Args:
+        model: the network; it is changed.
+        saved: its state_dict.
+        what: `model` or `ema`: which part of the checkpoint it is, for messages.
+        remedy: what to do if they do not fit.
+
+    Raises:
+        CheckpointError: they do not fit; names the first that does not.
+    """
     own: Mapping[str, Tensor] = model.state_dict()
     missing = [name for name in own if name not in saved]
     unknown = [name for name in saved if name not in own]
@@ -112,7 +123,7 @@ def _load_weights(model: nn.Module, saved: State, what: str) -> None:
         parts += [f"has {_some(unknown)} in addition"] if unknown else []
         raise CheckpointError(
             f"the checkpoint's {what} is of another network: it {' and '.join(parts)}",
-            remedy=_REMEDY,
+            remedy=remedy,
         )
     for name, value in own.items():
         given = saved[name]
@@ -121,7 +132,7 @@ def _load_weights(model: nn.Module, saved: State, what: str) -> None:
             raise CheckpointError(
                 f"the checkpoint's {what} is of another network: {name} is {shape} there and "
                 f"{tuple(value.shape)} here",
-                remedy=_REMEDY,
+                remedy=remedy,
             )
     model.load_state_dict(saved)
 

@@ -44,3 +44,16 @@ def test_batch_norm_over_the_maps_of_a_single_image_is_in_order(
     run_file: Callable[..., Path],
 ) -> None:
     prepare(load(run_file({"data.batch_size": 71})))  # 64 values per channel and image
+
+
+def test_evaluation_at_another_size_needs_weights_that_do_not_depend_on_it(
+    run_file: Callable[..., Path],
+) -> None:
+    larger = {"data.transforms": {"eval": [{"resize": {"size": [12, 12]}}, "normalize"]}}
+    with pytest.raises(ConfigError) as caught:
+        prepare(load(run_file(larger)))
+    assert "training images become 8x8 and evaluation's 12x12" in str(caught.value)
+    assert "'output.weight'" in str(caught.value)
+    pooled = [{"conv": {"out": 4, "kernel": 3}}, "global_avg_pool", {"linear": {"out": 3}}]
+    data = prepare(load(run_file({"arch": {"layers": pooled}, **larger}))).data
+    assert (data.train_size, data.image_size) == ((8, 8), (12, 12))

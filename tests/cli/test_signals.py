@@ -1,0 +1,125 @@
+"""Signals, in processes of their own: what is saved, how they end, and that nothing is lost.
+
+A plugin transform sends the signal at a batch, so that no test waits for a moment to come.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from cnntrain.checkpoint import load as load_checkpoint
+from cnntrain.config.load import load
+from cnntrain.run.fit import fit, resume
+
+PLUGIN = '''
+import os, signal
+from torch import Tensor, Generator
+from cnntrain.data import transform
+
+CALLS = 0
+
+@transform("signal_at")
+class SignalAt:
+    """Sends the signals that the environment names, at a batch."""
+    def __init__(self, *, batch: int = 1) -> None:
+        self.batch = batch
+    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+        global CALLS
+        CALLS += len(images) > 2
+        if CALLS == self.batch:
+            for name in os.environ.get("SIGNALS", "").split():
+                os.kill(os.getpid(), signal.Signals[name])
+        return images
+    def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        return size
+'''
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("plugin") / "plugin.py"
+    file.write_text(PLUGIN)
+    return file
+
+
+@pytest.fixture
+def file(run_file: Callable[..., Path], plugin: Path) -> Path:
+    return run_file(
+        {
+            "plugins": [str(plugin)],
+            "train.epochs": 2,
+            "train.ema": {"decay": 0.9},
+            "record.checkpoint_every": 2,
+            "data.transforms": {"train": [{"signal_at": {"batch": 9}}, "normalize"]},
+        }
+    )
+
+
+def fit_with_signals(file: Path, out: Path, signals: str) -> subprocess.CompletedProcess[str]:
+    words = ["fit", str(file), "--out", str(out), "-s", "compute.threads=1"]
+    program = "from cnntrain.cli.app import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program, *words],
+        env={**os.environ, "SIGNALS": signals},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def steps_done(run: Path) -> tuple[int, int]:
+    position = load_checkpoint(run / "checkpoints" / "last.pt")["train"]
+    assert isinstance(position, dict)
+    return position["epoch"], position["step"]
+
+
+def goes_on_as_if_nothing_had_been(file: Path, run: Path) -> None:
+    whole = run.with_name("whole")
+    fit(load(file), out=whole, quiet=True)
+    resume(run, quiet=True)
+    ours = load_checkpoint(run / "checkpoints/last.pt")
+    theirs = load_checkpoint(whole / "checkpoints/last.pt")
+    for part in ("model", "ema"):
+        first, second = ours[part], theirs[part]
+        assert isinstance(first, dict)
+        assert isinstance(second, dict)
+        assert all(torch.equal(first[name], second[name]) for name in second)
+    steps = [line.split(",")[1] for line in (run / "metrics.csv").read_text().splitlines()]
+    assert steps == ["step", "5", "10"]
+
+
+def test_sigterm_saves_after_the_batch(file: Path, tmp_path: Path) -> None:
+    ended = fit_with_signals(file, tmp_path / "run", "SIGTERM")
+    assert ended.returncode == 143, ended.stderr
+    assert "SIGTERM: saving after this batch" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert f"cnntrain fit --resume {tmp_path / 'run'}" in ended.stderr
+    assert ended.stdout == f"{tmp_path / 'run'}\n"
+    assert steps_done(tmp_path / "run") == (1, 9)
+    goes_on_as_if_nothing_had_been(file, tmp_path / "run")
+
+
+def test_a_second_ctrl_c_ends_it_at_once(file: Path, tmp_path: Path) -> None:
+    ended = fit_with_signals(file, tmp_path / "run", "SIGINT SIGINT")
+    assert ended.returncode == 130, ended.stderr
+    assert "Ctrl-C: saving after this batch (again to stop at once)" in ended.stderr
+    assert ended.stderr.endswith("stopped at once by Ctrl-C; the last checkpoint stands\n")
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+    assert steps_done(tmp_path / "run") == (1, 8)  # the last of every second step
+    assert not (tmp_path / "run" / "lock").exists()
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(file: Path, tmp_path: Path) -> None:
+    ended = fit_with_signals(file, tmp_path / "run", "SIGKILL")
+    assert ended.returncode == -9
+    assert steps_done(tmp_path / "run") == (1, 8)
+    assert (tmp_path / "run" / "lock").exists()  # of a process that is gone
+    goes_on_as_if_nothing_had_been(file, tmp_path / "run")
