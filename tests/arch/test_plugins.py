@@ -63,6 +63,16 @@ class Typo(nn.Module):
         return x.no_such_method()
 
 
+@layer("my_random")
+class Random(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.offset = nn.Buffer(torch.rand(1, device="cpu"))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.offset.to(x.device)
+
+
 @layer("my_number")
 def number(*, in_channels: int) -> int:
     return in_channels
@@ -207,6 +217,17 @@ def test_a_mistake_in_a_plugin_is_told_at_the_line_of_use(
     assert (problem.place.file, problem.place.line) == ("net.yaml", 3)
     assert says in problem.message
     assert problem.remedy.replace(str(file), "FILE").startswith(remedy)
+
+
+def test_planning_draws_nothing_even_if_a_plugin_does(
+    add_plugin: AddPlugin, planned: Planned
+) -> None:
+    add_plugin(OTHERS)
+    before = torch.get_rng_state()
+    plan = planned("layers: [my_random]")
+    assert torch.equal(torch.get_rng_state(), before)
+    build(plan)
+    assert not torch.equal(torch.get_rng_state(), before)
 
 
 def test_names_follow_where_a_plugin_keeps_its_lists(
