@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cnntrain.config.architecture import architecture_problems
 from cnntrain.config.overrides import Override, apply_override, parse_override
 from cnntrain.config.rules import broken_rules
 from cnntrain.config.schema import RunConfig
@@ -22,7 +23,7 @@ from cnntrain.layers import LAYERS
 
 @dataclass(frozen=True)
 class Loaded:
-    """A run file that is valid, but for the architecture.
+    """A run file that is valid, but for the shapes in its network.
 
     Args:
         config: every value, defaults filled in; `plugins` are absolute paths.
@@ -82,17 +83,19 @@ def _load(document: Document, file: Path, overrides: Sequence[str]) -> Loaded:
     failed, files = read_sections(document, file=file, problems=problems)
     deeper = [o for o in given if len(o.path) > 1 and o.path[0] not in failed]
     _apply(deeper, document, problems)
+    before = len(problems)
     tree = {**document.data, **_plugins(document, file, problems)}
+    has_plugins = len(problems) == before
     skip = [(key,) for key in failed]
     config, complaints = validate(tree, name=file.stem, skip=skip)
     problems += [document.problem(complaint) for complaint in complaints]
+    if has_plugins and not failed & {"arch", "vars"}:  # else what they hold would look unknown
+        problems += architecture_problems(document)
+    if config is not None:
+        problems += broken_rules(config, document)
     if problems or config is None:
         raise ConfigError.of(problems)
-    loaded = Loaded(config, document, file, (file, *files))
-    broken = broken_rules(config, document)
-    if broken:
-        raise ConfigError.of(broken)
-    return loaded
+    return Loaded(config, document, file, (file, *files))
 
 
 def _parse(overrides: Sequence[str], problems: list[Problem]) -> list[Override]:

@@ -101,7 +101,18 @@ def _plan_for(loaded: Loaded, size: tuple[int, int], num_classes: int | None) ->
         facts=facts,
         variables=loaded.config.vars,
     )
-    return make_plan(description)
+    problems: list[Problem] = []
+    try:
+        read_init_rules(description)
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        plan = make_plan(description)
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError.of(problems)
+    return plan
 
 
 def _check_same_weights(loaded: Loaded, training: Plan, evaluation: Plan) -> None:
