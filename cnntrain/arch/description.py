@@ -109,7 +109,11 @@ def usual_facts(document: Document, *, root: KeyPath = ()) -> Facts:
     raw = value_at(document.data, root)
     given = raw.get("made_for", {}) if isinstance(raw, Mapping) else {}
     if not isinstance(given, Mapping):
-        report.add((*root, "made_for"), "'made_for' must be a mapping", f"write `{MADE_FOR}`")
+        report.add(
+            (*root, "made_for"),
+            "'made_for' must be a mapping",
+            "write `{classes: 1000, channels: 3, size: 224}`",
+        )
         given = {}
     for key, value in given.items():
         path = (*root, "made_for", key)

@@ -36,6 +36,19 @@ class InitRule:
         return ", ".join(f"{key}: {value}" for key, value in parts if value) or "all layers"
 
 
+class InitRuleError(ValueError):
+    """A rule that cannot be obeyed.
+
+    Args:
+        index: the rule's position, from 0.
+        reason: why, with what to write after a semicolon.
+    """
+
+    def __init__(self, index: int, reason: str) -> None:
+        super().__init__(reason)
+        self.index = index
+
+
 def initialise(
     net: nn.Module,
     rules: Sequence[InitRule],
@@ -56,7 +69,7 @@ def initialise(
         generator: the source of random numbers, on the weights' device; None means torch's.
 
     Raises:
-        ValueError: a rule matches nothing, gives a bias to layers without one, or gives biases a
+        InitRuleError: a rule matches nothing, gives a bias to layers without one, or gives biases a
             scheme for matrices.
     """
     modules = {
@@ -68,8 +81,11 @@ def initialise(
         {name: module for name, module in modules.items() if _selects(rule, name, module, kinds)}
         for rule in rules
     ]
-    for rule, found in zip(rules, matches, strict=True):
-        _check(rule, found, modules, kinds)
+    for index, (rule, found) in enumerate(zip(rules, matches, strict=True)):
+        try:
+            _check(rule, found, modules, kinds)
+        except ValueError as error:
+            raise InitRuleError(index, str(error)) from error
     for name, module in modules.items():
         mine = [rule for rule, found in zip(rules, matches, strict=True) if name in found]
         _set(_tensor(module, "weight"), [r.weight for r in mine], module, generator)

@@ -29,7 +29,7 @@ def check(
             from cnntrain.run.networks import make_network, plan_network
 
             plan = plan_network(loaded)
-            make_network(plan, seed=loaded.config.seed)
+            make_network(plan, seed=loaded.config.seed, device="meta")
         except ConfigError as error:
             problems += error.problems
             continue

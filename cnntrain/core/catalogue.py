@@ -105,7 +105,7 @@ class Catalogue:
                 place = Place(str(file), entry.line, 1)
                 message = f"{self.kind} '{entry.name}' exists already in {taken.file}"
                 raise ConfigError(message, remedy="choose another name", place=place)
-            self._entries[entry.name] = entry
+        self._entries |= {entry.name: entry for entry in added}
         return added
 
     def forget_plugins(self) -> None:

@@ -58,4 +58,4 @@ def suggestion(word: str, options: Iterable[str]) -> str:
     near = near_match(word, names)
     if near is not None:
         return f"did you mean '{near}'?"
-    return f"choose from {', '.join(names)}" if names else "there is nothing to choose from here"
+    return f"choose from {', '.join(names)}" if names else "there are none here: remove it"

@@ -7,7 +7,7 @@ import torch
 from cnntrain.arch.build import build
 from cnntrain.arch.description import Facts, describe
 from cnntrain.arch.init_rules import read_init_rules
-from cnntrain.arch.initialise import initialise
+from cnntrain.arch.initialise import InitRuleError, initialise
 from cnntrain.arch.network import Network
 from cnntrain.arch.plan import make_plan
 from cnntrain.arch.planned import Plan
@@ -40,21 +40,26 @@ def plan_network(loaded: Loaded, *, num_classes: int | None = None) -> Plan:
     return plan
 
 
-def make_network(plan: Plan, *, seed: int) -> Network:
-    """Build the network on the CPU with initial weights that depend on nothing but the seed.
+def make_network(plan: Plan, *, seed: int, device: str = "cpu") -> Network:
+    """Build the network with initial weights that depend on nothing but the seed.
+
+    Args:
+        plan: of the network.
+        seed: the run's.
+        device: `cpu`, or `meta` to try all of it without allocating anything.
 
     Raises:
-        ConfigError: an initialisation rule matches nothing or cannot be obeyed.
+        ConfigError: an initialisation rule matches nothing or cannot be obeyed, at its line.
     """
     rules = read_init_rules(plan.description)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "weights"))
-        net = build(plan)
+        net = build(plan, device=device)
         try:
             initialise(net, rules, kinds=net.operations)
-        except ValueError as error:
+        except InitRuleError as error:
             message, _, remedy = str(error).partition("; ")
-            path = plan.description.init[0][0][:-1]
+            path, _ = plan.description.init[error.index]
             problem = plan.description.report.problem(path, message, remedy)
             raise ConfigError.of([problem]) from error
     return net

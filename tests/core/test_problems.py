@@ -42,7 +42,7 @@ def test_near_match(word: str, options: list[str], near: str | None) -> None:
 def test_suggestion() -> None:
     assert suggestion("sdg", ["sgd", "adam"]) == "did you mean 'sgd'?"
     assert suggestion("lion", ["sgd", "adam"]) == "choose from sgd, adam"
-    assert suggestion("lion", []) == "there is nothing to choose from here"
+    assert suggestion("lion", []) == "there are none here: remove it"
 
 
 def test_errors_in_order_without_repetition() -> None:
