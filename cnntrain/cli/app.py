@@ -51,17 +51,23 @@ app.command("new")(new.new)
 app.add_typer(data.app, name="data")
 
 
+def _show_versions(wanted: bool) -> None:
+    if wanted:
+        others = (f"{name} {version(name)}" for name in ("torch", "torchvision"))
+        typer.echo(f"cnntrain {cnntrain.__version__} ({', '.join(others)})")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     shows_version: Annotated[
-        bool, typer.Option("--version", help="Print the versions and stop.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version", help="Print the versions.", is_eager=True, callback=_show_versions
+        ),
     ] = False,
 ) -> None:
-    if shows_version:
-        names = ("torch", "torchvision")
-        parts = [f"{name} {version(name)}" for name in names]
-        typer.echo(f"cnntrain {cnntrain.__version__} ({', '.join(parts)})")
-        raise typer.Exit
+    """Take the options that stand before a command."""
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ def fit(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the final line.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log to the terminal.")] = False,
 ) -> None:
-    """Train the network of a run file; its folder is printed on stdout."""
+    """Train the network of a run file. The run's folder is printed on stdout."""
     given = list(overrides or [])
     if epochs is not None:
         given.append(f"train.epochs={epochs}")

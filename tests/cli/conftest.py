@@ -43,8 +43,3 @@ def cnntrain(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         return Answer(code, out, err)
 
     return call
-
-
-@pytest.fixture(scope="module")
-def _module_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("trained")
