@@ -1,6 +1,5 @@
 """Checkpoints: plain values and tensors, written atomically, verified when they are read."""
 
-from cnntrain.checkpoint.atomic import write_json_atomically, write_text_atomically
 from cnntrain.checkpoint.primitives import State, check_primitives, tensors_in
 from cnntrain.checkpoint.randomness import capture_randomness, restore_randomness
 from cnntrain.checkpoint.store import (
@@ -28,6 +27,4 @@ __all__ = [
     "restore_randomness",
     "save",
     "tensors_in",
-    "write_json_atomically",
-    "write_text_atomically",
 ]

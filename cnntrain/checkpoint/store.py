@@ -18,8 +18,8 @@ from typing import BinaryIO
 
 import torch
 
-from cnntrain.checkpoint.atomic import write_atomically
 from cnntrain.checkpoint.primitives import State, check_primitives, compact, size_in_bytes
+from cnntrain.core.atomic import write_atomically
 from cnntrain.core.errors import CheckpointError
 
 FORMAT = 1

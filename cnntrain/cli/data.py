@@ -11,6 +11,7 @@ from cnntrain.cli import output
 from cnntrain.cli.options import Json, Overrides, RunFile
 from cnntrain.config import shipped
 from cnntrain.config.load import load
+from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def show(
 
     data = open_run_data(loaded, device="cpu")
     sheet = contact_sheet(data.train, classes=data.classes, statistics=data.statistics, epoch=epoch)
-    sheet.save(out)
+    with disk_errors(out):
+        sheet.save(out)
     output.result(str(out))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -42,16 +41,15 @@ def fit(
         remedy = "remove --out"
         raise UsageError("a resumed run stays in its own folder", remedy=remedy)
     loaded = None if file is None else load(shipped.resolve(file), given)
-    if verbose:
-        logging.basicConfig(level=logging.INFO, format="%(message)s")
     from cnntrain.run.fit import fit as start
     from cnntrain.run.fit import resume as go_on
 
-    if loaded is not None:
-        outcome = start(loaded, out=out, overrides=given, quiet=quiet)
-    else:
-        assert resume is not None
-        outcome = go_on(resume, overrides=given, quiet=quiet)
+    with output.log_shown(verbose):
+        if loaded is not None:
+            outcome = start(loaded, out=out, overrides=given, quiet=quiet)
+        else:
+            assert resume is not None
+            outcome = go_on(resume, overrides=given, quiet=quiet)
     output.result(str(outcome.run.path))
     if outcome.exit_code:
         raise typer.Exit(outcome.exit_code)

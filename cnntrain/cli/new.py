@@ -9,6 +9,7 @@ import typer
 
 from cnntrain.cli import output
 from cnntrain.config import shipped
+from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import suggestion
 
@@ -28,14 +29,15 @@ def new(
         remedy = suggestion(name, shipped.names())
         raise UsageError(f"there is no shipped file '{name}'", remedy=remedy)
     target = out or Path(f"{name.removesuffix('.yaml')}.yaml")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with target.open("x", encoding="utf-8") as file:
-            file.write(source.read_text(encoding="utf-8"))
-    except FileExistsError:
-        raise UsageError(
-            f"{target} exists already", remedy="give another name: --out FILE"
-        ) from None
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with target.open("x", encoding="utf-8") as file:
+                file.write(source.read_text(encoding="utf-8"))
+        except FileExistsError:
+            raise UsageError(
+                f"{target} exists already", remedy="give another name: --out FILE"
+            ) from None
     output.result(str(target))
     if "archs" in source.parts:
         output.note(f"use it in a run file with `arch: {target}`")

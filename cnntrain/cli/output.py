@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -23,6 +25,20 @@ def result_json(value: Any) -> None:
 def note(text: str) -> None:
     """Say something on stderr."""
     print(text, file=sys.stderr)  # noqa: T201
+
+
+@contextmanager
+def log_shown(shown: bool) -> Iterator[None]:
+    """Say on stderr, too, what the run's log says, if that is asked for."""
+    if not shown:
+        yield
+        return
+    logger, handler = logging.getLogger("cnntrain"), logging.StreamHandler(sys.stderr)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def columns(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cnntrain.core.atomic import write_atomically
+from cnntrain.core.errors import DiskError
 
 
 def cache_folder() -> Path:
@@ -54,9 +56,12 @@ def read_json(name: str) -> dict[str, Any] | None:
 
 def write_json(name: str, content: Mapping[str, Any]) -> None:
     """Keep a mapping under that name."""
-    with _Replacement(name) as path:
-        if path is not None:
-            path.write_text(json.dumps(content), encoding="utf-8")
+    text = json.dumps(content).encode()
+
+    def write(file: BinaryIO) -> None:
+        file.write(text)
+
+    _keep(name, write, needed=len(text))
 
 
 def read_arrays(name: str) -> dict[str, NDArray[Any]] | None:
@@ -71,37 +76,19 @@ def read_arrays(name: str) -> dict[str, NDArray[Any]] | None:
 
 def write_arrays(name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Keep arrays under that name, uncompressed."""
-    with _Replacement(name) as path:
-        if path is not None:
-            with path.open("wb") as file:
-                np.savez(file, allow_pickle=False, **arrays)
+
+    def write(file: BinaryIO) -> None:
+        np.savez(file, allow_pickle=False, **arrays)
+
+    _keep(name, write, needed=sum(array.nbytes for array in arrays.values()))
 
 
-class _Replacement:
-    """A temporary file that takes the final name when it was written without an error."""
-
-    def __init__(self, name: str) -> None:
-        self._target = cache_folder() / name
-        self._temporary: Path | None = None
-
-    def __enter__(self) -> Path | None:
-        try:
-            self._target.parent.mkdir(parents=True, exist_ok=True)
-            handle, path = tempfile.mkstemp(dir=self._target.parent, prefix=".writing-")
-        except OSError:
-            return None
-        os.close(handle)
-        self._temporary = Path(path)
-        return self._temporary
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
-        if self._temporary is None:
-            return False
-        if kind is None:
-            try:
-                self._temporary.replace(self._target)
-            except OSError:
-                self._temporary.unlink(missing_ok=True)
-            return False
-        self._temporary.unlink(missing_ok=True)
-        return issubclass(kind, OSError)  # a full disk: go on without the cache
+def _keep(name: str, write: Callable[[BinaryIO], None], *, needed: int) -> None:
+    """Write a file of the cache as a whole; where that cannot be, go on without it."""
+    path = cache_folder() / name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # other processes may compute the same result and keep it at the same moment
+        write_atomically(path, write, needed=needed, mark=f".{os.getpid()}")
+    except (OSError, DiskError):
+        return

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from cnntrain.record.disk import disk_errors
+from cnntrain.core.atomic import disk_errors
 from cnntrain.record.report import Record
 from cnntrain.train.events import EpochDone, RunDone, StepDone
 
 State = TypeVar("State")
+Kept = TypeVar("Kept", contravariant=True)
 LOG = logging.getLogger("cnntrain.checkpoints")
 
 
@@ -36,6 +35,14 @@ def _always() -> bool:
     return True
 
 
+class Save(Protocol[Kept]):
+    """Writes a state to a path, at once or not at all."""
+
+    def __call__(self, path: Path, state: Kept, /, *, previous: Path | None = None) -> None:
+        """Write it; what `path` was before is kept as `previous`, where that is given."""
+        ...
+
+
 class CheckpointKeeper(Generic[State]):
     """Saves last.pt after each epoch, every N steps and when stopped; best.pt when it is best.
 
@@ -46,12 +53,12 @@ class CheckpointKeeper(Generic[State]):
     Args:
         folder: where the files go.
         snapshot: gives the state to save, taken once for all files of one moment.
-        save: writes a state to a path, at once or not at all.
+        save: writes a state to a path, and keeps what was there as previous.pt.
         every_steps: optimizer steps between two saves besides those of the epochs; None for none.
         finite: whether all parameters are finite; a state that is not is never saved.
         before_save: called before each save, to bring the metrics to disk first.
         last_is_sound: False where the run was resumed from another file than last.pt: what lies
-            there then does not push out the good previous.pt.
+            there is damaged, or of a time that was gone back from, and not worth keeping.
     """
 
     def __init__(
@@ -59,7 +66,7 @@ class CheckpointKeeper(Generic[State]):
         folder: Path,
         *,
         snapshot: Callable[[], State],
-        save: Callable[[Path, State], object],
+        save: Save[State],
         every_steps: int | None = None,
         finite: Callable[[], bool] = _always,
         before_save: Callable[[], None] = _nothing,
@@ -97,32 +104,18 @@ class CheckpointKeeper(Generic[State]):
         state = self._snapshot()
         if is_best:
             self._write("best.pt", state)
-        self._keep_previous()
-        self._write("last.pt", state)
+        previous = self._folder / "previous.pt" if self._last_is_sound else None
+        self._write("last.pt", state, previous=previous)
         self._last_is_sound = True
         self._saved_step = step
 
-    def _write(self, name: str, state: State) -> None:
+    def _write(self, name: str, state: State, *, previous: Path | None = None) -> None:
         path = self._folder / name
         began = time.perf_counter()
         with disk_errors(path):
-            self._save(path, state)
+            self._save(path, state, previous=previous)
             size = path.stat().st_size
         seconds = time.perf_counter() - began
         LOG.info("saved %s: %.2f MB in %.3f s", path, size / 1e6, seconds)
         done = self.saves
         self.saves = Saves(done.files + 1, done.seconds + seconds, done.bytes + size)
-
-    def _keep_previous(self) -> None:
-        last, previous = self._folder / "last.pt", self._folder / "previous.pt"
-        if not self._last_is_sound or not last.is_file():
-            return
-        draft = self._folder / f".previous.{os.getpid()}"
-        with disk_errors(previous):
-            draft.unlink(missing_ok=True)
-            try:
-                draft.hardlink_to(last)
-            except OSError:  # a file system without links
-                shutil.copyfile(last, draft)
-            draft.replace(previous)
-            draft.unlink(missing_ok=True)  # left over where both were already the same file

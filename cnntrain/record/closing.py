@@ -16,16 +16,29 @@ from cnntrain.record.wording import clock_time, percent, quantity
 from cnntrain.train.events import EpochDone, RunDone
 
 _HEADER = ("", "epoch", "train loss", "train error", "validation loss", "validation error")
+_TEST = ("test loss", "test error")
 
 
 def closing_rows(tally: Tally) -> list[tuple[str, ...]]:
-    """The table's rows, its header first; only the header if no epoch was finished."""
-    rows: list[tuple[str, ...]] = [_HEADER]
-    if tally.best is not None:
-        rows.append(_row("best", tally.best))
-    if tally.last is not None:
-        rows.append(_row("last", tally.last))
-    return rows
+    """The table's rows, its header first; only the header if no epoch was finished.
+
+    The result on the test set stands in the row of the epoch whose weights were tested; that row
+    is nearly empty if the epoch was before the run was resumed.
+    """
+    rows = [_row(label, epoch) for label, epoch in _labelled(tally)]
+    tested = tally.test
+    if tested is None:
+        return [_HEADER, *rows]
+    result = (f"{tested.metrics.loss:.4g}", percent(tested.metrics.error))
+    if all(row[1] != str(tested.epoch) for row in rows):
+        rows.insert(0, ("best", str(tested.epoch), *["-"] * (len(_HEADER) - 2)))
+    whole = [(*row, *(result if row[1] == str(tested.epoch) else ("-", "-"))) for row in rows]
+    return [_HEADER + _TEST, *whole]
+
+
+def _labelled(tally: Tally) -> list[tuple[str, EpochDone]]:
+    named = (("best", tally.best), ("last", tally.last))
+    return [(label, epoch) for label, epoch in named if epoch is not None]
 
 
 def _row(label: str, epoch: EpochDone) -> tuple[str, ...]:
@@ -82,11 +95,13 @@ def closing_lines(event: RunDone, *, tally: Tally, run: Path | None) -> list[str
     return lines
 
 
-def closing_line(event: RunDone, *, run: Path | None) -> str:
+def closing_line(event: RunDone, *, tally: Tally, run: Path | None) -> str:
     """All of it in one line, for those who asked for quiet."""
     parts = [_ending(event)]
     if event.best_error is not None:
         parts.append(f"best validation error {_best(event)}")
+    if tally.test is not None:
+        parts.append(f"test error {percent(tally.test.metrics.error)}")
     if run is not None:
         parts.append(str(run))
     return "; ".join(parts)

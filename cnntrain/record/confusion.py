@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from cnntrain.record.disk import disk_errors
+from cnntrain.core.atomic import disk_errors
 
 _COUNTED = 25
 """Up to this many classes each cell has its count written in it."""

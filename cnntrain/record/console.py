@@ -139,6 +139,7 @@ class Console:
         return line
 
     def _evaluation(self, event: EvalDone) -> None:
+        self._tally.add_evaluation(event)
         if event.split != "validation" and not self._quiet:  # validation is in the epoch's line
             self.close()
             found = event.metrics
@@ -183,7 +184,7 @@ class Console:
     def _done(self, event: RunDone) -> None:
         self.close()
         if self._quiet:
-            self._say(closing_line(event, run=self._run))
+            self._say(closing_line(event, tally=self._tally, run=self._run))
             return
         print_table(closing_rows(self._tally), stream=self._stream, fancy=self._terminal)
         for line in closing_lines(event, tally=self._tally, run=self._run):

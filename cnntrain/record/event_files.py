@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from cnntrain.record.disk import disk_errors
+from cnntrain.core.atomic import disk_errors
 
 _HEAD = struct.Struct("<Q4x")  # length of the event, checksum of the length
 _TAIL = 4  # checksum of the event

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from cnntrain.record.disk import disk_errors
+from cnntrain.core.atomic import disk_errors
 from cnntrain.record.report import Record
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TextIO
 
-from cnntrain.record.disk import disk_errors, json_text, write_text
+from cnntrain.core.atomic import disk_errors, write_text_atomically
+from cnntrain.record.json_text import json_text
 from cnntrain.record.report import Record, StepReport
 from cnntrain.record.tally import data_wait
 from cnntrain.train.events import EpochDone, EvalDone, RunStarted
@@ -85,7 +86,7 @@ class _Lines:
             kept += [line for line in old.split("\n")[:-1] if stays(line)]
         text = "".join(f"{line}\n" for line in kept)
         if text != old:
-            write_text(self._path, text)
+            write_text_atomically(self._path, text)
         with disk_errors(self._path):
             self._file = self._path.open("a", encoding="utf-8", newline="\n")
 

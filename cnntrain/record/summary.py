@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from cnntrain.record.disk import json_text, write_text
+from cnntrain.core.atomic import write_text_atomically
+from cnntrain.record.json_text import json_text
 from cnntrain.record.report import Record
 from cnntrain.record.tally import Tally
-from cnntrain.train.events import EpochDone, RunDone
+from cnntrain.train.events import EpochDone, EvalDone, RunDone
 
 
 def _no_facts() -> Mapping[str, object]:
@@ -36,6 +37,8 @@ class SummaryFile:
         """Count epochs; write at the end."""
         if isinstance(event, EpochDone):
             self._tally.add(event)
+        elif isinstance(event, EvalDone):
+            self._tally.add_evaluation(event)
         elif isinstance(event, RunDone):
             tally = self._tally
             found: dict[str, object] = {
@@ -46,12 +49,15 @@ class SummaryFile:
                 "best_error": event.best_error,
                 "last": None if tally.last is None else _figures(tally.last),
                 "best": None if tally.best is None else _figures(tally.best),
+                "test": None if tally.test is None else _result(tally.test),
                 "seconds": event.seconds,
                 "images": tally.images,
                 "images_per_second": tally.images_per_second,
                 "data_wait": tally.data_wait,
             }
-            write_text(self._path, json_text(found | dict(self._facts()), indent=2) + "\n")
+            write_text_atomically(
+                self._path, json_text(found | dict(self._facts()), indent=2) + "\n"
+            )
 
     def close(self) -> None:
         """Nothing is left to do."""
@@ -66,4 +72,17 @@ def _figures(epoch: EpochDone) -> dict[str, object]:
         "train_error": epoch.train_error,
         "validation_loss": None if found is None else found.loss,
         "validation_error": None if found is None else found.error,
+    }
+
+
+def _result(event: EvalDone) -> dict[str, object]:
+    """Of the test set, with the weights of that epoch."""
+    found = event.metrics
+    return {
+        "epoch": event.epoch,
+        "images": found.images,
+        "correct": found.correct,
+        "loss": found.loss,
+        "error": found.error,
+        "top5_error": None if found.top5 is None else 1.0 - found.top5,
     }

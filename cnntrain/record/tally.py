@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnntrain.train.events import EpochDone
+from cnntrain.train.events import EpochDone, EvalDone
 
 
 @dataclass
@@ -13,6 +13,7 @@ class Tally:
 
     best: EpochDone | None = None
     last: EpochDone | None = None
+    test: EvalDone | None = None
     images: int = 0
     seconds: float = 0.0
     data_seconds: float = 0.0
@@ -25,6 +26,11 @@ class Tally:
         self.images += epoch.images
         self.seconds += epoch.seconds
         self.data_seconds += epoch.data_seconds
+
+    def add_evaluation(self, event: EvalDone) -> None:
+        """Keep the result on the test set; that on validation comes with its epoch."""
+        if event.split == "test":
+            self.test = event
 
     @property
     def images_per_second(self) -> float:

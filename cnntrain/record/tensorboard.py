@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from cnntrain.record.disk import disk_errors
+from cnntrain.core.atomic import disk_errors
 from cnntrain.record.event_files import prune_events
 from cnntrain.record.histograms import weight_histograms
 from cnntrain.record.pictures import filters_picture, images_picture

@@ -119,7 +119,7 @@ def resume(
         _check_unfinished(before, prepared, found.run)
         notes += _what_changes(before, prepared)
         _write_facts(prepared, found.run, overrides, resumed=True)
-        sound = source.name != "previous.pt"
+        sound = source == found.run.last
         return _train(
             prepared, run=found.run, quiet=quiet, more=observers, notes=notes, last_is_sound=sound
         )

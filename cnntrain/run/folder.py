@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from cnntrain.core.atomic import disk_errors, write_text_atomically
 from cnntrain.core.errors import UsageError
-from cnntrain.record.disk import disk_errors, json_text, write_text
+from cnntrain.record.json_text import json_text
 from cnntrain.run.lock import RunLock
 
 RUN_PATTERN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
@@ -106,7 +107,7 @@ class RunFolder:
 
     def write_text(self, path: Path, text: str) -> None:
         """Write a small file of the run at once or not at all; DiskError if it cannot be."""
-        write_text(path, text if text.endswith("\n") or not text else text + "\n")
+        write_text_atomically(path, text if text.endswith("\n") or not text else text + "\n")
 
     def write_json(self, path: Path, value: Mapping[str, object]) -> None:
         """Write a mapping as indented JSON (NaN becomes null)."""

@@ -9,8 +9,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import UsageError
-from cnntrain.record.disk import disk_errors
 
 # A lock is created and filled at once; an unreadable one that is older was left by a crash.
 _FILLING_SECONDS = 10.0

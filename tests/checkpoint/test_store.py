@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from cnntrain.checkpoint import LAST, PREVIOUS, load, load_newest, read_torch_file, save
-from cnntrain.checkpoint import atomic as atomic_module
 from cnntrain.checkpoint import store as store_module
+from cnntrain.core import atomic as atomic_module
 from cnntrain.core.errors import CheckpointError, DiskError
 
 

@@ -7,10 +7,10 @@ the second the rename itself can be lost (Pillai et al., OSDI 2014).
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,12 +20,25 @@ _SPARE = 1 << 20
 """Bytes asked for beyond the content, for the file system's own needs."""
 
 
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn the system's errors about `path` into a DiskError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise DiskError(
+            f"cannot write {path}: {error.strerror or error}",
+            remedy="free some space or make the folder writable; --out DIR puts a run elsewhere",
+        ) from error
+
+
 def write_atomically(
     path: Path,
     write: Callable[[BinaryIO], None],
     *,
     needed: int,
     before_replace: Callable[[Path], None] | None = None,
+    mark: str = "",
 ) -> None:
     """Replace a file as a whole; the folder must exist.
 
@@ -34,11 +47,12 @@ def write_atomically(
         write: writes the content to an open file.
         needed: bytes that the content takes, roughly; refused at once where they are not free.
         before_replace: called with the finished temporary file just before it takes its name.
+        mark: part of the temporary file's name, for files that several processes may write.
 
     Raises:
         DiskError: no space, no permission, an I/O error; the old file is as it was.
     """
-    temporary = path.with_name(f"{path.name}.tmp")
+    temporary = path.with_name(f"{path.name}{mark}.tmp")
     try:
         _check_space(path, needed)
         with temporary.open("wb") as file:
@@ -52,7 +66,7 @@ def write_atomically(
     except OSError as error:
         _remove(temporary)
         raise DiskError(
-            f"could not write {path}: {error.strerror or error} "
+            f"cannot write {path}: {error.strerror or error} "
             f"({_megabytes(needed)} needed, {_free(path.parent)} free)",
             remedy="free some space or choose another place with --out; the old file is unharmed",
         ) from error
@@ -69,11 +83,6 @@ def write_text_atomically(path: Path, text: str) -> None:
         file.write(content)
 
     write_atomically(path, write, needed=len(content))
-
-
-def write_json_atomically(path: Path, data: object) -> None:
-    """Write JSON (indented by 2, no NaN), with a newline at the end; raises DiskError."""
-    write_text_atomically(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
 
 
 def sync_folder(folder: Path) -> None:
