@@ -181,9 +181,15 @@ def worker_count(workers: int | Literal["auto"], device: torch.device) -> int:
     """Reading processes: beside a GPU nearly all cores, beside a CPU that trains itself few."""
     if workers != "auto":
         return workers
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cores = cores or 1
+    cores = core_count()
     return cores // 4 if device.type == "cpu" else max(1, min(16, cores - 1))
+
+
+def core_count() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _resolve(

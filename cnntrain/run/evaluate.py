@@ -24,8 +24,8 @@ from cnntrain.train import evaluate, make_deterministic
 
 Split = Literal["train", "validation", "test"]
 
-CHANGEABLE = ("data", "compute.device", "compute.threads")
-"""What `-s` may change: where the images are and how they are read, not how they are prepared."""
+CHANGEABLE = ("data", "compute.device", "compute.threads", "plugins")
+"""What `-s` may change: where things are and how images are read, not how they are prepared."""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ CHANGEABLE = (
     "data.memory",
     "compute.device",
     "compute.threads",
+    "plugins",
     "record.every",
     "record.tensorboard",
     "record.checkpoint_every",
@@ -242,19 +243,17 @@ def _what_changes(before: Loaded, prepared: Prepared) -> list[str]:
     """What other epochs do to the schedule, in words."""
     old, new = before.config.train.epochs, prepared.loaded.config.train.epochs
     state = prepared.learner.state
-    notes = [f"resumed after epoch {state.epoch}, step {state.step:,}"]
     if old == new:
-        return notes
+        return []
     steps = prepared.data.train.batches_per_epoch
     was = make_recipe(before, steps_per_epoch=steps).learning_rate(state.step, state.plateau)
     now = prepared.recipe.learning_rate(state.step, state.plateau)
     name = prepared.loaded.config.train.schedule.name
-    notes.append(
+    return [
         f"{new} epochs instead of {old}: the schedule {name} is that of a run of {new} epochs, "
         f"so the next learning rate is {now:.3g} (it was {state.lr:.3g} in the last step, and "
         f"would be {was:.3g} without the change)"
-    )
-    return notes
+    ]
 
 
 def _write_facts(

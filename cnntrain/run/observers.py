@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -12,7 +11,9 @@ import torch
 import cnntrain
 from cnntrain.checkpoint import save
 from cnntrain.config.show import resolved_tree
+from cnntrain.data.open import core_count, worker_count
 from cnntrain.data.preview import denormalize
+from cnntrain.data.resident import ResidentLoader
 from cnntrain.record.checkpoints import CheckpointKeeper, Saves
 from cnntrain.record.console import Console
 from cnntrain.record.log import EventLog
@@ -59,7 +60,12 @@ def make_observers(
     observers += [
         keeper,
         SummaryFile(run.summary, facts=lambda: _facts(prepared, keeper.saves)),
-        Console(run=run.path, card=[*card(prepared), *_notes(notes)], quiet=quiet),
+        Console(
+            run=run.path,
+            card=[*card(prepared), *_notes(notes)],
+            quiet=quiet,
+            data_cure=data_cure(prepared),
+        ),
     ]
     return observers
 
@@ -74,7 +80,8 @@ def card(prepared: Prepared) -> list[tuple[str, str]]:
     if prepared.device.type == "cuda":
         device += f" ({torch.cuda.get_device_name(prepared.device)})"
     elif prepared.device.type == "cpu":
-        device += f" ({torch.get_num_threads()} threads)"
+        threads = torch.get_num_threads()
+        device += f" ({threads} thread{'s' if threads != 1 else ''})"
     options: list[str] = [config.compute.precision]
     options += ["compiled"] if config.compute.compile else []
     options += ["deterministic"] if config.compute.deterministic else []
@@ -94,18 +101,36 @@ def card(prepared: Prepared) -> list[tuple[str, str]]:
     return [*rows, *_notes(data.notes)]
 
 
+def data_cure(prepared: Prepared) -> str:
+    """What to do in this run, if training waits for its images."""
+    section = prepared.loaded.config.data
+    if isinstance(prepared.data.train, ResidentLoader):
+        return (
+            "they are in memory already, so it is the transforms: take out the slowest of "
+            "data.transforms.train (affine, color_jitter), or give compute.threads more"
+        )
+    workers, cores = worker_count(section.workers, prepared.device), core_count()
+    cures = [f"keep them in memory (data.memory: resident, now {section.memory})"]
+    if workers < cores:
+        cures.insert(0, f"raise data.workers (now {workers}; there are {cores} cores)")
+    cures.append("store the images no larger than training needs them")
+    return ", or ".join(cures)
+
+
 def _notes(texts: Sequence[str]) -> list[tuple[str, str]]:
     return [("note", text) for text in texts]
 
 
 def _tensorboard(prepared: Prepared, run: RunFolder) -> TensorBoard:
     data = prepared.data
-    images = next(iter(data.train.batches(1))).images[:SAMPLE_IMAGES]
-    shown = denormalize(images, data.statistics)
+    shown = None
+    if prepared.learner.state.step == 0:
+        images = next(iter(data.train.batches(1))).images[:SAMPLE_IMAGES]
+        shown = denormalize(images, data.statistics).float() / 255
     return TensorBoard(
         run.tensorboard,
         net=prepared.learner.model,
-        images=shown.float() / 255,
+        images=shown,
         settings=_flat(resolved_tree(prepared.loaded.config)),
     )
 
@@ -124,16 +149,19 @@ def _flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
 
 
 def _facts(prepared: Prepared, saves: Saves) -> dict[str, object]:
-    facts: dict[str, object] = {
+    return {
         "checkpoints": {"files": saves.files, "seconds": saves.seconds, "bytes": saves.bytes},
         "peak_memory_bytes": _peak_memory(prepared.device),
     }
-    return facts
 
 
-def _peak_memory(device: torch.device) -> int:
-    """Of the GPU's allocator, or of this process."""
+def _peak_memory(device: torch.device) -> int | None:
+    """Of the GPU's allocator, or of this process; None where nobody tells."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return None
+    import resource  # not there on Windows
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

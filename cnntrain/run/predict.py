@@ -26,7 +26,7 @@ from cnntrain.train.precision import autocast
 
 BATCH = 64
 
-CHANGEABLE = ("compute.device", "compute.threads")
+CHANGEABLE = ("compute.device", "compute.threads", "plugins")
 """What `-s` may change."""
 
 
