@@ -19,9 +19,17 @@ from cnntrain.data.pipeline import Pipeline, TransformError
 from cnntrain.data.threads import in_threads
 from cnntrain.data.windows import cut_picture, whole
 
+PREPARED_BYTES = 512 * 1024**2
+"""Images that no randomness changes are kept ready, as float32, up to this many bytes a split."""
+
+_CHUNK = 1024
+
 
 class ResidentLoader:
     """Batches from images in memory.
+
+    Where nothing is random the whole split is transformed once, if the result is not too large;
+    a batch is then a gather and nothing else.
 
     Args:
         pixels: the split.
@@ -39,6 +47,7 @@ class ResidentLoader:
         # one row an image: a gather then copies rows, whatever the memory format
         self._rows = images.reshape(self.size, -1).to(batching.device)
         self._targets = pixels.targets.to(batching.device)
+        self._ready = self._prepared()
 
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch; see `Loader`."""
@@ -49,21 +58,44 @@ class ResidentLoader:
             order = epoch_order(self.size, seed=how.seed, epoch=epoch).to(how.device)
         for number in range(start, self.batches_per_epoch):
             places = how.positions(number)
+            source = self._rows if self._ready is None else self._ready[0]
             if order is None:
-                rows, targets = self._rows[places], self._targets[places]
+                rows, targets = source[places], self._targets[places]
             else:
                 chosen = order[places]
-                rows = self._rows.index_select(0, chosen)
+                rows = source.index_select(0, chosen)
                 targets = self._targets.index_select(0, chosen)
+            if self._ready is not None:
+                yield Batch(self._as_images(rows, self._ready[1]), targets)
+                continue
             if self._pipeline.is_random:
                 generator.manual_seed(batch_seed(how.seed, epoch, number))
             yield Batch(self._transform(rows, generator), targets)
 
+    def _prepared(self) -> tuple[Tensor, torch.Size] | None:
+        """All images transformed, one row each, and the shape of one; None where that cannot be."""
+        generator = torch.Generator(self._batching.device)
+        if self._pipeline.is_random or self.size == 0:
+            return None
+        first = self._stored(self._transform(self._rows[:1], generator))
+        if self.size * first.numel() * first.element_size() > PREPARED_BYTES:
+            return None
+        rows = torch.empty(self.size, first.numel(), device=first.device)
+        for start in range(0, self.size, _CHUNK):
+            chunk = self._transform(self._rows[start : start + _CHUNK], generator)
+            rows[start : start + _CHUNK] = self._stored(chunk).flatten(1)
+        return rows, first.shape[1:]
+
+    def _stored(self, images: Tensor) -> Tensor:
+        """In the order of the memory: (N, H, W, C) for channels last."""
+        return images.permute(0, 2, 3, 1) if self._batching.channels_last else images
+
+    def _as_images(self, rows: Tensor, shape: torch.Size) -> Tensor:
+        images = rows.view(-1, *shape)
+        return images.permute(0, 3, 1, 2) if self._batching.channels_last else images
+
     def _transform(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        images = rows.view(-1, *self._shape)
-        if self._batching.channels_last:
-            images = images.permute(0, 3, 1, 2)
-        result = self._pipeline(images, generator)
+        result = self._pipeline(self._as_images(rows, self._shape), generator)
         return result.contiguous(memory_format=self._batching.memory_format)
 
 

@@ -15,7 +15,7 @@ from cnntrain.record.histograms import weight_histograms
 from cnntrain.record.pictures import filters_picture, images_picture
 from cnntrain.record.report import Record, StepReport
 from cnntrain.record.tally import data_wait
-from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted
+from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, StepDone
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import FileWriter, SummaryWriter
@@ -73,6 +73,8 @@ class TensorBoard:
 
     def observe(self, event: Record) -> None:
         """Write the event's points."""
+        if isinstance(event, StepDone):
+            return
         with disk_errors(self._folder):
             if isinstance(event, StepReport):
                 self._report(event)
