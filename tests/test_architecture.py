@@ -1,0 +1,180 @@
+"""The house itself: sizes, names, who may know whom, and the run files that come with it."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import re
+from collections.abc import Iterator
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cnntrain
+from cnntrain.arch.description import describe, usual_facts
+from cnntrain.arch.plan import make_plan
+from cnntrain.config import shipped
+from cnntrain.config.load import load, load_text
+from cnntrain.config.show import dump_yaml, resolved_tree
+from cnntrain.core.document import read_document
+from cnntrain.core.errors import ConfigError
+from cnntrain.run.networks import make_network, plan_network
+
+PACKAGE = Path(cnntrain.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+NAMES = [file.relative_to(PACKAGE).as_posix() for file in FILES]
+TREES = {name: ast.parse(file.read_text("utf-8")) for name, file in zip(NAMES, FILES, strict=True)}
+
+LINES, FUNCTION = 300, 50
+FORBIDDEN_FILES = ("utils", "helpers", "misc", "common")
+FORBIDDEN_CLASSES = re.compile(r"Manager|Handler|Engine|Util|Helper")
+TORCH_FREE = ("core/", "config/", "cli/", "__init__.py", "layers/__init__.py", "data/__init__.py")
+HEAVY = ("torch", "torchvision", "numpy", "sklearn", "matplotlib", "tensorboard")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_can_be_read_in_five_minutes(name: str) -> None:
+    assert len((PACKAGE / name).read_text("utf-8").splitlines()) <= LINES
+    assert Path(name).stem not in FORBIDDEN_FILES
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.FunctionDef) and not _is_loop(name, node):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            length = (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+            assert length <= FUNCTION, f"{name}: {node.name} has {length} lines"
+        if isinstance(node, ast.ClassDef):
+            assert not FORBIDDEN_CLASSES.search(node.name), node.name
+
+
+def _is_loop(name: str, node: ast.FunctionDef) -> bool:
+    """The training loop is one story, of 80 lines at the most."""
+    is_it = (name, node.name) == ("train/loop.py", "train")
+    assert not is_it or (node.end_lineno or 0) - node.body[1].lineno < 80
+    return is_it
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_only_the_top_rooms_know_the_configuration() -> None:
+    knowing = {
+        name.split("/")[0]
+        for name, tree in TREES.items()
+        if any(module.startswith("cnntrain.config") for module in imports(tree))
+    }
+    assert knowing == {"config", "run", "cli"}
+
+
+def test_what_answers_at_once_imports_nothing_heavy() -> None:
+    for name, tree in TREES.items():
+        if name.startswith(TORCH_FREE[:3]) or name in TORCH_FREE[3:]:
+            first = {module.split(".")[0] for module in imports(_at_import(tree))}
+            assert not first & set(HEAVY), name
+
+
+def _at_import(tree: ast.Module) -> ast.Module:
+    """What is run when a module is imported: no functions, nothing under TYPE_CHECKING."""
+    body = [
+        node
+        for node in tree.body
+        if not isinstance(node, ast.FunctionDef)
+        and not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
+    ]
+    return ast.Module(body, [])
+
+
+def test_the_command_line_names_every_command() -> None:
+    text = (PACKAGE / "cli" / "app.py").read_text("utf-8")
+    modules = {file.stem for file in (PACKAGE / "cli").glob("*.py")}
+    for module in modules - {"__init__", "app", "options", "output"}:
+        assert re.search(rf"^app\.(command|add_typer)\(.*{module}\.", text, re.MULTILINE), module
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_broad_except_has_a_reason(name: str) -> None:
+    lines = (PACKAGE / name).read_text("utf-8").splitlines()
+    for node in ast.walk(TREES[name]):
+        if not isinstance(node, ast.ExceptHandler):
+            continue
+        kind = ast.unparse(node.type) if node.type else ""
+        goes_on = not isinstance(node.body[-1], ast.Raise)
+        if kind in ("", "Exception", "BaseException") and goes_on:
+            line = lines[node.lineno - 1]
+            reason = re.sub(r"# noqa: \w+", "", line).partition("#")[2]
+            assert reason.strip(), f"{name}:{node.lineno}: {line.strip()}"
+
+
+def test_nothing_is_printed_but_by_those_who_talk() -> None:
+    for name, tree in TREES.items():
+        calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        if any(isinstance(call, ast.Name) and call.id == "print" for call in calls):
+            assert name.startswith("cli/") or name == "run/signals.py"
+
+
+CONFIGS = sorted((shipped.folder() or Path()).glob("*.yaml"))
+ARCHS = sorted((shipped.folder() or Path()).glob("archs/*.yaml"))
+
+
+def named(file: Path) -> str:
+    return file.stem
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=named)
+def test_a_run_file_is_right_and_says_how_to_use_it(file: Path) -> None:
+    loaded = load(file)
+    make_network(plan_network(loaded), seed=0, device="meta")
+    head = comment_at_the_top(file)
+    assert f"cnntrain fit configs/{file.name}" in head or f"cnntrain fit {file.name}" in head
+    for text in written_defaults(loaded.document.data, file):
+        pytest.fail(f"{file.name} says {text}, which is so by default: leave it out")
+
+
+@pytest.mark.parametrize("file", ARCHS, ids=named)
+def test_an_architecture_file_is_right_and_says_how_to_use_it(file: Path) -> None:
+    document = read_document(file)
+    make_network(make_plan(describe(document, facts=usual_facts(document))), seed=0, device="meta")
+    assert f"cnntrain summary archs/{file.stem}" in comment_at_the_top(file)
+
+
+def comment_at_the_top(file: Path) -> str:
+    lines = file.read_text("utf-8").splitlines()
+    assert len(lines) < 80
+    head = list(takewhile(lambda line: line.startswith("#"), lines))
+    assert len(head) >= 2
+    return "\n".join(head)
+
+
+def written_defaults(tree: dict[str, Any], file: Path) -> Iterator[str]:
+    """The values without which the run file would mean the same; not those of the architecture."""
+    whole = resolved_tree(load_text(dump_yaml(tree), file=file).config)
+    for path in leaves({key: value for key, value in tree.items() if key != "arch"}):
+        smaller = copy.deepcopy(tree)
+        inner: Any = smaller
+        for key in path[:-1]:
+            inner = inner[key]
+        value = inner.pop(path[-1])
+        try:
+            same = resolved_tree(load_text(dump_yaml(smaller), file=file).config) == whole
+        except ConfigError:
+            continue
+        if same:
+            yield f"{'.'.join(map(str, path))}: {value}"
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Paths to everything in mappings, in lists of mappings too; not to items of lists."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield (*path, key)
+            yield from leaves(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from leaves(inner, (*path, index))
