@@ -1,0 +1,109 @@
+"""The Neocognitron's C-cells."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cnntrain.core.kinds import Padding, PositiveFloat, Size
+from cnntrain.layers import layer
+from cnntrain.layers.fixed_window import gaussian_window
+from cnntrain.layers.full_precision import widened, without_autocast
+from cnntrain.layers.shapes import pair, require_maps, require_small_padding
+
+
+@layer("c_cell")
+class CCell(nn.Module):
+    """Neocognitron C-cells: a fixed blur of each map, inhibited by the mean map, saturated.
+
+    With u_k the S-cells of map k, and sums over the window of v around n:
+
+        s_k(n) = sum_v d(v) u_k(n + v)
+        m(n) = mean over k of s_k(n)
+        y_k(n) = psi((1 + s_k(n)) / (1 + m(n)) - 1), psi(x) = x / (saturation + x), or 0 for x < 0
+
+    So a C-cell fires where an S-cell of its map does, wherever in the window, if its map is more
+    active there than the average map. Nothing is learned. d is a Gaussian of standard deviation
+    kernel / 4 with sum 1 (the paper asks for positive weights that decrease from the centre).
+    Fukushima, "Neocognitron: A Self-organizing Neural Network Model for a Mechanism of Pattern
+    Recognition Unaffected by Shift in Position", 1980. The arithmetic is float32 at least.
+
+    Shape: (N, C, H, W) -> (N, C, H', W'), H' = floor((H + 2 padding - kernel) / stride) + 1.
+
+    Args:
+        kernel: side of the window in pixels, or [height, width].
+        stride: step of the window, or [vertical, horizontal].
+        padding: zeros added on every side, or [vertical, horizontal]; at most half of the kernel.
+        saturation: the paper's alpha: the x at which psi is one half.
+        inhibition: whether the mean map inhibits, or else m is 0.
+
+    Raises:
+        ValueError: the input has no height and width, the padding exceeds half of the kernel, or
+            there is one map only, which never exceeds the mean.
+    """
+
+    window: Tensor
+
+    def __init__(
+        self,
+        *,
+        in_shape: tuple[int, ...],
+        kernel: Size = 5,
+        stride: Size = 1,
+        padding: Padding = 0,
+        saturation: PositiveFloat = 1.0,
+        inhibition: bool = True,
+    ) -> None:
+        super().__init__()
+        require_maps("c_cell", in_shape)
+        require_small_padding("c_cell", pair(padding), pair(kernel))
+        if inhibition and in_shape[0] == 1:
+            raise ValueError(
+                "c_cell: a single map never exceeds the mean of the maps; use inhibition: false"
+            )
+        self.kernel_size, self.stride, self.padding = pair(kernel), pair(stride), pair(padding)
+        self.saturation = saturation
+        self.inhibition = inhibition
+        self.register_buffer("window", gaussian_window(self.kernel_size), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H', W')."""
+        return respond(
+            x,
+            self.window,
+            stride=self.stride,
+            padding=self.padding,
+            saturation=self.saturation,
+            inhibition=self.inhibition,
+        )
+
+    def extra_repr(self) -> str:
+        """The parameters, for print(net)."""
+        return (
+            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
+            f"saturation={self.saturation:g}, inhibition={self.inhibition}"
+        )
+
+
+@torch.fx.wrap  # one node of a traced graph: autocast below needs the real device
+def respond(
+    x: Tensor,
+    window: Tensor,
+    *,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    saturation: float,
+    inhibition: bool,
+) -> Tensor:
+    """The function of `CCell`: (N, C, H, W) -> (N, C, H', W')."""
+    with without_autocast(x):
+        values = widened(x)
+        maps = values.shape[1]
+        kernels = window.to(values.dtype).expand(maps, 1, -1, -1)
+        blurred = functional.conv2d(values, kernels, stride=stride, padding=padding, groups=maps)
+        if inhibition:
+            mean = blurred.mean(dim=1, keepdim=True)
+            blurred = (blurred - mean) / (1 + mean.clamp_min(0))
+        excited = functional.relu(blurred)
+        return (excited / (saturation + excited)).to(x.dtype)

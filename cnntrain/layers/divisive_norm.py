@@ -1,0 +1,95 @@
+"""Divisive normalisation."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cnntrain.core.kinds import Positive, PositiveFloat, Size
+from cnntrain.layers import layer
+from cnntrain.layers.full_precision import widened
+from cnntrain.layers.shapes import pair, require_maps
+
+
+@layer("divisive_norm")
+class DivisiveNorm(nn.Module):
+    """Divisive normalisation: each value is divided by the energy of its neighbourhood.
+
+    `y = x / sqrt(epsilon + sum of x**2)`, the sum over a window of kernel height x kernel width
+    pixels and `maps` maps around the value; zeros surround the image and the maps. Contrast (a x)
+    changes nothing where the sum is far above epsilon; a constant image gives
+    1 / sqrt(height width maps) in the interior. No mean is subtracted: `lcn` does that.
+    Heeger, "Normalization of Cell Responses in Cat Striate Cortex", 1992; Pinto et al., "A
+    High-Throughput Screening Approach to Discovering Good Forms of Biologically Inspired Visual
+    Representation", 2009. The arithmetic is float32 at least, under autocast too.
+
+    Shape: (N, C, H, W) -> the same.
+
+    Args:
+        kernel: side of the window in pixels, or [height, width]; odd.
+        maps: number of neighbouring maps in the sum, odd; null means all maps.
+        epsilon: added to the sum, so that a neighbourhood of zeros (common after relu) gives 0.
+
+    Raises:
+        ValueError: a side of the window is even, or the input has no height and width.
+    """
+
+    stride = dilation = 1
+
+    def __init__(
+        self,
+        *,
+        in_shape: tuple[int, ...],
+        kernel: Size = 5,
+        maps: Positive | None = None,
+        epsilon: PositiveFloat = 1e-5,
+    ) -> None:
+        super().__init__()
+        require_maps("divisive_norm", in_shape)
+        for name, side in (
+            ("kernel", pair(kernel)[0]),
+            ("kernel", pair(kernel)[1]),
+            ("maps", maps),
+        ):
+            if side is not None and side % 2 == 0:
+                raise ValueError(
+                    f"divisive_norm: {name} {side} is even and has no centre; "
+                    f"use {side - 1} or {side + 1}"
+                )
+        self.kernel_size = pair(kernel)
+        self.padding = (self.kernel_size[0] // 2, self.kernel_size[1] // 2)
+        self.maps = maps
+        self.epsilon = epsilon
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape and type."""
+        return divide_by_energy(x, kernel=self.kernel_size, maps=self.maps, epsilon=self.epsilon)
+
+    def extra_repr(self) -> str:
+        """The parameters, for print(net)."""
+        return f"kernel_size={self.kernel_size}, maps={self.maps}, epsilon={self.epsilon:g}"
+
+
+@torch.fx.wrap  # one node of a traced graph: the working type depends on the real tensor
+def divide_by_energy(
+    x: Tensor, *, kernel: tuple[int, int], maps: int | None, epsilon: float
+) -> Tensor:
+    """The function of `DivisiveNorm`: (N, C, H, W) -> the same shape and type."""
+    values = widened(x)
+    energy = values.square()
+    if maps is None:
+        energy = energy.sum(dim=1, keepdim=True)
+    elif maps > 1:
+        over_maps = functional.avg_pool3d(
+            energy.unsqueeze(1),
+            (maps, 1, 1),
+            stride=1,
+            padding=(maps // 2, 0, 0),
+            divisor_override=1,
+        )
+        energy = over_maps.squeeze(1)
+    energy = functional.avg_pool2d(
+        energy, kernel, stride=1, padding=(kernel[0] // 2, kernel[1] // 2), divisor_override=1
+    )
+    return (values / (energy + epsilon).sqrt()).to(x.dtype)

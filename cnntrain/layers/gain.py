@@ -1,0 +1,29 @@
+"""One learned factor for each map."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from cnntrain.layers import layer
+
+
+@layer("gain")
+class Gain(nn.Module):
+    """Gain: y_c = g_c x_c, one learned factor for each map.
+
+    The last step of the filter bank layer of Jarrett et al., "What is the Best Multi-Stage
+    Architecture for Object Recognition?", 2009, section 2.1, equation 1:
+    `y_j = g_j tanh(sum over i of k_ij * x_i)`, a `conv`, a `tanh` and this.
+
+    Shape: (N, C, H, W) or (N, C) -> the same.
+    """
+
+    def __init__(self, *, in_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(in_shape[0]))
+        self._spread = (-1, *[1] * (len(in_shape) - 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, ...) -> the same shape and type."""
+        return x * self.weight.view(self._spread).to(x.dtype)

@@ -1,0 +1,95 @@
+"""Pooling by a norm."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cnntrain.core.kinds import Padding, PositiveFloat, Size
+from cnntrain.layers import layer
+from cnntrain.layers.full_precision import widened
+from cnntrain.layers.shapes import pair, require_maps, require_small_padding
+
+
+@layer("lp_pool")
+class LpPool(nn.Module):
+    """Lp pooling: the p-norm of each window of each map, (sum of |x|**p) ** (1 / p).
+
+    p = 1 is the sum of absolute values, p = 2 is `l2_pool`, and p towards infinity the largest
+    absolute value. It is a sum, so a constant c gives c (kernel height x width) ** (1 / p).
+    Each window is scaled by its largest value first, so no power overflows; the gradient of an
+    all-zero window is zero. Sermanet et al., "Convolutional Neural Networks Applied to House
+    Numbers Digit Classification", 2012, section 2.2 (there with Gaussian weights in the window;
+    here all weights are 1).
+
+    Shape: (N, C, H, W) -> (N, C, H', W'), H' = floor((H + 2 padding - kernel) / stride) + 1.
+
+    Args:
+        p: the exponent, at least 1.
+        kernel: side of the window in pixels, or [height, width].
+        stride: step of the window, or [vertical, horizontal]; null means the kernel.
+        padding: zeros added on every side, or [vertical, horizontal]; at most half of the kernel.
+
+    Raises:
+        ValueError: p is less than 1, the input has no height and width, or the padding exceeds
+            half of the kernel.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_shape: tuple[int, ...],
+        p: PositiveFloat = 2.0,
+        kernel: Size = 2,
+        stride: Size | None = None,
+        padding: Padding = 0,
+    ) -> None:
+        super().__init__()
+        require_maps("lp_pool", in_shape)
+        require_small_padding("lp_pool", pair(padding), pair(kernel))
+        if p < 1:
+            raise ValueError(
+                f"lp_pool: with p {p:g} it is no norm, and its gradient at zero is infinite; "
+                f"use at least 1"
+            )
+        self.p = p
+        self.kernel_size = pair(kernel)
+        self.stride = pair(kernel if stride is None else stride)
+        self.padding = pair(padding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H', W')."""
+        return pool_by_norm(
+            x, p=self.p, kernel=self.kernel_size, stride=self.stride, padding=self.padding
+        )
+
+    def extra_repr(self) -> str:
+        """The parameters, for print(net)."""
+        return (
+            f"p={self.p:g}, kernel_size={self.kernel_size}, stride={self.stride}, "
+            f"padding={self.padding}"
+        )
+
+
+@torch.fx.wrap  # one node of a traced graph: the working type depends on the real tensor
+def pool_by_norm(
+    x: Tensor,
+    *,
+    p: float,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+) -> Tensor:
+    """The function of `LpPool`: (N, C, H, W) -> (N, C, H', W'), in float32 at least."""
+    vertical, horizontal = padding
+    values = widened(x).abs()
+    values = functional.pad(values, (horizontal, horizontal, vertical, vertical))
+    windows = values.unfold(2, kernel[0], stride[0]).unfold(3, kernel[1], stride[1])
+    # The norm of (a x) is a times that of x, so any scale will do, without a gradient.
+    scale = windows.detach().amax(dim=(4, 5), keepdim=True)
+    scale = scale.clamp_min(torch.finfo(scale.dtype).tiny)
+    powers = (windows / scale).pow(p).sum(dim=(4, 5), keepdim=True)
+    # The sum is at least 1, except over zeros only, where the root's slope would be infinite.
+    norms = powers.clamp_min(0.5).pow(1 / p) * scale
+    return norms.squeeze((4, 5)).to(x.dtype)

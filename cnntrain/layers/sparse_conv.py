@@ -1,0 +1,148 @@
+"""Convolution in which each output map sees only some of the input maps."""
+
+from __future__ import annotations
+
+import math
+from itertools import groupby
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cnntrain.core.kinds import NonNegative, Padding, Size
+from cnntrain.layers import layer
+from cnntrain.layers.shapes import pair, require_maps
+
+LENET5 = (
+    *((0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5)),
+    *((0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 5)),
+    *((0, 1, 3, 4), (1, 2, 4, 5), (0, 2, 3, 5)),
+    (0, 1, 2, 3, 4, 5),
+)
+"""Table I of LeCun et al. 1998: which of the 6 maps of S2 each of the 16 maps of C3 sees."""
+
+
+@layer("sparse_conv")
+class SparseConv(nn.Module):
+    """Sparsely connected convolution: output map o sees only the input maps of its list T(o).
+
+    `y[o, i, j] = b[o] + sum over c in T(o), p, q of w[o, c, p, q] x[c, i s + p - pad,
+    j s + q - pad]`. Only the weights of real connections exist and are multiplied: layer C3 of
+    LeNet-5 with 5x5 windows has 60 connections and 60 x 25 + 16 = 1,516 parameters. LeCun et al.,
+    "Gradient-Based Learning Applied to Document Recognition", 1998, section II.B and table I.
+
+    `weight` is (connections, kernel, kernel): output maps of fewer inputs come first, else in the
+    order of the table, and each one's inputs in ascending order.
+
+    Shape: (N, C, H, W) -> (N, out, H', W'), H' = floor((H + 2 padding - kernel) / stride) + 1.
+
+    Args:
+        table: 'lenet5' for the published table (6 input and 16 output maps), or for each output
+            map the list of the input maps that it sees, counted from 0.
+        kernel: side of the window in pixels, or [height, width].
+        stride: step of the window in pixels, or [vertical, horizontal].
+        padding: zeros on every side of the image, or [vertical, horizontal].
+        bias: whether each output map has a learned offset.
+
+    Raises:
+        ValueError: an output map sees nothing, one map twice, or one that does not exist, or the
+            input has no height and width.
+    """
+
+    inputs: Tensor
+    order: Tensor
+
+    def __init__(
+        self,
+        *,
+        in_shape: tuple[int, ...],
+        table: Literal["lenet5"] | list[list[NonNegative]],
+        kernel: Size = 5,
+        stride: Size = 1,
+        padding: Padding = 0,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        require_maps("sparse_conv", in_shape)
+        lists = [sorted(row) for row in (LENET5 if table == "lenet5" else table)]
+        _check_table(lists, in_shape[0])
+        self.kernel_size, self.stride, self.padding = pair(kernel), pair(stride), pair(padding)
+        by_size = sorted(range(len(lists)), key=lambda o: len(lists[o]))
+        # (output maps, inputs of each) of the grouped convolutions that make up the layer.
+        sizes = groupby(by_size, key=lambda o: len(lists[o]))
+        self.blocks = tuple((len(list(maps)), size) for size, maps in sizes)
+        inputs = torch.tensor([c for o in by_size for c in lists[o]])
+        self.register_buffer("inputs", inputs, persistent=False)
+        places = {o: place for place, o in enumerate(by_size)}
+        order = torch.tensor([places[o] for o in range(len(lists))])
+        self.register_buffer("order", order, persistent=False)
+        self.is_ordered = by_size == list(range(len(lists)))
+        area = math.prod(self.kernel_size)
+        # fan_in and fan_out of the average unit; the weight's shape alone does not tell them.
+        self.fans = (len(inputs) * area // len(lists), len(inputs) * area // in_shape[0])
+        self.weight = nn.Parameter(torch.empty(len(inputs), *self.kernel_size))
+        self.bias = nn.Parameter(torch.empty(len(lists))) if bias else None
+        self._initialise([len(row) * area for row in lists])
+
+    @torch.no_grad()
+    def _initialise(self, fans: list[int]) -> None:
+        """Uniform up to 1 / sqrt(the output map's own fan_in), as torch's convolutions are."""
+        bounds = [1 / math.sqrt(fan) for fan in fans]
+        by_size = sorted(bounds, reverse=True)
+        area = math.prod(self.kernel_size)
+        of_weights = [b for b in by_size for _ in range(round(1 / b**2) // area)]
+        self.weight.uniform_(-1, 1).mul_(torch.tensor(of_weights).view(-1, 1, 1))
+        if self.bias is not None:
+            self.bias.uniform_(-1, 1).mul_(torch.tensor(bounds))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, out, H', W')."""
+        seen = x.index_select(1, self.inputs)
+        outputs, start = [], 0
+        for maps, size in self.blocks:
+            stop = start + maps * size
+            outputs.append(
+                functional.conv2d(
+                    seen[:, start:stop],
+                    torch.unflatten(self.weight[start:stop], 0, (maps, size)),
+                    stride=self.stride,
+                    padding=self.padding,
+                    groups=maps,
+                )
+            )
+            start = stop
+        y = torch.cat(outputs, dim=1)
+        y = y if self.is_ordered else y.index_select(1, self.order)
+        return y if self.bias is None else y + self.bias.view(-1, 1, 1).to(y.dtype)
+
+    def extra_repr(self) -> str:
+        """The parameters, for print(net)."""
+        return (
+            f"connections={len(self.inputs)}, out={len(self.order)}, "
+            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        )
+
+
+def _check_table(lists: list[list[int]], channels: int) -> None:
+    """Refuse a table that does not fit the input.
+
+    Raises:
+        ValueError: it is empty, or a list in it is empty, has a map twice, or an unknown one.
+    """
+    if not lists:
+        raise ValueError("sparse_conv: the table is empty; give a list of input maps per output")
+    for o, row in enumerate(lists):
+        if not row:
+            raise ValueError(
+                f"sparse_conv: output map {o} sees no input map; give it one, or leave it out"
+            )
+        if len(set(row)) < len(row):
+            raise ValueError(
+                f"sparse_conv: output map {o} sees an input map twice: {row}; name each once"
+            )
+        if row[-1] >= channels:
+            raise ValueError(
+                f"sparse_conv: output map {o} sees input map {row[-1]}, but there are {channels}; "
+                f"use 0 to {channels - 1}"
+            )
