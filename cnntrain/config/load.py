@@ -77,6 +77,12 @@ def _load(document: Document, file: Path, overrides: Sequence[str]) -> Loaded:
             remedy="see `cnntrain new` for one to start from",
             place=document.places.of(()),
         )
+    if "layers" in document.data and "arch" not in document.data:
+        raise ConfigError(
+            "this is an architecture, not a run file",
+            remedy=f"name it in one as `arch: {file}`, or look at it: `cnntrain summary {file}`",
+            place=document.places.of(("layers",), key=True),
+        )
     problems: list[Problem] = []
     given = _parse(overrides, problems)
     _apply([o for o in given if len(o.path) == 1], document, problems)

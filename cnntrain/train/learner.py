@@ -52,8 +52,12 @@ class Learner:
 
     @property
     def evaluated(self) -> nn.Module:
-        """The network that is evaluated: the average, or the trained one."""
-        return self.net if self.ema is None else self.ema.model
+        """The network that is evaluated: the average, or the trained one, never a compiled one.
+
+        So evaluating a checkpoint gives the same numbers to the last bit, and nothing is compiled
+        anew for evaluation's batches.
+        """
+        return self.model if self.ema is None else self.ema.model
 
     def parameters(self) -> list[nn.Parameter]:
         """The parameters that are trained, in the optimizer's order."""

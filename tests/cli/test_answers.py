@@ -203,6 +203,15 @@ def test_check_tells_all_problems_of_all_files_together(
     assert answer.err.count("wrong.yaml:") == 3
 
 
+def test_an_architecture_is_no_run_file(cnntrain: Cnntrain) -> None:
+    for command in ("check", "fit", "show"):
+        answer = cnntrain(command, "archs/lenet5")
+        assert answer.code == 2
+        assert answer.err.count("this is an architecture, not a run file; name it in one") == 1
+        assert "cnntrain summary " in answer.err
+    assert cnntrain("summary", "archs/lenet5").code == 0
+
+
 def test_check_needs_no_data(cnntrain: Cnntrain) -> None:
     answer = cnntrain("check", "lenet5", "resnet20_cifar10", "digits")
     assert answer.code == 0

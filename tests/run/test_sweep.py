@@ -114,4 +114,6 @@ def test_a_compiled_network_trains_and_goes_on(
     outcome = train_tiny(resumed=tmp_path / "run")
     assert outcome.done is not None
     assert outcome.done.reason == "finished"
-    assert evaluate_run(tmp_path / "run").metrics.images == 30
+    assert evaluate_run(tmp_path / "run").metrics == outcome.test
+    found = evaluate_run(tmp_path / "run", split="validation").metrics
+    assert found.error == outcome.done.best_error
