@@ -1,6 +1,6 @@
 """Signals, in processes of their own: what is saved, how they end, and that nothing is lost.
 
-A plugin transform sends the signal at a batch, so that no test waits for a moment to come.
+A layer of the user's sends the signal in a step, so that no test waits for a moment to come.
 """
 
 from __future__ import annotations
@@ -20,25 +20,22 @@ from cnntrain.run.fit import fit, resume
 
 PLUGIN = '''
 import os, signal
-from torch import Tensor, Generator
-from cnntrain.data import transform
+from torch import Tensor, nn
+from cnntrain.layers import layer
 
-CALLS = 0
-
-@transform("signal_at")
-class SignalAt:
-    """Sends the signals that the environment names, at a batch."""
-    def __init__(self, *, batch: int = 1) -> None:
-        self.batch = batch
-    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
-        global CALLS
-        CALLS += len(images) > 2
-        if CALLS == self.batch:
-            for name in os.environ.get("SIGNALS", "").split():
-                os.kill(os.getpid(), signal.Signals[name])
-        return images
-    def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        return size
+@layer("signal_at")
+class SignalAt(nn.Module):
+    """Sends the signals that the environment names, in a training step."""
+    def __init__(self, *, step: int = 1) -> None:
+        super().__init__()
+        self.step, self.steps = step, 0
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and not x.is_meta:
+            self.steps += 1
+            if self.steps == self.step:
+                for name in os.environ.get("SIGNALS", "").split():
+                    os.kill(os.getpid(), signal.Signals[name])
+        return x
 '''
 
 
@@ -57,7 +54,12 @@ def file(run_file: Callable[..., Path], plugin: Path) -> Path:
             "train.epochs": 2,
             "train.ema": {"decay": 0.9},
             "record.checkpoint_every": 2,
-            "data.transforms": {"train": [{"signal_at": {"batch": 9}}, "normalize"]},
+            "arch.layers": [
+                {"signal_at": {"step": 9}},
+                "flatten",
+                {"dropout": {"p": 0.3}},
+                {"linear": {"out": "$num_classes"}},
+            ],
         }
     )
 

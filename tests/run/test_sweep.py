@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from cnntrain.config import optimizers, schedules, train_section
 from cnntrain.run.evaluate import evaluate_run
@@ -107,6 +108,7 @@ def test_a_compiled_network_trains_and_goes_on(
 ) -> None:
     if shutil.which("c++") is None and shutil.which("g++") is None:
         pytest.skip("torch.compile needs a C++ compiler, and there is none here")
+    torch.compiler.reset()  # other tests' networks count for its limit of variants
     layers = [{"conv": {"out": 2, "kernel": 3}}, "relu", "flatten", {"linear": {"out": 3}}]
     changes = {"arch": {"layers": layers}, "compute.compile": True, "train.epochs": 2}
     file = run_file({**changes, "data.images": 88, "data.batch_size": 32})  # batches of 32
