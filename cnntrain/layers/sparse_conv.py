@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import groupby
 from typing import Literal
 
 import torch
@@ -28,12 +27,13 @@ class SparseConv(nn.Module):
     """Sparsely connected convolution: output map o sees only the input maps of its list T(o).
 
     `y[o, i, j] = b[o] + sum over c in T(o), p, q of w[o, c, p, q] x[c, i s + p - pad,
-    j s + q - pad]`. Only the weights of real connections exist and are multiplied: layer C3 of
-    LeNet-5 with 5x5 windows has 60 connections and 60 x 25 + 16 = 1,516 parameters. LeCun et al.,
+    j s + q - pad]`. Only the weights of real connections exist: layer C3 of LeNet-5 with 5x5
+    windows has 60 connections and 60 x 25 + 16 = 1,516 parameters. Its multiply-adds are counted
+    likewise; a full kernel with zeros is what runs, which is several times faster. LeCun et al.,
     "Gradient-Based Learning Applied to Document Recognition", 1998, section II.B and table I.
 
-    `weight` is (connections, kernel, kernel): output maps of fewer inputs come first, else in the
-    order of the table, and each one's inputs in ascending order.
+    `weight` is (connections, kernel, kernel), in the order of the table, the inputs of each output
+    map in ascending order.
 
     Shape: (N, C, H, W) -> (N, out, H', W'), H' = floor((H + 2 padding - kernel) / stride) + 1.
 
@@ -51,7 +51,7 @@ class SparseConv(nn.Module):
     """
 
     inputs: Tensor
-    order: Tensor
+    outputs: Tensor
 
     def __init__(
         self,
@@ -68,60 +68,75 @@ class SparseConv(nn.Module):
         lists = [sorted(row) for row in (LENET5 if table == "lenet5" else table)]
         _check_table(lists, in_shape[0])
         self.kernel_size, self.stride, self.padding = pair(kernel), pair(stride), pair(padding)
-        by_size = sorted(range(len(lists)), key=lambda o: len(lists[o]))
-        # (output maps, inputs of each) of the grouped convolutions that make up the layer.
-        sizes = groupby(by_size, key=lambda o: len(lists[o]))
-        self.blocks = tuple((len(list(maps)), size) for size, maps in sizes)
-        inputs = torch.tensor([c for o in by_size for c in lists[o]])
+        inputs = torch.tensor([c for row in lists for c in row])
+        outputs = torch.tensor([o for o, row in enumerate(lists) for _ in row])
         self.register_buffer("inputs", inputs, persistent=False)
-        places = {o: place for place, o in enumerate(by_size)}
-        order = torch.tensor([places[o] for o in range(len(lists))])
-        self.register_buffer("order", order, persistent=False)
-        self.is_ordered = by_size == list(range(len(lists)))
+        self.register_buffer("outputs", outputs, persistent=False)
         area = math.prod(self.kernel_size)
         # fan_in and fan_out of the average unit; the weight's shape alone does not tell them.
         self.fans = (len(inputs) * area // len(lists), len(inputs) * area // in_shape[0])
         self.weight = nn.Parameter(torch.empty(len(inputs), *self.kernel_size))
         self.bias = nn.Parameter(torch.empty(len(lists))) if bias else None
-        self._initialise([len(row) * area for row in lists])
+        self.out = len(lists)
+        self._initialise([len(row) for row in lists])
 
     @torch.no_grad()
-    def _initialise(self, fans: list[int]) -> None:
+    def _initialise(self, counts: list[int]) -> None:
         """Uniform up to 1 / sqrt(the output map's own fan_in), as torch's convolutions are."""
-        bounds = [1 / math.sqrt(fan) for fan in fans]
-        by_size = sorted(bounds, reverse=True)
-        area = math.prod(self.kernel_size)
-        of_weights = [b for b in by_size for _ in range(round(1 / b**2) // area)]
-        self.weight.uniform_(-1, 1).mul_(torch.tensor(of_weights).view(-1, 1, 1))
+        fans = torch.tensor(counts) * math.prod(self.kernel_size)
+        bounds = fans.rsqrt()
+        self.weight.uniform_(-1, 1).mul_(bounds[self.outputs].view(-1, 1, 1))
         if self.bias is not None:
-            self.bias.uniform_(-1, 1).mul_(torch.tensor(bounds))
+            self.bias.uniform_(-1, 1).mul_(bounds)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, out, H', W')."""
-        seen = x.index_select(1, self.inputs)
-        outputs, start = [], 0
-        for maps, size in self.blocks:
-            stop = start + maps * size
-            outputs.append(
-                functional.conv2d(
-                    seen[:, start:stop],
-                    torch.unflatten(self.weight[start:stop], 0, (maps, size)),
-                    stride=self.stride,
-                    padding=self.padding,
-                    groups=maps,
-                )
-            )
-            start = stop
-        y = torch.cat(outputs, dim=1)
-        y = y if self.is_ordered else y.index_select(1, self.order)
+        y = convolve_sparsely(
+            x,
+            self.weight,
+            (self.outputs, self.inputs),
+            out=self.out,
+            stride=self.stride,
+            padding=self.padding,
+        )
         return y if self.bias is None else y + self.bias.view(-1, 1, 1).to(y.dtype)
 
     def extra_repr(self) -> str:
         """The parameters, for print(net)."""
         return (
-            f"connections={len(self.inputs)}, out={len(self.order)}, "
+            f"connections={len(self.inputs)}, out={self.out}, "
             f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
         )
+
+
+@torch.fx.wrap  # one node of a traced graph: the way depends on the real tensor
+def convolve_sparsely(
+    x: Tensor,
+    weight: Tensor,
+    connections: tuple[Tensor, Tensor],
+    *,
+    out: int,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+) -> Tensor:
+    """The function of `SparseConv` without offsets: (N, C, H, W) -> (N, out, H', W').
+
+    Args:
+        x: the input maps.
+        weight: of each connection, (connections, kernel, kernel).
+        connections: output map and input map of each.
+        out: number of output maps.
+        stride: step of the window in pixels.
+        padding: zeros on every side of the image.
+    """
+    outputs, inputs = connections
+    if x.is_meta:  # nothing is computed, only counted: the connections that there are
+        kernels, read = weight.unsqueeze(1), x.index_select(1, inputs)
+        each = functional.conv2d(read, kernels, None, stride, padding, groups=len(weight))
+        return each.new_zeros(len(x), out, *each.shape[2:]).index_add(1, outputs, each)
+    kernels = weight.new_zeros(out, x.shape[1], *weight.shape[1:])
+    kernels = kernels.index_put((outputs, inputs), weight)
+    return functional.conv2d(x, kernels, None, stride, padding)
 
 
 def _check_table(lists: list[list[int]], channels: int) -> None:

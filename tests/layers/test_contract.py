@@ -111,6 +111,7 @@ EXAMPLES = [
     Example("maxout", FLAT, {"pieces": 3}),
     Example("lp_pool", values={"p": 3, "kernel": 3, "stride": 2, "padding": 1}),
     Example("lp_pool", values={"p": 1}),
+    Example("lp_pool", values={"p": 5.5, "kernel": [3, 2], "stride": 2, "padding": 1}),
     Example("l2_pool"),
     Example("divisive_norm", values={"kernel": 3}),
     Example("divisive_norm", values={"kernel": [1, 5], "maps": 3, "epsilon": 0.1}),
@@ -266,6 +267,15 @@ def test_channels_last_gives_the_same(example: Example) -> None:
     last = [x.to(memory_format=torch.channels_last) if x.dim() == 4 else x for x in inputs]
     actual = net.to(memory_format=torch.channels_last)(*last)
     torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-6)
+
+
+@every_example
+def test_bfloat16_autocast_stays_close(example: Example) -> None:
+    net, inputs = build(example).eval(), draw(example)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        actual = net(*inputs)
+    # A few roundings to 8 significant bits of values and partial sums around 1.
+    torch.testing.assert_close(actual.float(), net(*inputs), rtol=0.05, atol=0.05)
 
 
 @every_example
