@@ -46,16 +46,26 @@ class Graph(nn.Module):
         """Run every layer; outputs that a later layer reads are kept by name."""
         return self.run(images)[0]
 
-    def run(self, images: Tensor, *, taps: tuple[str, ...] = ()) -> tuple[Tensor, list[Tensor]]:
-        """The output, and the outputs of the layers named in `taps`."""
+    def run(
+        self, images: Tensor, *, taps: tuple[str, ...] = (), heads: tuple[nn.Module, ...] = ()
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The output, and what the layers named in `taps` give, each through its head if given.
+
+        A head runs right after its layer, not at the end: random numbers are then drawn, and
+        gradients summed, in the order of the same network written by hand.
+        """
         kept = {INPUT: images}
+        tapped: dict[int, Tensor] = {}
         current, previous = images, INPUT
         for name in self._layer_names:
             reads = [current if s == previous else kept[s] for s in self.sources[name]]
             current, previous = getattr(self, name)(*reads), name
-            if name in self._kept or name in taps:
+            if name in self._kept:
                 kept[name] = current
-        return current, [kept[name] for name in taps]
+            for index, tap in enumerate(taps):
+                if tap == name:
+                    tapped[index] = heads[index](current) if heads else current
+        return current, [tapped[index] for index in range(len(taps))]
 
 
 class Network(Graph):
@@ -88,6 +98,6 @@ class Network(Graph):
         """Logits `(N, num_classes)`; in training with heads also theirs."""
         if not (self.training and self._aux_names):
             return self.run(images)[0]
-        logits, tapped = self.run(images, taps=self._aux_sources)
-        names = zip(self._aux_names, tapped, strict=True)
-        return logits, tuple(getattr(self, name)(value) for name, value in names)
+        heads = tuple(getattr(self, name) for name in self._aux_names)
+        logits, outputs = self.run(images, taps=self._aux_sources, heads=heads)
+        return logits, tuple(outputs)
