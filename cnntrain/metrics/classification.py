@@ -35,8 +35,8 @@ class Classification:
 
     @property
     def error(self) -> float:
-        """1 - top1."""
-        return 1.0 - self.top1
+        """The fraction that top-1 misses."""
+        return (self.images - self.correct) / self.images
 
 
 class ClassificationSums:
