@@ -13,7 +13,8 @@ from cnntrain.config import train_section as losses
 from cnntrain.config.load import Loaded
 from cnntrain.config.schema import Compute
 from cnntrain.core.errors import CnntrainError, ConfigError, UsageError
-from cnntrain.data.open import Data, ListError, open_data
+from cnntrain.data.open import Data, ListError, open_data, worker_count
+from cnntrain.data.stream import worker_failure
 from cnntrain.train import Criterion, CrossEntropy, MeanSquaredError, balanced_class_weights
 
 EVAL_BATCH = 256
@@ -104,6 +105,26 @@ def open_run_data(
             workers=data.workers,
             memory=data.memory,
         )
+
+
+@contextmanager
+def reading(data: Data, loaded: Loaded) -> Iterator[None]:
+    """While batches are read: a dead worker is told as such; the workers end with the block.
+
+    Raises:
+        DataError: a reading process died; torch raises that in whatever is running at the moment.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        compute, workers = loaded.config.compute, loaded.config.data.workers
+        count = worker_count(workers, choose_device(compute, loaded))
+        failure = worker_failure(error, workers=count)
+        if failure is None:
+            raise
+        raise failure from error
+    finally:
+        data.close()
 
 
 @contextmanager

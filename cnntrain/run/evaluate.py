@@ -17,6 +17,7 @@ from cnntrain.run.assemble import (
     only_these,
     open_run_data,
     place,
+    reading,
 )
 from cnntrain.run.finding import find_run
 from cnntrain.run.saved import Trained, load_trained
@@ -74,7 +75,8 @@ def evaluate_run(
         raise UsageError(f"the data have no {chosen} split", remedy=f"there is: {there}")
     place(trained.net, compute=compute, device=device)
     criterion = make_criterion(trained.loaded, data=data, device=device)
-    metrics = evaluate(trained.net, loader, criterion=criterion, precision=compute.precision)
+    with reading(data, trained.loaded):
+        metrics = evaluate(trained.net, loader, criterion=criterion, precision=compute.precision)
     return Evaluated(trained, chosen, metrics)
 
 

@@ -15,7 +15,7 @@ from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.metrics import Classification
 from cnntrain.record.log import log_to
 from cnntrain.record.observe import Observer, observe
-from cnntrain.run.assemble import only_these
+from cnntrain.run.assemble import only_these, reading
 from cnntrain.run.environment import describe_environment
 from cnntrain.run.finding import find_run
 from cnntrain.run.folder import RunFolder, create_run
@@ -141,7 +141,8 @@ def _train(
         prepared, run=run, quiet=quiet, notes=notes, last_is_sound=last_is_sound
     )
     every = prepared.loaded.config.record.every
-    with log_to(run.log), stop_on_signals(stop) as interruption:
+    reads = reading(prepared.data, prepared.loaded)
+    with log_to(run.log), reads, stop_on_signals(stop) as interruption:
         events = _events(prepared, run=run, stop=stop, tested=tested)
         done = observe(events, observers=[*listeners, *more], every=every)
     result = tested[0] if tested else None
