@@ -1,0 +1,182 @@
+"""Batch normalisation's statistics, measured anew over the whole training set.
+
+During training the running averages follow weights that change, and forget; Ioffe and Szegedy,
+"Batch Normalization", 2015, algorithm 2, instead measure mean and variance once the weights are
+final. Variances are unbiased (divided by m - 1 for m values), as the paper's and as torch's own
+running variances are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
+
+import torch
+from torch import Tensor, nn
+
+from cnntrain.core.errors import DataError
+from cnntrain.data.batch import Loader
+from cnntrain.train.evaluation import evaluation_mode
+from cnntrain.train.precision import Precision, autocast
+
+Norm = nn.modules.batchnorm._BatchNorm
+
+
+def recalibrate(
+    net: nn.Module, loader: Loader, *, exact: bool = False, precision: Precision = "float32"
+) -> tuple[str, ...]:
+    """Replace the running statistics of every batch normalisation; everything else stays.
+
+    Not exact, in one pass: every normalisation uses its batch's own statistics, and the new ones
+    are the means over the batches, weighted by their images, of the batches' means and of their
+    variances. So the layers above see values normalised batch by batch, and the variance leaves
+    out how much the batches' means differ, which is little for large batches in random order.
+
+    Exact, in one pass for each normalisation, from the first to the last: mean and variance of all
+    values that reach it while those above it already work with their final statistics, as they
+    will in evaluation. The result does not depend on the batch size.
+
+    Dropout and auxiliary heads do nothing, as in evaluation. What is marked `frozen`, keeps no
+    statistics, or is not run in evaluation is left as it is.
+
+    Args:
+        net: its batch normalisations are changed in place.
+        loader: of the training set, without random augmentation for the statistics of the images
+            themselves; its epoch 0 is read.
+        exact: one pass for each normalisation.
+        precision: of the forward passes; the statistics are kept in float32 in any case.
+
+    Returns:
+        The names of the normalisations that were changed, in the order in which they are run.
+
+    Raises:
+        DataError: there are no images, or (not exact) a batch has one value per channel.
+    """
+    with evaluation_mode(net), torch.no_grad():
+        norms = _in_order(net, loader, precision)
+        if not exact:
+            _average_batches(net, norms.values(), loader, precision)
+        else:
+            for norm in norms.values():
+                _measure(net, norm, loader, precision)
+    return tuple(norms)
+
+
+def _in_order(net: nn.Module, loader: Loader, precision: Precision) -> dict[str, Norm]:
+    """The normalisations to change, by name, in the order in which the first batch meets them."""
+    frozen = {
+        child
+        for module in net.modules()
+        if getattr(module, "frozen", False)
+        for child in module.modules()
+    }
+    found = {
+        module: name
+        for name, module in net.named_modules()
+        if isinstance(module, Norm) and module.track_running_stats and module not in frozen
+    }
+    met: dict[str, Norm] = {}
+
+    def note(module: nn.Module, _inputs: object) -> None:
+        assert isinstance(module, Norm)
+        met[found[module]] = module
+
+    with ExitStack() as hooks:
+        for module in found:
+            hooks.callback(module.register_forward_pre_hook(note).remove)
+        images = next(_images(loader), None)
+        if images is None:
+            raise DataError("no images to recalibrate with", remedy="the training set is empty")
+        _run(net, images, precision)
+    return met
+
+
+def _average_batches(
+    net: nn.Module, norms: Iterable[Norm], loader: Loader, precision: Precision
+) -> None:
+    """One pass in which torch's own running averages become weighted means over all batches."""
+    norms = list(norms)
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.train()
+    seen = 0
+    try:
+        for images in _images(loader):
+            seen += len(images)
+            for norm in norms:
+                norm.momentum = len(images) / seen  # the mean of all images so far
+            try:
+                _run(net, images, precision)
+            except ValueError as error:
+                if len(images) > 1:
+                    raise
+                raise DataError(
+                    f"a batch of a single image has no variance: {error}",
+                    remedy="choose another batch size, or recalibrate exactly",
+                ) from error
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+
+class _Reached(Exception):  # noqa: N818  nothing is wrong
+    """The forward pass has come to the normalisation that is measured; the rest is not needed."""
+
+
+class _Moments:
+    """Mean and sum of squared deviations of each channel, merged batch by batch.
+
+    Chan, Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample
+    Variances", 1979. Kept on the host in float64, so that a million batches add no rounding.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean = torch.zeros((), dtype=torch.float64)
+        self.squares = torch.zeros((), dtype=torch.float64)
+
+    def add(self, x: Tensor) -> None:
+        """Take in the values of a batch, (N, C, ...)."""
+        values = x.to(torch.promote_types(x.dtype, torch.float32))
+        dimensions = [d for d in range(x.dim()) if d != 1]
+        variance, mean = torch.var_mean(values, dim=dimensions, correction=0)
+        variance, mean = variance.cpu().double(), mean.cpu().double()
+        count = x.numel() // x.shape[1]
+        total = self.count + count
+        difference = mean - self.mean
+        self.mean = self.mean + difference * (count / total)
+        between = difference.square() * (self.count * count / total)
+        self.squares = self.squares + variance * count + between
+        self.count = total
+
+
+def _measure(net: nn.Module, norm: Norm, loader: Loader, precision: Precision) -> None:
+    """One pass: mean and variance of all values that reach one normalisation."""
+    moments = _Moments()
+
+    def look(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        moments.add(inputs[0])
+        raise _Reached
+
+    batches = 0
+    with norm.register_forward_pre_hook(look):
+        for images in _images(loader):
+            with suppress(_Reached):
+                _run(net, images, precision)
+            batches += 1
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    assert norm.num_batches_tracked is not None
+    norm.running_mean.copy_(moments.mean)
+    norm.running_var.copy_(moments.squares / max(moments.count - 1, 1))
+    norm.num_batches_tracked.fill_(batches)
+
+
+def _images(loader: Loader) -> Iterator[Tensor]:
+    return (batch.images for batch in loader.batches(0))
+
+
+def _run(net: nn.Module, images: Tensor, precision: Precision) -> None:
+    with autocast(precision, images.device):
+        net(images)
