@@ -61,10 +61,14 @@ class Places:
 
 @dataclass(frozen=True)
 class Document:
-    """Plain data (dict with string keys, list, str, int, float, bool, None) and its places."""
+    """Plain data (dict with string keys, list, str, int, float, bool, None) and its places.
+
+    `text` is what was read, untouched by anything that is put into `data` later.
+    """
 
     data: Any
     places: Places
+    text: str = ""
 
     def problem(self, complaint: Complaint) -> Problem:
         """A complaint about this document, with its place."""
@@ -114,7 +118,7 @@ def parse_document(text: str, *, name: str) -> Document:
     if reader.problems:
         raise ConfigError.of(reader.problems)
     reader.places.values.setdefault((), Place(name, 1, 1, reader.line(0)))
-    return Document(data, reader.places)
+    return Document(data, reader.places, text)
 
 
 def parse_scalar(text: str) -> Any:

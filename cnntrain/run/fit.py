@@ -266,7 +266,7 @@ def _write_facts(
         earlier = run.overrides.read_text("utf-8") if run.overrides.is_file() else ""
         run.write_text(run.overrides, earlier + "".join(f"{text}\n" for text in overrides))
         return
-    run.write_text(run.config_input, loaded.file.read_text(encoding="utf-8"))
+    run.write_text(run.config_input, loaded.document.text)
     run.write_text(run.overrides, "".join(f"{text}\n" for text in overrides))
     run.write_json(run.plan_json, as_data(prepared.plan))
     run.write_text(run.plan_text, as_text(prepared.plan))
