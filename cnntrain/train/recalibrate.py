@@ -29,11 +29,11 @@ def recalibrate(
 
     Not exact, in one pass: every normalisation uses its batch's own statistics, and the new ones
     are the means over the batches, weighted by their images, of the batches' means and of their
-    variances. So the layers above see values normalised batch by batch, and the variance leaves
-    out how much the batches' means differ, which is little for large batches in random order.
+    variances. So later layers see values normalised batch by batch, and the variance leaves out
+    how much the batches' means differ, which is little for large batches in random order.
 
     Exact, in one pass for each normalisation, from the first to the last: mean and variance of all
-    values that reach it while those above it already work with their final statistics, as they
+    values that reach it while the earlier ones already work with their final statistics, as they
     will in evaluation. The result does not depend on the batch size.
 
     Dropout and auxiliary heads do nothing, as in evaluation. What is marked `frozen`, keeps no

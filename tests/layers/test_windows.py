@@ -1,4 +1,4 @@
-"""The window that a layer tells (its receptive field is planned from it) is the one that it reads."""
+"""The window that a layer tells, from which its receptive field is planned, is the one it reads."""
 
 from __future__ import annotations
 

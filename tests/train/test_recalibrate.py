@@ -93,10 +93,10 @@ def test_one_pass_averages_the_batches_by_their_images(make_data: Make) -> None:
         torch.testing.assert_close(norm.running_var, variance)
 
 
-def test_with_a_single_batch_one_pass_is_as_exact_but_for_the_unbiased_variances_above(
+def test_with_a_single_batch_one_pass_is_exact_but_for_biased_variances_in_between(
     make_data: Make,
 ) -> None:
-    # Layers above the first see values divided by the biased deviation in training.
+    # Layers after the first see values divided by the biased deviation in training.
     loader = make_data(37)
     loader.shuffle, loader.batch_size = False, 37
     one, exact = deep_net(), deep_net()
