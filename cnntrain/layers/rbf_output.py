@@ -52,7 +52,8 @@ class RbfOutput(nn.Module):
                 f"{(out - 1).bit_length()} outputs"
             )
         values = torch.empty(out, in_features)
-        values.copy_(_random_codes(out, in_features, seed=seed))
+        if not values.is_meta:
+            values.copy_(_random_codes(out, in_features, seed=seed))
         if codes == "trained":
             self.codes = nn.Parameter(values)
         else:
