@@ -98,8 +98,12 @@ MATRIX_ONLY = (Kaiming, Xavier, Lecun, Orthogonal)
 def fans_of(module: nn.Module) -> tuple[int, int]:
     """(fan_in, fan_out) of a module; (1, 1) if its weight is no matrix or kernel.
 
+    A module whose weights' shape does not tell (unshared or missing ones) has `fans` of its own.
     Weights are (out, in / groups, ...), or (in, out / groups, ...) in transposed convolutions.
     """
+    stated = getattr(module, "fans", None)
+    if isinstance(stated, tuple):
+        return int(stated[0]), int(stated[1])
     weight = module._parameters.get("weight")
     if weight is None or weight.dim() < 2:
         return 1, 1

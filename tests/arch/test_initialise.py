@@ -23,6 +23,7 @@ from cnntrain.arch.init_schemes import (
     fans_of,
 )
 from cnntrain.arch.initialise import InitRule, initialise
+from cnntrain.layers.local import Local
 
 
 def net() -> nn.Module:
@@ -201,3 +202,9 @@ def test_inside_a_layer_both_the_torch_type_and_the_layer_select() -> None:
 def test_a_rule_that_would_not_be_obeyed_is_refused(rule: InitRule, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         with_rules(rule)
+
+
+def test_a_layer_states_its_own_fans() -> None:
+    """A locally connected unit has in * k * k inputs, whatever the shape its weights are kept in."""
+    module = Local(in_shape=(3, 8, 8), out=4, kernel=5)
+    assert fans_of(module)[0] == 3 * 5 * 5
