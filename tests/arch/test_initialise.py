@@ -205,6 +205,6 @@ def test_a_rule_that_would_not_be_obeyed_is_refused(rule: InitRule, message: str
 
 
 def test_a_layer_states_its_own_fans() -> None:
-    """A locally connected unit has in * k * k inputs, whatever the shape its weights are kept in."""
+    """A locally connected unit has in * k * k inputs, however its weights are kept."""
     module = Local(in_shape=(3, 8, 8), out=4, kernel=5)
     assert fans_of(module)[0] == 3 * 5 * 5
