@@ -1,0 +1,131 @@
+"""Sizes of the maps and receptive fields that papers and lectures print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from cnntrain.arch.planned import Plan, PlannedNode
+from cnntrain.arch.receptive import Axis
+from cnntrain.arch.table import rows
+
+Arch = Callable[[str], Plan]
+
+
+def sizes(plan: Plan, *operations: str) -> list[int]:
+    """Side of the maps, or length of the vector, after each node of these operations."""
+    return [node.out_shape[-1] for node in plan.body.nodes if node.node.operation in operations]
+
+
+@pytest.mark.parametrize("name", ["alexnet", "alexnet_groups"])
+def test_alexnet(name: str, arch: Arch) -> None:
+    plan = arch(name)
+    counted = sizes(plan, "conv_relu", "max_pool", "fc", "linear")
+    assert [plan.body.in_shape[1], *counted] == [
+        *[227, 55, 27, 27, 13, 13, 13, 13, 6],
+        *[4096, 4096, 1000],
+    ]
+    flat = next(node for node in plan.body.nodes if node.node.operation == "flatten")
+    assert (flat.in_shapes, flat.out_shape) == (((256, 6, 6),), (9216,))
+
+
+def test_the_table_shows_them(arch: Arch) -> None:
+    shown = [row.out_shape[-1] for row in rows(arch("alexnet")) if row.depth == 0]
+    assert shown == [55, 27, 27, 27, 13, 13, 13, 13, 13, 6, 9216, 4096, 4096, 1000]
+
+
+@pytest.mark.parametrize("letter", ["a", "a_lrn", "b", "c", "d", "e", "a_bn", "c_bn", "e_bn"])
+def test_vgg_ends_in_512_maps_of_7x7(letter: str, arch: Arch) -> None:
+    nodes = {node.name: node for node in arch(f"vgg_{letter}").body.nodes}
+    assert nodes["flatten1"].in_shapes == ((512, 7, 7),)
+    fully_connected = sum(nodes[name].parameters for name in ("fc6", "fc7", "fc8"))
+    assert fully_connected == 123_642_856  # in every column of the table
+
+
+# Szegedy et al. 2014, table 1; Ioffe, Szegedy 2015, figure 5 (4c, 4d, 4e: what the columns add to)
+GOOGLENET = {
+    "3a": (256, 28),
+    "3b": (480, 28),
+    "4a": (512, 14),
+    "4b": (512, 14),
+    "4c": (512, 14),
+    "4d": (528, 14),
+    "4e": (832, 14),
+    "5a": (832, 7),
+    "5b": (1024, 7),
+}
+BN_INCEPTION = {
+    "3a": (256, 28),
+    "3b": (320, 28),
+    "3c": (576, 14),
+    "4a": (576, 14),
+    "4b": (576, 14),
+    "4c": (608, 14),
+    "4d": (608, 14),
+    "4e": (1056, 7),
+    "5a": (1024, 7),
+    "5b": (1024, 7),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("googlenet", GOOGLENET),
+        ("googlenet_torchvision", GOOGLENET),
+        ("bn_inception", BN_INCEPTION),
+    ],
+)
+def test_inception_modules(name: str, table: dict[str, tuple[int, int]], arch: Arch) -> None:
+    modules = {n.name: n for n in arch(name).body.nodes if n.name.startswith("inception")}
+    assert {key: modules[f"inception{key}"].out_shape[:2] for key in table} == table
+
+
+def test_resnets_halve_the_map_at_each_stage(arch: Arch) -> None:
+    # He et al. 2015, table 1: 112, 56, 56, 28, 14, 7
+    for name, maps in (("resnet34", 512), ("resnet152", 2048)):
+        named = [node for node in arch(name).body.nodes if node.name.startswith(("conv", "max"))]
+        assert [node.out_shape[1] for node in named] == [112, 56, 56, 28, 14, 7]
+        assert named[-1].out_shape[0] == maps
+
+
+def test_the_stages_of_jarrett(arch: Arch) -> None:
+    # Jarrett et al. 2009: 143x143 after the first normalisation, 64 maps of 26x26, 256 of 4x4
+    shapes = [node.out_shape for node in arch("jarrett").body.nodes]
+    assert shapes == [(1, 143, 143), (64, 26, 26), (256, 4, 4), (4096,), (101,)]
+
+
+def axis_of(node: PlannedNode) -> Axis:
+    assert node.receptive_field is not None
+    return node.receptive_field.height
+
+
+@pytest.fixture
+def convolve_and_pool(arch: Arch) -> list[Axis]:
+    """The fields of the two convolutions and two poolings of Conv-LeNet-300."""
+    nodes = arch("conv_lenet300_v3").body.nodes
+    return [axis_of(node) for node in nodes if node.node.operation in ("conv", "max_pool")]
+
+
+def test_fields_of_convolve_and_pool(convolve_and_pool: list[Axis]) -> None:
+    # computed by hand: 1 + 4; + 1; + 4 * 2; + 2
+    assert [axis.size for axis in convolve_and_pool] == [5, 6, 14, 16]
+    assert [axis.jump for axis in convolve_and_pool] == [1, 2, 2, 4]
+    first = [axis.start - (axis.size - 1) / 2 for axis in convolve_and_pool]
+    assert first == [-2, -2, -6, -6]
+
+
+def test_what_seven_units_cover_of_28_pixels(convolve_and_pool: list[Axis]) -> None:
+    axis = convolve_and_pool[-1]
+    lows = [axis.start + unit * axis.jump - (axis.size - 1) / 2 for unit in range(7)]
+    spans = [(max(low, 0) + 1, min(low + axis.size - 1, 27) + 1) for low in lows]
+    assert spans == [(1, 10), (1, 14), (3, 18), (7, 22), (11, 26), (15, 28), (19, 28)]
+    cover = [sum(low <= pixel <= high for low, high in spans) for pixel in range(1, 29)]
+    assert cover == [2, 2, 3, 3, 3, 3, *[4] * 16, 3, 3, 3, 3, 2, 2]
+
+
+def test_the_table_shows_the_fields(arch: Arch) -> None:
+    shown = {row.name: row.receptive_field for row in rows(arch("conv_lenet300_v3"))}
+    names = ("conv1", "max_pool1", "conv2", "max_pool2")
+    assert [shown[name] for name in names] == [(5, 5), (6, 6), (14, 14), (16, 16)]
