@@ -1,8 +1,8 @@
-"""The plan of a network: every node run once on the meta device, where nothing is allocated.
+"""The plan of a network: every node run on the meta device, where nothing is allocated.
 
 The plan has shapes, parameter counts, multiply-adds and receptive fields, and the network is built
 from it; so what was checked is what is built. A shape that does not fit is an error at the YAML
-line of the layer. The random state is left as it was.
+line of the layer. Of equal nodes only one is run. The random state is left as it was.
 """
 
 from __future__ import annotations
@@ -11,27 +11,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from cnntrain.arch.build import build_inside, construct
+from cnntrain.arch.counting import MultiplyAdds
 from cnntrain.arch.description import Description
 from cnntrain.arch.expand import Node, Nodes
 from cnntrain.arch.items import INPUT
-from cnntrain.arch.misfits import check_output, filled, misfit
-from cnntrain.arch.network import Graph, Network, Shape
-from cnntrain.arch.planned import Plan, PlannedList, PlannedNode, flat
+from cnntrain.arch.misfits import check_output, filled
+from cnntrain.arch.network import Network, Shape
+from cnntrain.arch.planned import Plan, PlannedList, PlannedNode
 from cnntrain.arch.receptive import PIXEL, Field, through, union
+from cnntrain.arch.trial import Trials
 from cnntrain.core.errors import ConfigError
-
-_BATCH = 2
-"""Images in the meta run: batch normalisation refuses one value per channel."""
-
-_FAILURES = (
-    *(ValueError, RuntimeError, TypeError, LookupError, ArithmeticError, AssertionError),
-    *(AttributeError, NameError),
-)
-"""What constructors and `forward` raise when something does not fit; the last two in plugins."""
 
 _TAKEN = frozenset(dir(Network({}, sources={}, in_shape=(), out_shape=(), aux={})))
 """Attributes of a network; a layer of the same name would hide one."""
@@ -46,9 +36,10 @@ def make_plan(description: Description) -> Plan:
     """
     facts = description.facts
     shape = (facts.image_channels, facts.image_height, facts.image_width)
-    counter = FlopCounterMode(display=False)
-    with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.no_grad(), counter:
-        body = _plan_list(description.nodes, shape, PIXEL, counter)
+    counter = MultiplyAdds()
+    trials = Trials(counter)
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.enable_grad(), counter:
+        body = _plan_list(description.nodes, shape, PIXEL, trials)
         by_name = {node.name: node for node in body.nodes}
         aux = []
         for head in description.aux:
@@ -56,7 +47,7 @@ def make_plan(description: Description) -> Plan:
             if head.name in _TAKEN:
                 problem = description.report.problem((*head.path, "as"), *_taken(head.name))
                 raise ConfigError.of([problem])
-            planned = _plan_list(head.nodes, source.out_shape, source.receptive_field, counter)
+            planned = _plan_list(head.nodes, source.out_shape, source.receptive_field, trials)
             aux.append((head.name, head.source, head.weight, planned))
     check_output("the network", body, description)
     for name, _, _, planned in aux:
@@ -65,7 +56,7 @@ def make_plan(description: Description) -> Plan:
 
 
 def _plan_list(
-    nodes: Nodes, shape: Shape, seen: Field | None, counter: FlopCounterMode
+    nodes: Nodes, shape: Shape, seen: Field | None, trials: Trials
 ) -> PlannedList:
     shapes: dict[str, Shape] = {INPUT: shape}
     fields: dict[str, Field | None] = {INPUT: seen}
@@ -75,7 +66,7 @@ def _plan_list(
             raise ConfigError.of([node.problem(*_taken(node.name))])
         inputs = tuple(shapes[source] for source in node.sources)
         reads = union([fields[source] for source in node.sources])
-        done = _plan_node(node, inputs, reads, counter)
+        done = _plan_node(node, inputs, reads, trials)
         shapes[node.name], fields[node.name] = done.out_shape, done.receptive_field
         planned.append(done)
     last = nodes[-1].name if nodes else INPUT
@@ -83,77 +74,55 @@ def _plan_list(
 
 
 def _plan_node(
-    node: Node, inputs: tuple[Shape, ...], seen: Field | None, counter: FlopCounterMode
+    node: Node, inputs: tuple[Shape, ...], seen: Field | None, trials: Trials
 ) -> PlannedNode:
     if node.entry is None:
-        body = _plan_list(node.body, inputs[0], seen, counter)
+        body = _plan_list(node.body, inputs[0], seen, trials)
         return PlannedNode(
             node,
             inputs,
             body.out_shape,
             sum(inner.parameters for inner in body.nodes),
+            sum(inner.buffers for inner in body.nodes),
             sum(inner.multiply_adds for inner in body.nodes),
             body.receptive_field,
             body=body,
         )
-    nested = _plan_nested(node, inputs[0], seen, counter)
+    nested = _plan_nested(node, inputs[0], seen, trials)
     keywords = {**node.keywords, **filled(node, inputs)}
-    before = counter.get_total_flops()
-    modules = build_inside(nested)
-    module = None
-    try:
-        module = construct(node, keywords, modules)
-        output = module(*(torch.empty(_BATCH, *shape) for shape in inputs))
-    except _FAILURES as error:
-        raise ConfigError.of([misfit(node, inputs, error, module)]) from error
-    if not isinstance(output, Tensor) or output.shape[:1] != (_BATCH,):
-        message = f"'{node.operation}' does not return one tensor of shape (N, ...)"
-        raise ConfigError.of([node.problem(message, "correct its forward")])
-    out_shape = tuple(output.shape[1:])
+    tried = trials.of(node, keywords, inputs, nested)
     planned = PlannedNode(
         node,
         inputs,
-        out_shape,
-        sum(p.numel() for p in module.parameters()),
-        (counter.get_total_flops() - before) // (2 * _BATCH),
+        tried.out_shape,
+        tried.parameters,
+        tried.buffers,
+        tried.multiply_adds,
         None,
         keywords,
         nested,
-        _names_inside(node, module, modules),
+        tried.inside,
+        tried.own,
+        tried.keeps,
     )
     fields = [each.receptive_field for _, each in planned.lists]
-    same_size = out_shape[1:] == inputs[0][1:]
-    seen = union(fields) if fields else through(module, seen, same_size=same_size)
+    same_size = tried.out_shape[1:] == inputs[0][1:]
+    seen = union(fields) if fields else through(tried.module, seen, same_size=same_size)
     return replace(planned, receptive_field=seen)
 
 
 def _plan_nested(
-    node: Node, shape: Shape, seen: Field | None, counter: FlopCounterMode
+    node: Node, shape: Shape, seen: Field | None, trials: Trials
 ) -> dict[str, PlannedList | dict[str, PlannedList]]:
     """A layer's nested lists; each reads what the layer reads."""
     nested: dict[str, PlannedList | dict[str, PlannedList]] = {}
     for parameter, inside in node.nested.items():
         if isinstance(inside, Mapping):
             named = inside.items()
-            nested[parameter] = {key: _plan_list(v, shape, seen, counter) for key, v in named}
+            nested[parameter] = {key: _plan_list(v, shape, seen, trials) for key, v in named}
         else:
-            nested[parameter] = _plan_list(inside, shape, seen, counter)
+            nested[parameter] = _plan_list(inside, shape, seen, trials)
     return nested
-
-
-def _names_inside(
-    node: Node, module: nn.Module, modules: Mapping[str, Graph | Mapping[str, Graph]]
-) -> dict[str, str]:
-    """Under which dotted names a layer keeps its nested lists: `paths.one` -> `paths.one`."""
-    names = {id(child): name for name, child in module.named_modules()}
-    found = {}
-    for key, graph in flat(modules):
-        if id(graph) not in names:
-            message = f"'{node.operation}' does not keep its '{key}' as a module"
-            remedy = "assign it to self in the constructor (several: in an nn.ModuleDict)"
-            raise ConfigError.of([node.problem(message, remedy)])
-        found[key] = names[id(graph)]
-    return found
 
 
 def _taken(name: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from cnntrain.arch.description import Description
 from cnntrain.arch.expand import Node
+from cnntrain.arch.keeping import Keeps
 from cnntrain.arch.network import Shape
 from cnntrain.arch.receptive import Field
 
@@ -18,18 +19,23 @@ class PlannedNode:
 
     `multiply_adds` is for one image and one forward pass; `receptive_field` is None
     where a layer does not tell its window. `inside` tells under which dotted name the module keeps
-    a nested list: `body`, `paths.one`, or nothing if the module is that list.
+    a nested list: `body`, `paths.one`, or nothing if the module is that list. `own` are modules with
+    parameters outside of the nested lists (a residual's projection), with the names of their classes;
+    `keeps` is what its forward pass leaves in memory.
     """
 
     node: Node
     in_shapes: tuple[Shape, ...]
     out_shape: Shape
     parameters: int
+    buffers: int
     multiply_adds: int
     receptive_field: Field | None
     keywords: Mapping[str, Any] = field(default_factory=dict)
     nested: Mapping[str, PlannedList | Mapping[str, PlannedList]] = field(default_factory=dict)
     inside: Mapping[str, str] = field(default_factory=dict)
+    own: Mapping[str, str] = field(default_factory=dict)
+    keeps: Keeps = Keeps()
     body: PlannedList | None = None
 
     @property
@@ -84,6 +90,12 @@ class Plan:
         """Trainable parameters, auxiliary heads included."""
         lists = [self.body, *(head for _, _, _, head in self.aux)]
         return sum(node.parameters for each in lists for node in each.nodes)
+
+    @property
+    def buffers(self) -> int:
+        """Numbers that are kept with the weights but not trained: running statistics, fixed tables."""
+        lists = [self.body, *(head for _, _, _, head in self.aux)]
+        return sum(node.buffers for each in lists for node in each.nodes)
 
     @property
     def multiply_adds(self) -> int:
