@@ -5,7 +5,6 @@ ResNet-20 of github.com/akamaster/pytorch_resnet_cifar10: 8.27 % error on CIFAR-
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,26 +18,13 @@ from torch import Tensor
 from cnntrain.arch.build import build
 from cnntrain.arch.network import Network
 from cnntrain.arch.planned import Plan
+from cnntrain.checkpoint.foreign import read_rules, rename
 
-RESNET20 = Path(__file__).parents[2] / "configs" / "archs" / "resnet20.yaml"
+CONFIGS = Path(__file__).parents[2] / "configs"
+RESNET20 = CONFIGS / "archs" / "resnet20.yaml"
+NAMES = CONFIGS / "weights" / "akamaster_resnet_cifar.yaml"
 WEIGHTS = "weights/resnet20-cifar10-12fca82f.th"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-RENAMED = [
-    (r"^module\.", ""),
-    (r"^conv1\.", "stem.conv1."),
-    (r"^bn1\.", "stem.batch_norm1."),
-    (r"^linear\.", "output."),
-    (r"^layer(\d)\.(\d)\.conv(\d)\.", r"stage\1.basic<\2>.residual1.body.conv_bn\3.conv1."),
-    (r"^layer(\d)\.(\d)\.bn(\d)\.", r"stage\1.basic<\2>.residual1.body.conv_bn\3.batch_norm1."),
-    (r"<(\d)>", lambda match: str(int(match[1]) + 1)),  # they count blocks from 0
-]
-
-
-def our_name(name: str) -> str:
-    for pattern, ours in RENAMED:
-        name = re.sub(pattern, ours, name)
-    return name
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +33,7 @@ def resnet20(real_data: Path, shipped: Callable[[Path], Plan]) -> Network:
         pytest.skip(f"{WEIGHTS} is not in CNNTRAIN_DATA")
     saved = torch.load(real_data / WEIGHTS, map_location="cpu", weights_only=True)["state_dict"]
     net = build(shipped(RESNET20))
-    net.load_state_dict({our_name(name): value for name, value in saved.items()}, strict=True)
+    net.load_state_dict(rename(saved, read_rules(NAMES), reverse=True), strict=True)
     return net.eval()
 
 
