@@ -13,6 +13,7 @@ from cnntrain.cli.options import Json
 from cnntrain.config import shipped
 from cnntrain.core.catalogue import Catalogue
 from cnntrain.core.entry import Entry, Parameter
+from cnntrain.core.errors import UsageError
 from cnntrain.data import DATASETS, TRANSFORMS
 from cnntrain.layers import LAYERS
 
@@ -24,6 +25,7 @@ class What(StrEnum):
     datasets = "datasets"
     transforms = "transforms"
     configs = "configs"
+    archs = "archs"
 
 
 _CATALOGUES = {"layers": LAYERS, "datasets": DATASETS, "transforms": TRANSFORMS}
@@ -39,9 +41,12 @@ def listing(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List layers, data sets, transforms, configs. Each with its parameters."""
-    if what is What.configs:
-        _list_configs(as_json)
+    """List layers, data sets, transforms, configs or archs."""
+    if what in (What.configs, What.archs):
+        if name or plugin:
+            remedy = f"`cnntrain new {name or 'NAME'}` copies a shipped file out"
+            raise UsageError(f"`list {what.value}` takes nothing more", remedy=remedy)
+        _list_files(what, as_json)
         return
     catalogue = _CATALOGUES[what.value]
     for file in plugin or ():
@@ -60,19 +65,21 @@ def listing(
         output.note(f"{len(entries)} {what.value}; {note}")
 
 
-def _list_configs(as_json: bool) -> None:
-    found = {name: shipped.find(name) for name in shipped.names()}
+def _list_files(what: What, as_json: bool) -> None:
+    """The shipped files, each with its first line."""
+    names = shipped.names() if what is What.configs else shipped.arch_names()
+    found = {name: shipped.find(name) for name in names}
     files = {name: path for name, path in found.items() if path is not None}
     if as_json:
-        output.result_json({"configs": {name: str(path) for name, path in files.items()}})
+        output.result_json({what.value: {name: str(path) for name, path in files.items()}})
         return
-    rows = [(name, _headline(path), str(path)) for name, path in files.items()]
-    output.result(output.columns(rows))
+    output.result(output.columns([(name, _headline(path)) for name, path in files.items()]))
+    use = "fit" if what is What.configs else "summary"
+    output.note(f"`cnntrain {use} NAME` uses one, `cnntrain new NAME` copies it out")
 
 
 def _headline(path: Path) -> str:
-    first = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-    return first if len(first) <= 60 else first[:57] + "..."
+    return path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
 
 
 def _signature(parameter: Parameter) -> str:

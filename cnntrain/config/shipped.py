@@ -22,6 +22,12 @@ def names() -> list[str]:
     return sorted(file.stem for file in here.glob("*.yaml")) if here else []
 
 
+def arch_names() -> list[str]:
+    """The architectures' names, such as `archs/lenet5`, in alphabetical order."""
+    here = folder()
+    return sorted(f"archs/{file.stem}" for file in (here / "archs").glob("*.yaml")) if here else []
+
+
 def find(name: str) -> Path | None:
     """The shipped file of that name, with or without `.yaml`; also `archs/lenet5.yaml`."""
     here = folder()

@@ -68,6 +68,8 @@ class Train(Section):
     """Gradients are scaled down to this norm if theirs is larger."""
     ema: Ema | None = None
     """An average of the weights over the steps, evaluated in their place; null: none."""
+    recalibrate: bool = False
+    """After the last epoch, measure the best weights' batch-norm statistics on all images anew."""
     early_stop: EarlyStop | None = None
     """When to stop before the last epoch; null: never."""
     evaluate_every: Positive = 1

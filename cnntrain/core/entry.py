@@ -138,6 +138,7 @@ def _read_entry(node: ast.FunctionDef | ast.ClassDef, call: ast.Call, file: Path
     parameters: list[Parameter] = []
     filled: list[str] = []
     if signature is not None:
+        _refuse_positional(name, signature, file, is_class=isinstance(node, ast.ClassDef))
         descriptions = _descriptions(doc + "\n\n" + (ast.get_docstring(signature) or ""))
         pairs = zip(signature.args.kwonlyargs, signature.args.kw_defaults, strict=True)
         for argument, default in pairs:
@@ -146,6 +147,21 @@ def _read_entry(node: ast.FunctionDef | ast.ClassDef, call: ast.Call, file: Path
             else:
                 parameters.append(_parameter(argument, default, file, descriptions))
     return Entry(name, file, node.lineno, doc, tuple(parameters), tuple(filled), options)
+
+
+def _refuse_positional(
+    name: str, signature: ast.FunctionDef, file: Path, *, is_class: bool
+) -> None:
+    """A parameter that is no keyword could not be given in YAML, and would be passed over."""
+    arguments = signature.args
+    positional = [*arguments.posonlyargs, *arguments.args][1 if is_class else 0 :]
+    positional += [one for one in (arguments.vararg, arguments.kwarg) if one is not None]
+    if positional:
+        first = positional[0]
+        message = f"'{name}' has the parameter '{first.arg}', which is not a keyword of its own"
+        remedy = "write every parameter after `*`, with a type: `def f(*, size: int = 3)`"
+        place = Place(str(file), first.lineno, first.col_offset + 1)
+        raise ConfigError(message, remedy=remedy, place=place)
 
 
 def _parameter(

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from cnntrain.core.errors import ConfigError
+from cnntrain.core.problems import Place
 from cnntrain.data import TRANSFORMS
 from cnntrain.data.draws import unit
 from cnntrain.data.windows import (
@@ -196,6 +197,10 @@ def build_pipeline(items: Sequence[Mapping[str, Any]]) -> Pipeline:
             made = TRANSFORMS.load(name)(**checked)
         except ValueError as error:
             raise TransformError(position, name, str(error)) from error
+        if not callable(made) or not hasattr(made, "output_size"):
+            message = f"the transform '{name}' is a {type(made).__name__} that cannot be applied"
+            remedy = "make it a class with __call__(images, generator) and output_size(size)"
+            raise ConfigError(message, remedy=remedy, place=Place(str(entry.file), entry.line, 1))
         steps.append(Step(position, name, made, bool(entry.options.get("random"))))
     return Pipeline(tuple(steps))
 

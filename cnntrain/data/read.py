@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.problems import Place
 from cnntrain.data import DATASETS
 from cnntrain.data.parts import Splits
 from cnntrain.data.split import stratified_split
@@ -21,7 +23,12 @@ def open_splits(
     Raises:
         ValueError: the data set has a validation split already, or too few images for one.
     """
-    splits: Splits = DATASETS.load(name)(**parameters)
+    splits = DATASETS.load(name)(**parameters)
+    if not isinstance(splits, Splits):
+        entry = DATASETS.entry(name)
+        message = f"the data set '{name}' returned a {type(splits).__name__}, not Splits"
+        remedy = "return cnntrain.data.parts.Splits(classes=..., train=Pixels(images, targets))"
+        raise ConfigError(message, remedy=remedy, place=Place(str(entry.file), entry.line, 1))
     if validation is None:
         return splits
     if splits.validation is not None:

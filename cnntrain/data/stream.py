@@ -102,7 +102,7 @@ class StreamLoader:
         while True:
             try:
                 item = next(iterator, None)
-            except RuntimeError as error:
+            except (RuntimeError, ConnectionError, EOFError) as error:
                 found = worker_failure(error, workers=self._workers)
                 if found is None:
                     raise
@@ -140,16 +140,17 @@ class StreamLoader:
         raise DataError(message, remedy=ONE_SIZE)
 
 
-def worker_failure(error: RuntimeError, *, workers: int) -> DataError | None:
-    """What torch's errors about dead or hanging workers mean; None for other errors.
+def worker_failure(error: Exception, *, workers: int) -> DataError | None:
+    """What errors about dead or hanging workers mean; None for other errors.
 
-    torch notices a dead worker by a signal, so its error may also come up in the middle of a
-    training step.
+    torch notices a dead worker by a signal, so its RuntimeError may also come up in the middle of
+    a training step; a batch that the worker did not hand over ends in a connection's error.
     """
-    if "DataLoader" not in str(error):
+    if isinstance(error, RuntimeError) and "DataLoader" not in str(error):
         return None
+    reason = str(error).partition("\n")[0] or type(error).__name__
     return DataError(
-        f"the worker processes that read the images died or hang: {str(error).splitlines()[0]}",
+        f"the worker processes that read the images died or hang: {reason}",
         remedy=f"lower `data.workers` (now {workers}; 0 reads without workers), free memory, or "
         "enlarge /dev/shm (docker: --shm-size)",
     )
