@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from cnntrain.data import DATASETS, TRANSFORMS
+from cnntrain.layers import LAYERS
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
@@ -16,6 +19,14 @@ def real_data() -> Path:
     if not root:
         pytest.skip("CNNTRAIN_DATA is not set: no real data on this machine")
     return Path(root)
+
+
+@pytest.fixture(autouse=True)
+def _no_plugins_of_other_tests() -> Iterator[None]:
+    """What a test registers is gone after it."""
+    yield
+    for catalogue in (LAYERS, DATASETS, TRANSFORMS):
+        catalogue.forget_plugins()
 
 
 @pytest.fixture

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cnntrain.config.load import load
 from cnntrain.core.errors import ConfigError
-from cnntrain.data import DATASETS, TRANSFORMS
-from cnntrain.layers import LAYERS
 from cnntrain.run.fit import fit
 
 README = Path(__file__).parent.parent / "README.md"
@@ -31,13 +28,11 @@ train: {epochs: 8, optimizer: {name: adam, lr: 0.02}}
 
 
 @pytest.fixture
-def here(own_place: None) -> Iterator[Path]:
+def here(own_place: None) -> Path:
     assert [name for name, _ in PLUGINS] == ["swish.py", "squares.py", "negative.py"]
     for name, text in PLUGINS:
         Path(name).write_text(text)
-    yield Path()
-    for catalogue in (LAYERS, DATASETS, TRANSFORMS):
-        catalogue.forget_plugins()
+    return Path()
 
 
 def test_the_plugins_train(here: Path) -> None:

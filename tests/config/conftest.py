@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from cnntrain.data import DATASETS, TRANSFORMS
-from cnntrain.layers import LAYERS
 
 RUN_FILE = """\
 # a comment
@@ -52,9 +50,3 @@ def run_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("run.yaml").write_text(RUN_FILE)
     return Path("run.yaml")
-
-
-@pytest.fixture(autouse=True)
-def _no_plugins() -> None:
-    for catalogue in (LAYERS, DATASETS, TRANSFORMS):
-        catalogue.forget_plugins()
