@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-
 RUN_FILE = """\
 # a comment
 arch:
