@@ -11,7 +11,7 @@ from torch.utils.flop_counter import flop_registry
 from cnntrain.arch.outlines import outline
 
 
-class MultiplyAdds(TorchDispatchMode):
+class MultiplyAdds(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class
     """Counts while it is entered: convolutions and matrix products; the rest counts nothing.
 
     torch's `FlopCounterMode` gives the same numbers; it also watches every module and imports

@@ -36,7 +36,7 @@ def make_plan(description: Description) -> Plan:
     """
     facts = description.facts
     shape = (facts.image_channels, facts.image_height, facts.image_width)
-    counter = MultiplyAdds()
+    counter = MultiplyAdds()  # type: ignore[no-untyped-call]  # torch's constructor
     trials = Trials(counter)
     with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.enable_grad(), counter:
         body = _plan_list(description.nodes, shape, PIXEL, trials)
@@ -55,9 +55,7 @@ def make_plan(description: Description) -> Plan:
     return Plan(body, tuple(aux), description)
 
 
-def _plan_list(
-    nodes: Nodes, shape: Shape, seen: Field | None, trials: Trials
-) -> PlannedList:
+def _plan_list(nodes: Nodes, shape: Shape, seen: Field | None, trials: Trials) -> PlannedList:
     shapes: dict[str, Shape] = {INPUT: shape}
     fields: dict[str, Field | None] = {INPUT: seen}
     planned = []

@@ -19,9 +19,9 @@ class PlannedNode:
 
     `multiply_adds` is for one image and one forward pass; `receptive_field` is None
     where a layer does not tell its window. `inside` tells under which dotted name the module keeps
-    a nested list: `body`, `paths.one`, or nothing if the module is that list. `own` are modules with
-    parameters outside of the nested lists (a residual's projection), with the names of their classes;
-    `keeps` is what its forward pass leaves in memory.
+    a nested list: `body`, `paths.one`, or nothing if the module is that list. `own` are modules
+    with parameters outside of the nested lists (a residual's projection), with the names of their
+    classes. `keeps` is what its forward pass leaves in memory.
     """
 
     node: Node
@@ -35,7 +35,7 @@ class PlannedNode:
     nested: Mapping[str, PlannedList | Mapping[str, PlannedList]] = field(default_factory=dict)
     inside: Mapping[str, str] = field(default_factory=dict)
     own: Mapping[str, str] = field(default_factory=dict)
-    keeps: Keeps = Keeps()
+    keeps: Keeps = field(default_factory=Keeps)
     body: PlannedList | None = None
 
     @property
@@ -93,7 +93,7 @@ class Plan:
 
     @property
     def buffers(self) -> int:
-        """Numbers that are kept with the weights but not trained: running statistics, fixed tables."""
+        """Numbers that are stored with the weights but not trained, such as running statistics."""
         lists = [self.body, *(head for _, _, _, head in self.aux)]
         return sum(node.buffers for each in lists for node in each.nodes)
 

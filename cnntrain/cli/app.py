@@ -14,12 +14,14 @@ import typer
 import cnntrain
 from cnntrain.cli import (
     check,
+    compare,
     data,
     evaluate,
     fit,
     listing,
     new,
     predict,
+    recalibrate,
     schema,
     show,
     summary,
@@ -42,9 +44,11 @@ app = typer.Typer(
 app.command("fit")(fit.fit)
 app.command("eval")(evaluate.evaluate)
 app.command("predict")(predict.predict)
+app.command("recalibrate")(recalibrate.recalibrate)
 app.command("check")(check.check)
 app.command("show")(show.show)
 app.command("summary")(summary.summary)
+app.command("compare")(compare.compare)
 app.command("list")(listing.listing)
 app.command("schema")(schema.schema)
 app.command("new")(new.new)

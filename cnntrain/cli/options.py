@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from cnntrain.cli import output
+from cnntrain.config import shipped
+from cnntrain.config.load import load
+from cnntrain.core.document import read_document
+from cnntrain.core.errors import UsageError
+from cnntrain.core.problems import near_match
+
+if TYPE_CHECKING:
+    from cnntrain.arch.planned import Plan
 
 RunFile = Annotated[
     str, typer.Argument(metavar="FILE", help="A run file, or the name of a shipped one.")
@@ -25,4 +35,90 @@ Run = Annotated[
         metavar="RUN", help="A run's folder, runs/NAME for its latest, or a checkpoint file."
     ),
 ]
+NETWORK = (
+    "An architecture file, a run file, the name of a shipped one, a run's folder or a checkpoint."
+)
+Classes = Annotated[
+    int | None, typer.Option(min=1, help="Number of classes, for an architecture file.")
+]
+Size = Annotated[int | None, typer.Option(min=1, help="Side of the images, likewise.")]
+Channels = Annotated[int | None, typer.Option(min=1, help="1 for grey images, likewise.")]
+Batch = Annotated[
+    int, typer.Option(min=1, help="Images in a batch, for the memory of the activations.")
+]
+Depth = Annotated[
+    int | None, typer.Option(min=1, help="Levels to show: 1 is the outermost; default: all.")
+]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print a table in Markdown.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+def plan_named(
+    name: str,
+    *,
+    overrides: list[str] | None = None,
+    classes: int | None = None,
+    size: int | None = None,
+    channels: int | None = None,
+) -> Plan:
+    """The plan of a network that a command is given by name.
+
+    Args:
+        name: see `NETWORK`.
+        overrides: changes, for a run file.
+        classes: in place of what an architecture file is made for, as `size` and `channels`.
+
+    Raises:
+        UsageError: there is nothing of that name, or an option is not for its kind of file.
+        ConfigError: what is there is wrong, at its line.
+    """
+    path = Path(name)
+    images = {"--classes": classes, "--size": size, "--channels": channels}
+    asked = [option for option, value in images.items() if value is not None]
+    if path.is_dir() or path.suffix == ".pt":
+        _refuse([*asked, *(["-s"] if overrides else [])], "a run is as it was trained")
+        from cnntrain.run.saved import plan_of_run
+
+        return plan_of_run(path)
+    file = _network_file(name)
+    document = read_document(file)
+    if not (isinstance(document.data, dict) and "layers" in document.data):
+        _refuse(asked, "a run file's images are those of its `data`")
+        loaded = load(file, overrides or [])
+        from cnntrain.run.networks import plan_network, unknown_classes
+
+        if unknown := unknown_classes(loaded):
+            output.note(f"{name}: {unknown}")
+        return plan_network(loaded)
+    _refuse(["-s"] if overrides else [], "for an architecture file change the file")
+    from cnntrain.arch.description import Facts, describe, usual_facts
+    from cnntrain.arch.plan import make_plan
+
+    usual = usual_facts(document)
+    facts = Facts(
+        classes or usual.num_classes,
+        channels or usual.image_channels,
+        size or usual.image_height,
+        size or usual.image_width,
+    )
+    return make_plan(describe(document, facts=facts))
+
+
+def _refuse(options: list[str], reason: str) -> None:
+    if options:
+        raise UsageError(f"{' and '.join(options)}: {reason}", remedy="leave it out")
+
+
+def _network_file(name: str) -> Path:
+    """A path, else the shipped run file, else the shipped architecture of that name."""
+    for choice in (Path(name), Path(f"{name}.yaml")):
+        if choice.is_file():
+            return choice
+    found = shipped.find(name) or shipped.find(f"archs/{name}")
+    if found is None:
+        here = shipped.folder()
+        files = here.rglob("*.yaml") if here else ()
+        near = near_match(Path(name).stem, [file.stem for file in files])
+        remedy = f"did you mean '{near}'?" if near else "`cnntrain list configs` shows some"
+        raise UsageError(f"there is no network '{name}'", remedy=remedy)
+    return found

@@ -8,60 +8,62 @@ from typing import Annotated
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.options import Json, Overrides
-from cnntrain.config import shipped
-from cnntrain.config.load import load
+from cnntrain.cli.options import (
+    NETWORK,
+    Batch,
+    Channels,
+    Classes,
+    Depth,
+    Json,
+    Markdown,
+    Overrides,
+    Size,
+    plan_named,
+)
 from cnntrain.core.errors import UsageError
 
+PICTURES = (".svg", ".png", ".pdf")
 
-def summary(
-    name: Annotated[
-        str, typer.Argument(metavar="FILE", help="A run file, an architecture file, or a run.")
-    ],
+
+def summary(  # noqa: PLR0913  # one parameter for each option
+    name: Annotated[str, typer.Argument(metavar="NETWORK", help=NETWORK)],
     overrides: Overrides = None,
-    classes: Annotated[int | None, typer.Option(help="Classes, for an architecture file.")] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the images, likewise.")] = None,
-    channels: Annotated[int | None, typer.Option(help="1 for grey images, likewise.")] = None,
+    classes: Classes = None,
+    size: Size = None,
+    channels: Channels = None,
+    batch: Batch = 1,
+    depth: Depth = None,
+    graph: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw the network into this .svg, .png or .pdf file."),
+    ] = None,
+    markdown: Markdown = False,
     as_json: Json = False,
 ) -> None:
-    """Show a network layer by layer.
+    """Show a network layer by layer, as a table or as a picture.
 
-    Output shapes, parameters, multiply-adds of one image, receptive fields.
+    Output shapes, parameters, multiply-adds of one image, receptive fields, memory in training.
     """
-    file = _file(name)
-    from cnntrain.arch.table import as_data, as_text
-    from cnntrain.core.document import read_document
-    from cnntrain.run.networks import plan_network
-
-    document = read_document(file)
-    if isinstance(document.data, dict) and "layers" in document.data:
-        from cnntrain.arch.description import Facts, describe, usual_facts
-        from cnntrain.arch.plan import make_plan
-
-        if overrides:
-            raise UsageError("-s is for run files", remedy="change the architecture file")
-        usual = usual_facts(document)
-        facts = Facts(
-            classes or usual.num_classes,
-            channels or usual.image_channels,
-            size or usual.image_height,
-            size or usual.image_width,
+    if markdown and as_json:
+        raise UsageError("--markdown and --json exclude each other", remedy="choose one")
+    if graph is not None and graph.suffix.lower() not in PICTURES:
+        raise UsageError(
+            f"--graph {graph} is no picture", remedy=f"end its name in {', '.join(PICTURES)}"
         )
-        plan = make_plan(describe(document, facts=facts))
-    else:
-        plan = plan_network(load(file, overrides or []))
+    if graph is not None and not graph.parent.is_dir():
+        raise UsageError(f"there is no folder {graph.parent}", remedy="make it first")
+    plan = plan_named(name, overrides=overrides, classes=classes, size=size, channels=channels)
+    from cnntrain.arch.printed import as_markdown, as_text
+    from cnntrain.arch.table import as_data
+
+    if graph is not None:
+        from cnntrain.arch.drawing import draw
+
+        draw(plan, graph, depth=depth, title=Path(name).stem)
+        output.note(f"picture: {graph}")
     if as_json:
-        output.result_json(as_data(plan))
+        output.result_json(as_data(plan, batch=batch, depth=depth))
+    elif markdown:
+        output.result(as_markdown(plan, batch=batch, depth=depth))
     else:
-        output.result(as_text(plan))
-
-
-def _file(name: str) -> Path:
-    path = Path(name)
-    if path.is_dir():
-        from cnntrain.run.finding import find_run
-
-        found = find_run(path)
-        if found.run is not None:
-            return found.run.config
-    return shipped.resolve(name)
+        output.result(as_text(plan, batch=batch, depth=depth))

@@ -66,7 +66,7 @@ def evaluate_run(
     make_deterministic(compute.deterministic)
     device = choose_device(compute, trained.loaded)
     data = open_run_data(trained.loaded, device=device, eval_steps=trained.eval_steps)
-    _check_classes(trained, data)
+    check_classes(trained, data)
     loaders = {"test": data.test, "validation": data.validation, "train": data.train}
     chosen: Split = split or ("test" if data.test else "validation" if data.validation else "train")
     loader = loaders[chosen]
@@ -80,7 +80,12 @@ def evaluate_run(
     return Evaluated(trained, chosen, metrics)
 
 
-def _check_classes(trained: Trained, data: Data) -> None:
+def check_classes(trained: Trained, data: Data) -> None:
+    """Refuse data of other classes, or of another order, than those of the checkpoint.
+
+    Raises:
+        CheckpointError: they differ.
+    """
     if data.classes == trained.classes:
         return
     unknown = sorted(set(data.classes) - set(trained.classes))

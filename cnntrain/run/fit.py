@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-from cnntrain.arch.table import as_data, as_text
+from cnntrain.arch.printed import as_text
+from cnntrain.arch.table import as_data
 from cnntrain.checkpoint import State, load, load_newest
 from cnntrain.config.load import Loaded
 from cnntrain.config.show import dump_yaml, resolved_tree
@@ -21,6 +22,7 @@ from cnntrain.run.finding import find_run
 from cnntrain.run.folder import RunFolder, create_run
 from cnntrain.run.observers import make_observers
 from cnntrain.run.prepare import Prepared, make_recipe, prepare
+from cnntrain.run.recalibrate import recalibrate_best
 from cnntrain.run.saved import network_of, read_run_file
 from cnntrain.run.signals import stop_on_signals
 from cnntrain.train import EvalDone, Event, RunDone, StopRequest, evaluate, restore, train
@@ -152,7 +154,10 @@ def _train(
 def _events(
     prepared: Prepared, *, run: RunFolder, stop: StopRequest, tested: list[Classification]
 ) -> Iterator[Event]:
-    """The training's events, and before the last one the test set's, if training is complete."""
+    """The training's events; before the last one those of what follows a training that is complete.
+
+    That is the recalibration, where the run file wants it, and the result on the test set.
+    """
     learner, data = prepared.learner, prepared.data
     events = train(
         learner,
@@ -162,8 +167,14 @@ def _events(
         validation=data.validation,
         stop=stop,
     )
+    renew = prepared.loaded.config.train.recalibrate
     for event in events:
-        if isinstance(event, RunDone) and event.reason != "stopped" and data.test is not None:
+        is_end = isinstance(event, RunDone) and event.reason != "stopped"
+        if isinstance(event, RunDone) and is_end and renew:
+            renewed = recalibrate_best(prepared, run=run, last=event, stop=stop)
+            if renewed is not None:
+                yield renewed
+        if isinstance(event, RunDone) and is_end and data.test is not None:
             done = _test(prepared, run=run, last=event, stop=stop)
             if done is not None:
                 tested.append(done.metrics)
@@ -178,7 +189,8 @@ def _test(
     learner, test = prepared.learner, prepared.data.test
     assert test is not None
     net = learner.evaluated
-    if run.best.is_file() and last.best_epoch is not None:
+    has_best = last.best_epoch is not None or prepared.loaded.config.train.recalibrate
+    if run.best.is_file() and has_best:
         net = network_of(prepared, load(run.best), path=run.best)
     began = perf_counter()
     metrics = evaluate(

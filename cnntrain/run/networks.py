@@ -40,6 +40,14 @@ def plan_network(loaded: Loaded, *, num_classes: int | None = None) -> Plan:
     return plan
 
 
+def unknown_classes(loaded: Loaded) -> str:
+    """What to say where the number of classes of a plan is a guess; nothing where it is known."""
+    data = loaded.config.data
+    if data_facts(data.name, data.parameters).num_classes is not None:
+        return ""
+    return f"the images are not there, so the classes are not known: {CLASSES_IF_UNKNOWN} assumed"
+
+
 def make_network(plan: Plan, *, seed: int, device: str = "cpu") -> Network:
     """Build the network with initial weights that depend on nothing but the seed.
 

@@ -64,6 +64,7 @@ def prepare(loaded: Loaded) -> Prepared:
     net = make_network(plan, seed=config.seed)
     place(net, compute=config.compute, device=device)
     _refuse_single_image(loaded, data, plan, net)
+    _refuse_recalibration(loaded, net)
     ema = config.train.ema
     learner = Learner(
         net,
@@ -131,6 +132,19 @@ def _refuse_single_image(loaded: Loaded, data: Data, plan: Plan, net: Network) -
     if size > 1:
         remedy += f", or lower train.accumulate ({parts})"
     raise ConfigError.of([loaded.problem(("data", "batch_size"), message, remedy)])
+
+
+def _refuse_recalibration(loaded: Loaded, net: Network) -> None:
+    if loaded.config.train.recalibrate and not has_running_statistics(net):
+        message = "the network has no batch normalisation to recalibrate"
+        problem = loaded.problem(("train", "recalibrate"), message, "remove this")
+        raise ConfigError.of([problem])
+
+
+def has_running_statistics(net: nn.Module) -> bool:
+    """Whether some batch normalisation keeps statistics that could be recalibrated."""
+    norms = (nn.BatchNorm1d, nn.BatchNorm2d)
+    return any(isinstance(each, norms) and each.track_running_stats for each in net.modules())
 
 
 def _smallest_part(size: int, parts: int) -> int:

@@ -10,11 +10,14 @@ from typing import Any
 from torch import nn
 
 from cnntrain.arch.network import Network
+from cnntrain.arch.planned import Plan
 from cnntrain.checkpoint import State, load
 from cnntrain.config.load import Loaded, load_text
+from cnntrain.config.load import load as load_run_file
 from cnntrain.config.show import dump_yaml, resolved_tree
 from cnntrain.core.errors import CheckpointError
 from cnntrain.data.pipeline import Pipeline, build_eval_pipeline
+from cnntrain.run.finding import find_run
 from cnntrain.run.networks import image_sizes, make_network, plan_network
 from cnntrain.run.prepare import Prepared
 from cnntrain.train import load_weights, snapshot
@@ -96,6 +99,30 @@ def load_trained(path: Path, *, overrides: list[str] | None = None) -> Trained:
         path=path,
         epoch=epoch if isinstance(epoch, int) else 0,
     )
+
+
+def plan_of_run(path: Path) -> Plan:
+    """The plan of a run's network, or of a checkpoint's; no data are read.
+
+    Args:
+        path: a run's folder, `runs/NAME` for its latest, or a checkpoint file.
+
+    Raises:
+        UsageError: nothing is there.
+        CheckpointError: what is there is no run and no checkpoint of one.
+    """
+    found = find_run(path)
+    if found.given is not None:
+        state = load(found.given)
+        loaded = read_run_file(state, path=found.given, overrides=[])
+        return plan_network(loaded, num_classes=len(_strings(state, "classes", found.given)))
+    assert found.run is not None
+    if not (found.run.config.is_file() and found.run.classes.is_file()):
+        raise CheckpointError(
+            f"{found.run.path} lacks config.yaml or classes.txt", remedy="give a checkpoint file"
+        )
+    classes = found.run.classes.read_text(encoding="utf-8").splitlines()
+    return plan_network(load_run_file(found.run.config, []), num_classes=len(classes))
 
 
 def network_of(prepared: Prepared, state: State, *, path: Path) -> nn.Module:

@@ -1,0 +1,36 @@
+"""`cnntrain compare`: two networks side by side."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cnntrain.cli import output
+from cnntrain.cli.options import NETWORK, Batch, Depth, Json, Markdown, plan_named
+from cnntrain.core.errors import UsageError
+
+
+def compare(
+    one: Annotated[str, typer.Argument(metavar="A", help=NETWORK)],
+    other: Annotated[str, typer.Argument(metavar="B", help="Likewise.")],
+    batch: Batch = 1,
+    depth: Depth = None,
+    markdown: Markdown = False,
+    as_json: Json = False,
+) -> None:
+    """Show two networks side by side, and what differs.
+
+    Blocks that are the same in both take one line; those that differ are opened.
+    """
+    if markdown and as_json:
+        raise UsageError("--markdown and --json exclude each other", remedy="choose one")
+    plans = (plan_named(one), plan_named(other))
+    from cnntrain.arch.comparison import compare as align
+    from cnntrain.arch.comparison import comparison_data, comparison_markdown, comparison_text
+
+    found = align(*plans, names=(one, other), batch=batch, depth=depth)
+    if as_json:
+        output.result_json(comparison_data(found))
+    else:
+        output.result(comparison_markdown(found) if markdown else comparison_text(found))

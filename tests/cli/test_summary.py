@@ -1,0 +1,118 @@
+"""`summary` and `compare`: all that they can be given, and what comes out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+
+Cnntrain = Callable[..., Any]
+RunFile = Callable[..., Path]
+
+TOTALS = [
+    *("parameters", "buffers", "weight_bytes", "multiply_adds", "flops", "head_multiply_adds"),
+    *("batch", "activation_bytes"),
+]
+ROW = [
+    *("name", "operation", "kind", "depth", "reads", "out_shape", "parameters", "parameter_share"),
+    *("buffers", "multiply_adds", "multiply_add_share", "receptive_field", "stride", "offset"),
+    *("first_pixel", "activation_bytes", "is_leaf"),
+]
+
+
+@pytest.fixture
+def run(cnntrain: Cnntrain, run_file: RunFile) -> Path:
+    answer = cnntrain("fit", run_file({"train.epochs": 1}), "-q")
+    assert answer.code == 0, answer.err
+    return Path(answer.out.strip())
+
+
+def test_json(cnntrain: Cnntrain) -> None:
+    answer = cnntrain("summary", "archs/alexnet", "--json", "--batch", "128")
+    assert (answer.code, answer.err) == (0, "")
+    found = json.loads(answer.out)
+    assert list(found) == ["input_shape", "output_shape", *TOTALS, "layers"]
+    assert [list(row) for row in found["layers"]] == [ROW] * len(found["layers"])
+    assert found["input_shape"] == [3, 227, 227]
+    assert found["parameters"] == 62_378_344
+    assert found["flops"] == 2 * 1_135_256_096
+    # what Krizhevsky et al. call conv1 keeps is its rectifier's output: 96 x 55 x 55 floats
+    [relu] = [row for row in found["layers"] if row["name"] == "conv1.relu1"]
+    assert relu["activation_bytes"] == 128 * 4 * 96 * 55 * 55
+
+
+def test_everything_that_has_a_network(cnntrain: Cnntrain, run: Path, run_file: RunFile) -> None:
+    checkpoint = run / "checkpoints" / "last.pt"
+    tables = [cnntrain("summary", what) for what in (run_file(), run, run.parent, checkpoint)]
+    assert [answer.code for answer in tables] == [0] * 4
+    assert len({answer.out for answer in tables}) == 1
+    assert "batch_norm1" in tables[0].out
+    assert tables[0].out.splitlines()[2].split() == ["input", "1x8x8"]
+    shipped = [cnntrain("summary", name).out for name in ("archs/resnet18", "resnet18")]
+    assert shipped[0] == shipped[1] != ""
+
+
+def test_the_images_of_an_architecture_can_be_chosen(cnntrain: Cnntrain, run_file: RunFile) -> None:
+    words = ("--size", "64", "--classes", "5", "--channels", "1")
+    found = json.loads(cnntrain("summary", "archs/resnet18", *words, "--json").out)
+    assert (found["input_shape"], found["output_shape"]) == ([1, 64, 64], [5])
+    answer = cnntrain("summary", run_file(), "--size", "64")
+    assert answer.code == 2
+    assert "--size: a run file's images are those of its `data`" in answer.err
+    assert cnntrain("summary", "archs/resnet18", "-s", "train.epochs=3").code == 2
+
+
+def test_a_guess_is_said(cnntrain: Cnntrain) -> None:
+    answer = cnntrain("summary", "starter", "--depth", "1")
+    assert answer.code == 0
+    assert "classes are not known: 10 assumed" in answer.err
+
+
+def test_wrong_names_and_options(cnntrain: Cnntrain) -> None:
+    answer = cnntrain("summary", "archs/resnet51")
+    assert answer.code == 2
+    assert "there is no network 'archs/resnet51'; did you mean 'resnet5" in answer.err
+    assert cnntrain("summary", "lenet5", "--json", "--markdown").code == 2
+    assert cnntrain("summary", "lenet5", "--depth", "0").code == 2
+    assert cnntrain("summary", "runs/none/at/all.pt").code == 2
+    answer = cnntrain("summary", "lenet5", "--graph", "net.jpg")
+    assert answer.code == 2
+    assert "end its name in .svg, .png, .pdf" in answer.err
+    assert cnntrain("summary", "lenet5", "--graph", "nowhere/net.svg").code == 2
+
+
+def test_a_picture(cnntrain: Cnntrain) -> None:
+    answer = cnntrain("summary", "archs/googlenet", "--graph", "net.svg", "--depth", "1")
+    assert answer.code == 0
+    assert answer.err == "picture: net.svg\n"
+    words = " ".join(ElementTree.parse("net.svg").getroot().itertext())
+    for name in ("input", "inception4e", "aux2", "local_response_norm2", "fc", "googlenet"):
+        assert name in words
+    assert cnntrain("summary", "archs/lenet5", "--graph", "NET.PNG").code == 0
+    with Image.open("NET.PNG") as image:
+        assert image.size > (200, 900)
+
+
+def test_markdown(cnntrain: Cnntrain) -> None:
+    lines = cnntrain("summary", "archs/lenet5", "--markdown").out.splitlines()
+    assert lines[1].startswith("| :-- | :-- | :-- | --: |")
+    assert lines[-1].startswith("- memory")
+
+
+def test_compare(cnntrain: Cnntrain, run: Path) -> None:
+    answer = cnntrain("compare", "archs/alexnet", "archs/alexnet_without_7", "--json")
+    assert (answer.code, answer.err) == (0, "")
+    found = json.loads(answer.out)
+    assert list(found) == ["a", "b", "difference", "ratio", "layers"]
+    assert found["difference"]["parameters"] == -(4096 * 4096 + 4096)
+    assert [row["a"]["name"] for row in found["layers"] if row["status"] == "only a"] == ["fc7"]
+    assert list(found["layers"][0]["a"]) == [key for key in ROW if key != "is_leaf"]
+    answer = cnntrain("compare", run, "archs/digits", "--markdown")
+    assert answer.code == 0
+    assert [line[:7] for line in answer.out.splitlines() if "--:" in line] == ["| :-- |"] * 2
+    assert cnntrain("compare", "archs/alexnet", "archs/alexnot").code == 2
