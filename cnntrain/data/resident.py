@@ -23,6 +23,7 @@ PREPARED_BYTES = 512 * 1024**2
 """Images that no randomness changes are kept ready, as float32, up to this many bytes a split."""
 
 _CHUNK = 1024
+_GATHERED = 8
 
 
 class ResidentLoader:
@@ -52,25 +53,36 @@ class ResidentLoader:
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch; see `Loader`."""
         how = self._batching
-        generator = torch.Generator(how.device)
         order = None
         if how.shuffle:
             order = epoch_order(self.size, seed=how.seed, epoch=epoch).to(how.device)
+        if self._ready is not None:
+            yield from self._ready_batches(*self._ready, order=order, start=start)
+            return
+        generator = torch.Generator(how.device)
         for number in range(start, self.batches_per_epoch):
-            places = how.positions(number)
-            source = self._rows if self._ready is None else self._ready[0]
-            if order is None:
-                rows, targets = source[places], self._targets[places]
-            else:
-                chosen = order[places]
-                rows = source.index_select(0, chosen)
-                targets = self._targets.index_select(0, chosen)
-            if self._ready is not None:
-                yield Batch(self._as_images(rows, self._ready[1]), targets)
-                continue
+            rows, targets = self._gathered(self._rows, how.positions(number), order)
             if self._pipeline.is_random:
                 generator.manual_seed(batch_seed(how.seed, epoch, number))
             yield Batch(self._transform(rows, generator), targets)
+
+    def _ready_batches(
+        self, rows: Tensor, shape: torch.Size, *, order: Tensor | None, start: int
+    ) -> Iterator[Batch]:
+        """Several batches are gathered at once, which costs less than one by one."""
+        size = self._batching.batch_size
+        for first in range(start, self.batches_per_epoch, _GATHERED):
+            count = min(_GATHERED, self.batches_per_epoch - first)
+            places = slice(first * size, (first + count) * size)
+            chosen, targets = self._gathered(rows, places, order)
+            images = self._as_images(chosen, shape)
+            yield from map(Batch, images.split(size), targets.split(size))
+
+    def _gathered(self, rows: Tensor, places: slice, order: Tensor | None) -> tuple[Tensor, Tensor]:
+        if order is None:
+            return rows[places], self._targets[places]
+        chosen = order[places]
+        return rows.index_select(0, chosen), self._targets.index_select(0, chosen)
 
     def _prepared(self) -> tuple[Tensor, torch.Size] | None:
         """All images transformed, one row each, and the shape of one; None where that cannot be."""

@@ -79,7 +79,7 @@ def _origin(learner: Learner, batch: Batch, criterion: Criterion) -> str:
         return f"the input images {bad[:5]} of the batch hold values that are not finite"
     for name, parameter in learner.model.named_parameters():
         if not all_finite([parameter]):
-            return f"the parameter '{name}' is not finite"
+            return f"the parameter '{name}' is not finite, so a gradient was not in the step before"
     first = _first_output(learner, batch, criterion)
     return first or "the loss or a gradient was not finite, but not again when replayed"
 

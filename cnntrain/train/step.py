@@ -65,7 +65,7 @@ def forward_backward(
 
 
 def update(learner: Learner, outcome: Outcome, *, recipe: Recipe) -> Tensor | None:
-    """Change the weights by the gradient, unless it or the objective is not finite.
+    """Change the weights by the gradient, unless the objective or its norm is not finite.
 
     Returns:
         The gradient's norm before clipping, 0-d on the device, at the steps that want it.
@@ -83,7 +83,10 @@ def update(learner: Learner, outcome: Outcome, *, recipe: Recipe) -> Tensor | No
         learner.scaler.step(learner.optimizer)
         learner.scaler.update()
     else:
-        mark_non_finite([outcome.objective, *learner.gradients()], flag=learner.state.diverged)
+        # Looking at every gradient in every step costs too much; one that is not finite makes the
+        # next objective so.
+        looked_at = [outcome.objective] if norm is None else [outcome.objective, norm]
+        mark_non_finite(looked_at, flag=learner.state.diverged)
         learner.optimizer.step()
     return norm
 

@@ -90,9 +90,22 @@ def test_a_layers_gradient(make_data: Callable) -> None:
     learner.model.norm1 = nn.Identity()
     learner.model.scale1 = Spoil(backward=True)
     loader.changes[1, 3] = lambda images: images * 1e4
-    message, steps = run(learner, loader)
+    message, steps = run(learner, loader, norm_every=1)
     assert "the gradient that layer 'scale1' (Spoil) passes back is not finite" in message
     assert weights_are(learner, steps[-1])
+
+
+def test_a_gradient_that_nobody_looked_at_shows_in_the_next_step(make_data: Callable) -> None:
+    loader, learner = make_data(37), spoiled_learner()
+    learner.model.norm1 = nn.Identity()
+    learner.model.scale1 = Spoil(backward=True)
+    loader.changes[1, 3] = lambda images: images * 1e4
+    message, steps = run(learner, loader, norm_every=0)
+    assert "diverged at step 5" in message
+    assert (
+        "the parameter 'conv1.weight' is not finite, so a gradient was not in the step" in message
+    )
+    assert len(steps) == 4
 
 
 def test_a_weight(make_data: Callable) -> None:
