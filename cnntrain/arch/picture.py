@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -36,7 +36,7 @@ def picture(plan: Plan, *, depth: int | None = None) -> Piece:
         heads.setdefault(source, []).append(piece)
     pieces: list[tuple[str, Piece]] = [(INPUT, Leaf(INPUT, times(plan.body.in_shape), "plain"))]
     sources: list[tuple[str, ...]] = [("",)]
-    for group in _groups(plan.body, levels):
+    for group in _groups(plan.body, apart=heads):
         piece = _piece(group.nodes, levels)
         beside = heads.get(group.name)
         pieces.append((group.name, Beside(piece, beside) if beside else piece))
@@ -74,7 +74,7 @@ def _in_columns(pieces: list[tuple[str, Piece]], sources: list[tuple[str, ...]])
 
 @dataclass(frozen=True)
 class _Group:
-    """One node, or several folded ones in a row that are alike."""
+    """One node, or several blocks in a row that are alike and drawn once: `block2 to block8`."""
 
     nodes: tuple[PlannedNode, ...]
 
@@ -87,7 +87,7 @@ class _Group:
         return self.nodes[0].node.sources
 
 
-def _groups(planned: PlannedList, levels: int) -> list[_Group]:
+def _groups(planned: PlannedList, apart: Collection[str] = ()) -> list[_Group]:
     read_aside = {
         source
         for above, node in zip(("", *(n.name for n in planned.nodes)), planned.nodes, strict=False)
@@ -96,16 +96,17 @@ def _groups(planned: PlannedList, levels: int) -> list[_Group]:
     }
 
     def key(node: PlannedNode) -> object:
-        is_folded = levels <= 1 and any(True for _ in node.lists)
-        if not is_folded or node.name in read_aside or len(node.node.sources) != 1:
+        stands_apart = node.name in read_aside or node.name in apart or not _is_numbered(node)
+        if stands_apart or not any(True for _ in node.lists):
             return node.name
-        return (node.node.operation, node.in_shapes, node.out_shape, node.parameters)
+        counts = (node.parameters, node.multiply_adds)
+        return (node.node.operation, node.in_shapes, node.out_shape, *counts)
 
     return [_Group(tuple(nodes)) for _, nodes in groupby(planned.nodes, key=key)]
 
 
 def _stack(planned: PlannedList, levels: int) -> Stack | None:
-    groups = _groups(planned, levels)
+    groups = _groups(planned)
     pieces = [(group.name, _piece(group.nodes, levels)) for group in groups]
     sources = [group.sources for group in groups]
     return Stack(pieces, sources=sources, first=INPUT) if pieces else None
@@ -118,8 +119,8 @@ def _piece(nodes: Sequence[PlannedNode], levels: int) -> Piece:
         return Leaf(node.name, _detail(node), _look(node))
     shape = times(node.out_shape)
     facts = "" if _is_numbered(node) else f"{node.node.operation}  "
+    title = node.name if len(nodes) == 1 else f"{nodes[0].name} to {node.name}"
     if levels <= 1:
-        title = node.name if len(nodes) == 1 else f"{nodes[0].name} to {node.name}"
         return Leaf(title, f"{facts}{shape}", "folded")
     below = levels - (not _is_shell(node))
     columns = [(name, _stack(each, below)) for name, each in lists]
@@ -129,12 +130,12 @@ def _piece(nodes: Sequence[PlannedNode], levels: int) -> Piece:
     elif node.node.operation == "residual" and len(columns) == 1:
         columns.append(("", None))
     if len(columns) == 1 and columns[0][1] is not None:
-        return Frame(node.name, facts + shape, columns[0][1])
+        return Frame(title, facts + shape, columns[0][1])
     merge = node.keywords.get("merge", "+" if node.node.operation == "residual" else "join")
     symbol = "+" if merge == "add" else str(merge)
     titles = [name.rpartition(".")[2] if len(lists) > 1 else "" for name, _ in columns]
     named = [(title, piece) for title, (_, piece) in zip(titles, columns, strict=True)]
-    return Parallel(named, join=Leaf(f"{symbol}  {node.name}", shape, "join"))
+    return Parallel(named, join=Leaf(f"{symbol}  {title}", shape, "join"))
 
 
 def _is_shell(node: PlannedNode) -> bool:
@@ -175,7 +176,7 @@ def _boxes(plan: Plan, levels: int) -> int:
 
     def count(planned: PlannedList, left: int) -> int:
         total = 0
-        for group in _groups(planned, left):
+        for group in _groups(planned):
             lists = list(group.nodes[-1].lists)
             below = left - (not _is_shell(group.nodes[-1]))
             total += sum(count(each, below) for _, each in lists) if lists and left > 1 else 1

@@ -72,6 +72,16 @@ def test_deep_networks_stay_readable(shipped: Shipped) -> None:
     assert readable_depth(shipped(ARCHS / "lenet5.yaml")) == 1
 
 
+def test_a_block_that_a_head_reads_stands_by_itself(planned: Planned) -> None:
+    text = """
+blocks: {unit: {layers: [{conv: {out: 3, padding: same}}, relu]}}
+layers: [{unit: , repeat: 4}, global_avg_pool]
+aux: [{from: unit3, layers: [global_avg_pool]}]
+"""
+    titles = [box.title for box in drawn(planned(text), 1).boxes]
+    assert titles == ["input", "unit1 to unit2", "unit3", "aux1", "unit4", "global_avg_pool1"]
+
+
 def test_branches_stand_side_by_side(shipped: Shipped) -> None:
     boxes = drawn(shipped(ARCHS / "googlenet.yaml")).boxes
     begins = [box for box in boxes if box.detail in ("64x28x28", "96x28x28", "16x28x28")][:3]
