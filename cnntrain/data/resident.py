@@ -76,7 +76,8 @@ class ResidentLoader:
             places = slice(first * size, (first + count) * size)
             chosen, targets = self._gathered(rows, places, order)
             images = self._as_images(chosen, shape)
-            yield from map(Batch, images.split(size), targets.split(size))
+            for at in range(0, len(targets), size):
+                yield Batch(images[at : at + size], targets[at : at + size])
 
     def _gathered(self, rows: Tensor, places: slice, order: Tensor | None) -> tuple[Tensor, Tensor]:
         if order is None:
