@@ -1,0 +1,50 @@
+"""The `finetune` section: whose weights a network starts from, and which of them may move.
+
+The protocol is that of transfer learning: a network trained on many images, a new last layer for
+one's own classes, the early layers at rest or nearly so, and then a refinement.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from cnntrain.config.section import Section
+from cnntrain.core.kinds import Fraction, Names, NonNegativeFloat, Positive, PositiveFloat
+
+
+class Weights(Section):
+    """Where the weights come from: exactly one of `torchvision`, `run` and `file`."""
+
+    torchvision: str | None = None
+    """A set of torchvision's, such as resnet50/IMAGENET1K_V2; downloaded once."""
+    run: str | None = None
+    """A run's folder, runs/NAME for the latest of that name, or one of its checkpoints."""
+    file: str | None = None
+    """A file with a state_dict: .pt, .pth, .th or .safetensors; never code."""
+    rename: str | dict[str, Any] | None = None
+    """A map of names, `ours: theirs`, or the name of a .yaml file with one."""
+
+
+class Finetune(Section):
+    """Transfer learning: weights to start from, and what may change of them."""
+
+    weights: Weights
+    """Where the weights come from."""
+    head: Literal["auto", "new", "keep"] = "auto"
+    """The last layer: auto makes a new one unless it was trained for the same classes."""
+    least_loaded: Fraction = 0.9
+    """Share of the network's weights, the head apart, below which loading is an error."""
+    freeze: Names = ()
+    """Layers, by name or shell pattern, whose weights and batch-norm statistics stand still."""
+    unfreeze: dict[Positive, Names] = Field(default_factory=dict)
+    """Epoch: frozen layers (patterns) that learn from that epoch on."""
+    lr_scale: dict[str, NonNegativeFloat] = Field(default_factory=dict)
+    """Layer (name or pattern): factor of its learning rate."""
+    layer_decay: PositiveFloat | None = None
+    """Factor of the learning rate from each stage to the one before it; the head has 1."""
+    l2_sp: NonNegativeFloat = 0.0
+    """Weight decay towards the loaded weights in place of zero (Li et al. 2018, L2-SP)."""
+    probe: bool = False
+    """Linear probe: all but the head stands still, and its features are computed once."""
