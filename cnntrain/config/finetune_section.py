@@ -6,12 +6,25 @@ one's own classes, the early layers at rest or nearly so, and then a refinement.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from cnntrain.config.section import Section
-from cnntrain.core.kinds import Fraction, Names, NonNegativeFloat, Positive, PositiveFloat
+from cnntrain.core.kinds import Fraction, Names, NonNegativeFloat, PositiveFloat
+
+
+def _epoch(value: Any) -> Any:
+    """YAML's keys are read as strings."""
+    if isinstance(value, str) and re.fullmatch(r"0*[1-9][0-9]{0,8}", value):
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    raise ValueError("an epoch, counted from 1")
+
+
+Epoch = Annotated[int, BeforeValidator(_epoch)]
 
 
 class Weights(Section):
@@ -38,7 +51,7 @@ class Finetune(Section):
     """Share of the network's weights, the head apart, below which loading is an error."""
     freeze: Names = ()
     """Layers, by name or shell pattern, whose weights and batch-norm statistics stand still."""
-    unfreeze: dict[Positive, Names] = Field(default_factory=dict)
+    unfreeze: dict[Epoch, Names] = Field(default_factory=dict)
     """Epoch: frozen layers (patterns) that learn from that epoch on."""
     lr_scale: dict[str, NonNegativeFloat] = Field(default_factory=dict)
     """Layer (name or pattern): factor of its learning rate."""

@@ -11,7 +11,8 @@ from cnntrain.config.architecture import architecture_problems
 from cnntrain.config.overrides import Override, apply_override, parse_override
 from cnntrain.config.rules import broken_rules
 from cnntrain.config.schema import RunConfig
-from cnntrain.config.sections import find_beside, read_sections
+from cnntrain.config.sections import find_beside, read_sections, read_weights
+from cnntrain.config.train_section import Train
 from cnntrain.config.validate import validate
 from cnntrain.core.complaints import Complaint, shown
 from cnntrain.core.document import Document, KeyPath, parse_document, read_document
@@ -26,7 +27,7 @@ class Loaded:
     """A run file that is valid, but for the shapes in its network.
 
     Args:
-        config: every value, defaults filled in; `plugins` are absolute paths.
+        config: every value, defaults filled in; names of files are absolute paths.
         document: what was given, with places: the run file with its sections and overrides in it.
         file: the run file.
         files: all files that were read: the run file and those of its sections.
@@ -36,6 +37,19 @@ class Loaded:
     document: Document
     file: Path
     files: tuple[Path, ...]
+
+    @property
+    def train(self) -> Train:
+        """The `train` section.
+
+        Raises:
+            ConfigError: there is none; a file without one lends weights to eval, predict, export.
+        """
+        if self.config.train is None:
+            message = "there is no `train` section, so this file cannot train a network"
+            remedy = "add `train:` with epochs and an optimizer"
+            raise ConfigError.of([self.problem((), message, remedy)])
+        return self.config.train
 
     def problem(self, path: KeyPath, message: str, remedy: str, *, key: bool = False) -> Problem:
         """A problem with the value (or key) at `path`, such as `("train", "epochs")`."""
@@ -92,6 +106,8 @@ def _load(document: Document, file: Path, overrides: Sequence[str]) -> Loaded:
     before = len(problems)
     tree = {**document.data, **_plugins(document, file, problems)}
     has_plugins = len(problems) == before
+    finetune, maps = read_weights(document, file=file, problems=problems)
+    tree |= finetune
     skip = [(key,) for key in failed]
     config, complaints = validate(tree, name=file.stem, skip=skip)
     problems += [document.problem(complaint) for complaint in complaints]
@@ -101,7 +117,7 @@ def _load(document: Document, file: Path, overrides: Sequence[str]) -> Loaded:
         problems += broken_rules(config, document)
     if problems or config is None:
         raise ConfigError.of(problems)
-    return Loaded(config, document, file, (file, *files))
+    return Loaded(config, document, file, (file, *files, *maps))
 
 
 def _parse(overrides: Sequence[str], problems: list[Problem]) -> list[Override]:

@@ -6,14 +6,14 @@ the data set does not tell of) is checked when they are opened.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
+from cnntrain.config.finetune_rules import FINETUNE_RULES
+from cnntrain.config.given import Given, Rule
 from cnntrain.config.optimizers import Sgd
 from cnntrain.config.schedules import MultiStep, Plateau, Step
 from cnntrain.config.schema import RunConfig
 from cnntrain.config.train_section import CrossEntropy
-from cnntrain.core.complaints import Complaint, dotted
 from cnntrain.core.document import Document, KeyPath
 from cnntrain.core.problems import Problem
 from cnntrain.data import DATASETS, TRANSFORMS
@@ -23,42 +23,18 @@ EPOCHS = ("train", "epochs")
 VALIDATION = ("data", "validation")
 
 
-@dataclass(frozen=True)
-class _Given:
-    """What the rules look at: the values, and where they were given."""
-
-    config: RunConfig
-    document: Document
-
-    def has(self, *path: str | int) -> bool:
-        return path in self.document.places.values
-
-    def at(self, *path: str | int) -> str:
-        """Where a value stands, for a message that is about another one."""
-        name = dotted("", path)
-        if not self.has(*path):
-            return f"{name}, by default"
-        place = self.document.places.of(path)
-        assert place is not None
-        return f"{name}, {place.file}:{place.line}"
-
-    def problem(self, path: KeyPath, message: str, remedy: str) -> Problem:
-        return self.document.problem(Complaint(path, message, remedy))
-
-
-Rule = Callable[[_Given], Iterator[Problem]]
-
-
 def broken_rules(config: RunConfig, document: Document) -> list[Problem]:
     """Every contradiction in a run file that is valid key by key."""
-    given = _Given(config, document)
-    return [problem for rule in RULES for problem in rule(given)]
+    given = Given(config, document)
+    rules = [*RULES, *(TRAIN_RULES if config.train is not None else ())]
+    rules += FINETUNE_RULES if config.finetune is not None else ()
+    return [problem for rule in rules for problem in rule(given)]
 
 
-def _needs_validation(given: _Given) -> Iterator[Problem]:
+def _needs_validation(given: Given) -> Iterator[Problem]:
     if _has_validation(given) is not False:
         return
-    train = given.config.train
+    train = given.train
     users: list[tuple[KeyPath, str, bool]] = [
         (("train", "early_stop"), "early stopping", train.early_stop is not None),
         (("train", "schedule"), "the plateau schedule", isinstance(train.schedule, Plateau)),
@@ -72,7 +48,7 @@ def _needs_validation(given: _Given) -> Iterator[Problem]:
             yield given.problem(path, message, "set data.validation: 0.1, or remove this")
 
 
-def _has_validation(given: _Given) -> bool | None:
+def _has_validation(given: Given) -> bool | None:
     """Whether there are validation images; None: only the data can tell."""
     if given.config.data.validation is not None:
         return True
@@ -80,16 +56,16 @@ def _has_validation(given: _Given) -> bool | None:
     return stated if isinstance(stated, bool) else None
 
 
-def _nesterov(given: _Given) -> Iterator[Problem]:
-    optimizer = given.config.train.optimizer
+def _nesterov(given: Given) -> Iterator[Problem]:
+    optimizer = given.train.optimizer
     if isinstance(optimizer, Sgd) and optimizer.nesterov and optimizer.momentum == 0:
         place = given.at("train", "optimizer", "momentum")
         message = f"nesterov needs a momentum above 0 ({place})"
         yield given.problem(("train", "optimizer", "nesterov"), message, "set momentum: 0.9")
 
 
-def _decay(given: _Given) -> Iterator[Problem]:
-    train = given.config.train
+def _decay(given: Given) -> Iterator[Problem]:
+    train = given.train
     optimizer = train.optimizer
     decays = [optimizer.weight_decay, train.l1, *(g.weight_decay for g in optimizer.groups)]
     if optimizer.decay_norm_and_bias and not any(decays):
@@ -104,8 +80,8 @@ def _decay(given: _Given) -> Iterator[Problem]:
             yield given.problem(at_group, message, "set lr_factor or weight_decay in it")
 
 
-def _schedule(given: _Given) -> Iterator[Problem]:
-    train = given.config.train
+def _schedule(given: Given) -> Iterator[Problem]:
+    train = given.train
     schedule = train.schedule
     end = f"training ends after {train.epochs} ({given.at(*EPOCHS)})"
     if schedule.warmup_epochs > train.epochs:
@@ -124,8 +100,8 @@ def _schedule(given: _Given) -> Iterator[Problem]:
         yield given.problem(path, message, "lower it, or raise train.epochs")
 
 
-def _evaluation(given: _Given) -> Iterator[Problem]:
-    train = given.config.train
+def _evaluation(given: Given) -> Iterator[Problem]:
+    train = given.train
     if train.evaluate_every > train.epochs:
         path = ("train", "evaluate_every")
         message = (
@@ -135,7 +111,7 @@ def _evaluation(given: _Given) -> Iterator[Problem]:
         yield given.problem(path, message, "lower it, or raise train.epochs")
 
 
-def _normalization(given: _Given) -> Iterator[Problem]:
+def _normalization(given: Given) -> Iterator[Problem]:
     transforms = given.config.data.transforms
     sides = {"train": transforms.train, "eval": transforms.eval}
     calls = {
@@ -162,7 +138,7 @@ def _normalization(given: _Given) -> Iterator[Problem]:
             yield given.problem(path, message, "give both the same mean and std")
 
 
-def _statistics(given: _Given) -> Iterator[Problem]:
+def _statistics(given: Given) -> Iterator[Problem]:
     data = given.config.data
     channels = facts(data.name, data.parameters).channels
     for split, calls in (("train", data.transforms.train), ("eval", data.transforms.eval)):
@@ -186,7 +162,7 @@ def _statistics(given: _Given) -> Iterator[Problem]:
                     yield given.problem((*path, key), message, f"give {channels}")
 
 
-def _transforms(given: _Given) -> Iterator[Problem]:
+def _transforms(given: Given) -> Iterator[Problem]:
     """What a transform states of itself: `random=True`, `before_normalize=True`."""
     transforms = given.config.data.transforms
     for split, calls in (("train", transforms.train), ("eval", transforms.eval)):
@@ -204,8 +180,8 @@ def _transforms(given: _Given) -> Iterator[Problem]:
                 normalized = given.at(*path)
 
 
-def _classes(given: _Given) -> Iterator[Problem]:
-    loss = given.config.train.loss
+def _classes(given: Given) -> Iterator[Problem]:
+    loss = given.train.loss
     if not isinstance(loss, CrossEntropy) or not isinstance(loss.class_weights, tuple):
         return
     data = given.config.data
@@ -220,7 +196,7 @@ def _classes(given: _Given) -> Iterator[Problem]:
         yield given.problem(path, message, f"give {classes} of them, or `balanced`")
 
 
-def _loading(given: _Given) -> Iterator[Problem]:
+def _loading(given: Given) -> Iterator[Problem]:
     data = given.config.data
     if data.memory == "resident" and data.workers != "auto":
         there = given.at("data", "memory")
@@ -228,24 +204,23 @@ def _loading(given: _Given) -> Iterator[Problem]:
         yield given.problem(("data", "workers"), message, "remove it, or set memory: stream")
 
 
-def _accumulation(given: _Given) -> Iterator[Problem]:
-    parts, images = given.config.train.accumulate, given.config.data.batch_size
+def _accumulation(given: Given) -> Iterator[Problem]:
+    parts, images = given.train.accumulate, given.config.data.batch_size
     if parts > images:
         there = given.at("data", "batch_size")
         message = f"a batch of {images} images ({there}) cannot be cut into {parts} parts"
         yield given.problem(("train", "accumulate"), message, "use fewer parts")
 
 
-RULES: tuple[Rule, ...] = (
+RULES: tuple[Rule, ...] = (_normalization, _statistics, _transforms, _loading)
+
+TRAIN_RULES: tuple[Rule, ...] = (
     _accumulation,
     _needs_validation,
     _nesterov,
     _decay,
     _schedule,
     _evaluation,
-    _normalization,
-    _statistics,
-    _transforms,
     _classes,
-    _loading,
 )
+"""For run files with a `train` section."""

@@ -1,6 +1,6 @@
 """The run file, top down: every key, its type, its default and what it means.
 
-The sections `data` and `train` have files of their own. `arch` is checked by `cnntrain.arch`,
+The sections `data`, `finetune` and `train` have files of their own. `arch` is checked by `cnntrain.arch`,
 which knows the layers.
 """
 
@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from cnntrain.config.data_section import Data
+from cnntrain.config.finetune_section import Finetune
 from cnntrain.config.section import Device, RunName, Section
 from cnntrain.config.train_section import Train
 from cnntrain.core.kinds import Names, NonNegative, Positive
@@ -63,7 +64,9 @@ class RunConfig(Section):
     """Where and how the arithmetic is done."""
     data: Data
     """The images, and what is done to them."""
-    train: Train
-    """How the weights are found."""
+    finetune: Finetune | None = None
+    """Weights to start from, and what may change of them; null: start from scratch."""
+    train: Train | None = None
+    """How the weights are found; may be left out where `finetune` only lends them to be used."""
     record: Record = Record()
     """What is kept of a run, and where."""

@@ -1,4 +1,4 @@
-"""Sections that are read from a file of their own: `arch: archs/lenet5.yaml`."""
+"""What a run file names other files for: sections (`arch: archs/lenet5.yaml`), and weights."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from typing import Any
 
 from cnntrain.config import shipped
 from cnntrain.config.overrides import COMMAND_LINE
-from cnntrain.core.complaints import shown
-from cnntrain.core.document import Document, read_document
+from cnntrain.core.complaints import shown, value_at
+from cnntrain.core.document import Document, KeyPath, read_document
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Place, Problem, near_match
 
-SECTIONS = ("arch", "vars", "compute", "data", "train", "record")
+SECTIONS = ("arch", "vars", "compute", "data", "finetune", "train", "record")
 """The keys whose mapping may stand in a file of its own."""
+
+WEIGHTS = ("finetune", "weights")
+RENAME = (*WEIGHTS, "rename")
 
 
 def read_sections(
@@ -38,12 +41,49 @@ def read_sections(
         if not isinstance(value, str):
             continue  # the schema tells what is wrong with anything but a mapping
         try:
-            files.append(_read_section(document, key, value, file))
+            files.append(_read_section(document, (key,), value, file))
         except ConfigError as error:
             here = document.places.of((key,))
             problems += [dataclasses.replace(p, place=p.place or here) for p in error.problems]
             failed.add(key)
     return failed, files
+
+
+def read_weights(
+    document: Document, *, file: Path, problems: list[Problem]
+) -> tuple[dict[str, Any], list[Path]]:
+    """The `finetune` section, its map of names read in, and its files' names made absolute.
+
+    The weights need not be there: only training reads them.
+
+    Args:
+        document: the run file; the map of names is put into it.
+        file: where the run file is; names are relative to it, else to the working folder.
+        problems: takes up what is wrong.
+
+    Returns:
+        The section under its name, empty where there is none, and the files that were read.
+    """
+    finetune = document.data.get("finetune")
+    weights = finetune.get("weights") if isinstance(finetune, Mapping) else None
+    if not isinstance(weights, Mapping):
+        return {}, []  # the schema tells what is wrong, if anything is
+    files = []
+    if isinstance(weights.get("rename"), str):
+        try:
+            files.append(_read_section(document, RENAME, weights["rename"], file))
+        except ConfigError as error:
+            here = document.places.of(RENAME)
+            problems += [dataclasses.replace(p, place=p.place or here) for p in error.problems]
+    found = {}
+    for key in ("run", "file"):
+        name = weights.get(key)
+        if isinstance(name, str):
+            folders = _folders(document.places.of((*WEIGHTS, key)), file)
+            choices = [folder / Path(name).expanduser() for folder in folders]
+            chosen = next((choice for choice in choices if choice.exists()), choices[0])
+            found[key] = str(chosen.resolve())
+    return {"finetune": {**finetune, "weights": {**weights, **found}}}, files
 
 
 def find_beside(name: str, *, place: Place | None, file: Path) -> Path:
@@ -52,8 +92,9 @@ def find_beside(name: str, *, place: Place | None, file: Path) -> Path:
     Raises:
         ConfigError: there is no such file.
     """
-    from_command = place is not None and place.file == COMMAND_LINE
-    folders = list(dict.fromkeys([Path(), file.parent] if from_command else [file.parent]))
+    folders = _folders(place, file)
+    if place is None or place.file != COMMAND_LINE:
+        folders = folders[:1]
     for folder in folders:
         candidate = folder / Path(name).expanduser()
         if candidate.is_file():
@@ -68,12 +109,18 @@ def find_beside(name: str, *, place: Place | None, file: Path) -> Path:
     )
 
 
+def _folders(place: Place | None, file: Path) -> list[Path]:
+    """Where a named file may be: beside the run file; what `-s` names rather in this folder."""
+    from_command = place is not None and place.file == COMMAND_LINE
+    return list(dict.fromkeys([Path(), file.parent] if from_command else [file.parent, Path()]))
+
+
 def _names_a_file(value: Any) -> bool:
     return isinstance(value, str) and value.endswith((".yaml", ".yml"))
 
 
-def _read_section(document: Document, key: str, name: str, file: Path) -> Path:
-    place = document.places.of((key,))
+def _read_section(document: Document, path: KeyPath, name: str, file: Path) -> Path:
+    key, place = path[-1], document.places.of(path)
     if not _names_a_file(name):
         message = f"'{key}' must be a mapping or the name of a .yaml file, not {shown(name)}"
         in_archs = shipped.find(f"archs/{name}") if key == "arch" else None
@@ -93,8 +140,8 @@ def _read_section(document: Document, key: str, name: str, file: Path) -> Path:
             remedy=f"name a file with the keys of {key}",
             place=place,
         )
-    document.data[key] = section.data
-    document.places.graft((key,), section.places)
+    value_at(document.data, path[:-1])[key] = section.data
+    document.places.graft(path, section.places)
     return found
 
 

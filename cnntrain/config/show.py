@@ -72,7 +72,7 @@ def _lines(tree: Any, path: KeyPath, loaded: Loaded) -> Iterator[tuple[str, str]
             yield from rest
         return
     for key, value in tree.items():
-        inside = (*path, key)
+        inside = (*path, str(key))  # an epoch is a number to us, and a string in the file
         if _is_leaf(value):
             yield f"{indent}{_in_line(key)}: {_in_line(value)}", _origin(inside, loaded)
         else:

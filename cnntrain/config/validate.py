@@ -32,12 +32,18 @@ def validate(
     prepared = {"name": name, **tree}
     if isinstance(tree.get("data"), Mapping):
         prepared["data"] = _data(tree["data"], found)
+        if tree.get("finetune") is not None:
+            _train_as_eval(tree["data"], prepared["data"])
     config: RunConfig | None = None
     try:
         config = RunConfig.model_validate(prepared)
     except ValidationError as error:
         errors = error.errors()
         found += complaints(errors, prepared, known=lambda path: keys_at(prepared, path), where="")
+    if tree.get("train") is None and tree.get("finetune") is None:
+        message = "'train' is missing in the file"
+        found.append(Complaint((), message, "add `train: ...`", missing="train"))
+        found = without_misspelt(found, known=lambda path: keys_at(prepared, path))
     skipped = set(skip)
     told = [_better_remedy(c) for c in found if c.path[:1] not in skipped]
     return (None if told or skipped else config), told
@@ -90,6 +96,13 @@ def _transforms(section: Mapping[str, Any], found: list[Complaint]) -> dict[str,
             calls = [_call(item, (*path, i), found) for i, item in enumerate(items)]
             prepared[split] = tuple(call for call in calls if call is not None)
     return prepared
+
+
+def _train_as_eval(section: Mapping[str, Any], prepared: dict[str, Any]) -> None:
+    """With weights to start from, training images are prepared as evaluation's unless said."""
+    given = section.get("transforms")
+    if isinstance(given, Mapping) and isinstance(given.get("eval"), list) and "train" not in given:
+        prepared["transforms"]["train"] = prepared["transforms"]["eval"]
 
 
 def _call(item: Any, path: KeyPath, found: list[Complaint]) -> TransformCall | None:

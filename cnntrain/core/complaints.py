@@ -72,6 +72,7 @@ def complaints(
     grouped: dict[tuple[Path, str], list[Mapping[str, Any]]] = {}
     for error in errors:
         kind = error["type"] if error["type"] in ("extra_forbidden", "missing") else "value"
+        kind = "key" if error["loc"][-1:] == ("[key]",) else kind
         keeps_key = kind == "missing"
         path = real_path(data, tuple(error["loc"]), keep_last=keeps_key)
         grouped.setdefault((path, kind), []).append(error)
@@ -86,6 +87,9 @@ def complaints(
             message = f"'{path[-1]}' is missing in {place}"
             key = str(path[-1])
             found.append(Complaint(path[:-1], message, f"add `{key}: ...`", missing=key))
+        elif kind == "key":
+            message = f"the key '{path[-1]}' in {place} must be {_expectation(group[0])}"
+            found.append(Complaint(path, message, "write such a key", at_key=True))
         else:
             found.append(_wrong_value(path, group, value_at(data, path), where))
     return without_misspelt(found, known=known)

@@ -146,13 +146,14 @@ def data_errors(loaded: Loaded) -> Iterator[None]:
 
 
 def make_criterion(loaded: Loaded, *, data: Data, device: torch.device) -> Criterion:
-    """The loss, its class weights on the device.
+    """The loss, its class weights on the device; cross entropy where nothing is trained.
 
     Raises:
         ConfigError: the number of weights is not that of the classes, or a balanced weight would
             be infinite.
     """
-    loss = loaded.config.train.loss
+    train = loaded.config.train
+    loss = losses.CrossEntropy() if train is None else train.loss
     if not isinstance(loss, losses.CrossEntropy):
         return MeanSquaredError()
     weights = _class_weights(loss, data, loaded)

@@ -167,7 +167,7 @@ def _events(
         validation=data.validation,
         stop=stop,
     )
-    renew = prepared.loaded.config.train.recalibrate
+    renew = prepared.loaded.train.recalibrate
     for event in events:
         is_end = isinstance(event, RunDone) and event.reason != "stopped"
         if isinstance(event, RunDone) and is_end and renew:
@@ -189,7 +189,7 @@ def _test(
     learner, test = prepared.learner, prepared.data.test
     assert test is not None
     net = learner.evaluated
-    has_best = last.best_epoch is not None or prepared.loaded.config.train.recalibrate
+    has_best = last.best_epoch is not None or prepared.loaded.train.recalibrate
     if run.best.is_file() and has_best:
         net = network_of(prepared, load(run.best), path=run.best)
     began = perf_counter()
@@ -230,7 +230,7 @@ def _check_same_data(prepared: Prepared, state: State, path: Path) -> None:
 def _check_unfinished(before: Loaded, prepared: Prepared, run: RunFolder) -> None:
     """There must be something left to do."""
     state, recipe = prepared.learner.state, prepared.recipe
-    done, epochs, planned = state.epoch, recipe.epochs, before.config.train.epochs
+    done, epochs, planned = state.epoch, recipe.epochs, before.train.epochs
     again = f"cnntrain fit --resume {run.path}"
     if done >= epochs and epochs < planned:
         raise UsageError(
@@ -254,14 +254,14 @@ def _check_unfinished(before: Loaded, prepared: Prepared, run: RunFolder) -> Non
 
 def _what_changes(before: Loaded, prepared: Prepared) -> list[str]:
     """What other epochs do to the schedule, in words."""
-    old, new = before.config.train.epochs, prepared.loaded.config.train.epochs
+    old, new = before.train.epochs, prepared.loaded.train.epochs
     state = prepared.learner.state
     if old == new:
         return []
     steps = prepared.data.train.batches_per_epoch
     was = make_recipe(before, steps_per_epoch=steps).learning_rate(state.step, state.plateau)
     now = prepared.recipe.learning_rate(state.step, state.plateau)
-    name = prepared.loaded.config.train.schedule.name
+    name = prepared.loaded.train.schedule.name
     return [
         f"{new} epochs instead of {old}: the schedule {name} is that of a run of {new} epochs, "
         f"so the next learning rate is {now:.3g} (it was {state.lr:.3g} in the last step, and "

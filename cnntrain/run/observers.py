@@ -85,7 +85,7 @@ def card(prepared: Prepared) -> list[tuple[str, str]]:
     options: list[str] = [config.compute.precision]
     options += ["compiled"] if config.compute.compile else []
     options += ["deterministic"] if config.compute.deterministic else []
-    train = config.train
+    train = prepared.loaded.train
     recipe = (
         f"{train.optimizer.name}, learning rate {train.optimizer.lr:g}, {train.schedule.name}; "
         f"{train.epochs} epochs of {data.train.batches_per_epoch:,} batches of "

@@ -55,7 +55,7 @@ def prepare(loaded: Loaded) -> Prepared:
         ConfigError: the run file cannot be obeyed, at its line.
         DataError: images are missing or unreadable.
     """
-    config = loaded.config
+    config, wanted = loaded.config, loaded.train
     apply_threads(config.compute)
     make_deterministic(config.compute.deterministic)
     device = choose_device(config.compute, loaded)
@@ -65,10 +65,10 @@ def prepare(loaded: Loaded) -> Prepared:
     place(net, compute=config.compute, device=device)
     _refuse_single_image(loaded, data, plan, net)
     _refuse_recalibration(loaded, net)
-    ema = config.train.ema
+    ema = wanted.ema
     learner = Learner(
         net,
-        make_optimizer(net, optimizer=config.train.optimizer),
+        make_optimizer(net, optimizer=wanted.optimizer),
         compiled=_compiled(net) if config.compute.compile else None,
         ema=None if ema is None else Ema(net, decay=ema.decay),
         precision=config.compute.precision,
@@ -81,7 +81,7 @@ def prepare(loaded: Loaded) -> Prepared:
 
 def make_recipe(loaded: Loaded, *, steps_per_epoch: int) -> Recipe:
     """The numbers of the training, in steps."""
-    train = loaded.config.train
+    train = loaded.train
     early = train.early_stop
     return Recipe(
         epochs=train.epochs,
@@ -111,7 +111,7 @@ def _refuse_single_image(loaded: Loaded, data: Data, plan: Plan, net: Network) -
 
     Over the maps of one image it has: only layers whose input is flat, or 1 x 1, are in the way.
     """
-    section, parts = loaded.config.data, loaded.config.train.accumulate
+    section, parts = loaded.config.data, loaded.train.accumulate
     sizes = {min(section.batch_size, data.train.size)}
     rest = data.train.size % section.batch_size
     sizes |= {rest} if rest and not section.drop_last else set()
@@ -135,7 +135,7 @@ def _refuse_single_image(loaded: Loaded, data: Data, plan: Plan, net: Network) -
 
 
 def _refuse_recalibration(loaded: Loaded, net: Network) -> None:
-    if loaded.config.train.recalibrate and not has_running_statistics(net):
+    if loaded.train.recalibrate and not has_running_statistics(net):
         message = "the network has no batch normalisation to recalibrate"
         problem = loaded.problem(("train", "recalibrate"), message, "remove this")
         raise ConfigError.of([problem])
