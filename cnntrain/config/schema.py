@@ -1,7 +1,7 @@
 """The run file, top down: every key, its type, its default and what it means.
 
-The sections `data`, `finetune` and `train` have files of their own. `arch` is checked by `cnntrain.arch`,
-which knows the layers.
+The sections `data`, `finetune` and `train` have files of their own. `arch` is checked by
+`cnntrain.arch`, which knows the layers.
 """
 
 from __future__ import annotations

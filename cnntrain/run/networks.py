@@ -48,6 +48,29 @@ def unknown_classes(loaded: Loaded) -> str:
     return f"the images are not there, so the classes are not known: {CLASSES_IF_UNKNOWN} assumed"
 
 
+def head_names(loaded: Loaded, plan: Plan) -> frozenset[str]:
+    """The head: the weights whose shapes depend on the number of classes, auxiliary heads' too.
+
+    Args:
+        loaded: the run file.
+        plan: of its network.
+
+    Raises:
+        ConfigError: the number of classes is written into the architecture as a number.
+    """
+    here = _shapes(plan)
+    count = plan.description.facts.num_classes
+    assert count is not None
+    _, height, width = plan.body.in_shape
+    try:
+        other = _shapes(_plan_for(loaded, (height, width), 2 * count + 1))
+    except ConfigError as error:
+        message = "the network cannot be given a new head: it is not planned for any classes"
+        remedy = "write $num_classes where the architecture says a number of classes"
+        raise ConfigError.of([loaded.problem(("arch",), message, remedy)]) from error
+    return frozenset(name for name, shape in here.items() if other.get(name) != shape)
+
+
 def make_network(plan: Plan, *, seed: int, device: str = "cpu") -> Network:
     """Build the network with initial weights that depend on nothing but the seed.
 
@@ -130,14 +153,8 @@ def _plan_for(loaded: Loaded, size: tuple[int, int], num_classes: int | None) ->
 
 def _check_same_weights(loaded: Loaded, training: Plan, evaluation: Plan) -> None:
     """Evaluation may use another size than training only where the weights do not depend on it."""
-    ours, theirs = (
-        {
-            name: tuple(value.shape)
-            for name, value in build(plan, device="meta").state_dict().items()
-        }
-        for plan in (training, evaluation)
-    )
-    for name, shape in ours.items():
+    theirs = _shapes(evaluation)
+    for name, shape in _shapes(training).items():
         if theirs.get(name) != shape:
             sizes = ["x".join(map(str, plan.body.in_shape[1:])) for plan in (training, evaluation)]
             message = (
@@ -147,3 +164,9 @@ def _check_same_weights(loaded: Loaded, training: Plan, evaluation: Plan) -> Non
             remedy = "bring both to one size, or end the network in global_avg_pool"
             problem = loaded.problem(("data", "transforms", "eval"), message, remedy)
             raise ConfigError.of([problem])
+
+
+def _shapes(plan: Plan) -> dict[str, tuple[int, ...]]:
+    """Of all that a network stores, by name."""
+    state = build(plan, device="meta").state_dict()
+    return {name: tuple(value.shape) for name, value in state.items()}
