@@ -71,7 +71,7 @@ def train(
             if learner.ema is not None:
                 learner.ema.update(step=state.step + 1)
             images = batch.targets.shape[0]
-            state.count(images=images, loss=done.loss, weight=done.weight, wrong=done.wrong)
+            state.count(done.loss, weight=done.weight, logits=done.logits, targets=batch.targets)
             if state.step % check_every == 0 and state.diverged:
                 raise explain()
             now = perf_counter()

@@ -48,25 +48,42 @@ class TrainState:
 
     def __post_init__(self) -> None:
         self.loss_sum = torch.zeros((), dtype=sum_dtype(self.device), device=self.device)
-        self.weight_sum = torch.zeros_like(self.loss_sum)
-        self.wrong = torch.zeros((), dtype=torch.int64, device=self.device)
+        self.weight_sum: float | Tensor = 0.0
+        self._wrong = torch.zeros((), dtype=torch.int64, device=self.device)
+        self._uncounted: list[tuple[Tensor, Tensor]] = []
         # 0-d flag, 1 from the first step with a non-finite loss or gradient on; the fused
         # optimizers read it and leave the weights as they were. Never saved: see snapshot.
         self.diverged = torch.zeros((), dtype=torch.float32, device=self.device)
         self.steps_diverged = torch.zeros_like(self.diverged)
 
-    def count(self, *, images: int, loss: Tensor, weight: float | Tensor, wrong: Tensor) -> None:
+    def count(
+        self, loss: Tensor, *, weight: float | Tensor, logits: Tensor, targets: Tensor
+    ) -> None:
         """Add one batch to the epoch's sums, without waiting for the device."""
         self.step += 1
         self.batch += 1
-        self.images += images
+        self.images += targets.shape[0]
         if isinstance(weight, Tensor):
             self.loss_sum += loss * weight
         else:
             self.loss_sum.add_(loss, alpha=weight)
-        self.weight_sum += weight
-        self.wrong += wrong
+        self.weight_sum = self.weight_sum + weight
+        self._uncounted.append((logits, targets))
+        if len(self._uncounted) >= _TOGETHER:
+            self._count_wrong()
         self.steps_diverged += self.diverged
+
+    @property
+    def wrong(self) -> Tensor:
+        """Images misclassified in the epoch so far, 0-d int64 on the device."""
+        self._count_wrong()
+        return self._wrong
+
+    def _count_wrong(self) -> None:
+        if self._uncounted:
+            logits, targets = (torch.cat(parts) for parts in zip(*self._uncounted, strict=True))
+            self._wrong += (logits.argmax(dim=1) != targets).sum()
+            self._uncounted.clear()
 
     def train_loss(self) -> float:
         """Mean criterion of the epoch so far; waits for the device."""
@@ -91,12 +108,14 @@ class TrainState:
         self.epoch += 1
         self.batch = self.images = 0
         self.seconds = self.data_seconds = 0.0
-        for total in (self.loss_sum, self.weight_sum, self.wrong):
+        self.weight_sum = 0.0
+        for total in (self.loss_sum, self.wrong):
             total.zero_()
 
     def state_dict(self) -> State:
         """Plain values and tensors."""
         values: State = {name: getattr(self, name) for name in _PLAIN}
+        values |= {"weight_sum": float(self.weight_sum)}
         values |= {name: getattr(self, name) for name in _SUMS}
         values |= {"plateau": asdict(self.plateau), "early_stop": asdict(self.early_stop)}
         return values
@@ -110,6 +129,9 @@ class TrainState:
                 saved = values[name]
                 assert isinstance(saved, Tensor)
                 getattr(self, name).copy_(saved)
+            weight_sum = values["weight_sum"]
+            assert isinstance(weight_sum, float)
+            self.weight_sum = weight_sum
             plateau, early_stop = values["plateau"], values["early_stop"]
             assert isinstance(plateau, dict)
             assert isinstance(early_stop, dict)
@@ -131,4 +153,6 @@ _PLAIN = (
     "best_error",
     "best_loss",
 )
-_SUMS = ("loss_sum", "weight_sum", "wrong")
+_SUMS = ("loss_sum", "wrong")
+_TOGETHER = 16
+"""Batches whose mistakes are counted at once: one by one it is 1 % of a small network's step."""

@@ -25,13 +25,13 @@ class Outcome:
         loss: 0-d, mean criterion of the batch.
         objective: 0-d, what was differentiated: `loss`, auxiliary heads, L1.
         weight: what the mean was taken over.
-        wrong: 0-d int64, images misclassified.
+        logits: (N, classes), detached.
     """
 
     loss: Tensor
     objective: Tensor
     weight: float | Tensor
-    wrong: Tensor
+    logits: Tensor
 
 
 def forward_backward(
@@ -55,10 +55,9 @@ def forward_backward(
             share = criterion.weight(part.targets) / whole
             objective, loss = objective * share, loss * share
         learner.scaler.scale(objective).backward()  # type: ignore[no-untyped-call]  # torch's gap
-        wrong = (logits.argmax(dim=1) != part.targets).sum()
         measured = loss.detach()
         minimised = measured if objective is loss else objective.detach()
-        done = Outcome(measured, minimised, whole, wrong)
+        done = Outcome(measured, minimised, whole, logits.detach())
         outcome = done if outcome is None else _sum(outcome, done)
     assert outcome is not None
     return outcome
@@ -118,5 +117,5 @@ def _sum(first: Outcome, second: Outcome) -> Outcome:
         loss=first.loss + second.loss,
         objective=first.objective + second.objective,
         weight=first.weight,
-        wrong=first.wrong + second.wrong,
+        logits=torch.cat([first.logits, second.logits]),
     )

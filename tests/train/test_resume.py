@@ -148,7 +148,7 @@ DROPPED = {
     "batch": lambda s: s["train"].update(batch=0),
     "images": lambda s: s["train"].update(images=0),
     "loss sum": lambda s: s["train"]["loss_sum"].zero_(),
-    "weight sum": lambda s: s["train"]["weight_sum"].zero_(),
+    "weight sum": lambda s: s["train"].update(weight_sum=0.0),
     "wrong": lambda s: s["train"]["wrong"].zero_(),
     "best": lambda s: s["train"].update(best_epoch=1, best_error=0.0, best_loss=0.0),
     "plateau": lambda s: s["train"].update(plateau={"best": None, "stale": 0, "drops": 0}),
