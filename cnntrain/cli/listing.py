@@ -11,9 +11,13 @@ import typer
 from cnntrain.cli import output
 from cnntrain.cli.options import Json
 from cnntrain.config import shipped
+from cnntrain.config.data_section import TransformCall
+from cnntrain.config.keys import Key, all_keys
+from cnntrain.config.section import Section
 from cnntrain.core.catalogue import Catalogue
 from cnntrain.core.entry import Entry, Parameter
 from cnntrain.core.errors import UsageError
+from cnntrain.core.problems import suggestion
 from cnntrain.data import DATASETS, TRANSFORMS
 from cnntrain.layers import LAYERS
 
@@ -24,6 +28,7 @@ class What(StrEnum):
     layers = "layers"
     datasets = "datasets"
     transforms = "transforms"
+    keys = "keys"
     configs = "configs"
     archs = "archs"
 
@@ -34,14 +39,20 @@ _CATALOGUES = {"layers": LAYERS, "datasets": DATASETS, "transforms": TRANSFORMS}
 def listing(
     what: Annotated[What, typer.Argument(help="What to list.")],
     name: Annotated[
-        str | None, typer.Argument(help="Show this one, with its whole documentation.")
+        str | None,
+        typer.Argument(help="Show this one, with its whole documentation; of keys, this section."),
     ] = None,
     plugin: Annotated[
         list[Path] | None, typer.Option(help="List what this file registers, too.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List layers, data sets, transforms, configs or archs."""
+    """List layers, data sets, transforms, keys, configs or archs."""
+    if what is What.keys:
+        if plugin:
+            raise UsageError("`list keys` takes no plugin", remedy="leave --plugin out")
+        _list_keys(name, as_json)
+        return
     if what in (What.configs, What.archs):
         if name or plugin:
             remedy = f"`cnntrain new {name or 'NAME'}` copies a shipped file out"
@@ -78,6 +89,43 @@ def _list_files(what: What, as_json: bool) -> None:
     output.note(f"`cnntrain {use} NAME` uses one, `cnntrain new NAME` copies it out")
 
 
+def _list_keys(section: str | None, as_json: bool) -> None:
+    """The keys of a run file: all, or those of one section."""
+    keys = [
+        key for key in all_keys() if section is None or f"{key.path}.".startswith(f"{section}.")
+    ]
+    if not keys:
+        paths = list(dict.fromkeys(key.path for key in all_keys()))
+        remedy = suggestion(str(section), paths)
+        raise UsageError(f"a run file has no key '{section}'", remedy=remedy)
+    if as_json:
+        output.result_json({"keys": [_key_as_data(key) for key in keys]})
+        return
+    for key in keys:
+        if key.member and key.path.endswith(".name"):
+            output.result(f"{key.path}: {key.member}")
+            continue
+        member = f" of {key.member}" if key.member else ""
+        output.result(f"{key.path}{member} ({_key_default(key)}): {key.field.description}")
+
+
+def _key_default(key: Key) -> str:
+    if key.field.is_required():
+        return "required"
+    default = key.field.get_default(call_default_factory=True)
+    return "a section" if isinstance(default, Section) else f"default {_yaml(default)}"
+
+
+def _key_as_data(key: Key) -> dict[str, Any]:
+    return {
+        "path": key.path,
+        "of": key.member or None,
+        "required": key.field.is_required(),
+        "default": _key_default(key).removeprefix("default "),
+        "description": key.field.description,
+    }
+
+
 def _headline(path: Path) -> str:
     return path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
 
@@ -93,7 +141,9 @@ def _yaml(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(list(value)) if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_yaml, value))}]"
+    return value.name if isinstance(value, TransformCall) else str(value)
 
 
 def _page(entry: Entry, catalogue: Catalogue) -> str:

@@ -359,6 +359,18 @@ def test_list_one_in_full(cnntrain: Cnntrain) -> None:
     assert "did you mean 'conv'?" in answer.err
 
 
+def test_list_keys_of_a_section(cnntrain: Cnntrain) -> None:
+    answer = cnntrain("list", "keys", "train.schedule")
+    assert "train.schedule.name: cosine\n" in answer.out
+    assert "train.schedule.every of step (required): Epochs from one change" in answer.out
+    assert "train.epochs" not in answer.out
+    answer = cnntrain("list", "keys", "data.transforms.eval")
+    assert "data.transforms.eval (default [normalize]): " in answer.out
+    answer = cnntrain("list", "keys", "train.optimzer")
+    assert (answer.code, answer.out) == (2, "")
+    assert "did you mean 'train.optimizer'?" in answer.err
+
+
 def test_verbose_logs_to_the_terminal(cnntrain: Cnntrain, run_file: RunFile) -> None:
     answer = cnntrain("fit", run_file({"train.epochs": 1}), "-v", "--out", "here")
     assert "training starts at epoch 0" in answer.err
