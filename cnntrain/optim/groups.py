@@ -9,14 +9,14 @@ its own name there, never by a piece of a long name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TypedDict
 
 from torch import nn
 
 from cnntrain.core.errors import ConfigError
+from cnntrain.core.patterns import covers
 from cnntrain.core.problems import near_match
 
 UNDECAYED_MODULES: tuple[type[nn.Module], ...] = (
@@ -59,6 +59,7 @@ class ParameterGroup(TypedDict):
     weight_decay: float
     lr_factor: float
     decayed: bool
+    anchored: bool
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,6 @@ class _Owned:
     parameter: nn.Parameter
     exempt: bool
 
-    def matches(self, pattern: str) -> bool:
-        parts = self.name.split(".")
-        paths = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
-        return any(fnmatchcase(path, pattern) for path in paths)
-
 
 def parameter_groups(
     model: nn.Module,
@@ -79,6 +75,8 @@ def parameter_groups(
     weight_decay: float = 0.0,
     rules: Sequence[GroupRule] = (),
     decay_norm_and_bias: bool = False,
+    rates: Mapping[str, float] | None = None,
+    anchored: Collection[str] = (),
 ) -> list[ParameterGroup]:
     """The trainable parameters of a model, in groups of equal treatment, in the model's order.
 
@@ -90,6 +88,10 @@ def parameter_groups(
         weight_decay: torch's: the gradient of `weight_decay / 2 * |w|^2` is added.
         rules: exceptions by name.
         decay_norm_and_bias: let biases, norm layers and PReLU slopes decay too.
+        rates: further factors of the learning rate, by the parameter's name; 1 for others.
+        anchored: names of parameters that decay towards their starting point in place of zero
+            (L2-SP, which the training loop adds): those of them that would decay are put into
+            groups marked `anchored`, and `weight_decay` is not for them; a rule's is.
 
     Raises:
         ConfigError: a rule that matches nothing, or whose weight decay would reach nothing.
@@ -97,19 +99,27 @@ def parameter_groups(
     owned = list(_owned_parameters(model, decay_norm_and_bias=decay_norm_and_bias))
     for rule in rules:
         _check_rule(rule, owned, model)
-    groups: dict[tuple[float, float, bool], ParameterGroup] = {}
+    groups: dict[tuple[float, float, bool, bool], ParameterGroup] = {}
     for one in owned:
         if not one.parameter.requires_grad:
             continue
-        factor, decay = 1.0, weight_decay
+        is_anchored = one.name in anchored and not one.exempt
+        factor, decay = 1.0, 0.0 if is_anchored else weight_decay
         for rule in rules:
-            if one.matches(rule.names):
+            if covers(rule.names, one.name):
                 factor = rule.lr_factor if rule.lr_factor is not None else factor
                 decay = rule.weight_decay if rule.weight_decay is not None else decay
+        factor *= (rates or {}).get(one.name, 1.0)
         decay = 0.0 if one.exempt else decay
         group = groups.setdefault(
-            (factor, decay, not one.exempt),
-            ParameterGroup(params=[], weight_decay=decay, lr_factor=factor, decayed=not one.exempt),
+            (factor, decay, one.exempt, is_anchored),
+            ParameterGroup(
+                params=[],
+                weight_decay=decay,
+                lr_factor=factor,
+                decayed=not one.exempt,
+                anchored=is_anchored,
+            ),
         )
         group["params"].append((one.name, one.parameter))
     return list(groups.values())
@@ -128,13 +138,18 @@ def _owned_parameters(model: nn.Module, *, decay_norm_and_bias: bool) -> Iterato
 
 
 def _check_rule(rule: GroupRule, owned: Sequence[_Owned], model: nn.Module) -> None:
-    matched = [one for one in owned if one.matches(rule.names)]
+    matched = [one for one in owned if covers(rule.names, one.name)]
     if not matched:
         modules = [name for name, _ in model.named_modules() if name]
         near = near_match(rule.names, [*modules, *(one.name for one in owned)])
         raise ConfigError(
             f"the group pattern '{rule.names}' matches no parameter",
             remedy=f"did you mean '{near}'?" if near else f"modules are {_some(modules)}",
+        )
+    if not any(one.parameter.requires_grad for one in matched):
+        raise ConfigError(
+            f"the group '{rule.names}' has no effect: all that it matches stands still",
+            remedy="remove it, or let some of it learn",
         )
     if rule.weight_decay and all(one.exempt for one in matched):
         raise ConfigError(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from torch import nn
 from torch.optim import Optimizer
 
 from cnntrain.config import optimizers as wanted
 from cnntrain.config import schedules as courses
 from cnntrain.config.train_section import Train
-from cnntrain.optim.groups import GroupRule, parameter_groups
+from cnntrain.optim.groups import GroupRule, ParameterGroup, parameter_groups
 from cnntrain.optim.optimizers import adam, adamw, sgd
 from cnntrain.optim.plateau import Plateau
 from cnntrain.optim.schedules import (
@@ -22,18 +24,41 @@ from cnntrain.optim.schedules import (
 )
 
 
-def make_optimizer(net: nn.Module, *, optimizer: wanted.Optimizer) -> Optimizer:
-    """The optimizer over the network's trainable parameters.
+def make_groups(
+    net: nn.Module,
+    *,
+    optimizer: wanted.Optimizer,
+    rates: Mapping[str, float] | None = None,
+    anchored: Collection[str] = (),
+) -> list[ParameterGroup]:
+    """The network's trainable parameters in groups; see `parameter_groups`.
 
     Raises:
         ConfigError: a group's pattern matches no parameter.
     """
-    groups = parameter_groups(
+    return parameter_groups(
         net,
         weight_decay=optimizer.weight_decay,
         rules=[GroupRule(**group.model_dump()) for group in optimizer.groups],
         decay_norm_and_bias=optimizer.decay_norm_and_bias,
+        rates=rates,
+        anchored=anchored,
     )
+
+
+def make_optimizer(
+    net: nn.Module,
+    *,
+    optimizer: wanted.Optimizer,
+    rates: Mapping[str, float] | None = None,
+    anchored: Collection[str] = (),
+) -> Optimizer:
+    """The optimizer over the network's trainable parameters; arguments as those of `make_groups`.
+
+    Raises:
+        ConfigError: a group's pattern matches no parameter.
+    """
+    groups = make_groups(net, optimizer=optimizer, rates=rates, anchored=anchored)
     if isinstance(optimizer, wanted.Sgd):
         momentum, nesterov = optimizer.momentum, optimizer.nesterov
         return sgd(groups, lr=optimizer.lr, momentum=momentum, nesterov=nesterov)

@@ -73,6 +73,33 @@ def test_untrained_parameters_are_left_out() -> None:
     assert not [name for name in names if name.startswith("conv1")]
 
 
+def test_rates_multiply_the_factors_of_the_rules() -> None:
+    rates = {"conv1.weight": 0.5, "fc1.weight": 0.25}
+    rules = [GroupRule("fc*", lr_factor=0.1)]
+    groups = parameter_groups(make_net(), rules=rules, rates=rates)
+    found = {name: group["lr_factor"] for group in groups for name, _ in group["params"]}
+    assert found["conv1.weight"] == 0.5
+    assert found["conv1.bias"] == 1.0
+    assert found["fc1.weight"] == 0.025
+    assert found["fc1.bias"] == 0.1
+
+
+def test_anchored_weights_do_not_decay_to_zero() -> None:
+    anchored = {"conv1.weight", "conv1.bias", "norm1.weight", "subnormal.weight"}
+    rules = [GroupRule("subnormal", weight_decay=0.25)]
+    groups = parameter_groups(make_net(), weight_decay=0.5, anchored=anchored, rules=rules)
+    found = {
+        name: (group["anchored"], group["weight_decay"])
+        for group in groups
+        for name, _ in group["params"]
+    }
+    assert found["conv1.weight"] == (True, 0.0)
+    assert found["fc1.weight"] == (False, 0.5)
+    assert found["subnormal.weight"] == (True, 0.25)  # a rule is obeyed besides
+    for exempt in ("conv1.bias", "norm1.weight", "fc1.bias"):
+        assert found[exempt] == (False, 0.0)
+
+
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
@@ -97,3 +124,10 @@ def test_a_rule_without_effect_is_an_error(rule: GroupRule, message: str) -> Non
     with pytest.raises(ConfigError) as caught:
         parameter_groups(make_net(), rules=[rule])
     assert str(caught.value) == message
+
+
+def test_a_rule_for_what_stands_still_is_an_error() -> None:
+    net = make_net()
+    net.conv1.requires_grad_(False)
+    with pytest.raises(ConfigError, match=r"the group 'conv\*' has no effect: .* stands still"):
+        parameter_groups(net, rules=[GroupRule("conv*", lr_factor=0.1)])
