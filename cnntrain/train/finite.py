@@ -110,7 +110,7 @@ def _first_output(learner: Learner, batch: Batch, criterion: Criterion) -> str |
     learner.optimizer.zero_grad(set_to_none=True)
     try:
         with autocast(learner.precision, learner.device):
-            outputs = learner.model(batch.images)
+            outputs = learner.model.get_submodule(learner.part)(batch.images)
     finally:
         for hook in hooks:
             hook.remove()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
 
 import torch
@@ -24,6 +25,10 @@ class Learner:
             DistributedDataParallel's wrapper. None calls the model itself.
         ema: averages of the weights; where there is one, it is what is evaluated.
         precision: of the forward pass.
+        part: name of the only module in the model that batches go through, in training and in
+            evaluation: a probe's head, whose batches are features. Empty: the whole model.
+        start: by name of the parameter, the weights towards which it decays in place of zero
+            (`Recipe.l2_sp`).
     """
 
     model: nn.Module
@@ -31,16 +36,19 @@ class Learner:
     compiled: InitVar[nn.Module | None] = None
     ema: Ema | None = None
     precision: Precision = "float32"
+    part: str = ""
+    start: Mapping[str, Tensor] = field(default_factory=dict)
     net: nn.Module = field(init=False)
     device: torch.device = field(init=False)
     scaler: torch.amp.GradScaler = field(init=False)
     state: TrainState = field(init=False)
 
     def __post_init__(self, compiled: nn.Module | None) -> None:
-        self.net = self.model if compiled is None else compiled
+        self.net = self.model.get_submodule(self.part) if compiled is None else compiled
         self.device = next(self.model.parameters()).device
         self.scaler = grad_scaler(self.precision, self.device)
         self.state = TrainState(self.device)
+        self._anchored = [self.model.get_parameter(name) for name in self.start]
         if not self.scaler.is_enabled():
             # The fused kernels skip the step when this flag is 1; the scaler hands them its own.
             self.optimizer.found_inf = self.state.diverged  # type: ignore[attr-defined]  # torch's
@@ -57,7 +65,8 @@ class Learner:
         So evaluating a checkpoint gives the same numbers to the last bit, and nothing is compiled
         anew for evaluation's batches.
         """
-        return self.model if self.ema is None else self.ema.model
+        model = self.model if self.ema is None else self.ema.model
+        return model.get_submodule(self.part)
 
     def parameters(self) -> list[nn.Parameter]:
         """The parameters that are trained, in the optimizer's order."""
@@ -66,3 +75,8 @@ class Learner:
     def gradients(self) -> list[Tensor]:
         """Their gradients, where there are any."""
         return [p.grad for p in self.parameters() if p.grad is not None]
+
+    def distance_from_start(self) -> Tensor:
+        """`sum |w - w0|^2` over the parameters with a starting point w0, 0-d."""
+        pairs = zip(self._anchored, self.start.values(), strict=True)
+        return torch.stack([(now - start).square().sum() for now, start in pairs]).sum()

@@ -61,6 +61,7 @@ def train(
 
     while _reason_to_end(recipe, state) is None and not stop.requested:
         epoch = state.epoch + 1
+        recipe.freezing.hold(learner.model, epoch=epoch)
         training_mode(learner.net)
         mark = perf_counter()
         for batch, waited in _timed(loader.batches(epoch, start=state.batch)):

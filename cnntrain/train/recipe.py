@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from cnntrain.core.errors import ConfigError
 from cnntrain.optim import Constant, Plateau, PlateauState, Schedule
+from cnntrain.train.freezing import Freezing
 from cnntrain.train.stopping import EarlyStop
 
 
@@ -21,6 +22,11 @@ class Recipe:
         accumulate: work through each batch in so many parts, to save memory; the gradient is that
             of the whole batch, and the learning rate stays (batch norm sees the parts).
         l1: weight of the sum of absolute values of the decayed weights in the loss.
+        l2_sp: weight decay towards the learner's starting point, for the parameters that have one:
+            `l2_sp / 2 * |w - w0|^2` is added to the loss (L2-SP: Li, Grandvalet and Davoine,
+            "Explicit Inductive Bias for Transfer Learning with Convolutional Networks", 2018,
+            equation 2), with any optimizer, and before the gradient is clipped.
+        freezing: which layers stand still in which epoch.
         clip_norm: scale the gradient down to this Euclidean norm where it is longer.
         early_stop: end the run when the validation error no longer falls.
         evaluate_every: epochs between evaluations; the last epoch is always evaluated.
@@ -36,6 +42,8 @@ class Recipe:
     plateau: Plateau | None = None
     accumulate: int = 1
     l1: float = 0.0
+    l2_sp: float = 0.0
+    freezing: Freezing = field(default_factory=Freezing)
     clip_norm: float | None = None
     early_stop: EarlyStop | None = None
     evaluate_every: int = 1

@@ -17,7 +17,7 @@ _REMEDY = "resume with the architecture and the recipe that the run was started 
 
 
 def snapshot(learner: Learner) -> State:
-    """Model, average, optimizer, scaler, random states and position.
+    """Model, average, starting point, optimizer, scaler, random states and position.
 
     The tensors are the live ones: write them, or copy them, before training goes on.
 
@@ -27,6 +27,7 @@ def snapshot(learner: Learner) -> State:
     state: State = {
         "model": dict(learner.model.state_dict()),
         "ema": None if learner.ema is None else learner.ema.state_dict(),
+        "start": dict(learner.start),
         "optimizer": _optimizer_state(learner),
         "scaler": dict(learner.scaler.state_dict()),
         "train": learner.state.state_dict(),
@@ -55,6 +56,7 @@ def restore(learner: Learner, state: State) -> None:
         raise CheckpointError(f"the checkpoint {had} averaged weights (ema)", remedy=_REMEDY)
     if learner.ema is not None:
         load_weights(learner.ema.model, _part(state, "ema"), "ema")
+    _load_start(learner, state.get("start", {}))
     _load_optimizer(learner, _part(state, "optimizer"))
     scaler = _part(state, "scaler")
     if bool(scaler) != learner.scaler.is_enabled():
@@ -63,6 +65,14 @@ def restore(learner: Learner, state: State) -> None:
     learner.scaler.load_state_dict(scaler)
     learner.state.load_state_dict(_part(state, "train"))
     restore_randomness(_part(state, "random"))
+
+
+def _load_start(learner: Learner, saved: object) -> None:
+    """What L2-SP pulls the weights towards, into the learner's own tensors."""
+    if not isinstance(saved, dict) or saved.keys() != learner.start.keys():
+        raise CheckpointError("the checkpoint has other starting points (l2_sp)", remedy=_REMEDY)
+    for name, start in learner.start.items():
+        start.copy_(saved[name])
 
 
 def _optimizer_state(learner: Learner) -> State:

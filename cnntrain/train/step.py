@@ -23,7 +23,7 @@ class Outcome:
 
     Args:
         loss: 0-d, mean criterion of the batch.
-        objective: 0-d, what was differentiated: `loss`, auxiliary heads, L1.
+        objective: 0-d, what was differentiated: `loss`, auxiliary heads, L1, L2-SP.
         weight: what the mean was taken over.
         logits: (N, classes), detached.
     """
@@ -51,6 +51,8 @@ def forward_backward(
         logits, objective, loss = _losses(outputs, part.targets, learner, criterion)
         if recipe.l1:
             objective = objective + recipe.l1 * l1_norm(decayed_weights(learner.optimizer))
+        if recipe.l2_sp:
+            objective = objective + recipe.l2_sp / 2 * learner.distance_from_start()
         if recipe.accumulate > 1:
             share = criterion.weight(part.targets) / whole
             objective, loss = objective * share, loss * share
