@@ -6,9 +6,10 @@ from collections.abc import Collection, Hashable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
+from cnntrain.arch.learning import Learning, joined, words
 from cnntrain.arch.network import Shape
 from cnntrain.arch.planned import Plan
-from cnntrain.arch.table import Row, rows, totals
+from cnntrain.arch.table import Row, frozen_parameters, rows, totals
 
 HEAD = (
     *("layer", "", "output", "parameters", "share", "multiply-adds", "share"),
@@ -22,29 +23,40 @@ LEGEND = (
     "offset: what the first unit sees, where pixels below 0 are padding; memory: what the forward",
     "pass of training keeps for the backward pass; shares are of the whole network",
 )
+LEARNS = (
+    "learns: from which epoch on, and the factor of the learning rate; what does not keeps its",
+    "weights and its batch norm statistics",
+)
 SHARES = frozenset({4, 6})
 """Columns that stand close to the one before."""
 
 
-def as_text(plan: Plan, *, batch: int = 1, depth: int | None = None) -> str:
+def as_text(
+    plan: Plan, *, batch: int = 1, depth: int | None = None, learning: Learning | None = None
+) -> str:
     """The table in columns, and the totals.
 
     Args:
         plan: of the network.
         batch: images, for the memory of the activations.
         depth: levels to show; blocks that are then alike share a line. None: all, each by itself.
+        learning: what of it learns, and when, which gets a column; None: all of it, always.
     """
-    table = aligned(
-        _lines(plan, batch=batch, depth=depth), left=LEFT, close=SHARES, ends_in_total=True
-    )
-    return "\n".join([table, "", *in_words(plan, batch=batch), "", *LEGEND])
+    found = rows(plan, batch=batch, learning=learning)
+    lines = _lines(plan, folded(found, depth), batch=batch)
+    table = aligned(lines, left=LEFT, close=SHARES, ends_in_total=True)
+    legend = [*LEGEND, *(LEARNS if _is_mixed(found) else ())]
+    return "\n".join([table, "", *in_words(plan, batch=batch, table=found), "", *legend])
 
 
-def as_markdown(plan: Plan, *, batch: int = 1, depth: int | None = None) -> str:
+def as_markdown(
+    plan: Plan, *, batch: int = 1, depth: int | None = None, learning: Learning | None = None
+) -> str:
     """The table in Markdown, and the totals as a list; arguments as those of `as_text`."""
-    lines = _lines(plan, batch=batch, depth=depth, indent="&emsp;")
-    words = (f"- {line}" for line in in_words(plan, batch=batch))
-    return "\n".join([markdown(lines, left=LEFT), "", *words])
+    found = rows(plan, batch=batch, learning=learning)
+    lines = _lines(plan, folded(found, depth), batch=batch, indent="&emsp;")
+    told = (f"- {line}" for line in in_words(plan, batch=batch, table=found))
+    return "\n".join([markdown(lines, left=LEFT), "", *told])
 
 
 def aligned(
@@ -81,9 +93,10 @@ def markdown(lines: Sequence[Sequence[str]], *, left: int) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in [lines[0], rule, *lines[1:]])
 
 
-def in_words(plan: Plan, *, batch: int) -> list[str]:
-    """The totals in words."""
+def in_words(plan: Plan, *, batch: int, table: Sequence[Row] = ()) -> list[str]:
+    """The totals in words; the rows of the table tell what stands still."""
     total = totals(plan, batch=batch)
+    frozen = frozen_parameters(table)
     heads = total["head_multiply_adds"]
     images = "1 image" if batch == 1 else f"{batch:,} images"
     kept = megabytes(total["activation_bytes"])
@@ -93,6 +106,7 @@ def in_words(plan: Plan, *, batch: int) -> list[str]:
         f"multiply-adds: {total['multiply_adds']:,} for one image forward, which are "
         f"{total['flops']:,} FLOPs" + (f"; heads: {heads:,} more in training" if heads else ""),
         f"memory of the activations in training: {kept} for a batch of {images} in float32",
+        *([f"{frozen:,} of the parameters stand still in the first epoch"] if frozen else []),
     ]
 
 
@@ -111,7 +125,8 @@ def likeness(row: Row) -> Hashable:
     parent, _, last = row.name.rpartition(".")
     if not last.removeprefix(row.operation).isdigit():
         return row.name
-    return (parent, row.operation, row.out_shape, row.parameters, row.multiply_adds)
+    learns = tuple((share.from_epoch, share.lr_factor) for share in row.learns)
+    return (parent, row.operation, row.out_shape, row.parameters, row.multiply_adds, learns)
 
 
 def merged(same: Sequence[Row]) -> Row:
@@ -130,19 +145,31 @@ def merged(same: Sequence[Row]) -> Row:
         multiply_adds=sum(row.multiply_adds for row in same),
         multiply_add_share=None if None in shares else sum(share or 0 for share in shares),
         activation_bytes=sum(row.activation_bytes for row in same),
+        learns=joined(row.learns for row in same),
     )
 
 
 def _lines(
-    plan: Plan, *, batch: int, depth: int | None, indent: str = "  "
+    plan: Plan, table: Sequence[Row], *, batch: int, indent: str = "  "
 ) -> list[tuple[str, ...]]:
     blank = ("",) * (len(HEAD) - LEFT)
-    return [
+    lines = [
         HEAD,
         ("input", "", times(plan.body.in_shape), *blank),
-        *(_cells(row, indent) for row in folded(rows(plan, batch=batch), depth)),
+        *(_cells(row, indent) for row in table),
         _total(plan, batch),
     ]
+    if not _is_mixed(table):
+        return lines
+    marks = ["learns", "", *(words(row.learns) for row in table), ""]
+    return [(*line, mark) for line, mark in zip(lines, marks, strict=True)]
+
+
+def _is_mixed(table: Sequence[Row]) -> bool:
+    """Whether not all learn alike, from the first epoch on and with the same rate."""
+    return any(
+        (share.from_epoch, share.lr_factor) != (1, 1.0) for row in table for share in row.learns
+    )
 
 
 def _cells(row: Row, indent: str) -> tuple[str, ...]:

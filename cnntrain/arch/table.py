@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from cnntrain.arch.activations import FLOAT32, activation_bytes
+from cnntrain.arch.learning import Learning, Share, joined, shares, standing_still
 from cnntrain.arch.network import Shape
 from cnntrain.arch.planned import Plan, PlannedList, PlannedNode
 from cnntrain.arch.receptive import Axis, Field
@@ -38,6 +39,7 @@ class Row:
         offset: centre of the first unit's field, in pixels from the centre of the first pixel.
         first_pixel: where the first unit's field begins; below 0 is padding.
         activation_bytes: kept by training's forward pass; see `cnntrain.arch.activations`.
+        learns: the ways in which its parameters learn, and how many do so.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Row:
     offset: tuple[float, float] | None
     first_pixel: Pair | None
     activation_bytes: int
+    learns: tuple[Share, ...]
 
     @property
     def is_leaf(self) -> bool:
@@ -63,14 +66,15 @@ class Row:
         return self.kind == "layer"
 
 
-def rows(plan: Plan, *, batch: int = 1) -> list[Row]:
+def rows(plan: Plan, *, batch: int = 1, learning: Learning | None = None) -> list[Row]:
     """Every node of the plan, outer ones first.
 
     Args:
         plan: of the network.
         batch: images, for the memory of the activations.
+        learning: what of it learns, and when; None: all of it, always.
     """
-    table = _Table(plan, batch)
+    table = _Table(plan, batch, learning)
     found = list(table.inside("", plan.body, 0))
     heads_begin = len(found)
     for name, source, _, head in plan.aux:
@@ -82,19 +86,24 @@ def rows(plan: Plan, *, batch: int = 1) -> list[Row]:
     ]
 
 
-def as_data(plan: Plan, *, batch: int = 1, depth: int | None = None) -> dict[str, Any]:
+def as_data(
+    plan: Plan, *, batch: int = 1, depth: int | None = None, learning: Learning | None = None
+) -> dict[str, Any]:
     """The totals and the table as plain data.
 
     Args:
         plan: of the network.
         batch: images, for the memory of the activations.
         depth: levels of the table; None: all.
+        learning: see `rows`.
     """
-    shown = [row for row in rows(plan, batch=batch) if depth is None or row.depth < depth]
+    table = rows(plan, batch=batch, learning=learning)
+    shown = [row for row in table if depth is None or row.depth < depth]
     return {
         "input_shape": list(plan.body.in_shape),
         "output_shape": list(plan.body.out_shape),
         **totals(plan, batch=batch),
+        "frozen_parameters": frozen_parameters(table),
         "layers": [{**asdict(row), "is_leaf": row.is_leaf} for row in shown],
     }
 
@@ -113,10 +122,16 @@ def totals(plan: Plan, *, batch: int = 1) -> dict[str, int]:
     }
 
 
+def frozen_parameters(table: Sequence[Row]) -> int:
+    """How many parameters stand still in the first epoch."""
+    return sum(standing_still(row.learns) for row in table if row.depth == 0)
+
+
 class _Table:
     """Makes rows of one plan."""
 
-    def __init__(self, plan: Plan, batch: int) -> None:
+    def __init__(self, plan: Plan, batch: int, learning: Learning | None) -> None:
+        self.learning = learning
         self.parameters = plan.parameters or 1
         self.multiply_adds = plan.multiply_adds or 1
         self.bytes = activation_bytes(plan, batch=batch)
@@ -171,22 +186,26 @@ class _Table:
             activation_bytes=sum(
                 size for key, size in self.bytes.items() if key == name or key.startswith(below)
             ),
+            learns=shares(name, parameters, self.learning),
         )
 
     def _own(self, name: str, node: PlannedNode, depth: int) -> Row:
         """What is a layer's own, besides the lists in it."""
         inner = [each for _, planned in node.lists for each in planned.nodes]
-        part = next(iter(node.own)).partition(".")[0]
+        parts = list(dict.fromkeys(key.partition(".")[0] for key in node.own))
         parameters = node.parameters - sum(each.parameters for each in inner)
         multiply_adds = node.multiply_adds - sum(each.multiply_adds for each in inner)
         return replace(
-            self.row(f"{name}.{part}", "own", "layer", depth, ("input",), node),
+            self.row(f"{name}.{parts[0]}", "own", "layer", depth, ("input",), node),
             parameters=parameters,
             parameter_share=parameters / self.parameters,
             buffers=node.buffers - sum(each.buffers for each in inner),
             multiply_adds=multiply_adds,
             multiply_add_share=multiply_adds / self.multiply_adds,
             activation_bytes=self.bytes[name],
+            learns=shares(name, parameters, None)
+            if self.learning is None
+            else joined(shares(f"{name}.{part}", 0, self.learning) for part in parts),
         )
 
 

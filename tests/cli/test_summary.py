@@ -16,12 +16,12 @@ RunFile = Callable[..., Path]
 
 TOTALS = [
     *("parameters", "buffers", "weight_bytes", "multiply_adds", "flops", "head_multiply_adds"),
-    *("batch", "activation_bytes"),
+    *("batch", "activation_bytes", "frozen_parameters"),
 ]
 ROW = [
     *("name", "operation", "kind", "depth", "reads", "out_shape", "parameters", "parameter_share"),
     *("buffers", "multiply_adds", "multiply_add_share", "receptive_field", "stride", "offset"),
-    *("first_pixel", "activation_bytes", "is_leaf"),
+    *("first_pixel", "activation_bytes", "learns", "is_leaf"),
 ]
 
 
