@@ -19,7 +19,7 @@ from cnntrain.arch.items import INPUT
 from cnntrain.arch.misfits import check_output, filled
 from cnntrain.arch.network import Network, Shape
 from cnntrain.arch.planned import Plan, PlannedList, PlannedNode
-from cnntrain.arch.receptive import PIXEL, Field, through, union
+from cnntrain.arch.receptive import PIXEL, Field, path_beside, through, union
 from cnntrain.arch.trial import Trials
 from cnntrain.core.errors import ConfigError
 
@@ -105,6 +105,8 @@ def _plan_node(
     )
     fields = [each.receptive_field for _, each in planned.lists]
     same_size = tried.out_shape[1:] == inputs[0][1:]
+    if beside := path_beside(tried.module, nested):
+        fields.append(through(beside, seen, same_size=same_size))
     seen = union(fields) if fields else through(tried.module, seen, same_size=same_size)
     return replace(planned, receptive_field=seen)
 

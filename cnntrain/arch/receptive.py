@@ -7,7 +7,7 @@ the centre of the first unit by `((k - 1) d / 2 - p) j` (Araujo, Norris, Sim 201
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +61,7 @@ def through(module: nn.Module, field: Field | None, *, same_size: bool) -> Field
         field: the field of what it reads.
         same_size: whether the layer leaves height and width as they are.
     """
-    if field is None or field.whole:
+    if field is None or field.whole or isinstance(module, nn.Identity | nn.BatchNorm2d):
         return field
     if getattr(module, "receptive_field", None) == "image" or isinstance(
         module, nn.Flatten | nn.Linear | nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d
@@ -75,6 +75,12 @@ def through(module: nn.Module, field: Field | None, *, same_size: bool) -> Field
     if height is None or width is None:
         return field if same_size else None
     return Field(_stepped(field.height, height), _stepped(field.width, width))
+
+
+def path_beside(module: nn.Module, nested: Collection[str]) -> nn.Module | None:
+    """What a layer made to read its input beside its lists, named by its attribute `beside`."""
+    name = getattr(module, "beside", None)
+    return None if name is None or name in nested else module.get_submodule(name)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ class Residual(nn.Module):
         ValueError: the shapes of the two branches differ, or no projection can join them.
     """
 
+    beside = "shortcut"  # reads what the body reads; where it is not given, the layer makes it
+
     def __init__(
         self, *, in_shape: tuple[int, ...], body: nn.Module, shortcut: nn.Module | None = None
     ) -> None:

@@ -179,6 +179,15 @@ def test_paths_of_unequal_stride_have_no_one_field(planned: Planned) -> None:
     assert rows(plan)[0].receptive_field is None
 
 
+def test_a_projection_of_another_stride_has_no_one_field_with_the_body(planned: Planned) -> None:
+    # 7x7 shrinks to 3x3: the body in steps of 2, and ceil(7 / 3) = 3 is the projection's stride;
+    # unit 2 sees pixels 4 and 5 here and pixel 6 there.
+    body = "[conv: {out: 2, kernel: 2, stride: 2}]"
+    plan = planned(f"layers: [residual: {{body: {body}}}]", shape=(1, 7, 7))
+    assert dict(plan.walk())["residual1.body.conv1"].receptive_field is not None
+    assert plan.body.receptive_field is None
+
+
 def test_an_auxiliary_head_goes_on_from_what_it_reads(planned: Planned) -> None:
     text = """
 layers: [{conv: {out: 2}, as: low}, conv: {out: 2}, global_avg_pool]
