@@ -21,6 +21,7 @@ from cnntrain.config.show import dump_yaml, resolved_tree
 from cnntrain.core.document import read_document
 from cnntrain.core.errors import ConfigError
 from cnntrain.run.networks import make_network, plan_network
+from cnntrain.run.preprocessing import follow_weights
 
 PACKAGE = Path(cnntrain.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -129,10 +130,11 @@ def named(file: Path) -> str:
 
 @pytest.mark.parametrize("file", CONFIGS, ids=named)
 def test_a_run_file_is_right_and_says_how_to_use_it(file: Path) -> None:
-    loaded = load(file)
+    loaded = follow_weights(load(file))
     make_network(plan_network(loaded), seed=0, device="meta")
     head = comment_at_the_top(file)
-    assert f"cnntrain fit configs/{file.name}" in head or f"cnntrain fit {file.name}" in head
+    verb = "fit" if loaded.config.train is not None else "eval"
+    assert any(f"cnntrain {verb} {name}" in head for name in (f"configs/{file.name}", file.name))
     for text in written_defaults(loaded.document.data, file):
         pytest.fail(f"{file.name} says {text}, which is so by default: leave it out")
 

@@ -134,7 +134,11 @@ def read_rules(file: Path) -> tuple[Rule, ...]:
 
 
 def rename(
-    state: Mapping[str, Value], rules: Sequence[Rule], *, reverse: bool = False
+    state: Mapping[str, Value],
+    rules: Sequence[Rule],
+    *,
+    reverse: bool = False,
+    partial: bool = False,
 ) -> dict[str, Value]:
     """A state_dict with every name translated, in its order; the values are the same objects.
 
@@ -142,15 +146,18 @@ def rename(
         state: the weights by our names, or by theirs if `reverse`.
         rules: the map.
         reverse: from their names to ours.
+        partial: leave names that no rule maps as they are.
 
     Raises:
-        CheckpointError: a name that no rule maps, that two rules map differently, or two names
-            that become the same one.
+        CheckpointError: a name that no rule maps (unless `partial`), that two rules map
+            differently, or two names that become the same one.
     """
     became: dict[str, list[str]] = {}
     for name in state:
         found = [_translated(name, rule, reverse=reverse) for rule in rules]
         became[name] = list(dict.fromkeys(other for other in found if other is not None))
+        if partial and not became[name]:
+            became[name] = [name]
     origins: dict[str, list[str]] = defaultdict(list)
     for name, others in became.items():
         for other in others:

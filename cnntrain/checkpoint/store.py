@@ -11,10 +11,10 @@ import pickle
 import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import torch
 
@@ -29,7 +29,7 @@ LAST = "last.pt"
 PREVIOUS = "previous.pt"
 
 _MARK = "cnntrain_checkpoint"
-_REMEDY = "use another checkpoint of the run, such as previous.pt or best.pt"
+_REMEDY = "use another copy of it, or another checkpoint of the run, such as previous.pt"
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -148,12 +148,30 @@ def read_torch_file(path: Path) -> State:
     problem = damage(path)
     if problem is not None:
         raise CheckpointError(f"{path} {problem.cause}", remedy=problem.remedy)
+    return _unpickled(path, "holds more than plain values and tensors")
+
+
+def read_old_torch_file(path: Path) -> State:
+    """The dictionary in a torch file of before 2020, which has no checksums; no code is run.
+
+    Raises:
+        CheckpointError: damaged, or it holds something else than a dictionary of plain values.
+    """
+    return _unpickled(path, "is damaged, or holds more than plain values and tensors")
+
+
+def holds_checkpoint(state: Mapping[Any, object]) -> bool:
+    """Whether what was read from a file is a checkpoint of cnntrain."""
+    return _MARK in state
+
+
+def _unpickled(path: Path, trouble: str) -> State:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except _UNPICKLING_ERRORS as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
-            f"{path} holds more than plain values and tensors: {reason[:200]}",
+            f"{path} {trouble}: {reason[:200]}",
             remedy="such a file can run code when it is read; have its author save a state_dict",
         ) from error
     except OSError as error:

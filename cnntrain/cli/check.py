@@ -27,9 +27,14 @@ def check(
             file = shipped.resolve(name)
             loaded = load(file, overrides or [])
             from cnntrain.run.networks import make_network, plan_network
+            from cnntrain.run.preprocessing import follow_weights
+            from cnntrain.run.sources import name_rules
 
+            loaded = follow_weights(loaded)
             plan = plan_network(loaded)
             make_network(plan, seed=loaded.config.seed, device="meta")
+            if loaded.config.finetune is not None:
+                name_rules(loaded)
         except ConfigError as error:
             problems += error.problems
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -50,6 +50,20 @@ Depth = Annotated[
     int | None, typer.Option(min=1, help="Levels to show: 1 is the outermost; default: all.")
 ]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print a table in Markdown.")]
+Layer = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="A layer by its name in `cnntrain summary RUN`."),
+]
+SplitName = Annotated[
+    Literal["train", "validation", "test"] | None,
+    typer.Option("--split", help="Default: test if there is one, else validation."),
+]
+Limit = Annotated[int, typer.Option(min=1, help="Images looked at, drawn at random.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="A .png or .svg file. Default: the picture's name, .png."),
+]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
@@ -86,7 +100,9 @@ def plan_named(
         _refuse(asked, "a run file's images are those of its `data`")
         loaded = load(file, overrides or [])
         from cnntrain.run.networks import plan_network, unknown_classes
+        from cnntrain.run.preprocessing import follow_weights
 
+        loaded = follow_weights(loaded)
         if unknown := unknown_classes(loaded):
             output.note(f"{name}: {unknown}")
         return plan_network(loaded)

@@ -24,4 +24,8 @@ def show(
     from cnntrain.config.show import with_origins, yaml_text
 
     loaded = load(shipped.resolve(file), overrides or [])
+    if loaded.config.finetune is not None:
+        from cnntrain.run.preprocessing import follow_weights
+
+        loaded = follow_weights(loaded)
     output.result(with_origins(loaded) if origins else yaml_text(loaded))

@@ -31,12 +31,14 @@ class Loaded:
         document: what was given, with places: the run file with its sections and overrides in it.
         file: the run file.
         files: all files that were read: the run file and those of its sections.
+        follows_weights: `data.transforms` that nobody gave are those of `finetune.weights`.
     """
 
     config: RunConfig
     document: Document
     file: Path
     files: tuple[Path, ...]
+    follows_weights: bool = False
 
     @property
     def train(self) -> Train:

@@ -38,7 +38,8 @@ def yaml_text(loaded: Loaded) -> str:
 def with_origins(loaded: Loaded) -> str:
     """The same, one value a line, each with a comment that says where it came from.
 
-    An origin is `file:line`, `-s key=value`, `default`, or for the name `the file's name`.
+    An origin is `file:line`, `-s key=value`, `default`, for the name `the file's name`, and for
+    the preprocessing of weights to start from `the weights`.
     """
     lines = list(_lines(resolved_tree(loaded.config), (), loaded))
     column = min(_COMMENT_COLUMN, max(len(text) for text, _ in lines)) + 2
@@ -99,6 +100,9 @@ def _origin(path: KeyPath, loaded: Loaded) -> str:
         return place.source
     if place is not None:
         return f"{place.file}:{place.line}"
+    if loaded.follows_weights and path[:2] == ("data", "transforms"):
+        is_theirs = not loaded.is_given(path[:3]) or {"mean", "std"} & set(path)
+        return "the weights" if is_theirs else "default"
     return "the file's name" if path == ("name",) else "default"
 
 

@@ -19,6 +19,7 @@ class Facts:
 
     Args:
         num_classes: None when nobody knows before the data is there.
+        class_names: None when they are not known without reading.
         channels: 1 grey, 3 RGB.
         size: (height, width) of the stored images; None when they differ or are not known.
     """
@@ -26,6 +27,7 @@ class Facts:
     num_classes: int | None
     channels: int
     size: tuple[int, int] | None
+    class_names: tuple[str, ...] | None = None
 
 
 def facts(name: str, parameters: Mapping[str, Any]) -> Facts:
@@ -42,14 +44,15 @@ def facts(name: str, parameters: Mapping[str, Any]) -> Facts:
     """
     options = DATASETS.entry(name).options
     classes = _resolve(options.get("classes"), parameters)
-    if isinstance(classes, tuple | list):
-        classes = len(classes)
+    names = tuple(classes) if isinstance(classes, tuple | list) else None
     if classes is None and "class_folders" in options:
-        classes = _count_folders(_fill(str(options["class_folders"]), parameters))
+        names = _folder_names(_fill(str(options["class_folders"]), parameters))
+    classes = classes if names is None else len(names)
     size = _resolve(options.get("size"), parameters)
     pair = (size, size) if isinstance(size, int) else size
     channels = _resolve(options.get("channels", 3), parameters)
-    return Facts(classes, int(channels), None if pair is None else (int(pair[0]), int(pair[1])))
+    height_width = None if pair is None else (int(pair[0]), int(pair[1]))
+    return Facts(classes, int(channels), height_width, names)
 
 
 def _resolve(option: Any, parameters: Mapping[str, Any]) -> Any:
@@ -62,8 +65,8 @@ def _fill(template: str, parameters: Mapping[str, Any]) -> Path:
     return Path(re.sub(r"\$(\w+)", lambda match: str(parameters[match[1]]), template)).expanduser()
 
 
-def _count_folders(folder: Path) -> int | None:
+def _folder_names(folder: Path) -> tuple[str, ...] | None:
     try:
-        return len(class_folders(folder)) or None
+        return tuple(class_folders(folder)) or None
     except DataError:
         return None

@@ -17,13 +17,15 @@ from cnntrain.metrics import Classification
 from cnntrain.record.log import log_to
 from cnntrain.record.observe import Observer, observe
 from cnntrain.run.assemble import only_these, reading
+from cnntrain.run.contents import read_run_file
 from cnntrain.run.environment import describe_environment
 from cnntrain.run.finding import find_run
 from cnntrain.run.folder import RunFolder, create_run
 from cnntrain.run.observers import make_observers
 from cnntrain.run.prepare import Prepared, make_recipe, prepare
+from cnntrain.run.probe import compute_features
 from cnntrain.run.recalibrate import recalibrate_best
-from cnntrain.run.saved import network_of, read_run_file
+from cnntrain.run.saved import network_of
 from cnntrain.run.signals import stop_on_signals
 from cnntrain.train import EvalDone, Event, RunDone, StopRequest, evaluate, restore, train
 
@@ -116,7 +118,7 @@ def resume(
             state = load(source)
         before = read_run_file(state, path=source, overrides=[])
         loaded = read_run_file(state, path=source, overrides=list(overrides))
-        prepared = prepare(loaded)
+        prepared = prepare(loaded, resumed=state)
         _check_same_data(prepared, state, source)
         restore(prepared.learner, state)
         _check_unfinished(before, prepared, found.run)
@@ -139,14 +141,15 @@ def _train(
 ) -> Outcome:
     stop = StopRequest()
     tested: list[Classification] = []
-    listeners = make_observers(
-        prepared, run=run, quiet=quiet, notes=notes, last_is_sound=last_is_sound
-    )
     every = prepared.loaded.config.record.every
-    reads = reading(prepared.data, prepared.loaded)
-    with log_to(run.log), reads, stop_on_signals(stop) as interruption:
-        events = _events(prepared, run=run, stop=stop, tested=tested)
-        done = observe(events, observers=[*listeners, *more], every=every)
+    with log_to(run.log), reading(prepared.data, prepared.loaded):
+        notes = [*notes, *compute_features(prepared.data, quiet=quiet)]
+        listeners = make_observers(
+            prepared, run=run, quiet=quiet, notes=notes, last_is_sound=last_is_sound
+        )
+        with stop_on_signals(stop) as interruption:
+            events = _events(prepared, run=run, stop=stop, tested=tested)
+            done = observe(events, observers=[*listeners, *more], every=every)
     result = tested[0] if tested else None
     return Outcome(run, done, result, interruption.exit_code)
 
@@ -280,10 +283,12 @@ def _write_facts(
         return
     run.write_text(run.config_input, loaded.document.text)
     run.write_text(run.overrides, "".join(f"{text}\n" for text in overrides))
-    run.write_json(run.plan_json, as_data(prepared.plan))
-    run.write_text(run.plan_text, as_text(prepared.plan))
+    run.write_json(run.plan_json, as_data(prepared.plan, learning=prepared.learning))
+    run.write_text(run.plan_text, as_text(prepared.plan, learning=prepared.learning))
     run.write_json(run.environment, describe_environment())
     run.write_text(run.classes, "".join(f"{name}\n" for name in prepared.data.classes))
+    if prepared.start is not None:
+        run.write_json(run.weights, prepared.start.as_data())
 
 
 def _some(names: object, limit: int = 6) -> str:

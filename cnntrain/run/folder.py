@@ -51,6 +51,11 @@ class RunFolder:
         return self.path / "plan.txt"
 
     @property
+    def weights(self) -> Path:
+        """What became of the weights that the run started from."""
+        return self.path / "weights.json"
+
+    @property
     def environment(self) -> Path:
         """Versions, machine, command."""
         return self.path / "environment.json"
@@ -137,6 +142,31 @@ def create_run(
         UsageError: `out` is in use, or the name cannot name a folder.
         DiskError: the folder cannot be made.
     """
+    run = RunFolder(create_folder(root=root, name=name, out=out, now=now))
+    with disk_errors(run.path):
+        run.checkpoints.mkdir()
+    if out is None:
+        _point_latest(run.path.parent, run.path.name)
+    return run
+
+
+def create_folder(
+    *,
+    root: Path,
+    name: str,
+    out: Path | None = None,
+    suffix: str = "",
+    now: Callable[[], datetime] = datetime.now,
+) -> Path:
+    """Make a new folder; see `create_run`.
+
+    Args:
+        root: the folder of all runs.
+        name: of the run.
+        out: an exact folder.
+        suffix: what follows the time and the digits.
+        now: the clock (for tests).
+    """
     if out is not None:
         return _create_exact(out)
     if not _NAME.fullmatch(name) or name.strip(". ") == "" or RUN_PATTERN.fullmatch(name):
@@ -147,18 +177,16 @@ def create_run(
     with disk_errors(parent):
         parent.mkdir(parents=True, exist_ok=True)
     while True:
-        run = RunFolder(parent / f"{now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}")
-        with disk_errors(run.path):
+        path = parent / f"{now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}{suffix}"
+        with disk_errors(path):
             try:
-                run.path.mkdir()
+                path.mkdir()
             except FileExistsError:
                 continue
-            run.checkpoints.mkdir()
-        _point_latest(parent, run.path.name)
-        return run
+        return path
 
 
-def _create_exact(out: Path) -> RunFolder:
+def _create_exact(out: Path) -> Path:
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file", remedy="name a new or an empty folder")
     with disk_errors(out):
@@ -168,9 +196,7 @@ def _create_exact(out: Path) -> RunFolder:
                 f"--out {out} is not empty, and a run is never overwritten",
                 remedy=f"name a new folder, or continue that run with --resume {out}",
             )
-        run = RunFolder(out)
-        run.checkpoints.mkdir()
-    return run
+    return out
 
 
 def _point_latest(parent: Path, target: str) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
+from cnntrain.arch.learning import Learning
 from cnntrain.arch.network import Network
 from cnntrain.arch.planned import Plan
+from cnntrain.checkpoint import State
 from cnntrain.config.load import Loaded
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.open import Data
+from cnntrain.optim.optimizers import anchored_weights
 from cnntrain.run.assemble import (
     apply_threads,
     choose_device,
@@ -21,8 +25,13 @@ from cnntrain.run.assemble import (
     open_run_data,
     place,
 )
+from cnntrain.run.freezing import learning_of, make_freezing, make_rates
 from cnntrain.run.networks import make_network, plan_network
+from cnntrain.run.preprocessing import follow_weights
+from cnntrain.run.probe import is_probe, with_features
 from cnntrain.run.recipe import make_optimizer, make_plateau, make_schedule
+from cnntrain.run.sources import read_source
+from cnntrain.run.weights import Start, start_from
 from cnntrain.train import (
     Criterion,
     EarlyStop,
@@ -35,7 +44,11 @@ from cnntrain.train import (
 
 @dataclass(frozen=True)
 class Prepared:
-    """The parts of a run, ready to train: nothing has been written yet."""
+    """The parts of a run, ready to train: nothing has been written yet.
+
+    `loaded` has the preprocessing of the weights that the run starts from; `start` tells what
+    became of those weights, and `learning` what may move.
+    """
 
     loaded: Loaded
     data: Data
@@ -44,39 +57,94 @@ class Prepared:
     recipe: Recipe
     criterion: Criterion
     device: torch.device
+    learning: Learning
+    start: Start | None = None
 
 
-def prepare(loaded: Loaded) -> Prepared:
+def prepare(loaded: Loaded, *, resumed: State | None = None) -> Prepared:
     """Open the data, build the network, and make the learner, its loss and its recipe.
 
     The process's random state is set from the run's seed: dropout draws from it.
 
+    Args:
+        loaded: the run file.
+        resumed: the checkpoint of this run that all weights will come from, so those of `finetune`
+            are not read again.
+
     Raises:
         ConfigError: the run file cannot be obeyed, at its line.
         DataError: images are missing or unreadable.
+        CheckpointError: the weights to start from are missing, damaged or of another network.
     """
-    config, wanted = loaded.config, loaded.train
+    wanted = loaded.train
+    loaded = loaded if resumed is not None else follow_weights(loaded)
+    config = loaded.config
     apply_threads(config.compute)
     make_deterministic(config.compute.deterministic)
     device = choose_device(config.compute, loaded)
-    data = open_run_data(loaded, device=device)
+    source = None if resumed is not None or config.finetune is None else read_source(loaded)
+    data = open_run_data(loaded, device=device, in_order=is_probe(loaded))
     plan = plan_network(loaded, num_classes=len(data.classes))
     net = make_network(plan, seed=config.seed)
+    start = None
+    if source is not None:
+        start = start_from(source, net, loaded=loaded, plan=plan, classes=data.classes)
     place(net, compute=config.compute, device=device)
+    freezing = make_freezing(loaded, plan=plan, net=net)
+    freezing.hold(net, epoch=freezing.settled)  # for the optimizer has all that ever learns
     _refuse_single_image(loaded, data, plan, net)
     _refuse_recalibration(loaded, net)
-    ema = wanted.ema
-    learner = Learner(
-        net,
-        make_optimizer(net, optimizer=wanted.optimizer),
-        compiled=_compiled(net) if config.compute.compile else None,
-        ema=None if ema is None else Ema(net, decay=ema.decay),
-        precision=config.compute.precision,
-    )
+    if is_probe(loaded):
+        data = with_features(data, loaded=loaded, plan=plan, net=net, device=device)
+    anchors = _start_names(resumed) if start is None else start.loaded
+    learner = _make_learner(net, loaded=loaded, plan=plan, anchors=anchors)
     torch.manual_seed(derive_seed(config.seed, "training"))
     recipe = make_recipe(loaded, steps_per_epoch=data.train.batches_per_epoch)
     criterion = make_criterion(loaded, data=data, device=device)
-    return Prepared(loaded, data, plan, learner, recipe, criterion, device)
+    return Prepared(
+        loaded=loaded,
+        data=data,
+        plan=plan,
+        learner=learner,
+        recipe=replace(recipe, freezing=freezing),
+        criterion=criterion,
+        device=device,
+        learning=learning_of(net, freezing=freezing, groups=learner.optimizer.param_groups),
+        start=start,
+    )
+
+
+def _make_learner(net: Network, *, loaded: Loaded, plan: Plan, anchors: Collection[str]) -> Learner:
+    """The learner; weights named in `anchors` decay towards what they are now, if that is wanted."""
+    config, wanted = loaded.config, loaded.train
+    strength = 0.0 if config.finetune is None else config.finetune.l2_sp
+    optimizer = make_optimizer(
+        net,
+        optimizer=wanted.optimizer,
+        rates=make_rates(loaded, plan=plan, net=net),
+        anchored=anchors if strength else (),
+    )
+    start = anchored_weights(optimizer)
+    if strength and not start:
+        message = "l2_sp has no effect: no loaded weight that would decay ever learns"
+        problem = loaded.problem(("finetune", "l2_sp"), message, "remove it, or freeze less")
+        raise ConfigError.of([problem])
+    part = plan.body.nodes[-1].name if is_probe(loaded) else ""
+    return Learner(
+        net,
+        optimizer,
+        compiled=_compiled(net.get_submodule(part)) if config.compute.compile else None,
+        ema=None if wanted.ema is None else Ema(net, decay=wanted.ema.decay),
+        precision=config.compute.precision,
+        part=part,
+        start=start,
+    )
+
+
+def _start_names(resumed: State | None) -> tuple[str, ...]:
+    """The weights that decay towards a starting point in the run that is resumed."""
+    names = {} if resumed is None else resumed.get("start", {})
+    return tuple(names) if isinstance(names, dict) else ()
 
 
 def make_recipe(loaded: Loaded, *, steps_per_epoch: int) -> Recipe:
@@ -90,6 +158,7 @@ def make_recipe(loaded: Loaded, *, steps_per_epoch: int) -> Recipe:
         plateau=make_plateau(train),
         accumulate=train.accumulate,
         l1=train.l1,
+        l2_sp=0.0 if loaded.config.finetune is None else loaded.config.finetune.l2_sp,
         clip_norm=train.clip_norm,
         early_stop=EarlyStop(patience=early.patience, min_delta=early.min_delta)
         if early is not None
@@ -120,7 +189,9 @@ def _refuse_single_image(loaded: Loaded, data: Data, plan: Plan, net: Network) -
     narrow = [
         name
         for name, node in plan.walk()
-        if isinstance(net.get_submodule(name), norms) and math.prod(node.in_shapes[0][1:]) == 1
+        if isinstance(norm := net.get_submodule(name), norms)
+        and math.prod(node.in_shapes[0][1:]) == 1
+        and not getattr(norm, "frozen", False)
     ]
     if not single or not narrow:
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,22 @@ from torch import nn
 from cnntrain.arch.network import Network
 from cnntrain.arch.planned import Plan
 from cnntrain.checkpoint import State, load
-from cnntrain.config.load import Loaded, load_text
+from cnntrain.config import shipped
+from cnntrain.config.load import Loaded
 from cnntrain.config.load import load as load_run_file
 from cnntrain.config.show import dump_yaml, resolved_tree
-from cnntrain.core.errors import CheckpointError
+from cnntrain.core.errors import CheckpointError, ConfigError, UsageError
+from cnntrain.data.facts import facts
 from cnntrain.data.pipeline import Pipeline, build_eval_pipeline
+from cnntrain.data.read import open_splits
+from cnntrain.run.assemble import data_errors
+from cnntrain.run.contents import classes_in, read_run_file, steps_in, weights_in
 from cnntrain.run.finding import find_run
 from cnntrain.run.networks import image_sizes, make_network, plan_network
 from cnntrain.run.prepare import Prepared
+from cnntrain.run.preprocessing import follow_weights, lacks_numbers, plain_steps
+from cnntrain.run.sources import Source, read_source
+from cnntrain.run.weights import start_from
 from cnntrain.train import load_weights, snapshot
 
 
@@ -28,7 +37,9 @@ class Trained:
     """A trained network with all that is needed to use it.
 
     `net` has the averaged weights where the run kept an average (EMA), and is in evaluation mode;
-    `in_shape` is (C, H, W) of the images that it was evaluated on.
+    `in_shape` is (C, H, W) of the images that it was evaluated on; `path` is the file of the
+    weights; `epoch` is 0 where nobody knows it; `is_best` says that its result on the validation
+    images selected that epoch.
     """
 
     net: Network
@@ -39,6 +50,7 @@ class Trained:
     loaded: Loaded
     path: Path
     epoch: int
+    is_best: bool = False
 
 
 def whole_state(prepared: Prepared) -> State:
@@ -56,19 +68,64 @@ def whole_state(prepared: Prepared) -> State:
     }
 
 
-def read_run_file(state: State, *, path: Path, overrides: list[str]) -> Loaded:
-    """The run file that a checkpoint holds, with changes from the command line.
+def open_trained(path: Path, overrides: Sequence[str] = ()) -> Trained:
+    """The network of a run, of a checkpoint, or of a run file that names weights; on the CPU.
+
+    A run file's network gets all of its weights from `finetune.weights`, the head included; its
+    images are prepared as `data.transforms.eval` says, or as they were for those weights.
+
+    Args:
+        path: a run's folder, `runs/NAME` for its latest, a checkpoint file, or a .yaml file.
+        overrides: changes of the run file, from the command line.
 
     Raises:
-        CheckpointError: the checkpoint holds none.
-        ConfigError: a change is wrong.
+        CheckpointError: the weights are missing, damaged or of another network.
+        ConfigError: the run file names none, or does not say how images are normalised.
+        UsageError: nothing is there.
     """
-    text = state.get("config")
-    if not isinstance(text, str):
-        raise CheckpointError(
-            f"{path} holds no run file", remedy="it was not written by `cnntrain fit`"
-        )
-    return load_text(text, file=path, overrides=overrides)
+    if path.suffix not in (".yaml", ".yml"):
+        return load_trained(find_run(path).to_evaluate(), overrides=list(overrides))
+    loaded = follow_weights(load_run_file(shipped.resolve(str(path)), overrides))
+    if loaded.config.finetune is None:
+        remedy = "give a run's folder, or name weights in the file (finetune.weights)"
+        raise UsageError(f"{path} is a run file without weights", remedy=remedy)
+    if lacks_numbers(loaded):
+        message = "nobody says how images were normalised for these weights"
+        remedy = "give the numbers: `normalize: {mean: [...], std: [...]}`"
+        at_list = ("data", "transforms", "eval")
+        raise ConfigError.of([loaded.problem(at_list, message, remedy)])
+    return _with_weights(loaded, read_source(loaded))
+
+
+def _with_weights(loaded: Loaded, source: Source) -> Trained:
+    classes = _class_names(loaded, source)
+    plan = plan_network(loaded, num_classes=len(classes))
+    net = make_network(plan, seed=0)
+    start_from(source, net, loaded=loaded, plan=plan, classes=classes, whole=True)
+    steps = plain_steps(loaded)
+    return Trained(
+        net=net.eval().requires_grad_(False),
+        classes=classes,
+        eval_steps=steps,
+        pipeline=build_eval_pipeline(steps),
+        in_shape=(plan.body.in_shape[0], *image_sizes(loaded)["eval"]),
+        loaded=loaded,
+        path=source.path,
+        epoch=source.epoch,
+    )
+
+
+def _class_names(loaded: Loaded, source: Source) -> tuple[str, ...]:
+    """A run's own; else the data's if their names are known without reading; else the source's."""
+    assert loaded.config.finetune is not None
+    data, is_run = loaded.config.data, loaded.config.finetune.weights.run is not None
+    names = None if is_run else facts(data.name, data.parameters).class_names
+    names = names or source.classes
+    if names is None:
+        with data_errors(loaded):
+            splits = open_splits(data.name, parameters=data.parameters, validation=None, seed=0)
+        names = splits.classes
+    return names
 
 
 def load_trained(path: Path, *, overrides: list[str] | None = None) -> Trained:
@@ -79,11 +136,7 @@ def load_trained(path: Path, *, overrides: list[str] | None = None) -> Trained:
     """
     state = load(path)
     loaded = read_run_file(state, path=path, overrides=overrides or [])
-    classes = _strings(state, "classes", path)
-    transforms = state.get("transforms")
-    steps = transforms.get("eval") if isinstance(transforms, dict) else None
-    if not isinstance(steps, list):
-        raise CheckpointError(f"{path} holds no preprocessing", remedy="use another checkpoint")
+    classes, steps = classes_in(state, path=path), steps_in(state, path=path)
     plan = plan_network(loaded, num_classes=len(classes))
     net = make_network(plan, seed=0)
     _put_weights(net, state, path)
@@ -92,12 +145,13 @@ def load_trained(path: Path, *, overrides: list[str] | None = None) -> Trained:
     return Trained(
         net=net.eval().requires_grad_(False),
         classes=classes,
-        eval_steps=tuple(steps),
+        eval_steps=steps,
         pipeline=build_eval_pipeline(steps),
         in_shape=(plan.body.in_shape[0], *image_sizes(loaded)["eval"]),
         loaded=loaded,
         path=path,
         epoch=epoch if isinstance(epoch, int) else 0,
+        is_best=isinstance(train, dict) and epoch is not None and train.get("best_epoch") == epoch,
     )
 
 
@@ -115,7 +169,7 @@ def plan_of_run(path: Path) -> Plan:
     if found.given is not None:
         state = load(found.given)
         loaded = read_run_file(state, path=found.given, overrides=[])
-        return plan_network(loaded, num_classes=len(_strings(state, "classes", found.given)))
+        return plan_network(loaded, num_classes=len(classes_in(state, path=found.given)))
     assert found.run is not None
     if not (found.run.config.is_file() and found.run.classes.is_file()):
         raise CheckpointError(
@@ -134,16 +188,6 @@ def network_of(prepared: Prepared, state: State, *, path: Path) -> nn.Module:
 
 def _put_weights(net: nn.Module, state: State, path: Path) -> None:
     """The averaged weights where there are some, as in the evaluations of the run itself."""
-    what = "model" if state.get("ema") is None else "ema"
-    weights = state.get(what)
-    if not isinstance(weights, dict):
-        raise CheckpointError(f"{path} holds no weights", remedy="use another checkpoint")
+    what, weights = weights_in(state, path=path)
     remedy = f"{path} does not fit its own architecture: was a plugin changed since?"
     load_weights(net, weights, what, remedy=remedy)
-
-
-def _strings(state: State, key: str, path: Path) -> tuple[str, ...]:
-    found = state.get(key)
-    if isinstance(found, list) and found and all(isinstance(item, str) for item in found):
-        return tuple(str(item) for item in found)
-    raise CheckpointError(f"{path} holds no {key}", remedy="it was not written by `cnntrain fit`")

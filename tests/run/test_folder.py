@@ -99,7 +99,7 @@ def test_every_file_has_a_name_of_its_own() -> None:
     run = RunFolder(Path("r"))
     names = [name for name in dir(RunFolder) if isinstance(getattr(RunFolder, name), property)]
     paths = [getattr(run, name) for name in names]
-    assert len(set(paths)) == len(paths) == 16
+    assert len(set(paths)) == len(paths) == 17
 
 
 def test_the_environment_is_plain_data(tmp_path: Path) -> None:

@@ -1,0 +1,73 @@
+"""Weights in files that other programs wrote: read without running code, and unwrapped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from cnntrain.checkpoint.store import holds_checkpoint, read_old_torch_file, read_torch_file
+from cnntrain.core.errors import CheckpointError
+
+WRAPPERS = ("state_dict", "model_state_dict", "model")
+"""Keys under which programs keep a state_dict beside the epoch, the optimizer, ..."""
+
+_OLD = b"\x80\x02\x8a\x0a"
+"""How torch's files of before 2020 begin: a pickled number of ten bytes."""
+
+_SHOWN = 6
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """The weights in a file, by their names there; on the CPU.
+
+    Args:
+        path: `.safetensors`, or a torch file (`.pt`, `.pth`, `.th`) with a state_dict, which may
+            be wrapped in one of `WRAPPERS`.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or holds something else.
+    """
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise CheckpointError(f"{path} {what}", remedy="name a file with weights")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    state: Mapping[Any, object] = _read_torch(path)
+    if holds_checkpoint(state):
+        remedy = "name it, or its run's folder, with `run:` in place of `file:`"
+        raise CheckpointError(f"{path} is a checkpoint of cnntrain", remedy=remedy)
+    found = _unwrapped(state)
+    tensors = {str(name): value for name, value in found.items() if isinstance(value, Tensor)}
+    if not tensors:
+        keys = ", ".join(str(key) for key in list(found)[:_SHOWN]) or "none"
+        raise CheckpointError(
+            f"{path} holds no weights by name; its keys are: {keys}",
+            remedy="save `model.state_dict()`, alone or under the key 'state_dict'",
+        )
+    return tensors
+
+
+def _read_torch(path: Path) -> Mapping[Any, object]:
+    with path.open("rb") as file:
+        is_old = file.read(len(_OLD)) == _OLD
+    read = read_old_torch_file if is_old else read_torch_file
+    return read(path)
+
+
+def _unwrapped(state: Mapping[Any, object]) -> Mapping[Any, object]:
+    inner = (state.get(key) for key in WRAPPERS)
+    wrapped = next((value for value in inner if isinstance(value, Mapping)), None)
+    return state if wrapped is None else _unwrapped(wrapped)
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return dict(load_file(path))
+    except SafetensorError as error:
+        message = f"{path} is damaged, or no safetensors file ({error})"
+        raise CheckpointError(message, remedy="fetch it again") from error

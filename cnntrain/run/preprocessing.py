@@ -1,0 +1,88 @@
+"""Images are prepared as they were for the weights that a run starts from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from cnntrain.config.data_section import TransformCall, Transforms
+from cnntrain.config.load import Loaded
+from cnntrain.config.rules import broken_rules
+from cnntrain.core.errors import ConfigError
+from cnntrain.data import TRANSFORMS
+from cnntrain.run.sources import known_steps
+
+TRANSFORMS_AT = ("data", "transforms")
+_NUMBERS = ("mean", "std")
+
+
+def follow_weights(loaded: Loaded) -> Loaded:
+    """The run file with the preprocessing of its weights, where it does not say another one.
+
+    Without `data.transforms.eval` images are prepared as in the evaluation of the weights, and
+    without `data.transforms.train` training images too. A `normalize` without numbers gets theirs.
+    Weights from a mere file tell nothing: the run file stays as it is.
+
+    Raises:
+        CheckpointError, ConfigError: the weights do not tell, or do not fit the data.
+    """
+    config = loaded.config
+    given = {split: loaded.is_given((*TRANSFORMS_AT, split)) for split in ("train", "eval")}
+    whole = config.data.transforms
+    asks = not all(given.values()) or _unnumbered((*whole.train, *whole.eval))
+    steps = known_steps(loaded) if config.finetune is not None and asks else None
+    if steps is None:
+        return loaded
+    theirs = tuple(_call(step) for step in steps)
+    numbers = next((call.parameters for call in theirs if call.name == "normalize"), {})
+    evaluation = _numbered(whole.eval, numbers) if given["eval"] else theirs
+    training = _numbered(whole.train, numbers) if given["train"] else evaluation
+    transforms = Transforms(train=training, eval=evaluation)
+    data = config.data.model_copy(update={"transforms": transforms})
+    followed = config.model_copy(update={"data": data})
+    problems = broken_rules(followed, loaded.document)
+    if problems:
+        raise ConfigError.of(problems)
+    return dataclasses.replace(loaded, config=followed, follows_weights=True)
+
+
+def lacks_numbers(loaded: Loaded) -> bool:
+    """Whether evaluation normalises with numbers that nobody has said."""
+    return _unnumbered(loaded.config.data.transforms.eval)
+
+
+def plain_steps(loaded: Loaded) -> tuple[dict[str, Any], ...]:
+    """The evaluation transforms as plain data, as a checkpoint holds them."""
+    calls = loaded.config.data.transforms.eval
+    return tuple(
+        {
+            "name": c.name,
+            **{k: list(v) if isinstance(v, tuple) else v for k, v in c.parameters.items()},
+        }
+        for c in calls
+    )
+
+
+def _unnumbered(calls: Sequence[TransformCall]) -> bool:
+    return any(c.name == "normalize" and c.parameters.get("mean") is None for c in calls)
+
+
+def _numbered(calls: Sequence[TransformCall], numbers: dict[str, Any]) -> tuple[TransformCall, ...]:
+    """The same transforms; a `normalize` that was given no numbers has these."""
+    known = {key: numbers[key] for key in _NUMBERS if key in numbers}
+    return tuple(
+        TransformCall(name=call.name, parameters={**call.parameters, **known})
+        if _unnumbered([call])
+        else call
+        for call in calls
+    )
+
+
+def _call(step: dict[str, Any]) -> TransformCall:
+    name = str(step["name"])
+    values = {key: value for key, value in step.items() if key != "name"}
+    parameters, complaints = TRANSFORMS.entry(name).check(values)
+    if complaints:  # a transform of one's own was changed since the run
+        raise ConfigError(complaints[0].message, remedy=complaints[0].remedy)
+    return TransformCall(name=name, parameters=parameters)

@@ -1,0 +1,136 @@
+"""Where `finetune.weights` come from: torchvision, a run, or any file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from cnntrain.checkpoint import load
+from cnntrain.checkpoint.foreign import Rule, rules_of
+from cnntrain.checkpoint.state_dicts import read_state_dict
+from cnntrain.config.finetune_section import Weights
+from cnntrain.config.load import Loaded
+from cnntrain.core.errors import CnntrainError, ConfigError
+from cnntrain.run.contents import classes_in, steps_in, weights_in
+from cnntrain.run.finding import find_run
+from cnntrain.run.torchvision_weights import fetch, find_published, names_of
+
+WEIGHTS = ("finetune", "weights")
+RENAME = (*WEIGHTS, "rename")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Weights that were trained before.
+
+    Args:
+        name: what to call them in a message.
+        path: their file.
+        tensors: by the names that they have there.
+        rules: the map of names, ours to theirs; empty: the names are ours.
+        classes: the names of their outputs; None: nobody knows.
+        epoch: of the run that they are from; 0: nobody knows.
+    """
+
+    name: str
+    path: Path
+    tensors: Mapping[str, Tensor]
+    rules: tuple[Rule, ...]
+    classes: tuple[str, ...] | None = None
+    epoch: int = 0
+
+
+def read_source(loaded: Loaded) -> Source:
+    """The weights that a run file starts from, on the CPU.
+
+    Raises:
+        CheckpointError: they cannot be read, or not be downloaded.
+        ConfigError: there are none of that name, or the map of names is wrong.
+    """
+    weights = _weights(loaded)
+    rules = name_rules(loaded)
+    with at_source(loaded):
+        if weights.torchvision is not None:
+            published = find_published(weights.torchvision)
+            path = fetch(published)
+            name = f"torchvision's {published.name}"
+            return Source(name, path, read_state_dict(path), rules, published.classes)
+        if weights.run is not None:
+            path = find_run(Path(weights.run)).to_evaluate()
+            state = load(path)
+            _, tensors = weights_in(state, path=path)
+            train = state.get("train")
+            epoch = train.get("epoch") if isinstance(train, dict) else None
+            return Source(
+                str(path), path, tensors, rules, classes_in(state, path=path), int(epoch or 0)
+            )
+        path = Path(weights.file or "")
+        return Source(str(path), path, read_state_dict(path), rules)
+
+
+def known_steps(loaded: Loaded) -> tuple[dict[str, Any], ...] | None:
+    """How images were prepared for the weights of a run file; None: a mere file does not tell.
+
+    Nothing is downloaded. A run's checkpoint is read.
+
+    Raises:
+        CheckpointError: there is no sound checkpoint.
+        ConfigError: there are no weights of that name, or their images are prepared in a way that
+            cnntrain does not know.
+    """
+    weights = _weights(loaded)
+    with at_source(loaded):
+        if weights.torchvision is not None:
+            steps = find_published(weights.torchvision).steps
+            if steps:
+                return steps
+            message = f"the images of {weights.torchvision} are not resized as cnntrain does it"
+            raise ConfigError(message, remedy="say in data.transforms how they are prepared")
+        if weights.run is not None:
+            path = find_run(Path(weights.run)).to_evaluate()
+            return steps_in(load(path), path=path)
+    return None
+
+
+def name_rules(loaded: Loaded) -> tuple[Rule, ...]:
+    """The map of names: the run file's, else the shipped one for that model of torchvision.
+
+    Raises:
+        ConfigError: it is wrong, at its line; or there is none for that model.
+    """
+    weights = _weights(loaded)
+    if weights.rename is not None:
+        return rules_of(loaded.document, RENAME)
+    if weights.torchvision is None:
+        return ()
+    with at_source(loaded):
+        model = find_published(weights.torchvision).name.partition("/")[0]
+        rules = names_of(model)
+        if rules is None:
+            message = f"cnntrain has no map of names for torchvision's '{model}'"
+            raise ConfigError(message, remedy="give one: `rename: {our.name.*: its.name.*}`")
+    return rules
+
+
+@contextmanager
+def at_source(loaded: Loaded) -> Iterator[None]:
+    """What is wrong with the weights, said at the line that names them."""
+    given = [key for key, value in _weights(loaded) if value is not None]
+    here = loaded.document.places.of((*WEIGHTS, given[0]))
+    try:
+        yield
+    except CnntrainError as error:
+        problem = error.problems[0]
+        if problem.place is not None:
+            raise
+        raise type(error)(problem.message, remedy=problem.remedy, place=here) from error
+
+
+def _weights(loaded: Loaded) -> Weights:
+    assert loaded.config.finetune is not None
+    return loaded.config.finetune.weights

@@ -1,0 +1,132 @@
+"""torchvision's published weights: which there are, what is known of them, and fetching them."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import torch
+
+from cnntrain.checkpoint.foreign import Rule, read_rules
+from cnntrain.config import shipped
+from cnntrain.core.atomic import disk_errors
+from cnntrain.core.errors import CheckpointError, ConfigError
+from cnntrain.core.problems import suggestion
+
+LOG = logging.getLogger("cnntrain.weights")
+
+GOOGLENET = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
+"""What `transform_input` of torchvision's GoogLeNet makes of its normalised images."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A set of weights that torchvision knows.
+
+    Args:
+        name: `model/weights`.
+        url: where it is downloaded from.
+        path: where it is kept.
+        classes: the names of its outputs; None where it has none (IMAGENET1K_FEATURES).
+        steps: how its images were prepared; empty where cnntrain cannot do it so.
+    """
+
+    name: str
+    url: str
+    path: Path
+    classes: tuple[str, ...] | None
+    steps: tuple[dict[str, Any], ...]
+
+
+def find_published(text: str) -> Published:
+    """The weights of that name; nothing is downloaded.
+
+    Args:
+        text: `model/weights`, such as resnet50/IMAGENET1K_V2.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    # Here, not above: importing torchvision takes seconds, and most runs do without it.
+    from torchvision.models import get_model_weights, list_models
+
+    model, _, weights = text.partition("/")
+    if model not in list_models():
+        known = [name for name in list_models() if _map_of(name) is not None]
+        message = f"torchvision has no model '{model}'"
+        raise ConfigError(message, remedy=suggestion(model, known))
+    choices = {member.name: member for member in get_model_weights(model)}
+    if weights not in choices:
+        message = f"'{text}' names no weights that torchvision has for '{model}'"
+        names = ", ".join(f"{model}/{name}" for name in choices)
+        raise ConfigError(message, remedy=f"write {names}")
+    found = choices[weights]
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    return Published(
+        text,
+        found.url,
+        folder / Path(urlparse(found.url).path).name,
+        tuple(found.meta["categories"]) if found.meta.get("categories") else None,
+        _steps(model, found.transforms()),
+    )
+
+
+def fetch(published: Published) -> Path:
+    """The file of the weights, downloaded and its checksum compared if it is not there yet.
+
+    Raises:
+        CheckpointError: it cannot be downloaded.
+    """
+    path = published.path
+    if path.is_file():
+        return path
+    with disk_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    LOG.info("downloading %s to %s", published.url, path)
+    checksum = re.search(r"-([0-9a-f]{8,})\.", path.name)
+    try:
+        torch.hub.download_url_to_file(
+            published.url,
+            str(path),
+            hash_prefix=checksum[1] if checksum else None,
+            progress=sys.stderr.isatty(),
+        )
+    except (OSError, HTTPException, RuntimeError) as error:  # a wrong checksum is a RuntimeError
+        raise CheckpointError(
+            f"torchvision's {published.name} is not on this machine, and downloading "
+            f"{published.url} failed: {str(error) or type(error).__name__}",
+            remedy=f"put that file to {path}, or anywhere, and name it with `file:`",
+        ) from error
+    return path
+
+
+def names_of(model: str) -> tuple[Rule, ...] | None:
+    """The map of our names to those of a model of torchvision; None where none is shipped."""
+    file = _map_of(model)
+    return None if file is None else read_rules(file)
+
+
+def _map_of(model: str) -> Path | None:
+    """`weights/torchvision_MODEL.yaml`; one for all depths of a ResNet."""
+    family = model.rstrip("0123456789")
+    found = (shipped.find(f"weights/torchvision_{name}") for name in (model, family))
+    return next((file for file in found if file is not None), None)
+
+
+def _steps(model: str, transforms: Any) -> tuple[dict[str, Any], ...]:
+    """torchvision's evaluation transforms as ours; empty where ours differ."""
+    interpolation = getattr(transforms, "interpolation", None)
+    if getattr(interpolation, "name", None) != "BILINEAR":
+        return ()
+    numbers = {"mean": list(transforms.mean), "std": list(transforms.std)}
+    return (
+        {"name": "resize", "size": transforms.resize_size[0]},
+        {"name": "center_crop", "size": transforms.crop_size[0]},
+        {"name": "normalize", **(GOOGLENET if model == "googlenet" else numbers)},
+    )
