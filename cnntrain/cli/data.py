@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,11 +13,16 @@ from cnntrain.cli import output
 from cnntrain.cli.options import Json, Overrides, RunFile
 from cnntrain.config import shipped
 from cnntrain.config.load import load
+from cnntrain.config.train_section import CrossEntropy
 from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from cnntrain.config.schema import RunConfig
     from cnntrain.data.check import Duplicate, Report
+
+UNEVEN = 2.0
+"""Ratio of the largest to the smallest class from which a remedy is named."""
 
 app = typer.Typer(help="Look at a run file's images.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -24,24 +31,28 @@ app = typer.Typer(help="Look at a run file's images.", no_args_is_help=True, ric
 def check(file: RunFile, overrides: Overrides = None, as_json: Json = False) -> None:
     """Read every image. Tells class counts, sizes, unreadable files, duplicates between splits.
 
-    Exit code 3 if a file is unreadable or an image stands in two splits.
+    Exit code 3 if a file is unreadable, an image too small for a crop or in two splits.
     """
     loaded = load(shipped.resolve(file), overrides or [])
     from cnntrain.data.check import check_data
     from cnntrain.run.assemble import data_errors
+    from cnntrain.run.preprocessing import follow_weights
 
+    loaded = follow_weights(loaded)
     data = loaded.config.data
     with data_errors(loaded):
         report = check_data(
             data.name,
             parameters=data.parameters,
-            validation=data.validation,
+            validation=data.held_out,
             seed=loaded.config.seed,
+            train_transforms=[(call.name, call.parameters) for call in data.transforms.train],
+            eval_transforms=[(call.name, call.parameters) for call in data.transforms.eval],
         )
     if as_json:
         output.result_json(_as_data(report))
     else:
-        output.result(_as_text(report))
+        output.result(_as_text(report, balance=_balance(report, loaded.config)))
     if not report.is_clean:
         raise typer.Exit(3)
 
@@ -60,15 +71,30 @@ def show(
         raise UsageError(f"{out} exists already", remedy="give another --out, or --force")
     from cnntrain.data.preview import contact_sheet
     from cnntrain.run.assemble import open_run_data
+    from cnntrain.run.preprocessing import follow_weights
 
-    data = open_run_data(loaded, device="cpu")
+    data = open_run_data(follow_weights(loaded), device="cpu")
     sheet = contact_sheet(data.train, classes=data.classes, statistics=data.statistics, epoch=epoch)
     with disk_errors(out):
         sheet.save(out)
     output.result(str(out))
 
 
-def _as_text(report: Report) -> str:
+def _balance(report: Report, config: RunConfig) -> str:
+    """How uneven the classes are, and what to do about it if nothing is done yet."""
+    counts = report.counts["train"]
+    empty = [name for name, count in zip(report.classes, counts, strict=True) if not count]
+    if empty:
+        return f"no training images: {', '.join(empty)}"
+    text = f"largest class over smallest: {report.imbalance:.2f}"
+    loss = None if config.train is None else config.train.loss
+    weighs = isinstance(loss, CrossEntropy) and loss.class_weights is not None
+    if report.imbalance < UNEVEN or config.data.sampling == "balanced" or weighs:
+        return text
+    return f"{text}; set data.sampling or train.loss.class_weights to balanced, not both"
+
+
+def _as_text(report: Report, *, balance: str) -> str:
     splits = list(report.counts)
     rows = [["class", *splits]]
     for index, name in enumerate(report.classes):
@@ -79,8 +105,13 @@ def _as_text(report: Report) -> str:
         shown = ", ".join(f"{h}x{w} ({count:,})" for (h, w), count in sizes[:5])
         more = f" and {len(sizes) - 5} more" if len(sizes) > 5 else ""
         lines.append(f"sizes in {split} (height x width): {shown}{more}")
-    lines.append(f"largest class over smallest: {report.imbalance:.2f}")
+    lines.append(balance)
     lines += [f"unreadable: {bad.path}: {bad.reason}" for bad in report.unreadable]
+    lines += [
+        f"too small for {found.transform}: {found.images:,} images of {found.split}, such as "
+        f"{found.example}: {found.reason}"
+        for found in report.unfit
+    ]
     for group in report.leaks:
         lines.append(f"in several splits: {_group(group)}")
     within = len(report.duplicates) - len(report.leaks)
@@ -93,7 +124,7 @@ def _as_text(report: Report) -> str:
         lines.append(f"equal images with different labels: {contradictions} groups")
     lines += list(report.notes)
     if report.is_clean:
-        lines.append("good: every image can be read, and no image stands in two splits")
+        lines.append("good: every image can be read and used, and none stands in two splits")
     return "\n".join(lines)
 
 
@@ -109,11 +140,12 @@ def _as_data(report: Report) -> dict[str, Any]:
             split: [{"height": h, "width": w, "images": n} for (h, w), n in sizes]
             for split, sizes in report.sizes.items()
         },
-        "imbalance": report.imbalance,
+        "imbalance": None if math.isinf(report.imbalance) else report.imbalance,
         "unreadable": [{"file": str(b.path), "reason": b.reason} for b in report.unreadable],
         "duplicates": [
             [{"split": s, "image": i, "class": c} for s, i, c in group.images]
             for group in report.duplicates
         ],
+        "unfit": [asdict(unfit) for unfit in report.unfit],
         "is_clean": report.is_clean,
     }

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from cnntrain.config.section import FROM_LIST, HeldOut, Section, Workers
+from cnntrain.config.section import FROM_LIST, FoldOf, HeldOut, Section, Workers
 from cnntrain.core.kinds import Positive
+from cnntrain.data import held_out
 
 
 class TransformCall(Section):
@@ -40,7 +41,9 @@ class Data(Section):
     parameters: dict[str, Any] = Field(default_factory=dict)
     """The data set's own parameters; they stand in the file beside the keys of this section."""
     validation: HeldOut = None
-    """Training images held out for validation: a fraction or a count; null: none."""
+    """Training images held out for validation: a fraction, a count or one fold; null: none."""
+    sampling: Literal["natural", "balanced"] = "natural"
+    """natural: each training image once an epoch; balanced: classes are drawn equally often."""
     batch_size: Positive = 64
     """Images in one batch."""
     eval_batch_size: Positive | None = None
@@ -53,3 +56,9 @@ class Data(Section):
     """Processes that read images; auto: as many as the machine serves."""
     memory: Literal["auto", "resident", "stream"] = "auto"
     """resident: all images in the device's memory; stream: read as they are needed."""
+
+    @property
+    def held_out(self) -> held_out.HeldOut:
+        """`validation`, as the room below knows it."""
+        found = self.validation
+        return held_out.Fold(found.fold, found.of) if isinstance(found, FoldOf) else found

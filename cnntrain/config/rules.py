@@ -196,6 +196,16 @@ def _classes(given: Given) -> Iterator[Problem]:
         yield given.problem(path, message, f"give {classes} of them, or `balanced`")
 
 
+def _balance(given: Given) -> Iterator[Problem]:
+    loss, sampling = given.train.loss, given.config.data.sampling
+    weighs = isinstance(loss, CrossEntropy) and loss.class_weights == "balanced"
+    if weighs and sampling == "balanced":
+        there = given.at("data", "sampling")
+        message = f"balanced weights and balanced sampling ({there}) count rare classes twice"
+        path = ("train", "loss", "class_weights")
+        yield given.problem(path, message, "remove one of the two")
+
+
 def _loading(given: Given) -> Iterator[Problem]:
     data = given.config.data
     if data.memory == "resident" and data.workers != "auto":
@@ -222,5 +232,6 @@ TRAIN_RULES: tuple[Rule, ...] = (
     _schedule,
     _evaluation,
     _classes,
+    _balance,
 )
 """For run files with a `train` section."""

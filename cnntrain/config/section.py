@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from cnntrain.core.kinds import NonNegative
+from cnntrain.core.kinds import NonNegative, Positive
 
 
 class Section(BaseModel):
@@ -31,12 +33,26 @@ def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+class FoldOf(Section):
+    """One of several parts of equal size: what cross-validation holds out."""
+
+    fold: Positive
+    """Which of the parts, from 1."""
+    of: Annotated[int, Field(ge=2)]
+    """How many parts there are."""
+
+
 def _held_out(value: Any) -> Any:
     is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
     is_share = isinstance(value, float) and 0 < value < 1
     if value is None or is_count or is_share:
         return value
-    raise ValueError("a fraction between 0 and 1, or a count of images")
+    if isinstance(value, Mapping):
+        with suppress(ValidationError):
+            part = FoldOf.model_validate(value)
+            if part.fold <= part.of:
+                return part
+    raise ValueError("a fraction between 0 and 1, a count of images, or {fold: 1, of: 5}")
 
 
 def _betas(value: Any) -> Any:
@@ -76,7 +92,7 @@ def _device(value: Any) -> Any:
 FROM_LIST = Field(strict=False)
 """For tuples: a YAML list is taken too."""
 
-HeldOut = Annotated[int | float | None, BeforeValidator(_held_out)]
+HeldOut = Annotated[int | float | FoldOf | None, BeforeValidator(_held_out)]
 Betas = Annotated[tuple[float, float], BeforeValidator(_betas)]
 Milestones = Annotated[tuple[float, ...], BeforeValidator(_milestones)]
 Weights = Annotated[tuple[float, ...], BeforeValidator(_weights)]

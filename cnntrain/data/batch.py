@@ -9,13 +9,16 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from cnntrain.data.order import balanced_order, epoch_order
+
 
 class Batch(NamedTuple):
     """Images and their classes, on the device.
 
     Args:
         images: `(N, C, H, W)` float32, transformed.
-        targets: `(N,)` int64, positions in the class list.
+        targets: `(N,)` int64, positions in the class list; of mixed images (mixup, cutmix)
+            `(N, classes)` float32, the classes' shares.
     """
 
     images: Tensor
@@ -33,6 +36,7 @@ class Batching:
         seed: of order and augmentation.
         device: where the batches are.
         channels_last: their memory format.
+        balanced: shuffled images are drawn so that all classes are equally frequent.
     """
 
     batch_size: int
@@ -41,6 +45,20 @@ class Batching:
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     channels_last: bool = False
+    balanced: bool = False
+
+    def order(self, targets: Tensor, *, epoch: int) -> Tensor | None:
+        """`(N,)` int64: which image comes when; None for the stored order.
+
+        Args:
+            targets: `(N,)` int64 classes of the split, on the CPU.
+            epoch: whose order.
+        """
+        if not self.shuffle:
+            return None
+        if self.balanced:
+            return balanced_order(targets, seed=self.seed, epoch=epoch)
+        return epoch_order(len(targets), seed=self.seed, epoch=epoch)
 
     def count(self, images: int) -> int:
         """Batches in an epoch of so many images."""

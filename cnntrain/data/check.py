@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from PIL import Image
 
 from cnntrain.data.decode import UnreadableImageError
+from cnntrain.data.held_out import HeldOut
+from cnntrain.data.open import Items, make_pipelines
 from cnntrain.data.parts import Part, Pixels, Splits, Unreadable
+from cnntrain.data.pipeline import Pipeline, TransformError
 from cnntrain.data.read import class_counts, open_splits
 from cnntrain.data.threads import in_threads
 from cnntrain.data.windows import HeightWidth
@@ -39,6 +43,25 @@ class Duplicate:
 
 
 @dataclass(frozen=True)
+class Unfit:
+    """Images of a split that a transform refuses.
+
+    Args:
+        split: of the images.
+        transform: the transform.
+        images: how many there are.
+        example: one of them.
+        reason: why that one is refused.
+    """
+
+    split: str
+    transform: str
+    images: int
+    example: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Report:
     """What a data set is made of, and what is wrong with it.
 
@@ -48,7 +71,9 @@ class Report:
         sizes: (height, width) and how many images have it, most frequent first, of each split.
         unreadable: files that cannot be decoded.
         duplicates: groups of equal images, those across splits first.
-        imbalance: images of the largest training class over those of the smallest.
+        unfit: images that are too small for a crop.
+        imbalance: images of the largest training class over those of the smallest; infinite where
+            a class has none.
         notes: what the data set's reader found, one sentence each.
     """
 
@@ -57,6 +82,7 @@ class Report:
     sizes: dict[str, tuple[tuple[HeightWidth, int], ...]]
     unreadable: tuple[Unreadable, ...]
     duplicates: tuple[Duplicate, ...]
+    unfit: tuple[Unfit, ...]
     imbalance: float
     notes: tuple[str, ...]
 
@@ -67,16 +93,18 @@ class Report:
 
     @property
     def is_clean(self) -> bool:
-        """No unreadable file and nothing shared between splits."""
-        return not self.unreadable and not self.leaks
+        """No unreadable file, no image too small, and nothing shared between splits."""
+        return not (self.unreadable or self.unfit or self.leaks)
 
 
 def check_data(
     name: str,
     *,
     parameters: Mapping[str, Any] | None = None,
-    validation: float | int | None = None,
+    validation: HeldOut = None,
     seed: int = 0,
+    train_transforms: Items = (),
+    eval_transforms: Items = (),
 ) -> Report:
     """Read every image of a data set once.
 
@@ -85,22 +113,36 @@ def check_data(
         parameters: its own parameters.
         validation: as in `open_data`.
         seed: as in `open_data`.
+        train_transforms: names and parameters; told is which images are too small for them.
+        eval_transforms: likewise.
+
+    Raises:
+        ListError: a list of transforms is wrong whatever the images.
     """
+    lists = {"train": train_transforms, "eval": eval_transforms}
+    pipelines = make_pipelines(
+        {key: tuple({"name": n, **p} for n, p in items) for key, items in lists.items()}
+    )
     splits = open_splits(name, parameters=parameters or {}, validation=validation, seed=seed)
     sizes: dict[str, tuple[tuple[HeightWidth, int], ...]] = {}
+    unfit: list[Unfit] = []
     unreadable = list(splits.skipped)
     seen: dict[bytes, list[tuple[str, str, str]]] = {}
     for split, part in _parts(splits):
         found: Counter[HeightWidth] = Counter()
+        examples: dict[HeightWidth, str] = {}
         for index, image in enumerate(_fingerprints(part)):
             if isinstance(image, Unreadable):
                 unreadable.append(image)
                 continue
             digest, size = image
             found[size] += 1
+            examples.setdefault(size, part.label(index))
             label = splits.classes[int(part.targets[index])]
             seen.setdefault(digest, []).append((split, part.label(index), label))
         sizes[split] = tuple(found.most_common())
+        pipeline = pipelines["train" if split == "train" else "eval"]
+        unfit += _unfit(split, pipeline, found, examples)
     groups = [Duplicate(tuple(images)) for images in seen.values() if len(images) > 1]
     counts = class_counts(splits)
     return Report(
@@ -109,9 +151,32 @@ def check_data(
         sizes=sizes,
         unreadable=tuple(unreadable),
         duplicates=tuple(sorted(groups, key=lambda group: -len(group.splits))),
-        imbalance=max(counts["train"]) / max(1, min(counts["train"])),
+        unfit=tuple(unfit),
+        imbalance=_imbalance(counts["train"]),
         notes=splits.notes,
     )
+
+
+def _imbalance(counts: Sequence[int]) -> float:
+    return max(counts) / min(counts) if min(counts) else math.inf
+
+
+def _unfit(
+    split: str,
+    pipeline: Pipeline,
+    sizes: Mapping[HeightWidth, int],
+    examples: Mapping[HeightWidth, str],
+) -> list[Unfit]:
+    """One entry for each transform that refuses some of the sizes."""
+    found: dict[str, Unfit] = {}
+    for size, count in sizes.items():
+        try:
+            pipeline.output_size(size)
+        except TransformError as error:
+            first = Unfit(split, error.name, 0, examples[size], error.reason)
+            unfit = found.get(error.name, first)
+            found[error.name] = replace(unfit, images=unfit.images + count)
+    return list(found.values())
 
 
 def _parts(splits: Splits) -> Iterator[tuple[str, Part]]:

@@ -11,7 +11,9 @@ import torch
 
 from cnntrain.data.batch import Batching, Loader
 from cnntrain.data.decode import header_size
+from cnntrain.data.held_out import HeldOut
 from cnntrain.data.memory import Memory, make_loader
+from cnntrain.data.mixing import MixedLoader
 from cnntrain.data.parts import Part, Pixels, Splits, Unreadable
 from cnntrain.data.pipeline import Pipeline, TransformError, build_eval_pipeline, build_pipeline
 from cnntrain.data.read import class_counts, open_splits
@@ -21,6 +23,7 @@ from cnntrain.data.windows import HeightWidth
 
 Items = Sequence[tuple[str, Mapping[str, Any]]]
 PlainPipeline = tuple[dict[str, Any], ...]
+Sampling = Literal["natural", "balanced"]
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,18 @@ class Data:
 
     def close(self) -> None:
         """End the worker processes, if there are any."""
-        for loader in (self.train, self.validation, self.test):
+        for loader in (unmixed(self.train), self.validation, self.test):
             if isinstance(loader, StreamLoader):
                 loader.close()
+
+
+def unmixed(loader: Loader) -> Loader:
+    """The loader that makes the batches, where another one mixes them."""
+    return loader.loader if isinstance(loader, MixedLoader) else loader
+
+
+class EmptyClassError(ValueError):
+    """Classes cannot be drawn equally often, for one has no training image."""
 
 
 class ListError(ValueError):
@@ -86,7 +98,8 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
     name: str,
     *,
     parameters: Mapping[str, Any] | None = None,
-    validation: float | int | None = None,
+    validation: HeldOut = None,
+    sampling: Sampling = "natural",
     train_transforms: Items = (("normalize", {}),),
     eval_transforms: Items = (("normalize", {}),),
     batch_size: int = 64,
@@ -97,13 +110,16 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
     channels_last: bool = False,
     workers: int | Literal["auto"] = "auto",
     memory: Memory = "auto",
+    in_order: bool = False,
 ) -> Data:
     """Open a data set and make its loaders.
 
     Args:
         name: a registered data set.
         parameters: its own parameters.
-        validation: split this fraction (below 1) or count of training images off, stratified.
+        validation: split this fraction (below 1), count or fold of training images off, stratified.
+        sampling: `natural` shows each training image once in an epoch; `balanced` draws as many
+            images, so that all classes are equally frequent.
         train_transforms: names and parameters, in order.
         eval_transforms: names and parameters, in order; nothing random.
         batch_size: images in a training batch.
@@ -115,17 +131,22 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
         workers: processes that read files; `auto` decides by device and cores.
         memory: `resident` keeps the decoded images on the device, `stream` reads them when they
             are needed, `auto` is resident for what fits.
+        in_order: training images come in stored order, each once, in batches of evaluation.
 
     Raises:
         DataError: files are missing, unreadable or do not fit together.
         ListError: a transform cannot be obeyed.
+        EmptyClassError: a class has no training image to be drawn as often as others.
         ValueError: the validation split cannot be made.
     """
     splits = open_splits(name, parameters=parameters or {}, validation=validation, seed=seed)
+    if sampling == "balanced":
+        _refuse_empty_class(splits)
     lists = {"train": train_transforms, "eval": eval_transforms}
     found, plain = _resolve(splits.train, lists)
-    pipelines = _pipelines(plain)
-    how = Batching(batch_size, True, drop_last, seed, torch.device(device), channels_last)
+    pipelines = make_pipelines(plain)
+    how = Batching(batch_size, True, drop_last, seed, torch.device(device), channels_last,
+                   balanced=sampling == "balanced")  # fmt: skip
     how_eval = replace(
         how, batch_size=eval_batch_size or batch_size, shuffle=False, drop_last=False
     )
@@ -135,7 +156,8 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
             f"batch_size {batch_size}"
         )
     sizes = {key: _image_size(splits.train, pipeline, key) for key, pipeline in pipelines.items()}
-    made = _loaders(splits, pipelines, {"train": how, "eval": how_eval}, memory=memory,
+    batchings = {"train": how_eval if in_order else how, "eval": how_eval}
+    made = _loaders(splits, pipelines, batchings, memory=memory,
                     workers=worker_count(workers, how.device))  # fmt: skip
     return Data(
         classes=splits.classes,
@@ -174,7 +196,20 @@ def _loaders(
                                   workers=workers, batching=batchings[key])  # fmt: skip
         except TransformError as error:
             raise ListError(key, error.position, error.name, error.reason) from error
+    if mixings := pipelines["train"].mixings:
+        made["train"] = MixedLoader(made["train"], mixings=mixings, seed=batchings["train"].seed,
+                                    num_classes=len(splits.classes))  # fmt: skip
     return made
+
+
+def _refuse_empty_class(splits: Splits) -> None:
+    counts = class_counts(splits)["train"]
+    if 0 in counts:
+        empty = splits.classes[counts.index(0)]
+        raise EmptyClassError(
+            f"class '{empty}' has no training image, so it cannot be drawn as often as the others; "
+            "add images of it, or leave it out of the classes"
+        )
 
 
 def worker_count(workers: int | Literal["auto"], device: torch.device) -> int:
@@ -213,7 +248,12 @@ def _resolve(
     return found, plain
 
 
-def _pipelines(plain: Mapping[str, PlainPipeline]) -> dict[str, Pipeline]:
+def make_pipelines(plain: Mapping[str, PlainPipeline]) -> dict[str, Pipeline]:
+    """The pipelines of the lists `train` and `eval`.
+
+    Raises:
+        ListError: a transform refuses its parameters or its place.
+    """
     made: dict[str, Pipeline] = {}
     for key, items in plain.items():
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from PIL import Image
@@ -14,6 +14,7 @@ from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Place
 from cnntrain.data import TRANSFORMS
 from cnntrain.data.draws import unit
+from cnntrain.data.mixing import Mixing
 from cnntrain.data.windows import (
     HeightWidth,
     Sizing,
@@ -24,6 +25,7 @@ from cnntrain.data.windows import (
 )
 
 
+@runtime_checkable
 class Transform(Protocol):
     """What every transform does."""
 
@@ -64,13 +66,19 @@ class Step:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Transforms in order; the result is float32 (pixels from 0 to 1 where nothing normalises)."""
+    """Transforms in order; the result is float32 (pixels from 0 to 1 where nothing normalises).
+
+    Args:
+        steps: what is done to the images, each on its own.
+        mixings: what is done to a whole batch and its targets afterwards, by a `MixedLoader`.
+    """
 
     steps: tuple[Step, ...]
+    mixings: tuple[Mixing, ...] = ()
 
     @property
     def is_random(self) -> bool:
-        """Whether any transform draws random numbers."""
+        """Whether any of the steps draws random numbers."""
         return any(step.is_random for step in self.steps)
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -180,29 +188,63 @@ def build_pipeline(items: Sequence[Mapping[str, Any]]) -> Pipeline:
         TransformError: a transform refuses its parameters or its place.
     """
     steps: list[Step] = []
+    mixings: list[Mixing] = []
     for position, item in enumerate(items):
-        parameters = {key: value for key, value in item.items() if key != "name"}
         name = str(item["name"])
-        entry = TRANSFORMS.entry(name)
-        checked, complaints = entry.check(parameters)
-        if complaints:
-            raise ConfigError(complaints[0].message, remedy=complaints[0].remedy)
-        earlier = [step.name for step in steps]
-        if entry.options.get("before_normalize") and "normalize" in earlier:
-            reason = "works on pixels from 0 to 1, so it must stand before normalize"
-            raise TransformError(position, name, reason)
-        if name == "normalize" and "normalize" in earlier:
-            raise TransformError(position, name, "stands twice in one list")
-        try:
-            made = TRANSFORMS.load(name)(**checked)
-        except ValueError as error:
-            raise TransformError(position, name, str(error)) from error
-        if not callable(made) or not hasattr(made, "output_size"):
-            message = f"the transform '{name}' is a {type(made).__name__} that cannot be applied"
-            remedy = "make it a class with __call__(images, generator) and output_size(size)"
-            raise ConfigError(message, remedy=remedy, place=Place(str(entry.file), entry.line, 1))
-        steps.append(Step(position, name, made, bool(entry.options.get("random"))))
-    return Pipeline(tuple(steps))
+        options = TRANSFORMS.entry(name).options
+        made = _made(position, item)
+        if isinstance(made, Mixing):
+            mixings.append(made)
+            _refuse_certainty(position, name, mixings)
+        else:
+            _refuse_place(position, name, steps, mixings)
+            steps.append(Step(position, name, made, bool(options.get("random"))))
+    return Pipeline(tuple(steps), tuple(mixings))
+
+
+def _made(position: int, item: Mapping[str, Any]) -> Transform | Mixing:
+    name = str(item["name"])
+    entry = TRANSFORMS.entry(name)
+    checked, complaints = entry.check({key: item[key] for key in item if key != "name"})
+    if complaints:
+        raise ConfigError(complaints[0].message, remedy=complaints[0].remedy)
+    try:
+        made = TRANSFORMS.load(name)(**checked)
+    except ValueError as error:
+        raise TransformError(position, name, str(error)) from error
+    mixes = bool(entry.options.get("mixes"))
+    if isinstance(made, Mixing if mixes else Transform):
+        return made
+    call = "mix(images, shares, random)" if mixes else "__call__(images, generator)"
+    message = f"the transform '{name}' is a {type(made).__name__} that cannot be applied"
+    remedy = f"make it a class with {call} and output_size(size)"
+    raise ConfigError(message, remedy=remedy, place=Place(str(entry.file), entry.line, 1))
+
+
+def _refuse_place(
+    position: int, name: str, steps: Sequence[Step], mixings: Sequence[Mixing]
+) -> None:
+    earlier = [step.name for step in steps]
+    reason = ""
+    if TRANSFORMS.entry(name).options.get("before_normalize") and "normalize" in earlier:
+        reason = "works on pixels from 0 to 1, so it must stand before normalize"
+    elif name == "normalize" and "normalize" in earlier:
+        reason = "stands twice in one list"
+    elif mixings:
+        reason = "works on single images, so it must stand before what mixes them; change the order"
+    if reason:
+        raise TransformError(position, name, reason)
+
+
+def _refuse_certainty(position: int, name: str, mixings: Sequence[Mixing]) -> None:
+    """A batch is mixed in one way at the most, so the ways must leave room for each other."""
+    total = sum(mixing.probability for mixing in mixings)
+    if total > 1:
+        reason = (
+            f"a batch is mixed once at the most, but the probabilities add up to {total:g}; give "
+            f"each mixing its share, such as `{name}: {{probability: 0.5}}`"
+        )
+        raise TransformError(position, name, reason)
 
 
 def build_eval_pipeline(items: Sequence[Mapping[str, Any]]) -> Pipeline:
@@ -212,10 +254,13 @@ def build_eval_pipeline(items: Sequence[Mapping[str, Any]]) -> Pipeline:
     nothing is random, and sizes are changed first (by Pillow, image by image).
     """
     pipeline = build_pipeline(items)
+    reason = "is random; evaluation must give the same result each time"
+    if pipeline.mixings:
+        position = len(pipeline.steps)
+        raise TransformError(position, str(items[position]["name"]), reason)
     head, tail = pipeline.divide(random_in_worker=False)
     for step in tail.steps:
         if step.is_random:
-            reason = "is random; evaluation must give the same result each time"
             raise TransformError(step.position, step.name, reason)
         if isinstance(step.transform, Sizing):
             raise TransformError(step.position, step.name, "must stand first in this list")

@@ -23,7 +23,7 @@ def contact_sheet(
     rows: int = 8,
     epoch: int = 1,
 ) -> Image.Image:
-    """The first images of an epoch, augmented, with their class names below.
+    """The first images of an epoch, augmented, with their class names below; of mixed ones both.
 
     Args:
         loader: usually the training loader.
@@ -47,7 +47,8 @@ def contact_sheet(
         picture = to_picture(image if len(image) in (1, 3) else image[:1]).convert("RGB")
         size = (width * factor, height * factor)
         sheet.paste(picture.resize(size, Image.Resampling.NEAREST), (x, y))
-        draw.text((x, y + size[1] + 1), _fitting(classes[label], size[0], draw, font),
+        text = " + ".join(classes[one] for one in label)
+        draw.text((x, y + size[1] + 1), _fitting(text, size[0], draw, font),
                   fill="black", font=font)  # fmt: skip
     return sheet
 
@@ -64,12 +65,17 @@ def denormalize(images: Tensor, statistics: Statistics | None) -> Tensor:
     return pixels.mul(255).round().clamp(0, 255).to(torch.uint8).cpu().contiguous()
 
 
-def _first(loader: Loader, *, epoch: int, count: int) -> tuple[Tensor, list[int]]:
+def _first(loader: Loader, *, epoch: int, count: int) -> tuple[Tensor, list[list[int]]]:
+    """Images, and the classes of each, of the largest share first."""
     images: list[Tensor] = []
-    labels: list[int] = []
+    labels: list[list[int]] = []
     for batch in loader.batches(epoch):
         images.append(batch.images.cpu())
-        labels += batch.targets.tolist()
+        if batch.targets.ndim == 1:
+            labels += [[label] for label in batch.targets.tolist()]
+        else:
+            shares, order = batch.targets.cpu().sort(dim=1, descending=True)
+            labels += [row[share > 0].tolist() for row, share in zip(order, shares, strict=True)]
         if len(labels) >= count:
             break
     return torch.cat(images)[:count], labels[:count]

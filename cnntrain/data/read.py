@@ -11,12 +11,13 @@ import torch
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Place
 from cnntrain.data import DATASETS
+from cnntrain.data.held_out import Fold, HeldOut
 from cnntrain.data.parts import Splits
-from cnntrain.data.split import stratified_split
+from cnntrain.data.split import stratified_fold, stratified_split
 
 
 def open_splits(
-    name: str, *, parameters: Mapping[str, Any], validation: float | int | None, seed: int
+    name: str, *, parameters: Mapping[str, Any], validation: HeldOut, seed: int
 ) -> Splits:
     """The splits of a data set, validation split off where that is asked for.
 
@@ -34,12 +35,21 @@ def open_splits(
     if splits.validation is not None:
         raise ValueError(
             f"the data set '{name}' has a validation split of its own "
-            f"({len(splits.validation)} images): remove `data.validation`"
+            f"({len(splits.validation)} images): {_OWN_SPLIT}"
         )
-    stay, held = stratified_split(
-        splits.train.targets, held_out=validation, num_classes=len(splits.classes), seed=seed
-    )
+    targets, classes = splits.train.targets, len(splits.classes)
+    if isinstance(validation, Fold):
+        number, of = validation.number, validation.of
+        stay, held = stratified_fold(targets, number=number, of=of, num_classes=classes, seed=seed)
+    else:
+        stay, held = stratified_split(targets, held_out=validation, num_classes=classes, seed=seed)
     return replace(splits, train=splits.train.select(stay), validation=splits.train.select(held))
+
+
+_OWN_SPLIT = (
+    "remove `data.validation` (or --folds) to use it; to leave it out of an image_folder, set "
+    "`data.validation_folder: false`"
+)
 
 
 def class_counts(splits: Splits) -> dict[str, tuple[int, ...]]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cnntrain.core.errors import DataError
 from cnntrain.data.batch import Batch, Batching
-from cnntrain.data.order import batch_seed, epoch_order
+from cnntrain.data.order import batch_seed
 from cnntrain.data.parts import Files, Part, Pixels, from_picture, to_picture
 from cnntrain.data.pipeline import Pipeline, TransformError
 from cnntrain.data.threads import in_threads
@@ -47,15 +47,15 @@ class ResidentLoader:
         self._shape = images.shape[1:]
         # one row an image: a gather then copies rows, whatever the memory format
         self._rows = images.reshape(self.size, -1).to(batching.device)
+        self._classes = pixels.targets
         self._targets = pixels.targets.to(batching.device)
         self._ready = self._prepared()
 
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch; see `Loader`."""
         how = self._batching
-        order = None
-        if how.shuffle:
-            order = epoch_order(self.size, seed=how.seed, epoch=epoch).to(how.device)
+        order = how.order(self._classes, epoch=epoch)
+        order = None if order is None else order.to(how.device)
         if self._ready is not None:
             yield from self._ready_batches(*self._ready, order=order, start=start)
             return

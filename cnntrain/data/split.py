@@ -50,6 +50,42 @@ def stratified_split(
     return stays.nonzero().flatten(), chosen
 
 
+def stratified_fold(
+    targets: Tensor, *, number: int, of: int, num_classes: int, seed: int
+) -> tuple[Tensor, Tensor]:
+    """Positions of the images outside of and in one of `of` folds, both in ascending order.
+
+    The images, sorted by class and within a class at random, are dealt to the folds in turn: so
+    each image is in one fold, the folds' sizes differ by one image at the most, and so do any
+    class's shares of them.
+
+    Args:
+        targets: `(N,)` int64 classes.
+        number: of the fold, from 1.
+        of: folds, 2 or more.
+        num_classes: classes, of which some may have no image.
+        seed: decides which images of a class come into which fold.
+
+    Raises:
+        ValueError: there are more folds than images, or one would take a class's only image.
+    """
+    assert 1 <= number <= of >= 2
+    if of > len(targets):
+        raise ValueError(f"{of} folds cannot be made of {len(targets)} training images")
+    counts = torch.bincount(targets, minlength=num_classes)
+    if (counts == 1).any():
+        raise ValueError(
+            f"class {int((counts == 1).nonzero()[0])} has only one training image, so the fold "
+            "that holds it would be learnt without it; add images, or leave the class out"
+        )
+    generator = torch.Generator().manual_seed(derive_seed(seed, "folds"))
+    shuffled = torch.randperm(len(targets), generator=generator)
+    by_class = shuffled[targets[shuffled].argsort(stable=True)]
+    held = torch.zeros(len(targets), dtype=torch.bool)
+    held[by_class[number - 1 :: of]] = True
+    return (~held).nonzero().flatten(), held.nonzero().flatten()
+
+
 def _allocate(counts: Tensor, wanted: int) -> list[int]:
     """Images to hold out of each class: proportional, in whole images, summing to `wanted`."""
     sizes = counts.tolist()

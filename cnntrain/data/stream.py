@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from cnntrain.core.errors import DataError
 from cnntrain.data.batch import Batch, Batching
 from cnntrain.data.decode import UnreadableImageError
-from cnntrain.data.order import batch_seed, epoch_order, image_seed
+from cnntrain.data.order import batch_seed, image_seed
 from cnntrain.data.parts import Part, from_picture
 from cnntrain.data.pipeline import FirstWindow, Pipeline, TransformError
 from cnntrain.data.resident import ONE_SIZE, different_sizes
@@ -21,7 +21,7 @@ from cnntrain.data.resident import ONE_SIZE, different_sizes
 TIMEOUT = 600
 """Seconds without a batch after which the workers are taken for dead."""
 
-_Key = tuple[int, int]  # epoch and position of an image
+_Key = tuple[int, int, int]  # epoch, place in its order, position of the image
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class StreamLoader:
         head, self._tail = pipeline.divide(random_in_worker=True)
         self._batching = batching
         self._workers = workers
-        self._order = _Order(self.size, batching)
+        self._order = _Order(part.targets, batching)
         self._loader = DataLoader(
             _Images(part, head, seed=batching.seed, draft=batching.shuffle),
             batch_sampler=self._order,
@@ -159,22 +159,24 @@ def worker_failure(error: Exception, *, workers: int) -> DataError | None:
 class _Order(Sampler[list[_Key]]):
     """Yields each batch's keys; the epoch travels in them, so workers need no state."""
 
-    def __init__(self, size: int, batching: Batching) -> None:
-        self._size = size
+    def __init__(self, targets: Tensor, batching: Batching) -> None:
+        self._targets = targets
         self._batching = batching
         self.epoch = 0
         self.start = 0
 
     def __iter__(self) -> Iterator[list[_Key]]:
         epoch, start, how = self.epoch, self.start, self._batching
-        order = torch.arange(self._size)
-        if how.shuffle:
-            order = epoch_order(self._size, seed=how.seed, epoch=epoch)
+        order = how.order(self._targets, epoch=epoch)
+        if order is None:
+            order = torch.arange(len(self._targets))
         for number in range(start, len(self) + start):
-            yield [(epoch, index) for index in order[how.positions(number)].tolist()]
+            places = how.positions(number)
+            drawn = order[places].tolist()
+            yield [(epoch, place, index) for place, index in enumerate(drawn, places.start)]
 
     def __len__(self) -> int:
-        return self._batching.count(self._size) - self.start
+        return self._batching.count(len(self._targets)) - self.start
 
 
 class _Images(Dataset[tuple[Tensor, int, int] | _Failure]):
@@ -187,10 +189,10 @@ class _Images(Dataset[tuple[Tensor, int, int] | _Failure]):
         self._draft = draft
 
     def __getitem__(self, key: _Key) -> tuple[Tensor, int, int] | _Failure:
-        epoch, index = key
+        epoch, place, index = key
         generator = None
         if self._head.is_random:
-            generator = torch.Generator().manual_seed(image_seed(self._seed, epoch, index))
+            generator = torch.Generator().manual_seed(image_seed(self._seed, epoch, place))
         first = FirstWindow(self._head, generator)
         try:
             picture = first.finish(self._part.open(index, first if self._draft else None))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -13,12 +13,30 @@ from cnntrain.config import train_section as losses
 from cnntrain.config.load import Loaded
 from cnntrain.config.schema import Compute
 from cnntrain.core.errors import CnntrainError, ConfigError, UsageError
-from cnntrain.data.open import Data, ListError, open_data, worker_count
+from cnntrain.data.open import Data, EmptyClassError, ListError, open_data, worker_count
 from cnntrain.data.stream import worker_failure
 from cnntrain.train import Criterion, CrossEntropy, MeanSquaredError, balanced_class_weights
 
 EVAL_BATCH = 256
 """Images in a batch of evaluation where the run file does not say; larger is not faster."""
+
+
+class Opened(Protocol):
+    """Images that are open: all splits of a data set, or one of them."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names."""
+        ...
+
+    @property
+    def counts(self) -> Mapping[str, tuple[int, ...]]:
+        """Images per class of each split."""
+        ...
+
+    def close(self) -> None:
+        """End the worker processes, if there are any."""
+        ...
 
 
 def choose_device(compute: Compute, loaded: Loaded) -> torch.device:
@@ -67,6 +85,7 @@ def open_run_data(
     *,
     device: torch.device | str,
     eval_steps: Sequence[Mapping[str, Any]] | None = None,
+    in_order: bool = False,
 ) -> Data:
     """The run file's images, with loaders.
 
@@ -75,6 +94,7 @@ def open_run_data(
         device: where batches are made.
         eval_steps: the preprocessing that a checkpoint holds, in place of the run file's; then the
             training images are prepared so, too.
+        in_order: training images come in stored order, each once, as in evaluation.
 
     Raises:
         DataError: images are missing or unreadable.
@@ -93,7 +113,9 @@ def open_run_data(
         return open_data(
             data.name,
             parameters=data.parameters,
-            validation=data.validation,
+            validation=data.held_out,
+            # an evaluation of the training images is to see each of them once
+            sampling=data.sampling if eval_steps is None else "natural",
             train_transforms=train,
             eval_transforms=prepared,
             batch_size=data.batch_size,
@@ -104,11 +126,12 @@ def open_run_data(
             channels_last=uses_channels_last(config.compute, torch.device(device)),
             workers=data.workers,
             memory=data.memory,
+            in_order=in_order,
         )
 
 
 @contextmanager
-def reading(data: Data, loaded: Loaded) -> Iterator[None]:
+def reading(data: Opened, loaded: Loaded) -> Iterator[None]:
     """While batches are read: a dead worker is told as such; the workers end with the block.
 
     Raises:
@@ -142,10 +165,11 @@ def data_errors(loaded: Loaded) -> Iterator[None]:
     except ValueError as error:
         message, _, remedy = str(error).partition("; ")
         remedy = remedy or "change the `data` section"
-        raise ConfigError.of([loaded.problem(("data",), message, remedy)]) from error
+        path = ("data", *(("sampling",) if isinstance(error, EmptyClassError) else ()))
+        raise ConfigError.of([loaded.problem(path, message, remedy)]) from error
 
 
-def make_criterion(loaded: Loaded, *, data: Data, device: torch.device) -> Criterion:
+def make_criterion(loaded: Loaded, *, data: Opened, device: torch.device) -> Criterion:
     """The loss, its class weights on the device; cross entropy where nothing is trained.
 
     Raises:
@@ -162,7 +186,7 @@ def make_criterion(loaded: Loaded, *, data: Data, device: torch.device) -> Crite
 
 
 def _class_weights(
-    loss: losses.CrossEntropy, data: Data, loaded: Loaded
+    loss: losses.CrossEntropy, data: Opened, loaded: Loaded
 ) -> tuple[float, ...] | None:
     counts = data.counts["train"]
     wanted = loss.class_weights

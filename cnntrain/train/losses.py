@@ -2,6 +2,10 @@
 
 With class weights `w` a mean is `sum(w[y] * loss) / sum(w[y])`, as in torch. `weight` gives that
 denominator, so that means of parts can be put together to the mean of the whole exactly.
+
+Targets are classes `(N,)` int64 or, of mixed images, shares of classes `(N, classes)` that sum to
+1. In the cross entropy an image with `s` of class a and `1 - s` of b counts as `s` of an image of a
+and `1 - s` of one of b, class weights included. One-hot shares give what the classes give.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ class Criterion(Protocol):
     """A loss that is a (weighted) mean over images."""
 
     def __call__(self, logits: Tensor, targets: Tensor, /) -> Tensor:
-        """0-d mean loss of `(N, classes)` logits and `(N,)` int64 targets."""
+        """0-d mean loss of `(N, classes)` logits and targets, `(N,)` or `(N, classes)`."""
         ...
 
     def weight(self, targets: Tensor, /) -> float | Tensor:
@@ -42,9 +46,12 @@ class CrossEntropy:
 
     def __call__(self, logits: Tensor, targets: Tensor, /) -> Tensor:
         """0-d mean loss."""
-        return F.cross_entropy(
+        mean = F.cross_entropy(
             logits, targets, weight=self.class_weights, label_smoothing=self.label_smoothing
         )
+        if self.class_weights is None or targets.ndim == 1:
+            return mean
+        return mean * (targets.shape[0] / self.weight(targets))  # of shares torch divides by N
 
     def weight(self, targets: Tensor, /) -> float | Tensor:
         """N, or the sum of the class weights."""
@@ -66,11 +73,11 @@ class MeanSquaredError:
 
     def __call__(self, logits: Tensor, targets: Tensor, /) -> Tensor:
         """0-d mean loss."""
-        wanted = F.one_hot(targets, logits.shape[1]).to(logits.dtype)
-        each = 0.5 * (logits - wanted).square().sum(dim=1)
+        wanted = F.one_hot(targets, logits.shape[1]) if targets.ndim == 1 else targets
+        each = 0.5 * (logits - wanted.to(logits.dtype)).square().sum(dim=1)
         if self.class_weights is None:
             return each.mean()
-        weights = self.class_weights[targets]
+        weights = _weights(self.class_weights, targets)
         return (each * weights).sum() / weights.sum()
 
     def weight(self, targets: Tensor, /) -> float | Tensor:
@@ -92,7 +99,17 @@ def l1_norm(weights: Sequence[Tensor]) -> Tensor:
     return torch.stack([weight.abs().sum() for weight in weights]).sum()
 
 
+def foremost(targets: Tensor) -> Tensor:
+    """`(N,)` int64: the class, of shares the largest one's: what a prediction is compared with."""
+    return targets if targets.ndim == 1 else targets.argmax(dim=1)
+
+
 def _weight(class_weights: Tensor | None, targets: Tensor) -> float | Tensor:
     if class_weights is None:
         return float(targets.shape[0])
-    return class_weights[targets].sum()
+    return _weights(class_weights, targets).sum()
+
+
+def _weights(class_weights: Tensor, targets: Tensor) -> Tensor:
+    """`(N,)`: what each image weighs."""
+    return class_weights[targets] if targets.ndim == 1 else targets @ class_weights

@@ -11,6 +11,7 @@ from cnntrain.checkpoint import State
 from cnntrain.core.errors import CheckpointError
 from cnntrain.metrics import Classification, sum_dtype
 from cnntrain.optim import PlateauState
+from cnntrain.train.losses import foremost
 from cnntrain.train.stopping import EarlyStopState
 
 
@@ -68,7 +69,7 @@ class TrainState:
         else:
             self.loss_sum.add_(loss, alpha=weight)
         self.weight_sum = self.weight_sum + weight
-        self._uncounted.append((logits, targets))
+        self._uncounted.append((logits, foremost(targets)))
         if len(self._uncounted) >= _TOGETHER:
             self._count_wrong()
         self.steps_diverged += self.diverged

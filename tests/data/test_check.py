@@ -1,5 +1,6 @@
 """The report on a data set."""
 
+import math
 import shutil
 
 from cnntrain.data.check import check_data
@@ -44,3 +45,30 @@ def test_skipped_files_are_reported(make_folder) -> None:
     report = check_data("image_folder", parameters={"root": str(root), "unreadable": "skip"})
     assert report.counts == {"train": (1, 2)}
     assert len(report.unreadable) == 1
+
+
+def test_images_too_small_for_a_crop_are_told(make_folder) -> None:
+    """They are 8 x 10, 9 x 12 and 10 x 14; with a padding of 1 only the last is high enough."""
+    root = make_folder({"train/a": 3, "train/b": 1, "val/a": 2, "val/b": 1}, grow=1)
+    report = check_data(
+        "image_folder",
+        parameters={"root": str(root)},
+        train_transforms=[("random_crop", {"size": 12, "padding": 1})],
+        eval_transforms=[("center_crop", {"size": [9, 12]})],
+    )
+    crop, center = report.unfit
+    assert (crop.split, crop.transform, crop.images) == ("train", "random_crop", 3)
+    assert crop.reason == (
+        "a crop of 12 x 12 is larger than the image of 8 x 10 with its padding (10 x 12)"
+    )
+    assert crop.example == str(root / "train" / "a" / "00.png")
+    assert (center.split, center.transform, center.images) == ("validation", "center_crop", 2)
+    assert not report.is_clean
+
+
+def test_imbalance_is_the_largest_class_over_the_smallest() -> None:
+    def imbalance(images: int) -> float:
+        return check_data("synthetic", parameters={"classes": 3, "images": images}).imbalance
+
+    assert imbalance(7) == 1.5
+    assert imbalance(2) == math.inf

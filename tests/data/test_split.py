@@ -1,11 +1,14 @@
 """Stratified splits: expected shares are proportional by definition."""
 
+import warnings
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedKFold
 
-from cnntrain.data.split import stratified_split
+from cnntrain.data.split import stratified_fold, stratified_split
 
 TARGETS = torch.tensor([0] * 50 + [1] * 30 + [2] * 20)
 
@@ -51,3 +54,47 @@ def test_fractions_outside_are_refused(held_out: float) -> None:
 def test_not_one_image_is_refused(held_out: float) -> None:
     with pytest.raises(ValueError, match="is not one image"):
         stratified_split(TARGETS, held_out=held_out, num_classes=3, seed=0)
+
+
+def folds(targets: torch.Tensor, of: int, seed: int = 0) -> list[torch.Tensor]:
+    """The held-out positions of each fold; the others are checked to be all the rest."""
+    held = []
+    for number in range(1, of + 1):
+        stay, out = stratified_fold(targets, number=number, of=of, num_classes=9, seed=seed)
+        assert torch.cat([stay, out]).sort().values.tolist() == list(range(len(targets)))
+        assert torch.equal(out, out.sort().values)
+        held.append(out)
+    return held
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(2, 11), min_size=1, max_size=5), st.integers(2, 7), st.integers(0, 9))
+def test_folds_are_as_scikit_learns(sizes: list[int], of: int, seed: int) -> None:
+    """Every image in one fold; images of each class in each fold as StratifiedKFold has them."""
+    # a first image of each class in order: scikit-learn numbers the classes as they appear
+    rest = [number for number, size in enumerate(sizes) for _ in range(size - 1)]
+    targets = torch.tensor([*range(len(sizes)), *reversed(rest)])
+    if of > len(targets) or of > max(sizes):
+        return  # refused by one or the other
+    held = folds(targets, of, seed)
+    assert sorted(torch.cat(held).tolist()) == list(range(len(targets)))
+    splitter = StratifiedKFold(of, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of classes with fewer images than folds
+        expected = [test for _, test in splitter.split(torch.zeros(len(targets)), targets)]
+    for ours, theirs in zip(held, expected, strict=True):
+        assert len(ours) == len(theirs)
+        assert torch.equal(torch.bincount(targets[ours], minlength=5),
+                           torch.bincount(targets[theirs], minlength=5))  # fmt: skip
+
+
+def test_the_seed_decides_about_folds() -> None:
+    assert all(map(torch.equal, folds(TARGETS, 5), folds(TARGETS, 5)))
+    assert not any(map(torch.equal, folds(TARGETS, 5), folds(TARGETS, 5, seed=1)))
+
+
+def test_impossible_folds_are_refused() -> None:
+    with pytest.raises(ValueError, match="4 folds cannot be made of 3 training images"):
+        folds(torch.tensor([0, 1, 1]), 4)
+    with pytest.raises(ValueError, match="class 0 has only one training image"):
+        folds(torch.tensor([0, 1, 1]), 2)

@@ -147,7 +147,7 @@ def test_dead_workers_are_told_with_what_helps(way: str) -> None:
 def test_what_workers_get_can_be_sent_to_any_process(files) -> None:
     dataset = loader(files)._loader.dataset
     again = pickle.loads(pickle.dumps(dataset))
-    assert torch.equal(again[(1, 3)][0], dataset[(1, 3)][0])
+    assert torch.equal(again[(1, 2, 3)][0], dataset[(1, 2, 3)][0])
 
 
 def test_jpegs_are_reduced_for_training_only(make_folder) -> None:

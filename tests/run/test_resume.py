@@ -27,6 +27,17 @@ EVERYTHING = {
     "train.clip_norm": 1.0,
 }
 
+SMALL_DATA = {
+    "data.sampling": "balanced",
+    "data.transforms": {
+        "train": ["rand_augment", "normalize", {"mixup": {"probability": 0.5}},
+                  {"cutmix": {"probability": 0.5}}],
+        "eval": ["normalize"],
+    },
+    "train.accumulate": 2,
+    "train.loss": {"name": "cross_entropy", "label_smoothing": 0.1, "class_weights": [1, 2, 3]},
+}  # fmt: skip
+
 
 def rows(run: Path) -> list[dict[str, Any]]:
     text = (run / "metrics.jsonl").read_text()
@@ -49,7 +60,9 @@ def each_once(run: Path, *, steps: int, epochs: int) -> None:
     assert [int(line.split(",")[0]) for line in table] == list(range(1, epochs + 1))
 
 
-@pytest.mark.parametrize("changes", [{}, EVERYTHING], ids=["plain", "everything"])
+@pytest.mark.parametrize(
+    "changes", [{}, EVERYTHING, SMALL_DATA], ids=["plain", "everything", "small data"]
+)
 def test_two_and_two_epochs_are_four(
     run_file: RunFile, train_tiny: Train, differences: Differences, tmp_path: Path, changes: Any
 ) -> None:

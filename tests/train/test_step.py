@@ -30,8 +30,14 @@ CRITERIA = {
 
 @pytest.mark.parametrize("name", CRITERIA)
 @pytest.mark.parametrize("accumulate", [2, 3, 11, 40])
-def test_accumulation_gives_the_gradient_of_the_whole_batch(name: str, accumulate: int) -> None:
+@pytest.mark.parametrize("mixed", [False, True])
+def test_accumulation_gives_the_gradient_of_the_whole_batch(
+    name: str, accumulate: int, mixed: bool
+) -> None:
     learner, whole, batch = linear_learner(l1=0.01)
+    if mixed:
+        onehot = F.one_hot(batch.targets, 5)
+        batch = Batch(batch.images, 0.7 * onehot + 0.3 * onehot.roll(1, 0))
     criterion = CRITERIA[name]
     once = forward_backward(learner, batch, criterion=criterion, recipe=whole)
     expected = [gradient.clone() for gradient in learner.gradients()]

@@ -28,7 +28,7 @@ from cnntrain.arch.plan import make_plan
 from cnntrain.config.load import load
 from cnntrain.core.document import read_document
 from cnntrain.core.errors import ConfigError
-from cnntrain.run.networks import make_network
+from cnntrain.run.networks import image_sizes, make_network
 
 HERE = Path(__file__).parent
 SAYS = "says"
@@ -42,7 +42,16 @@ def plan(file: Path, _: Sequence[str]) -> object:
     return make_network(make_plan(description), seed=0)
 
 
-READERS: dict[str, Callable[[Path, Sequence[str]], object]] = {"load": load, "plan": plan}
+def sizes(file: Path, overrides: Sequence[str]) -> object:
+    """What `cnntrain check` makes of a run file and its transforms."""
+    return image_sizes(load(file, overrides))
+
+
+READERS: dict[str, Callable[[Path, Sequence[str]], object]] = {
+    "load": load,
+    "plan": plan,
+    "sizes": sizes,
+}
 """What a case goes through: takes its first file and the overrides."""
 
 

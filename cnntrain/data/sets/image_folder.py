@@ -33,8 +33,8 @@ def image_folder(
     *,
     root: str,
     train_folder: str = "train",
-    validation_folder: str | None = None,
-    test_folder: str | None = None,
+    validation_folder: str | Literal[False] | None = None,
+    test_folder: str | Literal[False] | None = None,
     classes: Names | None = None,
     channels: Literal[1, 3] = 3,
     unreadable: Literal["error", "skip"] = "error",
@@ -49,8 +49,9 @@ def image_folder(
     Args:
         root: the folder of the splits.
         train_folder: sub-folder of the training images.
-        validation_folder: sub-folder of the validation images; `val` or `validation` if it exists.
-        test_folder: sub-folder of the test images; `test` if it exists.
+        validation_folder: sub-folder of the validation images; if null, `val` or `validation` if
+            it exists; false for none.
+        test_folder: sub-folder of the test images; if null, `test` if it exists; false for none.
         classes: the class list, in this order; the training folders in alphabetical order if null.
         channels: 3 for RGB, 1 for grey; all images are converted.
         unreadable: `error` stops at the first image that cannot be read, at the time it is needed;
@@ -117,7 +118,11 @@ def _refuse_repeated(names: tuple[str, ...]) -> None:
             raise DataError(f"`data.classes` names '{name}' twice", remedy="remove one of the two")
 
 
-def _find(base: Path, parameter: str, given: str | None, defaults: tuple[str, ...]) -> Path | None:
+def _find(
+    base: Path, parameter: str, given: str | Literal[False] | None, defaults: tuple[str, ...]
+) -> Path | None:
+    if given is False:
+        return None
     if given is not None:
         if not (base / given).is_dir():
             raise DataError(

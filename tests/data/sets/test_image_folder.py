@@ -184,3 +184,11 @@ def test_facts_count_the_class_folders(make_folder, tmp_path: Path) -> None:
     assert facts("image_folder", {**parameters, "root": "/nowhere"}).num_classes is None
     named = {**parameters, "root": str(tmp_path), "classes": ("a", "b", "c"), "channels": 1}
     assert facts("image_folder", named).num_classes == 3
+
+
+def test_false_leaves_a_split_out(make_folder) -> None:
+    root = str(make_folder({**BASIC, "test/dog": 1, "test/cat": 1}))
+    splits = image_folder(root=root, validation_folder=False, test_folder="val")
+    assert splits.validation is None
+    assert names(splits.test) == [("cat/00.png", 0), ("dog/00.png", 1)]
+    assert image_folder(root=root, test_folder=False).test is None

@@ -17,11 +17,15 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "noise": {},
     "normalize": {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4]},
     "pca_lighting": {},
+    "rand_augment": {},
     "random_crop": {"size": 16, "padding": 4},
     "random_erasing": {},
     "random_resized_crop": {"size": [9, 11]},
     "resize": {"size": [20, 11]},
+    "trivial_augment": {},
 }
+MIXINGS = ["cutmix", "mixup"]
+"""Of whole batches: see tests/data/test_mixing.py."""
 
 
 def pipeline(name: str) -> Pipeline:
@@ -39,7 +43,7 @@ def generator(seed: int) -> torch.Generator:
 
 
 def test_every_transform_has_an_example() -> None:
-    assert sorted(EXAMPLES) == TRANSFORMS.names()
+    assert sorted([*EXAMPLES, *MIXINGS]) == TRANSFORMS.names()
 
 
 @pytest.mark.parametrize("name", TRANSFORMS.names())

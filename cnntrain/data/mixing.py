@@ -1,0 +1,85 @@
+"""Mixing the images of a batch with each other: targets become shares of classes.
+
+A mixing stands at the end of the list of training transforms. It gets a whole batch, on the device,
+with its targets one-hot. Partners are neighbours in the batch: its images come in random order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from random import Random
+from typing import Protocol, runtime_checkable
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from cnntrain.data.batch import Batch, Loader
+from cnntrain.data.order import mixing_seed
+
+
+@runtime_checkable
+class Mixing(Protocol):
+    """What a transform of whole batches does."""
+
+    probability: float
+    """Of a batch to be mixed so."""
+
+    def mix(self, images: Tensor, shares: Tensor, random: Random) -> tuple[Tensor, Tensor]:
+        """`(N, C, H, W)` images and `(N, classes)` float shares that sum to 1, to the same.
+
+        What is drawn (on the host, so that no device is waited for) comes from `random` alone.
+        """
+        ...
+
+
+class MixedLoader:
+    """The batches of another loader, mixed.
+
+    Each batch is mixed in one way at the most, drawn by the mixings' probabilities; what is drawn
+    depends on nothing but the seed, the epoch and the batch's number.
+
+    Args:
+        loader: of shuffled batches.
+        mixings: whose probabilities add up to 1 or less.
+        num_classes: of the targets.
+        seed: the run's.
+    """
+
+    def __init__(
+        self, loader: Loader, *, mixings: Sequence[Mixing], num_classes: int, seed: int
+    ) -> None:
+        self.loader = loader
+        self.size = loader.size
+        self.batches_per_epoch = loader.batches_per_epoch
+        self._mixings = tuple(mixings)
+        self._num_classes = num_classes
+        self._seed = seed
+
+    def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch; see `Loader`."""
+        for number, batch in enumerate(self.loader.batches(epoch, start=start), start=start):
+            random = Random(mixing_seed(self._seed, epoch, number))
+            mixing = self._drawn(random)
+            if mixing is None:
+                yield batch
+            else:
+                shares = F.one_hot(batch.targets, self._num_classes).float()
+                yield Batch(*mixing.mix(batch.images, shares, random))
+
+    def _drawn(self, random: Random) -> Mixing | None:
+        left = random.random()
+        for mixing in self._mixings:
+            left -= mixing.probability
+            if left < 0:
+                return mixing
+        return None
+
+
+def blend(first: Tensor, second: Tensor, share: float) -> Tensor:
+    """`share * first + (1 - share) * second`, in the memory format of the first."""
+    return (first * share).add_(second, alpha=1 - share)
+
+
+def partners(values: Tensor) -> Tensor:
+    """For each of a batch, its neighbour; the last one is the first one's."""
+    return values.roll(1, 0)
