@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from cnntrain.cli.options import Overrides
 from cnntrain.config import shipped
 from cnntrain.config.load import load
 from cnntrain.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from cnntrain.run.folds import CrossValidated, Figure
 
 
 def fit(
@@ -27,6 +30,12 @@ def fit(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="An exact place for the run's folder.")
     ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=2, metavar="K", help="Cross-validate: K runs, each validated on its part."
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the final line.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log to the terminal.")] = False,
 ) -> None:
@@ -37,19 +46,73 @@ def fit(
     if (file is None) == (resume is None):
         remedy = "`cnntrain fit FILE` or `cnntrain fit --resume RUN`"
         raise UsageError("give either a run file or a run to go on with", remedy=remedy)
-    if resume is not None and out is not None:
-        remedy = "remove --out"
-        raise UsageError("a resumed run stays in its own folder", remedy=remedy)
+    if resume is not None and (out is not None or folds is not None):
+        option = "--out" if out is not None else "--folds"
+        remedy = f"remove {option}"
+        raise UsageError("a resumed run stays what and where it is", remedy=remedy)
+    if folds is not None:
+        assert file is not None
+        _cross_validate(shipped.resolve(file), given, folds, out=out, quiet=quiet, verbose=verbose)
+        return
     loaded = None if file is None else load(shipped.resolve(file), given)
     from cnntrain.run.fit import fit as start
     from cnntrain.run.fit import resume as go_on
+    from cnntrain.run.folds import is_cross_validation, resume_folds
 
     with output.log_shown(verbose):
         if loaded is not None:
             outcome = start(loaded, out=out, overrides=given, quiet=quiet)
         else:
             assert resume is not None
+            if is_cross_validation(resume):
+                _tell(resume_folds(resume, overrides=given, quiet=quiet, tell=output.note))
+                return
             outcome = go_on(resume, overrides=given, quiet=quiet)
     output.result(str(outcome.run.path))
     if outcome.exit_code:
         raise typer.Exit(outcome.exit_code)
+
+
+def _cross_validate(
+    file: Path, given: list[str], folds: int, *, out: Path | None, quiet: bool, verbose: bool
+) -> None:
+    from cnntrain.run.folds import cross_validate, load_folds
+
+    files = load_folds(file, given, folds=folds)
+    with output.log_shown(verbose):
+        found = cross_validate(files, out=out, overrides=given, quiet=quiet, tell=output.note)
+    _tell(found)
+
+
+def _tell(found: CrossValidated) -> None:
+    """The folds' errors as a table, with mean and standard deviation; then the folder."""
+    if found.results:
+        output.result(_as_text(found))
+    output.result(str(found.path))
+    if found.exit_code:
+        raise typer.Exit(found.exit_code)
+
+
+def _as_text(found: CrossValidated) -> str:
+    from cnntrain.record.wording import percent
+
+    rows = [["fold", "images", "error", "lowest", "at epoch", "test error"]]
+    for result in found.results:
+        errors = (percent(e) for e in (result.error, result.best_error, result.test_error))
+        last, best, test = errors
+        rows.append(
+            [str(result.fold), f"{result.images:,}", last, best, str(result.best_epoch), test]
+        )
+    figures: tuple[Figure, ...] = ("error", "best_error", "test_error")
+    for name, values in (
+        ("mean", [found.mean(figure) for figure in figures]),
+        ("+-", [found.deviation(figure) for figure in figures]),
+    ):
+        last, best, test = (percent(value) for value in values)
+        rows.append([name, "", last, best, "", test])
+    if found.mean("test_error") is None:
+        rows = [row[:-1] for row in rows]
+    return output.columns(rows, right=range(1, 6)) + (
+        "\nerror: after the last epoch; +-: standard deviation of the folds\n"
+        "lowest: of all epochs, picked on the images that it is measured on, so too good"
+    )

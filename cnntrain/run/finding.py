@@ -73,7 +73,8 @@ def find_run(path: Path, *, root: Path = Path("runs")) -> FoundRun:
     latest = _latest(path)
     if latest is not None:
         return FoundRun(RunFolder(latest))
-    names = sorted(child.name for child in _folders(path) if _latest(child) is not None)
+    children = _folders(path)
+    names = sorted(child.name for child in children if is_run(child) or _latest(child) is not None)
     if names:
         raise UsageError(
             f"{path} is a folder of runs by name", remedy=f"add a name: {', '.join(names)}"
