@@ -93,6 +93,16 @@ def set_learning_rate(optimizer: Optimizer, lr: float) -> None:
         group["lr"] = lr * group["lr_factor"]
 
 
+def anchored_weights(optimizer: Optimizer) -> dict[str, Tensor]:
+    """A copy of each parameter that decays towards its starting point, by name (see `groups`)."""
+    return {
+        name: parameter.detach().clone()
+        for group in optimizer.param_groups
+        if group["anchored"]
+        for name, parameter in zip(group["param_names"], group["params"], strict=True)
+    }
+
+
 def decayed_weights(optimizer: Optimizer) -> list[Tensor]:
     """The parameters that decay: not biases and norms (see `groups`), what L1 also applies to."""
     return [

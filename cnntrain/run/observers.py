@@ -11,7 +11,7 @@ import torch
 import cnntrain
 from cnntrain.checkpoint import save
 from cnntrain.config.show import resolved_tree
-from cnntrain.data.open import core_count, worker_count
+from cnntrain.data.open import core_count, unmixed, worker_count
 from cnntrain.data.preview import denormalize
 from cnntrain.data.resident import ResidentLoader
 from cnntrain.record.checkpoints import CheckpointKeeper, Saves
@@ -22,6 +22,7 @@ from cnntrain.record.observe import Observer
 from cnntrain.record.summary import SummaryFile
 from cnntrain.record.tensorboard import TensorBoard
 from cnntrain.run.folder import RunFolder
+from cnntrain.run.freezing import in_words
 from cnntrain.run.prepare import Prepared
 from cnntrain.run.saved import whole_state
 
@@ -98,13 +99,15 @@ def card(prepared: Prepared) -> list[tuple[str, str]]:
         ("training", recipe),
         ("device", f"{device}, {', '.join(options)}"),
     ]
-    return [*rows, *_notes(data.notes)]
+    weights = [] if prepared.start is None else prepared.start.rows()
+    moving = in_words(prepared.learning, lr=train.optimizer.lr)
+    return [*rows, *weights, *moving, *_notes(data.notes)]
 
 
 def data_cure(prepared: Prepared) -> str:
     """What to do in this run, if training waits for its images."""
     section = prepared.loaded.config.data
-    if isinstance(prepared.data.train, ResidentLoader):
+    if isinstance(unmixed(prepared.data.train), ResidentLoader):
         return (
             "they are in memory already, so it is the transforms: take out the slowest of "
             "data.transforms.train (affine, color_jitter), or give compute.threads more"
@@ -124,7 +127,7 @@ def _notes(texts: Sequence[str]) -> list[tuple[str, str]]:
 def _tensorboard(prepared: Prepared, run: RunFolder) -> TensorBoard:
     data = prepared.data
     shown = None
-    if prepared.learner.state.step == 0:
+    if prepared.learner.state.step == 0 and not prepared.learner.part:  # a probe has no images
         images = next(iter(data.train.batches(1))).images[:SAMPLE_IMAGES]
         shown = denormalize(images, data.statistics).float() / 255
     return TensorBoard(

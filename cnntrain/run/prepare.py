@@ -14,6 +14,7 @@ from cnntrain.arch.network import Network
 from cnntrain.arch.planned import Plan
 from cnntrain.checkpoint import State
 from cnntrain.config.load import Loaded
+from cnntrain.config.train_section import Train
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.open import Data
@@ -97,7 +98,7 @@ def prepare(loaded: Loaded, *, resumed: State | None = None) -> Prepared:
     if is_probe(loaded):
         data = with_features(data, loaded=loaded, plan=plan, net=net, device=device)
     anchors = _start_names(resumed) if start is None else start.loaded
-    learner = _make_learner(net, loaded=loaded, plan=plan, anchors=anchors)
+    learner = _make_learner(net, wanted=wanted, loaded=loaded, plan=plan, anchors=anchors)
     torch.manual_seed(derive_seed(config.seed, "training"))
     recipe = make_recipe(loaded, steps_per_epoch=data.train.batches_per_epoch)
     criterion = make_criterion(loaded, data=data, device=device)
@@ -114,9 +115,11 @@ def prepare(loaded: Loaded, *, resumed: State | None = None) -> Prepared:
     )
 
 
-def _make_learner(net: Network, *, loaded: Loaded, plan: Plan, anchors: Collection[str]) -> Learner:
-    """The learner; weights named in `anchors` decay towards what they are now, if that is wanted."""
-    config, wanted = loaded.config, loaded.train
+def _make_learner(
+    net: Network, *, wanted: Train, loaded: Loaded, plan: Plan, anchors: Collection[str]
+) -> Learner:
+    """The learner; weights named in `anchors` decay towards what they are now, if that is asked."""
+    config = loaded.config
     strength = 0.0 if config.finetune is None else config.finetune.l2_sp
     optimizer = make_optimizer(
         net,
