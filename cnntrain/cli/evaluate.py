@@ -1,4 +1,4 @@
-"""`cnntrain eval`: how well a trained network does on a split of its data."""
+"""`cnntrain eval`: how well trained networks do on a split of their data."""
 
 from __future__ import annotations
 
@@ -8,34 +8,67 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.options import Json, Overrides, Run
+from cnntrain.cli.options import Json, Overrides
 from cnntrain.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from cnntrain.metrics import Classification
     from cnntrain.run.evaluate import Evaluated
+    from cnntrain.run.saved import Trained
 
 SHOWN_CLASSES = 20
 """The confusion table is printed up to this many classes; the picture and --json have all."""
 
+OPTIMISTIC = "these images selected the epoch, so the error on others is likely to be larger"
+
+Crops = Annotated[
+    Literal["center", "ten", "144", "dense"],
+    typer.Option(
+        help="Views of each image whose softmax is averaged: ten (corners and centre, mirrored: "
+        "AlexNet), 144 (GoogLeNet), dense (the network slid over the whole image: VGG)."
+    ),
+]
+Scales = Annotated[
+    str | None,
+    typer.Option(
+        metavar="256,384,512",
+        help="For --crops dense: lengths of the shorter side. Default: as the images are resized.",
+    ),
+]
+
 
 def evaluate(
-    run: Run,
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...",
+            help="A run's folder, runs/NAME for its latest, a checkpoint file, or a run file whose "
+            "finetune.weights names weights; of several the softmax is averaged (a committee).",
+        ),
+    ],
     split: Annotated[
         Literal["train", "validation", "test"] | None,
         typer.Option(help="Default: test if there is one, else validation."),
     ] = None,
+    crops: Crops = "center",
+    scales: Scales = None,
     overrides: Overrides = None,
     confusion: Annotated[
         Path | None, typer.Option(metavar="PNG", help="Draw the confusion matrix into this file.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Evaluate a checkpoint. Tells loss, top-1, top-5, scores per class, confusion matrix."""
+    """Evaluate a network. Tells loss, top-1, top-5, scores per class, confusion matrix."""
     if confusion is not None and not confusion.parent.is_dir():
         raise UsageError(f"there is no folder {confusion.parent}", remedy="make it first")
-    from cnntrain.run.evaluate import evaluate_run
+    sides = read_scales(scales, crops=crops)
+    from cnntrain.run.evaluate import evaluate_run, evaluate_views
 
-    evaluated = evaluate_run(run, split=split, overrides=overrides or [])
+    given = overrides or []
+    if len(runs) == 1 and crops == "center":
+        evaluated = evaluate_run(runs[0], split=split, overrides=given)
+    else:
+        evaluated = evaluate_views(runs, split=split, crops=crops, scales=sides, overrides=given)
     if confusion is not None:
         from cnntrain.record.confusion import draw_confusion
 
@@ -43,54 +76,80 @@ def evaluate(
             evaluated.metrics.confusion, classes=evaluated.trained.classes, path=confusion
         )
         output.note(f"confusion matrix: {confusion}")
+    if evaluated.selected:
+        output.note(f"note: {OPTIMISTIC}")
     if as_json:
-        output.result_json(_as_data(evaluated))
+        output.result_json(_as_data(evaluated, crops=crops))
     else:
         output.result(_as_text(evaluated))
 
 
 def _as_text(evaluated: Evaluated) -> str:
-    from cnntrain.metrics import class_scores, mean_score
-
     metrics, trained = evaluated.metrics, evaluated.trained
+    views = f", {evaluated.views} views of each" if evaluated.views > 1 else ""
+    images = f"on {metrics.images:,} {evaluated.split} images{views}"
+    if evaluated.members:
+        lines = [f"{len(evaluated.members)} networks {images}", _members(evaluated), ""]
+    else:
+        lines = [f"{_named(trained)} {images}"]
     top5 = "" if metrics.top5 is None else f"  top-5 {metrics.top5:.2%}"
-    lines = [
-        f"{trained.path} (epoch {trained.epoch}) on {metrics.images:,} {evaluated.split} images",
+    lines += [
         f"top-1 {metrics.top1:.2%}{top5}  error {metrics.error:.2%}  loss {metrics.loss:.4f}  "
         f"({metrics.correct:,} of {metrics.images:,} right)",
         "",
+        _per_class(evaluated),
     ]
-    scores = class_scores(metrics.confusion)
-    rows = [["class", "images", "precision", "recall", "F1"]]
-    named = zip((*trained.classes, "mean"), (*scores, mean_score(scores)), strict=True)
-    for name, score in named:
-        ratios = (f"{value:.2%}" for value in (score.precision, score.recall, score.f1))
-        rows.append([name, f"{score.images:,}", *ratios])
-    lines.append(output.columns(rows, right=range(1, 5)))
-    if len(trained.classes) <= SHOWN_CLASSES:
-        lines += ["", "confusion (rows: true class, columns: predicted)"]
-        table = [["", *trained.classes]]
-        counts = zip(trained.classes, metrics.confusion, strict=True)
-        table += [[name, *(str(count) if count else "." for count in row)] for name, row in counts]
-        lines.append(output.columns(table, right=range(1, len(trained.classes) + 1)))
+    if len(evaluated.classes) <= SHOWN_CLASSES:
+        lines += ["", "confusion (rows: true class, columns: predicted)", _confusion(evaluated)]
     return "\n".join(lines)
 
 
-def _as_data(evaluated: Evaluated) -> dict[str, Any]:
+def _named(trained: Trained) -> str:
+    return f"{trained.path} (epoch {trained.epoch})" if trained.epoch else str(trained.path)
+
+
+def _members(evaluated: Evaluated) -> str:
+    """What each member of a committee does by itself, and all of them together."""
+    named = [(_named(trained), metrics) for trained, metrics in evaluated.members]
+    rows = [["network", "top-1", "error", "loss"]]
+    for name, metrics in (*named, ("together", evaluated.metrics)):
+        rows.append([name, f"{metrics.top1:.2%}", f"{metrics.error:.2%}", f"{metrics.loss:.4f}"])
+    share = evaluated.disagreements / evaluated.metrics.images
+    disagree = f"they disagree on {evaluated.disagreements:,} images ({share:.2%})"
+    return f"{output.columns(rows, right=range(1, 4))}\n{disagree}"
+
+
+def _per_class(evaluated: Evaluated) -> str:
+    from cnntrain.metrics import class_scores, mean_score
+
+    scores = class_scores(evaluated.metrics.confusion)
+    rows = [["class", "images", "precision", "recall", "F1"]]
+    named = zip((*evaluated.classes, "mean"), (*scores, mean_score(scores)), strict=True)
+    for name, score in named:
+        ratios = (f"{value:.2%}" for value in (score.precision, score.recall, score.f1))
+        rows.append([name, f"{score.images:,}", *ratios])
+    return output.columns(rows, right=range(1, 5))
+
+
+def _confusion(evaluated: Evaluated) -> str:
+    classes = evaluated.classes
+    counts = zip(classes, evaluated.metrics.confusion, strict=True)
+    rows = [[name, *(str(count) if count else "." for count in row)] for name, row in counts]
+    return output.columns([["", *classes], *rows], right=range(1, len(classes) + 1))
+
+
+def _as_data(evaluated: Evaluated, *, crops: str) -> dict[str, Any]:
     from cnntrain.metrics import class_scores
 
-    metrics, trained = evaluated.metrics, evaluated.trained
-    scores = zip(trained.classes, class_scores(metrics.confusion), strict=True)
+    metrics = evaluated.metrics
+    scores = zip(evaluated.classes, class_scores(metrics.confusion), strict=True)
     return {
-        "checkpoint": str(trained.path),
-        "epoch": trained.epoch,
+        **_network(evaluated),
         "split": evaluated.split,
-        "images": metrics.images,
-        "correct": metrics.correct,
-        "loss": metrics.loss,
-        "top1": metrics.top1,
-        "top5": metrics.top5,
-        "error": metrics.error,
+        "selected_the_weights": evaluated.selected,
+        "crops": crops,
+        "views": evaluated.views,
+        **_figures(metrics),
         "classes": [
             {
                 "name": name,
@@ -103,3 +162,47 @@ def _as_data(evaluated: Evaluated) -> dict[str, Any]:
         ],
         "confusion": [list(row) for row in metrics.confusion],
     }
+
+
+def _network(evaluated: Evaluated) -> dict[str, Any]:
+    """What was evaluated: one network, or the members of a committee with their own figures."""
+    if not evaluated.members:
+        trained = evaluated.trained
+        return {"checkpoint": str(trained.path), "epoch": trained.epoch}
+    return {
+        "members": [
+            {"checkpoint": str(trained.path), "epoch": trained.epoch, **_figures(metrics)}
+            for trained, metrics in evaluated.members
+        ],
+        "disagreements": evaluated.disagreements,
+    }
+
+
+def _figures(metrics: Classification) -> dict[str, Any]:
+    return {
+        "images": metrics.images,
+        "correct": metrics.correct,
+        "loss": metrics.loss,
+        "top1": metrics.top1,
+        "top5": metrics.top5,
+        "error": metrics.error,
+    }
+
+
+def read_scales(text: str | None, *, crops: str) -> tuple[int, ...]:
+    """The numbers in `--scales 256,384,512`; none where it is not given.
+
+    Raises:
+        UsageError: they are no numbers, one stands twice, or they would have no effect.
+    """
+    if text is None:
+        return ()
+    if crops != "dense":
+        raise UsageError("--scales has no effect without --crops dense", remedy="add it")
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isascii() and word.isdecimal() for word in words):
+        raise UsageError(f"--scales {text} is no list of lengths", remedy="such as 256,384,512")
+    scales = tuple(int(word) for word in words)
+    if len(set(scales)) < len(scales):
+        raise UsageError(f"--scales {text} has a length twice", remedy="give each once")
+    return scales

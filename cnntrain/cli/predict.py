@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.options import Overrides, Run
+from cnntrain.cli.evaluate import Crops, Scales, read_scales
+from cnntrain.cli.options import Json, Overrides, Run
+from cnntrain.core.errors import UsageError
 
 if TYPE_CHECKING:
     from cnntrain.run.predict import Prediction
@@ -25,25 +27,50 @@ class Format(StrEnum):
     csv = "csv"
 
 
-def predict(
+def predict(  # noqa: PLR0913  # the flags of the command
     run: Run,
     paths: Annotated[
         list[Path], typer.Argument(metavar="PATH...", help="Image files, or folders of them.")
     ],
     top: Annotated[int, typer.Option(min=1, help="Classes told for each image.")] = 3,
-    form: Annotated[Format, typer.Option("--format", help="On stdout.")] = Format.table,
+    form: Annotated[
+        Format | None, typer.Option("--format", help="On stdout. Default: table.")
+    ] = None,
+    as_json: Json = False,
+    others: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--with", metavar="RUN", help="Average the softmax with this run's, too. Repeatable."
+        ),
+    ] = None,
+    crops: Crops = "center",
+    scales: Scales = None,
     overrides: Overrides = None,
 ) -> None:
     """Classify image files, prepared as evaluation prepares them.
 
     Exit code 3 if a file cannot be read; the others are classified all the same.
     """
+    if as_json and form not in (None, Format.json):
+        raise UsageError(f"--json and --format {form} contradict each other", remedy="give one")
+    sides = read_scales(scales, crops=crops)
     from cnntrain.run.predict import image_files
     from cnntrain.run.predict import predict as classify
 
     files = image_files(paths)
-    found = list(classify(run, files, top=top, overrides=overrides or []))
-    {Format.table: _table, Format.json: _json, Format.csv: _csv}[form](found)
+    found = list(
+        classify(
+            run,
+            files,
+            others=others or [],
+            top=top,
+            crops=crops,
+            scales=sides,
+            overrides=overrides or [],
+        )
+    )
+    chosen = Format.json if as_json else form or Format.table
+    {Format.table: _table, Format.json: _json, Format.csv: _csv}[chosen](found)
     bad = [prediction for prediction in found if prediction.error]
     for prediction in bad:
         output.note(f"error: {prediction.file}: {prediction.error}")

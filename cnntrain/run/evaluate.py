@@ -1,29 +1,33 @@
-"""Evaluating the network of a checkpoint on a split of its data."""
+"""Evaluating trained networks on a split of their data: one, or several as a committee."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from cnntrain.core.errors import CheckpointError, UsageError
-from cnntrain.data.open import Data
-from cnntrain.metrics import Classification
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cnntrain.core.errors import DataError, UsageError
+from cnntrain.data.crops import Crops
+from cnntrain.data.decode import UnreadableImageError
+from cnntrain.metrics import Classification, ClassificationSums
 from cnntrain.run.assemble import (
     apply_threads,
     choose_device,
     make_criterion,
     only_these,
-    open_run_data,
     place,
     reading,
 )
-from cnntrain.run.finding import find_run
-from cnntrain.run.saved import Trained, load_trained
+from cnntrain.run.members import Member, check_classes, is_run_file, make_member
+from cnntrain.run.saved import Trained, open_trained
+from cnntrain.run.splits import OneSplit, find_split, open_split
+from cnntrain.run.splits import Split as Split
 from cnntrain.train import evaluate, make_deterministic
-
-Split = Literal["train", "validation", "test"]
+from cnntrain.train.averaging import mean_of
 
 CHANGEABLE = ("data", "compute.device", "compute.threads", "plugins")
 """What `-s` may change: where things are and how images are read, not how they are prepared."""
@@ -31,11 +35,27 @@ CHANGEABLE = ("data", "compute.device", "compute.threads", "plugins")
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The result of an evaluation, and what was evaluated."""
+    """The result of an evaluation, and what was evaluated.
+
+    Args:
+        trained: the network; of a committee the first.
+        classes: the rows and columns of the confusion matrix.
+        split: the images.
+        metrics: how well they were classified.
+        selected: whether these images selected the weights, so that the result is optimistic.
+        views: of each image, mirrored ones included.
+        members: of a committee, what each network does by itself; none for one network.
+        disagreements: images on which the members do not all say the same class.
+    """
 
     trained: Trained
+    classes: tuple[str, ...]
     split: Split
     metrics: Classification
+    selected: bool
+    views: int = 1
+    members: tuple[tuple[Trained, Classification], ...] = ()
+    disagreements: int = 0
 
 
 def evaluate_run(
@@ -54,46 +74,121 @@ def evaluate_run(
         CheckpointError: the checkpoint is missing, damaged, or of other classes.
         UsageError: there is no such split.
     """
-    only_these(list(overrides), allowed=CHANGEABLE, doing="a checkpoint is evaluated")
-    if any(text.startswith("data.transforms") for text in overrides):
-        raise UsageError(
-            "-s data.transforms cannot change when a checkpoint is evaluated",
-            remedy="images are prepared as the checkpoint says; for others train a new run",
-        )
-    trained = load_trained(find_run(path).to_evaluate(), overrides=list(overrides))
+    trained = open_to_evaluate(path, overrides)
     compute = trained.loaded.config.compute
     apply_threads(compute)
     make_deterministic(compute.deterministic)
     device = choose_device(compute, trained.loaded)
-    data = open_run_data(trained.loaded, device=device, eval_steps=trained.eval_steps)
-    check_classes(trained, data)
-    loaders = {"test": data.test, "validation": data.validation, "train": data.train}
-    chosen: Split = split or ("test" if data.test else "validation" if data.validation else "train")
-    loader = loaders[chosen]
-    if loader is None:
-        there = ", ".join(name for name, loader in loaders.items() if loader is not None)
-        raise UsageError(f"the data have no {chosen} split", remedy=f"there is: {there}")
+    chosen = find_split(trained.loaded, split)
+    data = open_split(chosen, trained, device=device)
+    check_classes(trained, data.classes)
     place(trained.net, compute=compute, device=device)
     criterion = make_criterion(trained.loaded, data=data, device=device)
     with reading(data, trained.loaded):
-        metrics = evaluate(trained.net, loader, criterion=criterion, precision=compute.precision)
-    return Evaluated(trained, chosen, metrics)
+        metrics = evaluate(
+            trained.net, data.loader, criterion=criterion, precision=compute.precision
+        )
+    return Evaluated(trained, trained.classes, chosen.name, metrics, _selected(trained, chosen))
 
 
-def check_classes(trained: Trained, data: Data) -> None:
-    """Refuse data of other classes, or of another order, than those of the checkpoint.
+def evaluate_views(
+    paths: Sequence[Path],
+    *,
+    split: Split | None = None,
+    crops: Crops = "center",
+    scales: Sequence[int] = (),
+    overrides: Sequence[str] = (),
+) -> Evaluated:
+    """Classify a split by the mean of the softmax over views of each image, and over networks.
+
+    Of a committee each network has its own preprocessing; the images are those of the first one's
+    data. Ciresan, Meier, Schmidhuber, "Multi-column Deep Neural Networks for Image Classification",
+    2012, section 2; Krizhevsky et al. 2012, section 6.1. The loss is the mean of -log of the
+    averaged probability of the true class, whatever the networks were trained with.
+
+    Args:
+        paths: runs' folders, `runs/NAME` for the latest, or checkpoint files.
+        split: the test set if there is one, else validation.
+        crops: the views of each image; see `cnntrain.data.crops`.
+        scales: for `dense`, lengths of the images' shorter side.
+        overrides: changes for each of the runs; see `CHANGEABLE`.
 
     Raises:
-        CheckpointError: they differ.
+        CheckpointError: a checkpoint is missing, damaged, or of other classes.
+        UsageError: there is no such split, a network cannot be given such views, or it was trained
+            on some of these images.
+        DataError: an image is unreadable, or not of the size that a network takes.
     """
-    if data.classes == trained.classes:
-        return
-    unknown = sorted(set(data.classes) - set(trained.classes))
-    missing = sorted(set(trained.classes) - set(data.classes))
-    parts = [f"unknown to the network: {', '.join(unknown[:6])}"] if unknown else []
-    parts += [f"not in the data: {', '.join(missing[:6])}"] if missing else []
-    raise CheckpointError(
-        f"the data have other classes than {trained.path} "
-        f"({'; '.join(parts) or 'the same ones in another order'})",
-        remedy="give the data it was trained for, or list `data.classes` in its order",
+    members = [
+        make_member(open_to_evaluate(path, overrides), crops=crops, scales=scales) for path in paths
+    ]
+    first = members[0].trained
+    make_deterministic(first.loaded.config.compute.deterministic)
+    chosen = find_split(first.loaded, split)
+    for member in members:
+        check_classes(member.trained, chosen.classes, any_order=len(members) > 1)
+        _refuse_seen(member.trained, first, chosen)
+    answers = [_answers(member, chosen) for member in members]
+    results = [(m.trained, _metrics(a, chosen)) for m, a in zip(members, answers, strict=True)]
+    said = torch.stack([scores.argmax(dim=1) for scores in answers])
+    return Evaluated(
+        first,
+        chosen.classes,
+        chosen.name,
+        _metrics(mean_of(answers), chosen),
+        any(_selected(member.trained, chosen) for member in members),
+        views=members[0].views.count,
+        members=tuple(results) if len(results) > 1 else (),
+        disagreements=int((said != said[0]).any(dim=0).sum()),
     )
+
+
+def _selected(trained: Trained, split: OneSplit) -> bool:
+    """Whether it is by its result on these images that the weights were chosen."""
+    return split.name == "validation" and trained.is_best
+
+
+def _refuse_seen(trained: Trained, first: Trained, split: OneSplit) -> None:
+    """Networks that held other images out for validation have learnt from some of these."""
+    ours, theirs = first.loaded.config, trained.loaded.config
+    if split.name != "validation" or theirs.train is None:
+        return
+    held_out = [
+        (each.data.held_out, each.seed, each.data.name, each.data.parameters)
+        for each in (ours, theirs)
+    ]
+    if any(of is not None for of, *_ in held_out) and held_out[0] != held_out[1]:
+        raise UsageError(
+            f"{trained.path} was trained on some of the validation images of {first.path}: it "
+            "held others out",
+            remedy="use --split test, or train all with the same seed and data section",
+        )
+
+
+def open_to_evaluate(path: Path, overrides: Sequence[str]) -> Trained:
+    """The network; the values of a run file are all still open, those of a run are not."""
+    if not is_run_file(path):
+        only_these(list(overrides), allowed=CHANGEABLE, doing="a checkpoint is evaluated")
+        if any(text.startswith("data.transforms") for text in overrides):
+            raise UsageError(
+                "-s data.transforms cannot change when a checkpoint is evaluated",
+                remedy="images are prepared as the checkpoint says; for others train a new run",
+            )
+    return open_trained(path, overrides)
+
+
+def _answers(member: Member, split: OneSplit) -> Tensor:
+    found = member.answers(split.part, classes=split.classes)
+    for number, error in found.errors.items():
+        if isinstance(error, UnreadableImageError):
+            raise error
+        message, _, remedy = str(error).partition("; ")
+        raise DataError(f"{split.part.label(number)}: {message}", remedy=remedy)
+    return found.scores
+
+
+def _metrics(scores: Tensor, split: OneSplit) -> Classification:
+    targets = split.part.targets
+    sums = ClassificationSums(num_classes=scores.shape[1], device=scores.device)
+    sums.add(scores, targets, loss=F.nll_loss(scores, targets), weight=len(targets))
+    return sums.compute()

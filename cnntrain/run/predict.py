@@ -7,22 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from cnntrain.core.errors import UsageError
+from cnntrain.data.crops import Crops
 from cnntrain.data.decode import SUFFIXES, UnreadableImageError
 from cnntrain.data.folders import list_images
-from cnntrain.data.load import load_image
-from cnntrain.run.assemble import (
-    apply_threads,
-    choose_device,
-    only_these,
-    place,
-    uses_channels_last,
-)
-from cnntrain.run.finding import find_run
-from cnntrain.run.saved import Trained, load_trained
-from cnntrain.train.precision import autocast
+from cnntrain.data.parts import Files
+from cnntrain.run.assemble import only_these
+from cnntrain.run.members import Member, check_classes, is_run_file, make_member
+from cnntrain.run.saved import open_trained
+from cnntrain.train.averaging import mean_of
 
 BATCH = 64
 
@@ -71,80 +65,63 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def predict(
-    path: Path, files: Sequence[Path], *, top: int = 5, overrides: Sequence[str] = ()
+    path: Path,
+    files: Sequence[Path],
+    *,
+    others: Sequence[Path] = (),
+    top: int = 5,
+    crops: Crops = "center",
+    scales: Sequence[int] = (),
+    overrides: Sequence[str] = (),
 ) -> Iterator[Prediction]:
-    """Classify image files with the preprocessing of the checkpoint.
+    """Classify image files, each network with the preprocessing of its checkpoint.
 
     Args:
-        path: a run's folder, `runs/NAME` for its latest, or a checkpoint file.
+        path: a run's folder, `runs/NAME` for its latest, a checkpoint file, or a run file with
+            `finetune.weights`.
         files: image files.
+        others: likewise; the probabilities of all are averaged.
         top: how many classes to tell for each.
-        overrides: changes; see `CHANGEABLE`.
+        crops: the views of each image; see `cnntrain.data.crops`.
+        scales: for `dense`, lengths of the images' shorter side.
+        overrides: changes for each of the runs; see `CHANGEABLE`.
 
     Yields:
         One prediction per file, in their order.
+
+    Raises:
+        CheckpointError: a checkpoint is missing, damaged, or of other classes than the first.
+        UsageError: a network cannot be given such views.
     """
-    only_these(list(overrides), allowed=CHANGEABLE, doing="images are classified")
-    trained = load_trained(find_run(path).to_evaluate(), overrides=list(overrides))
-    compute = trained.loaded.config.compute
-    apply_threads(compute)
-    device = choose_device(compute, trained.loaded)
-    place(trained.net, compute=compute, device=device)
-    layout = uses_channels_last(compute, device)
-    memory_format = torch.channels_last if layout else torch.contiguous_format
+    paths = [path, *others]
+    if not all(is_run_file(each) for each in paths):
+        only_these(list(overrides), allowed=CHANGEABLE, doing="images are classified")
+    opened = [open_trained(each, overrides) for each in paths]
+    members = [make_member(trained, crops=crops, scales=scales) for trained in opened]
+    classes = opened[0].classes
+    for trained in opened:
+        check_classes(trained, classes, whose=str(opened[0].path), any_order=True)
     for start in range(0, len(files), BATCH):
-        chunk = files[start : start + BATCH]
-        images, errors = _read(trained, chunk)
-        rankings = _classify(trained, images, device=device, memory_format=memory_format, top=top)
-        for index, file in enumerate(chunk):
-            yield Prediction(file, rankings.get(index, ()), errors.get(index, ""))
+        yield from _classify(members, files[start : start + BATCH], classes=classes, top=top)
 
 
-def _read(trained: Trained, files: Sequence[Path]) -> tuple[dict[int, Tensor], dict[int, str]]:
-    """The images that can be classified, and why the others cannot, by position."""
-    images, errors = {}, {}
-    channels = trained.in_shape[0]
-    for index, file in enumerate(files):
-        try:
-            image = load_image(file, trained.pipeline, channels=channels)
-        except UnreadableImageError as error:
-            errors[index] = error.reason
-        except ValueError as error:  # a transform refuses the image: too small for a crop, say
-            errors[index] = str(error)
-        else:
-            if tuple(image.shape[1:]) == trained.in_shape:
-                images[index] = image
-            else:
-                errors[index] = _other_size(tuple(image.shape[1:]), trained.in_shape)
-    return images, errors
-
-
-def _other_size(found: tuple[int, ...], expected: tuple[int, ...]) -> str:
-    shapes = [" x ".join(map(str, shape)) for shape in (found, expected)]
-    return (
-        f"is {shapes[0]} after its transforms, but the network was evaluated on {shapes[1]} "
-        "(channels x height x width); resize it"
-    )
-
-
-@torch.inference_mode()
 def _classify(
-    trained: Trained,
-    images: dict[int, Tensor],
-    *,
-    device: torch.device,
-    memory_format: torch.memory_format,
-    top: int,
-) -> dict[int, tuple[tuple[str, float], ...]]:
-    if not images:
-        return {}
-    batch = torch.cat(list(images.values())).to(device, memory_format=memory_format)
-    with autocast(trained.loaded.config.compute.precision, device):
-        logits = trained.net(batch)
-    probabilities = logits.float().softmax(dim=1)
-    best = probabilities.topk(min(top, len(trained.classes)), dim=1)
-    values, indices = best.values.tolist(), best.indices.tolist()
-    return {
-        index: tuple((trained.classes[i], p) for p, i in zip(ps, chosen, strict=True))
-        for index, ps, chosen in zip(images, values, indices, strict=True)
-    }
+    members: Sequence[Member], files: Sequence[Path], *, classes: tuple[str, ...], top: int
+) -> Iterator[Prediction]:
+    errors: dict[int, str] = {}
+    scores = []
+    for member in members:
+        part = Files(
+            tuple(files), torch.zeros(len(files), dtype=torch.int64), member.trained.in_shape[0]
+        )
+        answers = member.answers(part, classes=classes)
+        scores.append(answers.scores)
+        for number, error in answers.errors.items():
+            reason = error.reason if isinstance(error, UnreadableImageError) else str(error)
+            errors.setdefault(number, reason)
+    best = mean_of(scores).exp().topk(min(top, len(classes)), dim=1)
+    ranked = zip(files, best.values.tolist(), best.indices.tolist(), strict=True)
+    for number, (file, values, indices) in enumerate(ranked):
+        ranking = tuple((classes[i], p) for i, p in zip(indices, values, strict=True))
+        reason = errors.get(number, "")
+        yield Prediction(file, () if reason else ranking, reason)

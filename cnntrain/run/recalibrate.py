@@ -24,9 +24,10 @@ from cnntrain.run.assemble import (
     open_run_data,
     place,
 )
-from cnntrain.run.evaluate import CHANGEABLE, check_classes
+from cnntrain.run.evaluate import CHANGEABLE
 from cnntrain.run.finding import find_run
 from cnntrain.run.folder import RunFolder
+from cnntrain.run.members import check_classes
 from cnntrain.run.prepare import Prepared, has_running_statistics
 from cnntrain.run.saved import load_trained, network_of
 from cnntrain.train import (
@@ -91,7 +92,7 @@ def recalibrate_run(
     device = choose_device(compute, trained.loaded)
     opened = open_run_data(trained.loaded, device=device, eval_steps=trained.eval_steps)
     with closing(opened) as data:
-        check_classes(trained, data)
+        check_classes(trained, data.classes)
         place(trained.net, compute=compute, device=device)
         loaders: dict[str, Loader | None] = {"validation": data.validation, "test": data.test}
         split, loader = next(
