@@ -26,6 +26,7 @@ def check(
         try:
             file = shipped.resolve(name)
             loaded = load(file, overrides or [])
+            from cnntrain.run.freezing import what_learns
             from cnntrain.run.networks import make_network, plan_network
             from cnntrain.run.preprocessing import follow_weights
             from cnntrain.run.sources import name_rules
@@ -33,6 +34,7 @@ def check(
             loaded = follow_weights(loaded)
             plan = plan_network(loaded)
             make_network(plan, seed=loaded.config.seed, device="meta")
+            what_learns(loaded, plan=plan)
             if loaded.config.finetune is not None:
                 name_rules(loaded)
         except ConfigError as error:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.options import NETWORK, Batch, Depth, Json, Markdown, plan_named
+from cnntrain.cli.options import NETWORK, Batch, Depth, Json, Markdown, network_named
 from cnntrain.core.errors import UsageError
 
 
@@ -25,7 +25,7 @@ def compare(
     """
     if markdown and as_json:
         raise UsageError("--markdown and --json exclude each other", remedy="choose one")
-    plans = (plan_named(one), plan_named(other))
+    plans = (network_named(one)[0], network_named(other)[0])
     from cnntrain.arch.comparison import compare as align
     from cnntrain.arch.comparison import comparison_data, comparison_markdown, comparison_text
 

@@ -15,6 +15,7 @@ from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import near_match
 
 if TYPE_CHECKING:
+    from cnntrain.arch.learning import Learning
     from cnntrain.arch.planned import Plan
 
 RunFile = Annotated[
@@ -67,15 +68,15 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
-def plan_named(
+def network_named(
     name: str,
     *,
     overrides: list[str] | None = None,
     classes: int | None = None,
     size: int | None = None,
     channels: int | None = None,
-) -> Plan:
-    """The plan of a network that a command is given by name.
+) -> tuple[Plan, Learning | None]:
+    """The plan of a network that a command is given by name, and what its run file lets learn.
 
     Args:
         name: see `NETWORK`.
@@ -91,21 +92,25 @@ def plan_named(
     asked = [option for option, value in images.items() if value is not None]
     if path.is_dir() or path.suffix == ".pt":
         _refuse([*asked, *(["-s"] if overrides else [])], "a run is as it was trained")
+        from cnntrain.run.freezing import what_learns
         from cnntrain.run.saved import plan_of_run
 
-        return plan_of_run(path)
+        loaded, plan = plan_of_run(path)
+        return plan, what_learns(loaded, plan=plan)
     file = _network_file(name)
     document = read_document(file)
     if not (isinstance(document.data, dict) and "layers" in document.data):
         _refuse(asked, "a run file's images are those of its `data`")
         loaded = load(file, overrides or [])
+        from cnntrain.run.freezing import what_learns
         from cnntrain.run.networks import plan_network, unknown_classes
         from cnntrain.run.preprocessing import follow_weights
 
         loaded = follow_weights(loaded)
         if unknown := unknown_classes(loaded):
             output.note(f"{name}: {unknown}")
-        return plan_network(loaded)
+        plan = plan_network(loaded)
+        return plan, what_learns(loaded, plan=plan)
     _refuse(["-s"] if overrides else [], "for an architecture file change the file")
     from cnntrain.arch.description import Facts, describe, usual_facts
     from cnntrain.arch.plan import make_plan
@@ -117,7 +122,7 @@ def plan_named(
         size or usual.image_height,
         size or usual.image_width,
     )
-    return make_plan(describe(document, facts=facts))
+    return make_plan(describe(document, facts=facts)), None
 
 
 def _refuse(options: list[str], reason: str) -> None:

@@ -18,7 +18,7 @@ from cnntrain.cli.options import (
     Markdown,
     Overrides,
     Size,
-    plan_named,
+    network_named,
 )
 from cnntrain.core.errors import UsageError
 
@@ -42,7 +42,8 @@ def summary(  # noqa: PLR0913  # one parameter for each option
 ) -> None:
     """Show a network layer by layer, as a table or as a picture.
 
-    Output shapes, parameters, multiply-adds of one image, receptive fields, memory in training.
+    Output shapes, parameters, multiply-adds of one image, receptive fields, memory in training,
+    and for a run file with frozen layers what learns.
     """
     if markdown and as_json:
         raise UsageError("--markdown and --json exclude each other", remedy="choose one")
@@ -52,7 +53,9 @@ def summary(  # noqa: PLR0913  # one parameter for each option
         )
     if graph is not None and not graph.parent.is_dir():
         raise UsageError(f"there is no folder {graph.parent}", remedy="make it first")
-    plan = plan_named(name, overrides=overrides, classes=classes, size=size, channels=channels)
+    plan, learning = network_named(
+        name, overrides=overrides, classes=classes, size=size, channels=channels
+    )
     from cnntrain.arch.printed import as_markdown, as_text
     from cnntrain.arch.table import as_data
 
@@ -62,8 +65,8 @@ def summary(  # noqa: PLR0913  # one parameter for each option
         draw(plan, graph, depth=depth, title=Path(name).stem)
         output.note(f"picture: {graph}")
     if as_json:
-        output.result_json(as_data(plan, batch=batch, depth=depth))
+        output.result_json(as_data(plan, batch=batch, depth=depth, learning=learning))
     elif markdown:
-        output.result(as_markdown(plan, batch=batch, depth=depth))
+        output.result(as_markdown(plan, batch=batch, depth=depth, learning=learning))
     else:
-        output.result(as_text(plan, batch=batch, depth=depth))
+        output.result(as_text(plan, batch=batch, depth=depth, learning=learning))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from itertools import groupby
 from typing import Any
@@ -26,6 +27,7 @@ from cnntrain.train.freezing import Freezing
 FREEZE = ("finetune", "freeze")
 UNFREEZE = ("finetune", "unfreeze")
 LR_SCALE = ("finetune", "lr_scale")
+GROUPS = ("train", "optimizer", "groups")
 PROBE = ("finetune", "probe")
 
 
@@ -95,11 +97,29 @@ def make_rates(loaded: Loaded, *, plan: Plan, net: nn.Module) -> dict[str, float
     )
 
 
+def check_groups(loaded: Loaded, *, net: nn.Module) -> None:
+    """Refuse groups of the optimizer's that have no effect on what ever learns.
+
+    Raises:
+        ConfigError: with all of them, each at its line.
+    """
+    optimizer = loaded.train.optimizer
+    problems: list[Problem] = []
+    for index, group in enumerate(optimizer.groups):
+        try:
+            make_groups(net, optimizer=optimizer.model_copy(update={"groups": (group,)}))
+        except ConfigError as error:
+            place = loaded.document.places.of((*GROUPS, index, "names"))
+            problems += [replace(problem, place=place) for problem in error.problems]
+    if problems:
+        raise ConfigError.of(problems)
+
+
 def what_learns(loaded: Loaded, *, plan: Plan) -> Learning | None:
     """What of the network learns, from when on and how fast; None where nothing is trained.
 
     Raises:
-        ConfigError: see `make_freezing`; or a group of the optimizer's matches nothing.
+        ConfigError: see `make_freezing` and `check_groups`.
     """
     train = loaded.config.train
     if train is None:
@@ -107,6 +127,7 @@ def what_learns(loaded: Loaded, *, plan: Plan) -> Learning | None:
     net = build(plan, device="meta")
     freezing = make_freezing(loaded, plan=plan, net=net)
     freezing.hold(net, epoch=freezing.settled)
+    check_groups(loaded, net=net)
     rates = make_rates(loaded, plan=plan, net=net)
     groups = make_groups(net, optimizer=train.optimizer, rates=rates)
     named = [{**group, "param_names": [name for name, _ in group["params"]]} for group in groups]

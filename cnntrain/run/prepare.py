@@ -26,7 +26,7 @@ from cnntrain.run.assemble import (
     open_run_data,
     place,
 )
-from cnntrain.run.freezing import learning_of, make_freezing, make_rates
+from cnntrain.run.freezing import check_groups, learning_of, make_freezing, make_rates
 from cnntrain.run.networks import make_network, plan_network
 from cnntrain.run.preprocessing import follow_weights
 from cnntrain.run.probe import is_probe, with_features
@@ -93,6 +93,7 @@ def prepare(loaded: Loaded, *, resumed: State | None = None) -> Prepared:
     place(net, compute=config.compute, device=device)
     freezing = make_freezing(loaded, plan=plan, net=net)
     freezing.hold(net, epoch=freezing.settled)  # for the optimizer has all that ever learns
+    check_groups(loaded, net=net)
     _refuse_single_image(loaded, data, plan, net)
     _refuse_recalibration(loaded, net)
     if is_probe(loaded):

@@ -155,8 +155,8 @@ def load_trained(path: Path, *, overrides: list[str] | None = None) -> Trained:
     )
 
 
-def plan_of_run(path: Path) -> Plan:
-    """The plan of a run's network, or of a checkpoint's; no data are read.
+def plan_of_run(path: Path) -> tuple[Loaded, Plan]:
+    """The run file of a run or a checkpoint, and the plan of its network; no data are read.
 
     Args:
         path: a run's folder, `runs/NAME` for its latest, or a checkpoint file.
@@ -169,14 +169,16 @@ def plan_of_run(path: Path) -> Plan:
     if found.given is not None:
         state = load(found.given)
         loaded = read_run_file(state, path=found.given, overrides=[])
-        return plan_network(loaded, num_classes=len(classes_in(state, path=found.given)))
+        classes = classes_in(state, path=found.given)
+        return loaded, plan_network(loaded, num_classes=len(classes))
     assert found.run is not None
     if not (found.run.config.is_file() and found.run.classes.is_file()):
         raise CheckpointError(
             f"{found.run.path} lacks config.yaml or classes.txt", remedy="give a checkpoint file"
         )
-    classes = found.run.classes.read_text(encoding="utf-8").splitlines()
-    return plan_network(load_run_file(found.run.config, []), num_classes=len(classes))
+    loaded = load_run_file(found.run.config, [])
+    names = found.run.classes.read_text(encoding="utf-8").splitlines()
+    return loaded, plan_network(loaded, num_classes=len(names))
 
 
 def network_of(prepared: Prepared, state: State, *, path: Path) -> nn.Module:

@@ -247,6 +247,27 @@ def test_what_cannot_be_obeyed_is_told_at_its_line(finetune: RunFile, name: str)
     assert f"{file}:{number}:" in text
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("boddy", "the group pattern 'boddy' matches no parameter; did you mean 'body'?"),
+        ("stem*", "the group 'stem*' has no effect: all that it matches stands still"),
+    ],
+)
+def test_groups_of_the_optimizer_are_told_at_their_line(
+    finetune: RunFile, names: str, message: str
+) -> None:
+    groups = [{"names": "body", "lr_factor": 0.1}, {"names": names, "lr_factor": 0.5}]
+    optimizer = {"name": "sgd", "lr": 0.1, "groups": groups}
+    file = finetune({"freeze": ["stem"]}, {"train.optimizer": optimizer})
+    with pytest.raises(ConfigError) as caught:
+        prepare(load(file))
+    lines = file.read_text().splitlines()
+    number = next(i for i, text in enumerate(lines, 1) if text.strip() == f"- names: {names}")
+    assert str(caught.value).startswith(f"{file}:{number}:")
+    assert message in str(caught.value)
+
+
 def test_all_wrong_patterns_are_told_at_once(finetune: RunFile) -> None:
     file = finetune({"freeze": ["a", "b"], "lr_scale": {"c": 1.0}})
     with pytest.raises(ConfigError) as caught:
