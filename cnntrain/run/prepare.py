@@ -32,7 +32,7 @@ from cnntrain.run.preprocessing import follow_weights
 from cnntrain.run.probe import is_probe, with_features
 from cnntrain.run.recipe import make_optimizer, make_plateau, make_schedule
 from cnntrain.run.sources import read_source
-from cnntrain.run.weights import Start, start_from
+from cnntrain.run.weights import Start, refuse_still, start_from
 from cnntrain.train import (
     Criterion,
     EarlyStop,
@@ -92,6 +92,8 @@ def prepare(loaded: Loaded, *, resumed: State | None = None) -> Prepared:
         start = start_from(source, net, loaded=loaded, plan=plan, classes=data.classes)
     place(net, compute=config.compute, device=device)
     freezing = make_freezing(loaded, plan=plan, net=net)
+    if start is not None:
+        refuse_still(start, freezing, loaded=loaded)
     freezing.hold(net, epoch=freezing.settled)  # for the optimizer has all that ever learns
     check_groups(loaded, net=net)
     _refuse_single_image(loaded, data, plan, net)

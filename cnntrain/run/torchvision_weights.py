@@ -101,7 +101,7 @@ def fetch(published: Published) -> Path:
         raise CheckpointError(
             f"torchvision's {published.name} is not on this machine, and downloading "
             f"{published.url} failed: {str(error) or type(error).__name__}",
-            remedy=f"put that file to {path}, or anywhere, and name it with `file:`",
+            remedy=f"fetch that file elsewhere, and put it to {path}",
         ) from error
     return path
 

@@ -19,6 +19,7 @@ from cnntrain.core.problems import Problem, near_match
 from cnntrain.run.networks import head_names
 from cnntrain.run.preprocessing import lacks_numbers
 from cnntrain.run.sources import Source, at_source
+from cnntrain.train.freezing import Freezing
 
 _SHOWN = 4
 """Names in a line; a network has hundreds."""
@@ -153,6 +154,20 @@ def start_from(
             *([_UNKNOWN_NUMBERS] if lacks_numbers(loaded) else []),
         ),
     )
+
+
+def refuse_still(start: Start, freezing: Freezing, *, loaded: Loaded) -> None:
+    """A layer that is to stand still must have been loaded.
+
+    Raises:
+        CheckpointError: its weights are as chance made them; names the first.
+    """
+    still = [name for name in start.missing if freezing.stands_still(name, epoch=1)]
+    if still:
+        message = f"{still[0]} is not in {start.source}, so it must not stand still"
+        with at_source(loaded):
+            remedy = "map its name (finetune.weights.rename), or do not freeze its layer"
+            raise CheckpointError(message, remedy=remedy)
 
 
 def _refuse_other_shapes(pair: _Pair) -> None:

@@ -125,6 +125,18 @@ def test_a_layer_of_another_name_is_named(resnet18: nn.Module, start: Callable[.
     assert table["  left over"] == "layer2.0.konv1.weight"
 
 
+def test_what_stands_still_must_be_loaded(first: Path, run_file: Callable[..., Path]) -> None:
+    weights: Any = load_checkpoint(first / "checkpoints" / "best.pt")["model"]
+    del weights["batch_norm1.running_var"]
+    torch.save(weights, "weights.pth")
+    given = {"weights": {"file": "weights.pth"}, "least_loaded": 0.5}
+    prepare(load(run_file({"finetune": {**given, "freeze": ["conv1"]}})))
+    file = run_file({"finetune": {**given, "freeze": ["batch_norm1"]}})
+    with pytest.raises(CheckpointError, match=r"batch_norm1\.running_var is not in") as caught:
+        prepare(load(file))
+    assert caught.value.problems[0].place is not None
+
+
 def test_too_many_other_names_are_refused(resnet18: nn.Module, start: Callable[..., Any]) -> None:
     """40 % of the names are wrong; counters of batch normalisation are not weights."""
     weights = dict(resnet18.state_dict())
