@@ -1,0 +1,136 @@
+"""`cnntrain diagnose`: why does it not learn?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cnntrain.cli import output
+from cnntrain.cli.options import Json, Overrides
+from cnntrain.core.errors import UsageError
+from cnntrain.record.json_text import json_text
+
+if TYPE_CHECKING:
+    from cnntrain.diagnose.doctor import Diagnosis
+    from cnntrain.diagnose.report import Finding, Report, Table
+
+
+def diagnose(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE_OR_RUN", help="A run file, a shipped one's name, a run or a checkpoint."
+        ),
+    ],
+    checks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--check", metavar="NAME", help="Only this check, with its tables. Repeatable."
+        ),
+    ] = None,
+    overrides: Overrides = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write a page with all tables and pictures."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the page.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Find out why a network does not learn. Causes first.
+
+    Checks gradients, initial weights, rate and recipe on copies and a few images, in minutes;
+    nothing of the run is changed. Tells what is wrong, on which evidence, and what to do next.
+    """
+    if html is not None and html.exists() and not force:
+        raise UsageError(f"{html} exists already", remedy="give another --html, or --force")
+    if html is not None and not html.parent.is_dir():
+        raise UsageError(f"there is no folder {html.parent}", remedy="make it first")
+    from cnntrain.core.atomic import write_text_atomically
+    from cnntrain.run.diagnose import examine
+
+    diagnosis = examine(name, checks=checks or (), overrides=overrides or [], tell=_tell)
+    if html is not None:
+        from cnntrain.diagnose.page import html_page
+
+        write_text_atomically(html, html_page(diagnosis, subject=name))
+        output.note(f"page: {html}")
+    if as_json:
+        output.result(json_text(_as_data(diagnosis, name), indent=2))
+    else:
+        output.result(_as_text(diagnosis, shows_tables=bool(checks)))
+
+
+def _tell(report: Report) -> None:
+    output.note(f"{report.check}: {report.verdict} ({report.seconds:.1f} s)")
+
+
+def _as_text(diagnosis: Diagnosis, *, shows_tables: bool) -> str:
+    rows = [["check", "verdict", "seconds", "what was seen"]]
+    for report in diagnosis.reports:
+        rows.append([report.check, report.verdict, f"{report.seconds:.1f}", report.headline])
+    parts = [output.columns(rows, right=[2])]
+    if shows_tables:
+        parts += [_table(table) for r in diagnosis.reports for table in r.tables if table.rows]
+    for number, finding in enumerate(diagnosis.findings, start=1):
+        parts.append(_finding(number, finding))
+    if not diagnosis.findings:
+        parts.append("nothing wrong was found")
+    return "\n\n".join(parts)
+
+
+def _finding(number: int, finding: Finding) -> str:
+    return (
+        f"{number}. {finding.headline} ({finding.verdict}: {finding.fault})\n"
+        f"   evidence: {finding.evidence}\n"
+        f"   what to do: {finding.remedy}"
+    )
+
+
+def _table(table: Table) -> str:
+    from cnntrain.diagnose.page import cell_text
+
+    rows = [list(table.columns), *([cell_text(cell) for cell in row] for row in table.rows)]
+    right = [
+        i
+        for i in range(len(table.columns))
+        if not any(isinstance(row[i], str) for row in table.rows)
+    ]
+    return f"{table.title}\n{output.columns(rows, right=right)}"
+
+
+def _as_data(diagnosis: Diagnosis, name: str) -> dict[str, Any]:
+    return {
+        "subject": name,
+        "verdict": diagnosis.verdict,
+        "findings": [_finding_data(finding) for finding in diagnosis.findings],
+        "refuted": [_finding_data(finding) for finding in diagnosis.refuted],
+        "checks": [
+            {
+                "check": report.check,
+                "verdict": report.verdict,
+                "headline": report.headline,
+                "seconds": report.seconds,
+                "numbers": dict(report.numbers),
+                "tables": [
+                    {
+                        "title": table.title,
+                        "rows": [dict(zip(table.columns, row, strict=True)) for row in table.rows],
+                    }
+                    for table in report.tables
+                ],
+            }
+            for report in diagnosis.reports
+        ],
+    }
+
+
+def _finding_data(finding: Finding) -> dict[str, Any]:
+    return {
+        "fault": finding.fault,
+        "verdict": finding.verdict,
+        "headline": finding.headline,
+        "evidence": finding.evidence,
+        "remedy": finding.remedy,
+    }

@@ -1,0 +1,154 @@
+"""Check `connections`: does every layer learn?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from cnntrain.data.batch import Batch
+from cnntrain.diagnose.modes import owners, steady_copy
+from cnntrain.diagnose.report import Finding, Report, Table, listed
+from cnntrain.diagnose.training import Method
+from cnntrain.optim import set_learning_rate
+from cnntrain.train.learner import Learner
+from cnntrain.train.step import forward_backward, update
+
+NAME = "connections"
+
+
+@dataclass
+class _Layer:
+    """What became of one layer's own parameters over some steps."""
+
+    name: str
+    parameters: int
+    frozen: int
+    rests: bool
+    reached: bool = False
+    largest: float = 0.0
+
+
+def check_connections(
+    net: nn.Module, *, batches: Sequence[Batch], method: Method, is_pretrained: bool = False
+) -> Report:
+    """Train a copy for a few steps, one a batch, and see which layers get a gradient.
+
+    Several steps, since a last layer that starts at zero lets the gradient through only after its
+    first step. Dropout and stochastic depth are off, so what gets none never will.
+
+    Args:
+        net: the network; it is not changed.
+        batches: of training images.
+        method: how the run trains.
+        is_pretrained: whether frozen layers hold weights that were learnt before.
+    """
+    moving = steady_copy(net)
+    learner = Learner(moving, method.make_optimizer(moving), precision=method.precision)
+    layers = _layers(moving, learner)
+    for batch in batches:
+        set_learning_rate(learner.optimizer, method.recipe.lr)
+        done = forward_backward(learner, batch, criterion=method.criterion, recipe=method.recipe)
+        for layer, module in zip(layers, _owned(moving), strict=True):
+            grads = [p.grad for p in module.parameters(recurse=False) if p.grad is not None]
+            layer.reached |= bool(grads)
+            layer.largest = max([layer.largest, *(float(g.abs().max()) for g in grads)])
+        update(learner, done, recipe=method.recipe)
+        learner.state.step += 1
+        if learner.state.diverged:
+            break
+    findings = _findings(layers, steps=len(batches), is_pretrained=is_pretrained)
+    frozen = [layer.name for layer in layers if layer.frozen == layer.parameters or layer.rests]
+    headline = f"all {len(layers)} layers with weights get a gradient"
+    if frozen and is_pretrained:
+        headline = f"{len(layers) - len(frozen)} of {len(layers)} layers learn, the others rest"
+    return Report(
+        NAME,
+        findings[0].headline if findings else headline,
+        tuple(findings),
+        numbers={"layers": len(layers), "frozen": len(frozen)},
+        tables=(_table(layers),),
+    )
+
+
+def _owned(net: nn.Module) -> list[nn.Module]:
+    return [module for _, module in owners(net)]
+
+
+def _layers(net: nn.Module, learner: Learner) -> list[_Layer]:
+    rates = {
+        id(parameter): group["lr_factor"]
+        for group in learner.optimizer.param_groups
+        for parameter in group["params"]
+    }
+    layers = []
+    for name, module in owners(net):
+        own = list(module.parameters(recurse=False))
+        frozen = sum(p.numel() for p in own if not p.requires_grad)
+        rests = all(not rates.get(id(p)) for p in own)
+        layers.append(_Layer(name, sum(p.numel() for p in own), frozen, rests))
+    return layers
+
+
+def _findings(layers: Sequence[_Layer], *, steps: int, is_pretrained: bool) -> list[Finding]:
+    still = [layer for layer in layers if layer.frozen == layer.parameters or layer.rests]
+    open_to_learn = [layer for layer in layers if layer not in still]
+    cut = [layer for layer in open_to_learn if not layer.reached]
+    silent = [layer for layer in open_to_learn if layer.reached and layer.largest == 0.0]
+    found = []
+    if still and not is_pretrained:
+        found.append(
+            Finding(
+                "frozen_layer",
+                f"{_called(still)} cannot learn, and start from random weights",
+                f"{_share(still, layers)} of the parameters are frozen: they need no gradient, or "
+                "their learning rate is 0",
+                "let them learn (remove `lr_factor: 0` or what freezes them), or start from "
+                "trained weights",
+            )
+        )
+    if cut:
+        found.append(
+            Finding(
+                "detached_layer",
+                f"the gradient does not reach {_called(cut)}",
+                f"no gradient came in {steps} steps: nothing after the layer depends on it as far "
+                "as autograd sees",
+                "look for `detach`, `no_grad`, `.data` or a comparison in the layers after it",
+            )
+        )
+    if silent:
+        found.append(
+            Finding(
+                "no_gradient",
+                f"the gradient of {_called(silent)} is exactly 0",
+                f"in {steps} steps, for {_share(silent, layers)} of the parameters",
+                "look at the layers after it: dead rectifiers, saturated units, weights of zero",
+            )
+        )
+    return found
+
+
+def _called(layers: Sequence[_Layer]) -> str:
+    return listed([f"'{layer.name}'" for layer in layers])
+
+
+def _share(some: Sequence[_Layer], layers: Sequence[_Layer]) -> str:
+    total = sum(layer.parameters for layer in layers)
+    return f"{sum(layer.parameters for layer in some) / max(1, total):.1%}"
+
+
+def _table(layers: Sequence[_Layer]) -> Table:
+    rows = tuple(
+        (
+            layer.name,
+            layer.parameters,
+            layer.frozen,
+            "no" if layer.rests or not layer.reached else "yes" if layer.largest else "zero",
+            layer.largest,
+        )
+        for layer in layers
+    )
+    columns = ("layer", "parameters", "frozen", "learns", "largest derivative")
+    return Table("what each layer gets", columns, rows)

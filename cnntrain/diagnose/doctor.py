@@ -1,0 +1,46 @@
+"""From the reports to a diagnosis: what is refuted is left out, and causes come first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cnntrain.diagnose.faults import ORDER
+from cnntrain.diagnose.report import Finding, Report, Verdict
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What all checks together say.
+
+    Args:
+        reports: in the order in which the checks were made.
+        findings: what is wrong, the one to look at first in front.
+        refuted: what one check found and another one refutes.
+    """
+
+    reports: tuple[Report, ...]
+    findings: tuple[Finding, ...]
+    refuted: tuple[Finding, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst that is left."""
+        if self.findings:
+            return self.findings[0].verdict
+        applied = any(report.applies for report in self.reports)
+        return "fine" if applied else "not applicable"
+
+
+def diagnose(reports: Sequence[Report]) -> Diagnosis:
+    """Rank the findings: faults before suspicions, among them causes before what follows.
+
+    The order of causes is that of `FAULTS`. A finding is dropped where another check saw something
+    that cannot be if it were true: a network that learns well does not suffer from its gradients.
+    """
+    refuted = {fault for report in reports for fault in report.refutes}
+    found = [finding for report in reports for finding in report.findings]
+    left = [finding for finding in found if finding.fault not in refuted]
+    left.sort(key=lambda finding: (not finding.is_certain, ORDER[finding.fault]))
+    dropped = [finding for finding in found if finding.fault in refuted]
+    return Diagnosis(tuple(reports), tuple(left), tuple(dropped))

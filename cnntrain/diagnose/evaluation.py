@@ -1,0 +1,75 @@
+"""Check `evaluation`: does the network, in evaluation, answer for each image by itself?"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from cnntrain.data.batch import Batch
+from cnntrain.diagnose.modes import batch_norms
+from cnntrain.diagnose.report import Finding, Report, not_applicable
+
+NAME = "evaluation"
+
+PAIRED = 16
+
+DIFFERS = 0.01
+"""Difference of two answers, of their own deviation, that no rounding explains."""
+
+
+def check_evaluation(net: nn.Module, *, batch: Batch) -> Report:
+    """Classify the same images twice, and some of them two by two.
+
+    Batch normalisation that still uses the batch's statistics makes the answer for an image depend
+    on the others; dropout that is still on makes it random.
+
+    Args:
+        net: the network; it is not changed.
+        batch: at least four images.
+    """
+    judged = copy.deepcopy(net).eval()
+    images = batch.images
+    if len(images) < 4:
+        return not_applicable(NAME, "there are fewer than four images")
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        together, again = judged(images), judged(images)
+        apart = torch.cat(
+            [judged(pair) for pair in torch.split(images[:PAIRED], 2) if len(pair) == 2]
+        )
+    deviation = max(float(together.std()), 1e-6)
+    repeated = _largest(together - again) / deviation
+    divided = _largest(together[: len(apart)] - apart) / deviation
+    findings = []
+    if repeated > DIFFERS:
+        findings.append(
+            Finding(
+                "random_evaluation",
+                "the same images get other answers the second time",
+                f"outputs differ by up to {repeated:.2g} of their deviation",
+                "what is random must ask `self.training`, and do nothing without it",
+            )
+        )
+    elif divided > DIFFERS:
+        norms = len(batch_norms(net))
+        findings.append(
+            Finding(
+                "eval_mode_batch_norm",
+                "in evaluation the answer for an image depends on the others of its batch",
+                f"outputs of the same images in other batches differ by up to {divided:.2g} of "
+                f"their deviation; {norms} batch normalisations keep running statistics",
+                "in evaluation use the running statistics: `batch_norm` does, a layer of your own "
+                "must ask `self.training`; and never call `train()` before evaluating",
+            )
+        )
+    return Report(
+        NAME,
+        findings[0].headline if findings else "an image's answer depends on nothing but the image",
+        tuple(findings),
+        numbers={"repeated": repeated, "divided": divided},
+    )
+
+
+def _largest(difference: Tensor) -> float:
+    return float(difference.abs().max()) if difference.isfinite().all() else 0.0

@@ -1,0 +1,246 @@
+"""Check `gradients`: is the backward pass right, and does its result reach every layer?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from cnntrain.data.batch import Batch
+from cnntrain.diagnose.differences import WRONG, Difference
+from cnntrain.diagnose.drawing import bars_by_layer
+from cnntrain.diagnose.float64 import compare, in_float64
+from cnntrain.diagnose.jacobians import wrong_layers
+from cnntrain.diagnose.modes import owners, steady_copy
+from cnntrain.diagnose.report import Finding, Picture, Report, Table, listed
+from cnntrain.diagnose.signals import Signal, layer_signals
+from cnntrain.diagnose.training import Method, train_briefly
+
+NAME = "gradients"
+
+VANISHED = 1e-5
+"""Share of the gradient at the outputs below which it is lost before the first layer."""
+
+EXPLODED = 1e4
+
+STEPS = 5
+"""Real steps over which the updates are measured."""
+
+
+def check_gradients(
+    net: nn.Module,
+    *,
+    batch: Batch,
+    method: Method,
+    weights: int = 200,
+    images: int = 8,
+    seed: int = 0,
+) -> Report:
+    """Finite differences in float64, and what of the gradient arrives at each layer.
+
+    The derivatives are compared on a copy in float64, with dropout off and batch normalisation by
+    the batch's own statistics, at weights that are moved a little: at initial biases of exactly 0
+    a rectifier may stand on its kink.
+
+    Args:
+        net: the network; it is not changed.
+        batch: of the training images.
+        method: how the run trains.
+        weights: to be compared in all, at least one a tensor; of a network with more tensors so
+            many, evenly chosen.
+        images: of the batch, for the comparison.
+        seed: of the choice.
+    """
+    findings: list[Finding] = []
+    few = Batch(batch.images[:images], batch.targets[:images])
+    compared = compare(net, few, criterion=method.criterion, weights=weights, seed=seed)
+    differences = [] if isinstance(compared, str) else compared
+    findings += _wrong(net, few, differences, seed=seed)
+    steady = steady_copy(net)
+    signals, loss = layer_signals(steady, batch, criterion=method.criterion)
+    flow = _flow(steady, net, batch, method=method, seed=seed)
+    findings += _lost_or_grown(signals) if math.isfinite(loss) else [_not_finite(loss)]
+    worst = max(differences, key=lambda d: d.error, default=None)
+    told = (
+        f"derivatives could not be compared in float64: {compared}"
+        if isinstance(compared, str)
+        else f"{len(differences)} derivatives agree to {worst.error:.1g} with finite differences"
+        if worst is not None and not findings
+        else f"{len(differences)} derivatives were compared with finite differences"
+    )
+    return Report(
+        NAME,
+        findings[0].headline if findings else told,
+        tuple(findings),
+        numbers={
+            "weights_compared": len(differences),
+            "largest_error": None if worst is None else worst.error,
+            "at": None if worst is None else f"{worst.parameter}[{worst.index}]",
+        },
+        tables=(_difference_table(differences), _flow_table(signals, flow)),
+        pictures=_pictures(signals, flow),
+    )
+
+
+def _wrong(
+    net: nn.Module, batch: Batch, differences: Sequence[Difference], *, seed: int
+) -> list[Finding]:
+    """The tensors of which most derivatives are wrong, and the layer that is to blame."""
+    by_tensor: dict[str, list[Difference]] = {}
+    for difference in differences:
+        by_tensor.setdefault(difference.parameter, []).append(difference)
+    wrong = {
+        name: each
+        for name, each in by_tensor.items()
+        if 2 * sum(difference.is_wrong for difference in each) >= len(each)
+    }
+    if not wrong:
+        return []
+    worst = max((d for each in wrong.values() for d in each if d.is_wrong), key=lambda d: d.error)
+    exact, few = in_float64(net, batch, seed=seed)
+    guilty = wrong_layers(exact, few.images, seed=seed)
+    if guilty:
+        headline = "the backward pass is wrong in " + listed(
+            [f"'{layer.name}' ({layer.kind})" for layer in guilty]
+        )
+        first = guilty[0]
+        told = (
+            f"by itself it passes back {first.backward:.4g} along a direction in which its outputs "
+            f"change by {first.numeric:.4g}; "
+        )
+    else:
+        headline, told = f"the backward pass is wrong at or above {listed(list(wrong))}", ""
+    evidence = (
+        f"{told}of {len(by_tensor)} weight tensors {len(wrong)} have wrong derivatives, such as "
+        f"{worst.parameter}[{worst.index}]: {worst.backward:.4g} from the backward pass, "
+        f"{worst.numeric:.4g} from finite differences"
+    )
+    remedy = "correct its backward, or leave the backward pass to autograd"
+    return [Finding("wrong_gradient", headline, evidence, remedy)]
+
+
+def _not_finite(loss: float) -> Finding:
+    return Finding(
+        "not_finite",
+        f"the loss of the first batch is {loss}",
+        "it was computed with the initial weights, before any step",
+        "`cnntrain data check` looks at the images; look at the initial weights (check `initial`)",
+    )
+
+
+def _lost_or_grown(signals: Sequence[Signal]) -> list[Finding]:
+    """Whether the gradient at the first layer's outputs is that at the last's, by magnitude."""
+    weighted = [s for s in signals if s.has_weights and s.gradient is not None]
+    if len(weighted) < 2 or not weighted[0].gradient or not weighted[-1].gradient:
+        return []
+    first, last = weighted[0], weighted[-1]
+    assert first.gradient is not None
+    assert last.gradient is not None
+    ratio = first.gradient / last.gradient
+    squashing = sum(s.saturated is not None for s in signals)
+    evidence = (
+        f"the norm of the loss's gradient is {last.gradient:.2g} at the outputs of '{last.name}' "
+        f"and {first.gradient:.2g} at those of '{first.name}', {len(weighted)} layers before"
+    )
+    if ratio < VANISHED:
+        remedy = (
+            f"use relu in place of the {squashing} sigmoids or tanhs" if squashing else
+            "start with larger weights (`init: [{weight: kaiming, bias: 0}]`)"
+        )  # fmt: skip
+        headline = f"of the gradient {ratio:.0e} arrives at '{first.name}'"
+        remedy += ", or put batch_norm after each convolution, or shorten the way with residual"
+        return [Finding("vanishing_gradients", headline, evidence, remedy)]
+    if ratio > EXPLODED:
+        headline = f"the gradient grows {ratio:.0e} times until '{first.name}'"
+        remedy = (
+            "start with smaller weights (`init: [{weight: kaiming, bias: 0}]`), or put batch_norm "
+            "after each convolution; train.clip_norm keeps single steps short"
+        )
+        return [Finding("exploding_gradients", headline, evidence, remedy)]
+    return []
+
+
+@dataclass(frozen=True)
+class _Flow:
+    """Norms of one layer's own parameters: weights, gradient, mean update of a step."""
+
+    weights: float
+    gradient: float | None
+    update: float
+
+
+def _flow(
+    steady: nn.Module, net: nn.Module, batch: Batch, *, method: Method, seed: int
+) -> dict[str, _Flow]:
+    """Norms of weights, gradients and updates; `steady` has the gradients."""
+    norms = {
+        name: (
+            _norm([p.detach() for p in module.parameters(recurse=False)]),
+            _norm([p.grad for p in module.parameters(recurse=False) if p.grad is not None]),
+        )
+        for name, module in owners(steady)
+    }
+    moving = steady_copy(net)
+    before = {name: p.detach().clone() for name, p in moving.named_parameters()}
+    rate = method.recipe.lr
+    train_briefly(moving, [batch], method=method, steps=STEPS, rate=lambda _: rate, seed=seed)
+    moved = {name: p.detach() - before[name] for name, p in moving.named_parameters()}
+    return {
+        name: _Flow(
+            weights,
+            gradient,
+            _norm([moved[f"{name}.{own}" if name else own] for own, _ in module.named_parameters(
+                recurse=False)]) / STEPS,
+        )
+        for (name, module), (weights, gradient) in zip(owners(moving), norms.values(), strict=True)
+    }  # fmt: skip
+
+
+def _norm(tensors: Sequence[Tensor]) -> float:
+    return float(torch.stack([t.float().norm() for t in tensors]).norm()) if tensors else 0.0
+
+
+def _difference_table(differences: Sequence[Difference]) -> Table:
+    by_tensor: dict[str, list[Difference]] = {}
+    for difference in differences:
+        by_tensor.setdefault(difference.parameter, []).append(difference)
+    rows = tuple(
+        (name, len(each), max(d.error for d in each), sum(d.is_wrong for d in each))
+        for name, each in by_tensor.items()
+    )
+    title = f"derivatives against finite differences (wrong: above {WRONG:g} for every step size)"
+    return Table(title, ("weights", "compared", "largest relative error", "wrong"), rows)
+
+
+def _flow_table(signals: Sequence[Signal], flow: Mapping[str, _Flow]) -> Table:
+    at_outputs = {signal.name: signal.gradient for signal in signals}
+    rows = tuple(
+        (
+            name,
+            at_outputs.get(name),
+            each.weights,
+            each.gradient,
+            each.gradient / each.weights if each.gradient and each.weights else None,
+            each.update / each.weights if each.weights else None,
+        )
+        for name, each in flow.items()
+    )
+    columns = ("layer", "gradient at outputs", "weight norm", "gradient norm",
+               "gradient/weight", "update/weight")  # fmt: skip
+    return Table("gradients at the initial weights, and the first steps' updates", columns, rows)
+
+
+def _pictures(signals: Sequence[Signal], flow: Mapping[str, _Flow]) -> tuple[Picture, ...]:
+    at_outputs = [(s.name, s.gradient or 0.0) for s in signals if s.has_weights]
+    updates = [(name, f.update / f.weights) for name, f in flow.items() if f.weights]
+    title = "the loss's gradient at each layer's outputs (first layer on the left)"
+    return (
+        Picture(title, bars_by_layer(at_outputs, label="norm")),
+        Picture(
+            "update of a step over the weights (around 0.001 is usual)",
+            bars_by_layer(updates, label="ratio", usual=(1e-4, 1e-2)),
+        ),
+    )

@@ -1,0 +1,220 @@
+"""Check `overfit`: can the network learn a few images by heart?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from cnntrain.data.batch import Batch
+from cnntrain.diagnose.drawing import SIZE, image_grid
+from cnntrain.diagnose.modes import batch_norms, set_steady, steady_copy
+from cnntrain.diagnose.report import Finding, Picture, Report, Table
+from cnntrain.diagnose.training import Method, logits_of, train_briefly
+from cnntrain.optim import adamw, parameter_groups
+from cnntrain.train.losses import CrossEntropy
+from cnntrain.train.recalibrate import recalibrate
+from cnntrain.train.recipe import Recipe
+
+NAME = "overfit"
+
+RATES = (2e-3, 2e-4, 2e-2)
+"""Learning rates of Adam, tried in turn until one learns all images."""
+
+ROUND = 20
+"""Steps between looks at the error."""
+
+SETTLING = 60
+"""Passes after which running averages of the usual momentum have arrived at the batches' values."""
+
+STALE = 0.2
+"""By how much the error with the running statistics may be above that with fresh ones."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Errors after each round at one rate."""
+
+    rate: float
+    errors: tuple[float, ...]
+    logits: Tensor
+    net: nn.Module
+
+    @property
+    def wrong(self) -> float:
+        """The error at the end."""
+        return self.errors[-1]
+
+
+def check_overfit(
+    net: nn.Module,
+    *,
+    images: Sequence[Batch],
+    class_names: Sequence[str],
+    steps: int = 400,
+    seed: int = 0,
+) -> Report:
+    """Learn some images to zero error, and classify those same images.
+
+    Augmentation, dropout, decay and label smoothing are off, and the optimizer is Adam with a rate
+    that suits it, whatever the run has: only the network and the labels are judged.
+
+    Args:
+        net: the network; it is not changed.
+        images: batches of about 64 images in all, as evaluation prepares them.
+        class_names: names of the classes.
+        steps: at most, at each of three rates.
+        seed: kept apart from the run's.
+    """
+    targets = torch.cat([batch.targets for batch in images])
+    attempts: list[Attempt] = []
+    for rate in RATES:
+        attempts.append(_attempt(net, images, rate=rate, steps=steps, seed=seed))
+        if attempts[-1].wrong == 0.0:
+            break
+    best = min(attempts, key=lambda attempt: attempt.wrong)
+    predicted = best.logits.argmax(dim=1)
+    missed = (predicted != targets).nonzero().flatten()
+    count = len(targets)
+    guessing = 1 - float(torch.bincount(targets).max()) / count
+    findings = []
+    if len(missed):
+        findings.append(_failed(len(missed), count, guessing, attempts))
+    else:
+        findings += _stale(best, images, targets)
+    done = f"all {count} images are learnt by heart in {ROUND * len(best.errors)} steps"
+    return Report(
+        NAME,
+        findings[0].headline if findings else done,
+        tuple(findings),
+        numbers={
+            "images": count,
+            "wrong": len(missed),
+            "steps": ROUND * len(best.errors),
+            "rate": best.rate,
+        },
+        tables=(
+            Table(
+                "error after the last step, with Adam",
+                ("rate", "steps", "error"),
+                tuple((a.rate, ROUND * len(a.errors), a.wrong) for a in attempts),
+            ),
+        ),
+        pictures=_pictures(attempts, images, missed, predicted, class_names),
+    )
+
+
+def _attempt(
+    net: nn.Module, images: Sequence[Batch], *, rate: float, steps: int, seed: int
+) -> Attempt:
+    moving = steady_copy(net)
+    errors: list[float] = []
+    logits, targets = logits_of(moving, images)
+
+    def enough(done: int) -> bool:
+        nonlocal logits
+        if done % ROUND:
+            return False
+        logits, _ = logits_of(moving, images)
+        errors.append(float((logits.argmax(dim=1) != targets).float().mean()))
+        return errors[-1] == 0.0
+
+    method = Method(
+        lambda model: adamw(parameter_groups(model), lr=rate),
+        CrossEntropy(),
+        Recipe(epochs=1, lr=rate),
+    )
+    train_briefly(
+        moving, images, method=method, steps=steps, rate=lambda _: rate, seed=seed, enough=enough
+    )
+    return Attempt(rate, tuple(errors) or (1.0,), logits, moving)
+
+
+def _failed(wrong: int, count: int, guessing: float, attempts: Sequence[Attempt]) -> Finding:
+    errors = ", ".join(f"{a.wrong:.0%} at rate {a.rate:g}" for a in attempts)
+    share = wrong / count
+    return Finding(
+        "cannot_overfit",
+        f"{wrong} of {count} images cannot be learnt by heart",
+        f"error after {ROUND * len(attempts[0].errors)} steps of Adam without augmentation, "
+        f"dropout and decay: {errors}; guessing has {guessing:.0%}",
+        "look at the images that are not learnt and their labels; if it is nearly all of them, at "
+        "the gradients and the initial weights; else make the network larger",
+        is_certain=share > 0.5 * guessing,
+    )
+
+
+def _stale(best: Attempt, images: Sequence[Batch], targets: Tensor) -> list[Finding]:
+    """Whether evaluation fails only because of the running statistics."""
+    norms = batch_norms(best.net)
+    if not norms:
+        return []
+    for _ in range(SETTLING):
+        logits_of(best.net, images)
+    judged = best.net.eval()
+    running = _error(judged, images, targets)
+    recalibrate(judged, _Fixed(images))
+    fresh = _error(judged, images, targets)
+    set_steady(judged)
+    if running < fresh + STALE:
+        return []
+    name, norm = norms[0]
+    return [
+        Finding(
+            "stale_batch_norm",
+            "the running statistics of batch normalisation do not follow the batches",
+            f"of images learnt by heart evaluation misses {running:.0%}, and with fresh statistics "
+            f"{fresh:.0%}; the momentum of '{name}' is {norm.momentum}",
+            "set the momentum of batch_norm to 0.1; `cnntrain recalibrate` mends a trained run",
+        )
+    ]
+
+
+def _error(net: nn.Module, images: Sequence[Batch], targets: Tensor) -> float:
+    logits, _ = logits_of(net, images)
+    return float((logits.argmax(dim=1) != targets).float().mean())
+
+
+class _Fixed:
+    """Batches in hand as a loader."""
+
+    def __init__(self, batches: Sequence[Batch]) -> None:
+        self._batches = batches
+        self.size = sum(len(batch.targets) for batch in batches)
+        self.batches_per_epoch = len(batches)
+
+    def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
+        """The same in every epoch."""
+        del epoch
+        return iter(self._batches[start:])
+
+
+def _pictures(
+    attempts: Sequence[Attempt],
+    images: Sequence[Batch],
+    missed: Tensor,
+    predicted: Tensor,
+    class_names: Sequence[str],
+) -> tuple[Picture, ...]:
+    figure = Figure(figsize=SIZE, layout="constrained")
+    axes = figure.subplots()
+    for attempt in attempts:
+        steps = [ROUND * (i + 1) for i in range(len(attempt.errors))]
+        axes.plot(steps, attempt.errors, "o-", label=f"rate {attempt.rate:g}")
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_xlabel("step")
+    axes.set_ylabel("error")
+    axes.legend()
+    pictures = [Picture("a few images, learnt by heart", figure)]
+    if len(missed):
+        everything = torch.cat([batch.images for batch in images])
+        targets = torch.cat([batch.targets for batch in images])
+        captions = [
+            f"{class_names[int(targets[i])]}\n{class_names[int(predicted[i])]}?" for i in missed
+        ]
+        title = "images that would not be learnt (label, and what the network says)"
+        pictures.append(Picture(title, image_grid(everything[missed], captions)))
+    return tuple(pictures)

@@ -1,0 +1,107 @@
+"""The diagnosis as one HTML file that needs nothing else: pictures are inside of it."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+
+from cnntrain.diagnose.doctor import Diagnosis
+from cnntrain.diagnose.report import Cell, Finding, Picture, Report, Table
+
+_STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+       color: #222; background: #fff }
+h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin-top: 2.2rem; border-top: 1px solid #ddd;
+     padding-top: 1rem } h3 { font-size: 1rem; margin-bottom: .3rem }
+table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums }
+th, td { padding: .15rem .7rem; text-align: right; border-bottom: 1px solid #eee }
+th:first-child, td:first-child { text-align: left }
+.scroll { overflow: auto; max-height: 24rem }
+.finding { border-left: 5px solid #888; padding: .2rem 1rem; margin: 1rem 0; background: #f7f7f7 }
+.fault { border-color: #c62828 } .suspect { border-color: #ef8f00 } .fine { border-color: #2e7d32 }
+.mark { border-radius: .3rem; color: #fff; padding: .05rem .5rem; font-size: .8rem;
+        background: #888; border: 0 }
+.mark.fault { background: #c62828 } .mark.suspect { background: #b26a00 }
+.mark.fine { background: #2e7d32 }
+img { max-width: 100%; height: auto }
+code { background: #eee; padding: 0 .2rem } .small { color: #666; font-size: .85rem }
+"""
+
+
+def html_page(diagnosis: Diagnosis, *, subject: str) -> str:
+    """A page that opens in a browser without a network.
+
+    Args:
+        diagnosis: what was found.
+        subject: what was examined: the run file or the run.
+    """
+    title = f"cnntrain diagnose {escape(subject)}"
+    parts = [
+        "<!doctype html>",
+        '<html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{title}</title><style>{_STYLE}</style></head><body>",
+        f"<h1>{title}</h1>",
+        *(_finding(number, found) for number, found in enumerate(diagnosis.findings, start=1)),
+    ]
+    if not diagnosis.findings:
+        parts.append('<div class="finding fine"><p>Nothing wrong was found.</p></div>')
+    parts += [_overview(diagnosis.reports), *map(_section, diagnosis.reports), "</body></html>"]
+    return "\n".join(parts) + "\n"
+
+
+def cell_text(value: Cell) -> str:
+    """A cell for people: three digits of a number, nothing for None."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return "0" if value == 0 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else value
+
+
+def _finding(number: int, finding: Finding) -> str:
+    return (
+        f'<div class="finding {finding.verdict}"><h3>{number}. {escape(finding.headline)} '
+        f"{_mark(finding.verdict)} <code>{finding.fault}</code></h3>"
+        f"<p>{escape(finding.evidence)}.</p>"
+        f"<p><b>What to do:</b> {escape(finding.remedy)}.</p></div>"
+    )
+
+
+def _mark(verdict: str) -> str:
+    return f'<span class="mark {verdict}">{verdict}</span>'
+
+
+def _overview(reports: tuple[Report, ...]) -> str:
+    rows = "".join(
+        f'<tr><td><a href="#{r.check}">{r.check}</a></td><td>{_mark(r.verdict)}</td>'
+        f'<td style="text-align:left">{escape(r.headline)}</td><td>{r.seconds:.1f} s</td></tr>'
+        for r in reports
+    )
+    return f"<h2>Checks</h2><table>{rows}</table>"
+
+
+def _section(report: Report) -> str:
+    parts = [f'<h2 id="{report.check}">{report.check} {_mark(report.verdict)}</h2>']
+    parts.append(f"<p>{escape(report.headline)}.</p>")
+    parts += [_picture(picture) for picture in report.pictures]
+    parts += [_table(table) for table in report.tables if table.rows]
+    return "\n".join(parts)
+
+
+def _picture(picture: Picture) -> str:
+    data = base64.b64encode(picture.png()).decode("ascii")
+    title = escape(picture.title)
+    return f'<h3>{title}</h3><img alt="{title}" src="data:image/png;base64,{data}">'
+
+
+def _table(table: Table) -> str:
+    head = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell_text(cell))}</td>" for cell in row) + "</tr>"
+        for row in table.rows
+    )
+    return (
+        f"<h3>{escape(table.title)}</h3>"
+        f'<div class="scroll"><table><tr>{head}</tr>{rows}</table></div>'
+    )

@@ -1,0 +1,240 @@
+"""Check `recipe`: does training begin as the run file says, and if not, what stops it?"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from matplotlib.figure import Figure
+from torch import nn
+
+from cnntrain.data.batch import Batch
+from cnntrain.diagnose.drawing import SIZE
+from cnntrain.diagnose.modes import set_steady
+from cnntrain.diagnose.report import Cell, Finding, Picture, Report, Table
+from cnntrain.diagnose.training import (
+    Course,
+    Method,
+    chance_loss,
+    logits_of,
+    train_briefly,
+)
+from cnntrain.train.evaluation import training_mode
+from cnntrain.train.losses import CrossEntropy
+
+NAME = "recipe"
+
+LEARNS_WELL = 0.5
+"""Share of the loss of guessing below which nothing can be much wrong."""
+
+NO_PROGRESS, CLEAR = 0.15, 0.3
+"""Something stops the training if with it the progress is less than the one, without it more than
+the other, and at least `TIMES` as much."""
+
+TIMES = 3.0
+
+REFUTES = (
+    "exploding_activations",
+    "vanishing_activations",
+    "exploding_gradients",
+    "vanishing_gradients",
+    "saturated_units",
+    "large_initial_loss",
+)
+"""What cannot be a fault of a network that learns well."""
+
+SUSPECTS: Mapping[str, tuple[str, str, str]] = {
+    "weight decay": (
+        "too_much_decay",
+        "weight decay pulls the weights to zero faster than they learn",
+        "divide train.optimizer.weight_decay by 10 or 100; 1e-4 to 1e-3 is usual with sgd",
+    ),
+    "L1": (
+        "too_much_l1",
+        "the L1 penalty pulls the weights to zero faster than they learn",
+        "divide train.l1 by 10 or 100, or remove it",
+    ),
+    "dropout": (
+        "too_much_dropout",
+        "dropout hides so much that the network does not learn",
+        "lower `p` of the dropout layers: 0.5 is much, 0.2 to 0.3 is usual before the last layer",
+    ),
+    "augmentation": (
+        "too_much_augmentation",
+        "the augmented images teach nothing about the images as they are",
+        "look at them with `cnntrain data show`; make the random transforms weaker",
+    ),
+    "label smoothing": (
+        "too_much_smoothing",
+        "label smoothing leaves nothing to learn",
+        "set train.loss.label_smoothing to 0.1, or remove it",
+    ),
+    "clipping": (
+        "clipped_to_nothing",
+        "the gradient is clipped so short that the weights do not move",
+        "multiply train.clip_norm by 10 or 100; it should be above the usual gradient norm",
+    ),
+}
+"""What may stop a training -> its fault, in words, and what to do."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Some steps of training: the loss and error of the images as they are, before and after."""
+
+    what: str
+    course: Course
+    before: float
+    after: float
+    error: float
+
+
+def check_recipe(
+    net: nn.Module,
+    *,
+    augmented: Sequence[Batch],
+    plain: Sequence[Batch],
+    method: Method,
+    without: Mapping[str, Method],
+    classes: int,
+    steps: int = 150,
+    seed: int = 0,
+) -> Report:
+    """Train a copy as the run does; where it does not learn, again without one thing at a time.
+
+    What is compared is the plain loss (cross entropy of the images without augmentation, without
+    dropout) after equally many steps from equal weights. So only what keeps the network from
+    learning the training images is found, not what makes it a little slower.
+
+    Args:
+        net: the network; it is not changed.
+        augmented: training batches as the run has them.
+        plain: the same images as evaluation prepares them.
+        method: how the run trains.
+        without: the method without one of `SUSPECTS`, by its name, for those that the run has;
+            dropout and augmentation need none.
+        classes: how many there are.
+        steps: of each training.
+        seed: of dropout.
+    """
+
+    def attempt(what: str, batches: Sequence[Batch], how: Method, is_steady: bool) -> Tried:
+        return _attempt(
+            what, net, batches, plain, method=how, steps=steps, is_steady=is_steady, seed=seed
+        )
+
+    chance = chance_loss(CrossEntropy(), torch.cat([b.targets for b in plain]), classes=classes)
+    tried = [attempt("as the run file says", augmented, method, False)]
+    whole = tried[0]
+    if not whole.after < LEARNS_WELL * chance:
+        tried += [attempt(f"without {w}", augmented, how, False) for w, how in without.items()]
+        if _is_random(net):
+            tried.append(attempt("without dropout", augmented, method, True))
+        if not all(torch.equal(a.images, p.images) for a, p in zip(augmented, plain, strict=True)):
+            tried.append(attempt("without augmentation", plain, method, False))
+    findings = _findings(tried, chance=chance, steps=steps)
+    learns = whole.after < LEARNS_WELL * chance
+    fell = f"in {steps} steps the loss goes from {whole.before:.3g} to {whole.after:.3g}"
+    return Report(
+        NAME,
+        findings[0].headline if findings else f"{fell}; guessing gives {chance:.3g}",
+        tuple(findings),
+        numbers={
+            "loss_before": whole.before,
+            "loss_after": whole.after,
+            "error_after": whole.error,
+            "loss_of_guessing": chance,
+            "steps": steps,
+        },
+        tables=(_table(tried),),
+        pictures=(Picture("the first steps of training", _draw(tried, chance=chance)),),
+        refutes=REFUTES if learns else (),
+    )
+
+
+def _attempt(
+    what: str,
+    net: nn.Module,
+    batches: Sequence[Batch],
+    plain: Sequence[Batch],
+    *,
+    method: Method,
+    steps: int,
+    is_steady: bool,
+    seed: int,
+) -> Tried:
+    moving = copy.deepcopy(net)
+    set_steady(moving)
+    before, _ = _judge(moving, plain)
+    if not is_steady:
+        training_mode(moving)
+    lr = method.recipe.lr
+    course = train_briefly(
+        moving, batches, method=method, steps=steps, rate=lambda _: lr, seed=seed
+    )
+    set_steady(moving)
+    after, error = _judge(moving, plain)
+    return Tried(what, course, before, math.inf if course.diverged else after, error)
+
+
+def _judge(net: nn.Module, plain: Sequence[Batch]) -> tuple[float, float]:
+    logits, targets = logits_of(net, plain)
+    wrong = (logits.argmax(dim=1) != targets).float().mean()
+    return float(CrossEntropy()(logits, targets)), float(wrong)
+
+
+def _is_random(net: nn.Module) -> bool:
+    """Whether a module other than batch normalisation does something else in training."""
+    return any("dropout" in type(m).__name__.lower() for m in net.modules()) or any(
+        type(m).__name__ in ("DropConnect", "StochasticDepth") for m in net.modules()
+    )
+
+
+def _findings(tried: Sequence[Tried], *, chance: float, steps: int) -> list[Finding]:
+    """Accuse what makes the difference between no progress and clear progress."""
+    whole = tried[0]
+    made = (chance - whole.after) / chance
+    found = []
+    for other in tried[1:]:
+        fault, headline, remedy = SUSPECTS[other.what.removeprefix("without ")]
+        freed = (chance - other.after) / chance
+        if freed > CLEAR and freed > TIMES * made and made < NO_PROGRESS:
+            evidence = (
+                f"after {steps} steps the loss of the training images is {whole.after:.3g}, "
+                f"{other.what} {other.after:.3g}; guessing gives {chance:.3g}"
+            )
+            found.append((freed, Finding(fault, headline, evidence, remedy)))
+    if found:
+        most = max(freed for freed, _ in found)
+        return [finding for freed, finding in found if freed > 0.5 * most]
+    if len(tried) > 1 and made < 0.02 and all(t.after > 0.98 * chance for t in tried):
+        remedy = "look at the other checks: the gradients, the initial weights, the rate"
+        headline = f"in {steps} steps the loss does not fall below that of guessing"
+        evidence = f"{whole.before:.3g} before, {whole.after:.3g} after, guessing {chance:.3g}"
+        return [Finding("does_not_learn", headline, evidence, remedy, is_certain=False)]
+    return []
+
+
+def _table(tried: Sequence[Tried]) -> Table:
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (t.what, t.before, t.after if math.isfinite(t.after) else "diverges", t.error)
+        for t in tried
+    )
+    title = "loss of the training images, as they are, before and after some steps"
+    return Table(title, ("training", "before", "after", "error after"), rows)
+
+
+def _draw(tried: Sequence[Tried], *, chance: float) -> Figure:
+    figure = Figure(figsize=SIZE, layout="constrained")
+    axes = figure.subplots()
+    for each in tried:
+        axes.plot(range(1, len(each.course.losses) + 1), each.course.losses, label=each.what)
+    axes.axhline(chance, color="0.6", linestyle=":", label="guessing")
+    axes.set_ylim(0, 2 * max(chance, min(4 * chance, tried[0].course.losses[0])))
+    axes.set_xlabel("step")
+    axes.set_ylabel("loss of the batch")
+    axes.legend()
+    return figure

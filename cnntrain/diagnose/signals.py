@@ -1,0 +1,159 @@
+"""What flows through a network: outputs on the way there, gradients on the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from cnntrain.data.batch import Batch
+from cnntrain.layers.scaled_tanh import ScaledTanh
+from cnntrain.train.losses import Criterion
+
+RANGES: dict[type[nn.Module], tuple[float, float]] = {
+    nn.Sigmoid: (0.0, 1.0),
+    nn.Tanh: (-1.0, 1.0),
+    nn.Hardtanh: (-1.0, 1.0),
+    nn.Hardsigmoid: (0.0, 1.0),
+    ScaledTanh: (-1.7159, 1.7159),
+}
+"""The ends of the activations that have ends."""
+
+SATURATED = 0.02
+"""Share of the range, at each end, in which the slope is at most 8 % of the steepest."""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One layer without layers inside, over one batch.
+
+    Args:
+        name: dotted, as in the network.
+        kind: its class.
+        has_weights: whether it has parameters.
+        deviation: root mean square of its outputs about their mean over all.
+        varies: mean over its outputs of their deviation from image to image.
+        read_varies: the same of what it reads.
+        zero_units: share of its units (maps, or features) that are 0 for every image; rectifiers'.
+        saturated: share of its outputs at the ends of their range; None for those without ends.
+        gradient: norm of the loss's gradient by its outputs, summed over the images; None where
+            no gradient came.
+    """
+
+    name: str
+    kind: str
+    has_weights: bool
+    deviation: float
+    varies: float
+    read_varies: float
+    zero_units: float | None
+    saturated: float | None
+    gradient: float | None
+
+
+@dataclass
+class _Seen:
+    module: nn.Module
+    deviation: float
+    varies: float
+    read_varies: float
+    zero_units: float | None
+    saturated: float | None
+    gradient: float | None = None
+
+
+def leaves(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The modules without modules inside, by name."""
+    for name, module in net.named_modules():
+        if not any(True for _ in module.children()):
+            yield name, module
+
+
+def layer_signals(
+    net: nn.Module, batch: Batch, *, criterion: Criterion
+) -> tuple[tuple[Signal, ...], float]:
+    """Pass a batch through and its loss back. Gradients are left in the parameters.
+
+    A layer that is called several times is seen at its last call.
+
+    Args:
+        net: in the modes in which it is to be looked at.
+        batch: images and classes.
+        criterion: the loss.
+
+    Returns:
+        One signal for each layer, in the order of the calls, and the loss.
+    """
+    seen: dict[str, _Seen] = {}
+    net.zero_grad(set_to_none=True)
+    with ExitStack() as hooks, torch.enable_grad():
+        for name, module in leaves(net):
+            hooks.callback(module.register_forward_hook(partial(_look, seen, name)).remove)
+        output = net(batch.images)
+        loss = criterion(_first(output).float(), batch.targets)
+        if loss.requires_grad:
+            loss.backward()  # type: ignore[no-untyped-call]  # torch's gap
+    return tuple(_signal(name, each) for name, each in seen.items()), float(loss.detach())
+
+
+def variation(values: Tensor) -> float:
+    """Mean over the values of their deviation from image to image; constants do not count."""
+    return float(values.flatten(1).std(dim=0, correction=0).mean())
+
+
+def _look(
+    seen: dict[str, _Seen],
+    name: str,
+    module: nn.Module,
+    inputs: tuple[object, ...],
+    output: object,
+) -> None:
+    if not isinstance(output, Tensor) or not output.is_floating_point():
+        return
+    values = output.detach().float()
+    read = inputs[0] if inputs and isinstance(inputs[0], Tensor) else values
+    zero = saturated = None
+    if isinstance(module, nn.ReLU) and values.dim() > 1:
+        units = values.transpose(0, 1).flatten(1)
+        zero = float((units == 0).all(dim=1).float().mean())
+    if type(module) in RANGES:
+        low, high = RANGES[type(module)]
+        margin = SATURATED * (high - low)
+        saturated = float(((values < low + margin) | (values > high - margin)).float().mean())
+    seen.pop(name, None)
+    seen[name] = entry = _Seen(
+        module,
+        float(values.std(correction=0)),
+        variation(values),
+        variation(read.detach().float()),
+        zero,
+        saturated,
+    )
+
+    def look_back(gradient: Tensor) -> None:
+        entry.gradient = float(gradient.float().norm())
+
+    if output.requires_grad:
+        output.register_hook(look_back)  # type: ignore[no-untyped-call]  # torch's gap
+
+
+def _signal(name: str, seen: _Seen) -> Signal:
+    return Signal(
+        name=name,
+        kind=type(seen.module).__name__,
+        has_weights=any(True for _ in seen.module.parameters()),
+        deviation=seen.deviation,
+        varies=seen.varies,
+        read_varies=seen.read_varies,
+        zero_units=seen.zero_units,
+        saturated=seen.saturated,
+        gradient=seen.gradient,
+    )
+
+
+def _first(output: Tensor | tuple[Tensor, object]) -> Tensor:
+    return output[0] if isinstance(output, tuple) else output

@@ -1,0 +1,85 @@
+"""`connections`: frozen, cut off, dead, and connected layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cnntrain.data.batch import Batch
+from cnntrain.diagnose.connections import check_connections
+from cnntrain.diagnose.report import Report
+from cnntrain.diagnose.training import Method
+from cnntrain.optim import GroupRule, parameter_groups, sgd
+from cnntrain.train import CrossEntropy, Recipe
+
+Make = Callable[..., Any]
+
+
+class Cut(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.detach()
+
+
+def faults(report: Report) -> list[str]:
+    return [finding.fault for finding in report.findings]
+
+
+def test_all_layers_learn(convnet: Make, method: Make, batches: list[Batch]) -> None:
+    net = convnet()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    report = check_connections(net, batches=batches[:4], method=method())
+    assert report.verdict == "fine"
+    assert report.numbers == {"layers": 4, "frozen": 0}
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+
+
+def test_a_last_layer_of_zeros_lets_the_gradient_through_later(
+    convnet: Make, method: Make, batches: list[Batch]
+) -> None:
+    net = convnet()
+    nn.init.zeros_(net.get_submodule("output").weight)
+    assert check_connections(net, batches=batches[:4], method=method()).verdict == "fine"
+    assert faults(check_connections(net, batches=batches[:1], method=method())) == ["no_gradient"]
+
+
+def test_a_frozen_layer_with_random_weights(
+    convnet: Make, method: Make, batches: list[Batch]
+) -> None:
+    net = convnet()
+    net.get_submodule("conv1").requires_grad_(False)
+    report = check_connections(net, batches=batches[:4], method=method())
+    assert faults(report) == ["frozen_layer"]
+    assert "'conv1'" in report.findings[0].headline
+    again = check_connections(net, batches=batches[:4], method=method(), is_pretrained=True)
+    assert again.verdict == "fine"
+
+
+def test_a_learning_rate_of_zero_freezes_too(convnet: Make, batches: list[Batch]) -> None:
+    rules = [GroupRule(names="fc1", lr_factor=0.0)]
+    resting = Method(
+        lambda net: sgd(parameter_groups(net, rules=rules), lr=0.1, momentum=0.9),
+        CrossEntropy(),
+        Recipe(epochs=1, lr=0.1, norm_every=0),
+    )
+    report = check_connections(convnet(), batches=batches[:4], method=resting)
+    assert faults(report) == ["frozen_layer"]
+    assert "'fc1'" in report.findings[0].headline
+
+
+def test_layers_before_a_detach(convnet: Make, method: Make, batches: list[Batch]) -> None:
+    report = check_connections(convnet(act1=Cut()), batches=batches[:4], method=method())
+    assert faults(report) == ["detached_layer"]
+    assert "'conv1', 'norm1'" in report.findings[0].headline
+
+
+def test_dead_rectifiers_leave_a_gradient_of_zero(
+    convnet: Make, method: Make, batches: list[Batch]
+) -> None:
+    net = convnet()
+    nn.init.constant_(net.get_submodule("fc1").bias, -100.0)
+    report = check_connections(net, batches=batches[:4], method=method())
+    assert faults(report) == ["no_gradient"]
+    assert [row[3] for row in report.tables[0].rows] == ["zero", "zero", "zero", "yes"]

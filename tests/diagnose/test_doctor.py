@@ -1,0 +1,91 @@
+"""The diagnosis: its order, what refutes what, and the page."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from cnntrain.diagnose.doctor import diagnose
+from cnntrain.diagnose.drawing import bars_by_layer
+from cnntrain.diagnose.page import cell_text, html_page
+from cnntrain.diagnose.report import Finding, Picture, Report, Table, not_applicable
+
+
+def found(*faults: str, is_certain: bool = True) -> tuple[Finding, ...]:
+    return tuple(Finding(f, f"{f} & <more>", "numbers", "do", is_certain) for f in faults)
+
+
+def test_causes_come_before_what_follows_and_faults_before_suspicions() -> None:
+    reports = [
+        Report("one", "", found("cannot_overfit", "rate_too_high")),
+        Report("two", "", found("labels_noisy", is_certain=False)),
+        Report("three", "", found("wrong_gradient")),
+        Report("four", "", found("zero_initialisation")),
+    ]
+    assert [finding.fault for finding in diagnose(reports).findings] == [
+        *("wrong_gradient", "zero_initialisation", "rate_too_high", "cannot_overfit"),
+        "labels_noisy",
+    ]
+
+
+def test_what_another_check_refutes_is_left_out() -> None:
+    reports = [
+        Report("one", "", found("vanishing_gradients", "wrong_gradient")),
+        Report("two", "", refutes=("vanishing_gradients",)),
+    ]
+    diagnosis = diagnose(reports)
+    assert [finding.fault for finding in diagnosis.findings] == ["wrong_gradient"]
+    assert [finding.fault for finding in diagnosis.refuted] == ["vanishing_gradients"]
+
+
+def test_verdicts() -> None:
+    assert diagnose([Report("a", "")]).verdict == "fine"
+    assert diagnose([Report("a", "", found("dead_units", is_certain=False))]).verdict == "suspect"
+    assert diagnose([Report("a", "", found("dead_units"))]).verdict == "fault"
+    assert diagnose([not_applicable("a", "why")]).verdict == "not applicable"
+
+
+def test_an_unknown_code_is_refused() -> None:
+    with pytest.raises(AssertionError):
+        found("no_such_fault")
+
+
+class Page(HTMLParser):
+    """Open tags, their links, and whether all are closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.sources += [value or "" for key, value in attrs if key in ("src", "href")]
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_needs_nothing_from_outside() -> None:
+    picture = Picture("a <picture>", bars_by_layer([("x", 1.0), ("y", 0.0)], label="norm"))
+    table = Table("numbers", ("name", "value"), (("a<b", 0.123456), ("c", None)))
+    report = Report("rate", "seen", found("rate_too_high"), tables=(table,), pictures=(picture,))
+    text = html_page(diagnose([report]), subject="run & file.yaml")
+    page = Page(text)
+    assert page.open == []
+    assert all(re.match(r"#|data:image/png;base64,iVBOR", source) for source in page.sources)
+    assert any(source.startswith("data:") for source in page.sources)
+    assert "<more>" not in text
+    assert "rate_too_high &amp; &lt;more&gt;" in text
+    assert "a&lt;b" in text
+    assert "0.123" in text
+
+
+def test_numbers_for_people() -> None:
+    assert [cell_text(value) for value in (None, 12345, 0.0, 0.00012345, "a")] == [
+        *("", "12,345", "0", "0.000123", "a")
+    ]

@@ -1,0 +1,46 @@
+"""`evaluation`: what makes an answer depend on more than the image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cnntrain.data.batch import Batch
+from cnntrain.diagnose.evaluation import check_evaluation
+
+Make = Callable[..., Any]
+
+
+class AlwaysDropout(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.dropout(x, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("layers", "fault"),
+    [
+        ({}, None),
+        ({"norm1": nn.BatchNorm2d(6, track_running_stats=False)}, "eval_mode_batch_norm"),
+        ({"norm1": nn.GroupNorm(2, 6)}, None),
+        ({"act2": AlwaysDropout()}, "random_evaluation"),
+        ({"act2": nn.Dropout(0.9)}, None),
+    ],
+)
+def test_evaluation(
+    convnet: Make, many: Batch, layers: dict[str, nn.Module], fault: str | None
+) -> None:
+    net = convnet(**layers)
+    state = torch.get_rng_state()
+    report = check_evaluation(net, batch=many)
+    assert [finding.fault for finding in report.findings] == ([fault] if fault else [])
+    assert torch.equal(state, torch.get_rng_state())
+    assert net.training
+
+
+def test_too_few_images(convnet: Make, many: Batch) -> None:
+    few = Batch(many.images[:2], many.targets[:2])
+    assert check_evaluation(convnet(), batch=few).verdict == "not applicable"

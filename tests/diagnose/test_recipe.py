@@ -1,0 +1,94 @@
+"""`recipe`: what holds a training back, by taking it away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from cnntrain.data.batch import Batch
+from cnntrain.diagnose.recipe import REFUTES, check_recipe
+from cnntrain.diagnose.report import Report
+from cnntrain.diagnose.training import Method
+from cnntrain.train import CrossEntropy
+
+Make = Callable[..., Any]
+
+
+def check(
+    net: nn.Module,
+    batches: list[Batch],
+    how: Method,
+    *,
+    augmented: list[Batch] | None = None,
+    **without: Method,
+) -> Report:
+    return check_recipe(
+        net,
+        augmented=augmented or batches,
+        plain=batches,
+        method=how,
+        without={name.replace("_", " "): each for name, each in without.items()},
+        classes=4,
+        steps=60,
+    )
+
+
+def faults(report: Report) -> list[str]:
+    return [finding.fault for finding in report.findings]
+
+
+def test_a_healthy_recipe(convnet: Make, method: Make, batches: list[Batch]) -> None:
+    net = convnet(act2=nn.Sequential(nn.ReLU(), nn.Dropout(0.5)))
+    report = check(net, batches, method(weight_decay=5e-4), weight_decay=method())
+    assert report.verdict == "fine"
+    assert report.refutes == REFUTES
+    assert len(report.tables[0].rows) == 1  # nothing else had to be tried
+
+
+def test_too_much_decay(convnet: Make, method: Make, batches: list[Batch]) -> None:
+    net = convnet(norm1=nn.Identity())
+    report = check(net, batches, method(weight_decay=1.0), weight_decay=method())
+    assert faults(report) == ["too_much_decay"]
+    assert report.refutes == ()
+
+
+def test_too_much_dropout(convnet: Make, method: Make, batches: list[Batch]) -> None:
+    net = convnet(act1=nn.Sequential(nn.ReLU(), nn.Dropout(0.99)),
+                  act2=nn.Sequential(nn.ReLU(), nn.Dropout(0.99)))  # fmt: skip
+    assert faults(check(net, batches, method())) == ["too_much_dropout"]
+
+
+def test_augmentation_that_leaves_nothing(
+    convnet: Make, method: Make, batches: list[Batch]
+) -> None:
+    noise = torch.Generator().manual_seed(0)
+    ruined = [Batch(torch.randn(b.images.shape, generator=noise), b.targets) for b in batches]
+    assert faults(check(convnet(), batches, method(), augmented=ruined)) == [
+        "too_much_augmentation"
+    ]
+
+
+def test_a_gradient_clipped_to_nothing(convnet: Make, method: Make, batches: list[Batch]) -> None:
+    report = check(convnet(), batches, method(clip_norm=1e-6), clipping=method())
+    assert faults(report) == ["clipped_to_nothing"]
+
+
+def test_labels_smoothed_away(convnet: Make, method: Make, batches: list[Batch]) -> None:
+    smoothed = method(criterion=CrossEntropy(label_smoothing=0.999))
+    report = check(convnet(), batches, smoothed, label_smoothing=method())
+    assert faults(report) == ["too_much_smoothing"]
+
+
+def test_what_does_not_help_is_not_accused(
+    convnet: Make, method: Make, batches: list[Batch]
+) -> None:
+    """At a rate of nothing the decay is not to blame."""
+    net = convnet()
+    still = method(lr=1e-9, weight_decay=1e-3)
+    report = check(net, batches, still, weight_decay=replace(method(lr=1e-9)))
+    assert faults(report) == ["does_not_learn"]
+    assert report.verdict == "suspect"
