@@ -16,6 +16,7 @@ from cnntrain.cli import (
     check,
     compare,
     data,
+    diagnose,
     evaluate,
     fit,
     listing,
@@ -49,6 +50,7 @@ app.command("check")(check.check)
 app.command("show")(show.show)
 app.command("summary")(summary.summary)
 app.command("compare")(compare.compare)
+app.command("diagnose")(diagnose.diagnose)
 app.command("list")(listing.listing)
 app.command("schema")(schema.schema)
 app.command("new")(new.new)
