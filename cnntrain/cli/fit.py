@@ -113,6 +113,6 @@ def _as_text(found: CrossValidated) -> str:
     if found.mean("test_error") is None:
         rows = [row[:-1] for row in rows]
     return output.columns(rows, right=range(1, 6)) + (
-        "\nerror: after the last epoch; +-: standard deviation of the folds\n"
-        "lowest: of all epochs, picked on the images that it is measured on, so too good"
+        "\nerror: after the last epoch; +-: standard deviation over the folds\n"
+        "lowest: of all epochs, picked on these very images, so an optimistic estimate"
     )

@@ -75,11 +75,9 @@ class MixedLoader:
         return None
 
 
-def blend(first: Tensor, second: Tensor, share: float) -> Tensor:
-    """`share * first + (1 - share) * second`, in the memory format of the first."""
-    return (first * share).add_(second, alpha=1 - share)
-
-
-def partners(values: Tensor) -> Tensor:
-    """For each of a batch, its neighbour; the last one is the first one's."""
-    return values.roll(1, 0)
+def blend(values: Tensor, share: float) -> Tensor:
+    """`share` of each of a batch and the rest of its neighbour; the last one is the first one's."""
+    mixed = values * share
+    mixed[1:].add_(values[:-1], alpha=1 - share)  # torch.roll would lose the memory format
+    mixed[:1].add_(values[-1:], alpha=1 - share)
+    return mixed

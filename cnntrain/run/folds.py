@@ -18,7 +18,7 @@ from cnntrain.config.load import Loaded, load
 from cnntrain.config.section import FoldOf
 from cnntrain.config.show import dump_yaml, resolved_tree
 from cnntrain.core.atomic import disk_errors
-from cnntrain.core.errors import UsageError
+from cnntrain.core.errors import CnntrainError, UsageError
 from cnntrain.record.observe import Observer
 from cnntrain.run import fit as single
 from cnntrain.run.assemble import only_these
@@ -110,7 +110,7 @@ def cross_validate(
     out: Path | None = None,
     overrides: Sequence[str] = (),
     quiet: bool = False,
-    tell: Callable[[str], None] = print,
+    tell: Callable[[str], None],
     observers: Sequence[Observer] = (),
 ) -> CrossValidated:
     """Train on all folds but one, and validate on that one, for each in turn.
@@ -122,17 +122,25 @@ def cross_validate(
         quiet: say nothing but a line a fold.
         tell: says which fold is trained.
         observers: of every run.
+
+    Raises:
+        ConfigError, DataError, DivergedError, DiskError: see their kinds.
     """
     config = files[0].config
     path = create_folder(
         root=Path(config.record.root), name=config.name, out=out, suffix=f"-{len(files)}folds"
     )
     folder = RunFolder(path)
-    with folder.lock():
-        folder.write_text(folder.config_input, files[0].document.text)
-        folder.write_text(folder.config, dump_yaml(resolved_tree(config)))
-        return _train(files, folder=folder, overrides=overrides, quiet=quiet, tell=tell,
-                      observers=observers)  # fmt: skip
+    try:
+        with folder.lock():
+            folder.write_text(folder.config_input, files[0].document.text)
+            folder.write_text(folder.config, dump_yaml(resolved_tree(config)))
+            return _train(files, folder=folder, overrides=overrides, quiet=quiet, tell=tell,
+                          observers=observers)  # fmt: skip
+    except CnntrainError:
+        if not (path / "fold1").exists():  # no run could begin: nothing is there to go on with
+            shutil.rmtree(path)
+        raise
 
 
 def resume_folds(
@@ -140,10 +148,12 @@ def resume_folds(
     *,
     overrides: Sequence[str] = (),
     quiet: bool = False,
-    tell: Callable[[str], None] = print,
+    tell: Callable[[str], None],
     observers: Sequence[Observer] = (),
 ) -> CrossValidated:
     """Go on with a cross-validation: with the fold that it stopped in, and with those after it.
+
+    One of which all folds are done is only told again.
 
     Args:
         path: its folder.
@@ -153,7 +163,7 @@ def resume_folds(
         observers: of every run.
 
     Raises:
-        UsageError: all folds are done, or a change is not one of those that can be made.
+        UsageError: the folder is another one's, or a change is not one that can be made.
     """
     only_these(list(overrides), allowed=CHANGEABLE, doing="a cross-validation goes on")
     folder = RunFolder(path)

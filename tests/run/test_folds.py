@@ -172,13 +172,14 @@ def test_what_contradicts_the_folds_is_refused(run_file: RunFile, tmp_path: Path
     with pytest.raises(UsageError, match=r"--folds .*-s data\.validation=0\.1"):
         load_folds(file, ["data.validation=0.1"], folds=3)
     with pytest.raises(UsageError, match=r"-s train\.epochs cannot change"):
-        resume_folds(tmp_path, overrides=["train.epochs=9"])
+        resume_folds(tmp_path, overrides=["train.epochs=9"], tell=print)
     for wrong in ({"fold": 4, "of": 3}, {"fold": 1, "of": 1}, {"fold": 1}, {"fold": 0, "of": 3}):
         with pytest.raises(ConfigError, match=r"or \{fold: 1, of: 5\}"):
             load(run_file({**SHORT, "data.validation": wrong}))
     files = load_folds(run_file({**SHORT, "data.images": 2}), [], folds=3)
     with pytest.raises(ConfigError, match="3 folds cannot be made of 2 training images"):
         cross_validate(files, quiet=True, tell=lambda _: None)
+    assert list(Path("runs").rglob("*")) == [Path("runs") / "tiny"], "nothing is left behind"
 
 
 def test_its_folder_is_no_run_but_names_its_folds(start: Callable[..., CrossValidated]) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from random import Random
 
-import torch
 from torch import Tensor
 
 from cnntrain.core.kinds import Fraction, PositiveFloat
 from cnntrain.data import transform
-from cnntrain.data.mixing import blend, partners
+from cnntrain.data.mixing import blend
 from cnntrain.data.windows import HeightWidth
 
 Box = tuple[int, int, int, int]
@@ -22,7 +21,8 @@ class Cutmix:
 
     Yun et al. 2019, section 3.1: the rectangle's share of the area is drawn from Beta(alpha,
     alpha), its middle anywhere in the image, both once for a batch; what would lie outside is cut
-    off, and the targets' shares are those of the area that is left. It must stand last.
+    off, and the targets' shares are those of the area that is left. Only another such transform,
+    as mixup, may follow it.
 
     Args:
         alpha: of the distribution; at 1 any area is equally likely, as in the paper.
@@ -43,10 +43,11 @@ class Cutmix:
         own = random.betavariate(self.alpha, self.alpha)
         middle = (random.randrange(height), random.randrange(width))
         top, left, bottom, right = rectangle((height, width), share=1 - own, middle=middle)
-        mixed = images.clone(memory_format=torch.preserve_format)
-        mixed[:, :, top:bottom, left:right] = partners(images[:, :, top:bottom, left:right])
+        mixed, given = images.clone(), images[:, :, top:bottom, left:right]
+        mixed[1:, :, top:bottom, left:right] = given[:-1]
+        mixed[:1, :, top:bottom, left:right] = given[-1:]
         own = 1 - (bottom - top) * (right - left) / (height * width)
-        return mixed, blend(shares, partners(shares), own)
+        return mixed, blend(shares, own)
 
 
 def rectangle(size: HeightWidth, *, share: float, middle: tuple[int, int]) -> Box:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from cnntrain.core.kinds import Fraction, PositiveFloat
 from cnntrain.data import transform
-from cnntrain.data.mixing import blend, partners
+from cnntrain.data.mixing import blend
 from cnntrain.data.windows import HeightWidth
 
 
@@ -17,8 +17,9 @@ class Mixup:
     """Each image blended with another one of its batch, and its target in the same proportion.
 
     `x = share x1 + (1 - share) x2`, `y = share y1 + (1 - share) y2` with a share from
-    Beta(alpha, alpha), drawn once for a batch (Zhang et al. 2018, section 2). It must stand last.
-    The paper takes 0.2 for ImageNet (0.1 to 0.4 helped there) and 1 for CIFAR-10.
+    Beta(alpha, alpha), drawn once for a batch (Zhang et al. 2018, section 2). The paper takes 0.2
+    for ImageNet (0.1 to 0.4 helped there) and 1 for CIFAR-10. Only another such transform, as
+    cutmix, may follow it.
 
     Args:
         alpha: of the distribution: near 0 most images stay nearly whole, at 1 any share is equally
@@ -37,4 +38,4 @@ class Mixup:
     def mix(self, images: Tensor, shares: Tensor, random: Random) -> tuple[Tensor, Tensor]:
         """Blend each of `(N, C, H, W)` and of `(N, classes)` with its neighbour."""
         share = random.betavariate(self.alpha, self.alpha)
-        return blend(images, partners(images), share), blend(shares, partners(shares), share)
+        return blend(images, share), blend(shares, share)
