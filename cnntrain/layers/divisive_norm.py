@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -86,10 +88,9 @@ def divide_by_energy(
             (maps, 1, 1),
             stride=1,
             padding=(maps // 2, 0, 0),
-            divisor_override=1,
         )
-        energy = over_maps.squeeze(1)
-    energy = functional.avg_pool2d(
-        energy, kernel, stride=1, padding=(kernel[0] // 2, kernel[1] // 2), divisor_override=1
+        energy = maps * over_maps.squeeze(1)  # sums from means: ONNX knows no divisor_override
+    energy = math.prod(kernel) * functional.avg_pool2d(
+        energy, kernel, stride=1, padding=(kernel[0] // 2, kernel[1] // 2)
     )
     return (values / (energy + epsilon).sqrt()).to(x.dtype)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -84,7 +86,8 @@ def pool_by_norm(
     values = widened(x).abs()
     if p > _SAFE:
         return _scaled_norms(values, p, kernel, stride, padding).to(x.dtype)
-    powers = functional.avg_pool2d(values.pow(p), kernel, stride, padding, divisor_override=1)
+    means = functional.avg_pool2d(values.pow(p), kernel, stride, padding)
+    powers = means * math.prod(kernel)  # ONNX knows no divisor_override
     # The clamp comes before the root, whose slope at 0 is infinite.
     tiny = torch.finfo(powers.dtype).tiny
     norms = powers.clamp_min(tiny).pow(1 / p).masked_fill(powers < tiny, 0.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -45,7 +47,8 @@ class Subsampling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H', W')."""
-        sums = functional.avg_pool2d(x, self.kernel_size, self.stride, divisor_override=1)
+        means = functional.avg_pool2d(x, self.kernel_size, self.stride)
+        sums = means * math.prod(self.kernel_size)  # ONNX knows no divisor_override
         factor, offset = (value.view(-1, 1, 1).to(x.dtype) for value in (self.weight, self.bias))
         return sums * factor + offset
 
