@@ -13,19 +13,24 @@ import typer
 
 import cnntrain
 from cnntrain.cli import (
+    ablate,
     check,
     compare,
     data,
     diagnose,
     evaluate,
+    features,
     fit,
     listing,
     new,
     predict,
+    probe,
     recalibrate,
+    retrieve,
     schema,
     show,
     summary,
+    visualize,
 )
 from cnntrain.core.errors import CnntrainError, DiskError, MemoryExhaustedError, UsageError
 
@@ -46,6 +51,11 @@ app.command("fit")(fit.fit)
 app.command("eval")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("recalibrate")(recalibrate.recalibrate)
+app.add_typer(visualize.app, name="visualize")
+app.command("retrieve")(retrieve.retrieve)
+app.command("features")(features.features)
+app.command("probe")(probe.probe)
+app.command("ablate")(ablate.ablate)
 app.command("check")(check.check)
 app.command("show")(show.show)
 app.command("summary")(summary.summary)

@@ -7,9 +7,15 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+from cnntrain.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from cnntrain.visualize.table import Picture
 
 
 def result(text: str) -> None:
@@ -39,6 +45,45 @@ def log_shown(shown: bool) -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
+
+
+def new_file(
+    given: Path | None, *, usual: str, force: bool, suffixes: Sequence[str] = (".png", ".svg")
+) -> Path:
+    """The file that a command is to write.
+
+    Args:
+        given: on the command line.
+        usual: its name where none is given.
+        force: whether it may exist already.
+        suffixes: one of which it must have.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    path = given or Path(usual)
+    if path.suffix.lower() not in suffixes:
+        raise UsageError(
+            f"{path} is no {' or '.join(suffixes)} file", remedy="end the name of --out in that"
+        )
+    if path.is_dir() or (path.exists() and not force):
+        raise UsageError(f"{path} exists already", remedy="give another --out, or --force")
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent}", remedy="make it first")
+    return path
+
+
+def picture(made: Picture, file: Path, *, as_json: bool) -> None:
+    """Save a picture, and tell its file: with all its numbers, or beside a sentence on stderr."""
+    from cnntrain.visualize.table import save
+
+    save(made.figure, file)
+    if as_json:
+        result_json({"file": str(file), **made.facts})
+        return
+    if made.text:
+        note(made.text)
+    result(str(file))
 
 
 def columns(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:

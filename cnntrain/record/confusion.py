@@ -23,10 +23,7 @@ _NAME = 24
 def draw_confusion(
     confusion: Sequence[Sequence[int]], *, classes: Sequence[str], path: Path
 ) -> None:
-    """Draw a confusion matrix into a PNG.
-
-    Right answers are blue, mistakes red: beside a diagonal near 1 they would not be seen on one
-    scale, so the red one ends at the largest mistake, with more of it for the small ones.
+    """Draw a confusion matrix into a PNG; see `confusion_figure`.
 
     Args:
         confusion: rows are true classes, columns predicted ones.
@@ -35,6 +32,21 @@ def draw_confusion(
 
     Raises:
         DiskError: the file cannot be written.
+    """
+    figure = confusion_figure(confusion, classes=classes)
+    with disk_errors(path):
+        figure.savefig(path, format="png", dpi=120, bbox_inches="tight")
+
+
+def confusion_figure(confusion: Sequence[Sequence[int]], *, classes: Sequence[str]) -> Figure:
+    """A confusion matrix as a picture.
+
+    Right answers are blue, mistakes red: beside a diagonal near 1 they would not be seen on one
+    scale, so the red one ends at the largest mistake, with more of it for the small ones.
+
+    Args:
+        confusion: rows are true classes, columns predicted ones.
+        classes: their names, in order.
     """
     counts = np.array(confusion, dtype=np.int64)
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
@@ -60,8 +72,7 @@ def draw_confusion(
             colour = "white" if dark[true, predicted] else "black"
             text = str(counts[true, predicted])
             axes.text(predicted, true, text, ha="center", va="center", color=colour)
-    with disk_errors(path):
-        figure.savefig(path, format="png", dpi=120, bbox_inches="tight")
+    return figure
 
 
 def _label(axes: Axes, names: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +25,8 @@ from cnntrain.run.assemble import (
 )
 from cnntrain.run.members import Member, check_classes, is_run_file, make_member
 from cnntrain.run.saved import Trained, open_trained
-from cnntrain.run.splits import OneSplit, find_split, open_split
-from cnntrain.run.splits import Split as Split
+from cnntrain.run.splits import OneSplit, Split, find_split, open_split
 from cnntrain.train import evaluate, make_deterministic
-from cnntrain.train.averaging import mean_of
 
 CHANGEABLE = ("data", "compute.device", "compute.threads", "plugins")
 """What `-s` may change: where things are and how images are read, not how they are prepared."""
@@ -128,18 +127,23 @@ def evaluate_views(
     for member in members:
         check_classes(member.trained, chosen.classes, any_order=len(members) > 1)
         _refuse_seen(member.trained, first, chosen)
-    answers = [_answers(member, chosen) for member in members]
-    results = [(m.trained, _metrics(a, chosen)) for m, a in zip(members, answers, strict=True)]
-    said = torch.stack([scores.argmax(dim=1) for scores in answers])
+    results: list[tuple[Trained, Classification]] = []
+    said: list[Tensor] = []
+    total = torch.zeros(())
+    for member in members:
+        scores = _answers(member, chosen)
+        results.append((member.trained, _metrics(scores, chosen)))
+        said.append(scores.argmax(dim=1))
+        total = scores if len(said) == 1 else torch.logaddexp(total, scores)
     return Evaluated(
         first,
         chosen.classes,
         chosen.name,
-        _metrics(mean_of(answers), chosen),
+        _metrics(total - math.log(len(members)), chosen),
         any(_selected(member.trained, chosen) for member in members),
         views=members[0].views.count,
         members=tuple(results) if len(results) > 1 else (),
-        disagreements=int((said != said[0]).any(dim=0).sum()),
+        disagreements=int((torch.stack(said) != said[0]).any(dim=0).sum()),
     )
 
 

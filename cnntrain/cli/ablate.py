@@ -1,0 +1,93 @@
+"""`cnntrain ablate`: what each layer is worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cnntrain.cli import output
+from cnntrain.cli.options import Json, Overrides, RunFile
+from cnntrain.config import shipped
+from cnntrain.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from cnntrain.run.ablate import Variant
+
+
+def ablate(
+    file: RunFile,
+    removed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--remove", metavar="LAYERS", help="Names with commas between them. Repeatable."
+        ),
+    ] = None,
+    train: Annotated[bool, typer.Option(help="Train each, or only count.")] = True,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Short for -s train.epochs=N.")] = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Remove layers: the change in parameters, and in error.
+
+    Each --remove makes one network without those layers. With a convolution or a linear layer go
+    the normalisation, activation and dropout right behind it. All are trained as the file says,
+    each in a run of its own. With --no-train an architecture file will do.
+    """
+    sets = [tuple(name.strip() for name in text.split(",")) for text in removed or []]
+    if not sets or not all(all(names) for names in sets):
+        raise UsageError("no layer is named", remedy="write --remove fc7, or --remove conv3,conv4")
+    if epochs is not None and not train:
+        raise UsageError("--epochs means nothing with --no-train", remedy="leave one of them out")
+    given = [*(overrides or []), *([f"train.epochs={epochs}"] if epochs is not None else [])]
+    path = Path(file) if Path(file).is_file() else shipped.find(file) or shipped.resolve(file)
+    from cnntrain.run.ablate import ablate as run
+
+    found = run(path, sets, train=train, overrides=given, tell=output.note)
+    if as_json:
+        output.result_json({"variants": [_as_data(variant) for variant in found.variants]})
+    else:
+        output.result(_as_text(found.variants))
+    if found.exit_code:
+        raise typer.Exit(found.exit_code)
+
+
+def _as_text(variants: tuple[Variant, ...]) -> str:
+    rows = [["without", "parameters", "change", "multiply-adds", "change"]]
+    split = next((variant.split for variant in variants if variant.split), "")
+    rows[0] += [f"{split} error", "change", "run"] if split else []
+    whole = variants[0] if variants else None
+    for variant in variants:
+        row = [", ".join(variant.left_out) or "nothing"]
+        assert whole is not None
+        for count, before in (
+            (variant.parameters, whole.parameters),
+            (variant.multiply_adds, whole.multiply_adds),
+        ):
+            row += [f"{count:,}", f"{(count - before) / before:+.1%}" if variant.left_out else ""]
+        if split:
+            row += [*_errors(variant, whole), str(variant.run)]
+        rows.append(row)
+    return output.columns(rows, right=range(1, 7 if split else 5))
+
+
+def _errors(variant: Variant, whole: Variant) -> list[str]:
+    if variant.error is None:
+        return ["", ""]
+    change = ""
+    if whole.error is not None and variant.left_out:
+        change = f"{100 * (variant.error - whole.error):+.2f} points"
+    return [f"{variant.error:.2%}", change]
+
+
+def _as_data(variant: Variant) -> dict[str, Any]:
+    return {
+        "without": list(variant.left_out),
+        "removed": list(variant.removed),
+        "parameters": variant.parameters,
+        "multiply_adds": variant.multiply_adds,
+        "error": variant.error,
+        "split": variant.split or None,
+        "run": None if variant.run is None else str(variant.run),
+    }

@@ -1,0 +1,46 @@
+"""`cnntrain features`: what a layer gives for every image, in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cnntrain.cli import output
+from cnntrain.cli.options import Force, Json, Layer, Overrides, Run, SplitName
+
+
+def features(
+    run: Run,
+    layer: Layer = None,
+    split: SplitName = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=".npz or .csv. Default: features.npz.")
+    ] = None,
+    pool: Annotated[
+        int | None,
+        typer.Option(min=1, help="Average maps over regions, to at most so many features."),
+    ] = None,
+    force: Force = False,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Write a layer's features of every image into a file.
+
+    By default what the last linear layer reads. The .npz holds features, labels, files, classes
+    and layer; a .csv has a row per image.
+    """
+    suffixes = (".npz", ".csv")
+    file = output.new_file(out, usual="features.npz", force=force, suffixes=suffixes)
+    from cnntrain.run.features import extract, write_features
+
+    found = extract(run, layer=layer, split=split, pool=pool, overrides=overrides or [])
+    write_features(found, file)
+    images, size = found.values.shape
+    if as_json:
+        facts = {"layer": found.layer, "split": found.split, "images": images, "features": size}
+        output.result_json({"file": str(file), **facts})
+        return
+    output.note(f"{found.layer}: {size:,} features of {images:,} {found.split} images")
+    output.result(str(file))

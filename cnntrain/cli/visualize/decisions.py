@@ -1,0 +1,175 @@
+"""`cnntrain visualize`: pictures of single decisions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cnntrain.cli import output
+from cnntrain.cli.options import Force, Json, Layer, Out, Overrides, Run, SplitName
+
+app = typer.Typer()
+
+Images = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--image", metavar="FILE", help="An image file, or one of the split by number. Repeatable."
+    ),
+]
+Class = Annotated[
+    str | None,
+    typer.Option("--class", metavar="NAME", help="Default: the class that the network sees."),
+]
+
+
+@app.command("saliency")
+def saliency(
+    run: Run,
+    images: Images = None,
+    target: Class = None,
+    split: SplitName = None,
+    out: Out = None,
+    force: Force = False,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Which pixels change the score of a class most."""
+    file = output.new_file(out, usual="saliency.png", force=force)
+    from cnntrain.run.explain import saliency as make
+
+    output.picture(
+        make(run, images=images or [], target=target, split=split, overrides=overrides or []),
+        file,
+        as_json=as_json,
+    )
+
+
+@app.command("cam")
+def cam(  # noqa: PLR0913  # the flags of the command
+    run: Run,
+    images: Images = None,
+    target: Class = None,
+    layer: Layer = None,
+    split: SplitName = None,
+    out: Out = None,
+    force: Force = False,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Where the network sees a class: CAM, or else Grad-CAM.
+
+    CAM where the network ends in global average pooling and a linear layer. Grad-CAM for all
+    others, and where --layer names one.
+    """
+    file = output.new_file(out, usual="cam.png", force=force)
+    from cnntrain.run.explain import cam as make
+
+    output.picture(
+        make(
+            run,
+            images=images or [],
+            target=target,
+            layer=layer,
+            split=split,
+            overrides=overrides or [],
+        ),
+        file,
+        as_json=as_json,
+    )
+
+
+@app.command("occlusion")
+def occlusion(  # noqa: PLR0913  # the flags of the command
+    run: Run,
+    images: Images = None,
+    target: Class = None,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Side of the square in pixels. Default: a quarter.")
+    ] = None,
+    stride: Annotated[
+        int | None,
+        typer.Option(min=1, help="Step in pixels. Default: at most 25 places along a side."),
+    ] = None,
+    split: SplitName = None,
+    out: Out = None,
+    force: Force = False,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """How sure the network remains when a square is hidden."""
+    file = output.new_file(out, usual="occlusion.png", force=force)
+    from cnntrain.run.explain import occlusion as make
+
+    output.picture(
+        make(
+            run,
+            images=images or [],
+            target=target,
+            size=size,
+            stride=stride,
+            split=split,
+            overrides=overrides or [],
+        ),
+        file,
+        as_json=as_json,
+    )
+
+
+@app.command("confusion")
+def confusion(
+    run: Run,
+    split: SplitName = None,
+    out: Out = None,
+    force: Force = False,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Which classes are taken for which."""
+    file = output.new_file(out, usual="confusion.png", force=force)
+    from cnntrain.run.explain import confusion as make
+
+    output.picture(make(run, split=split, overrides=overrides or []), file, as_json=as_json)
+
+
+@app.command("mistakes")
+def mistakes(
+    run: Run,
+    count: Annotated[int, typer.Option(min=1, max=200, help="Images to show.")] = 24,
+    split: SplitName = None,
+    out: Out = None,
+    force: Force = False,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """The errors of which the network was most sure."""
+    file = output.new_file(out, usual="mistakes.png", force=force)
+    from cnntrain.run.explain import mistakes as make
+
+    output.picture(
+        make(run, count=count, split=split, overrides=overrides or []), file, as_json=as_json
+    )
+
+
+@app.command("fool")
+def fool(
+    run: Run,
+    images: Images = None,
+    target: Annotated[
+        str | None, typer.Option("--class", metavar="NAME", help="What to be taken for.")
+    ] = None,
+    split: SplitName = None,
+    out: Out = None,
+    force: Force = False,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Images hardly changed, and noise, that fool the network."""
+    file = output.new_file(out, usual="fool.png", force=force)
+    from cnntrain.run.explain import fool as make
+
+    output.picture(
+        make(run, images=images or [], target=target, split=split, overrides=overrides or []),
+        file,
+        as_json=as_json,
+    )

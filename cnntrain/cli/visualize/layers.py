@@ -1,0 +1,166 @@
+"""`cnntrain visualize`: pictures of what layers have learned."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from cnntrain.cli import output
+from cnntrain.cli.options import Force, Json, Layer, Limit, Out, Overrides, Run, SplitName
+
+app = typer.Typer()
+
+Image = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="An image file, or the number of an image of the split."),
+]
+Units = Annotated[
+    list[int] | None,
+    typer.Option("--unit", min=0, help="A map of the layer, counted from 0. Repeatable."),
+]
+Count = Annotated[int, typer.Option(min=1, max=64, help="Units where none is named.")]
+
+
+@app.command("filters")
+def filters(
+    run: Run,
+    layer: Layer = None,
+    out: Out = None,
+    force: Force = False,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """The kernels of a layer as tiles. Default: the first."""
+    file = output.new_file(out, usual="filters.png", force=force)
+    from cnntrain.run.visualize import filters as make
+
+    output.picture(make(run, layer=layer, overrides=overrides or []), file, as_json=as_json)
+
+
+@app.command("maps")
+def maps(
+    run: Run,
+    layer: Layer = None,
+    image: Image = None,
+    split: SplitName = None,
+    out: Out = None,
+    force: Force = False,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """What a layer gives for one image."""
+    file = output.new_file(out, usual="maps.png", force=force)
+    from cnntrain.run.visualize import maps as make
+
+    output.picture(
+        make(run, layer=layer, image=image, split=split, overrides=overrides or []),
+        file,
+        as_json=as_json,
+    )
+
+
+@app.command("patches")
+def patches(  # noqa: PLR0913  # the flags of the command
+    run: Run,
+    layer: Layer = None,
+    units: Units = None,
+    count: Count = 8,
+    split: SplitName = None,
+    limit: Limit = 2000,
+    out: Out = None,
+    force: Force = False,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """What units answer to most, cut out by their receptive field."""
+    file = output.new_file(out, usual="patches.png", force=force)
+    from cnntrain.run.visualize import patches as make
+
+    output.picture(
+        make(
+            run,
+            layer=layer,
+            units=units or [],
+            count=count,
+            split=split,
+            limit=limit,
+            overrides=overrides or [],
+        ),
+        file,
+        as_json=as_json,
+    )
+
+
+@app.command("deconv")
+def deconv(  # noqa: PLR0913  # the flags of the command
+    run: Run,
+    layer: Layer = None,
+    units: Units = None,
+    count: Count = 8,
+    split: SplitName = None,
+    limit: Limit = 2000,
+    out: Out = None,
+    force: Force = False,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Strongest answers projected to the pixels (Zeiler-Fergus)."""
+    file = output.new_file(out, usual="deconv.png", force=force)
+    from cnntrain.run.visualize import deconv as make
+
+    output.picture(
+        make(
+            run,
+            layer=layer,
+            units=units or [],
+            count=count,
+            split=split,
+            limit=limit,
+            overrides=overrides or [],
+        ),
+        file,
+        as_json=as_json,
+    )
+
+
+@app.command("embedding")
+def embedding(  # noqa: PLR0913  # the flags of the command
+    run: Run,
+    layer: Layer = None,
+    method: Annotated[Literal["tsne", "pca"], typer.Option(help="How.")] = "tsne",
+    split: SplitName = None,
+    limit: Limit = 1000,
+    out: Out = None,
+    force: Force = False,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Images as points, near where features are alike.
+
+    The features are those of --layer, by default what the last linear layer reads.
+    """
+    file = output.new_file(out, usual="embedding.png", force=force)
+    from cnntrain.run.visualize import embedding as make
+
+    output.picture(
+        make(run, layer=layer, method=method, split=split, limit=limit, overrides=overrides or []),
+        file,
+        as_json=as_json,
+    )
+
+
+@app.command("gabor")
+def gabor(
+    run: Run,
+    layer: Layer = None,
+    out: Out = None,
+    force: Force = False,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Gabor functions fitted to the first layer's filters."""
+    file = output.new_file(out, usual="gabor.png", force=force)
+    from cnntrain.run.visualize import gabor as make
+
+    output.picture(make(run, layer=layer, overrides=overrides or []), file, as_json=as_json)

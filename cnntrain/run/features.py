@@ -1,0 +1,242 @@
+"""The features of a network used: written to a file, searched, classified linearly."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cnntrain.core.atomic import disk_errors
+from cnntrain.core.errors import UsageError
+from cnntrain.run.images import Images, open_images, short, show_images
+from cnntrain.run.splits import Split
+from cnntrain.run.subject import Subject, feature_tap, open_subject
+from cnntrain.visualize.neighbours import Distance, draw_neighbours, nearest
+from cnntrain.visualize.probes import Probe, draw_probes, probe
+from cnntrain.visualize.table import Picture
+from cnntrain.visualize.taps import Tap, bounded, features, tapped
+
+SEARCHED = 4096
+"""Maps are averaged over regions where a layer gives more numbers than this to be searched."""
+PROBED = 512
+"""Likewise for a linear classifier, whose fit takes longer with each of them."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features of a split.
+
+    Args:
+        layer: where they were read.
+        split: of the data.
+        values: (N, F) float32.
+        targets: (N,) int64 classes.
+        files: what each image is called.
+        classes: the names.
+    """
+
+    layer: str
+    split: Split
+    values: Tensor
+    targets: Tensor
+    files: tuple[str, ...]
+    classes: tuple[str, ...]
+
+
+def extract(
+    path: Path,
+    *,
+    layer: str | None = None,
+    split: Split | None = None,
+    pool: int | None = None,
+    overrides: Sequence[str] = (),
+) -> Features:
+    """What a layer gives for every image of a split.
+
+    Args:
+        path: of the run.
+        layer: its dotted name; else what the last linear layer reads.
+        split: see `open_images`.
+        pool: average maps over regions so that there are at most so many features.
+        overrides: see `open_subject`.
+    """
+    subject = open_subject(path, overrides=overrides)
+    tap = feature_tap(subject, layer)
+    with open_images(subject, split=split) as data:
+        limit = pool or 2**62
+        found, targets = features(subject.net, data.loader, taps=[tap], limit=limit)
+        files = tuple(data.label(number) for number in range(len(targets)))
+        return Features(str(tap), data.split, found[tap], targets, files, subject.classes)
+
+
+def write_features(found: Features, path: Path) -> None:
+    """Write features as `.npz` (features, labels, files, classes, layer) or `.csv` (one row each).
+
+    Raises:
+        DiskError: the file cannot be written.
+    """
+    with disk_errors(path):
+        if path.suffix.lower() == ".npz":
+            with path.open("wb") as file:
+                np.savez_compressed(
+                    file,
+                    features=found.values.numpy(),
+                    labels=found.targets.numpy(),
+                    files=np.array(found.files),
+                    classes=np.array(found.classes),
+                    layer=np.array(found.layer),
+                )
+            return
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        count = found.values.shape[1]
+        writer.writerow(["file", "class", *(f"feature{i + 1}" for i in range(count))])
+        for name, target, row in zip(
+            found.files, found.targets.tolist(), found.values.tolist(), strict=True
+        ):
+            writer.writerow([name, found.classes[target], *(f"{value:.7g}" for value in row)])
+        path.write_text(text.getvalue(), encoding="utf-8")
+
+
+def retrieve(
+    path: Path,
+    wanted: Sequence[str],
+    *,
+    layer: str | None = None,
+    split: Split = "train",
+    distance: Distance = "cosine",
+    count: int = 8,
+    limit: int | None = None,
+    overrides: Sequence[str] = (),
+) -> Picture:
+    """The images of a split that are nearest to some images in the space of a layer's features.
+
+    Args:
+        path: of the run.
+        wanted: image files, or numbers of images of the data's evaluation split.
+        layer: its dotted name; else what the last linear layer reads.
+        split: what is searched.
+        distance: between features.
+        count: neighbours of each image.
+        limit: search so many images, drawn at random; else all.
+        overrides: see `open_subject`.
+    """
+    subject = open_subject(path, overrides=overrides)
+    tap = feature_tap(subject, layer)
+    shown = show_images(subject, wanted)
+    queries = _features_of(subject, shown.images, tap)
+    with open_images(subject, split=split, limit=limit) as data:
+        found, targets = features(subject.net, data.loader, taps=[tap], limit=SEARCHED)
+        distances, positions = nearest(queries, found[tap], distance=distance, count=count)
+        pictures = [subject.pixels(data.at(row)) for row in positions.tolist()]
+        facts, captions = _neighbour_facts(data, distances, positions, targets)
+        title = f"Nearest among {data.told}: {distance} distance of {tap}"
+    labels = [
+        label if true is None else f"{label}\n{subject.classes[true]}"
+        for label, true in zip(shown.labels, shown.targets, strict=True)
+    ]
+    figure = draw_neighbours(
+        subject.pixels(shown.images), pictures, labels=labels, captions=captions, title=title
+    )
+    named = [
+        {"image": label, "neighbours": near}
+        for label, near in zip(shown.labels, facts, strict=True)
+    ]
+    return Picture(
+        figure,
+        {"layer": str(tap), "split": data.split, "distance": distance, "queries": named},
+        title,
+    )
+
+
+def _features_of(subject: Subject, images: Tensor, tap: Tap) -> Tensor:
+    with torch.inference_mode(), tapped(subject.net, [tap]) as found:
+        subject.net(images)
+        return bounded(found[tap].float(), SEARCHED).cpu().clone()
+
+
+def _neighbour_facts(
+    data: Images, distances: Tensor, positions: Tensor, targets: Tensor
+) -> tuple[list[list[dict[str, object]]], list[list[str]]]:
+    facts, captions = [], []
+    for values, numbers in zip(distances.tolist(), positions.tolist(), strict=True):
+        row: list[dict[str, object]] = []
+        lines = []
+        for value, number in zip(values, numbers, strict=True):
+            name = data.subject.classes[int(targets[number])]
+            row.append({"image": data.label(number), "class": name, "distance": value})
+            lines.append(f"{name}\n{value:.3g}  {short(data.label(number))}")
+        facts.append(row)
+        captions.append(lines)
+    return facts, captions
+
+
+@dataclass(frozen=True)
+class Probed:
+    """The probes of a network's layers, and its own error."""
+
+    probes: tuple[Probe, ...]
+    split: Split
+    error: float
+    picture: Picture
+
+
+def probe_layers(
+    path: Path,
+    *,
+    split: Split | None = None,
+    limit: int | None = None,
+    layers: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+) -> Probed:
+    """A linear classifier on every layer's features, fitted to training images.
+
+    Args:
+        path: of the run.
+        split: what the errors that count are of.
+        limit: of both splits use so many images, drawn at random.
+        layers: their dotted names; else all outermost ones that change anything in evaluation.
+        overrides: see `open_subject`.
+
+    Raises:
+        UsageError: the split is the training images themselves.
+    """
+    subject = open_subject(path, overrides=overrides)
+    taps = [feature_tap(subject, name) for name in layers] or _all_taps(subject)
+    answer = Tap(subject.plan.body.nodes[-1].name)
+    both = list(dict.fromkeys([*taps, answer]))
+    with open_images(subject, split=split, limit=limit) as data:
+        if data.split == "train":
+            raise UsageError(
+                "a probe is judged by images that it was not fitted to",
+                remedy="choose another --split, or set `data.validation` in the run file",
+            )
+        held, truth = features(subject.net, data.loader, taps=both, limit=PROBED)
+        told = data.told
+    with open_images(subject, split="train", limit=limit) as train:
+        known, targets = features(subject.net, train.loader, taps=taps, limit=PROBED)
+        fitted = train.told
+    error = float((held[answer].argmax(dim=1) != truth).float().mean())
+    found = tuple(
+        probe(str(tap), train=(known[tap], targets), held_out=(held[tap], truth)) for tap in taps
+    )
+    title = f"Linear probes, fitted to {fitted};\nerror on {told}"
+    figure = draw_probes(found, split=data.split, own=error, title=title)
+    facts = {
+        "split": data.split,
+        "error": error,
+        "layers": [vars(each) for each in found],
+    }
+    return Probed(found, data.split, error, Picture(figure, facts, title.replace("\n", " ")))
+
+
+def _all_taps(subject: Subject) -> list[Tap]:
+    """The outermost layers, without those that pass on what they read."""
+    same = ("dropout", "identity", "flatten")
+    return [Tap(n.name) for n in subject.plan.body.nodes if n.node.operation not in same]

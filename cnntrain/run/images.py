@@ -1,0 +1,181 @@
+"""The images that pictures show and measurements are made on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cnntrain.core.errors import UsageError
+from cnntrain.core.seeding import derive_seed
+from cnntrain.data.batch import Loader
+from cnntrain.data.load import load_image
+from cnntrain.run.assemble import reading
+from cnntrain.run.members import check_classes
+from cnntrain.run.splits import OneSplit, Split, find_split, open_split
+from cnntrain.run.subject import Subject
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images of one split, or some of them drawn at random; `positions` are theirs in the whole."""
+
+    subject: Subject
+    whole: OneSplit
+    positions: Tensor
+    loader: Loader
+
+    @property
+    def split(self) -> Split:
+        """Which."""
+        return self.whole.name
+
+    @property
+    def targets(self) -> Tensor:
+        """(N,) the classes."""
+        return self.whole.part.targets[self.positions]
+
+    @property
+    def kind(self) -> str:
+        """What they are, in words."""
+        return "training images" if self.split == "train" else f"{self.split} images"
+
+    @property
+    def told(self) -> str:
+        """How many of which, in words."""
+        count, whole = len(self.positions), len(self.whole.part)
+        return f"{count:,} {self.kind}" + (f" of {whole:,}" if count < whole else "")
+
+    def label(self, number: int) -> str:
+        """What to call the image at a place of the loader's order."""
+        return self.whole.part.label(int(self.positions[number]))
+
+    def at(self, numbers: Sequence[int]) -> Tensor:
+        """The images at places of the loader's order, (N, C, H, W), as the network sees them."""
+        chosen = _selected(self.whole, self.positions[list(numbers)])
+        data = open_split(chosen, self.subject.trained, device=self.subject.device)
+        with reading(data, self.subject.trained.loaded):
+            return torch.cat([batch.images for batch in data.loader.batches(0)])
+
+
+@contextmanager
+def open_images(
+    subject: Subject, *, split: Split | None = None, limit: int | None = None
+) -> Iterator[Images]:
+    """The images of a split, as evaluation prepares them, in stored order.
+
+    Args:
+        subject: the network.
+        split: the test set if there is one, else validation, else training.
+        limit: so many of them at most, drawn at random, always the same ones.
+
+    Raises:
+        UsageError: there is no such split.
+        CheckpointError: the data are of other classes.
+        DataError: images are missing or unreadable.
+    """
+    whole = find_split(subject.trained.loaded, split)
+    check_classes(subject.trained, whole.classes)
+    count = len(whole.part)
+    positions = torch.arange(count)
+    if limit is not None and limit < count:
+        generator = torch.Generator().manual_seed(derive_seed(0, "pictures"))
+        positions = torch.randperm(count, generator=generator)[:limit].sort().values
+    used = whole if len(positions) == count else _selected(whole, positions)
+    data = open_split(used, subject.trained, device=subject.device)
+    with reading(data, subject.trained.loaded):
+        yield Images(subject, whole, positions, data.loader)
+
+
+def _selected(split: OneSplit, positions: Tensor) -> OneSplit:
+    return replace(split, part=split.part.select(positions))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Some images to look at: (N, C, H, W), what to call them, their classes where known."""
+
+    images: Tensor
+    labels: tuple[str, ...]
+    targets: tuple[int | None, ...]
+
+
+def show_images(
+    subject: Subject, wanted: Sequence[str], *, split: Split | None = None, usual: int = 4
+) -> Shown:
+    """The images that a user asks for.
+
+    Args:
+        subject: the network.
+        wanted: image files, or positions in the split, counted from 0; if there are none, `usual`
+            images of the split, one of each class before a second one of any.
+        split: see `open_images`.
+        usual: how many where none are asked for.
+
+    Raises:
+        UsageError: there is no such file or position, or the image has another size than the
+            network takes.
+        UnreadableImageError: a file cannot be decoded.
+    """
+    files = [name for name in wanted if Path(name).is_file()]
+    numbers = [name for name in wanted if name not in files]
+    for name in numbers:
+        if not name.isdecimal():
+            raise UsageError(
+                f"there is no image {name}",
+                remedy="name a file, or an image of the split by its number, counted from 0",
+            )
+    images: dict[str, tuple[Tensor, str, int | None]] = {}
+    for name in files:
+        images[name] = _read_file(subject, Path(name)), short(name), None
+    if numbers or not wanted:
+        with open_images(subject, split=split) as data:
+            size = len(data.positions)
+            beyond = [name for name in numbers if int(name) >= size]
+            if beyond:
+                message = f"there is no image {beyond[0]} in the {data.split} split"
+                raise UsageError(message, remedy=f"it has 0 to {size - 1}")
+            chosen = [int(name) for name in numbers] or _spread(data.targets, usual)
+            names = numbers or [str(number) for number in chosen]
+            for name, number, image in zip(names, chosen, data.at(chosen), strict=True):
+                label = short(data.label(number))
+                images[name] = image[None], label, int(data.targets[number])
+            wanted = wanted or names
+    found = [images[name] for name in wanted]
+    stacked = torch.cat([image.to(subject.device) for image, _, _ in found])
+    return Shown(stacked, tuple(each[1] for each in found), tuple(each[2] for each in found))
+
+
+def _read_file(subject: Subject, path: Path) -> Tensor:
+    expected = subject.trained.in_shape
+    try:
+        image = load_image(path, subject.trained.pipeline, channels=expected[0])
+    except ValueError as error:  # a transform refuses it: too small for a crop, say
+        raise UsageError(f"{path}: {error}", remedy="use another image") from error
+    if tuple(image.shape[1:]) != expected:
+        shapes = [" x ".join(map(str, shape)) for shape in (image.shape[1:], expected)]
+        raise UsageError(
+            f"{path} is {shapes[0]} after its transforms, but the network takes {shapes[1]} "
+            "(channels x height x width)",
+            remedy="resize it",
+        )
+    return image
+
+
+def short(label: str) -> str:
+    """The end of a label, with the folder that an image file lies in."""
+    return "/".join(Path(label).parts[-2:])
+
+
+def _spread(targets: Tensor, count: int) -> list[int]:
+    """Positions of the first image of each class, then of the second of each, and so on."""
+    seen: dict[int, int] = {}
+    ranked = []
+    for number, target in enumerate(targets.tolist()):
+        seen[target] = seen.get(target, 0) + 1
+        ranked.append((seen[target], target, number))
+    return [number for _, _, number in sorted(ranked)[:count]]

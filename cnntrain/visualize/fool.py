@@ -1,0 +1,126 @@
+"""Images that fool the network: hardly changed ones, and noise that it is sure of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cnntrain.visualize.pixels import Scaling
+
+STEPS = tuple(k / 255 for k in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64))
+"""Sizes of a change that are tried, in pixels from 0 to 1."""
+SURE = 0.996
+"""Nguyen et al. show images of which the network is 99.6 % sure."""
+
+
+@dataclass(frozen=True)
+class Fooled:
+    """One image, changed until the network changes its mind.
+
+    Args:
+        pixels: (1, C, H, W) from 0 to 1.
+        changed: the same, changed.
+        before: (classes,) probabilities.
+        after: (classes,) probabilities.
+        epsilon: the largest change of a pixel.
+        succeeded: whether the decision changed.
+    """
+
+    pixels: Tensor
+    changed: Tensor
+    before: Tensor
+    after: Tensor
+    epsilon: float
+    succeeded: bool
+
+
+def fast_gradient_sign(
+    net: nn.Module, image: Tensor, *, scaling: Scaling, target: int | None = None
+) -> Fooled:
+    """The smallest step along the sign of the loss's gradient that changes the decision.
+
+    `x + epsilon sign(d loss / d x)`: Goodfellow, Shlens, Szegedy, "Explaining and Harnessing
+    Adversarial Examples", 2015, section 4. The loss is that of the class which the network sees,
+    which is made worse; with a target it is that of the target, which is made better.
+
+    Args:
+        net: gives scores (N, classes), in evaluation mode.
+        image: (1, C, H, W), normalised.
+        scaling: its normalisation; epsilon is in pixels, which stay between 0 and 1.
+        target: the class to be taken for.
+    """
+    pixels = scaling.undo(image).clamp(0, 1)
+    seen = pixels.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        scores = net(scaling.redo(seen)).float()
+        before = scores.detach().softmax(dim=1)[0]
+        aim = int(before.argmax()) if target is None else target
+        loss = functional.cross_entropy(scores, torch.tensor([aim], device=scores.device))
+        (slope,) = torch.autograd.grad(loss, seen)
+    direction = slope.sign() * (1 if target is None else -1)
+    changed, after, epsilon, succeeded = pixels, before, 0.0, False
+    for epsilon in STEPS:
+        changed = (pixels + epsilon * direction).clamp(0, 1)
+        after = _probabilities(net, scaling.redo(changed))
+        decision = int(after.argmax())
+        succeeded = decision != aim if target is None else decision == target
+        if succeeded:
+            break
+    return Fooled(pixels, changed, before, after, epsilon, succeeded)
+
+
+def sure_noise(
+    net: nn.Module,
+    *,
+    shape: tuple[int, ...],
+    scaling: Scaling,
+    target: int,
+    seed: int = 0,
+    steps: int = 400,
+) -> Fooled:
+    """Noise, climbed up the score of a class until the network is sure of it.
+
+    Nguyen, Yosinski, Clune, "Deep Neural Networks are Easily Fooled", 2015, section 3.3: gradient
+    ascent from a random image. Each step moves all pixels by 1/255 at the most, so the image stays
+    close to the noise it began as.
+
+    Args:
+        net: gives scores (N, classes), in evaluation mode.
+        shape: (C, H, W).
+        scaling: the normalisation.
+        target: the class.
+        seed: of the noise, grey with a standard deviation of 0.1.
+        steps: at most.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    noise = (0.5 + 0.1 * torch.randn(1, *shape, generator=generator)).clamp(0, 1)
+    first = noise = noise.to(next(net.parameters()).device)
+    before = after = _probabilities(net, scaling.redo(noise))
+    for _ in range(steps):
+        if after[target] >= SURE:
+            break
+        seen = noise.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            score = net(scaling.redo(seen)).float().log_softmax(dim=1)[0, target]
+            (slope,) = torch.autograd.grad(score, seen)
+        step = slope / slope.abs().amax().clamp_min(1e-30) / 255
+        noise = (noise + step).clamp(0, 1)
+        after = _probabilities(net, scaling.redo(noise))
+    largest = float((noise - first).abs().amax())
+    return Fooled(first, noise, before, after, largest, bool(after[target] >= SURE))
+
+
+def best(probabilities: Tensor, classes: Sequence[str]) -> str:
+    """The most probable class with its probability."""
+    top = int(probabilities.argmax())
+    return f"{classes[top]} ({float(probabilities[top]):.1%})"
+
+
+def _probabilities(net: nn.Module, images: Tensor) -> Tensor:
+    with torch.inference_mode():
+        result: Tensor = net(images).float().softmax(dim=1)[0].clone()
+    return result

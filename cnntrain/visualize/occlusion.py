@@ -1,0 +1,100 @@
+"""Occlusion: how sure the network remains when a square of the image is hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from cnntrain.visualize.pixels import Pixels, heat
+from cnntrain.visualize.table import Cell, Scale, draw_table
+
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Occlusion:
+    """What hiding parts of one image does to a class's probability.
+
+    Args:
+        whole: the probability with nothing hidden.
+        lowest: with that square hidden that hurts most.
+        square: top and left of that square.
+        pixels: (H, W), for each pixel the mean probability over the squares that hide it.
+    """
+
+    whole: float
+    lowest: float
+    square: tuple[int, int]
+    pixels: Tensor
+
+
+def occlude(net: nn.Module, image: Tensor, *, target: int, size: int, stride: int) -> Occlusion:
+    """Slide a square over an image and classify each time.
+
+    Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", 2014, section 4.2.
+    The square has the image's mean colour.
+
+    Args:
+        net: gives scores, in evaluation mode.
+        image: (1, C, H, W).
+        target: the class, a position in the list of classes.
+        size: side of the square in pixels; at most that of the image.
+        stride: step of the square in pixels; the last square ends at the border.
+    """
+    height, width = image.shape[2:]
+    grid = list(product(_starts(height, size, stride), _starts(width, size, stride)))
+    fill = image.mean(dim=(2, 3), keepdim=True)[0]
+    found: list[Tensor] = []
+    with torch.inference_mode():
+        whole = float(net(image).float().softmax(dim=1)[0, target])
+        for first in range(0, len(grid), _BATCH):
+            places = grid[first : first + _BATCH]
+            batch = image.repeat(len(places), 1, 1, 1)
+            for hidden, (top, left) in zip(batch, places, strict=True):
+                hidden[:, top : top + size, left : left + size] = fill
+            found.append(net(batch).float().softmax(dim=1)[:, target].cpu())
+    probabilities = torch.cat(found)
+    total, count = torch.zeros(height, width), torch.zeros(height, width)
+    for (top, left), probability in zip(grid, probabilities.tolist(), strict=True):
+        total[top : top + size, left : left + size] += probability
+        count[top : top + size, left : left + size] += 1
+    worst = int(probabilities.argmin())
+    return Occlusion(whole, float(probabilities[worst]), grid[worst], total / count)
+
+
+def _starts(length: int, size: int, stride: int) -> list[int]:
+    last = length - size
+    return [*range(0, last, stride), last]
+
+
+def draw_occlusion(
+    images: Pixels, found: Sequence[Occlusion], *, size: int, captions: Sequence[str]
+) -> Figure:
+    """Each image, the probability that remains, and the square that hurts most.
+
+    Args:
+        images: (N, H, W, 3).
+        found: for each image.
+        size: of the square.
+        captions: below the images.
+    """
+    rows = []
+    for image, each, caption in zip(images, found, captions, strict=True):
+        remains = heat(each.pixels.numpy(), low=0, high=1)
+        top, left = each.square
+        hidden = image.copy()
+        hidden[top : top + size, left : left + size] = image.mean(axis=(0, 1))
+        rows.append([Cell(image, caption), Cell(remains, f"whole image: {each.whole:.1%}"),
+                     Cell(hidden, f"then: {each.lowest:.1%}")])  # fmt: skip
+    return draw_table(
+        rows,
+        title=f"Occlusion by a square of {size} x {size} pixels\n(Zeiler and Fergus 2014)",
+        headings=["image", "probability when hidden there", "the square that hurts most"],
+        side=2.2,
+        scale=Scale("viridis", "0", "probability 1"),
+    )

@@ -1,0 +1,100 @@
+"""Tensors as pixels: arrays (H, W, 3) from 0 to 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib import colormaps
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+Pixels = NDArray[np.float32]
+
+NOTHING = 0.88
+"""Grey of what lies outside of an image."""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What normalisation did to the pixels: `(pixel - mean) / std`, one number per channel."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def undo(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) as the network sees them, to pixels from 0 to 1 (not clipped)."""
+        return images * _column(self.std, images) + _column(self.mean, images)
+
+    def redo(self, pixels: Tensor) -> Tensor:
+        """Pixels from 0 to 1, (N, C, H, W), to what the network sees."""
+        return (pixels - _column(self.mean, pixels)) / _column(self.std, pixels)
+
+
+def _column(values: Sequence[float], like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=like.dtype, device=like.device).view(1, -1, 1, 1)
+
+
+def photographs(images: Tensor, *, scaling: Scaling) -> Pixels:
+    """Images as they were before normalisation.
+
+    Args:
+        images: (N, C, H, W); of neither 1 nor 3 channels the first is shown.
+        scaling: what is undone.
+
+    Returns:
+        (N, H, W, 3), clipped to 0 to 1.
+    """
+    return coloured(scaling.undo(images.detach().float()).clamp(0, 1))
+
+
+def signed(tiles: Tensor) -> Pixels:
+    """Values around zero: grey is zero, each tile is scaled by its largest magnitude.
+
+    Args:
+        tiles: (N, C, H, W).
+
+    Returns:
+        (N, H, W, 3).
+    """
+    tiles = tiles.detach().float()
+    largest = tiles.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-30)
+    return coloured(0.5 + tiles / (2 * largest))
+
+
+def coloured(images: Tensor) -> Pixels:
+    """(N, C, H, W) from 0 to 1 as (N, H, W, 3)."""
+    shown = images if images.shape[1] == 3 else images[:, :1].expand(-1, 3, -1, -1)
+    array: Pixels = shown.permute(0, 2, 3, 1).cpu().numpy().astype(np.float32)
+    return array
+
+
+def heat(values: Any, *, low: float, high: float, colours: str = "viridis") -> Pixels:
+    """A map of numbers (H, W) in the colours of a scale from `low` to `high`."""
+    scaled = (np.asarray(values, dtype=np.float64) - low) / max(high - low, 1e-30)
+    array: Pixels = colormaps[colours](scaled.clip(0, 1))[..., :3].astype(np.float32)
+    return array
+
+
+def enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Maps (N, H, W) at another height and width, bilinear."""
+    resized: Tensor = functional.interpolate(
+        maps[:, None].float(), size=size, mode="bilinear", align_corners=False
+    )
+    return resized[:, 0]
+
+
+def mosaic(tiles: Pixels, *, columns: int, gap: int = 1) -> Pixels:
+    """Tiles (N, H, W, 3) in rows on white, with white lines of `gap` pixels between them."""
+    count, height, width, _ = tiles.shape
+    rows = -(-count // columns)
+    shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, 3)
+    sheet: Pixels = np.ones(shape, dtype=np.float32)
+    for number, tile in enumerate(tiles):
+        top, left = number // columns * (height + gap), number % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = tile
+    return sheet

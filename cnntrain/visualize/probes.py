@@ -1,0 +1,99 @@
+"""Linear classifiers on the features of each layer: how much depth does for the classes.
+
+Zeiler and Fergus 2014, section 5.2 and table 7; Alain and Bengio, "Understanding Intermediate
+Layers Using Linear Classifier Probes", 2016.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+
+DECAY = 1e-3
+"""Weight decay of the classifiers: `mean loss + DECAY / 2 |w|^2` over standardised features."""
+_STEPS = 400
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How well a layer's features tell the classes apart.
+
+    Args:
+        layer: its name.
+        features: how many there are.
+        train_error: on the images that the classifier was fitted to.
+        error: on the others.
+        converged: whether the fit ended before its last step.
+    """
+
+    layer: str
+    features: int
+    train_error: float
+    error: float
+    converged: bool
+
+
+def probe(layer: str, *, train: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tensor]) -> Probe:
+    """Fit a multinomial logistic regression, and count its errors.
+
+    Features are standardised by the fitted images; constant ones are left out.
+
+    Args:
+        layer: its name.
+        train: features (N, F) and classes (N,), of at least two classes.
+        held_out: likewise.
+    """
+    values, targets = train[0].double().numpy(), train[1].numpy()
+    others, truth = held_out[0].double().numpy(), held_out[1].numpy()
+    mean, spread = values.mean(axis=0), values.std(axis=0)
+    varies = spread > 1e-8 * max(float(np.abs(mean).max()), 1e-30)
+    if not varies.any():  # the layer gives the same for every image: only guessing is left
+        often = np.bincount(targets).argmax()
+        fitted, error = (float((each != often).mean()) for each in (targets, truth))
+        return Probe(layer, values.shape[1], fitted, error, converged=True)
+    values, others = (
+        (each[:, varies] - mean[varies]) / spread[varies] for each in (values, others)
+    )
+    model = LogisticRegression(C=1 / (DECAY * len(values)), max_iter=_STEPS, tol=1e-3)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", ConvergenceWarning)
+        model.fit(values, targets)
+    fitted, error = (
+        1 - float(model.score(each, right)) for each, right in ((values, targets), (others, truth))
+    )
+    converged = not any(issubclass(each.category, ConvergenceWarning) for each in said)
+    return Probe(layer, train[0].shape[1], fitted, error, converged)
+
+
+def draw_probes(probes: Sequence[Probe], *, split: str, own: float, title: str) -> Figure:
+    """The errors layer by layer, with the network's own error as a line.
+
+    Args:
+        probes: in the order of the layers.
+        split: what the errors that count are of.
+        own: the network's error on it.
+        title: above.
+    """
+    figure = Figure(figsize=(max(6.0, 2.5 + 0.32 * len(probes)), 4.6), layout="constrained")
+    axes = figure.subplots()
+    places = range(len(probes))
+    axes.plot(places, [p.train_error for p in probes], "o:", color="0.6", label="probe, fitted to")
+    axes.plot(places, [p.error for p in probes], "o-", color="C0", label=f"probe, {split}")
+    axes.axhline(own, color="C3", linewidth=1, label=f"the network itself, {split}")
+    axes.set_xticks(list(places), [p.layer for p in probes], rotation=60, ha="right", fontsize=8)
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.set_ylabel("error")
+    axes.grid(axis="y", color="0.9")
+    axes.set_axisbelow(True)
+    axes.legend(frameon=False, fontsize=8)
+    axes.set_title(title, fontsize=10, loc="left")
+    return figure

@@ -1,0 +1,158 @@
+"""A picture of pictures: rows of images with captions, laid out in inches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cnntrain.core.atomic import disk_errors
+from cnntrain.visualize.pixels import Pixels
+
+SUFFIXES = (".png", ".svg")
+DPI = 144
+_EDGE, _GAP, _LINE = 0.15, 0.08, 0.15  # inches
+_SMALL = 7.5  # points
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, and what it shows in numbers and in words.
+
+    Args:
+        figure: to be saved.
+        facts: plain data for `--json`.
+        text: for the terminal.
+    """
+
+    figure: Figure
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One image (H, W, 3), with lines of text below it; a gap may stand before it."""
+
+    image: Pixels
+    caption: str = ""
+    apart: bool = False
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A colour scale below the table, with what its two ends mean."""
+
+    colours: str
+    low: str
+    high: str
+
+
+def draw_table(
+    rows: Sequence[Sequence[Cell]],
+    *,
+    title: str,
+    headings: Sequence[str] = (),
+    labels: Sequence[str] = (),
+    side: float = 1.3,
+    scale: Scale | None = None,
+) -> Figure:
+    """Draw rows of cells.
+
+    Args:
+        rows: cells; all images are drawn with `side` as their longer side.
+        title: above the table; may have several lines.
+        headings: above the columns.
+        labels: left of the rows.
+        side: inches.
+        scale: below.
+    """
+    sizes = [cell.image.shape[:2] for row in rows for cell in row]
+    tallest, widest = (max(each) for each in zip(*sizes, strict=True))
+    unit = side / max(tallest, widest)
+    height = tallest * unit
+    lines = max(_lines(cell.caption) for row in rows for cell in row)
+    left = _EDGE + (0.075 * max(map(len, labels)) + 0.05 if labels else 0)
+    places = _columns(rows, left=left, unit=unit)
+    total = max(sum(places[-1]), _EDGE + 0.088 * max(map(len, title.splitlines()))) + _EDGE
+    above = _EDGE + 0.21 * _lines(title) + (_LINE + 0.05 if headings else 0.05)
+    step = height + lines * _LINE + _GAP + (0.06 if lines else 0)
+    deep = above + len(rows) * step + (0.5 if scale else 0) + _EDGE / 2
+    figure = Figure(figsize=(total, deep))
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_axis_off()
+    axes.text(_EDGE, _EDGE, title, va="top", fontsize=10)
+    for number, row in enumerate(rows):
+        top = above + number * step
+        if labels:
+            axes.text(left - 0.06, top + height / 2, labels[number], ha="right", va="center",
+                      fontsize=_SMALL)  # fmt: skip
+        for cell, (x, width) in zip(row, places, strict=False):
+            _draw_cell(axes, cell, (x, top, width), unit)
+    for heading, (x, _) in zip(headings, places, strict=False):
+        axes.text(x, above - 0.05, heading, va="bottom", fontsize=8.5)
+    if scale is not None:
+        _draw_scale(axes, scale, left=left, top=above + len(rows) * step + 0.08)
+    axes.set_xlim(0, total)
+    axes.set_ylim(deep, 0)
+    axes.set_aspect("auto")
+    return figure
+
+
+def _columns(
+    rows: Sequence[Sequence[Cell]], *, left: float, unit: float
+) -> list[tuple[float, float]]:
+    """Left edge and width of each column, in inches."""
+    places, x = [], left
+    for cells in zip_longest(*rows):
+        there = [cell for cell in cells if cell is not None]
+        x += 2 * _GAP if any(cell.apart for cell in there) else 0
+        width = max(cell.image.shape[1] for cell in there) * unit
+        places.append((x, width))
+        x += width + _GAP
+    return places
+
+
+def _draw_cell(axes: Axes, cell: Cell, place: tuple[float, float, float], unit: float) -> None:
+    x, y, width = place
+    tall, wide = (side * unit for side in cell.image.shape[:2])
+    axes.imshow(np.clip(cell.image, 0, 1), extent=(x, x + wide, y + tall, y))
+    most = max(4, int((width + 0.02) * 72 / (0.58 * _SMALL)))
+    text = "\n".join(fitting(line, most) for line in cell.caption.splitlines())
+    axes.text(x, y + tall + 0.03, text, va="top", fontsize=_SMALL, linespacing=1.15)
+
+
+def _draw_scale(axes: Axes, scale: Scale, *, left: float, top: float) -> None:
+    ramp = colormaps[scale.colours](np.linspace(0, 1, 256))[None, :, :3]
+    axes.imshow(ramp, extent=(left, left + 2, top + 0.13, top), aspect="auto")
+    axes.text(left, top + 0.16, scale.low, va="top", fontsize=_SMALL)
+    axes.text(left + 2, top + 0.16, scale.high, va="top", ha="right", fontsize=_SMALL)
+
+
+def _lines(text: str) -> int:
+    return len(text.splitlines())
+
+
+def fitting(text: str, most: int) -> str:
+    """The text, its middle cut out if it has more than `most` characters."""
+    if len(text) <= most:
+        return text
+    keep = most - 1
+    return text[: keep - keep // 2] + "…" + text[len(text) - keep // 2 :]
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure in the format of the file's suffix; an existing file is overwritten.
+
+    Raises:
+        DiskError: it cannot be written.
+    """
+    with disk_errors(path):
+        figure.savefig(path, format=path.suffix.lower().lstrip("."), dpi=DPI)
