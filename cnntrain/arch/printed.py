@@ -97,16 +97,16 @@ def in_words(plan: Plan, *, batch: int, table: Sequence[Row] = ()) -> list[str]:
     """The totals in words; the rows of the table tell what stands still."""
     total = totals(plan, batch=batch)
     frozen = frozen_parameters(table)
+    trained = f", of which {frozen:,} stand still in the first epoch" if frozen else " trained"
     heads = total["head_multiply_adds"]
     images = "1 image" if batch == 1 else f"{batch:,} images"
     kept = megabytes(total["activation_bytes"])
     return [
-        f"parameters: {total['parameters']:,} trained, {total['buffers']:,} more in buffers; "
+        f"parameters: {total['parameters']:,}{trained}, {total['buffers']:,} more in buffers; "
         f"{megabytes(total['weight_bytes'])} in float32",
         f"multiply-adds: {total['multiply_adds']:,} for one image forward, which are "
         f"{total['flops']:,} FLOPs" + (f"; heads: {heads:,} more in training" if heads else ""),
         f"memory of the activations in training: {kept} for a batch of {images} in float32",
-        *([f"{frozen:,} of the parameters stand still in the first epoch"] if frozen else []),
     ]
 
 

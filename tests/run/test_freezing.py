@@ -275,10 +275,14 @@ def test_all_wrong_patterns_are_told_at_once(finetune: RunFile) -> None:
     assert len(caught.value.problems) == 3
 
 
-def test_frozen_rest_and_a_log_of_it(finetune: RunFile, train_tiny: Train, tmp_path: Path) -> None:
+def test_the_folder_tells_what_stood_still(
+    finetune: RunFile, train_tiny: Train, tmp_path: Path
+) -> None:
     """plan.txt and plan.json of the run tell what stood still."""
-    train_tiny(finetune({"freeze": ["stem"]}, {"train.epochs": 1}), out=tmp_path / "run")
+    section = {"freeze": ["stem"], "unfreeze": {2: ["stem"]}}
+    changes = {"train.epochs": 2, "record.tensorboard": True}
+    train_tiny(finetune(section, changes), out=tmp_path / "run")
     plan = json.loads((tmp_path / "run" / "plan.json").read_text())
     assert plan["frozen_parameters"] == SIZES["stem"]
     text = (tmp_path / "run" / "plan.txt").read_text()
-    assert f"{SIZES['stem']} of the parameters stand still in the first epoch" in text
+    assert f"of which {SIZES['stem']} stand still in the first epoch" in text
