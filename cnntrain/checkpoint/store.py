@@ -172,7 +172,8 @@ def _unpickled(path: Path, trouble: str) -> State:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
             f"{path} {trouble}: {reason[:200]}",
-            remedy="such a file can run code when it is read; have its author save a state_dict",
+            remedy="such a file can run code when it is read; if you trust its author, take its "
+            "state_dict out with torch, and save that",
         ) from error
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error

@@ -31,7 +31,9 @@ def architecture_problems(document: Document) -> list[Problem]:
     variables = given if isinstance(given, Mapping) else {}
     found: tuple[Problem, ...] = ()
     wrong_in_all: set[Place | None] | None = None
-    for facts in _possible_facts(document.data.get("data")):
+    # the weights that a run starts from may have a say in the size of the images
+    fixed = document.data.get("finetune") is None
+    for facts in _possible_facts(document.data.get("data"), size_is_fixed=fixed):
         found = _problems(document, facts, variables)
         places = {problem.place for problem in found}
         wrong_in_all = places if wrong_in_all is None else wrong_in_all & places
@@ -51,9 +53,10 @@ def _problems(
     return ()
 
 
-def _possible_facts(section: object) -> Iterator[Facts]:
+def _possible_facts(section: object, *, size_is_fixed: bool) -> Iterator[Facts]:
     """What the data may tell: one set of facts where all is known, several where it is not."""
     classes, channels, size = _stated(section)
+    size = size if size_is_fixed else None
     counts = _CLASSES if classes is None else (classes,)
     sizes = [(side, side) for side in _SIZES] if size is None else [size]
     for count, (height, width) in product(counts, sizes):

@@ -11,7 +11,7 @@ from cnntrain.config.load import Loaded
 from cnntrain.config.rules import broken_rules
 from cnntrain.core.errors import ConfigError
 from cnntrain.data import TRANSFORMS
-from cnntrain.run.sources import known_steps
+from cnntrain.run.sources import at_source, known_steps
 
 TRANSFORMS_AT = ("data", "transforms")
 _NUMBERS = ("mean", "std")
@@ -34,7 +34,8 @@ def follow_weights(loaded: Loaded) -> Loaded:
     steps = known_steps(loaded) if config.finetune is not None and asks else None
     if steps is None:
         return loaded
-    theirs = tuple(_call(step) for step in steps)
+    with at_source(loaded):
+        theirs = tuple(_call(step) for step in steps)
     numbers = next((call.parameters for call in theirs if call.name == "normalize"), {})
     evaluation = _numbered(whole.eval, numbers) if given["eval"] else theirs
     training = _numbered(whole.train, numbers) if given["train"] else evaluation
@@ -82,7 +83,11 @@ def _numbered(calls: Sequence[TransformCall], numbers: dict[str, Any]) -> tuple[
 def _call(step: dict[str, Any]) -> TransformCall:
     name = str(step["name"])
     values = {key: value for key, value in step.items() if key != "name"}
-    parameters, complaints = TRANSFORMS.entry(name).check(values)
+    entry = TRANSFORMS.find(name)
+    if entry is None:
+        message = f"images were prepared for the weights with '{name}', which is not known here"
+        raise ConfigError(message, remedy="name its file in `plugins`, or give data.transforms")
+    parameters, complaints = entry.check(values)
     if complaints:  # a transform of one's own was changed since the run
         raise ConfigError(complaints[0].message, remedy=complaints[0].remedy)
     return TransformCall(name=name, parameters=parameters)

@@ -205,7 +205,7 @@ def _map_remedy(pair: _Pair) -> str:
                     return f"set finetune.weights.rename: weights/{file.name}"
     near = near_match(pair.their_name(pair.missing[0]), pair.found.left_over)
     hint = f", with `{pair.missing[0]}: {near}`" if near else ""
-    return f"give a map of names in finetune.weights.rename{hint}"
+    return f"describe their network in `arch`, or map names in finetune.weights.rename{hint}"
 
 
 def _unfit_head(pair: _Pair, loaded: Loaded, *, count: int) -> Problem:

@@ -15,6 +15,7 @@ import torchvision
 from torch import Tensor, nn
 
 from cnntrain.checkpoint import load as load_checkpoint
+from cnntrain.checkpoint import save
 from cnntrain.config.load import Loaded, load
 from cnntrain.core.errors import CheckpointError, ConfigError
 from cnntrain.run.networks import head_names, make_network, plan_network
@@ -249,6 +250,16 @@ def test_a_run_starts_from_another(first: Path, run_file: Callable[..., Path]) -
     transforms: Any = best["transforms"]
     assert [dict(step) for step in prepared.data.eval_pipeline] == transforms["eval"]
     assert prepared.data.train_pipeline == prepared.data.eval_pipeline
+
+
+def test_a_transform_that_is_not_known_here(first: Path, run_file: Callable[..., Path]) -> None:
+    path = first / "checkpoints" / "best.pt"
+    state = load_checkpoint(path)
+    state["transforms"] = {"eval": [{"name": "swirl"}]}
+    save(path, state)
+    with pytest.raises(ConfigError, match="with 'swirl', which is not known here") as caught:
+        prepare(load(second(run_file)))
+    assert caught.value.problems[0].place is not None
 
 
 @pytest.mark.parametrize("classes", ["others", "another order"])
