@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from cnntrain.checkpoint import load as load_checkpoint
 from cnntrain.config.load import load
 from cnntrain.core.errors import ConfigError, UsageError
 from cnntrain.data.read import open_splits
@@ -188,3 +190,17 @@ def test_its_folder_is_no_run_but_names_its_folds(start: Callable[..., CrossVali
         find_run(found.path)
     assert not is_cross_validation(found.path / "fold1")
     assert is_cross_validation(found.path)
+
+
+def test_folds_of_a_fine_tuning_start_from_the_same_weights(
+    start: Callable[..., CrossValidated], run_file: RunFile, train_tiny: Any, tmp_path: Path
+) -> None:
+    first = tmp_path / "first"
+    train_tiny(run_file({**SHORT, "data.pattern_seed": 1}, name="first"), out=first)
+    found = start({"finetune": {"weights": {"run": str(first)}, "freeze": ["conv1"]}})
+    assert len(found.results) == 3
+    before = load_checkpoint(first / "checkpoints" / "last.pt")["model"]
+    for result in found.results:
+        after = load_checkpoint(found.path / result.run / "checkpoints" / "last.pt")["model"]
+        assert torch.equal(after["conv1.weight"], before["conv1.weight"])
+        assert not torch.equal(after["output.weight"], before["output.weight"])
