@@ -19,6 +19,7 @@ from cnntrain.cli import (
     data,
     diagnose,
     evaluate,
+    export,
     features,
     fit,
     listing,
@@ -50,6 +51,7 @@ app = typer.Typer(
 app.command("fit")(fit.fit)
 app.command("eval")(evaluate.evaluate)
 app.command("predict")(predict.predict)
+app.command("export")(export.export)
 app.command("recalibrate")(recalibrate.recalibrate)
 app.add_typer(visualize.app, name="visualize")
 app.command("retrieve")(retrieve.retrieve)

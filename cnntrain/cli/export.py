@@ -1,0 +1,82 @@
+"""`cnntrain export`: a trained network as a file that others can run."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cnntrain.cli import output
+from cnntrain.cli.options import Json, Overrides, Run
+
+if TYPE_CHECKING:
+    from cnntrain.run.export import Exported
+
+
+class Format(StrEnum):
+    """What a network can be exported to."""
+
+    onnx = "onnx"
+    torch_export = "torch_export"
+    safetensors = "safetensors"
+    torchvision = "torchvision"
+
+
+def export(
+    run: Run,
+    to: Annotated[
+        list[Format] | None, typer.Option(help="The format; repeatable. Default: onnx.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file, or a folder that exists; default ./NAME with its suffix."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Write a trained network for other programs, and check it.
+
+    onnx (for onnxruntime and others) and torch_export (a .pt2 program) compute logits from
+    preprocessed float32 images (N, C, H, W), for any N. safetensors has the weights by our names,
+    torchvision by those of its model of the same architecture. All tell the classes and the
+    preprocessing, in JSON: in their metadata under `cnntrain`, for torchvision in a file beside.
+    """
+    from cnntrain.run.export import export_run
+
+    formats = [form.value for form in to or [Format.onnx]]
+    written = []
+    for file in export_run(run, formats=formats, out=out, force=force, overrides=overrides or []):
+        written.append(file)
+        if not as_json:
+            output.result(_line(file))
+    if as_json:
+        output.result_json({"files": [_as_data(file) for file in written]})
+
+
+def _line(file: Exported) -> str:
+    size = f"{file.path}: {_size(file.size)}"
+    if file.difference is None:
+        return f"{size}, classes and preprocessing"
+    model = f", {file.model}" if file.model else ""
+    near = (
+        "the same logits as" if file.difference == 0 else f"logits within {file.difference:.1e} of"
+    )
+    return f"{size}{model}, {near} the network on {file.images} images"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"
+
+
+def _as_data(file: Exported) -> dict[str, Any]:
+    return {
+        "format": file.format,
+        "path": str(file.path),
+        "bytes": file.size,
+        "largest_difference": file.difference,
+        "images": file.images,
+        "model": file.model,
+    }

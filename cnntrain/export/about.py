@@ -1,0 +1,87 @@
+"""What an exported file says of itself: classes, preprocessing, input and output, as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+import cnntrain
+
+KEY = "cnntrain"
+"""Under this name the JSON stands in a file's metadata."""
+
+INPUT, OUTPUT = "images", "logits"
+"""Names of the exported network's input and output."""
+
+_MODES = {1: "L", 3: "RGB"}
+
+
+def describe(
+    *,
+    name: str,
+    epoch: int,
+    classes: Sequence[str],
+    in_shape: tuple[int, int, int],
+    preprocessing: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """A description from which the network can be used without cnntrain.
+
+    Args:
+        name: of the run.
+        epoch: after which the weights are; 0 where nobody knows.
+        classes: the names of the outputs, in their order.
+        in_shape: (C, H, W) of the images.
+        preprocessing: see `explicit_steps`.
+    """
+    return {
+        "name": name,
+        "epoch": epoch or None,
+        "classes": list(classes),
+        "input": {
+            "name": INPUT,
+            "shape": ["N", *in_shape],
+            "type": "float32",
+            "mode": _MODES.get(in_shape[0]),
+        },
+        "preprocessing": list(preprocessing),
+        "output": {"name": OUTPUT, "shape": ["N", len(classes)]},
+        "versions": {"cnntrain": cnntrain.__version__, "torch": str(torch.__version__)},
+    }
+
+
+def explicit_steps(
+    steps: Sequence[Mapping[str, Any]], *, sizing: int
+) -> tuple[dict[str, Any], ...]:
+    """The evaluation transforms with everything said that cnntrain takes for granted.
+
+    Args:
+        steps: the transforms as plain data, all parameters resolved.
+        sizing: how many of them, at the start, change sizes and see 8-bit pixels.
+    """
+    explicit = [_explicit(step) for step in steps]
+    rescale = {"name": "rescale", "factor": 1 / 255}
+    return (*explicit[:sizing], rescale, *explicit[sizing:])
+
+
+def as_text(about: Mapping[str, Any]) -> str:
+    """The description as one line of JSON."""
+    return json.dumps(about, ensure_ascii=False, allow_nan=False)
+
+
+def _explicit(step: Mapping[str, Any]) -> dict[str, Any]:
+    """One transform; those of plugins as they are."""
+    name, size = step["name"], step.get("size")
+    if name not in ("resize", "center_crop"):
+        return dict(step)
+    pair = [size, size] if isinstance(size, int) and name == "center_crop" else size
+    sides = {"shortest_edge": pair} if isinstance(pair, int) else _sides(pair)
+    how = {"interpolation": "bilinear", "antialias": True} if name == "resize" else {}
+    return {"name": name, **sides, **how}
+
+
+def _sides(pair: Any) -> dict[str, int]:
+    height, width = pair
+    return {"height": height, "width": width}

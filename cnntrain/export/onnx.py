@@ -1,0 +1,119 @@
+"""The network as an ONNX file, compared with the network in onnxruntime."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from cnntrain.core.atomic import write_atomically
+from cnntrain.core.errors import UsageError
+from cnntrain.export.about import INPUT, KEY, OUTPUT
+from cnntrain.export.reference import Reference
+
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+_LARGEST = 2**31 - 2**20
+"""Bytes of one ONNX file (protobuf's bound), some left for the graph."""
+
+
+def require_packages() -> None:
+    """Nothing, if what ONNX needs is installed.
+
+    Raises:
+        UsageError: it is not.
+    """
+    for name in PACKAGES:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise UsageError(
+                f"ONNX needs the package {name}, which is not installed",
+                remedy="pip install 'cnntrain[export]'",
+            ) from error
+
+
+def save_onnx(
+    program: ExportedProgram, path: Path, *, text: str, reference: Reference, needed: int
+) -> float:
+    """Write an ONNX file; the largest difference to the network in onnxruntime on the CPU.
+
+    Args:
+        program: the traced network.
+        path: the file.
+        text: what it says of itself, JSON in the metadata property `cnntrain`.
+        reference: what it is compared with.
+        needed: bytes that it takes, roughly.
+
+    Raises:
+        UsageError: the network is too large, or ONNX lacks one of its operations.
+        CnntrainError: what was written gives other logits.
+        DiskError: it cannot be written.
+    """
+    if needed > _LARGEST:
+        raise UsageError(
+            f"the weights take {needed / 1e9:.1f} GB, and an ONNX file at most 2.1",
+            remedy="use --to torch_export or safetensors",
+        )
+    content = _convert(program, text)
+    found: list[float] = []
+
+    def write(file: BinaryIO) -> None:
+        file.write(content)
+
+    def check(temporary: Path) -> None:
+        forward = _Session(temporary)
+        found.append(reference.check(forward, what="the ONNX graph"))
+
+    write_atomically(path, write, needed=len(content), before_replace=check)
+    return found[0]
+
+
+def _convert(program: ExportedProgram, text: str) -> bytes:
+    with warnings.catch_warnings():
+        # of the converter's own packages, about each other
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        try:
+            converted = torch.onnx.export(
+                program,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes={INPUT: {0: "N"}},
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise UsageError(
+                f"ONNX cannot say what the network computes: {_reason(error)}",
+                remedy="use --to torch_export or safetensors",
+            ) from error
+    assert converted is not None
+    converted.model.metadata_props[KEY] = text
+    content: bytes = converted.model_proto.SerializeToString()
+    return content
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause, in its first line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+class _Session:
+    """An ONNX file as a function of images."""
+
+    def __init__(self, path: Path) -> None:
+        runtime: Any = importlib.import_module("onnxruntime")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 3  # errors only
+        self._session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def __call__(self, images: Tensor) -> Tensor:
+        [logits] = self._session.run([OUTPUT], {INPUT: images.numpy()})
+        return torch.from_numpy(logits)

@@ -1,0 +1,97 @@
+"""The network as a torch.export program: traced once, for ONNX and for a `.pt2` file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from torch import nn
+from torch.export import Dim, ExportedProgram
+
+from cnntrain.core.atomic import write_atomically
+from cnntrain.core.errors import UsageError
+from cnntrain.export.about import KEY
+from cnntrain.export.reference import Reference
+
+
+def trace(net: nn.Module, *, in_shape: tuple[int, int, int]) -> ExportedProgram:
+    """The forward pass for any number of images.
+
+    Raises:
+        UsageError: a layer cannot be traced, or only for one number of images.
+    """
+    images = torch.zeros(2, *in_shape)  # with one image torch takes the batch for a constant
+    with _entered(net) as layers:
+        try:
+            return torch.export.export(net, (images,), dynamic_shapes=({0: Dim("N")},))
+        except Exception as error:  # whatever a layer's own code does when it is traced
+            where = f"its layer {layers[-1]}: " if layers else ""
+            raise UsageError(
+                f"torch.export cannot trace the network; {where}{_first_line(error)}",
+                remedy="--to safetensors has the weights alone",
+            ) from error
+
+
+def save_program(
+    program: ExportedProgram, path: Path, *, text: str, reference: Reference, needed: int
+) -> float:
+    """Write a `.pt2` file; the largest difference to the network.
+
+    Args:
+        program: the traced network.
+        path: the file.
+        text: what it says of itself, JSON in the extra file `cnntrain.json`.
+        reference: what it is compared with.
+        needed: bytes that it takes, roughly.
+
+    Raises:
+        CnntrainError: what was written gives other logits.
+        DiskError: it cannot be written.
+    """
+    found: list[float] = []
+
+    def write(file: BinaryIO) -> None:
+        torch.export.save(program, file, extra_files={f"{KEY}.json": text})
+
+    def check(temporary: Path) -> None:
+        with temporary.open("rb") as file:
+            forward = torch.export.load(file).module()
+        found.append(reference.check(forward, what="the torch.export program"))
+
+    write_atomically(path, write, needed=needed, before_replace=check)
+    return found[0]
+
+
+@contextmanager
+def _entered(net: nn.Module) -> Iterator[list[str]]:
+    """The names of the layers whose forward pass has begun and not ended, outermost first."""
+    names: list[str] = []
+
+    def enter(name: str) -> Any:
+        def hook(*_: Any) -> None:
+            names.append(name)
+
+        return hook
+
+    def leave(*_: Any) -> None:
+        names.pop()
+
+    hooks = []
+    for name, module in net.named_modules():
+        if name:
+            hooks += [
+                module.register_forward_pre_hook(enter(name)),
+                module.register_forward_hook(leave),
+            ]
+    try:
+        yield names
+    finally:
+        for each in hooks:
+            each.remove()
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,0 +1,79 @@
+"""What an exported file is compared with: the network's own answers for some images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cnntrain.core.errors import CnntrainError
+from cnntrain.data.pipeline import Pipeline
+
+LIMIT = 1e-4
+"""Largest difference of a logit, relative to the largest logit where that is above 1."""
+
+_IMAGES = 8
+_GRIDS = (2, 7, 23)
+"""Sides in cells of the patterns that the images are made of, besides single pixels."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Images `(N, C, H, W)` and the network's logits `(N, num_classes)` for them."""
+
+    images: Tensor
+    logits: Tensor
+
+    @property
+    def limit(self) -> float:
+        """The largest difference that is taken for rounding."""
+        return LIMIT * max(1.0, float(self.logits.abs().max()))
+
+    def difference(self, forward: Callable[[Tensor], Tensor]) -> float:
+        """The largest difference of a logit."""
+        return float((_in_two_batches(forward, self.images) - self.logits).abs().max())
+
+    def check(self, forward: Callable[[Tensor], Tensor], *, what: str) -> float:
+        """The largest difference.
+
+        Raises:
+            CnntrainError: it is no rounding any more.
+        """
+        difference = self.difference(forward)
+        if not difference <= self.limit:  # so that NaN is refused
+            raise CnntrainError(
+                f"{what} differs from the network by {difference:.2g} in its logits on "
+                f"{len(self.images)} images, more than {self.limit:.2g}; nothing is written",
+                remedy="use another format, and tell cnntrain's maintainers of this architecture",
+            )
+        return difference
+
+
+@torch.no_grad()
+def make_reference(
+    net: nn.Module, *, in_shape: tuple[int, int, int], pipeline: Pipeline
+) -> Reference:
+    """Seeded images, prepared as evaluation prepares them, and what the network gives for them.
+
+    Args:
+        net: in evaluation mode, on the CPU.
+        in_shape: (C, H, W) of its images.
+        pipeline: the evaluation transforms that follow those that change sizes.
+    """
+    generator = torch.Generator().manual_seed(0)
+    channels, *size = in_shape
+    noise = torch.rand(_IMAGES, *in_shape, generator=generator)
+    for side in _GRIDS:  # a natural image has structure of every size
+        coarse = torch.rand(_IMAGES, channels, side, side, generator=generator)
+        noise += F.interpolate(coarse, size=size, mode="bilinear")
+    pixels = (noise * (255 / (1 + len(_GRIDS)))).round().to(torch.uint8)
+    images = pipeline(pixels, generator).contiguous()
+    return Reference(images, _in_two_batches(net, images))
+
+
+def _in_two_batches(forward: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """One image, then the others: a file that knows only one size of batch is found out."""
+    return torch.cat([forward(images[:1]), forward(images[1:])])

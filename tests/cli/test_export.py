@@ -1,0 +1,142 @@
+"""`cnntrain export`, and the exported file used by a program that knows nothing of cnntrain."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+
+Cnntrain = Callable[..., Any]
+RunFile = Callable[..., Path]
+
+OUTSIDE = """
+import json, sys
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps
+
+session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+about = json.loads(session.get_modelmeta().custom_metadata_map["cnntrain"])
+resize, crop, rescale, normalize = about["preprocessing"]
+for path in sys.argv[2:]:
+    image = ImageOps.exif_transpose(Image.open(path)).convert(about["input"]["mode"])
+    size = [side * resize["shortest_edge"] // min(image.size) for side in image.size]
+    image = image.resize(size, Image.Resampling.BILINEAR)
+    left, top = round((size[0] - crop["width"]) / 2), round((size[1] - crop["height"]) / 2)
+    pixels = np.asarray(image.crop((left, top, left + crop["width"], top + crop["height"])))
+    pixels = (pixels * rescale["factor"] - normalize["mean"]) / normalize["std"]
+    [logits] = session.run(None, {"images": pixels.transpose(2, 0, 1)[None].astype(np.float32)})
+    print(path, about["classes"][logits.argmax()])
+"""
+"""As in the README."""
+
+SMALL = {
+    "name": "insects",
+    "arch.layers": [
+        {"conv": {"out": 8, "kernel": 5, "stride": 2}},
+        "batch_norm",
+        "relu",
+        {"max_pool": {"kernel": 3, "stride": 2}},
+        {"conv": {"out": 16}},
+        "relu",
+        "global_avg_pool",
+        {"linear": {"out": "$num_classes"}},
+    ],
+    "train.epochs": 1,
+}
+
+
+def insects(root: Path) -> dict[str, Any]:
+    """A small network on photographs of ants and bees."""
+    transforms = {
+        "train": [{"random_resized_crop": {"size": 56}}, "normalize"],
+        "eval": [{"resize": {"size": 64}}, {"center_crop": {"size": 56}}, "normalize"],
+    }
+    data = {"name": "image_folder", "root": str(root), "workers": 0, "transforms": transforms}
+    return {**SMALL, "data": data}
+
+
+def test_a_program_outside_gives_the_same_class_for_every_image(
+    cnntrain: Cnntrain, run_file: RunFile, real_data: Path
+) -> None:
+    """What `eval` counts, what `predict` says and what the outside program says is the same."""
+    root = real_data / "hymenoptera"
+    assert cnntrain("fit", run_file(insects(root)), "-q", "--out", "run").code == 0
+    answer = cnntrain("export", "run", "--out", "insects.onnx")
+    assert answer.code == 0, answer.err
+    answer = cnntrain("predict", "run", root / "val", "--format", "json")
+    expected = {each["file"]: each["class"] for each in json.loads(answer.out)["predictions"]}
+    assert set(expected.values()) == {"ants", "bees"}
+    Path("outside.py").write_text(OUTSIDE)
+    command = [sys.executable, "outside.py", "insects.onnx", *expected]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines())
+    assert found == expected
+
+    evaluated = json.loads(cnntrain("eval", "run", "--split", "validation", "--json").out)
+    assert evaluated["images"] == len(expected) >= 150
+    counts = Counter((Path(file).parent.name, name) for file, name in found.items())
+    names = ("ants", "bees")
+    assert evaluated["confusion"] == [[counts[true, name] for name in names] for true in names]
+
+
+def test_one_line_for_each_file(cnntrain: Cnntrain, run_file: RunFile) -> None:
+    assert cnntrain("fit", run_file({"train.epochs": 1}), "-q", "--out", "run").code == 0
+    answer = cnntrain("export", "run", "--to", "onnx", "--to", "safetensors")
+    assert (answer.code, answer.err) == (0, "")
+    first, second = answer.out.splitlines()
+    line = r"tiny\.{}: [0-9.]+ kB, {} the network on 8 images"
+    assert re.fullmatch(line.format("onnx", r"logits within [0-9]\.[0-9]e-0[5-8] of"), first), first
+    assert re.fullmatch(line.format("safetensors", "the same logits as"), second), second
+    answer = cnntrain("export", "run", "--to", "safetensors")
+    assert answer.code == 2
+    assert "tiny.safetensors exists already" in answer.err
+    answer = cnntrain("export", "run", "--to", "safetensors", "--force", "--json")
+    assert (answer.code, answer.err) == (0, "")
+    [file] = json.loads(answer.out)["files"]
+    path = Path("tiny.safetensors")
+    assert file == {
+        "format": "safetensors",
+        "path": str(path),
+        "bytes": path.stat().st_size,
+        "largest_difference": 0.0,
+        "images": 8,
+        "model": None,
+    }
+
+
+def test_back_to_torchvision(cnntrain: Cnntrain, run_file: RunFile) -> None:
+    """torchvision's own resnet18 loads the file strictly; its description lies beside it."""
+    changes = {
+        "arch": "archs/resnet18.yaml",
+        "data.size": 32,
+        "data.channels": 3,
+        "data.images": 24,
+        "data.validation": None,
+        "data.test_images": 6,
+        "train.epochs": 1,
+    }
+    assert cnntrain("fit", run_file(changes), "-q", "--out", "run").code == 0
+    answer = cnntrain("export", "run", "--to", "torchvision", "--out", "net.pth")
+    assert (answer.code, answer.err) == (0, "")
+    call = "torchvision.models.resnet18(num_classes=3)"
+    first, second = answer.out.splitlines()
+    assert re.fullmatch(
+        rf"net\.pth: 44\.\d MB, {re.escape(call)}, the same logits as the network on 8 images",
+        first,
+    )
+    assert second.startswith("net.json: ")
+    model = torchvision.models.resnet18(num_classes=3)
+    model.load_state_dict(torch.load("net.pth", weights_only=True), strict=True)
+    about = json.loads(Path("net.json").read_text())
+    assert about["model"] == call
+    assert about["classes"] == ["class0", "class1", "class2"]
+    assert [step["name"] for step in about["preprocessing"]] == ["rescale", "normalize"]

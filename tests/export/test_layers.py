@@ -1,0 +1,180 @@
+"""Every layer in ONNX and in torch.export: the same numbers as in torch, for any batch.
+
+The oracle is the network itself, run by torch; the files are run by onnxruntime and by torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import onnxruntime
+import pytest
+import torch
+
+from cnntrain.arch.network import Network
+from cnntrain.core.errors import UsageError
+from cnntrain.export.onnx import save_onnx
+from cnntrain.export.program import save_program, trace
+from cnntrain.export.reference import Reference
+from cnntrain.layers import LAYERS
+
+MakeNet = Callable[..., Network]
+SHAPE = (3, 16, 16)
+
+NORMS_AND_POOLS = """
+layers:
+  - conv: {out: 6, padding: same}
+  - lcn: {kernel: 5}
+  - abs
+  - gain
+  - lcn: {kernel: 3, across_maps: false, floor: 0.1}
+  - batch_norm
+  - divisive_norm: {kernel: 3, maps: 3}
+  - local_response_norm: {alpha: 0.1}
+  - group_norm: {groups: 2}
+  - leaky_relu
+  - elu
+  - prelu
+  - softplus
+  - max_pool: {kernel: 3, stride: 2, padding: 1, ceil: true}
+  - branches:
+      paths:
+        one: [{lp_pool: {p: 3, kernel: 3, stride: 2, padding: 1}}]
+        two: [{lp_pool: {p: 5.5, kernel: 3, stride: 2, padding: 1}}]
+        three: [{l2_pool: {kernel: 3, stride: 2, padding: 1}}]
+        four: [{avg_pool: {kernel: 3, stride: 2, padding: 1, count_padding: false}}]
+        five: [softmax, {avg_pool: {kernel: 2, ceil: true}}]
+  - adaptive_avg_pool: {out: [3, 2]}
+  - global_avg_pool
+  - linear: {out: $num_classes}
+"""
+LENETS = """
+layers:
+  - conv: {out: 6, kernel: 3}
+  - {subsampling: {kernel: 2}, as: pooled}
+  - scaled_tanh
+  - {sparse_conv: {table: lenet5, kernel: 3}, as: sparse}
+  - {local: {out: 16, kernel: 3, padding: 1}}
+  - {sequence: {layers: [tanh, sigmoid]}, as: squashed}
+  - {add: , from: [sparse, squashed]}
+  - maxout
+  - dropout2d
+  - flatten
+  - {linear: {out: 12}, as: features}
+  - {dropconnect: {out: 8}, as: dropped}
+  - {concat: , from: [features, dropped]}
+  - dropout
+  - rbf_output: {out: $num_classes}
+"""
+NEOCOGNITRON_AND_RESNETS = """
+layers:
+  - s_cell: {out: 4, kernel: 3}
+  - c_cell: {kernel: 3, stride: 2, padding: 1}
+  - residual:
+      body: [{conv: {out: 6, stride: 2, padding: same}}, {squeeze_excite: {reduction: 2}}]
+      shortcut: [{zero_pad_shortcut: {out: 6, stride: 2}}]
+  - relu
+  - residual: {body: [{conv: {out: 6, padding: same}}, stochastic_depth]}
+  - identity
+  - global_max_pool
+  - linear: {out: $num_classes}
+"""
+NETS = {
+    "norms_and_pools": NORMS_AND_POOLS,
+    "lenets": LENETS,
+    "neocognitron_and_resnets": NEOCOGNITRON_AND_RESNETS,
+}
+
+
+def reference(net: Network) -> Reference:
+    images = torch.rand(5, *net.in_shape, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        logits = net(images)
+    assert logits.std(dim=0).min() > 1e-3, "the images must matter"
+    return Reference(images.clone(), logits.clone())
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_same_numbers(network: MakeNet, tmp_path: Path, name: str) -> None:
+    net = network(NETS[name], shape=SHAPE)
+    expected = reference(net)
+    program = trace(net, in_shape=SHAPE)
+    graph, traced = tmp_path / "net.onnx", tmp_path / "net.pt2"
+    save_onnx(program, graph, text="{}", reference=expected, needed=0)
+    save_program(program, traced, text="{}", reference=expected, needed=0)
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    loaded = torch.export.load(traced).module()
+    for count in (1, 2, 5):
+        images, logits = expected.images[:count], expected.logits[:count]
+        [found] = session.run(None, {"images": images.numpy()})
+        torch.testing.assert_close(torch.from_numpy(found), logits, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(loaded(images), logits, rtol=1e-5, atol=1e-6)
+
+
+def test_no_layer_is_left_out(network: MakeNet) -> None:
+    tried = {
+        operation
+        for text in NETS.values()
+        for operation in network(text, shape=SHAPE, device="meta").operations.values()
+    }
+    assert set(LAYERS.names()) <= tried
+
+
+def test_auxiliary_heads_are_left_out(network: MakeNet, tmp_path: Path) -> None:
+    net = network(
+        "layers: [{conv: {out: 4}, as: stem}, global_avg_pool, {linear: {out: $num_classes}}]\n"
+        "aux: [{from: stem, weight: 0.3, layers: [global_avg_pool, {linear: {out: $num_classes}}]}]"
+    )
+    expected = reference(net)
+    path = tmp_path / "net.onnx"
+    save_onnx(trace(net, in_shape=(3, 8, 8)), path, text="{}", reference=expected, needed=0)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    assert [output.name for output in session.get_outputs()] == ["logits"]
+
+
+PLUGIN = """
+import torch
+from torch import Tensor, nn
+from cnntrain.layers import layer
+
+@layer("picky")
+class Picky(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x if x.is_meta or x.sum() > 0 else -x
+
+@layer("pair")
+class Pair(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x if x.is_meta else x.reshape(2, *x.shape[1:])
+
+@layer("eigen")
+class Eigen(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.linalg.eigvals(x @ x.transpose(2, 3)).real.unsqueeze(3)
+"""
+
+
+@pytest.mark.parametrize("name", ["picky", "pair"])
+def test_a_layer_that_cannot_be_traced_is_named(
+    network: MakeNet, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "plugin.py").write_text(PLUGIN)
+    LAYERS.add_plugin(tmp_path / "plugin.py")
+    inner = f"layers: [{{sequence: {{layers: [relu, {name}]}}, as: block}}, flatten, "
+    net = network(inner + "{linear: {out: 3}}]")
+    with pytest.raises(UsageError, match=r"torch\.export cannot trace the network") as caught:
+        trace(net, in_shape=(3, 8, 8))
+    if name == "picky":
+        assert "its layer block.picky1: " in str(caught.value)
+
+
+def test_an_operation_that_onnx_lacks(network: MakeNet, tmp_path: Path) -> None:
+    (tmp_path / "plugin.py").write_text(PLUGIN)
+    LAYERS.add_plugin(tmp_path / "plugin.py")
+    net = network("layers: [eigen, flatten, {linear: {out: 3}}]")
+    program = trace(net, in_shape=(3, 8, 8))
+    expected = reference(net)
+    with pytest.raises(UsageError, match=r"ONNX cannot say .*linalg_eig"):
+        save_onnx(program, tmp_path / "a.onnx", text="{}", reference=expected, needed=0)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["plugin.py"]
