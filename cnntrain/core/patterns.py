@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 
+def around(name: str) -> list[str]:
+    """A dotted name and those of all modules that it is in; the outermost one's is empty."""
+    parts = name.split(".")
+    return [".".join(parts[:length]) for length in range(len(parts) + 1)]
+
+
+@lru_cache(maxsize=2**16)  # asked for each name and pattern in every epoch
 def covers(pattern: str, name: str) -> bool:
     """Whether a pattern matches a name, or one of the modules that it is in.
 
@@ -15,9 +23,7 @@ def covers(pattern: str, name: str) -> bool:
         pattern: `*` is any text, dots included; `?` a character; `[..]` one of those.
         name: of a parameter or a module.
     """
-    parts = name.split(".")
-    around = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
-    return any(fnmatchcase(each, pattern) for each in around)
+    return any(fnmatchcase(each, pattern) for each in around(name))
 
 
 def covered(patterns: Iterable[str], name: str) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from cnntrain.core.patterns import covered
+from cnntrain.core.patterns import around, covered
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,12 @@ class Freezing:
             return
         for name, parameter in net.named_parameters():
             parameter.requires_grad_(not self.stands_still(name, epoch=epoch))
-        still = {
-            module: self.stands_still(name, epoch=epoch) for name, module in net.named_modules()
+        modules = dict(net.named_modules())
+        learn = {
+            outer
+            for name in modules
+            if not self.stands_still(name, epoch=epoch)
+            for outer in around(name)
         }
-        for module in still:
-            object.__setattr__(module, "frozen", all(still[inner] for inner in module.modules()))
+        for name, module in modules.items():
+            object.__setattr__(module, "frozen", name not in learn)

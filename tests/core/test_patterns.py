@@ -2,7 +2,7 @@
 
 import pytest
 
-from cnntrain.core.patterns import covered, covers
+from cnntrain.core.patterns import around, covered, covers
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,7 @@ def test_covers(pattern: str, name: str, expected: bool) -> None:
     assert covers(pattern, name) is expected
     assert covered(["nothing", pattern], name) is expected
     assert not covered([], name)
+
+
+def test_around() -> None:
+    assert around("stage1.block2.conv1") == ["", "stage1", "stage1.block2", "stage1.block2.conv1"]

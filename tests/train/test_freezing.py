@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from cnntrain.core.errors import DivergedError
 from cnntrain.optim import adam, adamw, parameter_groups, sgd
 from cnntrain.train import CrossEntropy, EpochDone, Learner, Recipe, StepDone, snapshot, train
 from cnntrain.train.evaluation import training_mode
@@ -63,6 +64,9 @@ def test_modules_stand_still_only_as_a_whole(make_net: Callable) -> None:
     Freezing(("body",), {2: ("body",)}).hold(net, epoch=2)
     training_mode(net)
     assert all(module.training for module in net.modules())
+    Freezing(("*",), {2: ("head",)}).hold(net, epoch=2)
+    training_mode(net)
+    assert {name for name, m in net.named_modules() if m.training} == {"", "head"}
 
 
 def test_without_layers_nothing_is_touched(make_net: Callable) -> None:
@@ -239,3 +243,14 @@ def test_a_part_of_the_model_is_trained_and_evaluated(
     assert moved(model, before) == {"fc1.weight", "fc1.bias"}
     assert torch.equal(model.fc1.weight, head.weight)
     assert snapshot(learner)["model"].keys() == {"weight", "bias"}
+
+
+def test_features_that_are_not_finite_are_told(make_net: Callable, make_data: Callable) -> None:
+    model, data = make_net(), make_data(16)
+    features = replace(data, images=torch.randn(16, 4 * 3 * 3))
+    features.changes[1, 1] = lambda values: values.index_fill(0, torch.tensor([2]), float("nan"))
+    EARLY.hold(model, epoch=1)
+    learner = Learner(model, sgd(parameter_groups(model), lr=0.1), part="fc1")
+    recipe = Recipe(epochs=1, lr=0.1, freezing=EARLY)
+    with pytest.raises(DivergedError, match=r"at step 2 .* images \[2\] of the batch"):
+        list(train(learner, recipe=recipe, criterion=CrossEntropy(), loader=features))
