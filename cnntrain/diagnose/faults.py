@@ -15,6 +15,7 @@ FAULTS: dict[str, str] = {
     "labels_noisy": "many labels are wrong",
     "test_in_train": "test images stand among the training images",
     "splits_differ": "training and evaluation images are not alike",
+    "uneven_classes": "some classes have far more images than others",
     "constant_channel": "a channel of the images says nothing",
     "not_normalised": "the images are far from mean 0 and deviation 1",
     # the derivative
@@ -36,6 +37,7 @@ FAULTS: dict[str, str] = {
     "exploding_gradients": "the gradient grows on its way to the first layers",
     "vanishing_gradients": "the gradient is lost on its way to the first layers",
     "large_initial_loss": "the network starts sure of wrong answers",
+    "alike_units": "many units of a layer say the same",
     # how large the steps are
     "clipped_to_nothing": "the gradient is clipped to nothing",
     "rate_too_high": "the learning rate is too high",

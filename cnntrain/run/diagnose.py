@@ -9,6 +9,7 @@ from time import perf_counter
 from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import suggestion
 from cnntrain.diagnose.connections import check_connections
+from cnntrain.diagnose.data import check_data
 from cnntrain.diagnose.doctor import Diagnosis
 from cnntrain.diagnose.doctor import diagnose as conclude
 from cnntrain.diagnose.evaluation import check_evaluation
@@ -20,11 +21,28 @@ from cnntrain.diagnose.recipe import check_recipe
 from cnntrain.diagnose.report import Report
 from cnntrain.optim import Warmup
 from cnntrain.run.patient import Patient, open_patient, undisturbed
+from cnntrain.run.samples import open_samples
 
 OVERFIT_IMAGES = 64
 CONNECTION_STEPS = 4
 SMALL = 32
 """Images of a batch that only has to be typical."""
+
+
+def data(patient: Patient) -> Report:
+    """Do images and labels belong together, and can a network read them?"""
+    config, opened = patient.prepared.loaded.config, patient.prepared.data
+    samples = open_samples(patient.prepared.loaded, opened)
+    loss = patient.prepared.loaded.train.loss
+    return check_data(
+        samples.train,
+        other=samples.other,
+        classes=opened.classes,
+        counts=opened.counts,
+        shared=samples.shared,
+        is_weighted=config.data.sampling == "balanced"
+        or getattr(loss, "class_weights", None) is not None,
+    )
 
 
 def connections(patient: Patient) -> Report:
@@ -102,6 +120,7 @@ def recipe(patient: Patient) -> Report:
 
 
 CHECKS: Mapping[str, Callable[[Patient], Report]] = {
+    "data": data,
     "connections": connections,
     "initial": initial,
     "gradients": gradients,

@@ -1,0 +1,249 @@
+"""Check `data`: do the images and their labels belong together, and can a network read them?
+
+What is said of the labels rests on nearest neighbours among the pixels themselves, so on nothing
+that was learnt; where neighbours say nothing, as on small photographs, no label is accused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from cnntrain.diagnose.drawing import bars_by_layer, image_grid
+from cnntrain.diagnose.neighbours import TELLING, WORSE, Sample, Votes, suspicious_labels, votes_of
+from cnntrain.diagnose.report import Finding, Picture, Report, Table, listed
+
+NAME = "data"
+
+FAR = 0.8
+"""Distance of the mean images of two splits, in deviations from image to image."""
+
+SCALE = (0.05, 5.0)
+"""Deviation of the pixels that a network reads well."""
+
+OFF_CENTRE = 3.0
+"""Mean of the pixels, in their deviations."""
+
+UNEVEN = 20.0
+"""Times the images of the smallest class."""
+
+
+def check_data(
+    train: Sample,
+    *,
+    other: Sample | None,
+    classes: Sequence[str],
+    counts: Mapping[str, Sequence[int]],
+    shared: Mapping[str, Sequence[tuple[str, str]]],
+    is_weighted: bool,
+) -> Report:
+    """Look at the images and labels themselves, with no network.
+
+    Args:
+        train: of the training images, some hundred or thousand.
+        other: of the validation or test images.
+        classes: their names.
+        counts: images per class of each split.
+        shared: of each other split, the images that training has too.
+        is_weighted: whether the run makes up for uneven classes.
+    """
+    own = votes_of(train, train)
+    findings = [
+        *_not_finite(train),
+        *_missing(classes, counts),
+        *suspicious_labels(train, own, classes),
+        *_shared(shared, counts),
+        *_splits(train, other, own),
+        *_values(train),
+        *([] if is_weighted else _uneven(classes, counts)),
+    ]
+    agreement = own.agreement(train.targets)
+    headline = (
+        f"{sum(counts['train'])} training images of {len(classes)} classes; of {len(own.winner)} "
+        f"looked at, {agreement:.0%} have the label of their nearest neighbours"
+    )
+    mean, deviation = _channel_statistics(train.images)
+    rows: list[tuple[Cell, ...]] = [
+        (name, *(counts[split][i] for split in counts)) for i, name in enumerate(classes)
+    ]
+    odd = torch.nonzero(own.contradicts(train.targets)).flatten()
+    captions = [
+        f"{classes[int(train.targets[i])]}\n{classes[int(own.winner[i])]}?" for i in odd.tolist()
+    ]
+    pictures = [
+        Picture(
+            "training images by class",
+            bars_by_layer(
+                list(zip(classes, map(float, counts["train"]), strict=True)),
+                label="images",
+                is_log=False,
+            ),
+        )
+    ]
+    if captions:
+        title = "images whose neighbours have another label (label, and what they have)"
+        pictures.append(Picture(title, image_grid(train.images[odd], captions)))
+    return Report(
+        NAME,
+        findings[0].headline if findings else headline,
+        tuple(findings),
+        numbers={
+            "agreement": agreement,
+            "contradicted": float(own.contradicts(train.targets).float().mean()),
+            "mean": float(mean.mean()),
+            "deviation": float(deviation.mean()),
+            "shared_images": sum(len(found) for found in shared.values()),
+        },
+        tables=(Table("images by class", ("class", *counts), tuple(rows)),),
+        pictures=tuple(pictures),
+    )
+
+
+def _not_finite(train: Sample) -> list[Finding]:
+    bad = int((~train.images.isfinite().flatten(1).all(dim=1)).sum())
+    if not bad:
+        return []
+    return [
+        Finding(
+            "not_finite",
+            f"{bad} of {len(train.images)} training images hold values that are not finite",
+            "after the transforms of evaluation",
+            "look at the transforms: normalize with a std of 0?",
+        )
+    ]
+
+
+def _missing(classes: Sequence[str], counts: Mapping[str, Sequence[int]]) -> list[Finding]:
+    empty = [name for name, count in zip(classes, counts["train"], strict=True) if count == 0]
+    if not empty:
+        return []
+    is_one = len(empty) == 1
+    return [
+        Finding(
+            "class_missing",
+            f"{listed(empty)} {'has' if is_one else 'have'} no training image",
+            f"{len(empty)} of {len(classes)} classes; the network learns never to answer so",
+            "add images of that class, or take it out of the class list",
+        )
+    ]
+
+
+def _shared(
+    shared: Mapping[str, Sequence[tuple[str, str]]], counts: Mapping[str, Sequence[int]]
+) -> list[Finding]:
+    found = []
+    for split, pairs in shared.items():
+        if pairs:
+            images = sum(counts[split])
+            found.append(
+                Finding(
+                    "test_in_train",
+                    f"{len(pairs)} of the {images} {split} images are training images, too",
+                    f"such as {pairs[0][1]}, which is {pairs[0][0]} of training",
+                    f"take them out of training: the {split} error is too good to be true "
+                    "(`cnntrain data check` lists them)",
+                    is_certain=len(pairs) >= 0.01 * images,
+                )
+            )
+    return found
+
+
+def _splits(train: Sample, other: Sample | None, own: Votes) -> list[Finding]:
+    """Whether another split has images, or labels, of another kind than training."""
+    if other is None or not other.images.isfinite().all():
+        return []
+    distance, what = _distance(train.images, other.images)
+    if distance > FAR:
+        return [
+            Finding(
+                "splits_differ",
+                f"the {other.split} images are not like the training images",
+                f"their {what} differs by {distance:.1f} deviations from image to image",
+                f"prepare both alike: look at `data.transforms` and at the files of {other.split}",
+            )
+        ]
+    before = own.kappa(train.targets)
+    now = votes_of(train, other).kappa(other.targets)
+    if before < TELLING or now > before - WORSE:
+        return []
+    return [
+        Finding(
+            "splits_differ",
+            f"the {other.split} images do not fit their labels as the training images do",
+            f"the nearest training images agree with them to {now:.0%} of what is possible beyond "
+            f"chance; training images among themselves to {before:.0%}",
+            "look at the order of the classes there, and at how images and labels are put together",
+        )
+    ]
+
+
+def _distance(ours: Tensor, theirs: Tensor) -> tuple[float, str]:
+    """The larger one of the distances of brightness and of contrast, in deviations."""
+    found = []
+    for what, measure in (("brightness", _brightness), ("contrast", _contrast)):
+        a, b = measure(ours), measure(theirs)
+        spread = max(float(a.std(correction=0)), 0.05 * float(ours.float().std()), 1e-6)
+        found.append((abs(float(a.mean() - b.mean())) / spread, what))
+    return max(found)
+
+
+def _brightness(images: Tensor) -> Tensor:
+    return images.float().flatten(1).mean(dim=1)
+
+
+def _contrast(images: Tensor) -> Tensor:
+    return images.float().flatten(1).std(dim=1, correction=0)
+
+
+def _values(train: Sample) -> list[Finding]:
+    """Channels that say nothing, and pixels of a scale that hinders learning."""
+    if not train.images.isfinite().all():
+        return []
+    mean, deviation = _channel_statistics(train.images)
+    empty = [str(i) for i, value in enumerate(deviation.tolist()) if value < 1e-6]
+    if empty:
+        return [
+            Finding(
+                "constant_channel",
+                f"channel {listed(empty)} of the images is the same everywhere",
+                f"deviation 0 over {len(train.images)} images, in {len(empty)} of "
+                f"{len(deviation)} channels, so the network sees nothing in it",
+                "look at the files: was a channel lost when they were written?",
+            )
+        ]
+    centre = float((mean.abs() / deviation).max())
+    scale = float(deviation.mean())
+    if SCALE[0] <= scale <= SCALE[1] and centre <= OFF_CENTRE:
+        return []
+    return [
+        Finding(
+            "not_normalised",
+            f"the network's input has mean {float(mean.mean()):.3g} and deviation {scale:.3g}; it "
+            "should be near 0 and 1",
+            "channel by channel: mean " + ", ".join(f"{v:.3g}" for v in mean.tolist()[:4]),
+            "add `normalize` to both lists of `data.transforms`, without mean and std of its own",
+        )
+    ]
+
+
+def _channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+    values = images.double().transpose(0, 1).flatten(1)
+    return values.mean(dim=1), values.std(dim=1, correction=0)
+
+
+def _uneven(classes: Sequence[str], counts: Mapping[str, Sequence[int]]) -> list[Finding]:
+    there = [(count, name) for count, name in zip(counts["train"], classes, strict=True) if count]
+    if not there or max(there)[0] < UNEVEN * min(there)[0]:
+        return []
+    (few, rare), (many, common) = min(there), max(there)
+    return [
+        Finding(
+            "uneven_classes",
+            f"'{common}' has {many} training images, '{rare}' {few}",
+            f"{many / few:.0f} times as many; a network that never answers '{rare}' is hardly "
+            "ever wrong",
+            "set data.sampling: balanced, or train.loss.class_weights: balanced",
+        )
+    ]

@@ -1,0 +1,162 @@
+"""What an image's nearest neighbours among the pixels say of its label (Cover and Hart 1967)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cnntrain.diagnose.report import Finding
+
+NEIGHBOURS = 10
+SIDE = 16
+"""Pixels a side to which images are brought before they are compared."""
+
+PURE = 0.55
+"""How far neighbours must be of one class to speak for it, from chance (0) to all (1)."""
+
+NOISY = 0.08
+"""Share of the images against whose label their neighbours speak."""
+
+EVEN = 0.75
+"""Entropy of the pairs of classes that are confused, as a share of the largest one: mistakes in
+labels fall on all pairs, what looks alike on few."""
+
+TELLING = 0.4
+"""Agreement of neighbours, from chance (0) to full (1), above which they can tell a label."""
+
+WORSE = 0.3
+"""How much less they agree where labels are other ones."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Images of a split, as evaluation prepares them.
+
+    Args:
+        split: its name.
+        images: `(N, C, H, W)`.
+        targets: `(N,)`.
+        moved: by how many places labels would have been moved -> `(N,)`, the labels that the
+            images would have then; -1 where there is none.
+    """
+
+    split: str
+    images: Tensor
+    targets: Tensor
+    moved: Mapping[int, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Votes:
+    """What the nearest neighbours of each image say: the class of most, and their share."""
+
+    winner: Tensor
+    share: Tensor
+    chance: float
+
+    def kappa(self, targets: Tensor) -> float:
+        """The agreement beyond that of always naming the largest class (Cohen 1960, nearly)."""
+        return (self.agreement(targets) - self.chance) / max(1e-6, 1 - self.chance)
+
+    def agreement(self, targets: Tensor) -> float:
+        """Share of the images whose label most of their neighbours have."""
+        return float((self.winner == targets).float().mean())
+
+    def contradicts(self, targets: Tensor) -> Tensor:
+        """`(N,)` bool: the neighbours speak, and for another class."""
+        return (self.winner != targets) & (self.share >= self.chance + PURE * (1 - self.chance))
+
+
+def votes_of(among: Sample, of: Sample, targets: Tensor | None = None) -> Votes:
+    """What the nearest images of `among` say of each image of `of`, itself apart.
+
+    Args:
+        among: with the labels.
+        of: the images that are asked about.
+        targets: labels of `among` in place of its own; -1 where there is none.
+    """
+    features, queries = _features(among.images), _features(of.images)
+    distances = torch.cdist(queries, features)
+    if among is of:
+        distances.fill_diagonal_(math.inf)
+    count = max(1, min(NEIGHBOURS, len(features) - 1))
+    nearest = distances.topk(count, largest=False).indices
+    given = among.targets if targets is None else targets
+    labels = given[nearest]
+    known = labels >= 0
+    votes = F.one_hot(labels.clamp_min(0)) * known[..., None]
+    best = votes.sum(dim=1).max(dim=1)
+    chance = float(torch.bincount(given[given >= 0]).max()) / max(1, int((given >= 0).sum()))
+    return Votes(best.indices, best.values / count, chance)
+
+
+def _features(images: Tensor) -> Tensor:
+    small = images.float()
+    if max(images.shape[2:]) > SIDE:
+        small = F.adaptive_avg_pool2d(small, SIDE)
+    return small.flatten(1)
+
+
+def suspicious_labels(train: Sample, votes: Votes, classes: Sequence[str]) -> list[Finding]:
+    """Labels that were moved along, or some that are wrong.
+
+    Args:
+        train: the images.
+        votes: what they say of each other.
+        classes: their names.
+    """
+    if len(classes) < 2 or not train.images.isfinite().all():
+        return []
+    now = votes.kappa(train.targets)
+    moved = {by: _kappa_if_moved(train, labels) for by, labels in train.moved.items()}
+    best = max(moved, key=lambda by: moved[by], default=0)
+    if best and moved[best] > TELLING and moved[best] > now + WORSE:
+        places = f"{abs(best)} place{'s' if abs(best) > 1 else ''}"
+        way = "back" if best < 0 else "on"
+        return [
+            Finding(
+                "labels_shifted",
+                f"labels and images are out of step: moved {places} {way}, the labels fit",
+                f"nearest neighbours agree on labels to {now:.0%} of what is possible beyond "
+                f"chance; with the labels moved, to {moved[best]:.0%}",
+                "look at how images and labels are put together: one of the two lists lacks an "
+                "entry, or was sorted otherwise",
+            )
+        ]
+    wrong = votes.contradicts(train.targets)
+    share = float(wrong.float().mean())
+    pairs = train.targets[wrong] * len(classes) + votes.winner[wrong]
+    if now < TELLING or share < NOISY or _evenness(pairs, len(classes)) < EVEN:
+        return []
+    return [
+        Finding(
+            "labels_noisy",
+            f"at least {share:.0%} of the labels look wrong",
+            f"so many images stand among images of one other class, by their {NEIGHBOURS} nearest, "
+            "and it happens to all classes alike, so it is no likeness",
+            "look at the pictures of this report, and correct the labels; label_smoothing and "
+            "early_stop help a little",
+        )
+    ]
+
+
+def _kappa_if_moved(train: Sample, labels: Tensor) -> float:
+    known = labels >= 0
+    if not known.any():
+        return 0.0
+    images = Sample(train.split, train.images[known], labels[known])
+    return votes_of(images, images).kappa(images.targets)
+
+
+def _evenness(pairs: Tensor, classes: int) -> float:
+    """Entropy of pairs of classes over that of an even spread; 1 where there are only two."""
+    if classes <= 2:
+        return 1.0
+    shares = torch.bincount(pairs).double() / max(1, len(pairs))
+    entropy = -(shares * shares.clamp_min(1e-12).log()).sum()
+    return float(entropy) / math.log(classes * (classes - 1))
