@@ -21,6 +21,10 @@ SHOWN_CLASSES = 20
 
 OPTIMISTIC = "these images selected the epoch, so the error on others is likely to be larger"
 
+TRAINED = (
+    "A run's folder, runs/NAME for its latest, a checkpoint file, or a run file whose "
+    "finetune.weights names weights."
+)
 Crops = Annotated[
     Literal["center", "ten", "144", "dense"],
     typer.Option(
@@ -41,9 +45,7 @@ def evaluate(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUN...",
-            help="A run's folder, runs/NAME for its latest, a checkpoint file, or a run file whose "
-            "finetune.weights names weights; of several the softmax is averaged (a committee).",
+            metavar="RUN...", help=f"{TRAINED} Of several the softmax is averaged (a committee)."
         ),
     ],
     split: Annotated[
