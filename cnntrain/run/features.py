@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import UsageError
-from cnntrain.run.images import Images, open_images, short, show_images
+from cnntrain.run.images import Images, open_images, show_images
 from cnntrain.run.splits import Split
 from cnntrain.run.subject import Subject, feature_tap, open_subject
 from cnntrain.visualize.neighbours import Distance, draw_neighbours, nearest
@@ -171,7 +171,7 @@ def _neighbour_facts(
         for value, number in zip(values, numbers, strict=True):
             name = data.subject.classes[int(targets[number])]
             row.append({"image": data.label(number), "class": name, "distance": value})
-            lines.append(f"{name}\n{value:.3g}  {short(data.label(number))}")
+            lines.append(f"{name}  {value:.3g}\n{Path(data.label(number)).name}")
         facts.append(row)
         captions.append(lines)
     return facts, captions

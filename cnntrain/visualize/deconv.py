@@ -117,6 +117,13 @@ def deconvolve(
     return projected
 
 
+def _clipped(signals: Tensor) -> Tensor:
+    """Without the strongest half percent of what is not zero, beside which the rest is grey."""
+    tops = [torch.quantile(each[each != 0].abs(), 0.995) if each.any() else 0 for each in signals]
+    limits = torch.tensor(tops, device=signals.device).view(-1, 1, 1, 1)
+    return signals.clamp(-limits, limits)
+
+
 def draw_deconv(
     net: nn.Module,
     peaks: Strongest,
@@ -144,7 +151,7 @@ def draw_deconv(
         batch = torch.cat([images[number] for number in places[0]])
         projected = deconvolve(net, batch, layer=layer, units=[unit] * len(batch),
                                rows=places[1], columns=places[2])  # fmt: skip
-        tiles = zip(signed(projected), places[1], places[2], strict=True)
+        tiles = zip(signed(_clipped(projected)), places[1], places[2], strict=True)
         left = [Cell(cut(tile, field, row=row, column=column)) for tile, row, column in tiles]
         patches = patches_of(peaks, unit, images=pixels, field=field)
         right = [Cell(patch, apart=number == 0) for number, patch in enumerate(patches)]

@@ -14,6 +14,8 @@ from cnntrain.visualize.pixels import Pixels, heat
 from cnntrain.visualize.table import Cell, Scale, draw_table
 
 _BATCH = 64
+_LEAST = 0.1
+"""The colours span at least such a difference, for a smaller one means nothing."""
 
 
 @dataclass(frozen=True)
@@ -85,16 +87,18 @@ def draw_occlusion(
     """
     rows = []
     for image, each, caption in zip(images, found, captions, strict=True):
-        remains = heat(each.pixels.numpy(), low=0, high=1)
+        high = float(each.pixels.max())
+        low = min(float(each.pixels.min()), high - _LEAST)
+        remains = heat(each.pixels.numpy(), low=low, high=high)
         top, left = each.square
         hidden = image.copy()
         hidden[top : top + size, left : left + size] = image.mean(axis=(0, 1))
-        rows.append([Cell(image, caption), Cell(remains, f"whole image: {each.whole:.1%}"),
-                     Cell(hidden, f"then: {each.lowest:.1%}")])  # fmt: skip
+        rows.append([Cell(image, caption), Cell(remains, f"{max(low, 0):.1%} to {high:.1%}"),
+                     Cell(hidden, f"{each.lowest:.1%} in place of {each.whole:.1%}")])  # fmt: skip
     return draw_table(
         rows,
         title=f"Occlusion by a square of {size} x {size} pixels\n(Zeiler and Fergus 2014)",
         headings=["image", "probability when hidden there", "the square that hurts most"],
         side=2.2,
-        scale=Scale("viridis", "0", "probability 1"),
+        scale=Scale("viridis", "the image's lowest", "its highest"),
     )

@@ -54,7 +54,8 @@ def test_flags() -> None:
 
 def test_every_command_says_what_it_does_in_a_short_line() -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    for command in [*commands.values(), *commands["data"].commands.values()]:
+    inner = [*commands["data"].commands.values(), *commands["visualize"].commands.values()]
+    for command in [*commands.values(), *inner]:
         assert not command.get_short_help_str(62).endswith("..."), command.name
         for parameter in command.params:
             assert parameter.help, (command.name, parameter.name)

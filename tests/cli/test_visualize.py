@@ -1,0 +1,211 @@
+"""Pictures of a trained network from the command line: files, numbers, wrong usage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib.font_manager  # noqa: F401  # finds the fonts before the cache is moved
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from cnntrain.config.load import load
+from cnntrain.run.fit import fit
+from cnntrain.run.saved import load_trained
+
+Cnntrain = Callable[..., Any]
+
+KINDS = (
+    *("filters", "maps", "patches", "deconv", "embedding", "gabor"),
+    *("saliency", "cam", "occlusion", "confusion", "mistakes", "fool"),
+)
+NET = {
+    "layers": [
+        {"conv": {"out": 6, "kernel": 5, "padding": "same"}, "as": "stem"},
+        "relu",
+        "max_pool",
+        {"residual": {"body": [{"conv": {"out": 6, "padding": "same"}}, "relu"]}, "as": "mid"},
+        "global_avg_pool",
+        {"dropout": {"p": 0.2}},
+        {"linear": {"out": "$num_classes"}, "as": "output"},
+    ],
+    "aux": [{"from": "mid", "layers": ["global_avg_pool", {"linear": {"out": "$num_classes"}}]}],
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that ends as those of class activation maps do, after three epochs."""
+    folder = tmp_path_factory.mktemp("trained")
+    data = {"name": "synthetic", "size": 12, "images": 96, "classes": 4, "test_images": 40}
+    tree = {
+        "arch": NET,
+        "compute": {"threads": 1},
+        "data": {**data, "batch_size": 16, "validation": 16},
+        "train": {"epochs": 3, "optimizer": {"name": "sgd", "lr": 0.05}},
+        "record": {"tensorboard": False},
+    }
+    (folder / "small.yaml").write_text(yaml.safe_dump(tree))
+    fit(load(folder / "small.yaml"), out=folder / "run", quiet=True)
+    return folder / "run"
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    file = tmp_path / "photo.png"
+    pixels = torch.randint(0, 256, (12, 12, 3), dtype=torch.uint8)
+    Image.fromarray(pixels.numpy()).save(file)
+    return file
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_makes_a_picture_and_overwrites_none(
+    cnntrain: Cnntrain, run: Path, kind: str
+) -> None:
+    answer = cnntrain("visualize", kind, run, "--json")
+    assert answer.code == 0, answer.err
+    assert json.loads(answer.out)["file"] == f"{kind}.png"
+    with Image.open(f"{kind}.png") as picture:
+        assert picture.format == "PNG"
+        assert min(picture.size) > 150
+        assert max(picture.size) < 4000
+        assert len(picture.convert("RGB").getcolors(1 << 24)) > 20
+    again = cnntrain("visualize", kind, run)
+    assert again.code == 2
+    assert f"{kind}.png exists already; give another --out, or --force" in again.err
+
+
+def test_a_picture_is_told_by_its_file_and_can_be_replaced(cnntrain: Cnntrain, run: Path) -> None:
+    Path("mine.png").write_bytes(b"")
+    answer = cnntrain("visualize", "confusion", run, "--out", "mine.png", "--force")
+    assert (answer.code, answer.out) == (0, "mine.png\n")
+    assert " of 40 test images right" in answer.err
+    with Image.open("mine.png") as picture:
+        picture.load()
+
+
+def test_svg(cnntrain: Cnntrain, run: Path) -> None:
+    answer = cnntrain("visualize", "embedding", run, "--out", "a.svg", "--method", "pca")
+    assert answer.code == 0
+    assert "% of the variance" in answer.err
+    assert "<svg" in Path("a.svg").read_text()
+
+
+def test_mistakes_are_those_of_eval(cnntrain: Cnntrain, run: Path) -> None:
+    answer = cnntrain("visualize", "mistakes", run, "--split", "train", "--count", "5", "--json")
+    found = json.loads(answer.out)
+    evaluated = json.loads(cnntrain("eval", run, "--split", "train", "--json").out)
+    assert found["images"] == evaluated["images"] == 80
+    assert found["wrong"] == evaluated["images"] - evaluated["correct"]
+    shown = [each["probability"] for each in found["mistakes"]]
+    assert shown == sorted(shown, reverse=True)
+    assert len(shown) == min(5, found["wrong"])
+    confusion = json.loads(cnntrain("visualize", "confusion", run, "--json").out)
+    assert confusion["confusion"] == json.loads(cnntrain("eval", run, "--json").out)["confusion"]
+
+
+def test_strongest_answers_are_the_largest_of_the_split(cnntrain: Cnntrain, run: Path) -> None:
+    answer = cnntrain("visualize", "patches", run, "--layer", "relu1", "--unit", "2", "--json")
+    [unit] = json.loads(answer.out)["units"]
+    trained = load_trained(run / "checkpoints" / "best.pt")
+    from cnntrain.run.splits import find_split, open_split
+
+    data = open_split(find_split(trained.loaded, "test"), trained, device=torch.device("cpu"))
+    images = torch.cat([batch.images for batch in data.loader.batches(0)])
+    with torch.inference_mode():
+        maps = trained.net.relu1(trained.net.stem(images))[:, 2]  # type: ignore[operator]
+    values, order = maps.flatten(1).max(dim=1).values.sort(descending=True)
+    assert unit["unit"] == 2
+    assert [each["image"] for each in unit["answers"]] == [f"image {i}" for i in order[:9]]
+    first = unit["answers"][0]
+    assert first["value"] == pytest.approx(float(values[0]), rel=1e-5)
+    there = maps[order[0], first["row"], first["column"]]
+    assert first["value"] == pytest.approx(float(there), rel=1e-5)
+
+
+def test_a_limit_draws_the_same_images_each_time(cnntrain: Cnntrain, run: Path) -> None:
+    answers = [
+        json.loads(
+            cnntrain("visualize", "embedding", run, "--limit", limit, "--method", "pca", "--force",
+                     "--json").out
+        )["points"]
+        for limit in (10, 10, 40)
+    ]  # fmt: skip
+    names = [[point["image"] for point in each] for each in answers]
+    assert names[0] == names[1]
+    assert len(names[0]) == 10
+    assert names[2] == [f"image {number}" for number in range(40)]
+    assert all(p["class"] == f"class{int(p['image'].split()[1]) % 4}" for p in answers[0])
+
+
+def test_which_map_it_is_is_told(cnntrain: Cnntrain, run: Path, photo: Path) -> None:
+    answer = cnntrain("visualize", "cam", run, "--image", photo, "--image", "3")
+    assert "Class activation map (Zhou et al. 2016)" in answer.err
+    assert "what global_avg_pool1 reads, weighted by output" in answer.err
+    command = ("visualize", "cam", run, "--layer", "stem", "--class", "class2", "--force")
+    assert "Grad-CAM (Selvaraju et al. 2017): maps of stem" in cnntrain(*command).err
+    found = json.loads(cnntrain(*command, "--image", photo, "--json").out)["images"]
+    assert [each["image"].split("/")[-1] for each in found] == ["photo.png"]
+    assert found[0]["shown"] == "class2"
+    assert found[0]["class"] is None
+
+
+def test_what_fooled_it(cnntrain: Cnntrain, run: Path) -> None:
+    command = ("visualize", "fool", run, "--image", "1", "--class", "class3", "--json")
+    found = json.loads(cnntrain(*command).out)["images"]
+    assert [each["image"] for each in found] == ["image 1", "noise, for class3"]
+    assert found[0]["fooled"] == found[0]["after"].startswith("class3")
+    assert found[1]["fooled"] == (found[1]["after"] >= "class3 (99.6%)")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("maps --layer steam", "the network has no layer 'steam'; did you mean 'stem'?"),
+        ("maps --layer conv1", "no layer 'conv1'; did you mean 'mid.body.conv1'?"),
+        ("maps --layer aux1.linear1", "no layer 'aux1.linear1'; its layers are stem, relu1,"),
+        ("maps --layer xyz", "no layer 'xyz'; its layers are stem, relu1, max_pool1, mid, "),
+        ("cam --layer output", "'output' gives no maps, but 4 numbers; the last one that does is"),
+        ("filters --layer output", "'output' has no filters; these have: stem, mid.body.conv1"),
+        ("gabor --layer mid", "a Gabor function, which has 8 parameters, fits anything so small"),
+        ("patches --unit 6", "the layer 'mid' has no unit 6; it has 0 to 5"),
+        ("patches --layer output --unit 4", "the layer 'output' has no unit 4; it has 0 to 3"),
+        ("saliency --class klass1", "the network has no class 'klass1'; did you mean 'class1'?"),
+        ("saliency --image none.png", "there is no image none.png; name a file, or an image of"),
+        ("saliency --image 40", "there is no image 40 in the test split; it has 0 to 39"),
+        ("occlusion --size 13", "a square of 13 hides the whole image; --size below 12"),
+        ("occlusion --size 3 --stride 4", "a step of 4 pixels leaves gaps between squares of 3"),
+        ("embedding --limit 2", "2 test images of 40 are too few to embed; raise --limit"),
+        ("filters --out a.gif", "a.gif is no .png or .svg file"),
+        ("filters --out none/a.png", "there is no folder none; make it first"),
+        ("filters -s train.epochs=3", "-s train.epochs cannot change when"),
+        ("filters --unit 3", "No such option: --unit"),
+        ("filter", "No such command 'filter'"),
+    ],
+)
+def test_wrong_usage(cnntrain: Cnntrain, run: Path, words: str, says: str) -> None:
+    kind, *options = words.split()
+    answer = cnntrain("visualize", kind, run, *options)
+    assert answer.code == 2
+    assert says in answer.err
+    assert not list(Path().glob("*.png"))
+
+
+def test_a_picture_of_another_size(cnntrain: Cnntrain, run: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (9, 12)).save(tmp_path / "narrow.png")
+    answer = cnntrain("visualize", "saliency", run, "--image", tmp_path / "narrow.png")
+    assert answer.code == 2
+    assert (
+        "narrow.png is 3 x 12 x 9 after its transforms, but the network takes 3 x 12" in answer.err
+    )
+
+
+def test_a_file_that_is_no_image(cnntrain: Cnntrain, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no image")
+    answer = cnntrain("visualize", "maps", run, "--image", tmp_path / "text.png")
+    assert answer.code == 3
+    assert "cannot read the image" in answer.err
