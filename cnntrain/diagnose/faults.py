@@ -54,7 +54,7 @@ FAULTS: dict[str, str] = {
     # what follows from something above, or from something unknown
     "no_gradient": "a layer's gradient is zero",
     "cannot_overfit": "a few images cannot be learnt by heart",
-    "does_not_learn": "the loss does not fall",
+    "diverges": "the loss grows without bound",
 }
 """Code -> what it means."""
 

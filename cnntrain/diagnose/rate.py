@@ -24,7 +24,7 @@ RANGE = (1e-6, 10.0)
 LEARNS = 0.95
 """Share of the loss of guessing below which training has begun."""
 
-MOST_TRIALS = 24
+MOST_TRIALS = 16
 SLOW, FAR_BELOW = 0.1, 32.0
 """A rate is too low where it makes less than this progress, and is this many times too low."""
 

@@ -23,7 +23,7 @@ from cnntrain.diagnose.training import (
     train_briefly,
 )
 from cnntrain.train.evaluation import training_mode
-from cnntrain.train.losses import CrossEntropy
+from cnntrain.train.losses import Criterion, CrossEntropy, MeanSquaredError
 
 NAME = "recipe"
 
@@ -105,9 +105,9 @@ def check_recipe(
 ) -> Report:
     """Train a copy as the run does; where it does not learn, again without one thing at a time.
 
-    What is compared is the plain loss (cross entropy of the images without augmentation, without
-    dropout) after equally many steps from equal weights. So only what keeps the network from
-    learning the training images is found, not what makes it a little slower.
+    What is compared is the loss of the images without augmentation, dropout and label smoothing,
+    after equally many steps from equal weights. So only what keeps the network from learning the
+    training images is found, not what makes it a little slower.
 
     Args:
         net: the network; it is not changed.
@@ -126,7 +126,8 @@ def check_recipe(
             what, net, batches, plain, method=how, steps=steps, is_steady=is_steady, seed=seed
         )
 
-    chance = chance_loss(CrossEntropy(), torch.cat([b.targets for b in plain]), classes=classes)
+    targets = torch.cat([batch.targets for batch in plain])
+    chance = chance_loss(undistracted(method.criterion), targets, classes=classes)
     tried = [attempt("as the run file says", augmented, method, False)]
     whole = tried[0]
     if not whole.after < LEARNS_WELL * chance:
@@ -168,22 +169,31 @@ def _attempt(
 ) -> Tried:
     moving = copy.deepcopy(net)
     set_steady(moving)
-    before, _ = _judge(moving, plain)
+    before, _ = _judge(moving, plain, criterion=undistracted(method.criterion))
     if not is_steady:
         training_mode(moving)
-    lr = method.recipe.lr
-    course = train_briefly(
-        moving, batches, method=method, steps=steps, rate=lambda _: lr, seed=seed
-    )
+    recipe = method.recipe
+
+    def scheduled(step: int) -> float:
+        return recipe.lr * recipe.schedule(step)
+
+    course = train_briefly(moving, batches, method=method, steps=steps, rate=scheduled, seed=seed)
     set_steady(moving)
-    after, error = _judge(moving, plain)
+    after, error = _judge(moving, plain, criterion=undistracted(method.criterion))
     return Tried(what, course, before, math.inf if course.diverged else after, error)
 
 
-def _judge(net: nn.Module, plain: Sequence[Batch]) -> tuple[float, float]:
+def undistracted(criterion: Criterion) -> Criterion:
+    """The criterion without label smoothing and class weights."""
+    if isinstance(criterion, CrossEntropy):
+        return CrossEntropy()
+    return MeanSquaredError() if isinstance(criterion, MeanSquaredError) else criterion
+
+
+def _judge(net: nn.Module, plain: Sequence[Batch], *, criterion: Criterion) -> tuple[float, float]:
     logits, targets = logits_of(net, plain)
     wrong = (logits.argmax(dim=1) != targets).float().mean()
-    return float(CrossEntropy()(logits, targets)), float(wrong)
+    return float(criterion(logits, targets)), float(wrong)
 
 
 def _is_random(net: nn.Module) -> bool:
@@ -210,11 +220,12 @@ def _findings(tried: Sequence[Tried], *, chance: float, steps: int) -> list[Find
     if found:
         most = max(freed for freed, _ in found)
         return [finding for freed, finding in found if freed > 0.5 * most]
-    if len(tried) > 1 and made < 0.02 and all(t.after > 0.98 * chance for t in tried):
+    if whole.course.diverged and all(other.course.diverged for other in tried):
+        count = len(whole.course.losses)
+        headline = f"training diverges after {count} steps"
+        evidence = f"the loss was {whole.before:.3g}, and then {whole.course.losses[-1]:.3g}"
         remedy = "look at the other checks: the gradients, the initial weights, the rate"
-        headline = f"in {steps} steps the loss does not fall below that of guessing"
-        evidence = f"{whole.before:.3g} before, {whole.after:.3g} after, guessing {chance:.3g}"
-        return [Finding("does_not_learn", headline, evidence, remedy, is_certain=False)]
+        return [Finding("diverges", headline, evidence, remedy)]
     return []
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +13,8 @@ from cnntrain.data.batch import Batch
 from cnntrain.diagnose.recipe import REFUTES, check_recipe
 from cnntrain.diagnose.report import Report
 from cnntrain.diagnose.training import Method
-from cnntrain.train import CrossEntropy
+from cnntrain.optim import Constant, Warmup
+from cnntrain.train import CrossEntropy, MeanSquaredError
 
 Make = Callable[..., Any]
 
@@ -87,8 +88,32 @@ def test_what_does_not_help_is_not_accused(
     convnet: Make, method: Make, batches: list[Batch]
 ) -> None:
     """At a rate of nothing the decay is not to blame."""
-    net = convnet()
     still = method(lr=1e-9, weight_decay=1e-3)
-    report = check(net, batches, still, weight_decay=replace(method(lr=1e-9)))
-    assert faults(report) == ["does_not_learn"]
-    assert report.verdict == "suspect"
+    report = check(convnet(), batches, still, weight_decay=method(lr=1e-9))
+    assert report.verdict == "fine"
+    assert [row[0] for row in report.tables[0].rows] == [
+        *("as the run file says", "without weight decay")
+    ]
+
+
+def test_a_training_that_diverges(convnet: Make, method: Make, batches: list[Batch]) -> None:
+    net = convnet(norm1=nn.Identity())
+    report = check(net, batches, method(lr=1e4, weight_decay=1e-3), weight_decay=method(lr=1e4))
+    assert faults(report) == ["diverges"]
+
+
+def test_the_schedule_of_the_run_is_followed(
+    convnet: Make, method: Make, batches: list[Batch]
+) -> None:
+    """A warm-up to a rate that diverges from a standing start."""
+    how = method(lr=1e4, schedule=Warmup(steps=10**8, then=Constant()))
+    assert faults(check(convnet(), batches, how)) == []
+
+
+def test_squared_error_is_judged_by_itself(
+    convnet: Make, method: Make, batches: list[Batch]
+) -> None:
+    report = check(convnet(), batches, method(criterion=MeanSquaredError()))
+    assert math.isclose(report.numbers["loss_of_guessing"], 0.375, rel_tol=1e-6)
+    assert report.numbers["loss_after"] < 0.5 * 0.375
+    assert report.refutes == REFUTES
