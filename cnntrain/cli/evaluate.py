@@ -21,6 +21,11 @@ SHOWN_CLASSES = 20
 
 OPTIMISTIC = "these images selected the epoch, so the error on others is likely to be larger"
 
+MIRRORED = (
+    "half of the views are mirror images, which the network has not seen in training (it has no "
+    "horizontal_flip)"
+)
+
 TRAINED = (
     "A run's folder, runs/NAME for its latest, a checkpoint file, or a run file whose "
     "finetune.weights names weights."
@@ -78,6 +83,8 @@ def evaluate(
             evaluated.metrics.confusion, classes=evaluated.trained.classes, path=confusion
         )
         output.note(f"confusion matrix: {confusion}")
+    if evaluated.mirrors_unseen:
+        output.note(f"note: {MIRRORED}")
     if evaluated.selected:
         output.note(f"note: {OPTIMISTIC}")
     if as_json:

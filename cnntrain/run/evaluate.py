@@ -45,6 +45,7 @@ class Evaluated:
         views: of each image, mirrored ones included.
         members: of a committee, what each network does by itself; none for one network.
         disagreements: images on which the members do not all say the same class.
+        mirrors_unseen: whether views are mirrored though a network learnt no mirrored images.
     """
 
     trained: Trained
@@ -55,6 +56,7 @@ class Evaluated:
     views: int = 1
     members: tuple[tuple[Trained, Classification], ...] = ()
     disagreements: int = 0
+    mirrors_unseen: bool = False
 
 
 def evaluate_run(
@@ -144,12 +146,20 @@ def evaluate_views(
         views=members[0].views.count,
         members=tuple(results) if len(results) > 1 else (),
         disagreements=int((torch.stack(said) != said[0]).any(dim=0).sum()),
+        mirrors_unseen=any(member.views.mirrored and _is_unmirrored(member) for member in members),
     )
 
 
 def _selected(trained: Trained, split: OneSplit) -> bool:
     """Whether it is by its result on these images that the weights were chosen."""
     return split.name == "validation" and trained.is_best
+
+
+def _is_unmirrored(member: Member) -> bool:
+    """Whether it is known how the network was trained, from its first step, and not mirrored."""
+    config = member.trained.loaded.config
+    names = [call.name for call in config.data.transforms.train]
+    return config.finetune is None and "horizontal_flip" not in names
 
 
 def _refuse_seen(trained: Trained, first: Trained, split: OneSplit) -> None:
@@ -187,7 +197,8 @@ def _answers(member: Member, split: OneSplit) -> Tensor:
         if isinstance(error, UnreadableImageError):
             raise error
         message, _, remedy = str(error).partition("; ")
-        raise DataError(f"{split.part.label(number)}: {message}", remedy=remedy)
+        label = split.part.label(number)
+        raise DataError(f"{member.trained.path} cannot classify {label}: {message}", remedy=remedy)
     return found.scores
 
 

@@ -79,7 +79,16 @@ def test_ten_crops(train: Callable[..., Path]) -> None:
     assert found.metrics.loss == pytest.approx(loss(expected, targets), rel=1e-5)
     assert found.metrics.images == 30
     assert (found.views, found.members, found.disagreements) == (10, (), 0)
+    assert found.mirrors_unseen
     assert found.metrics.loss != pytest.approx(evaluate_run(run).metrics.loss, rel=1e-3)
+
+
+def test_whether_mirror_images_are_new_to_the_network(train: Callable[..., Path]) -> None:
+    flipped = {"data.transforms": {"train": [*CROPPED, "horizontal_flip"], "eval": CROPPED}}
+    run = train("one", flipped)
+    assert not evaluate_views([run], crops="ten").mirrors_unseen
+    assert not evaluate_views([run, train("two", CROPS)]).mirrors_unseen
+    assert evaluate_views([run, train("three", CROPS)], crops="ten").mirrors_unseen
 
 
 def test_dense_at_two_scales(train: Callable[..., Path]) -> None:
@@ -203,7 +212,10 @@ def test_what_the_preprocessing_or_the_network_does_not_allow(train: Callable[..
 
 def test_images_that_a_member_cannot_take(train: Callable[..., Path]) -> None:
     small, large = train("small"), train("large", {"data.size": 12})
-    with pytest.raises(DataError, match="image 0: is 1 x 8 x 8 after its transforms, but the"):
+    with pytest.raises(
+        DataError,
+        match=r"large/.* cannot classify image 0: is 1 x 8 x 8 after its transforms, but the",
+    ):
         evaluate_views([small, large])
     with pytest.raises(DataError, match=r"1 x 12 x 12 .* evaluated on 1 x 8 x 8"):
         evaluate_views([large, small])
