@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cnntrain.diagnose.drawing import bars_by_layer, image_grid
 from cnntrain.diagnose.neighbours import TELLING, WORSE, Sample, Votes, suspicious_labels, votes_of
-from cnntrain.diagnose.report import Finding, Picture, Report, Table, listed
+from cnntrain.diagnose.report import Cell, Finding, Picture, Report, Table, listed
 
 NAME = "data"
 

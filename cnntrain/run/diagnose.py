@@ -15,11 +15,15 @@ from cnntrain.diagnose.doctor import diagnose as conclude
 from cnntrain.diagnose.evaluation import check_evaluation
 from cnntrain.diagnose.gradients import check_gradients
 from cnntrain.diagnose.initial import check_initial
+from cnntrain.diagnose.machine import check_machine
 from cnntrain.diagnose.overfit import check_overfit
 from cnntrain.diagnose.rate import check_rate
 from cnntrain.diagnose.recipe import check_recipe
 from cnntrain.diagnose.report import Report
+from cnntrain.diagnose.units import check_units
 from cnntrain.optim import Warmup
+from cnntrain.run.assemble import open_run_data
+from cnntrain.run.observers import data_cure
 from cnntrain.run.patient import Patient, open_patient, undisturbed
 from cnntrain.run.samples import open_samples
 
@@ -119,6 +123,31 @@ def recipe(patient: Patient) -> Report:
     )
 
 
+def units(patient: Patient) -> Report:
+    """Do the units say something, and each something of its own?"""
+    return check_units(
+        patient.trained or patient.net,
+        batches=[patient.some(patient.effort.images)],
+        is_trained=patient.trained is not None,
+    )
+
+
+def machine(patient: Patient) -> Report:
+    """Is the processor at work?"""
+    prepared = patient.prepared
+    opened = open_run_data(patient.loaded, device=prepared.device)
+    try:
+        return check_machine(
+            patient.net,
+            loader=opened.train,
+            method=patient.method,
+            batch_size=patient.effort.batch,
+            data_cure=data_cure(replace(prepared, loaded=patient.loaded, data=opened)),
+        )
+    finally:
+        opened.close()
+
+
 CHECKS: Mapping[str, Callable[[Patient], Report]] = {
     "data": data,
     "connections": connections,
@@ -128,6 +157,8 @@ CHECKS: Mapping[str, Callable[[Patient], Report]] = {
     "overfit": overfit,
     "rate": rate,
     "recipe": recipe,
+    "units": units,
+    "machine": machine,
 }
 """The checks, in the order in which they are made."""
 

@@ -86,12 +86,14 @@ class Patient:
         trained: a run's trained network; None for a run file.
         effort: how much is done.
         is_pretrained: whether the network begins with weights that were learnt before.
+        loaded: the run file as it is; `prepared` reads images one by one.
     """
 
     prepared: Prepared
     trained: Network | None
     effort: Effort
     is_pretrained: bool
+    loaded: Loaded
 
     @property
     def net(self) -> nn.Module:
@@ -105,7 +107,9 @@ class Patient:
 
     @cached_property
     def augmented(self) -> tuple[Batch, ...]:
-        """The first training batches, as training sees them."""
+        """The first training batches, as training sees them; a probe's training sees features."""
+        if self.prepared.learner.part:
+            return self.plain
         return _first(self.prepared.data.train, self.effort)
 
     @cached_property
@@ -191,7 +195,7 @@ def open_patient(name: str, *, overrides: Sequence[str] = ()) -> Patient:
         on_gpu=prepared.device.type != "cpu",
     )
     is_pretrained = getattr(loaded.config, "finetune", None) is not None
-    return Patient(prepared, trained, effort, is_pretrained)
+    return Patient(prepared, trained, effort, is_pretrained, loaded)
 
 
 def _lightly(loaded: Loaded) -> Loaded:

@@ -1,0 +1,288 @@
+"""Check `units`: do the units of each layer say something, and each something of its own?
+
+Good features are sparse across images and across units, and uncorrelated; bad ones ignore the input
+or repeat each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from cnntrain.data.batch import Batch
+from cnntrain.diagnose.drawing import bars_by_layer
+from cnntrain.diagnose.report import Finding, Picture, Report, Table, listed
+from cnntrain.diagnose.signals import RANGES, SATURATED, leaves
+
+NAME = "units"
+
+WITH_UNITS = (nn.Conv2d, nn.Linear, nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.Softplus, *RANGES)
+
+DEAD = 0.5
+"""Share of a rectifier layer's units that are 0 for every image, from which on it is a fault."""
+
+FULL = 0.8
+"""Share of the outputs at the ends of the range."""
+
+SAME = 0.99
+"""Correlation of two units that say the same."""
+
+ALIKE = 0.5
+"""Share of a layer's units that repeat another one."""
+
+STILL = 1e-6
+"""Deviation of a unit that says nothing, of that of its layer."""
+
+MOST_UNITS = 512
+"""Of a layer; of more, the first."""
+
+PLACES = 16
+"""Of a map at which units are compared, at even distances."""
+
+
+@dataclass(frozen=True)
+class Units:
+    """The units of one layer over some images.
+
+    Args:
+        layer: its name.
+        kind: its class.
+        count: units: maps, or features.
+        dead: share of them that are 0 for every image; None where the layer is no rectifier.
+        still: share that give the same for every image.
+        saturated: share of the outputs at the ends of the range; None without ends.
+        correlation: mean of |r| over all pairs of units, over images and places.
+        alike: share of the units that repeat an earlier one.
+        image_sparsity: Treves and Rolls (1991) over the images, mean of the units: 0 dense, 1 one
+            image only.
+        unit_sparsity: the same over the units, mean of the images.
+    """
+
+    layer: str
+    kind: str
+    count: int
+    dead: float | None
+    still: float
+    saturated: float | None
+    correlation: float
+    alike: float
+    image_sparsity: float
+    unit_sparsity: float
+
+
+def check_units(net: nn.Module, *, batches: Sequence[Batch], is_trained: bool) -> Report:
+    """Look at each layer's outputs over some images, in evaluation mode.
+
+    Args:
+        net: the network; it is not changed.
+        batches: images, some hundred.
+        is_trained: whether the weights were learnt; initial ones are only described.
+    """
+    found = units_of(net, batches)
+    findings = [*_dead(found), *_saturated(found), *_alike(found)] if is_trained else []
+    rows = tuple(
+        (
+            each.layer,
+            each.kind,
+            each.count,
+            each.dead,
+            each.still,
+            each.saturated,
+            each.correlation,
+            each.alike,
+            each.image_sparsity,
+            each.unit_sparsity,
+        )
+        for each in found
+    )
+    columns = (
+        "layer",
+        "kind",
+        "units",
+        "dead",
+        "the same for all images",
+        "saturated",
+        "mean |correlation|",
+        "alike",
+        "sparsity over images",
+        "over units",
+    )
+    images = sum(len(batch.targets) for batch in batches)
+    worst = max((each.still for each in found), default=0.0)
+    headline = f"over {images} images at most {worst:.0%} of a layer's units say nothing"
+    return Report(
+        NAME,
+        findings[0].headline if findings else headline,
+        tuple(findings),
+        numbers={"images": images, "most_still": worst},
+        tables=(Table("the units of each layer", columns, rows),),
+        pictures=(
+            Picture(
+                "units that say the same for all images",
+                bars_by_layer(
+                    [(each.layer, each.still) for each in found], label="share", is_log=False
+                ),
+            ),
+            Picture(
+                "mean |correlation| of two units",
+                bars_by_layer(
+                    [(each.layer, each.correlation) for each in found], label="|r|", is_log=False
+                ),
+            ),
+        ),
+    )
+
+
+def units_of(net: nn.Module, batches: Sequence[Batch]) -> list[Units]:
+    """The units of every layer, in the order of the calls."""
+    modes = [(module, module.training) for module in net.modules()]
+    seen: dict[str, list[_Part]] = {}
+    net.eval()
+    with ExitStack() as hooks, torch.inference_mode():
+        for name, module in leaves(net):
+            if isinstance(module, WITH_UNITS):
+                hook = module.register_forward_hook(partial(_look, seen, name))
+                hooks.callback(hook.remove)
+        for batch in batches:
+            net(batch.images)
+    for module, training in modes:
+        module.training = training
+    kinds = dict(leaves(net))
+    return [_units(name, kinds[name], parts) for name, parts in seen.items()]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Of one batch: units at some places `(N x places, units)`, mean size, extremes, saturation."""
+
+    values: Tensor
+    rates: Tensor
+    is_zero: Tensor
+    low: Tensor
+    high: Tensor
+    saturated: float
+
+
+def _look(
+    seen: dict[str, list[_Part]], name: str, module: nn.Module, inputs: object, output: object
+) -> None:
+    del inputs
+    if not isinstance(output, Tensor) or output.dim() < 2:
+        return
+    maps = output.float()[:, :MOST_UNITS].flatten(2) if output.dim() > 2 else output.float()
+    maps = maps if maps.dim() == 3 else maps[:, :MOST_UNITS, None]
+    saturated = 0.0
+    if type(module) in RANGES:
+        low, high = RANGES[type(module)]
+        margin = SATURATED * (high - low)
+        saturated = float(((maps < low + margin) | (maps > high - margin)).float().mean())
+    places = torch.linspace(0, maps.shape[2] - 1, min(PLACES, maps.shape[2])).long()
+    part = _Part(
+        values=maps[:, :, places.to(maps.device)].transpose(1, 2).flatten(0, 1),
+        rates=maps.abs().mean(dim=2),
+        is_zero=(maps == 0).all(dim=2).all(dim=0),
+        low=maps.amin(dim=(0, 2)),
+        high=maps.amax(dim=(0, 2)),
+        saturated=saturated,
+    )
+    seen.setdefault(name, []).append(part)
+
+
+def _units(name: str, module: nn.Module, parts: Sequence[_Part]) -> Units:
+    values = torch.cat([part.values for part in parts]).double()
+    rates = torch.cat([part.rates for part in parts]).double()
+    zero = torch.stack([part.is_zero for part in parts]).all(dim=0)
+    span = torch.stack([part.high for part in parts]).amax(dim=0)
+    span = span - torch.stack([part.low for part in parts]).amin(dim=0)
+    still = span <= STILL * span.max().clamp_min(1e-12)
+    correlation, alike = _correlations(values[:, ~still])
+    return Units(
+        layer=name,
+        kind=type(module).__name__,
+        count=len(zero),
+        dead=float(zero.float().mean()) if isinstance(module, nn.ReLU) else None,
+        still=float(still.float().mean()),
+        saturated=sum(part.saturated for part in parts) / len(parts)
+        if type(module) in RANGES
+        else None,
+        correlation=correlation,
+        alike=alike,
+        image_sparsity=_sparsity(rates[:, ~still], dim=0),
+        unit_sparsity=_sparsity(rates, dim=1),
+    )
+
+
+def _correlations(values: Tensor) -> tuple[float, float]:
+    """Mean |r| over the pairs of units, and the share of units that repeat an earlier one."""
+    if values.numel():
+        values = values[:, values.std(dim=0, correction=0) > 0]
+    if values.shape[1] < 2 or len(values) < 3:
+        return 0.0, 0.0
+    r = torch.corrcoef(values.T).abs()
+    pairs = torch.triu(torch.ones_like(r), diagonal=1).bool()
+    repeated = ((r > SAME) & pairs).any(dim=0)
+    return float(r[pairs].mean()), float(repeated.float().mean())
+
+
+def _sparsity(rates: Tensor, *, dim: int) -> float:
+    """Treves and Rolls' measure `(1 - mean(r)^2 / mean(r^2)) / (1 - 1 / n)`, averaged."""
+    n = rates.shape[dim]
+    if n < 2 or rates.numel() == 0:
+        return 0.0
+    ratio = rates.mean(dim=dim).square() / rates.square().mean(dim=dim).clamp_min(1e-30)
+    return float(((1 - ratio) / (1 - 1 / n)).mean())
+
+
+def _dead(found: Sequence[Units]) -> list[Finding]:
+    dead = [each for each in found if each.dead is not None and each.dead >= DEAD]
+    if not dead:
+        return []
+    worst = max(dead, key=lambda each: each.dead or 0.0)
+    return [
+        Finding(
+            "dead_units",
+            f"{worst.dead:.0%} of the {worst.count} units of '{worst.layer}' are 0 for every image",
+            f"{DEAD:.0%} or more of the units are dead in {listed([e.layer for e in dead])}",
+            "a smaller learning rate, leaky_relu or batch_norm keeps them alive; what is dead "
+            "stays so: train anew",
+        )
+    ]
+
+
+def _saturated(found: Sequence[Units]) -> list[Finding]:
+    full = [each for each in found if each.saturated is not None and each.saturated >= FULL]
+    if not full:
+        return []
+    worst = max(full, key=lambda each: each.saturated or 0.0)
+    return [
+        Finding(
+            "saturated_units",
+            f"{worst.saturated:.0%} of the outputs of '{worst.layer}' are at the ends of its range",
+            f"so it is, for {FULL:.0%} or more, in {listed([each.layer for each in full])}",
+            "a smaller learning rate, weight decay or batch_norm before it",
+            is_certain=False,
+        )
+    ]
+
+
+def _alike(found: Sequence[Units]) -> list[Finding]:
+    """The last layer answers by class, so its units may go together."""
+    alike = [each for each in found[:-1] if each.count >= 4 and each.alike >= ALIKE]
+    if not alike:
+        return []
+    worst = max(alike, key=lambda each: each.alike)
+    return [
+        Finding(
+            "alike_units",
+            f"{worst.alike:.0%} of the {worst.count} units of '{worst.layer}' repeat another one",
+            f"their correlation over the images is above {SAME}; so it is in "
+            f"{listed([each.layer for each in alike])}",
+            "fewer units there, dropout, or another initialisation",
+            is_certain=False,
+        )
+    ]

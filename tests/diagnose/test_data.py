@@ -1,0 +1,133 @@
+"""Labels and images with planted faults; the expected numbers are the ones that were planted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from cnntrain.diagnose.data import check_data
+from cnntrain.diagnose.neighbours import Sample
+from cnntrain.diagnose.report import Report
+
+CLASSES = tuple("abcde")
+IMAGES = 400
+
+
+def clouds(seed: int, images: int = IMAGES) -> Sample:
+    """Images in five well separated clouds, in an order that says nothing."""
+    generator = torch.Generator().manual_seed(seed)
+    centres = torch.randn(5, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    targets = torch.randint(0, 5, (images,), generator=generator)
+    noise = 0.3 * torch.randn(images, 3, 4, 4, generator=generator)
+    return Sample("train", centres[targets] + noise, targets)
+
+
+def check(train: Sample, **changes: Any) -> Report:
+    counts = {"train": tuple(torch.bincount(train.targets, minlength=5).tolist())}
+    given: dict[str, Any] = {
+        "other": None,
+        "classes": CLASSES,
+        "counts": counts,
+        "shared": {},
+        "is_weighted": False,
+    }
+    return check_data(train, **given | changes)
+
+
+def faults(report: Report) -> list[str]:
+    return [finding.fault for finding in report.findings]
+
+
+def test_nothing_is_found_in_sound_data() -> None:
+    report = check(clouds(1), other=replace(clouds(2), split="validation"))
+    assert faults(report) == []
+    assert report.numbers["agreement"] == 1.0
+
+
+def test_noisy_labels() -> None:
+    sound = clouds(1)
+    generator = torch.Generator().manual_seed(3)
+    wrong = torch.rand(IMAGES, generator=generator) < 0.3
+    other = (sound.targets + torch.randint(1, 5, (IMAGES,), generator=generator)) % 5
+    noisy = replace(sound, targets=torch.where(wrong, other, sound.targets))
+    report = check(noisy)
+    assert faults(report) == ["labels_noisy"]
+    planted = float(wrong.float().mean())
+    assert 0.5 * planted <= report.numbers["contradicted"] <= planted + 0.02
+
+
+def test_classes_that_look_alike_are_no_noise() -> None:
+    sound = clouds(1)
+    pair = (sound.targets == 3) | (sound.targets == 4)
+    noise = torch.randn(sound.images.shape, generator=torch.Generator().manual_seed(3))
+    one_cloud = torch.where(pair[:, None, None, None], 1 + 0.3 * noise, sound.images)
+    report = check(replace(sound, images=one_cloud))
+    assert report.numbers["agreement"] < 0.9
+    assert faults(report) == []
+
+
+@pytest.mark.parametrize("by", [1, -1, 2])
+def test_labels_that_slipped(by: int) -> None:
+    sound = clouds(1)
+    slipped = replace(sound, targets=sound.targets.roll(by), moved={by: sound.targets})
+    report = check(slipped)
+    assert faults(report) == ["labels_shifted"]
+    assert ("moved 1 place " if abs(by) == 1 else "moved 2 places ") in report.headline
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda s: replace(s, images=5 - s.images), "not like the training images"),
+        (lambda s: replace(s, images=3 * s.images), "not like the training images"),
+        (lambda s: replace(s, targets=(s.targets + 1) % 5), "do not fit their labels"),
+    ],
+)
+def test_another_split_of_another_kind(change: Any, said: str) -> None:
+    report = check(clouds(1), other=replace(change(clouds(2)), split="validation"))
+    assert faults(report) == ["splits_differ"]
+    assert said in report.headline
+    assert "validation" in report.headline
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda x: x * 60 + 120, "not_normalised"),
+        (lambda x: x * 1e-3, "not_normalised"),
+        (lambda x: x + 10, "not_normalised"),
+        (lambda x: x * torch.tensor([1.0, 0.0, 1.0])[:, None, None], "constant_channel"),
+        (lambda x: x.where(x < 1, torch.nan), "not_finite"),
+    ],
+)
+def test_values(change: Any, fault: str) -> None:
+    sound = clouds(1)
+    assert faults(check(replace(sound, images=change(sound.images)))) == [fault]
+
+
+@pytest.mark.parametrize(
+    ("counts", "weighted", "expected"),
+    [
+        ((100, 100, 0, 100, 100), False, ["class_missing"]),
+        ((100, 100, 3, 100, 100), False, ["uneven_classes"]),
+        ((100, 100, 3, 100, 100), True, []),
+        ((100, 100, 30, 100, 100), False, []),
+    ],
+)
+def test_counts(counts: Sequence[int], weighted: bool, expected: list[str]) -> None:
+    report = check(clouds(1), counts={"train": counts}, is_weighted=weighted)
+    assert faults(report) == expected
+
+
+@pytest.mark.parametrize(("shared", "is_certain"), [(1, False), (5, True)])
+def test_shared_images(shared: int, is_certain: bool) -> None:
+    pairs: Mapping[str, Sequence[tuple[str, str]]] = {"test": [("image 3", "image 9")] * shared}
+    counts = {"train": (80,) * 5, "test": (40,) * 5}
+    (finding,) = check(clouds(1), counts=counts, shared=pairs).findings
+    assert finding.fault == "test_in_train"
+    assert finding.is_certain == is_certain
+    assert f"{shared} of the 200 test images" in finding.headline
