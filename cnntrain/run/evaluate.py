@@ -192,7 +192,7 @@ def open_to_evaluate(path: Path, overrides: Sequence[str]) -> Trained:
 
 
 def _answers(member: Member, split: OneSplit) -> Tensor:
-    found = member.answers(split.part, classes=split.classes)
+    found = member.answers(split.part, classes=split.classes, go_on=False)
     for number, error in found.errors.items():
         if isinstance(error, UnreadableImageError):
             raise error

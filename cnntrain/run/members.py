@@ -46,12 +46,13 @@ class Member:
     views: Views
     device: torch.device
 
-    def answers(self, part: Part, *, classes: Sequence[str]) -> Answers:
+    def answers(self, part: Part, *, classes: Sequence[str], go_on: bool) -> Answers:
         """Classify images.
 
         Args:
             part: the images.
             classes: the columns of the answers; the network's own in any order.
+            go_on: whether to classify the others when one cannot be.
         """
         config = self.trained.loaded.config
         columns = [self.trained.classes.index(name) for name in classes]
@@ -74,6 +75,8 @@ class Member:
                     found[number] = result
                 else:
                     errors[number] = result
+            if errors and not go_on:
+                break
             if found:
                 scores[list(found)] = mean_log_softmax(
                     self.net,

@@ -114,7 +114,7 @@ def _classify(
         part = Files(
             tuple(files), torch.zeros(len(files), dtype=torch.int64), member.trained.in_shape[0]
         )
-        answers = member.answers(part, classes=classes)
+        answers = member.answers(part, classes=classes, go_on=True)
         scores.append(answers.scores)
         for number, error in answers.errors.items():
             reason = error.reason if isinstance(error, UnreadableImageError) else str(error)

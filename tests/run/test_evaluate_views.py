@@ -14,6 +14,7 @@ from torchvision.transforms import v2
 from cnntrain.checkpoint import load as load_checkpoint
 from cnntrain.checkpoint import save
 from cnntrain.core.errors import CheckpointError, DataError, UsageError
+from cnntrain.data.decode import UnreadableImageError
 from cnntrain.data.parts import from_picture
 from cnntrain.data.read import open_splits
 from cnntrain.run.evaluate import evaluate_run, evaluate_views
@@ -219,3 +220,23 @@ def test_images_that_a_member_cannot_take(train: Callable[..., Path]) -> None:
         evaluate_views([small, large])
     with pytest.raises(DataError, match=r"1 x 12 x 12 .* evaluated on 1 x 8 x 8"):
         evaluate_views([large, small])
+
+
+def test_an_unreadable_image_is_told(
+    train: Callable[..., Path], run_file: RunFile, tmp_path: Path
+) -> None:
+    for name in ("train/a", "train/b", "test/a", "test/b"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for number in range(3):
+            image = torch.full((1, 8, 8), 80 * number, dtype=torch.uint8)
+            v2.functional.to_pil_image(image).save(tmp_path / "images" / name / f"{number}.png")
+    sized = {"resize": {"size": [8, 8]}}
+    files = {
+        "data": {"name": "image_folder", "root": str(tmp_path / "images"), "channels": 1},
+        "data.transforms": {"train": [sized, "normalize"], "eval": [sized, "normalize"]},
+    }
+    run = train("files", files)
+    assert evaluate_views([run, run]).metrics.images == 6
+    (tmp_path / "images" / "test" / "b" / "1.png").write_bytes(b"no image")
+    with pytest.raises(UnreadableImageError, match=r"test/b/1\.png: not a "):
+        evaluate_views([run, run])
