@@ -11,7 +11,7 @@ import torch
 from cnntrain.core.errors import UsageError
 from cnntrain.record.confusion import confusion_figure
 from cnntrain.run.evaluate import evaluate_run
-from cnntrain.run.images import Shown, open_images, short, show_images
+from cnntrain.run.images import Shown, find_images, short, show_images
 from cnntrain.run.splits import Split
 from cnntrain.run.subject import Subject, class_number, find_layer, last_maps, open_subject
 from cnntrain.visualize.cam import class_activation, draw_cam, grad_cam
@@ -177,13 +177,14 @@ def mistakes(
         UsageError: there is no mistake to show.
     """
     subject = open_subject(path, overrides=overrides)
-    with open_images(subject, split=split) as data:
-        wrong = find_mistakes(subject.net, data.loader)
-        chosen = wrong.found[:count]
-        if not chosen:
-            raise UsageError(f"all {data.told} are right", remedy="try another --split")
-        images = data.at([mistake.image for mistake in chosen])
-        labels = [data.label(mistake.image) for mistake in chosen]
+    data = find_images(subject, split=split)
+    with data.opened() as loader:
+        wrong = find_mistakes(subject.net, loader)
+    chosen = wrong.found[:count]
+    if not chosen:
+        raise UsageError(f"all {data.told} are right", remedy="try another --split")
+    images = data.at([mistake.image for mistake in chosen])
+    labels = [data.label(mistake.image) for mistake in chosen]
     total = f"{len(wrong.found):,} of {wrong.images:,} {data.kind} are wrong"
     title = f"{total}; the {len(chosen)} of which the network is most sure"
     figure = draw_mistakes(

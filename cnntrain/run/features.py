@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import UsageError
-from cnntrain.run.images import Images, open_images, show_images
+from cnntrain.run.images import Images, find_images, show_images
 from cnntrain.run.splits import Split
 from cnntrain.run.subject import Subject, feature_tap, open_subject
 from cnntrain.visualize.neighbours import Distance, draw_neighbours, nearest
@@ -62,17 +62,17 @@ def extract(
     Args:
         path: of the run.
         layer: its dotted name; else what the last linear layer reads.
-        split: see `open_images`.
+        split: see `find_images`.
         pool: average maps over regions so that there are at most so many features.
         overrides: see `open_subject`.
     """
     subject = open_subject(path, overrides=overrides)
     tap = feature_tap(subject, layer)
-    with open_images(subject, split=split) as data:
-        limit = pool or 2**62
-        found, targets = features(subject.net, data.loader, taps=[tap], limit=limit)
-        files = tuple(data.label(number) for number in range(len(targets)))
-        return Features(str(tap), data.split, found[tap], targets, files, subject.classes)
+    data = find_images(subject, split=split)
+    with data.opened() as loader:
+        found, targets = features(subject.net, loader, taps=[tap], limit=pool or 2**62)
+    files = tuple(data.label(number) for number in range(len(targets)))
+    return Features(str(tap), data.split, found[tap], targets, files, subject.classes)
 
 
 def write_features(found: Features, path: Path) -> None:
@@ -131,12 +131,13 @@ def retrieve(
     tap = feature_tap(subject, layer)
     shown = show_images(subject, wanted)
     queries = _features_of(subject, shown.images, tap)
-    with open_images(subject, split=split, limit=limit) as data:
-        found, targets = features(subject.net, data.loader, taps=[tap], limit=SEARCHED)
-        distances, positions = nearest(queries, found[tap], distance=distance, count=count)
-        pictures = [subject.pixels(data.at(row)) for row in positions.tolist()]
-        facts, captions = _neighbour_facts(data, distances, positions, targets)
-        title = f"Nearest among {data.told}: {distance} distance of {tap}"
+    data = find_images(subject, split=split, limit=limit)
+    with data.opened() as loader:
+        found, targets = features(subject.net, loader, taps=[tap], limit=SEARCHED)
+    distances, positions = nearest(queries, found[tap], distance=distance, count=count)
+    pictures = [subject.pixels(data.at(row)) for row in positions.tolist()]
+    facts, captions = _neighbour_facts(data, distances, positions, targets)
+    title = f"Nearest among {data.told}: {distance} distance of {tap}"
     labels = [
         label if true is None else f"{label}\n{subject.classes[true]}"
         for label, true in zip(shown.labels, shown.targets, strict=True)
@@ -211,22 +212,22 @@ def probe_layers(
     taps = [feature_tap(subject, name) for name in layers] or _all_taps(subject)
     answer = Tap(subject.plan.body.nodes[-1].name)
     both = list(dict.fromkeys([*taps, answer]))
-    with open_images(subject, split=split, limit=limit) as data:
-        if data.split == "train":
-            raise UsageError(
-                "a probe is judged by images that it was not fitted to",
-                remedy="choose another --split, or set `data.validation` in the run file",
-            )
-        held, truth = features(subject.net, data.loader, taps=both, limit=PROBED)
-        told = data.told
-    with open_images(subject, split="train", limit=limit) as train:
-        known, targets = features(subject.net, train.loader, taps=taps, limit=PROBED)
-        fitted = train.told
+    data = find_images(subject, split=split, limit=limit)
+    if data.split == "train":
+        raise UsageError(
+            "a probe is judged by images that it was not fitted to",
+            remedy="choose another --split, or set `data.validation` in the run file",
+        )
+    with data.opened() as loader:
+        held, truth = features(subject.net, loader, taps=both, limit=PROBED)
+    fitted = find_images(subject, split="train", limit=limit)
+    with fitted.opened() as loader:
+        known, targets = features(subject.net, loader, taps=taps, limit=PROBED)
     error = float((held[answer].argmax(dim=1) != truth).float().mean())
     found = tuple(
         probe(str(tap), train=(known[tap], targets), held_out=(held[tap], truth)) for tap in taps
     )
-    title = f"Linear probes, fitted to {fitted};\nerror on {told}"
+    title = f"Linear probes, fitted to {fitted.told};\nerror on {data.told}"
     figure = draw_probes(found, split=data.split, own=error, title=title)
     facts = {
         "split": data.split,

@@ -14,6 +14,7 @@ from cnntrain.core.errors import UsageError
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Loader
 from cnntrain.data.load import load_image
+from cnntrain.data.parts import Part
 from cnntrain.run.assemble import reading
 from cnntrain.run.members import check_classes
 from cnntrain.run.splits import OneSplit, Split, find_split, open_split
@@ -22,12 +23,15 @@ from cnntrain.run.subject import Subject
 
 @dataclass(frozen=True)
 class Images:
-    """Images of one split, or some of them drawn at random; `positions` are theirs in the whole."""
+    """Images of one split, or some of them drawn at random; `positions` are theirs in the whole.
+
+    They have an order, that of the positions, which is the stored one. Nothing is read before it is
+    asked for.
+    """
 
     subject: Subject
     whole: OneSplit
     positions: Tensor
-    loader: Loader
 
     @property
     def split(self) -> Split:
@@ -51,22 +55,35 @@ class Images:
         return f"{count:,} {self.kind}" + (f" of {whole:,}" if count < whole else "")
 
     def label(self, number: int) -> str:
-        """What to call the image at a place of the loader's order."""
+        """What to call one of them."""
         return self.whole.part.label(int(self.positions[number]))
 
     def at(self, numbers: Sequence[int]) -> Tensor:
-        """The images at places of the loader's order, (N, C, H, W), as the network sees them."""
-        chosen = _selected(self.whole, self.positions[list(numbers)])
-        data = open_split(chosen, self.subject.trained, device=self.subject.device)
-        with reading(data, self.subject.trained.loaded):
-            return torch.cat([batch.images for batch in data.loader.batches(0)])
+        """Some of them, (N, C, H, W), as the network sees them."""
+        with self._open(self.whole.part.select(self.positions[list(numbers)])) as loader:
+            return torch.cat([batch.images for batch in loader.batches(0)])
+
+    @contextmanager
+    def opened(self) -> Iterator[Loader]:
+        """All of them in batches, as evaluation prepares them."""
+        part = self.whole.part
+        if len(self.positions) < len(part):
+            part = part.select(self.positions)
+        with self._open(part) as loader:
+            yield loader
+
+    @contextmanager
+    def _open(self, part: Part) -> Iterator[Loader]:
+        trained = self.subject.trained
+        data = open_split(replace(self.whole, part=part), trained, device=self.subject.device)
+        with reading(data, trained.loaded):
+            yield data.loader
 
 
-@contextmanager
-def open_images(
+def find_images(
     subject: Subject, *, split: Split | None = None, limit: int | None = None
-) -> Iterator[Images]:
-    """The images of a split, as evaluation prepares them, in stored order.
+) -> Images:
+    """The images of a split.
 
     Args:
         subject: the network.
@@ -76,7 +93,7 @@ def open_images(
     Raises:
         UsageError: there is no such split.
         CheckpointError: the data are of other classes.
-        DataError: images are missing or unreadable.
+        DataError: files are missing.
     """
     whole = find_split(subject.trained.loaded, split)
     check_classes(subject.trained, whole.classes)
@@ -85,14 +102,7 @@ def open_images(
     if limit is not None and limit < count:
         generator = torch.Generator().manual_seed(derive_seed(0, "pictures"))
         positions = torch.randperm(count, generator=generator)[:limit].sort().values
-    used = whole if len(positions) == count else _selected(whole, positions)
-    data = open_split(used, subject.trained, device=subject.device)
-    with reading(data, subject.trained.loaded):
-        yield Images(subject, whole, positions, data.loader)
-
-
-def _selected(split: OneSplit, positions: Tensor) -> OneSplit:
-    return replace(split, part=split.part.select(positions))
+    return Images(subject, whole, positions)
 
 
 @dataclass(frozen=True)
@@ -113,7 +123,7 @@ def show_images(
         subject: the network.
         wanted: image files, or positions in the split, counted from 0; if there are none, `usual`
             images of the split, one of each class before a second one of any.
-        split: see `open_images`.
+        split: see `find_images`.
         usual: how many where none are asked for.
 
     Raises:
@@ -133,18 +143,18 @@ def show_images(
     for name in files:
         images[name] = _read_file(subject, Path(name)), short(name), None
     if numbers or not wanted:
-        with open_images(subject, split=split) as data:
-            size = len(data.positions)
-            beyond = [name for name in numbers if int(name) >= size]
-            if beyond:
-                message = f"there is no image {beyond[0]} in the {data.split} split"
-                raise UsageError(message, remedy=f"it has 0 to {size - 1}")
-            chosen = [int(name) for name in numbers] or _spread(data.targets, usual)
-            names = numbers or [str(number) for number in chosen]
-            for name, number, image in zip(names, chosen, data.at(chosen), strict=True):
-                label = short(data.label(number))
-                images[name] = image[None], label, int(data.targets[number])
-            wanted = wanted or names
+        data = find_images(subject, split=split)
+        size = len(data.positions)
+        beyond = [name for name in numbers if int(name) >= size]
+        if beyond:
+            message = f"there is no image {beyond[0]} in the {data.split} split"
+            raise UsageError(message, remedy=f"it has 0 to {size - 1}")
+        chosen = [int(name) for name in numbers] or _spread(data.targets, usual)
+        names = numbers or [str(number) for number in chosen]
+        for name, number, image in zip(names, chosen, data.at(chosen), strict=True):
+            label = short(data.label(number))
+            images[name] = image[None], label, int(data.targets[number])
+        wanted = wanted or names
     found = [images[name] for name in wanted]
     stacked = torch.cat([image.to(subject.device) for image, _, _ in found])
     return Shown(stacked, tuple(each[1] for each in found), tuple(each[2] for each in found))

@@ -123,7 +123,7 @@ def last_maps(subject: Subject) -> str:
         if len(node.out_shape) == 3 and node.parameters and math.prod(node.out_shape[1:]) > 1
     ]
     if not names:
-        raise UsageError("the network has no layer that gives maps", remedy="name another run")
+        raise UsageError("the network has no layer that gives maps", remedy="name one with --layer")
     return names[-1]
 
 

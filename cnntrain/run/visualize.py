@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cnntrain.arch.receptive import Field
 from cnntrain.core.errors import UsageError
-from cnntrain.run.images import Images, open_images, show_images
+from cnntrain.run.images import Images, find_images, show_images
 from cnntrain.run.splits import Split
 from cnntrain.run.subject import Subject, feature_tap, find_layer, last_maps, open_subject
 from cnntrain.visualize.deconv import draw_deconv
@@ -111,13 +111,14 @@ def patches(
     """
     subject = open_subject(path, overrides=overrides)
     name, field = _seen_layer(subject, layer)
-    with open_images(subject, split=split, limit=limit) as data:
-        peaks = strongest(subject.net, data.loader, layer=name)
-        chosen = _units(peaks, units, count, name)
-        numbers, images = _images_of(peaks, chosen, data)
-        pixels = dict(zip(numbers, subject.pixels(images), strict=True))
-        figure = draw_patches(peaks, chosen, images=pixels, field=field, name=name)
-        return Picture(figure, _peak_facts(peaks, chosen, data, name))
+    data = find_images(subject, split=split, limit=limit)
+    with data.opened() as loader:
+        peaks = strongest(subject.net, loader, layer=name)
+    chosen = _units(peaks, units, count, name)
+    numbers, images = _images_of(peaks, chosen, data)
+    pixels = dict(zip(numbers, subject.pixels(images), strict=True))
+    figure = draw_patches(peaks, chosen, images=pixels, field=field, name=name)
+    return Picture(figure, _peak_facts(peaks, chosen, data, name))
 
 
 def deconv(
@@ -133,20 +134,21 @@ def deconv(
     """The strongest answers of units, projected back to the pixels; see `patches`."""
     subject = open_subject(path, overrides=overrides)
     name, field = _seen_layer(subject, layer)
-    with open_images(subject, split=split, limit=limit) as data:
-        peaks = strongest(subject.net, data.loader, layer=name, most=8)
-        chosen = _units(peaks, units, count, name)
-        numbers, images = _images_of(peaks, chosen, data)
-        figure = draw_deconv(
-            subject.net,
-            peaks,
-            chosen,
-            layer=name,
-            images=dict(zip(numbers, torch.split(images, 1), strict=True)),
-            pixels=dict(zip(numbers, subject.pixels(images), strict=True)),
-            field=field,
-        )
-        return Picture(figure, _peak_facts(peaks, chosen, data, name))
+    data = find_images(subject, split=split, limit=limit)
+    with data.opened() as loader:
+        peaks = strongest(subject.net, loader, layer=name, most=8)
+    chosen = _units(peaks, units, count, name)
+    numbers, images = _images_of(peaks, chosen, data)
+    figure = draw_deconv(
+        subject.net,
+        peaks,
+        chosen,
+        layer=name,
+        images=dict(zip(numbers, torch.split(images, 1), strict=True)),
+        pixels=dict(zip(numbers, subject.pixels(images), strict=True)),
+        field=field,
+    )
+    return Picture(figure, _peak_facts(peaks, chosen, data, name))
 
 
 def _seen_layer(subject: Subject, layer: str | None) -> tuple[str, Field | None]:
@@ -216,26 +218,22 @@ def embedding(
     subject = open_subject(path, overrides=overrides)
     tap = feature_tap(subject, layer)
     answer = Tap(subject.plan.body.nodes[-1].name)
-    with open_images(subject, split=split, limit=limit) as data:
-        if len(data.positions) < 3:
-            raise UsageError(f"{data.told} are too few to embed", remedy="raise --limit")
-        found, targets = features(subject.net, data.loader, taps=[tap, answer], limit=FEATURES)
-        points, what = embed(found[tap], method=method)
-        wrong = found[answer].argmax(dim=1) != targets
-        title = f"{tap} ({found[tap].shape[1]} features) of {data.told}\n{what}"
-        figure = draw_embedding(points, targets, classes=subject.classes, wrong=wrong, title=title)
-        facts = {
-            "layer": str(tap),
-            "split": data.split,
-            "method": method,
-            "points": [
-                {"image": data.label(number), "class": subject.classes[target], "x": x, "y": y}
-                for number, (target, (x, y)) in enumerate(
-                    zip(targets.tolist(), points.tolist(), strict=True)
-                )
-            ],
-        }
-        return Picture(figure, facts, what)
+    data = find_images(subject, split=split, limit=limit)
+    if len(data.positions) < 3:
+        raise UsageError(f"{data.told} are too few to embed", remedy="raise --limit")
+    with data.opened() as loader:
+        found, targets = features(subject.net, loader, taps=[tap, answer], limit=FEATURES)
+    points, what = embed(found[tap], method=method)
+    wrong = found[answer].argmax(dim=1) != targets
+    title = f"{tap} ({found[tap].shape[1]} features) of {data.told}\n{what}"
+    figure = draw_embedding(points, targets, classes=subject.classes, wrong=wrong, title=title)
+    named = enumerate(zip(targets.tolist(), points.tolist(), strict=True))
+    facts = [
+        {"image": data.label(number), "class": subject.classes[target], "x": x, "y": y}
+        for number, (target, (x, y)) in named
+    ]
+    known = {"layer": str(tap), "split": data.split, "method": method, "points": facts}
+    return Picture(figure, known, what)
 
 
 def gabor(path: Path, *, layer: str | None = None, overrides: Sequence[str] = ()) -> Picture:

@@ -58,7 +58,7 @@ def grad_cam(net: nn.Module, images: Tensor, *, classes: Sequence[int], layer: s
     seen = images.detach().clone().requires_grad_()
     with torch.enable_grad(), tapped(net, [tap]) as found:
         scores = net(seen)
-        chosen = scores[torch.arange(len(images)), torch.tensor(classes, device=scores.device)]
+        chosen = scores[range(len(images)), list(classes)]
         (slopes,) = torch.autograd.grad(chosen.sum(), found[tap])
         weights = slopes.mean(dim=(2, 3), keepdim=True)
         return (weights * found[tap]).sum(dim=1).relu().detach()

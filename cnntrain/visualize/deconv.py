@@ -119,7 +119,10 @@ def deconvolve(
 
 def _clipped(signals: Tensor) -> Tensor:
     """Without the strongest half percent of what is not zero, beside which the rest is grey."""
-    tops = [torch.quantile(each[each != 0].abs(), 0.995) if each.any() else 0 for each in signals]
+    tops = [
+        float(torch.quantile(each[each != 0].abs(), 0.995)) if each.any() else 0.0
+        for each in signals
+    ]
     limits = torch.tensor(tops, device=signals.device).view(-1, 1, 1, 1)
     return signals.clamp(-limits, limits)
 

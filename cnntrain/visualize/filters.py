@@ -40,5 +40,5 @@ def draw_filters(weight: Tensor, *, name: str) -> Figure:
     factor = max(1, round(40 / max(height, width)))  # tiles of about 40 pixels, gaps of 3
     tiles = tiles.repeat(factor, axis=1).repeat(factor, axis=2)
     sheet = mosaic(tiles, columns=columns, gap=3)
-    side = min(14.0, max(3.0, max(sheet.shape[:2]) / 100))
+    side = min(14.0, max(3.0, max(sheet.shape[:2]) / 80))
     return draw_table([[Cell(sheet)]], title=f"{what}{shown}\n{note}", side=side)

@@ -30,7 +30,7 @@ def saliency(net: nn.Module, images: Tensor, *, classes: Sequence[int]) -> Tenso
     seen = images.detach().clone().requires_grad_()
     with torch.enable_grad():
         scores = net(seen)
-        chosen = scores[torch.arange(len(images)), torch.tensor(classes, device=scores.device)]
+        chosen = scores[range(len(images)), list(classes)]
         (slopes,) = torch.autograd.grad(chosen.sum(), seen)
     return slopes.abs().amax(dim=1)
 

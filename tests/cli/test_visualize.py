@@ -18,6 +18,7 @@ from cnntrain.run.fit import fit
 from cnntrain.run.saved import load_trained
 
 Cnntrain = Callable[..., Any]
+RunFile = Callable[..., Path]
 
 KINDS = (
     *("filters", "maps", "patches", "deconv", "embedding", "gabor"),
@@ -209,3 +210,28 @@ def test_a_file_that_is_no_image(cnntrain: Cnntrain, run: Path, tmp_path: Path) 
     answer = cnntrain("visualize", "maps", run, "--image", tmp_path / "text.png")
     assert answer.code == 3
     assert "cannot read the image" in answer.err
+
+
+def test_a_network_of_linear_layers(cnntrain: Cnntrain, run_file: RunFile) -> None:
+    layers = ["flatten", {"linear": {"out": 9}}, "relu", {"linear": {"out": "$num_classes"}}]
+    file = run_file({"arch": {"layers": layers}, "train.epochs": 1})
+    assert cnntrain("fit", file, "-q", "--out", "flat").code == 0
+    found = json.loads(cnntrain("visualize", "filters", "flat", "--json").out)
+    assert (found["layer"], found["shape"]) == ("linear1", [9, 1, 8, 8])
+    answer = cnntrain("visualize", "patches", "flat")
+    assert answer.code == 2
+    assert "the network has no layer that gives maps; name one with --layer" in answer.err
+    answer = cnntrain("visualize", "patches", "flat", "--layer", "relu1", "--json")
+    places = {(a["row"], a["column"]) for unit in json.loads(answer.out)["units"]
+              for a in unit["answers"]}  # fmt: skip
+    assert places == {(0, 0)}
+    assert cnntrain("visualize", "deconv", "flat", "--layer", "relu1").code == 0
+
+
+def test_a_run_file_that_names_weights(cnntrain: Cnntrain, run: Path, tmp_path: Path) -> None:
+    tree = yaml.safe_load((run / "config.yaml").read_text())
+    tree = {"arch": tree["arch"], "data": tree["data"], "finetune": {"weights": {"run": str(run)}}}
+    (tmp_path / "again.yaml").write_text(yaml.safe_dump(tree))
+    command = ("visualize", "saliency", "--image", "1", "--json", "--force")
+    ours = json.loads(cnntrain(*command, tmp_path / "again.yaml").out)
+    assert ours == json.loads(cnntrain(*command, run).out)
