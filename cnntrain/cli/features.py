@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.options import Force, Json, Layer, Overrides, Run, SplitName
+from cnntrain.cli.options import Force, Json, Layer, Overrides, SplitName, Trained
 
 
 def features(
-    run: Run,
+    run: Trained,
     layer: Layer = None,
     split: SplitName = None,
     out: Annotated[

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.options import Force, Json, Limit, Out, Overrides, Run, SplitName
+from cnntrain.cli.options import Force, Json, Limit, Out, Overrides, SplitName, Trained
 
 
 def probe(
-    run: Run,
+    run: Trained,
     layers: Annotated[
         list[str] | None,
         typer.Option("--layer", metavar="NAME", help="Default: all outermost. Repeatable."),

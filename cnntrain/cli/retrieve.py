@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.options import Force, Json, Layer, Out, Overrides, Run
+from cnntrain.cli.options import Force, Json, Layer, Out, Overrides, Trained
 
 
 def retrieve(  # noqa: PLR0913  # the flags of the command
-    run: Run,
+    run: Trained,
     images: Annotated[
         list[str],
         typer.Argument(metavar="IMAGE...", help="Image files, or numbers of evaluation images."),

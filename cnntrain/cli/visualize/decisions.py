@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.options import Force, Json, Layer, Out, Overrides, Run, SplitName
+from cnntrain.cli.options import Force, Json, Layer, Out, Overrides, SplitName, Trained
 
 app = typer.Typer()
 
@@ -25,7 +25,7 @@ Class = Annotated[
 
 @app.command("saliency")
 def saliency(
-    run: Run,
+    run: Trained,
     images: Images = None,
     target: Class = None,
     split: SplitName = None,
@@ -47,7 +47,7 @@ def saliency(
 
 @app.command("cam")
 def cam(  # noqa: PLR0913  # the flags of the command
-    run: Run,
+    run: Trained,
     images: Images = None,
     target: Class = None,
     layer: Layer = None,
@@ -81,7 +81,7 @@ def cam(  # noqa: PLR0913  # the flags of the command
 
 @app.command("occlusion")
 def occlusion(  # noqa: PLR0913  # the flags of the command
-    run: Run,
+    run: Trained,
     images: Images = None,
     target: Class = None,
     size: Annotated[
@@ -118,7 +118,7 @@ def occlusion(  # noqa: PLR0913  # the flags of the command
 
 @app.command("confusion")
 def confusion(
-    run: Run,
+    run: Trained,
     split: SplitName = None,
     out: Out = None,
     force: Force = False,
@@ -134,7 +134,7 @@ def confusion(
 
 @app.command("mistakes")
 def mistakes(
-    run: Run,
+    run: Trained,
     count: Annotated[int, typer.Option(min=1, max=200, help="Images to show.")] = 24,
     split: SplitName = None,
     out: Out = None,
@@ -153,7 +153,7 @@ def mistakes(
 
 @app.command("fool")
 def fool(
-    run: Run,
+    run: Trained,
     images: Images = None,
     target: Annotated[
         str | None, typer.Option("--class", metavar="NAME", help="What to be taken for.")

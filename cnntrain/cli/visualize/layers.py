@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.options import Force, Json, Layer, Limit, Out, Overrides, Run, SplitName
+from cnntrain.cli.options import Force, Json, Layer, Limit, Out, Overrides, SplitName, Trained
 
 app = typer.Typer()
 
@@ -24,7 +24,7 @@ Count = Annotated[int, typer.Option(min=1, max=64, help="Units where none is nam
 
 @app.command("filters")
 def filters(
-    run: Run,
+    run: Trained,
     layer: Layer = None,
     out: Out = None,
     force: Force = False,
@@ -40,7 +40,7 @@ def filters(
 
 @app.command("maps")
 def maps(
-    run: Run,
+    run: Trained,
     layer: Layer = None,
     image: Image = None,
     split: SplitName = None,
@@ -62,7 +62,7 @@ def maps(
 
 @app.command("patches")
 def patches(  # noqa: PLR0913  # the flags of the command
-    run: Run,
+    run: Trained,
     layer: Layer = None,
     units: Units = None,
     count: Count = 8,
@@ -94,7 +94,7 @@ def patches(  # noqa: PLR0913  # the flags of the command
 
 @app.command("deconv")
 def deconv(  # noqa: PLR0913  # the flags of the command
-    run: Run,
+    run: Trained,
     layer: Layer = None,
     units: Units = None,
     count: Count = 8,
@@ -126,7 +126,7 @@ def deconv(  # noqa: PLR0913  # the flags of the command
 
 @app.command("embedding")
 def embedding(  # noqa: PLR0913  # the flags of the command
-    run: Run,
+    run: Trained,
     layer: Layer = None,
     method: Annotated[Literal["tsne", "pca"], typer.Option(help="How.")] = "tsne",
     split: SplitName = None,
@@ -152,7 +152,7 @@ def embedding(  # noqa: PLR0913  # the flags of the command
 
 @app.command("gabor")
 def gabor(
-    run: Run,
+    run: Trained,
     layer: Layer = None,
     out: Out = None,
     force: Force = False,
