@@ -85,33 +85,6 @@ def check_units(net: nn.Module, *, batches: Sequence[Batch], is_trained: bool) -
     """
     found = units_of(net, batches)
     findings = [*_dead(found), *_saturated(found), *_alike(found)] if is_trained else []
-    rows = tuple(
-        (
-            each.layer,
-            each.kind,
-            each.count,
-            each.dead,
-            each.still,
-            each.saturated,
-            each.correlation,
-            each.alike,
-            each.image_sparsity,
-            each.unit_sparsity,
-        )
-        for each in found
-    )
-    columns = (
-        "layer",
-        "kind",
-        "units",
-        "dead",
-        "the same for all images",
-        "saturated",
-        "mean |correlation|",
-        "alike",
-        "sparsity over images",
-        "over units",
-    )
     images = sum(len(batch.targets) for batch in batches)
     worst = max((each.still for each in found), default=0.0)
     headline = f"over {images} images at most {worst:.0%} of a layer's units say nothing"
@@ -120,7 +93,7 @@ def check_units(net: nn.Module, *, batches: Sequence[Batch], is_trained: bool) -
         findings[0].headline if findings else headline,
         tuple(findings),
         numbers={"images": images, "most_still": worst},
-        tables=(Table("the units of each layer", columns, rows),),
+        tables=(_table(found),),
         pictures=(
             Picture(
                 "units that say the same for all images",
@@ -236,6 +209,37 @@ def _sparsity(rates: Tensor, *, dim: int) -> float:
         return 0.0
     ratio = rates.mean(dim=dim).square() / rates.square().mean(dim=dim).clamp_min(1e-30)
     return float(((1 - ratio) / (1 - 1 / n)).mean())
+
+
+def _table(found: Sequence[Units]) -> Table:
+    rows = tuple(
+        (
+            each.layer,
+            each.kind,
+            each.count,
+            each.dead,
+            each.still,
+            each.saturated,
+            each.correlation,
+            each.alike,
+            each.image_sparsity,
+            each.unit_sparsity,
+        )
+        for each in found
+    )
+    columns = (
+        "layer",
+        "kind",
+        "units",
+        "dead",
+        "the same for all images",
+        "saturated",
+        "mean |correlation|",
+        "alike",
+        "sparsity over images",
+        "over units",
+    )
+    return Table("the units of each layer", columns, rows)
 
 
 def _dead(found: Sequence[Units]) -> list[Finding]:
