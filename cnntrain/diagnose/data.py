@@ -12,7 +12,15 @@ import torch
 from torch import Tensor
 
 from cnntrain.diagnose.drawing import bars_by_layer, image_grid
-from cnntrain.diagnose.neighbours import TELLING, WORSE, Sample, Votes, suspicious_labels, votes_of
+from cnntrain.diagnose.neighbours import (
+    NEIGHBOURS,
+    TELLING,
+    WORSE,
+    Sample,
+    Votes,
+    suspicious_labels,
+    votes_of,
+)
 from cnntrain.diagnose.report import Cell, Finding, Picture, Report, Table, listed
 
 NAME = "data"
@@ -164,9 +172,11 @@ def _splits(train: Sample, other: Sample | None, own: Votes) -> list[Finding]:
                 f"prepare both alike: look at `data.transforms` and at the files of {other.split}",
             )
         ]
-    before = own.kappa(train.targets)
+    before, other = own.kappa(train.targets), _frequent(other, train)
+    if before < TELLING or not len(other.targets):
+        return []
     now = votes_of(train, other).kappa(other.targets)
-    if before < TELLING or now > before - WORSE:
+    if now > before - WORSE:
         return []
     return [
         Finding(
@@ -177,6 +187,15 @@ def _splits(train: Sample, other: Sample | None, own: Votes) -> list[Finding]:
             "look at the order of the classes there, and at how images and labels are put together",
         )
     ]
+
+
+def _frequent(other: Sample, train: Sample) -> Sample:
+    """The images of the classes that can win a vote: with as many training images as neighbours are
+    asked, or more. That rarer ones are outvoted says nothing of the split."""
+    classes = int(max(train.targets.max(), other.targets.max())) + 1
+    enough = torch.bincount(train.targets, minlength=classes) >= NEIGHBOURS
+    kept = enough[other.targets]
+    return Sample(other.split, other.images[kept], other.targets[kept])
 
 
 def _distance(ours: Tensor, theirs: Tensor) -> tuple[float, str]:

@@ -50,7 +50,7 @@ def check_initial(net: nn.Module, *, batch: Batch, criterion: Criterion, classes
     shown = [s for s in signals if s.has_weights or s.zero_units is not None or s.saturated]
     findings = [
         *_alike(steady),
-        *_squashed(logits, criterion),
+        *_squashed(logits, criterion, last=signals[-1].kind),
         *_dead(signals),
         *_saturated(signals),
         *_grown_or_faded(signals, batch.images),
@@ -103,19 +103,18 @@ def _rows_equal(tensor: Tensor) -> bool:
     return bool(spread <= 1e-6 * rows.abs().max())
 
 
-def _squashed(logits: Tensor, criterion: Criterion) -> list[Finding]:
+def _squashed(logits: Tensor, criterion: Criterion, *, last: str) -> list[Finding]:
     """Outputs that are probabilities already, or cannot be negative."""
     if not isinstance(criterion, CrossEntropy) or not logits.isfinite().all():
         return []
-    is_share = bool(((logits >= 0) & (logits <= 1)).all())
+    is_positive = bool((logits >= 0).all())
     sums_to_one = bool((logits.sum(dim=1) - 1).abs().max() < 1e-3)
-    zeros = float((logits == 0).float().mean())
-    if is_share and sums_to_one:
+    if is_positive and sums_to_one:
         what, where = "probabilities that sum to 1", "softmax"
-    elif bool((logits >= 0).all()) and 0.1 < zeros < 1:
-        what, where = f"never negative, {zeros:.0%} of them 0", "relu"
-    elif is_share and zeros < 1:
+    elif last in ("Sigmoid", "Hardsigmoid"):
         what, where = "between 0 and 1", "sigmoid"
+    elif last == "ReLU":
+        what, where = "never negative", "relu"
     else:
         return []
     return [
@@ -182,6 +181,12 @@ def _grown_or_faded(signals: Sequence[Signal], images: Tensor) -> list[Finding]:
         left = last.read_varies / start
         headline = f"before '{last.name}' images differ by {left:.0e} of what they did"
         code = "vanishing_activations"
+        squashing = sum(s.saturated is not None for s in signals)
+        if squashing:
+            remedy = (
+                f"use relu in place of the {squashing} sigmoids or tanhs, or put batch_norm after "
+                "each convolution"
+            )
     else:
         return []
     path = ", ".join(f"{s.name} {s.varies:.1e}" for s in hidden[:: max(1, len(hidden) // 5)])
@@ -202,7 +207,7 @@ def _too_sure(loss: float, chance: float) -> list[Finding]:
             f"the first loss is {loss:.3g}, {loss / chance:.0f} times that of guessing",
             f"guessing gives {chance:.3g}: the initial outputs are large, so the network is sure "
             "of answers that nothing supports",
-            "start the last layer with smaller weights: `{names: output.*, weight: {normal: "
+            "start the last layer with smaller weights: `{names: output, weight: {normal: "
             "{std: 0.01}}, bias: 0}` in `init`",
             is_certain=False,
         )

@@ -217,10 +217,14 @@ def _without_decay(method: Method) -> Method:
 
 
 def _first(loader: Loader, effort: Effort) -> tuple[Batch, ...]:
-    """The first batches, of ten epochs at the most, then again from the first."""
-    wanted = effort.recipe_steps
+    """The first batches, of ten epochs at the most, then again from the first.
+
+    The short one at an epoch's end is left out: after a step on a single image with batch
+    normalisation a network may look as if it had learnt nothing.
+    """
+    wanted, size = effort.recipe_steps, min(effort.batch, loader.size)
     batches = (batch for epoch in range(1, 11) for batch in loader.batches(epoch))
-    cut = (Batch(b.images[: effort.batch], b.targets[: effort.batch]) for b in batches)
+    cut = (Batch(b.images[:size], b.targets[:size]) for b in batches if len(b.targets) >= size)
     found = tuple(islice(cut, wanted))
     return tuple(found[i % len(found)] for i in range(wanted))
 
