@@ -8,11 +8,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-SIZE = (8.0, 3.2)
+SIZE = (6.4, 2.8)
 """Inches of a plot."""
 
 NAMED = 40
 """Up to this many layers are named below their bars."""
+
+LETTER = 0.065
+"""Inches of a letter of these names."""
+
+DECADES = 1e-4
+"""A logarithmic axis reaches at least this far down, so that small differences look small."""
 
 
 def bars_by_layer(
@@ -21,6 +27,7 @@ def bars_by_layer(
     label: str,
     usual: tuple[float, float] | None = None,
     is_log: bool = True,
+    top: float | None = None,
 ) -> Figure:
     """One bar for each layer.
 
@@ -29,19 +36,28 @@ def bars_by_layer(
         label: of the values.
         usual: a band in which they usually lie.
         is_log: on a logarithmic scale; values of 0 have no bar there.
+        top: of the axis, where values have a largest.
     """
-    figure = Figure(figsize=SIZE, layout="constrained")
+    is_named = len(values) <= NAMED
+    longest = max((len(name) for name, _ in values), default=0) if is_named else 0
+    figure = Figure(figsize=(SIZE[0], SIZE[1] + LETTER * longest), layout="constrained")
     axes = figure.subplots()
     if usual is not None:
         axes.axhspan(*usual, color="tab:green", alpha=0.15, label="usual")
         axes.legend()
     heights = np.array([value for _, value in values], dtype=float)
     axes.bar(range(len(values)), np.where(heights > 0, heights, np.nan), color="tab:blue")
-    if is_log and (heights > 0).any():
+    drawn = heights[np.isfinite(heights) & (heights > 0)]
+    if is_log and len(drawn):
         axes.set_yscale("log")
+        axes.set_ylim(bottom=min(0.5 * drawn.min(), DECADES * drawn.max()))
+    if top is not None:
+        axes.set_ylim(0, top)
+    axes.set_xlim(-0.6, max(1, len(values)) - 0.4)
     axes.set_ylabel(label)
-    if len(values) <= NAMED:
-        axes.set_xticks(range(len(values)), [name for name, _ in values], rotation=90, fontsize=8)
+    if is_named:
+        names = [name for name, _ in values]
+        axes.set_xticks(range(len(values)), names, rotation=90 if longest > 3 else 0, fontsize=8)
     else:
         axes.set_xlabel(f"{len(values)} layers")
     return figure

@@ -205,6 +205,7 @@ def _pictures(
         steps = [ROUND * (i + 1) for i in range(len(attempt.errors))]
         axes.plot(steps, attempt.errors, "o-", label=f"rate {attempt.rate:g}")
     axes.set_ylim(-0.02, 1.02)
+    axes.set_xlim(left=0)
     axes.set_xlabel("step")
     axes.set_ylabel("error")
     axes.legend()

@@ -98,13 +98,19 @@ def check_units(net: nn.Module, *, batches: Sequence[Batch], is_trained: bool) -
             Picture(
                 "units that say the same for all images",
                 bars_by_layer(
-                    [(each.layer, each.still) for each in found], label="share", is_log=False
+                    [(each.layer, each.still) for each in found],
+                    label="share",
+                    is_log=False,
+                    top=1.0,
                 ),
             ),
             Picture(
                 "mean |correlation| of two units",
                 bars_by_layer(
-                    [(each.layer, each.correlation) for each in found], label="|r|", is_log=False
+                    [(each.layer, each.correlation) for each in found],
+                    label="|r|",
+                    is_log=False,
+                    top=1.0,
                 ),
             ),
         ),
