@@ -28,8 +28,9 @@ MOST_TRIALS = 16
 SLOW, FAR_BELOW = 0.1, 32.0
 """A rate is too low where it makes less than this progress, and is this many times too low."""
 
-BELOW = 10.0
-"""It also is, if it is this many times too low and the whole run goes no further than a trial."""
+HALF, BELOW = 0.5, 10.0
+"""It also is, if it makes less than this progress, is this many times too low, and the whole run
+goes no further than a trial."""
 
 POOR, FAR_ABOVE = 0.3, 8.0
 """A rate is too high where it makes less than this progress, and is this many times too high."""
@@ -214,7 +215,7 @@ def _too_high(share: float, *, own: float, best: float, edge: float, steps: int)
 def _too_low(share: float, *, own: float, best: float, reach: float, steps: int) -> Finding | None:
     """`reach` is how many steps at the best rate go as far as the whole run at its own."""
     factor = best / own
-    is_short = factor >= BELOW and reach < steps
+    is_short = share < HALF and factor >= BELOW and reach < steps
     if not is_short and not (share < SLOW and factor >= FAR_BELOW):
         return None
     share = max(share, 0)
