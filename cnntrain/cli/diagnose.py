@@ -76,7 +76,8 @@ def _as_text(diagnosis: Diagnosis, *, shows_tables: bool) -> str:
     for number, finding in enumerate(diagnosis.findings, start=1):
         parts.append(_finding(number, finding))
     if not diagnosis.findings:
-        parts.append("nothing wrong was found")
+        which = f" by {len(diagnosis.reports)} of the checks" if shows_tables else ""
+        parts.append(f"nothing wrong was found{which}")
     return "\n\n".join(parts)
 
 

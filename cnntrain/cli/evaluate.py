@@ -21,6 +21,8 @@ SHOWN_CLASSES = 20
 
 OPTIMISTIC = "these images selected the epoch, so the error on others is likely to be larger"
 
+SEEN = "these are the training images, so the error on others is likely to be larger"
+
 MIRRORED = (
     "half of the views are mirror images, which the network has not seen in training (it has no "
     "horizontal_flip)"
@@ -87,6 +89,8 @@ def evaluate(
         output.note(f"note: {MIRRORED}")
     if evaluated.selected:
         output.note(f"note: {OPTIMISTIC}")
+    if evaluated.split == "train":
+        output.note(f"note: {SEEN}")
     if as_json:
         output.result_json(_as_data(evaluated, crops=crops))
     else:

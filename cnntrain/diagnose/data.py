@@ -76,23 +76,6 @@ def check_data(
     rows: list[tuple[Cell, ...]] = [
         (name, *(counts[split][i] for split in counts)) for i, name in enumerate(classes)
     ]
-    odd = torch.nonzero(own.contradicts(train.targets)).flatten()
-    captions = [
-        f"{classes[int(train.targets[i])]}\n{classes[int(own.winner[i])]}?" for i in odd.tolist()
-    ]
-    pictures = [
-        Picture(
-            "training images by class",
-            bars_by_layer(
-                list(zip(classes, map(float, counts["train"]), strict=True)),
-                label="images",
-                is_log=False,
-            ),
-        )
-    ]
-    if captions:
-        title = "images whose neighbours have another label (label, and what they have)"
-        pictures.append(Picture(title, image_grid(train.images[odd], captions)))
     return Report(
         NAME,
         findings[0].headline if findings else headline,
@@ -105,8 +88,32 @@ def check_data(
             "shared_images": sum(len(found) for found in shared.values()),
         },
         tables=(Table("images by class", ("class", *counts), tuple(rows)),),
-        pictures=tuple(pictures),
+        pictures=_pictures(train, own, classes, counts["train"]),
     )
+
+
+def _pictures(
+    train: Sample, own: Votes, classes: Sequence[str], counts: Sequence[int]
+) -> tuple[Picture, ...]:
+    telling = own.kappa(train.targets) >= TELLING
+    odd = torch.nonzero(own.contradicts(train.targets) & telling).flatten()
+    captions = [
+        f"{classes[int(train.targets[i])]}\n{classes[int(own.winner[i])]}?" for i in odd.tolist()
+    ]
+    pictures = [
+        Picture(
+            "training images by class",
+            bars_by_layer(
+                list(zip(classes, map(float, counts), strict=True)),
+                label="images",
+                is_log=False,
+            ),
+        )
+    ]
+    if captions:
+        title = "images whose neighbours have another label (label, and what they have)"
+        pictures.append(Picture(title, image_grid(train.images[odd], captions)))
+    return tuple(pictures)
 
 
 def _not_finite(train: Sample) -> list[Finding]:

@@ -96,7 +96,7 @@ class Cosine:
 
     def __call__(self, step: int, /) -> float:
         """The factor for the step that follows `step` finished ones."""
-        done = min(step / self.total, 1.0) if self.total > 0 else 1.0
+        done = _share(step, self.total)
         return self.floor + (1.0 - self.floor) * 0.5 * (1.0 + math.cos(math.pi * done))
 
 
@@ -116,7 +116,7 @@ class Polynomial:
 
     def __call__(self, step: int, /) -> float:
         """The factor for the step that follows `step` finished ones."""
-        done = min(step / self.total, 1.0) if self.total > 0 else 1.0
+        done = _share(step, self.total)
         return float(self.floor + (1.0 - self.floor) * (1.0 - done) ** self.power)
 
 
@@ -142,3 +142,10 @@ class Warmup:
         if step < self.steps:
             return self.then(0) * (step + 1) / (self.steps + 1)
         return self.then(step - self.steps)
+
+
+def _share(step: int, total: int) -> float:
+    """Of the way that is done. No way at all begins at 0, so a warm-up may take the whole run."""
+    if step <= 0:
+        return 0.0
+    return min(step / total, 1.0) if total > 0 else 1.0

@@ -28,6 +28,11 @@ from cnntrain.run.saved import whole_state
 
 SAMPLE_IMAGES = 16
 
+UNSELECTED = (
+    "there are no validation images, so nothing tells which weights are best: the last ones count; "
+    "data.validation: 0.1 sets some training images aside"
+)
+
 
 def make_observers(
     prepared: Prepared,
@@ -101,7 +106,8 @@ def card(prepared: Prepared) -> list[tuple[str, str]]:
     ]
     weights = [] if prepared.start is None else prepared.start.rows()
     moving = in_words(prepared.learning, lr=train.optimizer.lr)
-    return [*rows, *weights, *moving, *_notes(data.notes)]
+    unselected = [] if data.validation is not None else [UNSELECTED]
+    return [*rows, *weights, *moving, *_notes([*data.notes, *unselected])]
 
 
 def data_cure(prepared: Prepared) -> str:

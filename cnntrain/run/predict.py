@@ -59,7 +59,8 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
     if not files:
         known = ", ".join(sorted(SUFFIXES))
         raise UsageError(
-            f"there is no image in {', '.join(map(str, paths))}", remedy=f"images end in {known}"
+            f"there is no image in {', '.join(map(str, paths))}",
+            remedy=f"images end in {known}; the run comes first: `cnntrain predict RUN PATH...`",
         )
     return files
 

@@ -99,3 +99,9 @@ def test_plateau_agrees_with_torch() -> None:
         oracle.step(error)
         theirs.append(optimizer.param_groups[0]["lr"])
     assert ours == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize("main", [Cosine(total=0), Polynomial(total=0)])
+def test_a_warmup_of_the_whole_run_still_trains(main: Cosine | Polynomial) -> None:
+    rise = Warmup(steps=4, then=main)
+    assert [rise(step) for step in range(4)] == pytest.approx([0.2, 0.4, 0.6, 0.8])
