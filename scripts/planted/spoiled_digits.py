@@ -26,7 +26,6 @@ def spoiled_digits(
         "other_class_order",
         "validation_in_train",
         "inverted_validation",
-        "dark_validation",
         "missing_class",
         "empty_channel",
         "rare_classes",
@@ -60,8 +59,6 @@ def spoiled_digits(
             )
         case "inverted_validation":
             validation = replace(validation, images=255 - validation.images)
-        case "dark_validation":
-            validation = replace(validation, images=validation.images // 4)
         case "missing_class":
             train = train.select((train.targets != 7).nonzero().flatten())
         case "empty_channel":
