@@ -33,9 +33,9 @@ FAULTS: dict[str, str] = {
     "dead_units": "units give zero for every image",
     "saturated_units": "units stand at the ends of their range",
     "exploding_activations": "the activations grow from layer to layer",
-    "vanishing_activations": "the activations no longer tell the images apart",
     "exploding_gradients": "the gradient grows on its way to the first layers",
     "vanishing_gradients": "the gradient is lost on its way to the first layers",
+    "vanishing_activations": "the activations no longer tell the images apart",
     "large_initial_loss": "the network starts sure of wrong answers",
     "alike_units": "many units of a layer say the same",
     # how large the steps are
