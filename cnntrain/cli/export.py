@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.options import Json, Overrides, Run
+from cnntrain.cli.options import Json, Overrides, Trained
 
 if TYPE_CHECKING:
     from cnntrain.run.export import Exported
@@ -25,7 +25,7 @@ class Format(StrEnum):
 
 
 def export(
-    run: Run,
+    run: Trained,
     to: Annotated[
         list[Format] | None, typer.Option(help="The format; repeatable. Default: onnx.")
     ] = None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import warnings
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +13,7 @@ from torch.export import ExportedProgram
 from cnntrain.core.atomic import write_atomically
 from cnntrain.core.errors import UsageError
 from cnntrain.export.about import INPUT, KEY, OUTPUT
+from cnntrain.export.program import without_chatter
 from cnntrain.export.reference import Reference
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -74,10 +74,7 @@ def save_onnx(
 
 
 def _convert(program: ExportedProgram, text: str) -> bytes:
-    with warnings.catch_warnings():
-        # of the converter's own packages, about each other
-        warnings.filterwarnings("ignore", category=DeprecationWarning)
-        warnings.filterwarnings("ignore", category=FutureWarning)
+    with without_chatter():
         try:
             converted = torch.onnx.export(
                 program,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,13 +26,13 @@ def trace(net: nn.Module, *, in_shape: tuple[int, int, int]) -> ExportedProgram:
         UsageError: a layer cannot be traced, or only for one number of images.
     """
     images = torch.zeros(2, *in_shape)  # with one image torch takes the batch for a constant
-    with _entered(net) as layers:
+    with _entered(net) as layers, without_chatter():
         try:
             return torch.export.export(net, (images,), dynamic_shapes=({0: Dim("N")},))
         except Exception as error:  # whatever a layer's own code does when it is traced
-            where = f"its layer {layers[-1]}: " if layers else ""
+            what = f"the layer '{layers[-1]}'" if layers else "the network"
             raise UsageError(
-                f"torch.export cannot trace the network; {where}{_first_line(error)}",
+                f"torch.export cannot trace {what}: {_first_line(error)}",
                 remedy="--to safetensors has the weights alone",
             ) from error
 
@@ -63,6 +65,18 @@ def save_program(
 
     write_atomically(path, write, needed=needed, before_replace=check)
     return found[0]
+
+
+@contextmanager
+def without_chatter() -> Iterator[None]:
+    """torch shows a graph and warns before it raises; the error says what there is to say."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
 
 
 @contextmanager

@@ -43,7 +43,7 @@ def save_safetensors(
 
     @torch.inference_mode()
     def check(temporary: Path) -> None:
-        weights = safetensors.torch.load_file(temporary)
+        weights = _apart(safetensors.torch.load_file(temporary))  # aligned, as torch's own are
 
         def forward(images: Tensor) -> Tensor:
             logits: Tensor = functional_call(net, weights, images, strict=True)

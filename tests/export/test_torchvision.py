@@ -36,7 +36,6 @@ def arch(name: str) -> str:
         ("alexnet_torchvision", "alexnet"),
         ("vgg_a", "vgg11"),
         ("vgg_d_bn", "vgg16_bn"),
-        ("resnet34", "resnet34"),
         ("resnet50", "resnet50"),
     ],
 )

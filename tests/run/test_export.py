@@ -66,7 +66,9 @@ def about_in(path: Path) -> dict[str, Any]:
     return found
 
 
-def test_the_files_give_the_networks_logits(run: Path, tmp_path: Path) -> None:
+def test_the_files_give_the_networks_logits_and_tell_what_they_are(
+    run: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "files"
     out.mkdir()
     found = list(export_run(run, formats=FORMATS, out=out))
@@ -99,23 +101,23 @@ def test_the_files_give_the_networks_logits(run: Path, tmp_path: Path) -> None:
     expected = trained.net.state_dict()
     assert weights.keys() == expected.keys()
     assert all(torch.equal(weights[name], expected[name]) for name in weights)
+    abouts = [about_in(each.path) for each in found]
+    assert abouts[0] == abouts[1] == abouts[2] == about(trained, versions=abouts[0]["versions"])
+    assert set(abouts[0]["versions"]) == {"cnntrain", "torch"}
 
 
-def test_every_file_tells_its_classes_and_preprocessing(run: Path, tmp_path: Path) -> None:
-    found = [about_in(each.path) for each in export_run(run, formats=FORMATS, out=tmp_path)]
-    trained = network(run)
+def about(trained: Trained, *, versions: dict[str, str]) -> dict[str, Any]:
+    """What the files of the tiny run must tell."""
     [normalize] = trained.eval_steps
-    assert found[0] == {
+    return {
         "name": "tiny",
         "epoch": trained.epoch,
         "classes": list(trained.classes),
         "input": {"name": "images", "shape": ["N", 1, 8, 8], "type": "float32", "mode": "L"},
         "preprocessing": [{"name": "rescale", "factor": 1 / 255}, normalize],
         "output": {"name": "logits", "shape": ["N", 3]},
-        "versions": found[0]["versions"],
+        "versions": versions,
     }
-    assert set(found[0]["versions"]) == {"cnntrain", "torch"}
-    assert found[0] == found[1] == found[2]
 
 
 def test_sizes_are_told_in_full(run_file: RunFile, train_tiny: Train, tmp_path: Path) -> None:
