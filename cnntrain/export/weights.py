@@ -90,7 +90,7 @@ def find_twin(net: nn.Module, *, num_classes: int, maps: Mapping[str, Sequence[R
     Args:
         net: the network.
         num_classes: of its classes.
-        maps: for families of torchvision's models (`resnet`, `vgg16_bn`) the map of names.
+        maps: of our names to those of torchvision's models, by the model.
 
     Raises:
         UsageError: torchvision has none.
@@ -141,19 +141,16 @@ def save_torchvision(twin: Twin, path: Path, *, reference: Reference, needed: in
 def _candidates(
     net: nn.Module, num_classes: int, maps: Mapping[str, Sequence[Rule]]
 ) -> Iterator[Twin]:
-    """The models of every family whose map has all names of the network."""
-    models = torchvision.models.list_models(module=torchvision.models)
-    for family, rules in maps.items():
+    """The models whose map has all names of the network."""
+    for model, rules in maps.items():
         try:
             state = rename(net.state_dict(), rules)
         except CheckpointError:
             continue
-        for model in models:
-            if model.startswith(family):
-                options: dict[str, bool | int] = {"num_classes": num_classes}
-                if model == "googlenet":
-                    options["aux_logits"] = any(name.startswith("aux") for name in state)
-                yield Twin(model, options, state)
+        options: dict[str, bool | int] = {"num_classes": num_classes}
+        if model == "googlenet":
+            options["aux_logits"] = any(name.startswith("aux") for name in state)
+        yield Twin(model, options, state)
 
 
 def _quick(model: str) -> dict[str, bool]:

@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torchvision
 from torch.export import ExportedProgram
 
-from cnntrain.checkpoint.foreign import Rule, read_rules
-from cnntrain.config import shipped
+from cnntrain.checkpoint.foreign import Rule
 from cnntrain.core.atomic import disk_errors, write_text_atomically
 from cnntrain.core.errors import UsageError
 from cnntrain.export.about import as_text, describe, explicit_steps
@@ -22,6 +22,7 @@ from cnntrain.export.weights import Twin, find_twin, save_safetensors, save_torc
 from cnntrain.run.assemble import apply_threads, only_these
 from cnntrain.run.members import is_run_file
 from cnntrain.run.saved import Trained, open_trained
+from cnntrain.run.torchvision_weights import names_of
 
 SUFFIXES = {
     "onnx": ".onnx",
@@ -202,7 +203,6 @@ def _description(path: Path) -> Path:
 
 
 def _maps() -> dict[str, tuple[Rule, ...]]:
-    """The shipped maps of names, by the family of torchvision's models that they are for."""
-    folder = shipped.folder()
-    files = sorted((folder / "weights").glob("torchvision_*.yaml")) if folder else []
-    return {file.stem.removeprefix("torchvision_"): read_rules(file) for file in files}
+    """The maps of names that are shipped, by torchvision's model."""
+    models = torchvision.models.list_models(module=torchvision.models)
+    return {model: rules for model in models if (rules := names_of(model)) is not None}

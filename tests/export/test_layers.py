@@ -179,3 +179,11 @@ def test_an_operation_that_onnx_lacks(network: MakeNet, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"ONNX cannot say .*linalg_eig"):
         save_onnx(program, tmp_path / "a.onnx", text="{}", reference=expected, needed=0)
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["plugin.py"]
+
+
+def test_what_one_onnx_file_cannot_hold(network: MakeNet, tmp_path: Path) -> None:
+    net = network("layers: [flatten, {linear: {out: 3}}]")
+    program, expected = trace(net, in_shape=(3, 8, 8)), reference(net)
+    with pytest.raises(UsageError, match=r"the weights take 2\.5 GB, .* file at most 2\.1"):
+        save_onnx(program, tmp_path / "a.onnx", text="{}", reference=expected, needed=2_500_000_000)
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,8 +23,14 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 @pytest.fixture(scope="module")
 def maps() -> dict[str, tuple[Rule, ...]]:
-    files = (CONFIGS / "weights").glob("torchvision_*.yaml")
-    return {file.stem.removeprefix("torchvision_"): read_rules(file) for file in files}
+    """The maps of torchvision's models, told by the comment at the top of each file."""
+    found = {}
+    for file in sorted((CONFIGS / "weights").glob("torchvision_*.yaml")):
+        head = file.read_text("utf-8").partition(" in archs/")[0]
+        first, *others = re.findall(r"models\.(\w+)|, (\d+)", head)
+        names = [first[0], *(first[0].rstrip("0123456789") + each[1] for each in others)]
+        found |= dict.fromkeys(names, read_rules(file))
+    return found
 
 
 def arch(name: str) -> str:

@@ -163,6 +163,29 @@ def test_what_is_refused_before_anything_is_written(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_run_is_exported_as_it_is(run: Path) -> None:
+    with pytest.raises(UsageError, match=r"-s train\.epochs cannot change when a network"):
+        list(export_run(run, formats=["onnx"], overrides=["train.epochs=3"]))
+
+
+def test_exported_weights_can_be_used_and_exported_again(run: Path, run_file: RunFile) -> None:
+    """A run file that names the exported file, with the preprocessing that the file tells."""
+    [file] = export_run(run, formats=["safetensors"])
+    normalize = about_in(file.path)["preprocessing"][-1]
+    numbers = {"mean": normalize["mean"], "std": normalize["std"]}
+    changes = {
+        "finetune": {"weights": {"file": str(file.path.resolve())}},
+        "data.transforms": {key: [{"normalize": numbers}] for key in ("train", "eval")},
+    }
+    [again] = export_run(run_file(changes, name="again"), formats=["safetensors"])
+    assert again.path == Path("again.safetensors")
+    first, second = (safetensors.torch.load_file(each.path) for each in (file, again))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    one, other = (about_in(each.path) for each in (file, again))
+    assert one == {**other, "name": "tiny", "epoch": one["epoch"]}
+    assert other["epoch"] is None
+
+
 def test_a_missing_package_is_told_at_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(UsageError, match=r"needs the package onnxruntime.*cnntrain\[export\]"):
