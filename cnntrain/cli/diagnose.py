@@ -35,6 +35,10 @@ def diagnose(
         Path | None,
         typer.Option(metavar="FILE", help="Also write a page with all tables and pictures."),
     ] = None,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Also write it all for TensorBoard, into this folder."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the page.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -56,6 +60,11 @@ def diagnose(
 
         write_text_atomically(html, html_page(diagnosis, subject=name))
         output.note(f"page: {html}")
+    if tensorboard is not None:
+        from cnntrain.diagnose.board import write_board
+
+        write_board(diagnosis, tensorboard, subject=name)
+        output.note(f"event files: {tensorboard}")
     if as_json:
         output.result(json_text(_as_data(diagnosis, name), indent=2))
     else:
