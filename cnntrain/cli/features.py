@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from cnntrain.cli import output
 from cnntrain.cli.options import Force, Json, Layer, Overrides, SplitName, Trained
+from cnntrain.core.errors import UsageError
 
 
 def features(
@@ -16,7 +18,8 @@ def features(
     layer: Layer = None,
     split: SplitName = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help=".npz or .csv. Default: features.npz.")
+        Path | None,
+        typer.Option(metavar="FILE", help=".npz, .csv or .parquet. Default: features.npz."),
     ] = None,
     pool: Annotated[
         int | None,
@@ -29,10 +32,12 @@ def features(
     """Write a layer's features of every image into a file.
 
     By default what the last linear layer reads. The .npz holds features, labels, files, classes
-    and layer; a .csv has a row per image.
+    and layer; a .csv or .parquet has a row per image.
     """
-    suffixes = (".npz", ".csv")
+    suffixes = (".npz", ".csv", ".parquet")
     file = output.new_file(out, usual="features.npz", force=force, suffixes=suffixes)
+    if file.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
+        raise UsageError(".parquet needs pyarrow", remedy="pip install pyarrow, or write .npz")
     from cnntrain.run.features import extract, write_features
 
     found = extract(run, layer=layer, split=split, pool=pool, overrides=overrides or [])

@@ -76,12 +76,28 @@ def extract(
 
 
 def write_features(found: Features, path: Path) -> None:
-    """Write features as `.npz` (features, labels, files, classes, layer) or `.csv` (one row each).
+    """Write features as `.npz` (features, labels, files, classes, layer), or a row for each image.
+
+    The rows of a `.csv` are file, class and one column for each feature; those of a `.parquet`
+    file, class, label and a list.
 
     Raises:
         DiskError: the file cannot be written.
     """
     with disk_errors(path):
+        if path.suffix.lower() == ".parquet":
+            import pyarrow  # an extra
+            import pyarrow.parquet
+
+            columns = {
+                "file": list(found.files),
+                "class": [found.classes[target] for target in found.targets.tolist()],
+                "label": found.targets.numpy(),
+                "features": list(found.values.numpy()),
+            }
+            table = pyarrow.table(columns).replace_schema_metadata({"layer": found.layer})
+            pyarrow.parquet.write_table(table, path)
+            return
         if path.suffix.lower() == ".npz":
             with path.open("wb") as file:
                 np.savez_compressed(

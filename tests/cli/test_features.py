@@ -65,6 +65,18 @@ def test_features_in_a_table(cnntrain: Cnntrain, run: Path) -> None:
     np.testing.assert_allclose(values, expected.mean(dim=(2, 3)), rtol=1e-5, atol=1e-6)
 
 
+def test_features_in_a_parquet_file(cnntrain: Cnntrain, run: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    assert cnntrain("features", run, "--out", "f.parquet").code == 0
+    expected, targets = by_hand(run)
+    table = parquet.read_table("f.parquet")
+    assert table.column_names == ["file", "class", "label", "features"]
+    assert table["label"].to_pylist() == targets.tolist()
+    assert table["class"].to_pylist() == [f"class{target}" for target in targets.tolist()]
+    values = np.array(table["features"].to_pylist())
+    np.testing.assert_allclose(values, expected.flatten(1), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
 def test_an_image_is_its_own_nearest(cnntrain: Cnntrain, run: Path, distance: str) -> None:
     answer = cnntrain("retrieve", run, "4", "7", "--split", "test", "--layer", "max_pool1",
@@ -107,7 +119,7 @@ def test_probes(cnntrain: Cnntrain, run: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("features RUN --out f.parquet", "f.parquet is no .npz or .csv file"),
+        ("features RUN --out f.txt", "f.txt is no .npz or .csv or .parquet file"),
         ("features RUN --layer conv", "the network has no layer 'conv'; did you mean 'conv1'?"),
         ("retrieve RUN none.png", "there is no image none.png"),
         ("retrieve RUN", "Missing argument 'IMAGE...'"),
