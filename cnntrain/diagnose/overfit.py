@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,12 +11,11 @@ from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.drawing import SIZE, image_grid
-from cnntrain.diagnose.modes import batch_norms, set_steady, steady_copy
+from cnntrain.diagnose.modes import steady_copy
 from cnntrain.diagnose.report import Finding, Picture, Report, Table
 from cnntrain.diagnose.training import Method, logits_of, train_briefly
 from cnntrain.optim import adamw, parameter_groups
 from cnntrain.train.losses import CrossEntropy
-from cnntrain.train.recalibrate import recalibrate
 from cnntrain.train.recipe import Recipe
 
 NAME = "overfit"
@@ -27,12 +26,6 @@ RATES = (2e-3, 2e-4, 2e-2)
 ROUND = 20
 """Steps between looks at the error."""
 
-SETTLING = 60
-"""Passes after which running averages of the usual momentum have arrived at the batches' values."""
-
-STALE = 0.2
-"""By how much the error with the running statistics may be above that with fresh ones."""
-
 
 @dataclass(frozen=True)
 class Attempt:
@@ -41,7 +34,6 @@ class Attempt:
     rate: float
     errors: tuple[float, ...]
     logits: Tensor
-    net: nn.Module
 
     @property
     def wrong(self) -> float:
@@ -83,8 +75,6 @@ def check_overfit(
     findings = []
     if len(missed):
         findings.append(_failed(len(missed), count, guessing, attempts))
-    else:
-        findings += _stale(best, images, targets)
     done = f"all {count} images are learnt by heart in {ROUND * len(best.errors)} steps"
     return Report(
         NAME,
@@ -130,7 +120,7 @@ def _attempt(
     train_briefly(
         moving, images, method=method, steps=steps, rate=lambda _: rate, seed=seed, enough=enough
     )
-    return Attempt(rate, tuple(errors) or (1.0,), logits, moving)
+    return Attempt(rate, tuple(errors) or (1.0,), logits)
 
 
 def _failed(wrong: int, count: int, guessing: float, attempts: Sequence[Attempt]) -> Finding:
@@ -145,51 +135,6 @@ def _failed(wrong: int, count: int, guessing: float, attempts: Sequence[Attempt]
         "the gradients and the initial weights; else make the network larger",
         is_certain=share > 0.5 * guessing,
     )
-
-
-def _stale(best: Attempt, images: Sequence[Batch], targets: Tensor) -> list[Finding]:
-    """Whether evaluation fails only because of the running statistics."""
-    norms = batch_norms(best.net)
-    if not norms:
-        return []
-    for _ in range(SETTLING):
-        logits_of(best.net, images)
-    judged = best.net.eval()
-    running = _error(judged, images, targets)
-    recalibrate(judged, _Fixed(images))
-    fresh = _error(judged, images, targets)
-    set_steady(judged)
-    if running < fresh + STALE:
-        return []
-    name, norm = norms[0]
-    return [
-        Finding(
-            "stale_batch_norm",
-            "the running statistics of batch normalisation do not follow the batches",
-            f"of images learnt by heart evaluation misses {running:.0%}, and with fresh statistics "
-            f"{fresh:.0%}; the momentum of '{name}' is {norm.momentum}",
-            "set the momentum of batch_norm to 0.1; `cnntrain recalibrate` mends a trained run",
-        )
-    ]
-
-
-def _error(net: nn.Module, images: Sequence[Batch], targets: Tensor) -> float:
-    logits, _ = logits_of(net, images)
-    return float((logits.argmax(dim=1) != targets).float().mean())
-
-
-class _Fixed:
-    """Batches in hand as a loader."""
-
-    def __init__(self, batches: Sequence[Batch]) -> None:
-        self._batches = batches
-        self.size = sum(len(batch.targets) for batch in batches)
-        self.batches_per_epoch = len(batches)
-
-    def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
-        """The same in every epoch."""
-        del epoch
-        return iter(self._batches[start:])
 
 
 def _pictures(

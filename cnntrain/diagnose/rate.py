@@ -24,7 +24,7 @@ RANGE = (1e-6, 10.0)
 LEARNS = 0.95
 """Share of the loss of guessing below which training has begun."""
 
-MOST_TRIALS = 16
+MOST_TRIALS = 20
 SLOW, FAR_BELOW = 0.1, 32.0
 """A rate is too low where it makes less than this progress, and is this many times too low."""
 
@@ -33,7 +33,8 @@ HALF, BELOW = 0.5, 10.0
 goes no further than a trial."""
 
 POOR, FAR_ABOVE = 0.3, 8.0
-"""A rate is too high where it makes less than this progress, and is this many times too high."""
+"""A rate is too high where no higher one learns, it makes less than this progress, and is this many
+times too high."""
 
 BEYOND = 4.0
 """It also is, if it makes no progress, and is this many times the largest rate that does."""
@@ -142,7 +143,7 @@ class _Ends:
 
 
 def _halve(ends: _Ends, *, own: float, edge: float, enough: float) -> list[Trial]:
-    """From four times the range test's edge down, until the loss has become worse twice.
+    """From four times the range test's edge down, until three rates in a row are worse.
 
     The rates are the run's own times powers of two, and its own is among them.
     """
@@ -152,7 +153,7 @@ def _halve(ends: _Ends, *, own: float, edge: float, enough: float) -> list[Trial
         trials.append(trials[0] if rate == own else ends.at(rate))
         best = min(trials, key=lambda trial: trial.end)
         below = [t for t in trials if t.rate < best.rate and t.rate != own]
-        if best.end < enough and len(below) >= 2:
+        if best.end < enough and len(below) >= 3:
             break
         if rate < RANGE[0]:
             break
@@ -199,7 +200,8 @@ def _smoothed(losses: Sequence[float], share: float = 0.8) -> tuple[float, ...]:
 
 def _too_high(share: float, *, own: float, best: float, edge: float, steps: int) -> Finding | None:
     is_beyond = share <= 0 and own / edge >= BEYOND
-    if not is_beyond and not (share < POOR and own / best >= FAR_ABOVE):
+    is_at_the_edge = share < POOR and own / best >= FAR_ABOVE and own >= edge
+    if not is_beyond and not is_at_the_edge:
         return None
     how = f"makes {share:.0%} of the progress that {best:.2g} makes"
     if share <= 0:

@@ -13,8 +13,9 @@ from torch import nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.drawing import SIZE
-from cnntrain.diagnose.modes import set_steady
+from cnntrain.diagnose.modes import batch_norms, set_steady
 from cnntrain.diagnose.report import Cell, Finding, Picture, Report, Table
+from cnntrain.diagnose.suspects import SUSPECTS
 from cnntrain.diagnose.training import (
     Course,
     Method,
@@ -28,13 +29,29 @@ from cnntrain.train.losses import Criterion, CrossEntropy, MeanSquaredError
 NAME = "recipe"
 
 LEARNS_WELL = 0.5
-"""Share of the loss of guessing below which nothing can be much wrong."""
+"""Share of the loss of guessing below which nothing can be much wrong with the network."""
+
+LEARNS_BEST = 0.25
+"""Share below which the rate cannot be much too high."""
 
 NO_PROGRESS, CLEAR = 0.15, 0.3
 """Something stops the training if with it the progress is less than the one, without it more than
 the other, and at least `TIMES` as much."""
 
 TIMES = 3.0
+
+PULLS, DOUBT = ("weight decay", "L1"), 0.2
+"""What pulls at the weights changes next to nothing in the first steps, or is too much: it is, if
+with it the loss stays above this share of guessing, and is `TIMES` what it is without."""
+
+LOOKED_AT = 20
+"""Batches on which evaluation is compared."""
+
+SETTLING = 3
+"""Passes over the images after which running averages of the usual momentum have arrived."""
+
+STALE = 0.05
+"""By how much, in shares of guessing, the loss in evaluation may be above that of the batches."""
 
 REFUTES = (
     "exploding_activations",
@@ -46,50 +63,20 @@ REFUTES = (
 )
 """What cannot be a fault of a network that learns well."""
 
-SUSPECTS: Mapping[str, tuple[str, str, str]] = {
-    "weight decay": (
-        "too_much_decay",
-        "weight decay pulls the weights to zero faster than they learn",
-        "divide train.optimizer.weight_decay by 10 or 100; 1e-4 to 1e-3 is usual with sgd",
-    ),
-    "L1": (
-        "too_much_l1",
-        "the L1 penalty pulls the weights to zero faster than they learn",
-        "divide train.l1 by 10 or 100, or remove it",
-    ),
-    "dropout": (
-        "too_much_dropout",
-        "dropout hides so much that the network does not learn",
-        "lower `p` of the dropout layers: 0.5 is much, 0.2 to 0.3 is usual before the last layer",
-    ),
-    "augmentation": (
-        "too_much_augmentation",
-        "the augmented images teach nothing about the images as they are",
-        "look at them with `cnntrain data show`; make the random transforms weaker",
-    ),
-    "label smoothing": (
-        "too_much_smoothing",
-        "label smoothing leaves nothing to learn",
-        "set train.loss.label_smoothing to 0.1, or remove it",
-    ),
-    "clipping": (
-        "clipped_to_nothing",
-        "the gradient is clipped so short that the weights do not move",
-        "multiply train.clip_norm by 10 or 100; it should be above the usual gradient norm",
-    ),
-}
-"""What may stop a training -> its fault, in words, and what to do."""
-
 
 @dataclass(frozen=True)
 class Tried:
-    """Some steps of training: the loss and error of the images as they are, before and after."""
+    """Some steps of training: the loss and error of the images as they are, before and after.
+
+    `evaluated` is the loss afterwards in evaluation, with running statistics that have settled.
+    """
 
     what: str
     course: Course
     before: float
     after: float
     error: float
+    evaluated: float
 
 
 def check_recipe(
@@ -130,14 +117,21 @@ def check_recipe(
     chance = chance_loss(undistracted(method.criterion), targets, classes=classes)
     tried = [attempt("as the run file says", augmented, method, False)]
     whole = tried[0]
-    if not whole.after < LEARNS_WELL * chance:
-        tried += [attempt(f"without {w}", augmented, how, False) for w, how in without.items()]
+    is_stuck = not whole.after < (1 - NO_PROGRESS) * chance
+    for what, how in without.items():
+        if is_stuck or (what in PULLS and whole.after > DOUBT * chance):
+            tried.append(attempt(f"without {what}", augmented, how, False))
+    if is_stuck:
         if _is_random(net):
             tried.append(attempt("without dropout", augmented, method, True))
         if not all(torch.equal(a.images, p.images) for a, p in zip(augmented, plain, strict=True)):
             tried.append(attempt("without augmentation", plain, method, False))
-    findings = _findings(tried, chance=chance, steps=steps)
-    learns = whole.after < LEARNS_WELL * chance
+    findings = [*_held_back(tried, chance, steps), *_stale(net, whole, chance, steps)]
+    refutes: tuple[str, ...] = ()
+    if whole.after < LEARNS_WELL * chance:
+        is_warm = method.recipe.schedule(steps // 2) > 0.5
+        acquits_rate = is_warm and whole.after < LEARNS_BEST * chance
+        refutes = (*REFUTES, *(("rate_too_high",) if acquits_rate else ()))
     fell = f"in {steps} steps the loss goes from {whole.before:.3g} to {whole.after:.3g}"
     return Report(
         NAME,
@@ -152,7 +146,7 @@ def check_recipe(
         },
         tables=(_table(tried),),
         pictures=(Picture("the first steps of training", _draw(tried, chance=chance)),),
-        refutes=REFUTES if learns else (),
+        refutes=refutes,
     )
 
 
@@ -179,8 +173,16 @@ def _attempt(
 
     course = train_briefly(moving, batches, method=method, steps=steps, rate=scheduled, seed=seed)
     set_steady(moving)
-    after, error = _judge(moving, plain, criterion=undistracted(method.criterion))
-    return Tried(what, course, before, math.inf if course.diverged else after, error)
+    plainly = undistracted(method.criterion)
+    after, error = _judge(moving, plain, criterion=plainly)
+    evaluated = after
+    if batch_norms(moving) and not course.diverged:
+        for _ in range(SETTLING):
+            logits_of(moving, plain[:LOOKED_AT])
+        here, _ = _judge(moving, plain[:LOOKED_AT], criterion=plainly)
+        there, _ = _judge(moving.eval(), plain[:LOOKED_AT], criterion=plainly)
+        evaluated += there - here
+    return Tried(what, course, before, math.inf if course.diverged else after, error, evaluated)
 
 
 def undistracted(criterion: Criterion) -> Criterion:
@@ -203,15 +205,18 @@ def _is_random(net: nn.Module) -> bool:
     )
 
 
-def _findings(tried: Sequence[Tried], *, chance: float, steps: int) -> list[Finding]:
+def _held_back(tried: Sequence[Tried], chance: float, steps: int) -> list[Finding]:
     """Accuse what makes the difference between no progress and clear progress."""
     whole = tried[0]
     made = (chance - whole.after) / chance
     found = []
     for other in tried[1:]:
-        fault, headline, remedy = SUSPECTS[other.what.removeprefix("without ")]
+        what = other.what.removeprefix("without ")
+        fault, headline, remedy = SUSPECTS[what]
         freed = (chance - other.after) / chance
-        if freed > CLEAR and freed > TIMES * made and made < NO_PROGRESS:
+        is_stuck = made < NO_PROGRESS and freed > CLEAR and freed > TIMES * made
+        is_pulled = what in PULLS and whole.after > max(TIMES * other.after, DOUBT * chance)
+        if is_stuck or is_pulled:
             evidence = (
                 f"after {steps} steps the loss of the training images is {whole.after:.3g}, "
                 f"{other.what} {other.after:.3g}; guessing gives {chance:.3g}"
@@ -227,6 +232,25 @@ def _findings(tried: Sequence[Tried], *, chance: float, steps: int) -> list[Find
         remedy = "look at the other checks: the gradients, the initial weights, the rate"
         return [Finding("diverges", headline, evidence, remedy)]
     return []
+
+
+def _stale(net: nn.Module, whole: Tried, chance: float, steps: int) -> list[Finding]:
+    """Whether evaluation suffers from running statistics that are not those of the batches."""
+    norms = [(name, norm) for name, norm in batch_norms(net) if norm.momentum is not None]
+    if not norms or whole.course.diverged:
+        return []
+    if whole.evaluated < max(TIMES * whole.after, whole.after + STALE * chance):
+        return []
+    name, norm = norms[0]
+    return [
+        Finding(
+            "stale_batch_norm",
+            "the running statistics of batch normalisation do not follow the batches",
+            f"after {steps} steps the loss of the training images is {whole.after:.3g}, and "
+            f"{whole.evaluated:.3g} in evaluation; the momentum of '{name}' is {norm.momentum:g}",
+            "set the momentum of batch_norm to 0.1; `cnntrain recalibrate` mends a trained run",
+        )
+    ]
 
 
 def _table(tried: Sequence[Tried]) -> Table:

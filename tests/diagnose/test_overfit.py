@@ -57,11 +57,3 @@ def test_a_network_without_a_gradient_learns_nothing(convnet: Make, many: Batch)
     assert faults(report) == ["cannot_overfit"]
     assert report.verdict == "fault"
     assert report.numbers["wrong"] == 48  # guessing one of four classes
-
-
-def test_statistics_that_do_not_move(convnet: Make, many: Batch) -> None:
-    images = Batch(20 * many.images + 60, many.targets)
-    assert check(convnet(norm1=nn.BatchNorm2d(6)), images).verdict == "fine"
-    report = check(convnet(norm1=nn.BatchNorm2d(6, momentum=0.0)), images)
-    assert faults(report) == ["stale_batch_norm"]
-    assert "'norm1' is 0.0" in report.findings[0].evidence

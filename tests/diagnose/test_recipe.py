@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
@@ -46,7 +47,7 @@ def test_a_healthy_recipe(convnet: Make, method: Make, batches: list[Batch]) -> 
     net = convnet(act2=nn.Sequential(nn.ReLU(), nn.Dropout(0.5)))
     report = check(net, batches, method(weight_decay=5e-4), weight_decay=method())
     assert report.verdict == "fine"
-    assert report.refutes == REFUTES
+    assert set(report.refutes) == {*REFUTES, "rate_too_high"}
     assert len(report.tables[0].rows) == 1  # nothing else had to be tried
 
 
@@ -116,4 +117,24 @@ def test_squared_error_is_judged_by_itself(
     report = check(convnet(), batches, method(criterion=MeanSquaredError()))
     assert math.isclose(report.numbers["loss_of_guessing"], 0.375, rel_tol=1e-6)
     assert report.numbers["loss_after"] < 0.5 * 0.375
-    assert report.refutes == REFUTES
+    assert set(report.refutes) == {*REFUTES, "rate_too_high"}
+
+
+def test_decay_that_only_slows_the_training_down_is_found_too(
+    convnet: Make, method: Make, batches: list[Batch]
+) -> None:
+    net = convnet(norm1=nn.Identity())
+    report = check(net, batches, method(weight_decay=0.35), weight_decay=method())
+    whole, freed = report.tables[0].rows
+    assert 0.2 * math.log(4) < whole[2] < 0.85 * math.log(4)  # it learns, but not well
+    assert faults(report) == ["too_much_decay"]
+    assert freed[2] < whole[2] / 3
+
+
+@pytest.mark.parametrize(("momentum", "expected"), [(0.1, []), (0.0, ["stale_batch_norm"])])
+def test_running_statistics(
+    convnet: Make, method: Make, batches: list[Batch], momentum: float, expected: list[str]
+) -> None:
+    shifted = [Batch(20 * batch.images + 60, batch.targets) for batch in batches]
+    report = check(convnet(norm1=nn.BatchNorm2d(6, momentum=momentum)), shifted, method())
+    assert faults(report) == expected
