@@ -19,6 +19,8 @@ class Gain(nn.Module):
     Shape: (N, C, H, W) or (N, C) -> the same.
     """
 
+    undecayed = ("weight",)  # factors of whole maps, as those of a normalisation
+
     def __init__(self, *, in_shape: tuple[int, ...]) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(in_shape[0]))

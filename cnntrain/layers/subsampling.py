@@ -33,6 +33,7 @@ class Subsampling(nn.Module):
     """
 
     padding = 0
+    undecayed = ("weight",)  # factors of whole maps, as those of a normalisation
 
     def __init__(
         self, *, in_shape: tuple[int, ...], kernel: Size = 2, stride: Size | None = None

@@ -4,7 +4,8 @@ Weight decay is for the weights of linear maps. It is not applied to biases, nor
 shift of a normalisation layer (which only change the effective learning rate when they shrink), nor
 to the slopes of PReLU (He et al. 2015, section 2.1: decay would push them to zero), unless
 `decay_norm_and_bias`. What a parameter is, is told by the type of the module that owns it and by
-its own name there, never by a piece of a long name.
+its own name there, never by a piece of a long name. A layer of one's own names such parameters in
+an attribute `undecayed`.
 """
 
 from __future__ import annotations
@@ -128,11 +129,12 @@ def parameter_groups(
 def _owned_parameters(model: nn.Module, *, decay_norm_and_bias: bool) -> Iterator[_Owned]:
     seen: set[nn.Parameter] = set()
     for prefix, module in model.named_modules():
+        undecayed = ("bias", *getattr(module, "undecayed", ()))
         for own_name, parameter in module.named_parameters(recurse=False):
             if parameter in seen:
                 continue
             seen.add(parameter)
-            exempt = isinstance(module, UNDECAYED_MODULES) or own_name == "bias"
+            exempt = isinstance(module, UNDECAYED_MODULES) or own_name in undecayed
             name = f"{prefix}.{own_name}" if prefix else own_name
             yield _Owned(name, parameter, exempt and not decay_norm_and_bias)
 

@@ -4,6 +4,8 @@ import pytest
 from torch import nn
 
 from cnntrain.core.errors import ConfigError
+from cnntrain.layers.gain import Gain
+from cnntrain.layers.subsampling import Subsampling
 from cnntrain.optim import GroupRule, parameter_groups
 
 
@@ -71,6 +73,17 @@ def test_untrained_parameters_are_left_out() -> None:
     net.conv1.requires_grad_(False)
     names = [name for g in parameter_groups(net) for name, _ in g["params"]]
     assert not [name for name in names if name.startswith("conv1")]
+
+
+def test_a_layer_tells_which_of_its_parameters_are_scales() -> None:
+    # LeNet-1's subsampling and Jarrett's gain: one factor for each map
+    net = nn.Sequential(
+        Subsampling(in_shape=(2, 4, 4)), Gain(in_shape=(2, 2, 2)), nn.Conv2d(2, 2, 1)
+    )
+    decayed, rest = parameter_groups(net, weight_decay=0.5)[::-1]
+    assert [name for name, _ in decayed["params"]] == ["2.weight"]
+    assert [name for name, _ in rest["params"]] == ["0.weight", "0.bias", "1.weight", "2.bias"]
+    assert (decayed["weight_decay"], rest["weight_decay"]) == (0.5, 0.0)
 
 
 def test_rates_multiply_the_factors_of_the_rules() -> None:
