@@ -27,6 +27,8 @@ LEARNS = (
     "learns: from which epoch on, and the factor of the learning rate; what does not keeps its",
     "weights and its batch norm statistics",
 )
+WIDE = 120
+"""Columns of a wide terminal; a longer table is indented by one blank a level, not by two."""
 SHARES = frozenset({4, 6})
 """Columns that stand close to the one before."""
 
@@ -43,8 +45,11 @@ def as_text(
         learning: what of it learns, and when, which gets a column; None: all of it, always.
     """
     found = rows(plan, batch=batch, learning=learning)
-    lines = _lines(plan, folded(found, depth), batch=batch)
-    table = aligned(lines, left=LEFT, close=SHARES, ends_in_total=True)
+    for indent in ("  ", " "):
+        lines = _lines(plan, folded(found, depth), batch=batch, indent=indent)
+        table = aligned(lines, left=LEFT, close=SHARES, ends_in_total=True)
+        if max(map(len, table.splitlines())) <= WIDE:
+            break
     legend = [*LEGEND, *(LEARNS if _is_mixed(found) else ())]
     return "\n".join([table, "", *in_words(plan, batch=batch, table=found), "", *legend])
 
@@ -149,9 +154,7 @@ def merged(same: Sequence[Row]) -> Row:
     )
 
 
-def _lines(
-    plan: Plan, table: Sequence[Row], *, batch: int, indent: str = "  "
-) -> list[tuple[str, ...]]:
+def _lines(plan: Plan, table: Sequence[Row], *, batch: int, indent: str) -> list[tuple[str, ...]]:
     blank = ("",) * (len(HEAD) - LEFT)
     lines = [
         HEAD,

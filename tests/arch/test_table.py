@@ -35,7 +35,10 @@ def test_the_text(name: str, shipped: Shipped) -> None:
     assert text == file.read_text()
 
 
-@pytest.mark.parametrize("name", ["resnet152", "googlenet", "alexnet", "vgg_e_bn", "resnet50"])
+@pytest.mark.parametrize(
+    "name",
+    ["alexnet", "vgg_e_bn", "googlenet", "googlenet_torchvision", "resnet152", "resnet18_zero_pad"],
+)
 def test_it_fits_a_wide_terminal(name: str, shipped: Shipped) -> None:
     assert max(map(len, as_text(shipped(arch(name))).splitlines())) <= 120
 
