@@ -18,7 +18,7 @@ def compare(
 ) -> list[Difference] | str:
     """The comparison on a float64 copy; a sentence where the network does not run in float64."""
     exact, batch = in_float64(net, batch, seed=seed)
-    precise = _in_double(criterion)
+    precise = _in_double(criterion, batch.images.device)
     aux = tuple(getattr(net, "aux_weights", ()))
 
     def loss() -> Tensor:
@@ -45,27 +45,31 @@ def compare(
 
 
 def in_float64(net: nn.Module, batch: Batch, *, seed: int) -> tuple[nn.Module, Batch]:
-    """A copy, all of it trainable, and images, both moved a little off special places."""
-    exact = steady_copy(net).double().to(memory_format=torch.contiguous_format)
+    """A copy, all of it trainable, and images, both moved a little off special places.
+
+    On the CPU where the device has no float64 (Apple's).
+    """
+    device = torch.device("cpu") if batch.images.is_mps else batch.images.device
+    exact = steady_copy(net).to(device).double().to(memory_format=torch.contiguous_format)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in exact.parameters():
             parameter.requires_grad_(True)
             size = max(float(parameter.square().mean().sqrt()), 0.1)
             parameter.add_(_normal(parameter, generator), alpha=0.01 * size)
-        images = batch.images.double().contiguous()
+        images = batch.images.to(device).double().contiguous()
         images = images + 0.01 * _normal(images, generator)
-    return exact, Batch(images, batch.targets)
+    return exact, Batch(images, batch.targets.to(device))
 
 
 def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
     return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like.device)
 
 
-def _in_double(criterion: Criterion) -> Criterion:
+def _in_double(criterion: Criterion, device: torch.device) -> Criterion:
     if (
         isinstance(criterion, CrossEntropy | MeanSquaredError)
         and criterion.class_weights is not None
     ):
-        return replace(criterion, class_weights=criterion.class_weights.double())
+        return replace(criterion, class_weights=criterion.class_weights.to(device).double())
     return criterion

@@ -71,7 +71,7 @@ def check_overfit(
     predicted = best.logits.argmax(dim=1)
     missed = (predicted != targets).nonzero().flatten()
     count = len(targets)
-    guessing = 1 - float(torch.bincount(targets).max()) / count
+    guessing = 1 - float(torch.bincount(targets.cpu()).max()) / count
     findings = []
     if len(missed):
         findings.append(_failed(len(missed), count, guessing, attempts))

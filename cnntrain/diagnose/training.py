@@ -141,7 +141,7 @@ def chance_loss(criterion: Criterion, targets: Tensor, *, classes: int) -> float
     Cross entropy gets their logarithms: ln C for C equally frequent classes. Squared error gets the
     shares themselves.
     """
-    shares = torch.bincount(targets, minlength=classes).double() / len(targets)
+    shares = torch.bincount(targets.cpu(), minlength=classes).float() / len(targets)
     answers = (shares.clamp_min(1e-6).log(), shares)
-    losses = [float(criterion(a.float().expand(len(targets), -1), targets)) for a in answers]
-    return min(losses)
+    every = [answer.to(targets.device).expand(len(targets), -1) for answer in answers]
+    return min(float(criterion(logits, targets)) for logits in every)

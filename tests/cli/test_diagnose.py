@@ -1,0 +1,77 @@
+"""`diagnose` from the command line: what is printed, and what is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Cnntrain = Callable[..., Any]
+RunFile = Callable[..., Path]
+
+
+def test_a_diagnosis_in_words(cnntrain: Cnntrain, run_file: RunFile) -> None:
+    file = run_file({"train.optimizer.lr": 20.0})
+    answer = cnntrain("diagnose", file, "--check", "connections", "--check", "rate")
+    assert answer.code == 0
+    lines = answer.out.splitlines()
+    assert lines[0].split() == ["check", "verdict", "seconds", "what", "was", "seen"]
+    assert [line.split()[:2] for line in lines[1:3]] == [["connections", "fine"], ["rate", "fault"]]
+    assert "1. your rate 20 is about " in answer.out
+    assert "(fault: rate_too_high)" in answer.out
+    assert "what to do: set train.optimizer.lr to about " in answer.out
+    assert "loss after some steps at each rate" in answer.out  # the table of a single check
+    assert "yours" in answer.out
+    assert [line.split(":")[0] for line in answer.err.splitlines()] == ["connections", "rate"]
+
+
+def test_json(cnntrain: Cnntrain, run_file: RunFile) -> None:
+    file = run_file({"train.optimizer.lr": 1e9})  # a loss that is not finite must not end in NaN
+    answer = cnntrain("diagnose", file, "--check", "rate", "--check", "recipe", "--json")
+    assert answer.code == 0, answer.err
+    found = json.loads(answer.out)
+    assert list(found) == ["subject", "verdict", "findings", "refuted", "checks"]
+    assert found["verdict"] == "fault"
+    assert found["findings"][0]["fault"] == "rate_too_high"
+    assert [check["check"] for check in found["checks"]] == ["rate", "recipe"]
+    assert found["checks"][0]["numbers"]["rate"] == 1e9
+    assert {"rate", "loss"} <= set(found["checks"][0]["tables"][0]["rows"][0])
+
+
+def test_the_page_is_written_once(cnntrain: Cnntrain, run_file: RunFile, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    words = ["diagnose", run_file(), "--check", "initial", "--html", page]
+    assert cnntrain(*words).code == 0
+    text = page.read_text("utf-8")
+    assert text.startswith("<!doctype html>")
+    assert "data:image/png;base64," in text
+    assert "http" not in text  # nothing is fetched
+    answer = cnntrain(*words)
+    assert (answer.code, answer.out) == (2, "")
+    assert "report.html exists already" in answer.err
+    page.write_text("old")
+    assert cnntrain(*words, "--force").code == 0
+    assert page.read_text("utf-8") != "old"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--check", "rates"], "there is no check 'rates'; did you mean 'rate'?"),
+        (["--html", "nowhere/report.html"], "there is no folder nowhere"),
+        (["-s", "train.optimizer.rate=1"], "unknown key 'rate' in train.optimizer"),
+    ],
+)
+def test_mistakes(cnntrain: Cnntrain, run_file: RunFile, words: list[str], message: str) -> None:
+    answer = cnntrain("diagnose", run_file(), *words)
+    assert (answer.code, answer.out) == (2, "")
+    assert message in answer.err
+
+
+def test_something_that_is_not_there(cnntrain: Cnntrain) -> None:
+    answer = cnntrain("diagnose", "lenet55")
+    assert answer.code == 2
+    assert "did you mean 'lenet5'?" in answer.err
