@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,6 +13,7 @@ import typer
 from cnntrain.cli import output
 from cnntrain.config import shipped
 from cnntrain.config.load import load
+from cnntrain.config.schema import RunConfig
 from cnntrain.core.document import read_document
 from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import near_match
@@ -17,6 +21,21 @@ from cnntrain.core.problems import near_match
 if TYPE_CHECKING:
     from cnntrain.arch.learning import Learning
     from cnntrain.arch.planned import Plan
+
+
+def _settings(given: list[str] | None) -> list[str] | None:
+    """Refuse `-s KEY VALUE`, and KEY=VALUE without -s: else VALUE or KEY is blamed, as a path."""
+    for before, word in itertools.pairwise(sys.argv[1:]):
+        if before in (given or ()) and "=" not in before and not word.startswith("-"):
+            setting = shlex.quote(f"{before}={word.lstrip('=')}")
+            message = f"a space stands for the '=' in -s {before} {word}"
+            raise UsageError(message, remedy=f"write -s {setting}")
+        key, equals, _ = word.partition("=")
+        is_key = equals and key.split(".")[0] in RunConfig.model_fields
+        if is_key and not before.startswith("-") and not Path(word).exists():
+            raise UsageError(f"{word} stands without -s", remedy=f"write -s {shlex.quote(word)}")
+    return given
+
 
 RunFile = Annotated[
     str, typer.Argument(metavar="FILE", help="A run file, or the name of a shipped one.")
@@ -27,6 +46,7 @@ Overrides = Annotated[
         "--set",
         "-s",
         metavar="KEY=VALUE",
+        callback=_settings,
         help="Change one value, such as train.optimizer.lr=0.02. Repeatable.",
     ),
 ]

@@ -318,6 +318,30 @@ def test_an_unknown_command_or_option_suggests(cnntrain: Cnntrain) -> None:
     assert "--epochs" in answer.err
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("fit FILE -s data.root my_images", "write -s data.root=my_images\n"),
+        ("check FILE --set train.epochs =3", "write -s train.epochs=3\n"),
+        ("fit FILE data.root=my_images", "write -s data.root=my_images\n"),
+        ("eval runs/x -s compute.threads=1 seed=3", "write -s seed=3\n"),
+        ("visualize filters runs/x -s data.root elsewhere", "write -s data.root=elsewhere\n"),
+    ],
+)
+def test_a_forgotten_part_of_a_setting(
+    cnntrain: Cnntrain, run_file: RunFile, words: str, says: str
+) -> None:
+    answer = cnntrain(*words.replace("FILE", str(run_file())).split())
+    assert answer.code == 2
+    assert answer.err.endswith(says)
+    assert answer.err.count("\n") == 1
+
+
+def test_names_that_look_like_settings(cnntrain: Cnntrain, run_file: RunFile) -> None:
+    assert cnntrain("fit", run_file({"train.epochs": 1}), "-q", "--out", "seed=3").code == 0
+    assert cnntrain("eval", "seed=3").code == 0
+
+
 def test_fit_needs_a_file_or_a_run(cnntrain: Cnntrain, run: Path) -> None:
     assert cnntrain("fit").code == 2
     assert cnntrain("fit", "lenet5", "--resume", run).code == 2
