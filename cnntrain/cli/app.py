@@ -7,9 +7,10 @@ import os
 import sys
 import traceback
 from importlib.metadata import version
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+import typer.core
 
 import cnntrain
 from cnntrain.cli import (
@@ -40,7 +41,22 @@ EXIT_CODES = (
     "5 diverged, 6 out of memory, 7 disk, 130 Ctrl-C, 143 SIGTERM after saving."
 )
 
+
+class _Commands(typer.core.TyperGroup):
+    """The commands; a wrong choice such as `--to onx` is told without pydantic's "Value error"."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            told: Any = error
+            if isinstance(getattr(error, "message", None), str):
+                told.message = told.message.removeprefix("Value error, ")
+            raise
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Train, check, explain and reuse convolutional networks that are described in YAML.",
     epilog=EXIT_CODES,
     no_args_is_help=True,

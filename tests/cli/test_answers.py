@@ -318,6 +318,13 @@ def test_an_unknown_command_or_option_suggests(cnntrain: Cnntrain) -> None:
     assert "--epochs" in answer.err
 
 
+@pytest.mark.parametrize("words", ["export x --to onx", "list onx", "eval x --split onx"])
+def test_a_wrong_choice_is_told_in_a_sentence(cnntrain: Cnntrain, words: str) -> None:
+    answer = cnntrain(*words.split())
+    assert answer.code == 2
+    assert re.search(r"\nError: Invalid value for '[-\w]+': 'onx' is not one of '", answer.err)
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
