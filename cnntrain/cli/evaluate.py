@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.options import Json, Overrides
+from cnntrain.cli.options import TRAINED, Json, Overrides
 from cnntrain.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,10 +28,6 @@ MIRRORED = (
     "horizontal_flip)"
 )
 
-TRAINED = (
-    "A run's folder, runs/NAME for its latest, a checkpoint file, or a run file whose "
-    "finetune.weights names weights."
-)
 Crops = Annotated[
     Literal["center", "ten", "144", "dense"],
     typer.Option(

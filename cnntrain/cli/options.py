@@ -56,14 +56,11 @@ Run = Annotated[
         metavar="RUN", help="A run's folder, runs/NAME for its latest, or a checkpoint file."
     ),
 ]
-Trained = Annotated[
-    Path,
-    typer.Argument(
-        metavar="RUN",
-        help="A run's folder, runs/NAME for its latest, a checkpoint file, or a run file whose "
-        "finetune.weights names weights.",
-    ),
-]
+TRAINED = (
+    "A run's folder, runs/NAME for its latest, a checkpoint file, or a run file (or the name of a "
+    "shipped one) whose finetune.weights names weights."
+)
+Trained = Annotated[Path, typer.Argument(metavar="RUN", help=TRAINED)]
 NETWORK = (
     "An architecture file, a run file, the name of a shipped one, a run's folder or a checkpoint."
 )

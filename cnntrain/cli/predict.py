@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.evaluate import TRAINED, Crops, Scales, read_scales
-from cnntrain.cli.options import Json, Overrides
+from cnntrain.cli.evaluate import Crops, Scales, read_scales
+from cnntrain.cli.options import Json, Overrides, Trained
 from cnntrain.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Format(StrEnum):
 
 
 def predict(  # noqa: PLR0913  # the flags of the command
-    run: Annotated[Path, typer.Argument(metavar="RUN", help=TRAINED)],
+    run: Trained,
     paths: Annotated[
         list[Path], typer.Argument(metavar="PATH...", help="Image files, or folders of them.")
     ],

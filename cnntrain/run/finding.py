@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cnntrain.config import shipped
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.core.problems import near_match
 from cnntrain.run.folder import RUN_PATTERN, RunFolder
@@ -45,12 +47,29 @@ class FoundRun:
         )
 
 
-def find_run(path: Path, *, root: Path = Path("runs")) -> FoundRun:
+def run_file_at(path: Path) -> Path | None:
+    """The run file that a path means, by `cnntrain.config.shipped.resolve`; None: it means a run.
+
+    A run or a checkpoint that is there comes before a run file of that name.
+
+    Raises:
+        UsageError: it ends in .yaml, and there is none.
+    """
+    if path.suffix in (".yaml", ".yml"):
+        return shipped.resolve(str(path))
+    if path.is_file() or path.name == "latest" or has_run(path):
+        return None
+    beside = Path(f"{path}.yaml")
+    return beside if beside.is_file() else shipped.find(str(path))
+
+
+def find_run(path: Path, *, root: Path = Path("runs"), others: Sequence[str] = ()) -> FoundRun:
     """Find a run from its folder, from `runs/NAME` (the latest of that name) or a checkpoint file.
 
     Args:
         path: the folder or file.
         root: the folder of all runs; only used to guess what a wrong path meant.
+        others: names of what else could have been meant, likewise.
 
     Raises:
         UsageError: nothing is there (with the nearest name that is), or several names are.
@@ -69,12 +88,12 @@ def find_run(path: Path, *, root: Path = Path("runs")) -> FoundRun:
     if is_run(path):
         return FoundRun(RunFolder(path))
     if not path.is_dir():
-        raise _not_there(path, root)
+        raise _not_there(path, root, others)
     latest = _latest(path)
     if latest is not None:
         return FoundRun(RunFolder(latest))
     children = _folders(path)
-    names = sorted(child.name for child in children if is_run(child) or _latest(child) is not None)
+    names = sorted(child.name for child in children if has_run(child))
     if names:
         raise UsageError(
             f"{path} is a folder of runs by name", remedy=f"add a name: {', '.join(names)}"
@@ -85,6 +104,11 @@ def find_run(path: Path, *, root: Path = Path("runs")) -> FoundRun:
 def is_run(path: Path) -> bool:
     """Whether the folder is a run's."""
     return (path / "checkpoints").is_dir()
+
+
+def has_run(path: Path) -> bool:
+    """Whether the folder is a run's, or has runs by time."""
+    return is_run(path) or _latest(path) is not None
 
 
 def _latest(parent: Path) -> Path | None:
@@ -115,13 +139,14 @@ def _has_checkpoint(path: Path) -> bool:
     return any((path / "checkpoints").glob("*.pt"))
 
 
-def _not_there(path: Path, root: Path) -> UsageError:
+def _not_there(path: Path, root: Path, others: Sequence[str]) -> UsageError:
     if len(path.parts) == 1 and _latest(root / path) is not None:
         return UsageError(f"there is no {path}", remedy=f"did you mean '{root / path}'?")
     try:
         beside = [child.name for child in path.parent.iterdir() if not child.name.startswith(".")]
     except OSError:
         return UsageError(f"there is no {path}", remedy=f"{path.parent} does not exist either")
-    near = near_match(path.name, beside)
-    hint = f"did you mean '{path.parent / near}'?" if near else "check the path"
+    near = near_match(path.name, [*beside, *others])
+    meant = path.parent / near if near in beside else near
+    hint = f"did you mean '{meant}'?" if near else "check the path"
     return UsageError(f"there is no {path}", remedy=hint)

@@ -16,6 +16,7 @@ from cnntrain.data.decode import UnreadableImageError
 from cnntrain.data.parts import Part
 from cnntrain.data.threads import in_threads
 from cnntrain.run.assemble import apply_threads, choose_device, place, uses_channels_last
+from cnntrain.run.finding import run_file_at
 from cnntrain.run.saved import Trained
 from cnntrain.run.splits import evaluation_batch
 from cnntrain.train.averaging import mean_log_softmax
@@ -140,7 +141,7 @@ def make_member(trained: Trained, *, crops: Crops = "center", scales: Sequence[i
 
 def is_run_file(path: Path) -> bool:
     """Whether it is weights that a run file names, and not a run's, that are meant."""
-    return path.suffix in (".yaml", ".yml")
+    return run_file_at(path) is not None
 
 
 def check_classes(

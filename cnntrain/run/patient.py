@@ -19,7 +19,7 @@ from cnntrain.config.load import Loaded, load
 from cnntrain.data.batch import Batch, Loader
 from cnntrain.diagnose.training import Method, optimizer_like
 from cnntrain.run.assemble import open_run_data, place
-from cnntrain.run.finding import find_run
+from cnntrain.run.finding import find_run, run_file_at
 from cnntrain.run.prepare import Prepared, prepare
 from cnntrain.run.saved import load_trained
 from cnntrain.train import CrossEntropy
@@ -178,11 +178,12 @@ def open_patient(name: str, *, overrides: Sequence[str] = ()) -> Patient:
     """
     path = Path(name)
     trained = None
-    if path.is_dir() or path.suffix == ".pt":
-        found = load_trained(find_run(path).to_evaluate(), overrides=list(overrides))
-        loaded, trained = found.loaded, found.net
+    if (file := run_file_at(path)) is not None:
+        loaded = load(file, list(overrides))
     else:
-        loaded = load(shipped.resolve(name), list(overrides))
+        run = find_run(path, others=shipped.names())
+        found = load_trained(run.to_evaluate(), overrides=list(overrides))
+        loaded, trained = found.loaded, found.net
     prepared = prepare(_lightly(loaded))
     freezing = prepared.recipe.freezing
     freezing.hold(prepared.learner.model, epoch=freezing.settled)

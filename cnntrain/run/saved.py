@@ -23,7 +23,7 @@ from cnntrain.data.pipeline import Pipeline, build_eval_pipeline
 from cnntrain.data.read import open_splits
 from cnntrain.run.assemble import data_errors
 from cnntrain.run.contents import classes_in, read_run_file, steps_in, weights_in
-from cnntrain.run.finding import find_run
+from cnntrain.run.finding import find_run, has_run, run_file_at
 from cnntrain.run.networks import image_sizes, make_network, plan_network
 from cnntrain.run.prepare import Prepared
 from cnntrain.run.preprocessing import follow_weights, lacks_numbers, plain_steps
@@ -75,7 +75,8 @@ def open_trained(path: Path, overrides: Sequence[str] = ()) -> Trained:
     images are prepared as `data.transforms.eval` says, or as they were for those weights.
 
     Args:
-        path: a run's folder, `runs/NAME` for its latest, a checkpoint file, or a .yaml file.
+        path: a run's folder, `runs/NAME` for its latest, a checkpoint file, or a run file (or the
+            name of a shipped one).
         overrides: changes of the run file, from the command line.
 
     Raises:
@@ -83,11 +84,15 @@ def open_trained(path: Path, overrides: Sequence[str] = ()) -> Trained:
         ConfigError: the run file names none, or does not say how images are normalised.
         UsageError: nothing is there.
     """
-    if path.suffix not in (".yaml", ".yml"):
-        return load_trained(find_run(path).to_evaluate(), overrides=list(overrides))
-    loaded = follow_weights(load_run_file(shipped.resolve(str(path)), overrides))
+    file = run_file_at(path)
+    if file is None:
+        found = find_run(path, others=shipped.names())
+        return load_trained(found.to_evaluate(), overrides=list(overrides))
+    loaded = follow_weights(load_run_file(file, overrides))
     if loaded.config.finetune is None:
+        trained = Path(loaded.config.record.root, loaded.config.name)
         remedy = "give a run's folder, or name weights in the file (finetune.weights)"
+        remedy = f"did you mean '{trained}'?" if has_run(trained) else remedy
         raise UsageError(f"{path} is a run file without weights", remedy=remedy)
     if lacks_numbers(loaded):
         message = "nobody says how images were normalised for these weights"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from cnntrain.checkpoint import load as load_checkpoint
+from cnntrain.config import shipped
 from cnntrain.config.load import load
 from cnntrain.core.errors import CheckpointError, ConfigError, UsageError
 from cnntrain.run.fit import fit
@@ -69,6 +71,25 @@ def test_weights_from_a_run_bring_its_preprocessing(
 ) -> None:
     changes = {"finetune": {"weights": {"run": "runs/first"}}, "data.transforms": {}}
     assert open_trained(lending(run_file, **changes)).eval_steps == open_trained(trained).eval_steps
+
+
+def test_names_mean_runs_that_are_there_else_run_files(
+    trained: Path, run_file: Callable[..., Path], weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lending(run_file)
+    Path("lending").mkdir()  # a folder of anything
+    assert open_trained(Path("lending")).path == weights
+    shutil.copytree(trained, "lending", dirs_exist_ok=True)
+    assert open_trained(Path("lending")).path == Path("lending/checkpoints/best.pt")
+    run_file({"record.root": "runs"}, name="first")
+    with pytest.raises(UsageError, match=r"first is a run file without.* mean 'runs/first'\?"):
+        open_trained(Path("first"))
+    shutil.rmtree("lending")
+    Path("lending.yaml").rename("shipped.yaml")
+    monkeypatch.setattr(shipped, "folder", Path.cwd)
+    assert open_trained(Path("shipped")).path == weights
+    with pytest.raises(UsageError, match=r"there is no shiped; did you mean 'shipped'\?"):
+        open_trained(Path("shiped"))
 
 
 def test_all_weights_must_be_there(weights: Path, run_file: Callable[..., Path]) -> None:
