@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,14 +18,6 @@ if TYPE_CHECKING:
     from cnntrain.run.predict import Prediction
 
 
-class Format(StrEnum):
-    """How predictions are printed."""
-
-    table = "table"
-    json = "json"
-    csv = "csv"
-
-
 def predict(  # noqa: PLR0913  # the flags of the command
     run: Trained,
     paths: Annotated[
@@ -34,7 +25,8 @@ def predict(  # noqa: PLR0913  # the flags of the command
     ],
     top: Annotated[int, typer.Option(min=1, help="Classes told for each image.")] = 3,
     form: Annotated[
-        Format | None, typer.Option("--format", help="On stdout. Default: table.")
+        Literal["table", "csv"] | None,
+        typer.Option("--format", help="Default: table; see also --json."),
     ] = None,
     as_json: Json = False,
     others: Annotated[
@@ -51,7 +43,7 @@ def predict(  # noqa: PLR0913  # the flags of the command
 
     Exit code 3 if a file cannot be read; the others are classified all the same.
     """
-    if as_json and form not in (None, Format.json):
+    if as_json and form is not None:
         raise UsageError(f"--json and --format {form} contradict each other", remedy="give one")
     sides = read_scales(scales, crops=crops)
     from cnntrain.run.predict import image_files
@@ -69,8 +61,8 @@ def predict(  # noqa: PLR0913  # the flags of the command
             overrides=overrides or [],
         )
     )
-    chosen = Format.json if as_json else form or Format.table
-    {Format.table: _table, Format.json: _json, Format.csv: _csv}[chosen](found)
+    tell = _json if as_json else _csv if form == "csv" else _table
+    tell(found)
     bad = [prediction for prediction in found if prediction.error]
     for prediction in bad:
         output.note(f"error: {prediction.file}: {prediction.error}")

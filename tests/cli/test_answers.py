@@ -116,7 +116,7 @@ def test_predict_as_table_json_and_csv(cnntrain: Cnntrain, run: Path, images: Pa
     assert [line.split()[0] for line in table.out.splitlines()] == [
         str(images / f"{index}.png") for index in range(3)
     ]
-    found = json.loads(cnntrain("predict", run, images, "--format", "json").out)["predictions"]
+    found = json.loads(cnntrain("predict", run, images, "--json").out)["predictions"]
     rows = list(
         csv.DictReader(io.StringIO(cnntrain("predict", run, images, "--format", "csv").out))
     )
@@ -136,7 +136,7 @@ def test_predict_tells_of_files_that_it_cannot_read(
     assert answer.code == 3
     assert len(answer.out.splitlines()) == 2
     assert answer.err.startswith(f"error: {images / '1.png'}: ")
-    answer = cnntrain("predict", run, images, "--format", "json")
+    answer = cnntrain("predict", run, images, "--json")
     assert [each["class"] is None for each in json.loads(answer.out)["predictions"]] == [
         False,
         True,

@@ -72,7 +72,7 @@ def test_a_program_outside_gives_the_same_class_for_every_image(
     assert cnntrain("fit", run_file(insects(root)), "-q", "--out", "run").code == 0
     answer = cnntrain("export", "run", "--out", "insects.onnx")
     assert answer.code == 0, answer.err
-    answer = cnntrain("predict", "run", root / "val", "--format", "json")
+    answer = cnntrain("predict", "run", root / "val", "--json")
     expected = {each["file"]: each["class"] for each in json.loads(answer.out)["predictions"]}
     assert set(expected.values()) == {"ants", "bees"}
     Path("outside.py").write_text(OUTSIDE)
