@@ -27,6 +27,7 @@ def recalibrate(
 
     The best weights get the means and variances of all training images, without augmentation, in
     place of the running averages. They become checkpoints/recalibrated.pt; no file is changed.
+    Layers that stood still (finetune.freeze) keep theirs.
     """
     from cnntrain.run.recalibrate import recalibrate_run
 

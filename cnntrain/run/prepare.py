@@ -219,9 +219,9 @@ def _refuse_recalibration(loaded: Loaded, net: Network) -> None:
 
 
 def has_running_statistics(net: nn.Module) -> bool:
-    """Whether some batch normalisation keeps statistics that could be recalibrated."""
-    norms = (nn.BatchNorm1d, nn.BatchNorm2d)
-    return any(isinstance(each, norms) and each.track_running_stats for each in net.modules())
+    """Whether some batch normalisation keeps statistics, and does not stand still."""
+    norms = [each for each in net.modules() if isinstance(each, nn.BatchNorm1d | nn.BatchNorm2d)]
+    return any(each.track_running_stats and not getattr(each, "frozen", False) for each in norms)
 
 
 def _smallest_part(size: int, parts: int) -> int:

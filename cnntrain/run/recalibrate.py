@@ -27,7 +27,9 @@ from cnntrain.run.assemble import (
 from cnntrain.run.evaluate import CHANGEABLE
 from cnntrain.run.finding import find_run
 from cnntrain.run.folder import RunFolder
+from cnntrain.run.freezing import make_freezing
 from cnntrain.run.members import check_classes
+from cnntrain.run.networks import plan_network
 from cnntrain.run.prepare import Prepared, has_running_statistics
 from cnntrain.run.saved import load_trained, network_of
 from cnntrain.train import (
@@ -64,7 +66,8 @@ def recalibrate_run(
 ) -> Recalibrated:
     """Measure the statistics of a run's best weights on its training images, without augmentation.
 
-    The result is a checkpoint of its own, `recalibrated.pt`, beside the other one.
+    The result is a checkpoint of its own, `recalibrated.pt`, beside the other one. What stood still
+    in these weights' epoch (`finetune.freeze`) keeps its statistics.
 
     Args:
         path: a run's folder, `runs/NAME` for its latest, or a checkpoint file.
@@ -81,9 +84,13 @@ def recalibrate_run(
     if target.exists():
         raise UsageError(f"{target} exists already", remedy="remove it, or give it another name")
     trained = load_trained(source, overrides=list(overrides))
+    plan = plan_network(trained.loaded, num_classes=len(trained.classes))
+    freezing = make_freezing(trained.loaded, plan=plan, net=trained.net)
+    freezing.hold(trained.net, epoch=max(trained.epoch, 1))
     if not has_running_statistics(trained.net):
         raise UsageError(
-            f"the network of {source} has no batch normalisation with running statistics",
+            f"the network of {source} has no batch normalisation with running statistics, or they "
+            "stand still (finetune.freeze)",
             remedy="there is nothing to recalibrate",
         )
     compute = trained.loaded.config.compute

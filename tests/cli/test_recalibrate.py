@@ -133,3 +133,27 @@ def test_at_the_end_without_validation_images_and_with_an_average(
     rows = [json.loads(line) for line in Path("here/metrics.jsonl").read_text().splitlines()]
     [test] = [row for row in rows if row.get("split") == "test"]
     assert found["loss"] == test["loss"]
+
+
+def test_what_stands_still_keeps_its_statistics(cnntrain: Cnntrain, run_file: RunFile) -> None:
+    conv: dict[str, Any] = {"conv": {"out": 4, "kernel": 3}}
+    output = {"linear": {"out": "$num_classes"}, "as": "output"}
+    layers = [conv, "batch_norm", "relu", conv, "batch_norm", "flatten", output]
+    arch = {"arch": {"layers": layers}, "train.epochs": 1}
+    assert cnntrain("fit", run_file(arch, name="first"), "-q", "--out", "first").code == 0
+    section = {"weights": {"run": "first"}, "head": "new", "freeze": ["conv1", "batch_norm1"]}
+    file = run_file({**arch, "finetune": section}, name="second")
+    assert cnntrain("fit", file, "-q", "--out", "some").code == 0
+    answer = cnntrain("recalibrate", "some", "--json")
+    assert json.loads(answer.out)["layers"] == ["batch_norm2"]
+    names = ("first/checkpoints/best.pt", "some/checkpoints/recalibrated.pt")
+    source, renewed = (load(Path(name))["model"] for name in names)
+    assert isinstance(source, dict)
+    assert isinstance(renewed, dict)
+    for name in ("running_mean", "running_var"):
+        assert torch.equal(renewed[f"batch_norm1.{name}"], source[f"batch_norm1.{name}"])
+    whole = ("-s", "finetune.freeze=[conv1, batch_norm1, conv2, batch_norm2]")
+    assert cnntrain("fit", file, *whole, "-q", "--out", "all").code == 0
+    answer = cnntrain("recalibrate", "all")
+    assert answer.code == 2
+    assert "or they stand still (finetune.freeze); there is nothing to recalibrate" in answer.err
