@@ -91,11 +91,13 @@ def _as_text(diagnosis: Diagnosis, *, shows_tables: bool) -> str:
 
 
 def _finding(number: int, finding: Finding) -> str:
-    return (
-        f"{number}. {finding.headline} ({finding.verdict}: {finding.fault})\n"
-        f"   evidence: {finding.evidence}\n"
-        f"   what to do: {finding.remedy}"
-    )
+    lines = [
+        f"{number}. {finding.headline} ({finding.verdict}: {finding.fault})",
+        f"   evidence: {finding.evidence}",
+        f"   what to do: {finding.remedy}",
+        *(f"   so, too: {effect.headline} ({effect.fault})" for effect in finding.effects),
+    ]
+    return "\n".join(lines)
 
 
 def _table(table: Table) -> str:
@@ -143,4 +145,5 @@ def _finding_data(finding: Finding) -> dict[str, Any]:
         "headline": finding.headline,
         "evidence": finding.evidence,
         "remedy": finding.remedy,
+        "effects": [_finding_data(effect) for effect in finding.effects],
     }

@@ -48,6 +48,7 @@ def _words(diagnosis: Diagnosis, subject: str) -> str:
             f"{number}. **{found.headline}** ({found.verdict}: `{found.fault}`)",
             f"   - evidence: {found.evidence}",
             f"   - what to do: {found.remedy}",
+            *(f"   - so, too: {each.headline} (`{each.fault}`)" for each in found.effects),
         ]
     lines += ["", "| check | verdict | what was seen |", "|---|---|---|"]
     lines += [f"| {r.check} | {r.verdict} | {r.headline} |" for r in diagnosis.reports]

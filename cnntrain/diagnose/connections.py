@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from cnntrain.data.batch import Batch
+from cnntrain.diagnose.faults import DAMPED
 from cnntrain.diagnose.modes import owners, steady_copy
 from cnntrain.diagnose.report import Finding, Report, Table, listed
 from cnntrain.diagnose.training import Method
@@ -125,6 +126,7 @@ def _findings(layers: Sequence[_Layer], *, steps: int, is_pretrained: bool) -> l
                 f"the gradient of {_called(silent)} is exactly 0",
                 f"in {steps} steps, for {_share(silent, layers)} of the parameters",
                 "look at the layers after it: dead rectifiers, saturated units, weights of zero",
+                follows=DAMPED,
             )
         )
     return found

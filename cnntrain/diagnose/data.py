@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.diagnose.drawing import bars_by_layer, image_grid
+from cnntrain.diagnose.leaks import leaks
 from cnntrain.diagnose.neighbours import (
     NEIGHBOURS,
     TELLING,
@@ -62,8 +63,8 @@ def check_data(
         *_not_finite(train),
         *_missing(classes, counts),
         *suspicious_labels(train, own, classes),
-        *_shared(shared, counts),
-        *_splits(train, other, own),
+        *leaks(train, other, counts=counts, shared=shared),
+        *_splits(train, other, own, classes),
         *_values(train),
         *([] if is_weighted else _uneven(classes, counts)),
     ]
@@ -145,27 +146,9 @@ def _missing(classes: Sequence[str], counts: Mapping[str, Sequence[int]]) -> lis
     ]
 
 
-def _shared(
-    shared: Mapping[str, Sequence[tuple[str, str]]], counts: Mapping[str, Sequence[int]]
+def _splits(
+    train: Sample, other: Sample | None, own: Votes, classes: Sequence[str]
 ) -> list[Finding]:
-    found = []
-    for split, pairs in shared.items():
-        if pairs:
-            images = sum(counts[split])
-            found.append(
-                Finding(
-                    "test_in_train",
-                    f"{len(pairs)} of the {images} {split} images are training images, too",
-                    f"such as {pairs[0][1]}, which is {pairs[0][0]} of training",
-                    f"take them out of training: the {split} error is too good to be true "
-                    "(`cnntrain data check` lists them)",
-                    is_certain=len(pairs) >= 0.01 * images,
-                )
-            )
-    return found
-
-
-def _splits(train: Sample, other: Sample | None, own: Votes) -> list[Finding]:
     """Whether another split has images, or labels, of another kind than training."""
     if other is None or not other.images.isfinite().all():
         return []
@@ -182,15 +165,18 @@ def _splits(train: Sample, other: Sample | None, own: Votes) -> list[Finding]:
     before, other = own.kappa(train.targets), _frequent(other, train)
     if before < TELLING or not len(other.targets):
         return []
-    now = votes_of(train, other).kappa(other.targets)
+    votes = votes_of(train, other)
+    now = max(0.0, votes.kappa(other.targets))
     if now > before - WORSE:
         return []
+    renamed = votes.renamed(other.targets, classes)
     return [
         Finding(
             "splits_differ",
             f"the {other.split} images do not fit their labels as the training images do",
             f"the nearest training images agree with them to {now:.0%} of what is possible beyond "
-            f"chance; training images among themselves to {before:.0%}",
+            f"chance; training images among themselves to {before:.0%}"
+            + "".join(f"; '{there}' there looks like '{here}' here" for there, here in renamed[:2]),
             "look at the order of the classes there, and at how images and labels are put together",
         )
     ]

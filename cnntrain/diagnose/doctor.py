@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cnntrain.diagnose.faults import ORDER
 from cnntrain.diagnose.report import Finding, Report, Verdict
@@ -37,10 +37,36 @@ def diagnose(reports: Sequence[Report]) -> Diagnosis:
 
     The order of causes is that of `FAULTS`. A finding is dropped where another check saw something
     that cannot be if it were true: a network that learns well does not suffer from its gradients.
+    One that follows from another one which is at least as certain is told with it, as its effect.
     """
     refuted = {fault for report in reports for fault in report.refutes}
     found = [finding for report in reports for finding in report.findings]
     left = [finding for finding in found if finding.fault not in refuted]
     left.sort(key=lambda finding: (not finding.is_certain, ORDER[finding.fault]))
     dropped = [finding for finding in found if finding.fault in refuted]
-    return Diagnosis(tuple(reports), tuple(left), tuple(dropped))
+    return Diagnosis(tuple(reports), _folded(left), tuple(dropped))
+
+
+def _folded(ranked: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Each finding below the one that it follows from in the end, or that says the same."""
+    places = range(len(ranked))
+    above = dict(zip(places, places, strict=True))
+
+    def root(place: int) -> int:
+        return place if above[place] == place else root(above[place])
+
+    for place, finding in enumerate(ranked):
+        for other, cause in enumerate(ranked):
+            is_cause = cause.fault in finding.follows and cause.is_certain >= finding.is_certain
+            is_same = cause.fault == finding.fault and other < place
+            if (is_cause or is_same) and root(other) != place:  # no circles
+                above[place] = other
+                break
+    return tuple(
+        replace(
+            ranked[first],
+            effects=tuple(ranked[each] for each in places if root(each) == first != each),
+        )
+        for first in places
+        if above[first] == first
+    )

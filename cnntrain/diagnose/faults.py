@@ -25,6 +25,7 @@ FAULTS: dict[str, str] = {
     "random_evaluation": "evaluation is random",
     "eval_mode_batch_norm": "evaluation of an image depends on the other images of its batch",
     "stale_batch_norm": "the running statistics do not follow the batches",
+    "lone_image": "batch normalisation learns from a batch of one image",
     # what is connected
     "frozen_layer": "a layer with random weights is frozen",
     "detached_layer": "the gradient does not reach a layer",
@@ -34,14 +35,15 @@ FAULTS: dict[str, str] = {
     "saturated_units": "units stand at the ends of their range",
     "exploding_activations": "the activations grow from layer to layer",
     "exploding_gradients": "the gradient grows on its way to the first layers",
-    "vanishing_gradients": "the gradient is lost on its way to the first layers",
     "vanishing_activations": "the activations no longer tell the images apart",
+    "vanishing_gradients": "the gradient is lost on its way to the first layers",
     "large_initial_loss": "the network starts sure of wrong answers",
     "alike_units": "many units of a layer say the same",
     # how large the steps are
     "clipped_to_nothing": "the gradient is clipped to nothing",
     "rate_too_high": "the learning rate is too high",
     "rate_too_low": "the learning rate is too low",
+    "rate_falls_early": "the schedule takes the learning rate away before the network has learnt",
     # what holds the weights back
     "too_much_decay": "weight decay undoes what is learnt",
     "too_much_l1": "the L1 penalty undoes what is learnt",
@@ -55,7 +57,23 @@ FAULTS: dict[str, str] = {
     "no_gradient": "a layer's gradient is zero",
     "cannot_overfit": "a few images cannot be learnt by heart",
     "diverges": "the loss grows without bound",
+    "no_progress": "training does not get below guessing",
 }
 """Code -> what it means."""
+
+SILENT = ("zero_initialisation", "dead_units", "saturated_units")
+"""Where units say nothing, signals end."""
+
+DAMPED = ("squashed_outputs", *SILENT, "vanishing_activations", "vanishing_gradients")
+"""Because of these little or nothing of the gradient arrives."""
+
+TOO_LARGE = ("not_normalised", "exploding_activations", "exploding_gradients")
+"""Because of these steps go too far."""
+
+STOPS = (
+    *("not_finite", "wrong_gradient", "detached_layer", "frozen_layer"),
+    *(*DAMPED, *TOO_LARGE),
+)
+"""Because of these a network does not learn, whatever the recipe."""
 
 ORDER = {code: position for position, code in enumerate(FAULTS)}

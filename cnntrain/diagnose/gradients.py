@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.differences import WRONG, Difference
 from cnntrain.diagnose.drawing import bars_by_layer
+from cnntrain.diagnose.faults import SILENT
 from cnntrain.diagnose.float64 import compare, in_float64
 from cnntrain.diagnose.jacobians import wrong_layers
 from cnntrain.diagnose.modes import owners, steady_copy
 from cnntrain.diagnose.report import Finding, Picture, Report, Table, listed
-from cnntrain.diagnose.signals import Signal, layer_signals
+from cnntrain.diagnose.signals import Signal, layer_signals, squashing
 from cnntrain.diagnose.training import Method, train_briefly
 
 NAME = "gradients"
@@ -140,26 +141,30 @@ def _lost_or_grown(signals: Sequence[Signal]) -> list[Finding]:
     assert first.gradient is not None
     assert last.gradient is not None
     ratio = first.gradient / last.gradient
-    squashing = sum(s.saturated is not None for s in signals)
+    squashed = squashing(signals)
     evidence = (
         f"the norm of the loss's gradient is {last.gradient:.2g} at the outputs of '{last.name}' "
         f"and {first.gradient:.2g} at those of '{first.name}', {len(weighted)} layers before"
     )
+    follows: tuple[str, ...]
     if ratio < VANISHED:
         remedy = (
-            f"use relu in place of the {squashing} sigmoids or tanhs" if squashing else
+            f"use relu in place of the {squashed} sigmoids or tanhs" if squashed else
             "start with larger weights (`init: [{weight: kaiming, bias: 0}]`)"
         )  # fmt: skip
         headline = f"of the gradient {ratio:.0e} arrives at '{first.name}'"
         remedy += ", or put batch_norm after each convolution, or shorten the way with residual"
-        return [Finding("vanishing_gradients", headline, evidence, remedy)]
+        # Too small weights shrink what goes forth as what comes back; sigmoids are known for this.
+        follows = SILENT if squashed else (*SILENT, "vanishing_activations")
+        return [Finding("vanishing_gradients", headline, evidence, remedy, follows=follows)]
     if ratio > EXPLODED:
         headline = f"the gradient grows {ratio:.0e} times until '{first.name}'"
         remedy = (
             "start with smaller weights (`init: [{weight: kaiming, bias: 0}]`), or put batch_norm "
             "after each convolution; train.clip_norm keeps single steps short"
         )
-        return [Finding("exploding_gradients", headline, evidence, remedy)]
+        follows = ("exploding_activations",)
+        return [Finding("exploding_gradients", headline, evidence, remedy, follows=follows)]
     return []
 
 

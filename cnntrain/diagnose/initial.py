@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.drawing import bars_by_layer
+from cnntrain.diagnose.faults import SILENT
 from cnntrain.diagnose.modes import steady_copy
 from cnntrain.diagnose.report import Finding, Picture, Report, Table, listed
-from cnntrain.diagnose.signals import Signal, layer_signals, variation
+from cnntrain.diagnose.signals import Signal, layer_signals, squashing, variation
 from cnntrain.diagnose.training import chance_loss, logits_of
 from cnntrain.train.losses import Criterion, CrossEntropy
 
@@ -156,6 +157,7 @@ def _saturated(signals: Sequence[Signal]) -> list[Finding]:
             f"so it is in {len(full)} layers; the slope is nearly 0 there, and so is the gradient",
             "start with smaller weights (`init: [{weight: xavier, bias: 0}]`), and normalise the "
             "images",
+            follows=("not_normalised",),
         )
     ]
 
@@ -172,6 +174,7 @@ def _grown_or_faded(signals: Sequence[Signal], images: Tensor) -> list[Finding]:
         "start with weights that keep the deviation (`init: [{weight: kaiming, bias: 0}]`), or put "
         "batch_norm after each convolution"
     )
+    follows: tuple[str, ...] = ()
     if not largest.varies / start <= GROWN:
         headline = (
             f"by '{largest.name}' the activations have grown {largest.varies / start:.0e} times"
@@ -180,18 +183,21 @@ def _grown_or_faded(signals: Sequence[Signal], images: Tensor) -> list[Finding]:
     elif last.read_varies / start < FADED:
         left = last.read_varies / start
         headline = f"before '{last.name}' images differ by {left:.0e} of what they did"
-        code = "vanishing_activations"
-        squashing = sum(s.saturated is not None for s in signals)
-        if squashing:
+        if left == 0:
+            headline = f"before '{last.name}' all images are the same"
+        code, follows = "vanishing_activations", SILENT
+        squashed = squashing(signals)
+        if squashed:
+            follows = (*SILENT, "vanishing_gradients")
             remedy = (
-                f"use relu in place of the {squashing} sigmoids or tanhs, or put batch_norm after "
+                f"use relu in place of the {squashed} sigmoids or tanhs, or put batch_norm after "
                 "each convolution"
             )
     else:
         return []
-    path = ", ".join(f"{s.name} {s.varies:.1e}" for s in hidden[:: max(1, len(hidden) // 5)])
-    evidence = f"deviation from image to image: images {start:.1e}, {path}"
-    return [Finding(code, headline, evidence, remedy)]
+    path = ", ".join(f"{s.name} {s.varies:.2g}" for s in hidden[:: max(1, len(hidden) // 5)])
+    evidence = f"deviation from image to image: images {start:.2g}, {path}"
+    return [Finding(code, headline, evidence, remedy, follows=follows)]
 
 
 def _too_sure(loss: float, chance: float) -> list[Finding]:
@@ -210,6 +216,7 @@ def _too_sure(loss: float, chance: float) -> list[Finding]:
             "start the last layer with smaller weights: `{names: output, weight: {normal: "
             "{std: 0.01}}, bias: 0}` in `init`",
             is_certain=False,
+            follows=("not_normalised", "exploding_activations"),
         )
     ]
 

@@ -71,6 +71,16 @@ class Votes:
         """`(N,)` bool: the neighbours speak, and for another class."""
         return (self.winner != targets) & (self.share >= self.chance + PURE * (1 - self.chance))
 
+    def renamed(self, targets: Tensor, classes: Sequence[str]) -> list[tuple[str, str]]:
+        """Classes most of whose images lie among those of one other class, and which one it is."""
+        found = []
+        for place, name in enumerate(classes):
+            winners = self.winner[targets == place]
+            most = torch.bincount(winners, minlength=len(classes)) if len(winners) else None
+            if most is not None and int(most.argmax()) != place and 2 * most.max() > len(winners):
+                found.append((name, classes[int(most.argmax())]))
+        return found
+
 
 def votes_of(among: Sample, of: Sample, targets: Tensor | None = None) -> Votes:
     """What the nearest images of `among` say of each image of `of`, itself apart.
@@ -80,12 +90,8 @@ def votes_of(among: Sample, of: Sample, targets: Tensor | None = None) -> Votes:
         of: the images that are asked about.
         targets: labels of `among` in place of its own; -1 where there is none.
     """
-    features, queries = _features(among.images), _features(of.images)
-    distances = torch.cdist(queries, features)
-    if among is of:
-        distances.fill_diagonal_(math.inf)
-    count = max(1, min(NEIGHBOURS, len(features) - 1))
-    nearest = distances.topk(count, largest=False).indices
+    count = max(1, min(NEIGHBOURS, len(among.images) - 1))
+    nearest = distances(among, of).topk(count, largest=False).indices
     given = among.targets if targets is None else targets
     labels = given[nearest]
     known = labels >= 0
@@ -93,6 +99,12 @@ def votes_of(among: Sample, of: Sample, targets: Tensor | None = None) -> Votes:
     best = votes.sum(dim=1).max(dim=1)
     chance = float(torch.bincount(given[given >= 0]).max()) / max(1, int((given >= 0).sum()))
     return Votes(best.indices, best.values / count, chance)
+
+
+def distances(among: Sample, of: Sample) -> Tensor:
+    """`(of, among)`: Euclidean, between the pixels of small images; infinite to itself."""
+    found = torch.cdist(_features(of.images), _features(among.images))
+    return found.fill_diagonal_(math.inf) if among is of else found
 
 
 def _features(images: Tensor) -> Tensor:
@@ -112,7 +124,7 @@ def suspicious_labels(train: Sample, votes: Votes, classes: Sequence[str]) -> li
     """
     if len(classes) < 2 or not train.images.isfinite().all():
         return []
-    now = votes.kappa(train.targets)
+    now = max(0.0, votes.kappa(train.targets))
     moved = {by: _kappa_if_moved(train, labels) for by, labels in train.moved.items()}
     best = max(moved, key=lambda by: moved[by], default=0)
     if best and moved[best] > TELLING and moved[best] > now + WORSE:

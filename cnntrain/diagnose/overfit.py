@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.drawing import SIZE, image_grid
+from cnntrain.diagnose.faults import STOPS
 from cnntrain.diagnose.modes import steady_copy
 from cnntrain.diagnose.report import Finding, Picture, Report, Table
 from cnntrain.diagnose.training import Method, logits_of, train_briefly
@@ -134,6 +135,7 @@ def _failed(wrong: int, count: int, guessing: float, attempts: Sequence[Attempt]
         "look at the images that are not learnt and their labels; if it is nearly all of them, at "
         "the gradients and the initial weights; else make the network larger",
         is_certain=share > 0.5 * guessing,
+        follows=STOPS,
     )
 
 
@@ -146,9 +148,10 @@ def _pictures(
 ) -> tuple[Picture, ...]:
     figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.subplots()
-    for attempt in attempts:
+    for place, attempt in enumerate(attempts):
         steps = [ROUND * (i + 1) for i in range(len(attempt.errors))]
-        axes.plot(steps, attempt.errors, "o-", label=f"rate {attempt.rate:g}")
+        # Where curves are the same, the thinner ones lie on the thicker: all are seen.
+        axes.plot(steps, attempt.errors, lw=6 - 2.2 * place, label=f"rate {attempt.rate:g}")
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlim(left=0)
     axes.set_xlabel("step")

@@ -64,7 +64,12 @@ def _finding(number: int, finding: Finding) -> str:
         f'<div class="finding {finding.verdict}"><h3>{number}. {escape(finding.headline)} '
         f"{_mark(finding.verdict)} <code>{finding.fault}</code></h3>"
         f"<p>{escape(finding.evidence)}.</p>"
-        f"<p><b>What to do:</b> {escape(finding.remedy)}.</p></div>"
+        f"<p><b>What to do:</b> {escape(finding.remedy)}.</p>"
+        + "".join(
+            f"<p><b>So, too:</b> {escape(effect.headline)} <code>{effect.fault}</code>.</p>"
+            for effect in finding.effects
+        )
+        + "</div>"
     )
 
 

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import takewhile
 
+import torch
 from matplotlib.figure import Figure
 from torch import nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.drawing import SIZE
+from cnntrain.diagnose.faults import DAMPED, TOO_LARGE
 from cnntrain.diagnose.modes import steady_copy
 from cnntrain.diagnose.report import Cell, Finding, Picture, Report, Table
-from cnntrain.diagnose.training import Method, chance_loss, train_briefly
+from cnntrain.diagnose.training import Method, chance_loss
+from cnntrain.diagnose.trials import GOOD, Ends, RangeTest, Trial, halved, range_test
 
 NAME = "rate"
-
-RANGE = (1e-6, 10.0)
-"""Rates between which the range test looks."""
 
 LEARNS = 0.95
 """Share of the loss of guessing below which training has begun."""
 
-MOST_TRIALS = 20
 SLOW, FAR_BELOW = 0.1, 32.0
 """A rate is too low where it makes less than this progress, and is this many times too low."""
 
@@ -39,27 +38,9 @@ times too high."""
 BEYOND = 4.0
 """It also is, if it makes no progress, and is this many times the largest rate that does."""
 
-
-@dataclass(frozen=True)
-class Trial:
-    """Steps at one rate; `end` is the mean loss of their last quarter, infinite if diverged."""
-
-    rate: float
-    end: float
-
-
-@dataclass(frozen=True)
-class RangeTest:
-    """Losses while the rate grows exponentially from step to step; `steepest` and `edge` are rates.
-
-    `losses` are smoothed. At `edge` the smoothed loss, after its minimum, is back at the first one,
-    or at twice the minimum.
-    """
-
-    rates: tuple[float, ...]
-    losses: tuple[float, ...]
-    steepest: float
-    edge: float
+SHORT_LIVED, EPOCHS = 8.0, 1.5
+"""A schedule takes the rate away too early, if the run has this many times the steps that it goes
+as far as, at the full rate, and these are less than a trial, or than these epochs."""
 
 
 def check_rate(
@@ -70,7 +51,7 @@ def check_rate(
     classes: int,
     steps: int = 80,
     warmup: int = 0,
-    run_steps: float = math.inf,
+    shares: Sequence[float] = (),
     seed: int = 0,
 ) -> Report:
     """Start large and divide by two until the loss no longer diverges; beside it the range test.
@@ -86,116 +67,63 @@ def check_rate(
         classes: how many there are.
         steps: of each trial.
         warmup: steps over which the rate rises, as far as the run has such.
-        run_steps: of the whole run, each counted with its share of the full rate.
+        shares: the share of the full rate that each step of the run has; none if not known.
         seed: of dropout.
     """
-    start, ends = (
-        steady_copy(net),
-        _Ends(net, batches, method, steps, min(warmup, steps // 4), seed),
-    )
-    tested = range_test(start, batches, method=method, steps=steps)
-    chance = chance_loss(method.criterion, batches[0].targets, classes=classes)
+    ends = Ends(net, batches, method, steps, min(warmup, steps // 4), seed)
+    tested = range_test(steady_copy(net), batches, method=method, steps=steps)
+    chance = _chance(batches, method=method, classes=classes, steps=steps)
     own = method.recipe.lr
-    trials = _halve(ends, own=own, edge=tested.edge, enough=LEARNS * chance)
-    best = min(trials, key=lambda trial: trial.end)
-    gained = chance - best.end
-    learning = [trial for trial in trials if trial.end < LEARNS * chance]
+    trials = halved(ends, own=own, edge=tested.edge, chance=chance, enough=LEARNS * chance)
+    learning = [trial.rate for trial in trials if trial.end < LEARNS * chance]
     if not learning:
-        headline = f"in {steps} steps no rate brings the loss below that of guessing, {chance:.3g}"
-        return _report(headline, [], trials, tested, own=own, suggested=None)
+        headline = (
+            f"nothing can be said of yours: in {steps} steps no rate from {trials[-1].rate:.2g} to "
+            f"{trials[0].rate:.2g} brings the loss below that of guessing, {chance:.3g}"
+        )
+        return replace(_report(headline, [], trials, tested, own=own, good=()), applies=False)
+    gained = chance - min(trial.end for trial in trials)
     progress = {trial.rate: (chance - trial.end) / gained for trial in trials}
-    edge = max(trial.rate for trial in learning)
-    finding = _too_high(progress[own], own=own, best=best.rate, edge=edge, steps=steps)
-    if finding is None:
-        reach = run_steps * own / best.rate
-        finding = _too_low(progress[own], own=own, best=best.rate, reach=reach, steps=steps)
-    headline = f"{best.rate:.2g} is a good rate, yours is {own:.2g}"
+    good = _good(progress, own=own)
+    middle = good[(len(good) - 1) // 2]
+    whole = sum(shares) if shares else math.inf
+    finding = (
+        _too_high(progress[own], own=own, best=middle, edge=max(learning), steps=steps)
+        or _too_low(progress[own], own=own, best=middle, reach=whole * own / middle, steps=steps)
+        or _falls_early(whole, run=len(shares), epochs=method.recipe.epochs, steps=steps)
+    )
+    made = f"makes {max(0.0, progress[own]):.0%} of the best one's progress in {steps} steps"
+    best = f"the best rates are {good[-1]:.2g} to {good[0]:.2g}"
+    if len(good) == 1:
+        best = f"the best rate is {middle:.2g}"
+    headline = f"{best}; yours, {own:.2g}, {made}"
+    if own in good:
+        headline = f"yours is a good rate: {own:.2g} {made}"
     if finding is not None:
         headline = finding.headline
     findings = [] if finding is None else [finding]
-    return _report(headline, findings, trials, tested, own=own, suggested=best.rate)
+    return _report(headline, findings, trials, tested, own=own, good=good)
 
 
-@dataclass(frozen=True)
-class _Ends:
-    """Where the loss is after some steps at a rate."""
-
-    net: nn.Module
-    batches: Sequence[Batch]
-    method: Method
-    steps: int
-    warmup: int
-    seed: int
-
-    def at(self, rate: float) -> Trial:
-        def warmed(step: int) -> float:
-            return rate * min(1.0, (step + 1) / (self.warmup + 1))
-
-        course = train_briefly(
-            steady_copy(self.net),
-            self.batches,
-            method=self.method,
-            steps=self.steps,
-            rate=warmed,
-            seed=self.seed,
-        )
-        return Trial(rate, course.end)
+def _chance(batches: Sequence[Batch], *, method: Method, classes: int, steps: int) -> float:
+    """The loss of guessing on those images whose loss is that of a trial, its last quarter."""
+    last = range(steps - max(1, steps // 4), steps)
+    targets = torch.cat([batches[step % len(batches)].targets for step in last])
+    return chance_loss(method.criterion, targets, classes=classes)
 
 
-def _halve(ends: _Ends, *, own: float, edge: float, enough: float) -> list[Trial]:
-    """From four times the range test's edge down, until three rates in a row are worse.
-
-    The rates are the run's own times powers of two, and its own is among them.
-    """
-    trials = [ends.at(own)]
-    rate = own * 2.0 ** math.ceil(math.log2(4 * edge / own))
-    while len(trials) < MOST_TRIALS:
-        trials.append(trials[0] if rate == own else ends.at(rate))
-        best = min(trials, key=lambda trial: trial.end)
-        below = [t for t in trials if t.rate < best.rate and t.rate != own]
-        if best.end < enough and len(below) >= 3:
-            break
-        if rate < RANGE[0]:
-            break
-        rate /= 2
-    return sorted(set(trials), key=lambda trial: -trial.rate)
-
-
-def range_test(
-    net: nn.Module, batches: Sequence[Batch], *, method: Method, steps: int
-) -> RangeTest:
-    """Raise the rate exponentially, a factor in each step, until the loss explodes.
+def _good(progress: Mapping[float, float], *, own: float) -> list[float]:
+    """The rates around the best one that are as good, largest first; around the run's own if it is.
 
     Args:
-        net: it is changed: give a copy.
-        batches: taken in turn.
-        method: how the run trains.
-        steps: from the lowest rate to the highest.
+        progress: of each rate that was tried, largest rate first; the best one has 1.
+        own: the run's rate.
     """
-    low, high = RANGE
-    factor = (high / low) ** (1 / max(1, steps - 1))
-    course = train_briefly(
-        net, batches, method=method, steps=steps, rate=lambda step: low * factor**step
-    )
-    finite = [loss for loss in course.losses if math.isfinite(loss)]
-    rates = tuple(low * factor**step for step in range(len(finite)))
-    losses = _smoothed(finite)
-    at_least = losses.index(min(losses))
-    left = min(losses[0], 2 * losses[at_least])
-    beyond = (i for i in range(at_least + 1, len(losses)) if losses[i] >= left)
-    edge = rates[next(beyond, len(rates) - 1)]
-    falls = [after - before for before, after in pairwise(losses[: at_least + 1])]
-    steepest = rates[falls.index(min(falls)) + 1] if falls else rates[0]
-    return RangeTest(rates, losses, steepest, edge)
-
-
-def _smoothed(losses: Sequence[float], share: float = 0.8) -> tuple[float, ...]:
-    """Exponential moving mean without the bias of its start (as in Adam)."""
-    mean, result = 0.0, []
-    for count, loss in enumerate(losses, start=1):
-        mean = share * mean + (1 - share) * loss
-        result.append(mean / (1 - share**count))
-    return tuple(result)
+    rates = list(progress)
+    first = own if progress[own] >= GOOD else max(rates, key=lambda rate: progress[rate])
+    above, below = rates[: rates.index(first)][::-1], rates[rates.index(first) :]
+    around = [list(takewhile(lambda rate: progress[rate] >= GOOD, side)) for side in (above, below)]
+    return [*around[0][::-1], *around[1]]
 
 
 def _too_high(share: float, *, own: float, best: float, edge: float, steps: int) -> Finding | None:
@@ -211,6 +139,7 @@ def _too_high(share: float, *, own: float, best: float, edge: float, steps: int)
         f"your rate {own:.2g} is about {_times(own / best)} times too high",
         f"in {steps} steps it {how}; the largest rate that learns is {edge:.2g}",
         f"set train.optimizer.lr to about {best:.2g}",
+        follows=("wrong_gradient", *TOO_LARGE),
     )
 
 
@@ -229,6 +158,22 @@ def _too_low(share: float, *, own: float, best: float, reach: float, steps: int)
         f"your rate {own:.2g} is about {_times(factor)} times too low",
         evidence,
         f"set train.optimizer.lr to about {best:.2g}",
+        follows=(*DAMPED, "clipped_to_nothing"),
+    )
+
+
+def _falls_early(whole: float, *, run: int, epochs: int, steps: int) -> Finding | None:
+    """`whole` is how many steps at the full rate go as far as all `run` steps."""
+    done = whole / max(1, run) * epochs
+    if whole * SHORT_LIVED > run or not (whole < steps or done < EPOCHS):
+        return None
+    return Finding(
+        "rate_falls_early",
+        f"the schedule takes the rate away after about {done:.1f} of {epochs} epochs",
+        f"all {run} steps together go as far as {whole:.0f} steps at the full rate would",
+        "let train.schedule fall later, or less: `cosine`, or a factor of 0.1 after half of the "
+        "epochs",
+        is_certain=whole < steps,
     )
 
 
@@ -244,8 +189,9 @@ def _report(
     tested: RangeTest,
     *,
     own: float,
-    suggested: float | None,
+    good: Sequence[float],
 ) -> Report:
+    suggested = None if not good else own if own in good else good[(len(good) - 1) // 2]
     rows: list[tuple[Cell, ...]] = [
         (
             trial.rate,

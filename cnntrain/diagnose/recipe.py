@@ -13,9 +13,10 @@ from torch import nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.drawing import SIZE
+from cnntrain.diagnose.faults import STOPS
 from cnntrain.diagnose.modes import batch_norms, set_steady
 from cnntrain.diagnose.report import Cell, Finding, Picture, Report, Table
-from cnntrain.diagnose.suspects import SUSPECTS
+from cnntrain.diagnose.suspects import SUSPECTS, no_progress
 from cnntrain.diagnose.training import (
     Course,
     Method,
@@ -43,6 +44,10 @@ TIMES = 3.0
 PULLS, DOUBT = ("weight decay", "L1"), 0.2
 """What pulls at the weights changes next to nothing in the first steps, or is too much: it is, if
 with it the loss stays above this share of guessing, and is `TIMES` what it is without."""
+
+GUESSES, MANY = 0.95, 100
+"""A training that ends above this share of guessing has not begun; to say so takes so many steps,
+half of them at the full rate."""
 
 LOOKED_AT = 20
 """Batches on which evaluation is compared."""
@@ -127,15 +132,22 @@ def check_recipe(
         if not all(torch.equal(a.images, p.images) for a, p in zip(augmented, plain, strict=True)):
             tried.append(attempt("without augmentation", plain, method, False))
     findings = [*_held_back(tried, chance, steps), *_stale(net, whole, chance, steps)]
+    is_clueless = whole.after >= GUESSES * chance
+    can_tell = steps >= MANY and _full_steps(method, steps) > 0.5 * steps
+    if is_clueless and can_tell:
+        findings.append(no_progress(whole.before, whole.after, chance=chance, steps=steps))
     refutes: tuple[str, ...] = ()
     if whole.after < LEARNS_WELL * chance:
         is_warm = method.recipe.schedule(steps // 2) > 0.5
         acquits_rate = is_warm and whole.after < LEARNS_BEST * chance
         refutes = (*REFUTES, *(("rate_too_high",) if acquits_rate else ()))
-    fell = f"in {steps} steps the loss goes from {whole.before:.3g} to {whole.after:.3g}"
+    told = f"in {steps} steps the loss goes from {whole.before:.3g} to {whole.after:.3g}; "
+    told += f"guessing gives {chance:.3g}"
+    if is_clueless:
+        told += ": in so few steps at so low a rate nothing can be said"
     return Report(
         NAME,
-        findings[0].headline if findings else f"{fell}; guessing gives {chance:.3g}",
+        findings[0].headline if findings else told,
         tuple(findings),
         numbers={
             "loss_before": whole.before,
@@ -147,6 +159,7 @@ def check_recipe(
         tables=(_table(tried),),
         pictures=(Picture("the first steps of training", _draw(tried, chance=chance)),),
         refutes=refutes,
+        applies=bool(findings) or not is_clueless,
     )
 
 
@@ -230,8 +243,14 @@ def _held_back(tried: Sequence[Tried], chance: float, steps: int) -> list[Findin
         headline = f"training diverges after {count} steps"
         evidence = f"the loss was {whole.before:.3g}, and then {whole.course.losses[-1]:.3g}"
         remedy = "look at the other checks: the gradients, the initial weights, the rate"
-        return [Finding("diverges", headline, evidence, remedy)]
+        follows = (*STOPS, "rate_too_high")
+        return [Finding("diverges", headline, evidence, remedy, follows=follows)]
     return []
+
+
+def _full_steps(method: Method, steps: int) -> float:
+    """How many steps at the full rate go as far as the first ones of the run's schedule."""
+    return sum(map(method.recipe.schedule, range(steps)))
 
 
 def _stale(net: nn.Module, whole: Tried, chance: float, steps: int) -> list[Finding]:

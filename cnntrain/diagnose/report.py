@@ -25,6 +25,8 @@ class Finding:
         evidence: the numbers it rests on, in a sentence.
         remedy: what to do next.
         is_certain: a fault; else it is a suspicion.
+        follows: faults of which this one is an effect, where they are found, too.
+        effects: what is found because of it; the doctor fills it in.
     """
 
     fault: str
@@ -32,9 +34,11 @@ class Finding:
     evidence: str
     remedy: str
     is_certain: bool = True
+    follows: tuple[str, ...] = ()
+    effects: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:
-        assert self.fault in FAULTS, self.fault
+        assert {self.fault, *self.follows} <= FAULTS.keys(), (self.fault, self.follows)
 
     @property
     def verdict(self) -> Verdict:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +22,9 @@ RANGES: dict[type[nn.Module], tuple[float, float]] = {
     ScaledTanh: (-1.7159, 1.7159),
 }
 """The ends of the activations that have ends."""
+
+FLAT = 0.5
+"""Share of a layer's outputs at the ends of its range, from which on it flattens."""
 
 SATURATED = 0.02
 """Share of the range, at each end, in which the slope is at most 8 % of the steepest."""
@@ -98,6 +101,15 @@ def layer_signals(
         if loss.requires_grad:
             loss.backward()  # type: ignore[no-untyped-call]  # torch's gap
     return tuple(_signal(name, each) for name, each in seen.items()), float(loss.detach())
+
+
+def squashing(signals: Sequence[Signal]) -> int:
+    """How many layers flatten what comes in: sigmoids, with a slope of 1/4 at the most, and tanhs
+    at the ends of their range; in its middle a tanh has a slope of 1."""
+    return sum(
+        signal.saturated is not None and ("Sigmoid" in signal.kind or signal.saturated > FLAT)
+        for signal in signals
+    )
 
 
 def variation(values: Tensor) -> float:

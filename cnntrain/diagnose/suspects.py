@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from cnntrain.diagnose.faults import STOPS
+from cnntrain.diagnose.report import Finding
+
 SUSPECTS: Mapping[str, tuple[str, str, str]] = {
     "weight decay": (
         "too_much_decay",
@@ -37,3 +40,24 @@ SUSPECTS: Mapping[str, tuple[str, str, str]] = {
     ),
 }
 """What may stop a training -> its fault, in words, and what to do."""
+
+EXPLAINS = (
+    *(*STOPS, *(code for code, _, _ in SUSPECTS.values())),
+    *("rate_too_high", "rate_too_low", "rate_falls_early", "labels_shifted", "labels_noisy"),
+    *("no_gradient", "cannot_overfit", "diverges"),
+)
+"""Because of these training may make no progress."""
+
+
+def no_progress(before: float, after: float, *, chance: float, steps: int) -> Finding:
+    """A training that does no better than guessing, of whatever cause."""
+    return Finding(
+        "no_progress",
+        f"after {steps} steps the network does no better than guessing",
+        f"the loss of the training images was {before:.3g} and is {after:.3g}; guessing gives "
+        f"{chance:.3g}",
+        "look at the other findings; if there are none, at the images with `cnntrain data show`, "
+        "and try another learning rate",
+        is_certain=False,
+        follows=EXPLAINS,
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 
 import torch
@@ -16,11 +16,17 @@ from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.drawing import bars_by_layer
-from cnntrain.diagnose.report import Finding, Picture, Report, Table, listed
+from cnntrain.diagnose.report import (
+    Finding,
+    Picture,
+    Report,
+    Table,
+    listed,
+    not_applicable,
+)
 from cnntrain.diagnose.signals import RANGES, SATURATED, leaves
 
 NAME = "units"
-
 WITH_UNITS = (nn.Conv2d, nn.Linear, nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.Softplus, *RANGES)
 
 DEAD = 0.5
@@ -81,18 +87,25 @@ def check_units(net: nn.Module, *, batches: Sequence[Batch], is_trained: bool) -
     Args:
         net: the network; it is not changed.
         batches: images, some hundred.
-        is_trained: whether the weights were learnt; initial ones are only described.
+        is_trained: whether the weights were learnt; initial ones the check `initial` judges.
     """
     found = units_of(net, batches)
     findings = [*_dead(found), *_saturated(found), *_alike(found)] if is_trained else []
     images = sum(len(batch.targets) for batch in batches)
-    worst = max((each.still for each in found), default=0.0)
-    headline = f"over {images} images at most {worst:.0%} of a layer's units say nothing"
+    if not found:
+        return not_applicable(NAME, "there is no layer whose units are known")
+    worst = max(found, key=lambda each: each.still)
+    headline = f"every unit tells some of {images} images apart"
+    if worst.still:
+        headline = f"{worst.still:.0%} of the units of '{worst.layer}' are the same for all "
+        headline += f"{images} images; of no layer it is a larger share"
+    if not is_trained:
+        headline = f"not judged, for the weights are initial ones: {headline}"
     return Report(
         NAME,
         findings[0].headline if findings else headline,
         tuple(findings),
-        numbers={"images": images, "most_still": worst},
+        numbers={"images": images, "most_still": worst.still},
         tables=(_table(found),),
         pictures=(
             Picture(
@@ -114,6 +127,7 @@ def check_units(net: nn.Module, *, batches: Sequence[Batch], is_trained: bool) -
                 ),
             ),
         ),
+        applies=is_trained,
     )
 
 
@@ -218,21 +232,7 @@ def _sparsity(rates: Tensor, *, dim: int) -> float:
 
 
 def _table(found: Sequence[Units]) -> Table:
-    rows = tuple(
-        (
-            each.layer,
-            each.kind,
-            each.count,
-            each.dead,
-            each.still,
-            each.saturated,
-            each.correlation,
-            each.alike,
-            each.image_sparsity,
-            each.unit_sparsity,
-        )
-        for each in found
-    )
+    rows = tuple(astuple(each) for each in found)
     columns = (
         "layer",
         "kind",
@@ -260,6 +260,7 @@ def _dead(found: Sequence[Units]) -> list[Finding]:
             f"{DEAD:.0%} or more of the units are dead in {listed([e.layer for e in dead])}",
             "a smaller learning rate, leaky_relu or batch_norm keeps them alive; what is dead "
             "stays so: train anew",
+            follows=("not_normalised", "rate_too_high"),
         )
     ]
 
@@ -276,6 +277,7 @@ def _saturated(found: Sequence[Units]) -> list[Finding]:
             f"so it is, for {FULL:.0%} or more, in {listed([each.layer for each in full])}",
             "a smaller learning rate, weight decay or batch_norm before it",
             is_certain=False,
+            follows=("not_normalised", "rate_too_high"),
         )
     ]
 

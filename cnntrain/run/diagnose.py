@@ -8,6 +8,7 @@ from time import perf_counter
 
 from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import suggestion
+from cnntrain.diagnose.batches import check_batches
 from cnntrain.diagnose.connections import check_connections
 from cnntrain.diagnose.data import check_data
 from cnntrain.diagnose.doctor import Diagnosis
@@ -46,6 +47,17 @@ def data(patient: Patient) -> Report:
         shared=samples.shared,
         is_weighted=config.data.sampling == "balanced"
         or getattr(loss, "class_weights", None) is not None,
+    )
+
+
+def batches(patient: Patient) -> Report:
+    """Is every batch one that the network can learn from?"""
+    section = patient.prepared.loaded.config.data
+    return check_batches(
+        patient.net,
+        images=patient.prepared.data.train.size,
+        batch_size=section.batch_size,
+        drops_last=section.drop_last,
     )
 
 
@@ -106,7 +118,7 @@ def rate(patient: Patient) -> Report:
         classes=len(patient.classes),
         steps=patient.effort.steps,
         warmup=schedule.steps if isinstance(schedule, Warmup) else 0,
-        run_steps=sum(map(schedule, range(recipe.epochs * loader.batches_per_epoch))),
+        shares=tuple(map(schedule, range(recipe.epochs * loader.batches_per_epoch))),
     )
 
 
@@ -150,6 +162,7 @@ def machine(patient: Patient) -> Report:
 
 CHECKS: Mapping[str, Callable[[Patient], Report]] = {
     "data": data,
+    "batches": batches,
     "connections": connections,
     "initial": initial,
     "gradients": gradients,

@@ -94,6 +94,29 @@ def test_another_split_of_another_kind(change: Any, said: str) -> None:
     assert "validation" in report.headline
 
 
+def test_classes_of_another_order_are_told() -> None:
+    """Class a there is called b, and so on."""
+    other = clouds(2)
+    other = replace(other, split="test", targets=(other.targets + 1) % 5)
+    (finding,) = check(clouds(1), other=other).findings
+    assert "'a' there looks like 'e' here; 'b' there looks like 'a' here" in finding.evidence
+    assert "to 0% of what is possible" in finding.evidence  # less than chance is not told as -25%
+
+
+@pytest.mark.parametrize(("copies", "expected"), [(0, []), (2, []), (10, ["test_in_train"])])
+def test_images_that_were_saved_again(copies: int, expected: list[str]) -> None:
+    """With an error of 1/50 of what tells images of a class apart, as JPEG makes it."""
+    train, other = clouds(1), replace(clouds(2, images=100), split="validation")
+    images = other.images.clone()
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(3))
+    images[:copies] = train.images[:copies] + 0.006 * noise[:copies]
+    targets = torch.cat([train.targets[:copies], other.targets[copies:]])
+    report = check(train, other=replace(other, images=images, targets=targets))
+    assert faults(report) == expected
+    if expected:
+        assert "10 of 100 validation images are nearly the same" in report.headline
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [

@@ -30,6 +30,48 @@ def test_causes_come_before_what_follows_and_faults_before_suspicions() -> None:
     ]
 
 
+def finding(fault: str, *follows: str, is_certain: bool = True) -> Finding:
+    return Finding(fault, fault, "numbers", "do", is_certain, follows)
+
+
+@pytest.mark.parametrize("effect", ["vanishing_gradients", "vanishing_activations"])
+def test_what_follows_is_told_with_its_cause_whichever_it_is(effect: str) -> None:
+    pair = {"vanishing_gradients", "vanishing_activations"}
+    (cause,) = pair - {effect}
+    overfit = finding("cannot_overfit", effect)
+    reports = [
+        *(
+            Report("one", "", (finding(effect, cause), overfit)),
+            Report("two", "", (finding(cause),)),
+        ),
+        Report("three", "", (finding("labels_noisy"),)),
+    ]
+    labels, first = diagnose(reports).findings
+    assert (labels.fault, labels.effects) == ("labels_noisy", ())
+    assert first.fault == cause
+    assert {each.fault for each in first.effects} == {effect, "cannot_overfit"}
+
+
+def test_a_suspicion_is_no_cause_of_a_fault() -> None:
+    suspicion = finding("saturated_units", is_certain=False)
+    reports = [Report("one", "", (suspicion, finding("cannot_overfit", "saturated_units")))]
+    assert [each.fault for each in diagnose(reports).findings] == [
+        *("cannot_overfit", "saturated_units")
+    ]
+
+
+def test_what_two_checks_find_is_one_finding() -> None:
+    reports = [Report("one", "", found("not_finite")), Report("two", "", found("not_finite"))]
+    (only,) = diagnose(reports).findings
+    assert [each.fault for each in only.effects] == ["not_finite"]
+
+
+def test_two_that_follow_from_each_other_are_not_lost() -> None:
+    mutual = finding("dead_units", "saturated_units"), finding("saturated_units", "dead_units")
+    (only,) = diagnose([Report("one", "", mutual)]).findings
+    assert len(only.effects) == 1
+
+
 def test_what_another_check_refutes_is_left_out() -> None:
     reports = [
         Report("one", "", found("vanishing_gradients", "wrong_gradient")),
@@ -73,7 +115,8 @@ class Page(HTMLParser):
 def test_the_page_is_whole_and_needs_nothing_from_outside() -> None:
     picture = Picture("a <picture>", bars_by_layer([("x", 1.0), ("y", 0.0)], label="norm"))
     table = Table("numbers", ("name", "value"), (("a<b", 0.123456), ("c", None)))
-    report = Report("rate", "seen", found("rate_too_high"), tables=(table,), pictures=(picture,))
+    pair = (*found("rate_too_high"), finding("diverges", "rate_too_high"))
+    report = Report("rate", "seen", pair, tables=(table,), pictures=(picture,))
     text = html_page(diagnose([report]), subject="run & file.yaml")
     page = Page(text)
     assert page.open == []
@@ -81,6 +124,7 @@ def test_the_page_is_whole_and_needs_nothing_from_outside() -> None:
     assert any(source.startswith("data:") for source in page.sources)
     assert "<more>" not in text
     assert "rate_too_high &amp; &lt;more&gt;" in text
+    assert "<b>So, too:</b> diverges" in text
     assert "a&lt;b" in text
     assert "0.123" in text
 

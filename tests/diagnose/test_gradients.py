@@ -134,6 +134,19 @@ def test_deep_sigmoids_lose_the_gradient(check: Check) -> None:
     assert faults(report) == ["vanishing_gradients"]
     assert "'1'" in report.findings[0].headline
     assert "relu" in report.findings[0].remedy
+    assert "vanishing_activations" not in report.findings[0].follows
+
+
+def test_small_weights_lose_it_as_an_effect(check: Check) -> None:
+    """A tanh of small values is the identity: what is lost is lost by the weights."""
+    net = deep(nn.Tanh)
+    for module in net.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.01)
+    (finding,) = check(net).findings
+    assert finding.fault == "vanishing_gradients"
+    assert "vanishing_activations" in finding.follows
+    assert "larger weights" in finding.remedy
 
 
 def test_deep_rectifiers_with_kaiming_keep_it(check: Check) -> None:

@@ -145,6 +145,10 @@ def stack(std: float) -> nn.Sequential:
 def test_deviations_along_the_layers(many: Batch) -> None:
     # Of n = 32 inputs, half of them rectified away, a layer keeps std * sqrt(n / 2) of a deviation.
     assert faults(check(stack(0.01), many)) == ["vanishing_activations"]
+    found = {each.fault: each for each in check(stack(1e-30), many).findings}  # rounded to 0
+    nothing = found["vanishing_activations"]
+    assert nothing.headline == "before '13' all images are the same"
+    assert "0e+00" not in nothing.evidence
     assert faults(check(stack(math.sqrt(2 / 32)), many)) == []
     assert faults(check(stack(5.0), many))[0] == "exploding_activations"
 

@@ -57,3 +57,8 @@ def test_a_network_without_a_gradient_learns_nothing(convnet: Make, many: Batch)
     assert faults(report) == ["cannot_overfit"]
     assert report.verdict == "fault"
     assert report.numbers["wrong"] == 48  # guessing one of four classes
+    lines = report.pictures[0].figure.axes[0].lines
+    widths = [line.get_linewidth() for line in lines]
+    assert len(widths) == 3
+    assert widths == sorted(widths, reverse=True)  # equal curves do not hide each other
+    assert len(set(widths)) == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ import torch
 from torch import nn
 
 from cnntrain.data.batch import Batch
-from cnntrain.diagnose.rate import check_rate, range_test
+from cnntrain.diagnose.rate import check_rate
 from cnntrain.diagnose.report import Report
+from cnntrain.diagnose.trials import range_test
 from cnntrain.train import MeanSquaredError
 
 Make = Callable[..., Any]
@@ -89,7 +91,43 @@ def test_a_network_that_nothing_helps_accuses_no_rate(
         nn.init.zeros_(parameter)
     report = check_rate(net, batches=batches, method=method(), classes=4, steps=20)
     assert faults(report) == []
-    assert "no rate" in report.headline
+    assert report.verdict == "not applicable"
+    assert report.headline.startswith("nothing can be said of yours: in 20 steps no rate")
+    assert report.numbers["suggested"] is None
+
+
+def test_where_many_rates_are_as_good_ones_own_stays(method: Make) -> None:
+    """Where the last layer is normalised, and every image is clear, any step will do."""
+    images = torch.eye(4).repeat(4, 1).reshape(16, 1, 2, 2)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 4), nn.BatchNorm1d(4))
+    batches = [Batch(images, torch.arange(16) % 4)]
+    report = check_rate(net, batches=batches, method=method(lr=0.5), classes=4, steps=40)
+    rates = [row[0] for row in report.tables[0].rows]
+    assert len(rates) > 5
+    assert report.numbers["suggested"] == 0.5
+    assert report.headline.startswith("yours is a good rate: 0.5 makes ")
+
+
+SHARES = {
+    "a hundredth in each epoch": ([0.01**epoch for epoch in range(10) for _ in range(20)], True),
+    "half in each epoch": ([0.5**epoch for epoch in range(10) for _ in range(20)], None),
+    "one long epoch, then nothing": ([1.0] * 100 + [1e-3] * 900, False),
+    "cosine": ([0.5 * (1 + math.cos(math.pi * step / 200)) for step in range(200)], None),
+    "one epoch at the full rate": ([1.0] * 20, None),
+}
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_a_schedule_that_takes_the_rate_away(
+    convnet: Make, method: Make, batches: list[Batch], name: str
+) -> None:
+    """20.2 of 200 steps at the full rate are fewer than a trial; 40 are not 8 times fewer."""
+    shares, is_certain = SHARES[name]
+    how = method(lr=0.05)
+    how = replace(how, recipe=replace(how.recipe, epochs=10 if len(shares) > 20 else 1))
+    report = check_rate(convnet(), batches=batches, method=how, classes=4, steps=30, shares=shares)
+    assert faults(report) == ([] if is_certain is None else ["rate_falls_early"])
+    assert all(finding.is_certain == is_certain for finding in report.findings)
 
 
 def test_equal_runs_give_equal_reports(convnet: Make, method: Make, batches: list[Batch]) -> None:

@@ -91,10 +91,26 @@ def test_what_does_not_help_is_not_accused(
     """At a rate of nothing the decay is not to blame."""
     still = method(lr=1e-9, weight_decay=1e-3)
     report = check(convnet(), batches, still, weight_decay=method(lr=1e-9))
-    assert report.verdict == "fine"
+    assert report.verdict == "not applicable"  # 60 steps are too few to tell
     assert [row[0] for row in report.tables[0].rows] == [
         *("as the run file says", "without weight decay")
     ]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [(Constant(), ["no_progress"]), (Warmup(steps=300, then=Constant()), [])],
+)
+def test_no_progress_for_no_known_reason(
+    convnet: Make, method: Make, batches: list[Batch], schedule: Any, expected: list[str]
+) -> None:
+    """While the rate still rises nothing can be said."""
+    how = method(lr=1e-9, schedule=schedule)
+    report = check_recipe(
+        convnet(), augmented=batches, plain=batches, method=how, without={}, classes=4, steps=100
+    )
+    assert faults(report) == expected
+    assert report.verdict == ("suspect" if expected else "not applicable")
 
 
 def test_a_training_that_diverges(convnet: Make, method: Make, batches: list[Batch]) -> None:

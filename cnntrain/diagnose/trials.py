@@ -1,0 +1,148 @@
+"""Rates tried for the check `rate`: some steps at one rate each, and Smith's range test."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from torch import nn
+
+from cnntrain.data.batch import Batch
+from cnntrain.diagnose.modes import steady_copy
+from cnntrain.diagnose.training import Method, train_briefly
+
+RANGE = (1e-6, 10.0)
+"""Rates between which the range test looks."""
+
+MOST_TRIALS = 20
+
+GOOD = 0.9
+"""Rates are as good as the best one where they make this share of its progress."""
+
+WORSE = 2
+"""So many rates in a row that are not as good end the search."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Steps at one rate; `end` is the mean loss of their last quarter, infinite if diverged."""
+
+    rate: float
+    end: float
+
+
+@dataclass(frozen=True)
+class RangeTest:
+    """Losses while the rate grows exponentially from step to step; `steepest` and `edge` are rates.
+
+    `losses` are smoothed. At `edge` the smoothed loss, after its minimum, is back at the first one,
+    or at twice the minimum.
+    """
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    steepest: float
+    edge: float
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Where the loss is after some steps at a rate.
+
+    Args:
+        net: copied for each rate.
+        batches: taken in turn.
+        method: how the run trains.
+        steps: of each trial.
+        warmup: steps over which the rate rises.
+        seed: of dropout.
+    """
+
+    net: nn.Module
+    batches: Sequence[Batch]
+    method: Method
+    steps: int
+    warmup: int
+    seed: int
+
+    def at(self, rate: float) -> Trial:
+        """From a copy of the network."""
+
+        def warmed(step: int) -> float:
+            return rate * min(1.0, (step + 1) / (self.warmup + 1))
+
+        course = train_briefly(
+            steady_copy(self.net),
+            self.batches,
+            method=self.method,
+            steps=self.steps,
+            rate=warmed,
+            seed=self.seed,
+        )
+        return Trial(rate, course.end)
+
+
+def halved(ends: Ends, *, own: float, edge: float, chance: float, enough: float) -> list[Trial]:
+    """From four times the range test's edge down, until several rates in a row are worse.
+
+    The rates are the run's own times powers of two, and its own is among them.
+
+    Args:
+        ends: of the trials.
+        own: the run's rate.
+        edge: of the range test.
+        chance: the loss of guessing.
+        enough: the loss below which training has begun.
+
+    Returns:
+        The largest rate first.
+    """
+    trials = [ends.at(own)]
+    rate, worse = own * 2.0 ** math.ceil(math.log2(4 * edge / own)), 0
+    while len(trials) < MOST_TRIALS and worse < WORSE and rate >= RANGE[0] / 2:
+        trials.append(trials[0] if rate == own else ends.at(rate))
+        best = min(trials, key=lambda trial: trial.end)
+        is_good = trials[-1].end <= chance - GOOD * (chance - best.end)
+        is_below = rate < best.rate and best.end < enough
+        worse = worse + 1 if is_below and not is_good else 0
+        rate /= 2
+    return sorted(set(trials), key=lambda trial: -trial.rate)
+
+
+def range_test(
+    net: nn.Module, batches: Sequence[Batch], *, method: Method, steps: int
+) -> RangeTest:
+    """Raise the rate exponentially, a factor in each step, until the loss explodes.
+
+    Args:
+        net: it is changed: give a copy.
+        batches: taken in turn.
+        method: how the run trains.
+        steps: from the lowest rate to the highest.
+    """
+    low, high = RANGE
+    factor = (high / low) ** (1 / max(1, steps - 1))
+    course = train_briefly(
+        net, batches, method=method, steps=steps, rate=lambda step: low * factor**step
+    )
+    finite = [loss for loss in course.losses if math.isfinite(loss)]
+    rates = tuple(low * factor**step for step in range(len(finite)))
+    losses = _smoothed(finite)
+    at_least = losses.index(min(losses))
+    left = min(losses[0], 2 * losses[at_least])
+    beyond = (i for i in range(at_least + 1, len(losses)) if losses[i] >= left)
+    edge = rates[next(beyond, len(rates) - 1)]
+    falls = [after - before for before, after in pairwise(losses[: at_least + 1])]
+    steepest = rates[falls.index(min(falls)) + 1] if falls else rates[0]
+    return RangeTest(rates, losses, steepest, edge)
+
+
+def _smoothed(losses: Sequence[float], share: float = 0.8) -> tuple[float, ...]:
+    """Exponential moving mean without the bias of its start (as in Adam)."""
+    mean, result = 0.0, []
+    for count, loss in enumerate(losses, start=1):
+        mean = share * mean + (1 - share) * loss
+        result.append(mean / (1 - share**count))
+    return tuple(result)
