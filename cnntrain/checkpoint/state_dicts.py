@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -52,6 +52,21 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a `.safetensors` file says of itself; nothing if it is another kind of file, or none.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    if path.suffix != ".safetensors" or not path.is_file():
+        return {}
+    try:
+        with safe_open(path, "pt") as file:
+            return file.metadata() or {}
+    except SafetensorError as error:
+        raise _damaged(path, error) from error
+
+
 def _read_torch(path: Path) -> Mapping[Any, object]:
     with path.open("rb") as file:
         is_old = file.read(len(_OLD)) == _OLD
@@ -69,5 +84,9 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return dict(load_file(path))
     except SafetensorError as error:
-        message = f"{path} is damaged, or no safetensors file ({error})"
-        raise CheckpointError(message, remedy="fetch it again") from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: SafetensorError) -> CheckpointError:
+    message = f"{path} is damaged, or no safetensors file ({error})"
+    return CheckpointError(message, remedy="fetch it again")

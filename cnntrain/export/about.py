@@ -66,6 +66,11 @@ def explicit_steps(
     return (*explicit[:sizing], rescale, *explicit[sizing:])
 
 
+def plain_steps(explicit: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """The evaluation transforms again, from what `explicit_steps` made of them."""
+    return tuple(_plain(step) for step in explicit if step["name"] != "rescale")
+
+
 def as_text(about: Mapping[str, Any]) -> str:
     """The description as one line of JSON."""
     return json.dumps(about, ensure_ascii=False, allow_nan=False)
@@ -80,6 +85,13 @@ def _explicit(step: Mapping[str, Any]) -> dict[str, Any]:
     sides = {"shortest_edge": pair} if isinstance(pair, int) else _sides(pair)
     how = {"interpolation": "bilinear", "antialias": True} if name == "resize" else {}
     return {"name": name, **sides, **how}
+
+
+def _plain(step: Mapping[str, Any]) -> dict[str, Any]:
+    if step["name"] not in ("resize", "center_crop"):
+        return dict(step)
+    size = step["shortest_edge"] if "shortest_edge" in step else [step["height"], step["width"]]
+    return {"name": step["name"], "size": size}
 
 
 def _sides(pair: Any) -> dict[str, int]:

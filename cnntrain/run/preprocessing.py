@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnntrain.config.data_section import TransformCall, Transforms
@@ -22,7 +22,7 @@ def follow_weights(loaded: Loaded) -> Loaded:
 
     Without `data.transforms.eval` images are prepared as in the evaluation of the weights, and
     without `data.transforms.train` training images too. A `normalize` without numbers gets theirs.
-    Weights from a mere file tell nothing: the run file stays as it is.
+    A file of weights that cnntrain did not export tells nothing: the run file stays as it is.
 
     Raises:
         CheckpointError, ConfigError: the weights do not tell, or do not fit the data.
@@ -51,6 +51,41 @@ def follow_weights(loaded: Loaded) -> Loaded:
 def lacks_numbers(loaded: Loaded) -> bool:
     """Whether evaluation normalises with numbers that nobody has said."""
     return _unnumbered(loaded.config.data.transforms.eval)
+
+
+def other_numbers(loaded: Loaded, steps: Sequence[dict[str, Any]]) -> str | None:
+    """In words, that evaluation normalises otherwise than it was done for the weights, if it does.
+
+    Args:
+        loaded: the run file.
+        steps: how images were prepared for the weights.
+    """
+    here, there = _normalisation(plain_steps(loaded)), _normalisation(steps)
+    if len(here) == len(there) and all(map(_are_near, here, there)):
+        return None
+    return (
+        f"images are {_in_words(here)}, but for these weights they were {_in_words(there)}; "
+        "without `data.transforms.eval` it is done as for them"
+    )
+
+
+def _normalisation(steps: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
+    """Means, then deviations; nothing where images are not normalised."""
+    step = next((step for step in steps if step["name"] == "normalize"), {})
+    return tuple(value for key in _NUMBERS for value in step.get(key) or ())
+
+
+def _are_near(one: float, other: float) -> bool:
+    """Whether they differ by rounding, or by less than matters."""
+    return abs(one - other) < 0.01
+
+
+def _in_words(numbers: tuple[float, ...]) -> str:
+    if not numbers:
+        return "not normalised"
+    half = len(numbers) // 2
+    mean, std = (", ".join(f"{n:.3g}" for n in part) for part in (numbers[:half], numbers[half:]))
+    return f"normalised with mean [{mean}], std [{std}]"
 
 
 def plain_steps(loaded: Loaded) -> tuple[dict[str, Any], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from torch import Tensor
 
 from cnntrain.checkpoint import load
 from cnntrain.checkpoint.foreign import Rule, rules_of
-from cnntrain.checkpoint.state_dicts import read_state_dict
+from cnntrain.checkpoint.state_dicts import read_metadata, read_state_dict
 from cnntrain.config.finetune_section import Weights
 from cnntrain.config.load import Loaded
-from cnntrain.core.errors import CnntrainError, ConfigError
+from cnntrain.core.errors import CheckpointError, CnntrainError, ConfigError
+from cnntrain.export.about import KEY, plain_steps
 from cnntrain.run.contents import classes_in, steps_in, weights_in
 from cnntrain.run.finding import find_run
 from cnntrain.run.torchvision_weights import fetch, find_published, names_of
@@ -35,6 +37,7 @@ class Source:
         rules: the map of names, ours to theirs; empty: the names are ours.
         classes: the names of their outputs; None: nobody knows.
         epoch: of the run that they are from; 0: nobody knows.
+        steps: how images were prepared for them; None: nobody knows.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Source:
     rules: tuple[Rule, ...]
     classes: tuple[str, ...] | None = None
     epoch: int = 0
+    steps: tuple[dict[str, Any], ...] | None = None
 
 
 def read_source(loaded: Loaded) -> Source:
@@ -59,7 +63,9 @@ def read_source(loaded: Loaded) -> Source:
             published = find_published(weights.torchvision)
             path = fetch(published)
             name = f"torchvision's {published.name}"
-            return Source(name, path, read_state_dict(path), rules, published.classes)
+            tensors = read_state_dict(path)
+            steps = published.steps or None
+            return Source(name, path, tensors, rules, published.classes, steps=steps)
         if weights.run is not None:
             path = find_run(Path(weights.run)).to_evaluate()
             state = load(path)
@@ -67,16 +73,23 @@ def read_source(loaded: Loaded) -> Source:
             train = state.get("train")
             epoch = train.get("epoch") if isinstance(train, dict) else None
             return Source(
-                str(path), path, tensors, rules, classes_in(state, path=path), int(epoch or 0)
+                str(path),
+                path,
+                tensors,
+                rules,
+                classes_in(state, path=path),
+                int(epoch or 0),
+                steps_in(state, path=path),
             )
         path = Path(weights.file or "")
-        return Source(str(path), path, read_state_dict(path), rules)
+        tensors, told = read_state_dict(path), _told(path)
+        return Source(str(path), path, tensors, rules, told.classes, told.epoch, told.steps)
 
 
 def known_steps(loaded: Loaded) -> tuple[dict[str, Any], ...] | None:
-    """How images were prepared for the weights of a run file; None: a mere file does not tell.
+    """How images were prepared for the weights of a run file; None: their file does not tell.
 
-    Nothing is downloaded. A run's checkpoint is read.
+    Nothing is downloaded. A run's checkpoint is read, and the metadata of a file.
 
     Raises:
         CheckpointError: there is no sound checkpoint.
@@ -94,7 +107,29 @@ def known_steps(loaded: Loaded) -> tuple[dict[str, Any], ...] | None:
         if weights.run is not None:
             path = find_run(Path(weights.run)).to_evaluate()
             return steps_in(load(path), path=path)
-    return None
+        return _told(Path(weights.file or "")).steps
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What a file that cnntrain exported says of its weights; of another file nothing."""
+
+    classes: tuple[str, ...] | None = None
+    epoch: int = 0
+    steps: tuple[dict[str, Any], ...] | None = None
+
+
+def _told(path: Path) -> _Told:
+    text = read_metadata(path).get(KEY)
+    if text is None:
+        return _Told()
+    try:
+        about = json.loads(text)
+        classes = tuple(map(str, about["classes"]))
+        return _Told(classes, int(about["epoch"] or 0), plain_steps(about["preprocessing"]))
+    except (ValueError, TypeError, KeyError) as error:
+        message = f"the metadata of {path} are not as cnntrain wrote them"
+        raise CheckpointError(message, remedy="export it again") from error
 
 
 def name_rules(loaded: Loaded) -> tuple[Rule, ...]:

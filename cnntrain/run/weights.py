@@ -17,7 +17,7 @@ from cnntrain.config.load import Loaded
 from cnntrain.core.errors import CheckpointError, ConfigError
 from cnntrain.core.problems import Problem, near_match
 from cnntrain.run.networks import head_names
-from cnntrain.run.preprocessing import lacks_numbers
+from cnntrain.run.preprocessing import lacks_numbers, other_numbers
 from cnntrain.run.sources import Source, at_source
 from cnntrain.train.freezing import Freezing
 
@@ -141,6 +141,7 @@ def start_from(
         _refuse_values(pair, chosen)
     net.load_state_dict(chosen, strict=False)
     guessed = kept and wanted == "auto" and source.classes is None
+    other = None if source.steps is None else other_numbers(loaded, source.steps)
     return Start(
         source=source.name,
         loaded=tuple(chosen),
@@ -152,6 +153,7 @@ def start_from(
             *_notes_on_missing(pair),
             *([_GUESSED] if guessed else []),
             *([_UNKNOWN_NUMBERS] if lacks_numbers(loaded) else []),
+            *([other] if other else []),
         ),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from cnntrain.checkpoint import load as load_checkpoint
 from cnntrain.config import shipped
 from cnntrain.config.load import load
 from cnntrain.core.errors import CheckpointError, ConfigError, UsageError
+from cnntrain.run.export import export_run
 from cnntrain.run.fit import fit
 from cnntrain.run.saved import open_trained
 
@@ -71,6 +74,41 @@ def test_weights_from_a_run_bring_its_preprocessing(
 ) -> None:
     changes = {"finetune": {"weights": {"run": "runs/first"}}, "data.transforms": {}}
     assert open_trained(lending(run_file, **changes)).eval_steps == open_trained(trained).eval_steps
+
+
+@pytest.fixture
+def exported(trained: Path) -> Path:
+    """The run's weights as cnntrain exports them."""
+    [file] = export_run(trained, formats=["safetensors"], out=Path("exported.safetensors"))
+    return file.path
+
+
+def test_an_exported_file_tells_classes_and_preprocessing(
+    trained: Path, exported: Path, run_file: Callable[..., Path]
+) -> None:
+    """As the run that it is from does."""
+    section = {"weights": {"file": str(exported)}}
+    opened = open_trained(lending(run_file, finetune=section, **{"data.transforms": {}}))
+    run = open_trained(trained)
+    assert (opened.eval_steps, opened.classes, opened.epoch) == (
+        run.eval_steps,
+        run.classes,
+        run.epoch,
+    )
+    assert torch.equal(logits(opened), logits(run))
+    file = run_file({"finetune": section, "data.transforms": KNOWN, "train.epochs": 1})
+    fit(load(file), out=Path("tuned"), quiet=True)
+    [note] = json.loads(Path("tuned/weights.json").read_text())["notes"]
+    mean = run.eval_steps[0]["mean"][0]
+    assert note.startswith("images are normalised with mean [0.5], std [0.25], but for these ")
+    assert f"they were normalised with mean [{mean:.3g}]" in note
+
+
+def test_metadata_of_others_under_our_name(exported: Path, run_file: Callable[..., Path]) -> None:
+    save_file(load_file(exported), exported, {"cnntrain": "{}"})
+    section = {"weights": {"file": str(exported)}}
+    with pytest.raises(CheckpointError, match=r"metadata of .* are not as cnntrain wrote them"):
+        open_trained(lending(run_file, finetune=section))
 
 
 def test_names_mean_runs_that_are_there_else_run_files(
