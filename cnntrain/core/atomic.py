@@ -28,7 +28,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         raise DiskError(
             f"cannot write {path}: {error.strerror or error}",
-            remedy="free some space or make the folder writable; --out DIR puts a run elsewhere",
+            remedy="free some space, make the folder writable, or choose another place with --out",
         ) from error
 
 

@@ -288,7 +288,7 @@ def planned_size(
     found = {pipeline.output_size(shape) for shape in ((4096, 4096), (4096, 6144))}
     if len(found) > 1:
         raise ValueError(
-            "the images are not all of one size and the transforms do not bring them to one; "
+            "the images may differ in size, and the transforms do not bring them to one; "
             "add `resize: {size: [height, width]}`, or a crop"
         )
     return found.pop()

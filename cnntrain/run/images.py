@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cnntrain.core.errors import UsageError
+from cnntrain.core.errors import DataError, UsageError
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Loader
+from cnntrain.data.decode import FORMATS, UnreadableImageError
 from cnntrain.data.load import load_image
 from cnntrain.data.parts import Part
 from cnntrain.run.assemble import reading
@@ -135,8 +136,9 @@ def show_images(
     numbers = [name for name in wanted if name not in files]
     for name in numbers:
         if not name.isdecimal():
+            kind = "is a folder, not an image" if Path(name).is_dir() else "is not there"
             raise UsageError(
-                f"there is no image {name}",
+                f"{name} {kind}",
                 remedy="name a file, or an image of the split by its number, counted from 0",
             )
     images: dict[str, tuple[Tensor, str, int | None]] = {}
@@ -164,6 +166,11 @@ def _read_file(subject: Subject, path: Path) -> Tensor:
     expected = subject.trained.in_shape
     try:
         image = load_image(path, subject.trained.pipeline, channels=expected[0])
+    except UnreadableImageError as error:
+        raise DataError(
+            f"cannot read the image {path}: {error.reason}",
+            remedy=f"give an image file ({', '.join(FORMATS)})",
+        ) from error
     except ValueError as error:  # a transform refuses it: too small for a crop, say
         raise UsageError(f"{path}: {error}", remedy="use another image") from error
     if tuple(image.shape[1:]) != expected:

@@ -176,7 +176,11 @@ def test_what_fooled_it(cnntrain: Cnntrain, run: Path) -> None:
         ("patches --unit 6", "the layer 'mid' has no unit 6; it has 0 to 5"),
         ("patches --layer output --unit 4", "the layer 'output' has no unit 4; it has 0 to 3"),
         ("saliency --class klass1", "the network has no class 'klass1'; did you mean 'class1'?"),
-        ("saliency --image none.png", "there is no image none.png; name a file, or an image of"),
+        (
+            "saliency --image none.png",
+            "none.png is not there; name a file, or an image of the split",
+        ),
+        ("saliency --image /", "/ is a folder, not an image; name a file"),
         ("saliency --image 40", "there is no image 40 in the test split; it has 0 to 39"),
         ("occlusion --size 13", "a square of 13 hides the whole image; --size below 12"),
         ("occlusion --size 3 --stride 4", "a step of 4 pixels leaves gaps between squares of 3"),
@@ -210,6 +214,7 @@ def test_a_file_that_is_no_image(cnntrain: Cnntrain, run: Path, tmp_path: Path) 
     answer = cnntrain("visualize", "maps", run, "--image", tmp_path / "text.png")
     assert answer.code == 3
     assert "cannot read the image" in answer.err
+    assert "give an image file (JPEG, PNG," in answer.err
 
 
 def test_a_network_of_linear_layers(cnntrain: Cnntrain, run_file: RunFile) -> None:
