@@ -37,10 +37,11 @@ def check(file: RunFile, overrides: Overrides = None, as_json: Json = False) -> 
     from cnntrain.data.check import check_data
     from cnntrain.run.assemble import data_errors
     from cnntrain.run.preprocessing import follow_weights
+    from cnntrain.run.progress import bar
 
     loaded = follow_weights(loaded)
     data = loaded.config.data
-    with data_errors(loaded):
+    with data_errors(loaded), bar("images") as shown:
         report = check_data(
             data.name,
             parameters=data.parameters,
@@ -48,6 +49,7 @@ def check(file: RunFile, overrides: Overrides = None, as_json: Json = False) -> 
             seed=loaded.config.seed,
             train_transforms=[(call.name, call.parameters) for call in data.transforms.train],
             eval_transforms=[(call.name, call.parameters) for call in data.transforms.eval],
+            progress=shown.update,
         )
     if as_json:
         output.result_json(_as_data(report))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -105,6 +105,7 @@ def check_data(
     seed: int = 0,
     train_transforms: Items = (),
     eval_transforms: Items = (),
+    progress: Callable[[int], object] = lambda images: None,
 ) -> Report:
     """Read every image of a data set once.
 
@@ -115,6 +116,7 @@ def check_data(
         seed: as in `open_data`.
         train_transforms: names and parameters; told is which images are too small for them.
         eval_transforms: likewise.
+        progress: is told how many images more have been read.
 
     Raises:
         ListError: a list of transforms is wrong whatever the images.
@@ -132,6 +134,7 @@ def check_data(
         found: Counter[HeightWidth] = Counter()
         examples: dict[HeightWidth, str] = {}
         for index, image in enumerate(_fingerprints(part)):
+            progress(1)
             if isinstance(image, Unreadable):
                 unreadable.append(image)
                 continue

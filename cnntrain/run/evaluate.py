@@ -24,6 +24,7 @@ from cnntrain.run.assemble import (
     reading,
 )
 from cnntrain.run.members import Member, check_classes, is_run_file, make_member
+from cnntrain.run.progress import bar
 from cnntrain.run.saved import Trained, open_trained
 from cnntrain.run.splits import OneSplit, Split, find_split, open_split
 from cnntrain.train import evaluate, make_deterministic
@@ -192,7 +193,10 @@ def open_to_evaluate(path: Path, overrides: Sequence[str]) -> Trained:
 
 
 def _answers(member: Member, split: OneSplit) -> Tensor:
-    found = member.answers(split.part, classes=split.classes, go_on=False)
+    with bar(split.name, total=len(split.part)) as shown:
+        found = member.answers(
+            split.part, classes=split.classes, go_on=False, progress=shown.update
+        )
     for number, error in found.errors.items():
         if isinstance(error, UnreadableImageError):
             raise error

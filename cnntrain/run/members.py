@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,13 +47,21 @@ class Member:
     views: Views
     device: torch.device
 
-    def answers(self, part: Part, *, classes: Sequence[str], go_on: bool) -> Answers:
+    def answers(
+        self,
+        part: Part,
+        *,
+        classes: Sequence[str],
+        go_on: bool,
+        progress: Callable[[int], object] = lambda images: None,
+    ) -> Answers:
         """Classify images.
 
         Args:
             part: the images.
             classes: the columns of the answers; the network's own in any order.
             go_on: whether to classify the others when one cannot be.
+            progress: is told how many images more have been looked at.
         """
         config = self.trained.loaded.config
         columns = [self.trained.classes.index(name) for name in classes]
@@ -89,6 +97,7 @@ class Member:
                     device=self.device,
                     memory_format=torch.channels_last if layout else torch.contiguous_format,
                 )[:, columns]
+            progress(len(numbers))
         return Answers(scores, errors)
 
     def _checked(self, views: list[Tensor]) -> list[Tensor]:

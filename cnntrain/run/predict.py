@@ -15,6 +15,7 @@ from cnntrain.data.folders import list_images
 from cnntrain.data.parts import Files
 from cnntrain.run.assemble import only_these
 from cnntrain.run.members import Member, check_classes, is_run_file, make_member
+from cnntrain.run.progress import bar
 from cnntrain.run.saved import open_trained
 from cnntrain.train.averaging import mean_of
 
@@ -102,8 +103,11 @@ def predict(
     classes = opened[0].classes
     for trained in opened:
         check_classes(trained, classes, whose=str(opened[0].path), any_order=True)
-    for start in range(0, len(files), BATCH):
-        yield from _classify(members, files[start : start + BATCH], classes=classes, top=top)
+    with bar("images", total=len(files)) as shown:
+        for start in range(0, len(files), BATCH):
+            batch = files[start : start + BATCH]
+            yield from _classify(members, batch, classes=classes, top=top)
+            shown.update(len(batch))
 
 
 def _classify(

@@ -13,7 +13,6 @@ from time import perf_counter
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from cnntrain.arch.network import Network
 from cnntrain.arch.planned import Plan
@@ -22,6 +21,7 @@ from cnntrain.data.batch import Batching
 from cnntrain.data.features import FeatureLoader
 from cnntrain.data.open import Data
 from cnntrain.run.assemble import EVAL_BATCH
+from cnntrain.run.progress import bar
 from cnntrain.train import Precision, evaluation_mode
 from cnntrain.train.precision import autocast
 
@@ -82,10 +82,9 @@ def compute_features(data: Data, *, quiet: bool) -> list[str]:
         return []
     began = perf_counter()
     total = sum(loader.size for loader in probed.values())
-    hidden = True if quiet else None  # None: where there is no terminal
-    with tqdm(total=total, desc="features", unit="image", leave=False, disable=hidden) as bar:
+    with bar("features", total=total, quiet=quiet) as shown:
         for loader in probed.values():
-            loader.fill(bar.update)
+            loader.fill(shown.update)
     seconds = perf_counter() - began
     counts = " and ".join(f"{loader.size:,} {name}" for name, loader in probed.items())
     width = next(iter(probed.values())).width

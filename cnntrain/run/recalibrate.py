@@ -31,6 +31,7 @@ from cnntrain.run.freezing import make_freezing
 from cnntrain.run.members import check_classes
 from cnntrain.run.networks import plan_network
 from cnntrain.run.prepare import Prepared, has_running_statistics
+from cnntrain.run.progress import WatchedLoader
 from cnntrain.run.saved import load_trained, network_of
 from cnntrain.train import (
     EvalDone,
@@ -107,8 +108,10 @@ def recalibrate_run(
         )
         criterion = make_criterion(trained.loaded, data=data, device=device)
         measure = partial(evaluate, criterion=criterion, precision=compute.precision)
+        images = WatchedLoader(data.train, what="train")
+        loader = WatchedLoader(loader, what=split)
         before = measure(trained.net, loader)
-        layers = recalibrate(trained.net, data.train, exact=exact, precision=compute.precision)
+        layers = recalibrate(trained.net, images, exact=exact, precision=compute.precision)
         after = measure(trained.net, loader)
     save(target, _with_weights(load(source), trained.net))
     return Recalibrated(source, target, layers, split, before, after)

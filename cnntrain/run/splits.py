@@ -9,7 +9,7 @@ import torch
 
 from cnntrain.config.load import Loaded
 from cnntrain.core.errors import UsageError
-from cnntrain.data.batch import Batching, Loader
+from cnntrain.data.batch import Batching
 from cnntrain.data.memory import make_loader
 from cnntrain.data.open import ListError, worker_count
 from cnntrain.data.parts import Part
@@ -17,6 +17,7 @@ from cnntrain.data.pipeline import TransformError
 from cnntrain.data.read import class_counts, open_splits
 from cnntrain.data.stream import StreamLoader
 from cnntrain.run.assemble import EVAL_BATCH, data_errors, uses_channels_last
+from cnntrain.run.progress import WatchedLoader
 from cnntrain.run.saved import Trained
 
 Split = Literal["train", "validation", "test"]
@@ -36,14 +37,14 @@ class OneSplit:
 class OpenSplit:
     """A split with its loader."""
 
-    loader: Loader
+    loader: WatchedLoader
     classes: tuple[str, ...]
     counts: dict[str, tuple[int, ...]]
 
     def close(self) -> None:
         """End the worker processes, if there are any."""
-        if isinstance(self.loader, StreamLoader):
-            self.loader.close()
+        if isinstance(self.loader.loader, StreamLoader):
+            self.loader.loader.close()
 
 
 def find_split(loaded: Loaded, wanted: Split | None) -> OneSplit:
@@ -105,7 +106,7 @@ def open_split(split: OneSplit, trained: Trained, *, device: torch.device) -> Op
             )
         except TransformError as error:
             raise ListError("eval", error.position, error.name, error.reason) from error
-    return OpenSplit(loader, split.classes, split.counts)
+    return OpenSplit(WatchedLoader(loader, what=split.name), split.classes, split.counts)
 
 
 def evaluation_batch(loaded: Loaded) -> int:
