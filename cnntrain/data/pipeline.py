@@ -20,8 +20,6 @@ from cnntrain.data.windows import (
     Sizing,
     Windows,
     cut_picture,
-    reduction_factor,
-    shrunk,
 )
 
 
@@ -62,6 +60,7 @@ class Step:
     name: str
     transform: Transform
     is_random: bool
+    is_by_image: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,12 +82,16 @@ class Pipeline:
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Transform a batch `(N, C, H, W)`; the generator is on the images' device."""
+        return unit(self.applied(images, generator))
+
+    def applied(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """The same, but 8-bit pixels stay such where no step makes numbers of them."""
         for step in self.steps:
             try:
                 images = step.transform(images, generator)
             except ValueError as error:
                 raise TransformError(step.position, step.name, str(error)) from error
-        return unit(images)
+        return images
 
     def output_size(self, size: HeightWidth) -> HeightWidth:
         """What images of `size` (height, width) become.
@@ -121,63 +124,25 @@ class Pipeline:
         """The window of each sizing transform, in order, for images of one size."""
         found = []
         for number, step in enumerate(self.steps):
-            found.append(self._windows(number, size, None))
+            found.append(self.windows(number, size, None))
             size = step.transform.output_size(size)
         return found
 
     def picture(self, picture: Image.Image, generator: torch.Generator | None) -> Image.Image:
         """Apply sizing transforms to one Pillow image."""
         for number in range(len(self.steps)):
-            windows = self._windows(number, (picture.height, picture.width), generator)
+            windows = self.windows(number, (picture.height, picture.width), generator)
             picture = cut_picture(picture, windows)
         return picture
 
-    def _windows(
-        self, number: int, size: HeightWidth, generator: torch.Generator | None
-    ) -> Windows:
+    def windows(self, number: int, size: HeightWidth, generator: torch.Generator | None) -> Windows:
+        """The window of one sizing transform, for an image of a size."""
         step = self.steps[number]
         assert isinstance(step.transform, Sizing)
         try:
             return step.transform.windows(size, count=1, generator=generator)
         except ValueError as error:
             raise TransformError(step.position, step.name, str(error)) from error
-
-
-class FirstWindow:
-    """Draws the first window from a JPEG's header, so that the file may be decoded smaller.
-
-    Args:
-        pipeline: sizing transforms.
-        generator: the image's own.
-    """
-
-    def __init__(self, pipeline: Pipeline, generator: torch.Generator | None) -> None:
-        self._pipeline = pipeline
-        self._generator = generator
-        self._drawn: tuple[HeightWidth, Windows] | None = None
-        self._failed: TransformError | None = None
-
-    def __call__(self, size: HeightWidth) -> float:
-        """By which factor the image may be shrunk while it is decoded."""
-        if not self._pipeline.steps:
-            return 1.0
-        try:
-            self._drawn = (size, self._pipeline._windows(0, size, self._generator))
-        except TransformError as error:  # reported by `finish`: the file itself is not to blame
-            self._failed = error
-            return 1.0
-        return reduction_factor(self._drawn[1])
-
-    def finish(self, picture: Image.Image) -> Image.Image:
-        """Apply all transforms, the first with the window that was drawn."""
-        if self._failed is not None:
-            raise self._failed
-        if self._drawn is None:
-            return self._pipeline.picture(picture, self._generator)
-        original, windows = self._drawn
-        actual = (picture.height, picture.width)
-        picture = cut_picture(picture, shrunk(windows, original=original, actual=actual))
-        return Pipeline(self._pipeline.steps[1:]).picture(picture, self._generator)
 
 
 def build_pipeline(items: Sequence[Mapping[str, Any]]) -> Pipeline:
@@ -198,7 +163,8 @@ def build_pipeline(items: Sequence[Mapping[str, Any]]) -> Pipeline:
             _refuse_certainty(position, name, mixings)
         else:
             _refuse_place(position, name, steps, mixings)
-            steps.append(Step(position, name, made, bool(options.get("random"))))
+            is_random, is_by_image = (bool(options.get(key)) for key in ("random", "by_image"))
+            steps.append(Step(position, name, made, is_random, is_by_image))
     return Pipeline(tuple(steps), tuple(mixings))
 
 

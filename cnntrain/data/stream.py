@@ -13,9 +13,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from cnntrain.core.errors import DataError
 from cnntrain.data.batch import Batch, Batching
 from cnntrain.data.decode import UnreadableImageError
+from cnntrain.data.first_window import FirstWindow
 from cnntrain.data.order import batch_seed, image_seed
 from cnntrain.data.parts import Part, from_picture
-from cnntrain.data.pipeline import FirstWindow, Pipeline, TransformError
+from cnntrain.data.pipeline import Pipeline, TransformError
 from cnntrain.data.resident import ONE_SIZE, different_sizes
 
 TIMEOUT = 600
@@ -38,8 +39,8 @@ class StreamLoader:
     Args:
         part: the split.
         name: of the split, for messages.
-        pipeline: transforms; the leading sizing ones are applied by Pillow in the workers, the
-            others batched on the device.
+        pipeline: transforms; the leading sizing ones are applied by Pillow in the workers, where
+            those up to the last that works image by image follow; the others batched on the device.
         batching: size, order and place of the batches. Shuffled (training) JPEGs are decoded at a
             reduced size where their first window allows; in stored order decoding is exact.
         workers: processes; 0 reads in this one. Batches do not depend on it.
@@ -60,12 +61,14 @@ class StreamLoader:
         self.batches_per_epoch = batching.count(self.size)
         self._part = part
         self._name = name
-        head, self._tail = pipeline.divide(random_in_worker=True)
+        head, tail = pipeline.divide(random_in_worker=True)
+        count = max((i for i, step in enumerate(tail.steps, 1) if step.is_by_image), default=0)
+        single, self._tail = Pipeline(tail.steps[:count]), Pipeline(tail.steps[count:])
         self._batching = batching
         self._workers = workers
         self._order = _Order(part.targets, batching)
         self._loader = DataLoader(
-            _Images(part, head, seed=batching.seed, draft=batching.shuffle),
+            _Images(part, head, single, seed=batching.seed, draft=batching.shuffle),
             batch_sampler=self._order,
             num_workers=workers,
             collate_fn=_collate,
@@ -182,23 +185,30 @@ class _Order(Sampler[list[_Key]]):
 class _Images(Dataset[tuple[Tensor, int, int] | _Failure]):
     """Reads one image in a worker; holds plain data only, so it can be sent to any process."""
 
-    def __init__(self, part: Part, head: Pipeline, *, seed: int, draft: bool) -> None:
+    def __init__(
+        self, part: Part, head: Pipeline, single: Pipeline, *, seed: int, draft: bool
+    ) -> None:
         self._part = part
         self._head = head
+        self._single = single
         self._seed = seed
         self._draft = draft
 
     def __getitem__(self, key: _Key) -> tuple[Tensor, int, int] | _Failure:
         epoch, place, index = key
-        generator = None
-        if self._head.is_random:
-            generator = torch.Generator().manual_seed(image_seed(self._seed, epoch, place))
-        first = FirstWindow(self._head, generator)
+        generator = torch.Generator()
+        is_random = self._head.is_random or self._single.is_random
+        if is_random:
+            generator.manual_seed(image_seed(self._seed, epoch, place))
+        first = FirstWindow(self._head, generator if is_random else None)
         try:
             picture = first.finish(self._part.open(index, first if self._draft else None))
+            pixels = from_picture(picture)
+            if self._single.steps:
+                pixels = self._single.applied(pixels[None], generator)[0]
         except (UnreadableImageError, TransformError) as error:
             return _Failure(error, self._part.label(index))
-        return from_picture(picture), int(self._part.targets[index]), index
+        return pixels, int(self._part.targets[index]), index
 
 
 def _collate(

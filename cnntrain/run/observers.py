@@ -11,6 +11,7 @@ import torch
 import cnntrain
 from cnntrain.checkpoint import save
 from cnntrain.config.show import resolved_tree
+from cnntrain.data import TRANSFORMS
 from cnntrain.data.open import core_count, unmixed, worker_count
 from cnntrain.data.preview import denormalize
 from cnntrain.data.resident import ResidentLoader
@@ -114,6 +115,10 @@ def data_cure(prepared: Prepared) -> str:
     """What to do in this run, if training waits for its images."""
     section = prepared.loaded.config.data
     if isinstance(unmixed(prepared.data.train), ResidentLoader):
+        names = [call.name for call in section.transforms.train]
+        slow = [name for name in names if TRANSFORMS.entry(name).options.get("by_image")]
+        if slow:
+            return f"{slow[0]} is slow; with data.memory: stream the workers (data.workers) do it"
         return (
             "they are in memory already, so it is the transforms: take out the slowest of "
             "data.transforms.train (affine, color_jitter), or give compute.threads more"

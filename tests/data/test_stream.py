@@ -16,6 +16,7 @@ from cnntrain.data.parts import Files
 from cnntrain.data.pipeline import TransformError, build_pipeline
 from cnntrain.data.read import open_splits
 from cnntrain.data.stream import StreamLoader
+from cnntrain.data.transforms.rand_augment import RandAugment
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),  # Python 3.12 and later
@@ -74,6 +75,29 @@ def test_workers_make_no_difference(files) -> None:
         assert multiprocessing.active_children() == []
         assert same(list(made.batches(2)), second), "new workers, the same batches"
         made.close()
+
+
+def test_what_works_image_by_image_is_done_in_the_workers(files, monkeypatch) -> None:
+    """It and what stands before it; each image draws for itself, so batch sizes do not matter."""
+    plain = [{"name": "resize", "size": [8, 8]}, {"name": "horizontal_flip"}]
+    items = [*plain, {"name": "rand_augment", "num_ops": 3, "magnitude": 20}]
+    expected = list(loader(files, items).batches(2))
+    made = loader(files, items, workers=1)
+    batches = made.batches(2)
+    found = [next(batches)]  # the worker has begun
+    monkeypatch.delattr(RandAugment, "__call__")
+    found += batches
+    made.close()
+    monkeypatch.undo()
+    assert same(found, expected)
+
+    def images(items, size: int) -> torch.Tensor:
+        return torch.cat(
+            [batch.images for batch in loader(files, items, batch_size=size).batches(2)]
+        )
+
+    assert torch.equal(images(items, 3), images(items, 4))
+    assert not torch.equal(images(items, 4), images(plain, 4))
 
 
 def test_the_seed_decides(files) -> None:

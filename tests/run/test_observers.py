@@ -31,6 +31,8 @@ def test_the_card(run_file: RunFile) -> None:
 
 def test_advice_for_images_in_memory(run_file: RunFile) -> None:
     assert "data.transforms.train" in data_cure(prepare(load(run_file())))
+    slow = run_file({"data.transforms": {"train": ["rand_augment", "normalize"]}})
+    assert data_cure(prepare(load(slow))).startswith("rand_augment is slow; with data.memory: str")
 
 
 @pytest.mark.parametrize("workers", [0, core_count()])

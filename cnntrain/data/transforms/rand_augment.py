@@ -16,7 +16,7 @@ from cnntrain.data.windows import HeightWidth
 _STRENGTHS = 31
 
 
-@transform("rand_augment", random=True, before_normalize=True)
+@transform("rand_augment", random=True, before_normalize=True, by_image=True)
 class RandAugment:
     """Geometric and colour operations on 8-bit pixels, drawn anew for each image.
 

@@ -13,7 +13,7 @@ from cnntrain.data.each_image import each_image
 from cnntrain.data.windows import HeightWidth
 
 
-@transform("trivial_augment", random=True, before_normalize=True)
+@transform("trivial_augment", random=True, before_normalize=True, by_image=True)
 class TrivialAugment:
     """One operation on 8-bit pixels, it and its strength drawn anew for each image.
 
