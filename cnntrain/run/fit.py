@@ -9,20 +9,21 @@ from time import perf_counter
 
 from cnntrain.arch.printed import as_text
 from cnntrain.arch.table import as_data
-from cnntrain.checkpoint import State, load, load_newest
+from cnntrain.checkpoint import load, load_newest
 from cnntrain.config.load import Loaded
 from cnntrain.config.show import dump_yaml, resolved_tree
-from cnntrain.core.errors import CheckpointError, UsageError
+from cnntrain.core.errors import UsageError
 from cnntrain.metrics import Classification
 from cnntrain.record.log import log_to
 from cnntrain.record.observe import Observer, observe
 from cnntrain.run.assemble import only_these, reading
 from cnntrain.run.contents import read_run_file
+from cnntrain.run.continuing import check_same_data, check_unfinished, what_changes
 from cnntrain.run.environment import describe_environment
 from cnntrain.run.finding import find_run
 from cnntrain.run.folder import RunFolder, create_run
 from cnntrain.run.observers import make_observers
-from cnntrain.run.prepare import Prepared, make_recipe, prepare
+from cnntrain.run.prepare import Prepared, prepare
 from cnntrain.run.probe import compute_features
 from cnntrain.run.recalibrate import recalibrate_best
 from cnntrain.run.saved import network_of
@@ -119,10 +120,10 @@ def resume(
         before = read_run_file(state, path=source, overrides=[])
         loaded = read_run_file(state, path=source, overrides=list(overrides))
         prepared = prepare(loaded, resumed=state)
-        _check_same_data(prepared, state, source)
+        check_same_data(prepared, state, source)
         restore(prepared.learner, state)
-        _check_unfinished(before, prepared, found.run)
-        notes += _what_changes(before, prepared)
+        check_unfinished(before, prepared, found.run)
+        notes += what_changes(before, prepared)
         _write_facts(prepared, found.run, overrides, resumed=True)
         sound = source == found.run.last
         return _train(
@@ -205,73 +206,6 @@ def _test(
     return EvalDone(epoch, last.step, "test", metrics, perf_counter() - began)
 
 
-def _check_same_data(prepared: Prepared, state: State, path: Path) -> None:
-    """The classes must be those that the run was started with, in name and order."""
-    now, then = list(prepared.data.classes), state.get("classes")
-    if now != then:
-        raise CheckpointError(
-            f"the data have other classes than {path}: {_some(now)} instead of {_some(then)}",
-            remedy="give the data that the run was started with (-s data.root=...)",
-        )
-    counts = state.get("counts")
-    if isinstance(counts, list) and counts != list(prepared.data.counts["train"]):
-        images = sum(prepared.data.counts["train"])
-        raise CheckpointError(
-            f"the data have {images} training images instead of {sum(counts)}, or others, so the "
-            f"run of {path} cannot go on as it was",
-            remedy="give the data that the run was started with (-s data.root=...)",
-        )
-    transforms = state.get("transforms")
-    eval_now = [dict(step) for step in prepared.data.eval_pipeline]
-    if isinstance(transforms, dict) and transforms.get("eval") != eval_now:
-        raise CheckpointError(
-            f"the training images give other statistics (mean, std) than in {path}",
-            remedy="give the data that the run was started with (-s data.root=...)",
-        )
-
-
-def _check_unfinished(before: Loaded, prepared: Prepared, run: RunFolder) -> None:
-    """There must be something left to do."""
-    state, recipe = prepared.learner.state, prepared.recipe
-    done, epochs, planned = state.epoch, recipe.epochs, before.train.epochs
-    again = f"cnntrain fit --resume {run.path}"
-    if done >= epochs and epochs < planned:
-        raise UsageError(
-            f"the run {run.path} has done {done} epochs already, so it cannot end after {epochs}",
-            remedy=f"to go on to the {planned} that it was started for: {again}",
-        )
-    if done >= epochs:
-        raise UsageError(
-            f"the run {run.path} has done all of its {epochs} epochs",
-            remedy=f"to train longer: {again} --epochs {max(epochs, done) * 2}",
-        )
-    rule = recipe.early_stop
-    if rule is not None and rule.reached(state.early_stop):
-        longer = f"-s train.early_stop.patience={state.early_stop.stale * 2}"
-        raise UsageError(
-            f"the run {run.path} stopped early after {done} epochs, for the validation error did "
-            f"not fall in {state.early_stop.stale} evaluations",
-            remedy=f"to train longer: {again} {longer}, or -s train.early_stop=null",
-        )
-
-
-def _what_changes(before: Loaded, prepared: Prepared) -> list[str]:
-    """What other epochs do to the schedule, in words."""
-    old, new = before.train.epochs, prepared.loaded.train.epochs
-    state = prepared.learner.state
-    if old == new:
-        return []
-    steps = prepared.data.train.batches_per_epoch
-    was = make_recipe(before, steps_per_epoch=steps).learning_rate(state.step, state.plateau)
-    now = prepared.recipe.learning_rate(state.step, state.plateau)
-    name = prepared.loaded.train.schedule.name
-    return [
-        f"{new} epochs instead of {old}: the schedule {name} is that of a run of {new} epochs, "
-        f"so the next learning rate is {now:.3g} (it was {state.lr:.3g} in the last step, and "
-        f"would be {was:.3g} without the change)"
-    ]
-
-
 def _write_facts(
     prepared: Prepared, run: RunFolder, overrides: Sequence[str], *, resumed: bool = False
 ) -> None:
@@ -289,10 +223,3 @@ def _write_facts(
     run.write_text(run.classes, "".join(f"{name}\n" for name in prepared.data.classes))
     if prepared.start is not None:
         run.write_json(run.weights, prepared.start.as_data())
-
-
-def _some(names: object, limit: int = 6) -> str:
-    if not isinstance(names, list):
-        return "none"
-    shown = ", ".join(map(str, names[:limit]))
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
