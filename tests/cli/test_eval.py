@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -165,7 +164,8 @@ def weights_of(real_data: Path) -> Path:
 def test_weights_that_others_trained(cnntrain: Cnntrain, real_data: Path) -> None:
     """912 right of the first 100 of each class; of the first 20, 181, and 183 with mirror images.
 
-    Counted with torch alone, images read by Pillow and the state_dict loaded by hand.
+    Counted with torch alone, images read by Pillow and the state_dict loaded by hand. All images
+    are evaluated in tests/run/test_pretrained.py.
     """
     weights = ["-s", f"finetune.weights.file={weights_of(real_data)}"]
     many = ["-s", f"data.root={linked(real_data / 'cifar10', 'many', images=100)}", *weights]
@@ -178,12 +178,3 @@ def test_weights_that_others_trained(cnntrain: Cnntrain, real_data: Path) -> Non
     answer = cnntrain("predict", CONFIG, "few/test", "--json", *few)
     predictions = json.loads(answer.out)["predictions"]
     assert sum(Path(each["file"]).parent.name == each["class"] for each in predictions) == 181
-
-
-@pytest.mark.skipif(os.environ.get("CNNTRAIN_SLOW") != "1", reason="half a minute; CNNTRAIN_SLOW=1")
-def test_weights_that_others_trained_on_all_images(cnntrain: Cnntrain, real_data: Path) -> None:
-    """8.27 % error, says their owner (github.com/akamaster/pytorch_resnet_cifar10)."""
-    given = ["-s", f"data.root={real_data / 'cifar10'}"]
-    given += ["-s", f"finetune.weights.file={weights_of(real_data)}"]
-    found = json.loads(cnntrain("eval", CONFIG, "--json", *given).out)
-    assert (found["correct"], found["images"]) == (9173, 10_000)
