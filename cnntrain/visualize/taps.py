@@ -97,7 +97,7 @@ def features(
     with torch.inference_mode(), tapped(net, taps) as found:
         for batch in loader.batches(0):
             net(batch.images)
-            for tap in taps:
-                parts[tap].append(bounded(found[tap].float(), limit).cpu())
+            for tap, rows in parts.items():
+                rows.append(bounded(found[tap].float(), limit).cpu())
             targets.append(batch.targets.cpu())
     return {tap: torch.cat(each).clone() for tap, each in parts.items()}, torch.cat(targets).clone()

@@ -30,6 +30,11 @@ def test_outputs_and_inputs(batches: Callable[..., Loader]) -> None:
     assert not NET[3]._forward_pre_hooks
 
 
+def test_a_place_that_is_named_twice_is_read_once(batches: Callable[..., Loader]) -> None:
+    found, _ = features(NET, batches(IMAGES), taps=[Tap("3"), Tap("3")], limit=10**6)
+    torch.testing.assert_close(found, {Tap("3"): NET(IMAGES)})
+
+
 def test_hooks_go_when_something_fails() -> None:
     try:
         with tapped(NET, [Tap("0")]):
