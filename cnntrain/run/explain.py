@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from cnntrain.core.errors import UsageError
 from cnntrain.record.confusion import confusion_figure
 from cnntrain.run.evaluate import evaluate_run
-from cnntrain.run.images import Shown, find_images, short, show_images
+from cnntrain.run.images import find_images, short, show_images
 from cnntrain.run.splits import Split
-from cnntrain.run.subject import Subject, class_number, find_layer, last_maps, open_subject
+from cnntrain.run.subject import (
+    Subject,
+    class_number,
+    find_layer,
+    last_maps,
+    open_subject,
+    pooled_end,
+)
 from cnntrain.visualize.cam import class_activation, draw_cam, grad_cam
-from cnntrain.visualize.fool import best, fast_gradient_sign, sure_noise
-from cnntrain.visualize.fooling import draw_fooled
+from cnntrain.visualize.fool import best, draw_fooled, fast_gradient_sign, sure_noise
 from cnntrain.visualize.mistakes import draw_mistakes, find_mistakes
 from cnntrain.visualize.occlusion import draw_occlusion, occlude
 from cnntrain.visualize.saliency import draw_saliency
 from cnntrain.visualize.saliency import saliency as slopes
 from cnntrain.visualize.table import Picture
-
-PASSED_ON = ("flatten", "dropout", "identity")
-"""Layers between the last pooling and the last linear layer that change no number in evaluation."""
 
 
 def saliency(
@@ -37,10 +42,10 @@ def saliency(
 ) -> Picture:
     """Which pixels change the score of a class, by default of the one that the network sees."""
     subject = open_subject(path, overrides=overrides)
-    shown = show_images(subject, images, split=split)
-    decided = _decide(subject, shown, target)
-    found = slopes(subject.net, shown.images, classes=decided.targets)
-    figure = draw_saliency(subject.pixels(shown.images), found, captions=decided.captions)
+    decided = _decide(subject, images, target=target, split=split)
+    found = slopes(subject.net, decided.images, classes=decided.targets)
+    pixels = subject.pixels(decided.images)
+    figure = draw_saliency(pixels, found, captions=decided.captions, aims=decided.aims)
     return Picture(figure, {"method": "gradient", "images": decided.facts})
 
 
@@ -59,41 +64,27 @@ def cam(
     for others, and for a layer that is named, it is Grad-CAM.
     """
     subject = open_subject(path, overrides=overrides)
-    end = _pooled_end(subject) if layer is None else None
-    shown = show_images(subject, images, split=split)
-    decided = _decide(subject, shown, target)
+    end = pooled_end(subject) if layer is None else None
     if end is not None:
         pool, linear = end
         method = "Class activation map (Zhou et al. 2016)"
-        found = class_activation(
-            subject.net, shown.images, classes=decided.targets, pool=pool, linear=linear
-        )
-        named = f"what {pool} reads, weighted by {linear}"
+        told = f"what {pool} reads, weighted by {linear}"
+        find = partial(class_activation, pool=pool, linear=linear)
     else:
         name = layer or last_maps(subject)
         find_layer(subject, name, maps=True)
         method = "Grad-CAM (Selvaraju et al. 2017)"
-        found = grad_cam(subject.net, shown.images, classes=decided.targets, layer=name)
-        named = f"maps of {name}, weighted by their mean gradient"
-    pixels = subject.pixels(shown.images)
-    figure = draw_cam(pixels, found, method=method, captions=decided.captions, named=named)
-    return Picture(figure, {"method": method, "images": decided.facts}, f"{method}: {named}")
-
-
-def _pooled_end(subject: Subject) -> tuple[str, str] | None:
-    """The pooling and the linear layer that the network ends in, if it does."""
-    nodes = list(subject.plan.body.nodes)
-    last = nodes.pop()
-    if last.node.operation != "linear":
-        return None
-    above = last
-    while nodes and above.node.sources == (nodes[-1].name,):
-        above = nodes.pop()
-        if above.node.operation == "global_avg_pool":
-            return above.name, last.name
-        if above.node.operation not in PASSED_ON:
-            return None
-    return None
+        told = f"maps of {name}, weighted by their mean gradient"
+        find = partial(grad_cam, layer=name)
+    decided = _decide(subject, images, target=target, split=split)
+    figure = draw_cam(
+        subject.pixels(decided.images),
+        find(subject.net, decided.images, classes=decided.targets),
+        captions=decided.captions,
+        aims=decided.aims,
+        title=f"{method}\n{told}",
+    )
+    return Picture(figure, {"method": method, "images": decided.facts}, f"{method}: {told}")
 
 
 def occlusion(
@@ -120,7 +111,7 @@ def occlusion(
     subject = open_subject(path, overrides=overrides)
     side = min(subject.trained.in_shape[1:])
     square = size or max(1, side // 4)
-    if square > side:
+    if square >= side:
         raise UsageError(
             f"a square of {square} hides the whole image", remedy=f"--size below {side}"
         )
@@ -130,14 +121,15 @@ def occlusion(
             f"a step of {step} pixels leaves gaps between squares of {square}",
             remedy="lower --stride or raise --size",
         )
-    shown = show_images(subject, images, split=split)
-    decided = _decide(subject, shown, target)
+    decided = _decide(subject, images, target=target, split=split)
     found = [
         occlude(subject.net, image, target=aim, size=square, stride=step)
-        for image, aim in zip(torch.split(shown.images, 1), decided.targets, strict=True)
+        for image, aim in zip(torch.split(decided.images, 1), decided.targets, strict=True)
     ]
-    pixels = subject.pixels(shown.images)
-    figure = draw_occlusion(pixels, found, size=square, captions=decided.captions)
+    pixels = subject.pixels(decided.images)
+    figure = draw_occlusion(
+        pixels, found, size=square, captions=decided.captions, aims=decided.aims
+    )
     facts = [
         {
             **known,
@@ -185,8 +177,10 @@ def mistakes(
         raise UsageError(f"all {data.told} are right", remedy="try another --split")
     images = data.at([mistake.image for mistake in chosen])
     labels = [data.label(mistake.image) for mistake in chosen]
-    total = f"{len(wrong.found):,} of {wrong.images:,} {data.kind} are wrong"
-    title = f"{total}; the {len(chosen)} of which the network is most sure"
+    verb = "is" if len(wrong.found) == 1 else "are"
+    total = f"{len(wrong.found):,} of {wrong.images:,} {data.kind} {verb} wrong"
+    some = f"; the {len(chosen)} of which the network is most sure"
+    title = total + some * (len(chosen) < len(wrong.found))
     figure = draw_mistakes(
         subject.pixels(images),
         chosen,
@@ -240,50 +234,49 @@ def fool(
         for each in aims
     ]  # fmt: skip
     labels = [*shown.labels, *(f"noise, for {subject.classes[each]}" for each in aims)]
-    figure = draw_fooled(changed, noises, labels=labels, classes=subject.classes)
-    facts = [
-        {
-            "image": label,
-            "before": best(each.before, subject.classes),
-            "after": best(each.after, subject.classes),
-            "epsilon": each.epsilon,
-            "fooled": each.succeeded,
-        }
-        for label, each in zip(labels, [*changed, *noises], strict=True)
-    ]
-    lines = [
-        f"{label}: {best(each.before, subject.classes)}, after at most "
-        f"{each.epsilon * 255:.0f}/255 a pixel {best(each.after, subject.classes)}"
-        + ("" if each.succeeded else ": not fooled")
-        for label, each in zip(labels, [*changed, *noises], strict=True)
-    ]
+    failures = ["not fooled"] * len(changed) + ["not sure"] * len(noises)
+    facts, before, after, lines = [], [], [], []
+    for each, label, failure in zip([*changed, *noises], labels, failures, strict=True):
+        was, became = (best(each.before, subject.classes), best(each.after, subject.classes))
+        fact = {"image": label, "before": was, "after": became}
+        facts.append({**fact, "epsilon": each.epsilon, "fooled": each.succeeded})
+        became += "" if each.succeeded else f" ({failure})"
+        before.append(f"{label}\n{was}")
+        after.append(became)
+        lines.append(f"{label}: {was}, after at most {each.epsilon * 255:.0f}/255 a pixel {became}")
+    figure = draw_fooled([*changed, *noises], before=before, after=after)
     return Picture(figure, {"images": facts}, "\n".join(lines))
 
 
 @dataclass(frozen=True)
 class _Decided:
-    """What the network takes some images for, and which class a picture of each is about."""
+    """Images (N, C, H, W), what they are and are taken for, and the class a picture is about."""
 
+    images: Tensor
     targets: list[int]
     captions: list[str]
+    aims: list[str]
     facts: list[dict[str, object]]
 
 
-def _decide(subject: Subject, shown: Shown, target: str | None) -> _Decided:
+def _decide(
+    subject: Subject, images: Sequence[str], *, target: str | None, split: Split | None
+) -> _Decided:
     wanted = None if target is None else class_number(subject, target)
+    shown = show_images(subject, images, split=split)
     classes = subject.classes
     with torch.inference_mode():
         probabilities = subject.net(shown.images).float().softmax(dim=1).cpu()
-    captions, facts, aims = [], [], []
+    targets, captions, aims, facts = [], [], [], []
     for label, true, row in zip(shown.labels, shown.targets, probabilities, strict=True):
         top = int(row.argmax())
         aim = top if wanted is None else wanted
+        aims.append(f"for {classes[aim]} ({float(row[aim]):.1%})")
         lines = [label, f"seen as {best(row, classes)}"]
         lines += [f"is {classes[true]}"] if true is not None else []
-        lines += [f"shown: {classes[aim]} ({float(row[aim]):.1%})"] if aim != top else []
         fact: dict[str, object] = {"image": label, "class": None if true is None else classes[true]}
         fact.update(predicted=classes[top], shown=classes[aim], probability=float(row[aim]))
         captions.append("\n".join(lines))
         facts.append(fact)
-        aims.append(aim)
-    return _Decided(aims, captions, facts)
+        targets.append(aim)
+    return _Decided(shown.images, targets, captions, aims, facts)

@@ -16,7 +16,7 @@ from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import UsageError
 from cnntrain.run.images import Images, find_images, show_images
 from cnntrain.run.splits import Split
-from cnntrain.run.subject import Subject, feature_tap, open_subject
+from cnntrain.run.subject import PASSED_ON, Subject, feature_tap, open_subject
 from cnntrain.visualize.neighbours import Distance, draw_neighbours, nearest
 from cnntrain.visualize.probes import Probe, draw_probes, probe
 from cnntrain.visualize.table import Picture
@@ -255,5 +255,4 @@ def probe_layers(
 
 def _all_taps(subject: Subject) -> list[Tap]:
     """The outermost layers, without those that pass on what they read."""
-    same = ("dropout", "identity", "flatten")
-    return [Tap(n.name) for n in subject.plan.body.nodes if n.node.operation not in same]
+    return [Tap(n.name) for n in subject.plan.body.nodes if n.node.operation not in PASSED_ON]

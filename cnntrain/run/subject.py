@@ -20,6 +20,9 @@ from cnntrain.run.saved import Trained
 from cnntrain.visualize.pixels import Pixels, Scaling, photographs
 from cnntrain.visualize.taps import Tap
 
+PASSED_ON = ("flatten", "dropout", "identity")
+"""Layers that change no number in evaluation."""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -123,8 +126,28 @@ def last_maps(subject: Subject) -> str:
         if len(node.out_shape) == 3 and node.parameters and math.prod(node.out_shape[1:]) > 1
     ]
     if not names:
-        raise UsageError("the network has no layer that gives maps", remedy="name one with --layer")
+        raise UsageError(
+            "the network has no layer that gives maps",
+            remedy="`saliency` and `occlusion` need none; "
+            "`patches` and `deconv` take any other layer by --layer",
+        )
     return names[-1]
+
+
+def pooled_end(subject: Subject) -> tuple[str, str] | None:
+    """The global average pooling and the linear layer that the network ends in, if it does."""
+    nodes = list(subject.plan.body.nodes)
+    last = nodes.pop()
+    if last.node.operation != "linear":
+        return None
+    above = last
+    while nodes and above.node.sources == (nodes[-1].name,):
+        above = nodes.pop()
+        if above.node.operation == "global_avg_pool":
+            return above.name, last.name
+        if above.node.operation not in PASSED_ON:
+            return None
+    return None
 
 
 def feature_tap(subject: Subject, layer: str | None) -> Tap:

@@ -9,9 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cnntrain.arch.receptive import Field
 from cnntrain.core.errors import UsageError
-from cnntrain.run.images import Images, find_images, show_images
+from cnntrain.run.images import find_images, show_images
 from cnntrain.run.splits import Split
 from cnntrain.run.subject import Subject, feature_tap, find_layer, last_maps, open_subject
 from cnntrain.visualize.deconv import draw_deconv
@@ -94,66 +93,51 @@ def patches(
     layer: str | None = None,
     units: Sequence[int] = (),
     count: int = 8,
+    projected: bool = False,
     split: Split | None = None,
     limit: int | None = None,
     overrides: Sequence[str] = (),
 ) -> Picture:
-    """The parts of images that units answer to most, the last convolution's if none is named.
+    """The parts of images that units answer to most.
 
     Args:
         path: of the run.
-        layer: its dotted name.
+        layer: its dotted name; else see `last_maps`.
         units: maps of the layer, counted from 0; else `count` of those that are active.
         count: how many where none are named.
+        projected: show the answers projected back to the pixels, too; see `deconvolve`.
         split: whose images.
         limit: so many images at most.
         overrides: see `open_subject`.
     """
     subject = open_subject(path, overrides=overrides)
-    name, field = _seen_layer(subject, layer)
+    name = layer or last_maps(subject)
+    field = find_layer(subject, name).receptive_field
     data = find_images(subject, split=split, limit=limit)
     with data.opened() as loader:
         peaks = strongest(subject.net, loader, layer=name)
     chosen = _units(peaks, units, count, name)
-    numbers, images = _images_of(peaks, chosen, data)
+    numbers = sorted(set(peaks.images[chosen].flatten().tolist()))
+    images = data.at(numbers)
     pixels = dict(zip(numbers, subject.pixels(images), strict=True))
-    figure = draw_patches(peaks, chosen, images=pixels, field=field, name=name)
-    return Picture(figure, _peak_facts(peaks, chosen, data, name))
-
-
-def deconv(
-    path: Path,
-    *,
-    layer: str | None = None,
-    units: Sequence[int] = (),
-    count: int = 8,
-    split: Split | None = None,
-    limit: int | None = None,
-    overrides: Sequence[str] = (),
-) -> Picture:
-    """The strongest answers of units, projected back to the pixels; see `patches`."""
-    subject = open_subject(path, overrides=overrides)
-    name, field = _seen_layer(subject, layer)
-    data = find_images(subject, split=split, limit=limit)
-    with data.opened() as loader:
-        peaks = strongest(subject.net, loader, layer=name, most=8)
-    chosen = _units(peaks, units, count, name)
-    numbers, images = _images_of(peaks, chosen, data)
-    figure = draw_deconv(
-        subject.net,
-        peaks,
-        chosen,
-        layer=name,
-        images=dict(zip(numbers, torch.split(images, 1), strict=True)),
-        pixels=dict(zip(numbers, subject.pixels(images), strict=True)),
-        field=field,
-    )
-    return Picture(figure, _peak_facts(peaks, chosen, data, name))
-
-
-def _seen_layer(subject: Subject, layer: str | None) -> tuple[str, Field | None]:
-    name = layer or last_maps(subject)
-    return name, find_layer(subject, name).receptive_field
+    if projected:
+        parts = dict(zip(numbers, torch.split(images, 1), strict=True))
+        figure = draw_deconv(
+            subject.net, peaks, chosen, layer=name, images=parts, pixels=pixels, field=field
+        )
+    else:
+        figure = draw_patches(peaks, chosen, images=pixels, field=field, name=name)
+    facts = [
+        {
+            "unit": unit,
+            "answers": [
+                {**vars(each), "image": data.label(each.image)} for each in peaks.answers(unit)
+            ],
+        }
+        for unit in chosen
+    ]
+    known = {"layer": name, "split": data.split, "images": peaks.seen}
+    return Picture(figure, {**known, "units": facts})
 
 
 def _units(peaks: Strongest, wanted: Sequence[int], count: int, name: str) -> list[int]:
@@ -172,37 +156,6 @@ def _units(peaks: Strongest, wanted: Sequence[int], count: int, name: str) -> li
         )
     places = torch.linspace(0, len(alive) - 1, min(count, len(alive))).round().int().tolist()
     return [alive[place] for place in places]
-
-
-def _images_of(peaks: Strongest, units: Sequence[int], data: Images) -> tuple[list[int], Tensor]:
-    numbers = sorted({int(number) for unit in units for number in peaks.images[unit]})
-    return numbers, data.at(numbers)
-
-
-def _peak_facts(
-    peaks: Strongest, units: Sequence[int], data: Images, name: str
-) -> dict[str, object]:
-    return {
-        "layer": name,
-        "split": data.split,
-        "images": peaks.seen,
-        "units": [
-            {
-                "unit": unit,
-                "answers": [
-                    {"image": data.label(image), "value": value, "row": row, "column": column}
-                    for image, value, row, column in zip(
-                        *(
-                            each[unit].tolist()
-                            for each in (peaks.images, peaks.values, peaks.rows, peaks.columns)
-                        ),
-                        strict=True,
-                    )
-                ],
-            }
-            for unit in units
-        ],
-    }
 
 
 def embedding(

@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from cnntrain.visualize.pixels import Pixels, enlarged, heat
+from cnntrain.visualize.pixels import Pixels, enlarged, heat, magnified
 from cnntrain.visualize.table import Cell, Scale, draw_table
 from cnntrain.visualize.taps import Tap, tapped
 
@@ -65,30 +65,35 @@ def grad_cam(net: nn.Module, images: Tensor, *, classes: Sequence[int], layer: s
 
 
 def draw_cam(
-    images: Pixels, found: Tensor, *, method: str, captions: Sequence[str], named: str
+    images: Pixels,
+    found: Tensor,
+    *,
+    captions: Sequence[str],
+    aims: Sequence[str],
+    title: str,
 ) -> Figure:
     """Each image, and under the map of its class; the map is scaled image by image.
 
     Args:
         images: (N, H, W, 3).
         found: (N, h, w).
-        method: how it was found.
         captions: below the images.
-        named: what the maps are of.
+        aims: below the maps: their classes.
+        title: above.
     """
-    factor = max(1, 112 // min(images.shape[1:3]))  # else the map of a small image has steps
-    images = images.repeat(factor, axis=1).repeat(factor, axis=2)
+    images = magnified(images, max(1, 112 // min(images.shape[1:3])))  # else the map has steps
     height, width = images.shape[1:3]
     maps = enlarged(found.cpu(), (height, width)).clamp_min(0)
     rows = []
-    for image, each, caption in zip(images, maps, captions, strict=True):
+    for image, each, caption, aim in zip(images, maps, captions, aims, strict=True):
         colours = heat(each.numpy(), low=0, high=float(each.max()), colours="inferno")
         grey = image.mean(axis=2, keepdims=True)
-        rows.append([Cell(image, caption), Cell(colours), Cell(0.45 * grey + 0.55 * colours)])
+        both = 0.45 * grey + 0.55 * colours
+        rows.append([Cell(image, caption), Cell(colours, aim), Cell(both)])
     return draw_table(
         rows,
-        title=f"{method}\n{named}",
-        headings=["image", "for the class", "both"],
+        title=title,
+        headings=["image", "what speaks for the class", "both"],
         side=2.0,
         scale=Scale("inferno", "0 or against", "the image's largest"),
     )

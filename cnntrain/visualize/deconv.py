@@ -150,12 +150,17 @@ def draw_deconv(
     """
     rows = []
     for unit in units:
-        places = [each[unit].tolist() for each in (peaks.images, peaks.rows, peaks.columns)]
-        batch = torch.cat([images[number] for number in places[0]])
-        projected = deconvolve(net, batch, layer=layer, units=[unit] * len(batch),
-                               rows=places[1], columns=places[2])  # fmt: skip
-        tiles = zip(signed(_clipped(projected)), places[1], places[2], strict=True)
-        left = [Cell(cut(tile, field, row=row, column=column)) for tile, row, column in tiles]
+        answers = peaks.answers(unit)
+        projected = deconvolve(
+            net,
+            torch.cat([images[answer.image] for answer in answers]),
+            layer=layer,
+            units=[unit] * len(answers),
+            rows=[answer.row for answer in answers],
+            columns=[answer.column for answer in answers],
+        )
+        tiles = zip(signed(_clipped(projected)), answers, strict=True)
+        left = [Cell(cut(tile, field, row=each.row, column=each.column)) for tile, each in tiles]
         patches = patches_of(peaks, unit, images=pixels, field=field)
         right = [Cell(patch, apart=number == 0) for number, patch in enumerate(patches)]
         rows.append([*left, *right])

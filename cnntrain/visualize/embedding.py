@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
@@ -15,8 +14,13 @@ from torch import Tensor
 
 Method = Literal["pca", "tsne"]
 
-_FEWER = 50
-"""t-SNE starts from so many principal components, as its authors advise (section 4.2)."""
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442")
+"""Those of Okabe and Ito (2008), which colour-blind people tell apart."""
+MARKS = ("o", "^", "s", "D", "v", "P", "X")
+_NAMED = len(COLOURS) * len(MARKS)
+
+_FEWER = 30
+"""t-SNE starts from so many principal components, as its authors do (section 4.2)."""
 
 
 def embed(features: Tensor, *, method: Method, seed: int = 0) -> tuple[NDArray[np.float64], str]:
@@ -58,7 +62,9 @@ def draw_embedding(
     wrong: Tensor,
     title: str,
 ) -> Figure:
-    """A scatter of the images in the colours of their classes; a black ring marks mistakes.
+    """A scatter of the images, a colour and a mark for each class; mistakes have a black edge.
+
+    Classes beyond those that can be told apart share a mark and are not named.
 
     Args:
         points: (N, 2).
@@ -71,21 +77,25 @@ def draw_embedding(
     axes = figure.subplots()
     labels, errors = targets.numpy(), wrong.numpy()
     present = sorted(set(labels.tolist()))
-    colours = colormaps["tab10"].colors if len(present) <= 10 else colormaps["tab20"].colors  # type: ignore[attr-defined]
-    size = float(np.clip(6000 / len(points), 6, 40))
+    size = float(np.clip(16000 / len(points), 12, 45))
+    named = []
     for number, each in enumerate(present):
         inside = labels == each
-        colour = colours[number % len(colours)]
-        name = classes[each] if number < 40 else None
-        x, y = points[inside].T
-        axes.scatter(x, y, s=size, color=colour, label=name, linewidths=0, alpha=0.8)
+        mark = MARKS[number // len(COLOURS) % len(MARKS)]
+        look: dict[str, Any] = {"s": size, "marker": mark, "color": COLOURS[number % len(COLOURS)]}
+        edges = ["black" if error else "none" for error in errors[inside]]
+        axes.scatter(*points[inside].T, linewidths=0.8, **{**look, "edgecolors": edges})
+        if number < _NAMED:
+            named.append((axes.scatter([], [], **look), classes[each]))
     if errors.any():
-        x, y = points[errors].T
-        axes.scatter(x, y, s=size * 1.6, facecolors="none", edgecolors="black",
-                     linewidths=0.7, label=f"mistakes ({errors.sum()})")  # fmt: skip
-    axes.set_title(title, fontsize=10, loc="left")
+        mistaken = axes.scatter([], [], s=size, color="white", edgecolors="black", linewidths=0.8)
+        named.append((mistaken, f"mistakes ({errors.sum()})"))
+    axes.set_title(title, fontsize=10, loc="left", parse_math=False)
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False,
-                ncols=1 if len(present) <= 20 else 2)  # fmt: skip
+    handles, names = zip(*named, strict=True)
+    legend = axes.legend(handles, names, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8,
+                         frameon=False, ncols=1 if len(named) <= 25 else 2)  # fmt: skip
+    for text in legend.get_texts():
+        text.set_parse_math(False)
     return figure

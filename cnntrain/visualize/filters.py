@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from cnntrain.visualize.pixels import mosaic, signed
-from cnntrain.visualize.table import Cell, draw_table
+from cnntrain.visualize.pixels import magnified, mosaic, signed
+from cnntrain.visualize.table import Cell, columns_for, draw_table
 
 MOST_TILES, MOST_ROWS, MOST_COLUMNS = 256, 24, 32
 
@@ -24,7 +22,7 @@ def draw_filters(weight: Tensor, *, name: str) -> Figure:
     what = f"{name}: {out} filters of {height} x {width} over {inputs} map{'s' * (inputs > 1)}"
     if inputs in (1, 3):
         tiles = signed(weight[:MOST_TILES])
-        columns = min(len(tiles), math.ceil(math.sqrt(len(tiles) * 1.6)))
+        columns = columns_for(len(tiles))
         note = "each scaled by its largest weight; grey is zero"
         shown = "" if out <= MOST_TILES else f"; the first {MOST_TILES}"
     else:
@@ -38,7 +36,6 @@ def draw_filters(weight: Tensor, *, name: str) -> Figure:
         shown = f"; the first {len(part)} filters and {columns} maps"
         shown = shown if out > MOST_ROWS or inputs > MOST_COLUMNS else ""
     factor = max(1, round(40 / max(height, width)))  # tiles of about 40 pixels, gaps of 3
-    tiles = tiles.repeat(factor, axis=1).repeat(factor, axis=2)
-    sheet = mosaic(tiles, columns=columns, gap=3)
+    sheet = mosaic(magnified(tiles, factor), columns=columns, gap=3)
     side = min(14.0, max(3.0, max(sheet.shape[:2]) / 80))
     return draw_table([[Cell(sheet)]], title=f"{what}{shown}\n{note}", side=side)

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cnntrain.visualize.pixels import Scaling
+from cnntrain.visualize.pixels import Scaling, coloured, signed
+from cnntrain.visualize.table import Cell, draw_table
 
 STEPS = tuple(k / 255 for k in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64))
 """Sizes of a change that are tried, in pixels from 0 to 1."""
@@ -85,8 +87,8 @@ def sure_noise(
 ) -> Fooled:
     """Noise, climbed up the score of a class until the network is sure of it.
 
-    Nguyen, Yosinski, Clune, "Deep Neural Networks are Easily Fooled", 2015, section 3.3: gradient
-    ascent from a random image. Each step moves the pixels by 1/255 (root mean square), so that the
+    Gradient ascent, as in Nguyen, Yosinski, Clune, "Deep Neural Networks are Easily Fooled", 2015,
+    from a random image. Each step moves the pixels by 1/255 (root mean square), so that the
     image stays as close as can be to the noise it began as.
 
     Args:
@@ -125,3 +127,30 @@ def _probabilities(net: nn.Module, images: Tensor) -> Tensor:
     with torch.inference_mode():
         result: Tensor = net(images).float().softmax(dim=1)[0].clone()
     return result
+
+
+def draw_fooled(found: Sequence[Fooled], *, before: Sequence[str], after: Sequence[str]) -> Figure:
+    """A row per image: what it was, what was added, what it became.
+
+    Args:
+        found: the images.
+        before: below the first column.
+        after: below the last one.
+    """
+    rows = []
+    for each, was, became in zip(found, before, after, strict=True):
+        size = f"at most {each.epsilon * 255:.0f}/255 a pixel"
+        rows.append(
+            [
+                Cell(coloured(each.pixels)[0], was),
+                Cell(signed(each.changed - each.pixels)[0], size),
+                Cell(coloured(each.changed)[0], became),
+            ]
+        )
+    return draw_table(
+        rows,
+        title="Images that fool the network: a step along the sign of the gradient\n"
+        "(Goodfellow et al. 2015), and noise that it is sure of (Nguyen et al. 2015)",
+        headings=["before", "added, amplified; grey: 0", "after"],
+        side=2.0,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from torch import Tensor
 
-from cnntrain.visualize.pixels import signed
-from cnntrain.visualize.table import Cell, draw_table
+from cnntrain.visualize.pixels import magnified, signed
+from cnntrain.visualize.table import Cell, columns_for, draw_table, in_rows
 
 Array = NDArray[np.float64]
 
@@ -74,7 +75,8 @@ def fit_gabor(pattern: Array) -> Gabor:
     """The Gabor function with the least squared difference from a filter.
 
     Amplitude and phase enter linearly (as weights of a cosine and a sine) and are solved for inside
-    the search over the other six, which starts from the strongest places of the spectrum.
+    the search over the other six. It makes a few steps from each of the strongest places of the
+    spectrum, and goes on from the best of them.
 
     Args:
         pattern: (height, width), at least 5 x 5.
@@ -91,20 +93,20 @@ def fit_gabor(pattern: Array) -> Gabor:
     lower = np.array([-0.5, -0.5, -math.pi, 0.0, 0.4, 0.4])
     side = max(height, width)
     upper = np.array([width - 0.5, height - 0.5, 2 * math.pi, 0.5, 2.0 * side, 2.0 * side])
-    best, least = None, math.inf
-    for start in _starts(pattern):
-        found = least_squares(rest, start.clip(lower + 1e-3, upper - 1e-3),
-                              bounds=(lower, upper), max_nfev=60)  # fmt: skip
-        if found.cost < least:
-            best, least = found.x, float(found.cost)
-    assert best is not None
-    basis = _gabor(best, *grid).reshape(-1, 2)
+
+    def search(start: Array, steps: int) -> Any:
+        inside = start.clip(lower + 1e-3, upper - 1e-3)
+        return least_squares(rest, inside, bounds=(lower, upper), max_nfev=steps)
+
+    nearest = min((search(start, 12) for start in _starts(pattern)), key=lambda found: found.cost)
+    best = search(nearest.x, 60)
+    basis = _gabor(best.x, *grid).reshape(-1, 2)
     even, odd = np.linalg.lstsq(basis, flat, rcond=None)[0].tolist()
-    x, y, orientation, frequency, wide, long = best.tolist()
+    x, y, orientation, frequency, wide, long = best.x.tolist()
     phase = math.atan2(-odd, even)
     if (orientation // math.pi) % 2:  # the same wave, seen from its other end
         phase = -phase
-    explained = 1 - 2 * least / total if total > 0 else 0.0
+    explained = 1 - 2 * float(best.cost) / total if total > 0 else 0.0
     return Gabor(math.hypot(even, odd), x, y, orientation % math.pi, frequency, phase, wide, long,
                  explained)  # fmt: skip
 
@@ -173,19 +175,18 @@ def draw_gabor(
         wave = torch.from_numpy(fits[number].values(*patterns.shape[1:]))
         tiles = [signed(weight[number][None])] if coloured else []
         tiles += [signed(each[None, None]) for each in (patterns[number], wave)]
-        parts = [tile[0].repeat(8, axis=0).repeat(8, axis=1) for tile in tiles]
+        parts = [magnified(tile, 8)[0] for tile in tiles]
         line = np.ones((len(parts[0]), 3, 3), dtype=np.float32)
         joined = np.concatenate([each for part in parts for each in (line, part)][1:], axis=1)
         cells.append(Cell(joined, f"{number}: {fits[number].explained:.0%}", apart=True))
-    columns = 6
-    rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
     what = "filter, its main pattern, Gabor function" if coloured else "pattern, Gabor function"
     shares = sorted(fit.explained for fit in fits)
     part = "" if len(shown) == len(fits) else f"; {len(shown)} of {len(fits)}, evenly chosen"
     return draw_table(
-        rows,
+        in_rows(cells, columns_for(len(cells), wide=0.6, most=6)),
         title=f"{name}: {what}; share of the variance explained\n"
         f"median {shares[len(shares) // 2]:.0%}, "
-        f"{sum(share >= 0.8 for share in shares)} of {len(shares)} filters at least 80 %{part}",
+        f"{sum(share >= 0.8 for share in shares)} of {len(shares)} filters at least 80%{part}; "
+        "each tile scaled, grey is zero",
         side=1.7,
     )

@@ -9,8 +9,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from cnntrain.visualize.pixels import Pixels, heat, mosaic
-from cnntrain.visualize.table import Cell, Scale, draw_table
+from cnntrain.visualize.pixels import Pixels, heat, magnified, mosaic
+from cnntrain.visualize.table import Cell, Scale, columns_for, draw_table
 
 MOST = 256
 
@@ -36,9 +36,7 @@ def draw_maps(image: Pixels, values: Tensor, *, name: str, label: str) -> Figure
     low, colours = (-top, "RdBu_r") if is_signed else (0.0, "viridis")
     tiles = np.stack([heat(each, low=low, high=top, colours=colours) for each in shown.numpy()])
     factor = max(1, round(48 / max(tiles.shape[1:3])))
-    tiles = tiles.repeat(factor, axis=1).repeat(factor, axis=2)
-    columns = math.ceil(math.sqrt(len(tiles)))
-    sheet = mosaic(tiles, columns=columns, gap=3)
+    sheet = mosaic(magnified(tiles, factor), columns=columns_for(len(tiles)), gap=3)
     count = len(values) if flat else len(maps)
     unused = int((values == 0).sum()) if flat else int((maps.flatten(1) == 0).all(dim=1).sum())
     what = (
@@ -47,12 +45,12 @@ def draw_maps(image: Pixels, values: Tensor, *, name: str, label: str) -> Figure
     more = "" if count <= MOST or flat else f", the first {MOST}"
     silent = f"; {unused} {'are' if unused != 1 else 'is'} zero everywhere" if unused else ""
     side = min(10.0, max(3.5, max(sheet.shape[:2]) / 80))
-    enlarged_image = _to_size(image, max(sheet.shape[:2]))
+    beside = magnified(image[None], max(1, min(sheet.shape[:2]) // max(image.shape[:2])))[0]
     return draw_table(
-        [[Cell(enlarged_image, label), Cell(sheet)]],
+        [[Cell(beside, label), Cell(sheet)]],
         title=f"{name}: {what}{more}{silent}",
         side=side,
-        scale=Scale(colours, f"{low:.3g}", f"{top:.3g}"),
+        scale=Scale(colours, f"{low:.3g}" + " or less" * is_signed, f"{top:.3g} or more"),
     )
 
 
@@ -63,9 +61,3 @@ def _folded(values: Tensor) -> Tensor:
     padded = torch.zeros(rows * width)
     padded[: len(values)] = values
     return padded.view(rows, width)
-
-
-def _to_size(image: Pixels, side: int) -> Pixels:
-    """A whole multiple of the image that is at most 0.6 times `side` long."""
-    factor = max(1, int(0.6 * side / max(image.shape[:2])))
-    return image.repeat(factor, axis=0).repeat(factor, axis=1)

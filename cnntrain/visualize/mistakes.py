@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from torch import nn
 
 from cnntrain.data.batch import Loader
 from cnntrain.visualize.pixels import Pixels
-from cnntrain.visualize.table import Cell, draw_table
+from cnntrain.visualize.table import Cell, columns_for, draw_table, in_rows
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,6 @@ def draw_mistakes(
         classes: the names.
         title: above.
     """
-    columns = min(8, max(3, math.ceil(math.sqrt(len(shown) * 1.6))))
     cells = []
     for image, mistake, label in zip(images, shown, labels, strict=True):
         lines = (
@@ -92,5 +90,4 @@ def draw_mistakes(
             label,
         )
         cells.append(Cell(image, "\n".join(lines)))
-    rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
-    return draw_table(rows, title=title, side=1.4)
+    return draw_table(in_rows(cells, columns_for(len(cells), most=8)), title=title, side=1.4)

@@ -75,7 +75,12 @@ def _starts(length: int, size: int, stride: int) -> list[int]:
 
 
 def draw_occlusion(
-    images: Pixels, found: Sequence[Occlusion], *, size: int, captions: Sequence[str]
+    images: Pixels,
+    found: Sequence[Occlusion],
+    *,
+    size: int,
+    captions: Sequence[str],
+    aims: Sequence[str],
 ) -> Figure:
     """Each image, the probability that remains, and the square that hurts most.
 
@@ -84,21 +89,22 @@ def draw_occlusion(
         found: for each image.
         size: of the square.
         captions: below the images.
+        aims: below the maps: their classes.
     """
     rows = []
-    for image, each, caption in zip(images, found, captions, strict=True):
-        high = float(each.pixels.max())
-        low = min(float(each.pixels.min()), high - _LEAST)
+    for image, each, caption, aim in zip(images, found, captions, aims, strict=True):
+        low = max(0.0, min(float(each.pixels.min()), float(each.pixels.max()) - _LEAST))
+        high = max(float(each.pixels.max()), low + _LEAST)
         remains = heat(each.pixels.numpy(), low=low, high=high)
         top, left = each.square
         hidden = image.copy()
         hidden[top : top + size, left : left + size] = image.mean(axis=(0, 1))
-        rows.append([Cell(image, caption), Cell(remains, f"{max(low, 0):.1%} to {high:.1%}"),
+        rows.append([Cell(image, caption), Cell(remains, f"{aim}\n{low:.1%} to {high:.1%}"),
                      Cell(hidden, f"{each.lowest:.1%} in place of {each.whole:.1%}")])  # fmt: skip
     return draw_table(
         rows,
         title=f"Occlusion by a square of {size} x {size} pixels\n(Zeiler and Fergus 2014)",
         headings=["image", "probability when hidden there", "the square that hurts most"],
         side=2.2,
-        scale=Scale("viridis", "the image's lowest", "its highest"),
+        scale=Scale("viridis", "from (below the map)", "to"),
     )

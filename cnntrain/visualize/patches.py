@@ -72,13 +72,10 @@ def patches_of(
         images: by their position in the loader's order.
         field: the receptive field of the layer.
     """
-    places = zip(
-        peaks.images[unit].tolist(),
-        peaks.rows[unit].tolist(),
-        peaks.columns[unit].tolist(),
-        strict=True,
-    )
-    return [cut(images[image], field, row=row, column=column) for image, row, column in places]
+    return [
+        cut(images[answer.image], field, row=answer.row, column=answer.column)
+        for answer in peaks.answers(unit)
+    ]
 
 
 def draw_patches(

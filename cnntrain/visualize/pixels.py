@@ -88,6 +88,11 @@ def enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return resized[:, 0]
 
 
+def magnified(images: Pixels, factor: int) -> Pixels:
+    """Images (N, H, W, 3) with each pixel as a square of `factor` pixels."""
+    return images.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
 def mosaic(tiles: Pixels, *, columns: int, gap: int = 1) -> Pixels:
     """Tiles (N, H, W, 3) in rows on white, with white lines of `gap` pixels between them."""
     count, height, width, _ = tiles.shape

@@ -1,6 +1,6 @@
 """Linear classifiers on the features of each layer: how much depth does for the classes.
 
-Zeiler and Fergus 2014, section 5.2 and table 7; Alain and Bengio, "Understanding Intermediate
+Zeiler and Fergus 2014, table 7; Alain and Bengio, "Understanding Intermediate
 Layers Using Linear Classifier Probes", 2016.
 """
 
@@ -85,7 +85,7 @@ def draw_probes(probes: Sequence[Probe], *, split: str, own: float, title: str) 
     figure = Figure(figsize=(max(6.0, 2.5 + 0.32 * len(probes)), 4.6), layout="constrained")
     axes = figure.subplots()
     places = range(len(probes))
-    axes.plot(places, [p.train_error for p in probes], "o:", color="0.6", label="probe, fitted to")
+    axes.plot(places, [p.train_error for p in probes], "o:", color="0.6", label="probe, training")
     axes.plot(places, [p.error for p in probes], "o-", color="C0", label=f"probe, {split}")
     axes.axhline(own, color="C3", linewidth=1, label=f"the network itself, {split}")
     axes.set_xticks(list(places), [p.layer for p in probes], rotation=60, ha="right", fontsize=8)

@@ -16,8 +16,8 @@ from cnntrain.visualize.table import Cell, Scale, draw_table
 def saliency(net: nn.Module, images: Tensor, *, classes: Sequence[int]) -> Tensor:
     """The derivative of a class's score by each pixel: its largest magnitude over the channels.
 
-    Simonyan, Vedaldi, Zisserman, "Deep Inside Convolutional Networks", 2014, section 3: of the
-    score before the softmax, for the probability can also rise because the others fall.
+    Simonyan, Vedaldi, Zisserman, "Deep Inside Convolutional Networks", 2014, section 3. It is of
+    the score before the softmax, for the probability also rises where other scores fall.
 
     Args:
         net: gives scores (N, classes), in evaluation mode.
@@ -35,21 +35,27 @@ def saliency(net: nn.Module, images: Tensor, *, classes: Sequence[int]) -> Tenso
     return slopes.abs().amax(dim=1)
 
 
-def draw_saliency(images: Pixels, found: Tensor, *, captions: Sequence[str]) -> Figure:
+def draw_saliency(
+    images: Pixels, found: Tensor, *, captions: Sequence[str], aims: Sequence[str]
+) -> Figure:
     """Each image with its saliency, which is scaled image by image.
 
     Args:
         images: (N, H, W, 3).
         found: (N, H, W).
         captions: below the images.
+        aims: below the maps: their classes.
     """
     rows = []
-    for image, values, caption in zip(images, found.cpu().float().numpy(), captions, strict=True):
+    maps = found.cpu().float().numpy()
+    for image, values, caption, aim in zip(images, maps, captions, aims, strict=True):
         top = float(np.percentile(values, 99.5)) or 1.0
-        rows.append([Cell(image, caption), Cell(heat(values, low=0, high=top, colours="magma"))])
+        colours = heat(values, low=0, high=top, colours="magma")
+        rows.append([Cell(image, caption), Cell(colours, aim)])
     return draw_table(
         rows,
         title="Saliency: |d score / d pixel|\n(Simonyan et al. 2014)",
+        headings=["image", "how much the score changes"],
         side=2.2,
-        scale=Scale("magma", "0", "the image's largest"),
+        scale=Scale("magma", "0", "the image's largest 0.5%"),
     )

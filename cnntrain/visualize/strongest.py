@@ -12,6 +12,16 @@ from cnntrain.visualize.taps import Tap, tapped
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What a unit says to an image: where in its map; the image by its position in the order."""
+
+    image: int
+    value: float
+    row: int
+    column: int
+
+
+@dataclass(frozen=True)
 class Strongest:
     """For each unit its strongest answers, one per image, in descending order.
 
@@ -34,6 +44,13 @@ class Strongest:
         first = self.values[:, 0]
         order = first.argsort(descending=True).tolist()
         return [unit for unit in order if first[unit] > 0]
+
+    def answers(self, unit: int) -> list[Answer]:
+        """Those of one unit."""
+        columns = (self.images, self.values, self.rows, self.columns)
+        return [
+            Answer(*row) for row in zip(*(each[unit].tolist() for each in columns), strict=True)
+        ]
 
 
 def strongest(net: nn.Module, loader: Loader, *, layer: str, most: int = 9) -> Strongest:

@@ -182,7 +182,7 @@ def test_what_fooled_it(cnntrain: Cnntrain, run: Path) -> None:
         ),
         ("saliency --image /", "/ is a folder, not an image; name a file"),
         ("saliency --image 40", "there is no image 40 in the test split; it has 0 to 39"),
-        ("occlusion --size 13", "a square of 13 hides the whole image; --size below 12"),
+        ("occlusion --size 12", "a square of 12 hides the whole image; --size below 12"),
         ("occlusion --size 3 --stride 4", "a step of 4 pixels leaves gaps between squares of 3"),
         ("embedding --limit 2", "2 test images of 40 are too few to embed; raise --limit"),
         ("filters --out a.gif", "a.gif is no .png or .svg file"),
@@ -223,14 +223,28 @@ def test_a_network_of_linear_layers(cnntrain: Cnntrain, run_file: RunFile) -> No
     assert cnntrain("fit", file, "-q", "--out", "flat").code == 0
     found = json.loads(cnntrain("visualize", "filters", "flat", "--json").out)
     assert (found["layer"], found["shape"]) == ("linear1", [9, 1, 8, 8])
-    answer = cnntrain("visualize", "patches", "flat")
-    assert answer.code == 2
-    assert "the network has no layer that gives maps; name one with --layer" in answer.err
+    for kind in ("patches", "deconv", "cam"):
+        answer = cnntrain("visualize", kind, "flat")
+        assert answer.code == 2
+        assert "no layer that gives maps; `saliency` and `occlusion` need none; " in answer.err
+    assert "no layer that gives" in cnntrain("visualize", "cam", "flat", "--layer", "relu1").err
     answer = cnntrain("visualize", "patches", "flat", "--layer", "relu1", "--json")
     places = {(a["row"], a["column"]) for unit in json.loads(answer.out)["units"]
               for a in unit["answers"]}  # fmt: skip
     assert places == {(0, 0)}
     assert cnntrain("visualize", "deconv", "flat", "--layer", "relu1").code == 0
+
+
+def test_a_network_of_convolutions_alone(cnntrain: Cnntrain, run_file: RunFile) -> None:
+    """What is embedded is what also tells the mistakes; no linear layer reads anything."""
+    layers = [{"conv": {"out": 5}}, "relu", {"conv": {"out": "$num_classes"}}, "global_avg_pool"]
+    file = run_file({"arch": {"layers": layers}, "train.epochs": 1})
+    assert cnntrain("fit", file, "-q", "--out", "all").code == 0
+    answer = cnntrain("visualize", "embedding", "all", "--method", "pca", "--json")
+    found = json.loads(answer.out)
+    assert (found["layer"], len(found["points"])) == ("global_avg_pool1", 30)
+    answer = cnntrain("visualize", "cam", "all")
+    assert "Grad-CAM (Selvaraju et al. 2017): maps of conv2" in answer.err
 
 
 def test_a_run_file_that_names_weights(cnntrain: Cnntrain, run: Path, tmp_path: Path) -> None:

@@ -31,6 +31,17 @@ def test_a_convolution_is_undone_by_its_transposed_filters() -> None:
     torch.testing.assert_close(found, expected)
 
 
+def test_a_rectified_convolution_is_undone_likewise() -> None:
+    """Zeiler and Fergus 2014, section 2.1: rectify, then filter by the transposed filters."""
+    conv = nn.Conv2d(2, 3, 3)
+    image = torch.randn(1, 2, 6, 6)
+    unit, row, column = (conv(image)[0] == conv(image).max()).nonzero()[0].tolist()
+    signal = one(conv(image).relu(), unit, row, column)
+    expected = functional.conv_transpose2d(signal, conv.weight)
+    net = nn.Sequential(conv, nn.ReLU())
+    torch.testing.assert_close(projected(net, image, "1", unit, row, column), expected)
+
+
 def test_two_stages_are_undone_by_filters_switches_and_rectifiers() -> None:
     """Zeiler and Fergus 2014, figure 1, with torch's max_unpool2d for the switches."""
     first, second = nn.Conv2d(1, 6, 3, padding=1), nn.Conv2d(6, 5, 3, padding=1)

@@ -35,6 +35,8 @@ def test_the_smallest_step_against_the_weights(target: int | None) -> None:
             break
     assert found.epsilon == step
     torch.testing.assert_close(found.changed, moved)
+    change = 255 * (found.changed - found.pixels)
+    torch.testing.assert_close(change.abs(), torch.full_like(change, 255 * step))
     torch.testing.assert_close(found.after, net(SCALING.redo(moved)).softmax(dim=1)[0])
 
 
@@ -45,6 +47,19 @@ def test_pixels_stay_pixels_and_failure_is_told() -> None:
     assert not found.succeeded
     assert found.epsilon == STEPS[-1]
     assert 0 <= float(found.changed.min()) <= float(found.changed.max()) <= 1
+
+
+def test_a_step_ends_at_black_and_white() -> None:
+    """Along the weights, which point beyond the ends of both pixels, of a class never reached."""
+    net = linear(torch.tensor([[0.0, 0.0], [0.01, -0.01]]))
+    with torch.no_grad():
+        net[1].bias[0] = 9.0
+    pixels = torch.tensor([0.9, 0.2]).view(1, 1, 1, 2)
+    found = fast_gradient_sign(net, SCALING.redo(pixels), scaling=SCALING, target=1)
+    assert (found.succeeded, found.epsilon) == (False, STEPS[-1])
+    assert 0.9 + STEPS[-1] > 1
+    assert 0.2 - STEPS[-1] < 0
+    torch.testing.assert_close(found.changed.flatten(), torch.tensor([1.0, 0.0]))
 
 
 def test_noise_of_which_it_is_sure() -> None:

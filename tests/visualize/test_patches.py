@@ -29,6 +29,36 @@ ARCHS = {
 }
 
 
+def test_only_pixels_of_the_patch_change_the_answer() -> None:
+    """By changing them: all others at once, then those of each of its four sides."""
+    text = f"layers: [{ARCHS['strided'][1:-1]}, flatten, {{linear: {{out: 2}}}}]"
+    plan = make_plan(describe(parse_document(text, name="a"), facts=Facts(2, 1, SIZE, SIZE)))
+    net, layer = build(plan), plan.body.nodes[1]
+    pixels, row, column = torch.rand(SIZE, SIZE), 3, 4
+    places = np.stack([*np.mgrid[:SIZE, :SIZE].astype(np.float32), np.zeros((SIZE, SIZE))], axis=2)
+    patch = cut(places, layer.receptive_field, row=row, column=column).astype(int)
+    (top, left, _), (bottom, right, _) = patch[0, 0], patch[-1, -1]
+    assert 0 < top < bottom < SIZE - 1
+    assert 0 < left < right < SIZE - 1
+
+    def answer(changed: torch.Tensor) -> float:
+        with torch.no_grad(), tapped(net, [Tap(layer.name)]) as found:
+            net((pixels + changed)[None, None])
+        return float(found[Tap(layer.name)][0, 1, row, column])
+
+    inside = torch.zeros(SIZE, SIZE)
+    inside[top : bottom + 1, left : right + 1] = 1
+    before = answer(torch.zeros(SIZE, SIZE))
+    assert answer(5 * (1 - inside)) == before
+    inner = torch.zeros(SIZE, SIZE)
+    for side in (top, bottom):
+        inner.zero_()[side] = 1
+        assert answer(5 * inner * inside) != before
+    for side in (left, right):
+        inner.zero_()[:, side] = 1
+        assert answer(5 * inner * inside) != before
+
+
 @pytest.mark.parametrize("name", ARCHS)
 def test_a_patch_is_what_the_unit_sees(name: str) -> None:
     text = f"layers: [{ARCHS[name][1:-1]}, flatten, {{linear: {{out: 2}}}}]"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 import torch
 from torch import nn
 
@@ -27,6 +28,8 @@ def test_maps(batches: Callable[..., Loader]) -> None:
             strict=True,
         ):  # fmt: skip
             torch.testing.assert_close(answers[image, unit, row, column], value)
+    first = found.answers(1)[0]
+    assert float(answers[first.image, 1, first.row, first.column]) == pytest.approx(first.value)
 
 
 def test_flat_layers_and_fewer_images_than_asked_for(batches: Callable[..., Loader]) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from cnntrain.core.errors import DiskError
-from cnntrain.visualize.table import DPI, Cell, Scale, draw_table, fitting, save
+from cnntrain.visualize.table import DPI, Cell, Scale, columns_for, draw_table, fitting, save
 
 BLUE = np.tile(np.array([0.0, 0.0, 1.0], dtype=np.float32), (4, 8, 1))
 
@@ -41,5 +42,46 @@ def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 
 def test_long_names_lose_their_middle() -> None:
-    assert fitting("short", 5) == "short"
-    assert fitting("n01440764_10026.JPEG", 11) == "n0144….JPEG"
+    name = "n01440764_10026.JPEG"
+    assert fitting(name, 2.0) == name
+    shortened = fitting(name, 0.6)
+    start, _, end = shortened.partition("…")
+    assert len(start) - len(end) in (0, 1)
+    assert (name.startswith(start), name.endswith(end)) == (True, True)
+    assert 3 < len(shortened) < len(name)
+    assert fitting(name, 0.0) == "…"
+
+
+@pytest.mark.parametrize("letter", ["i", "m", "W", "_", "$"])
+def test_texts_neither_overlap_nor_leave_the_picture(letter: str) -> None:
+    """As matplotlib lays them out: wide letters, narrow ones, and one that begins a formula."""
+    caption = f"{letter * 50}.jpeg"
+    rows = [[Cell(BLUE, f"{caption}\n{caption}")] * 3] * 2
+    figure = draw_table(
+        rows, title=letter * 40, headings=["", "", letter * 30], labels=[letter * 9] * 2, side=0.8
+    )
+    figure.set_dpi(DPI)
+    FigureCanvasAgg(figure).draw()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts if text.get_text()]
+    assert len(boxes) == 6 + 2 + 2
+    width, height = figure.get_size_inches() * figure.dpi
+    for number, box in enumerate(boxes):
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert (box.x1, box.y1) <= (width, height)
+        assert not any(box.overlaps(other) for other in boxes[:number])
+
+
+@pytest.mark.parametrize("count", range(1, 201))
+def test_a_grid_is_about_as_wide_as_asked_and_full_if_it_can_be(count: int) -> None:
+    columns = columns_for(count, most=8)
+    rows = -(-count // columns)
+    assert columns <= 8
+    if count <= 40:  # more have 8 columns at the most, and rows as they come
+        assert 0.7 <= columns / (1.6 * count) ** 0.5 <= 1.4
+    if any(count % each == 0 for each in range(columns, 9)):
+        assert rows * columns - count < columns / 2
+
+
+def test_twenty_four_fill_their_grid() -> None:
+    assert columns_for(24) == 6

@@ -107,7 +107,7 @@ def deconv(  # noqa: PLR0913  # the flags of the command
 ) -> None:
     """Strongest answers projected to the pixels (Zeiler-Fergus)."""
     file = output.new_file(out, usual="deconv.png", force=force)
-    from cnntrain.run.visualize import deconv as make
+    from cnntrain.run.visualize import patches as make
 
     output.picture(
         make(
@@ -115,6 +115,7 @@ def deconv(  # noqa: PLR0913  # the flags of the command
             layer=layer,
             units=units or [],
             count=count,
+            projected=True,
             split=split,
             limit=limit,
             overrides=overrides or [],
