@@ -26,6 +26,9 @@ def ablate(
     ] = None,
     train: Annotated[bool, typer.Option(help="Train each, or only count.")] = True,
     epochs: Annotated[int | None, typer.Option(min=1, help="Short for -s train.epochs=N.")] = None,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Train each, also where a run has done that already.")
+    ] = False,
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
@@ -33,18 +36,20 @@ def ablate(
 
     Each --remove makes one network without those layers. With a convolution or a linear layer go
     the normalisation, activation and dropout right behind it. All are trained as the file says,
-    each in a run of its own. With --no-train an architecture file will do.
+    each in a run of its own; a finished run of the same name and run file is taken as it is, so an
+    interrupted ablation can be called again. With --no-train an architecture file will do.
     """
     sets = [tuple(name.strip() for name in text.split(",")) for text in removed or []]
     if not sets or not all(all(names) for names in sets):
         raise UsageError("no layer is named", remedy="write --remove fc7, or --remove conv3,conv4")
-    if epochs is not None and not train:
-        raise UsageError("--epochs means nothing with --no-train", remedy="leave one of them out")
+    if not train and (epochs is not None or anew):
+        option = "--anew" if epochs is None else "--epochs"
+        raise UsageError(f"{option} means nothing with --no-train", remedy="leave one of them out")
     given = [*(overrides or []), *([f"train.epochs={epochs}"] if epochs is not None else [])]
     path = Path(file) if Path(file).is_file() else shipped.find(file) or shipped.resolve(file)
     from cnntrain.run.ablate import ablate as run
 
-    found = run(path, sets, train=train, overrides=given, tell=output.note)
+    found = run(path, sets, train=train, anew=anew, overrides=given, tell=output.note)
     if as_json:
         output.result_json({"variants": [_as_data(variant) for variant in found.variants]})
     else:

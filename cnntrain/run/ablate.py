@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,8 +20,12 @@ from cnntrain.config.show import dump_yaml, resolved_tree
 from cnntrain.core.complaints import value_at
 from cnntrain.core.document import Document, KeyPath, parse_document, read_document
 from cnntrain.core.errors import UsageError
+from cnntrain.run.environment import describe_environment
+from cnntrain.run.finding import find_run, has_run
 from cnntrain.run.fit import fit
+from cnntrain.run.folder import RunFolder
 from cnntrain.run.networks import plan_network
+from cnntrain.run.preprocessing import follow_weights
 
 
 @dataclass(frozen=True)
@@ -60,15 +65,20 @@ def ablate(
     sets: Sequence[tuple[str, ...]],
     *,
     train: bool,
+    anew: bool = False,
     overrides: Sequence[str] = (),
     tell: Callable[[str], None] = lambda _: None,
 ) -> Ablation:
     """The whole network, then without each set of layers; all are planned before one is trained.
 
+    So that an ablation that was interrupted can be called again, a network whose newest run is this
+    very training, done, is not trained again.
+
     Args:
         file: a run file, or an architecture file if nothing is trained.
         sets: names of layers.
         train: train each as the run file says, in a run of its own, `NAME-without-LAYERS`.
+        anew: train it all the same.
         overrides: of the run file.
         tell: is told what is being done.
 
@@ -90,15 +100,48 @@ def ablate(
         return Ablation(tuple(variant for variant, _ in planned))
     done: list[Variant] = []
     for variant, each in planned:
+        before = None if anew else _finished(each, variant)
+        if before is not None:
+            tell(f"{each.config.name}: taken from {before.run}, finished; --anew trains it again")
+            done.append(before)
+            continue
         tell(f"training {each.config.name}: {variant.parameters:,} parameters")
         outcome = fit(each, overrides=[] if variant.left_out else overrides, quiet=True)
         if outcome.exit_code or outcome.done is None:
             return Ablation(tuple(done), outcome.exit_code)
-        test = outcome.test
-        error = outcome.done.best_error if test is None else test.error
-        split = "" if error is None else "validation" if test is None else "test"
-        done.append(replace(variant, error=error, split=split, run=outcome.run.path))
+        test = None if outcome.test is None else outcome.test.error
+        done.append(_trained(variant, outcome.run, test=test, best=outcome.done.best_error))
     return Ablation(tuple(done))
+
+
+def _trained(
+    variant: Variant, run: RunFolder, *, test: float | None, best: float | None
+) -> Variant:
+    error = best if test is None else test
+    split = "" if error is None else "validation" if test is None else "test"
+    return replace(variant, error=error, split=split, run=run.path)
+
+
+def _finished(loaded: Loaded, variant: Variant) -> Variant | None:
+    """The newest run of that name, if it did all that the run file says, with the same software.
+
+    The images are taken to be the same. Plugins are not, for nobody knows whether they changed.
+    """
+    config = follow_weights(loaded).config
+    place = Path(config.record.root, config.name)
+    run = find_run(place).run if has_run(place) else None
+    if run is None or config.plugins or not (run.last.is_file() and run.summary.is_file()):
+        return None
+    told = (json.loads(file.read_text("utf-8")) for file in (run.summary, run.environment))
+    summary, environment = told
+    now = describe_environment()
+    is_same = (
+        summary["reason"] != "stopped"
+        and run.config.read_text("utf-8").strip() == dump_yaml(resolved_tree(config)).strip()
+        and all(environment[key] == now[key] for key in ("cnntrain", "torch", "git"))
+    )
+    test = summary["test"] and summary["test"]["error"]
+    return _trained(variant, run, test=test, best=summary["best_error"]) if is_same else None
 
 
 def _of_architecture(file: Path, document: Document, names: tuple[str, ...]) -> Variant:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,31 @@ def test_each_network_is_trained_the_same_way(cnntrain: Cnntrain, run_file: RunF
     assert "conv2" not in summary
 
 
+def test_what_is_finished_is_not_trained_again(cnntrain: Cnntrain, run_file: RunFile) -> None:
+    command = ("ablate", run_file(DEEP), "--remove", "conv2", "--epochs", "1", "--json")
+    first = cnntrain(*command)
+    runs = [Path(each["run"]) for each in json.loads(first.out)["variants"]]
+    again = cnntrain(*command)
+    assert again.out == first.out
+    assert again.err == "".join(
+        f"{run.parent.name}: taken from {run}, finished; --anew trains it again\n" for run in runs
+    )
+
+    def trained(*words: str) -> list[bool]:
+        lines = cnntrain(*command, *words).err.splitlines()
+        whole, *_, one = [line for line in lines if re.match("training |tiny.*: taken", line)]
+        return [line.startswith("training ") for line in (whole, one)]
+
+    assert trained("-s", "seed=1") == [True, True]
+    assert trained("--anew") == [True, True]
+    summary = Path("runs/tiny-without-conv2/latest/summary.json")
+    summary.write_text(summary.read_text().replace('"finished"', '"stopped"'))
+    assert trained() == [False, True]
+    environment = Path("runs/tiny/latest/environment.json")
+    environment.write_text(environment.read_text().replace('"torch": "', '"torch": "0.'))
+    assert trained() == [True, False]
+
+
 def test_the_table(cnntrain: Cnntrain, run_file: RunFile) -> None:
     answer = cnntrain("ablate", run_file(DEEP), "--remove", "conv3", "--no-train")
     assert answer.code == 0
@@ -84,6 +110,7 @@ def test_a_shipped_architecture(cnntrain: Cnntrain) -> None:
         ("--remove conv1,,conv2", "no layer is named"),
         ("--remove conv9", "there is no layer 'conv9'; did you mean 'conv"),
         ("--remove conv2 --no-train --epochs 3", "--epochs means nothing with --no-train"),
+        ("--remove conv2 --no-train --anew", "--anew means nothing with --no-train"),
         ("--remove output --no-train", "the network gives"),
     ],
 )
