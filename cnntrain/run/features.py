@@ -222,7 +222,7 @@ def probe_layers(
         overrides: see `open_subject`.
 
     Raises:
-        UsageError: the split is the training images themselves.
+        UsageError: the split is the training images themselves, or these are all of one class.
     """
     subject = open_subject(path, overrides=overrides)
     taps = [feature_tap(subject, name) for name in layers] or _all_taps(subject)
@@ -239,6 +239,8 @@ def probe_layers(
     fitted = find_images(subject, split="train", limit=limit)
     with fitted.opened() as loader:
         known, targets = features(subject.net, loader, taps=taps, limit=PROBED)
+    if len(set(targets.tolist())) < 2:
+        raise UsageError(f"{fitted.told} are all of one class", remedy="raise --limit")
     error = float((held[answer].argmax(dim=1) != truth).float().mean())
     found = tuple(
         probe(str(tap), train=(known[tap], targets), held_out=(held[tap], truth)) for tap in taps

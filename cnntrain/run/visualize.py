@@ -176,6 +176,11 @@ def embedding(
         raise UsageError(f"{data.told} are too few to embed", remedy="raise --limit")
     with data.opened() as loader:
         found, targets = features(subject.net, loader, taps=[tap, answer], limit=FEATURES)
+    if not found[tap].std(dim=0).any():
+        raise UsageError(
+            f"{tap} gives the same for all {data.told}",
+            remedy="`cnntrain diagnose RUN --check units` looks for the cause",
+        )
     points, what = embed(found[tap], method=method)
     wrong = found[answer].argmax(dim=1) != targets
     title = f"{tap} ({found[tap].shape[1]} features) of {data.told}\n{what}"

@@ -31,7 +31,7 @@ def embed(features: Tensor, *, method: Method, seed: int = 0) -> tuple[NDArray[n
     of the images where there are fewer than 91.
 
     Args:
-        features: (N, F), at least 3 images.
+        features: (N, F), at least 3 images, not all the same.
         method: which.
         seed: of the solvers.
 
@@ -47,10 +47,12 @@ def embed(features: Tensor, *, method: Method, seed: int = 0) -> tuple[NDArray[n
         if points.shape[1] == 1:
             points = np.column_stack([points[:, 0], np.zeros(len(points))])
         return points, f"PCA: the axes explain {shares} of the variance"
+    values = (values - values.mean(axis=0)) / values.std(axis=0).max()  # 1e-30 would vanish
     if most > _FEWER:
         values = PCA(n_components=_FEWER, random_state=seed).fit_transform(values)
     perplexity = min(30.0, (len(values) - 1) / 3)
-    solver = TSNE(init="pca", perplexity=perplexity, random_state=seed)
+    start: Literal["pca", "random"] = "pca" if values.shape[1] > 1 else "random"
+    solver = TSNE(init=start, perplexity=perplexity, random_state=seed)
     return solver.fit_transform(values), f"t-SNE, perplexity {perplexity:.3g}"
 
 

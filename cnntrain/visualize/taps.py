@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cnntrain.core.errors import UsageError
 from cnntrain.data.batch import Loader
 
 
@@ -91,13 +92,21 @@ def features(
 
     Returns:
         for each tap (N, F) float32 on the CPU, and the targets (N,).
+
+    Raises:
+        UsageError: there are numbers among them that are not finite.
     """
     parts: dict[Tap, list[Tensor]] = {tap: [] for tap in taps}
     targets = []
-    with torch.inference_mode(), tapped(net, taps) as found:
+    with torch.no_grad(), tapped(net, taps) as given:
         for batch in loader.batches(0):
             net(batch.images)
             for tap, rows in parts.items():
-                rows.append(bounded(found[tap].float(), limit).cpu())
+                rows.append(bounded(given[tap].float(), limit).cpu())
             targets.append(batch.targets.cpu())
-    return {tap: torch.cat(each).clone() for tap, each in parts.items()}, torch.cat(targets).clone()
+    found = {tap: torch.cat(each) for tap, each in parts.items()}
+    for tap, values in found.items():
+        if not values.isfinite().all():
+            message = f"{tap}: not all numbers are finite"
+            raise UsageError(message, remedy="`cnntrain diagnose RUN` looks for the cause")
+    return found, torch.cat(targets)

@@ -123,6 +123,7 @@ def test_probes(cnntrain: Cnntrain, run: Path) -> None:
         ("features RUN --layer conv", "the network has no layer 'conv'; did you mean 'conv1'?"),
         ("retrieve RUN none.png", "none.png is not there"),
         ("retrieve RUN", "Missing argument 'IMAGE...'"),
+        ("probe RUN --limit 1", "1 training images of 72 are all of one class; raise --limit"),
         ("probe RUN --split train", "a probe is judged by images that it was not fitted to"),
         ("probe RUN --layer relu9", "the network has no layer 'relu9'; did you mean 'relu1'?"),
     ],

@@ -247,6 +247,30 @@ def test_a_network_of_convolutions_alone(cnntrain: Cnntrain, run_file: RunFile) 
     assert "Grad-CAM (Selvaraju et al. 2017): maps of conv2" in answer.err
 
 
+def test_a_layer_that_is_dead(cnntrain: Cnntrain, run_file: RunFile) -> None:
+    """Weights of zero and biases below: nothing ever passes the rectifier."""
+    dead = {"layers": ["flatten", {"linear": {"out": 9}}, "relu", {"linear": {"out": 3}}]}
+    trained = cnntrain("fit", run_file({"arch": dead, "train.epochs": 1}), "-q", "--out", "dead")
+    assert trained.code == 0
+    file = Path("dead/checkpoints/best.pt")
+    saved = torch.load(file, weights_only=True)
+    state = saved["model"]
+    state["linear1.weight"].zero_()
+    state["linear1.bias"].fill_(-1.0)
+    torch.save(saved, file)
+    for words, says in [
+        (("visualize", "embedding", "dead"), "input of 'linear2' gives the same for all 30 test"),
+        (("visualize", "patches", "dead", "--layer", "relu1"), "no unit of 'relu1' is ever above"),
+    ]:
+        answer = cnntrain(*words)
+        assert answer.code == 2, answer.err
+        assert says in answer.err
+    for words in [("visualize", "deconv", "dead", "--layer", "relu1", "--unit", "0"),
+                  ("retrieve", "dead", "0"), ("probe", "dead"), ("visualize", "saliency", "dead"),
+                  ("visualize", "fool", "dead"), ("visualize", "gabor", "dead")]:  # fmt: skip
+        assert cnntrain(*words).code == 0
+
+
 def test_a_run_file_that_names_weights(cnntrain: Cnntrain, run: Path, tmp_path: Path) -> None:
     tree = yaml.safe_load((run / "config.yaml").read_text())
     tree = {"arch": tree["arch"], "data": tree["data"], "finetune": {"weights": {"run": str(run)}}}

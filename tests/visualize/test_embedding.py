@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from cnntrain.visualize.embedding import draw_embedding, embed
@@ -26,10 +27,12 @@ def test_one_feature_has_one_axis() -> None:
     assert not points[:, 1].any()
 
 
-def test_tsne_keeps_groups_together() -> None:
+@pytest.mark.parametrize(("features", "scale"), [(60, 1.0), (60, 1e-30), (1, 1.0)])
+def test_tsne_keeps_groups_together(features: int, scale: float) -> None:
     """Two groups far apart: every point's nearest neighbour is of its own group."""
     groups = torch.arange(24) % 2
-    points, told = embed(torch.randn(24, 60) + 100 * groups[:, None], method="tsne")
+    values = scale * (torch.randn(24, features) + 100 * groups[:, None])
+    points, told = embed(values, method="tsne")
     assert told == "t-SNE, perplexity 7.67"
     distances = torch.cdist(torch.from_numpy(points).double(), torch.from_numpy(points).double())
     distances.fill_diagonal_(torch.inf)

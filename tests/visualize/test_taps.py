@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 import torch
 from torch import nn
 
+from cnntrain.core.errors import UsageError
 from cnntrain.data.batch import Loader
 from cnntrain.visualize.taps import Tap, bounded, features, tapped
 
@@ -33,6 +35,11 @@ def test_outputs_and_inputs(batches: Callable[..., Loader]) -> None:
 def test_a_place_that_is_named_twice_is_read_once(batches: Callable[..., Loader]) -> None:
     found, _ = features(NET, batches(IMAGES), taps=[Tap("3"), Tap("3")], limit=10**6)
     torch.testing.assert_close(found, {Tap("3"): NET(IMAGES)})
+
+
+def test_what_is_not_finite_is_told(batches: Callable[..., Loader]) -> None:
+    with pytest.raises(UsageError, match="3: not all numbers are finite"):
+        features(NET, batches(IMAGES / 0), taps=[Tap("3")], limit=10**6)
 
 
 def test_hooks_go_when_something_fails() -> None:
