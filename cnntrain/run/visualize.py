@@ -43,14 +43,7 @@ def kernels(subject: Subject, layer: str | None) -> tuple[str, Tensor]:
     Raises:
         UsageError: there are no such weights, or several in one layer.
     """
-    found: dict[str, Tensor] = {}
-    image = subject.plan.body.in_shape
-    for name, module in subject.net.named_modules():
-        weight = getattr(module, "weight", None)
-        if isinstance(weight, Tensor) and weight.ndim == 4:
-            found[name] = weight
-        elif isinstance(module, nn.Linear) and not found and module.in_features == prod(image):
-            found[name] = module.weight.view(-1, *image)
+    found = _all_kernels(subject)
     if layer is None:
         if not found:
             raise UsageError("the network has no filters", remedy="only convolutions have some")
@@ -63,6 +56,18 @@ def kernels(subject: Subject, layer: str | None) -> tuple[str, Tensor]:
     if inside:
         raise UsageError(f"'{layer}' has several layers with filters", remedy=f"name one: {some}")
     raise UsageError(f"'{layer}' has no filters", remedy=f"these have: {some}" if found else "")
+
+
+def _all_kernels(subject: Subject) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    image = subject.plan.body.in_shape
+    for name, module in subject.net.named_modules():
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, Tensor) and weight.ndim == 4:
+            found[name] = weight
+        elif isinstance(module, nn.Linear) and not found and module.in_features == prod(image):
+            found[name] = module.weight.view(-1, *image)
+    return found
 
 
 def maps(
@@ -200,10 +205,13 @@ def gabor(path: Path, *, layer: str | None = None, overrides: Sequence[str] = ()
     name, weight = kernels(subject, layer)
     if min(weight.shape[2:]) < 5:
         size = " x ".join(map(str, weight.shape[2:]))
+        large = [n for n, w in _all_kernels(subject).items() if min(w.shape[2:]) >= 5]
         raise UsageError(
             f"the filters of '{name}' are {size}: a Gabor function, which has 8 parameters, fits "
             "anything so small",
-            remedy="name a layer with filters of at least 5 x 5",
+            remedy=f"these are large enough: {', '.join(large[:8])}"
+            if large
+            else "all filters of this network are so small; `visualize filters` shows them",
         )
     patterns = grey_filters(weight)
     fits = [fit_gabor(pattern) for pattern in patterns.numpy()]

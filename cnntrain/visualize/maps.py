@@ -31,7 +31,7 @@ def draw_maps(image: Pixels, values: Tensor, *, name: str, label: str) -> Figure
     flat = values.ndim == 1
     maps = _folded(values)[None] if flat else values
     shown = maps[:MOST]
-    top = float(np.percentile(np.abs(shown.numpy()), 99.8)) or 1.0
+    top = float(np.nanpercentile(np.abs(shown.numpy()), 99.8)) or 1.0
     is_signed = bool((shown < 0).any())
     low, colours = (-top, "RdBu_r") if is_signed else (0.0, "viridis")
     tiles = np.stack([heat(each, low=low, high=top, colours=colours) for each in shown.numpy()])
@@ -55,9 +55,9 @@ def draw_maps(image: Pixels, values: Tensor, *, name: str, label: str) -> Figure
 
 
 def _folded(values: Tensor) -> Tensor:
-    """(F,) in rows of about the square root of F, the rest filled with zeros."""
+    """(F,) in rows of about the square root of F, the rest not a number."""
     width = math.ceil(math.sqrt(len(values)))
     rows = -(-len(values) // width)
-    padded = torch.zeros(rows * width)
+    padded = torch.full((rows * width,), torch.nan)
     padded[: len(values)] = values
     return padded.view(rows, width)

@@ -74,9 +74,10 @@ def coloured(images: Tensor) -> Pixels:
 
 
 def heat(values: Any, *, low: float, high: float, colours: str = "viridis") -> Pixels:
-    """A map of numbers (H, W) in the colours of a scale from `low` to `high`."""
+    """Numbers (H, W) in the colours of a scale from `low` to `high`; what is no number is white."""
     scaled = (np.asarray(values, dtype=np.float64) - low) / max(high - low, 1e-30)
-    array: Pixels = colormaps[colours](scaled.clip(0, 1))[..., :3].astype(np.float32)
+    scale = colormaps[colours].with_extremes(bad="white")
+    array: Pixels = scale(scaled.clip(0, 1))[..., :3].astype(np.float32)
     return array
 
 

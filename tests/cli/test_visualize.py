@@ -172,7 +172,7 @@ def test_what_fooled_it(cnntrain: Cnntrain, run: Path) -> None:
         ("maps --layer xyz", "no layer 'xyz'; its layers are stem, relu1, max_pool1, mid, "),
         ("cam --layer output", "'output' gives no maps, but 4 numbers; the last one that does is"),
         ("filters --layer output", "'output' has no filters; these have: stem, mid.body.conv1"),
-        ("gabor --layer mid", "a Gabor function, which has 8 parameters, fits anything so small"),
+        ("gabor --layer mid", "8 parameters, fits anything so small; these are large enough: stem"),
         ("patches --unit 6", "the layer 'mid' has no unit 6; it has 0 to 5"),
         ("patches --layer output --unit 4", "the layer 'output' has no unit 4; it has 0 to 3"),
         ("saliency --class klass1", "the network has no class 'klass1'; did you mean 'class1'?"),

@@ -35,7 +35,8 @@ def test_a_mosaic_has_white_lines() -> None:
 
 
 def test_heat_ends_where_the_scale_ends() -> None:
-    low, middle, high, above = heat([[0.0, 1.0, 2.0, 9.0]], low=0, high=2)[0]
+    low, middle, high, above, none = heat([[0.0, 1.0, 2.0, 9.0, np.nan]], low=0, high=2)[0]
+    assert none.tolist() == [1, 1, 1]
     assert np.array_equal(high, above)
     assert not np.array_equal(low, middle)
 
