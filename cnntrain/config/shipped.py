@@ -49,6 +49,11 @@ def resolve(name: str) -> Path:
         if choice.is_file():
             return choice
     found = find(name)
+    if found is None and Path(name).is_dir():
+        own = (Path(name, "config.yaml"), Path(name, "latest", "config.yaml"))
+        there = [file for file in own if file.is_file()]
+        remedy = f"that of the run is {there[0]}" if there else "give a file"
+        raise UsageError(f"{name} is a folder, not a run file", remedy=remedy)
     if found is None:
         remedy = suggestion(Path(name).stem, names())
         raise UsageError(

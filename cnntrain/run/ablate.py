@@ -77,7 +77,8 @@ def ablate(
     Args:
         file: a run file, or an architecture file if nothing is trained.
         sets: names of layers.
-        train: train each as the run file says, in a run of its own, `NAME-without-LAYERS`.
+        train: train each as the run file says, in runs of their own, `NAME-whole` and
+            `NAME-without-LAYERS`.
         anew: train it all the same.
         overrides: of the run file.
         tell: is told what is being done.
@@ -95,12 +96,17 @@ def ablate(
             )
         return Ablation(tuple(_of_architecture(file, document, names) for names in ((), *sets)))
     loaded = load(file, list(overrides))
-    planned = [(_of_run_file(loaded, names)) for names in ((), *sets)]
+    usual = loaded.config.name
+    overrides = [*overrides, f"name={usual}-whole"]
+    whole = load(file, overrides)
+    planned = [_whole(whole), *(_of_run_file(loaded, names) for names in sets)]
     if not train:
         return Ablation(tuple(variant for variant, _ in planned))
     done: list[Variant] = []
     for variant, each in planned:
-        before = None if anew else _finished(each, variant)
+        places = (each.config.name, *(() if variant.left_out else (usual,)))
+        found = (None if anew else _finished(each, variant, name=name) for name in places)
+        before = next(filter(None, found), None)
         if before is not None:
             tell(f"{each.config.name}: taken from {before.run}, finished; --anew trains it again")
             done.append(before)
@@ -122,22 +128,23 @@ def _trained(
     return replace(variant, error=error, split=split, run=run.path)
 
 
-def _finished(loaded: Loaded, variant: Variant) -> Variant | None:
-    """The newest run of that name, if it did all that the run file says, with the same software.
+def _finished(loaded: Loaded, variant: Variant, *, name: str) -> Variant | None:
+    """The newest run of a name, if it did all that the run file says, with the same software.
 
     The images are taken to be the same. Plugins are not, for nobody knows whether they changed.
     """
     config = follow_weights(loaded).config
-    place = Path(config.record.root, config.name)
+    place = Path(config.record.root, name)
     run = find_run(place).run if has_run(place) else None
     if run is None or config.plugins or not (run.last.is_file() and run.summary.is_file()):
         return None
     told = (json.loads(file.read_text("utf-8")) for file in (run.summary, run.environment))
     summary, environment = told
     now = describe_environment()
+    wanted = dump_yaml({**resolved_tree(config), "name": name})
     is_same = (
         summary["reason"] != "stopped"
-        and run.config.read_text("utf-8").strip() == dump_yaml(resolved_tree(config)).strip()
+        and run.config.read_text("utf-8").strip() == wanted.strip()
         and all(environment[key] == now[key] for key in ("cnntrain", "torch", "git"))
     )
     test = summary["test"] and summary["test"]["error"]
@@ -153,11 +160,13 @@ def _of_architecture(file: Path, document: Document, names: tuple[str, ...]) -> 
     return Variant(names, left.removed, left.plan.parameters, left.plan.multiply_adds)
 
 
-def _of_run_file(loaded: Loaded, names: tuple[str, ...]) -> tuple[Variant, Loaded]:
+def _whole(loaded: Loaded) -> tuple[Variant, Loaded]:
     plan = plan_network(loaded)
-    if not names:
-        return Variant((), (), plan.parameters, plan.multiply_adds), loaded
-    config, facts = loaded.config, plan.description.facts
+    return Variant((), (), plan.parameters, plan.multiply_adds), loaded
+
+
+def _of_run_file(loaded: Loaded, names: tuple[str, ...]) -> tuple[Variant, Loaded]:
+    config, facts = loaded.config, plan_network(loaded).description.facts
     left = _left(loaded.document, ("arch",), facts=facts, variables=config.vars, names=names,
                  called=str(loaded.file))  # fmt: skip
     tree = resolved_tree(config)

@@ -53,6 +53,7 @@ def test_each_network_is_trained_the_same_way(cnntrain: Cnntrain, run_file: RunF
         evaluated = json.loads(cnntrain("eval", variant["run"], "--json").out)
         assert evaluated["error"] == variant["error"]
         assert evaluated["epoch"] == 1
+    assert Path(whole["run"]).parent == Path("runs/tiny-whole")
     assert Path(both["run"]).parent == Path("runs/tiny-without-conv2-conv3")
     summary = cnntrain("summary", one["run"]).out
     assert "conv3" in summary
@@ -79,9 +80,22 @@ def test_what_is_finished_is_not_trained_again(cnntrain: Cnntrain, run_file: Run
     summary = Path("runs/tiny-without-conv2/latest/summary.json")
     summary.write_text(summary.read_text().replace('"finished"', '"stopped"'))
     assert trained() == [False, True]
-    environment = Path("runs/tiny/latest/environment.json")
+    environment = Path("runs/tiny-whole/latest/environment.json")
     environment.write_text(environment.read_text().replace('"torch": "', '"torch": "0.'))
     assert trained() == [True, False]
+
+
+def test_the_run_of_the_whole_network_stays_the_latest(
+    cnntrain: Cnntrain, run_file: RunFile
+) -> None:
+    """An ablation of fewer epochs does not take the name of the run that was there."""
+    file = run_file(DEEP)
+    cnntrain("fit", file, "-s", "train.epochs=2")
+    before = Path("runs/tiny/latest").resolve()
+    cnntrain("ablate", file, "--remove", "conv2", "--epochs", "1")
+    assert Path("runs/tiny/latest").resolve() == before
+    same = cnntrain("ablate", file, "--remove", "conv2", "--epochs", "2").err
+    assert f"tiny-whole: taken from runs/tiny/{before.name}, finished" in same
 
 
 def test_the_table(cnntrain: Cnntrain, run_file: RunFile) -> None:

@@ -39,5 +39,11 @@ def test_unknown_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         shipped.resolve("lenett5")
     with pytest.raises(UsageError, match="there is no run file"):
         shipped.resolve("../lenet5")
+    (tmp_path / "runs" / "mine" / "latest").mkdir(parents=True)
+    with pytest.raises(UsageError, match="runs is a folder, not a run file; give a file"):
+        shipped.resolve("runs")
+    (tmp_path / "runs" / "mine" / "latest" / "config.yaml").touch()
+    with pytest.raises(UsageError, match="that of the run is runs/mine/latest/config.yaml"):
+        shipped.resolve("runs/mine")
     assert shipped.find("archs/lenet5.yaml") is not None
     assert shipped.find(str(tmp_path / "lenet5")) is None
