@@ -43,7 +43,7 @@ def test_unknown_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="runs is a folder, not a run file; give a file"):
         shipped.resolve("runs")
     (tmp_path / "runs" / "mine" / "latest" / "config.yaml").touch()
-    with pytest.raises(UsageError, match="that of the run is runs/mine/latest/config.yaml"):
+    with pytest.raises(UsageError, match="that of the run is runs/mine/latest/config"):
         shipped.resolve("runs/mine")
     assert shipped.find("archs/lenet5.yaml") is not None
     assert shipped.find(str(tmp_path / "lenet5")) is None
