@@ -13,11 +13,10 @@ from cnntrain.data.batch import Batching
 from cnntrain.data.open import Data
 from cnntrain.data.parts import Part, Pixels
 from cnntrain.data.pipeline import build_eval_pipeline
-from cnntrain.data.read import open_splits
 from cnntrain.data.shared_images import shared_images
 from cnntrain.data.stream import StreamLoader
 from cnntrain.diagnose.neighbours import Sample
-from cnntrain.run.assemble import data_errors
+from cnntrain.run.splits import every_split
 
 IN_MEMORY, FROM_FILES = 2000, 500
 """Images of a split that are looked at."""
@@ -51,14 +50,7 @@ def open_samples(loaded: Loaded, data: Data) -> Samples:
     Raises:
         DataError: images are missing or unreadable.
     """
-    section = loaded.config.data
-    with data_errors(loaded):
-        splits = open_splits(
-            section.name,
-            parameters=section.parameters,
-            validation=section.held_out,
-            seed=loaded.config.seed,
-        )
+    splits = every_split(loaded)
     others = {"validation": splits.validation, "test": splits.test}
     there = {name: part for name, part in others.items() if part is not None}
     samples = [

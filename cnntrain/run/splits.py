@@ -12,7 +12,7 @@ from cnntrain.core.errors import UsageError
 from cnntrain.data.batch import Batching
 from cnntrain.data.memory import make_loader
 from cnntrain.data.open import ListError, worker_count
-from cnntrain.data.parts import Part
+from cnntrain.data.parts import Part, Splits
 from cnntrain.data.pipeline import TransformError
 from cnntrain.data.read import class_counts, open_splits
 from cnntrain.data.stream import StreamLoader
@@ -58,14 +58,7 @@ def find_split(loaded: Loaded, wanted: Split | None) -> OneSplit:
         UsageError: there is no such split.
         DataError: files are missing.
     """
-    data = loaded.config.data
-    with data_errors(loaded):
-        splits = open_splits(
-            data.name,
-            parameters=data.parameters,
-            validation=data.held_out,
-            seed=loaded.config.seed,
-        )
+    splits = every_split(loaded)
     parts: dict[Split, Part | None] = {
         "test": splits.test,
         "validation": splits.validation,
@@ -77,6 +70,22 @@ def find_split(loaded: Loaded, wanted: Split | None) -> OneSplit:
         message = f"the data have no {name} split"
         raise UsageError(message, remedy=f"there is: {', '.join(there)}")
     return OneSplit(name, there[name], splits.classes, class_counts(splits))
+
+
+def every_split(loaded: Loaded) -> Splits:
+    """The images of all splits; no pixel of image files is read yet.
+
+    Raises:
+        DataError: files are missing.
+    """
+    data = loaded.config.data
+    with data_errors(loaded):
+        return open_splits(
+            data.name,
+            parameters=data.parameters,
+            validation=data.held_out,
+            seed=loaded.config.seed,
+        )
 
 
 def open_split(split: OneSplit, trained: Trained, *, device: torch.device) -> OpenSplit:
