@@ -76,8 +76,10 @@ def confusion_figure(confusion: Sequence[Sequence[int]], *, classes: Sequence[st
 
 
 def _label(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 2 else 0)
-    axes.set_yticks(range(len(names)), names)
+    plain = {"parse_math": False}  # names may hold dollar signs
+    turned = 90 if max(map(len, names)) > 2 else 0
+    axes.set_xticks(range(len(names)), names, rotation=turned, **plain)
+    axes.set_yticks(range(len(names)), names, **plain)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     edges = np.arange(len(names) - 1) + 0.5

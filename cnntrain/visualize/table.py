@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import warnings
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import zip_longest
@@ -163,7 +165,8 @@ def _width(text: str, size: float = _SMALL) -> float:
 def _letter(letter: str, size: float) -> float:
     # as it is drawn, rounded to whole pixels; a whole line would take milliseconds each time
     font = FontProperties(size=size)
-    return float(_RULER.get_text_width_height_descent(letter, font, ismath=False)[0]) / DPI
+    with _boxes_for_letters_without_a_font():
+        return float(_RULER.get_text_width_height_descent(letter, font, ismath=False)[0]) / DPI
 
 
 def fitting(text: str, inches: float) -> str:
@@ -201,5 +204,13 @@ def save(figure: Figure, path: Path) -> None:
     Raises:
         DiskError: it cannot be written.
     """
-    with disk_errors(path):
+    with disk_errors(path), _boxes_for_letters_without_a_font():
         figure.savefig(path, format=path.suffix.lower().lstrip("."), dpi=DPI)
+
+
+@contextmanager
+def _boxes_for_letters_without_a_font() -> Iterator[None]:
+    """In pictures they are seen; matplotlib would warn of each, with lines of code."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")
+        yield

@@ -31,6 +31,11 @@ def test_a_picture_has_the_size_it_was_laid_out_with(tmp_path: Path) -> None:
     assert (pixels[:, -1] == 255).all()
 
 
+def test_letters_without_a_font_are_boxes(tmp_path: Path) -> None:
+    save(draw_table([[Cell(BLUE, "蚂蚁 ants")]], title="蚂蚁"), tmp_path / "a.png")
+    assert (tmp_path / "a.png").is_file()
+
+
 def test_svg(tmp_path: Path) -> None:
     save(draw_table([[Cell(BLUE)]], title="t"), tmp_path / "a.svg")
     assert "<svg" in (tmp_path / "a.svg").read_text()
