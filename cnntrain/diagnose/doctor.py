@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from cnntrain.diagnose.faults import ORDER
+from cnntrain.diagnose.faults import ORDER, SYMPTOMS
 from cnntrain.diagnose.report import Finding, Report, Verdict
 
 
@@ -37,14 +37,19 @@ def diagnose(reports: Sequence[Report]) -> Diagnosis:
 
     The order of causes is that of `FAULTS`. A finding is dropped where another check saw something
     that cannot be if it were true: a network that learns well does not suffer from its gradients.
-    One that follows from another one which is at least as certain is told with it, as its effect.
+    One that follows from another one which is at least as certain is told with it, as its effect;
+    so is a symptom that follows from a suspicion, which it bears out.
     """
     refuted = {fault for report in reports for fault in report.refutes}
     found = [finding for report in reports for finding in report.findings]
     left = [finding for finding in found if finding.fault not in refuted]
-    left.sort(key=lambda finding: (not finding.is_certain, ORDER[finding.fault]))
+    left.sort(key=_rank)
     dropped = [finding for finding in found if finding.fault in refuted]
-    return Diagnosis(tuple(reports), _folded(left), tuple(dropped))
+    return Diagnosis(tuple(reports), tuple(sorted(_folded(left), key=_rank)), tuple(dropped))
+
+
+def _rank(finding: Finding) -> tuple[bool, int]:
+    return not finding.is_certain, ORDER[finding.fault]
 
 
 def _folded(ranked: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -57,16 +62,15 @@ def _folded(ranked: Sequence[Finding]) -> tuple[Finding, ...]:
 
     for place, finding in enumerate(ranked):
         for other, cause in enumerate(ranked):
-            is_cause = cause.fault in finding.follows and cause.is_certain >= finding.is_certain
+            is_sure = cause.is_certain >= finding.is_certain or finding.fault in SYMPTOMS
+            is_cause = is_sure and cause.fault in finding.follows
             is_same = cause.fault == finding.fault and other < place
             if (is_cause or is_same) and root(other) != place:  # no circles
                 above[place] = other
                 break
-    return tuple(
-        replace(
-            ranked[first],
-            effects=tuple(ranked[each] for each in places if root(each) == first != each),
-        )
-        for first in places
-        if above[first] == first
-    )
+    told = []
+    for first in (place for place in places if above[place] == place):
+        effects = tuple(ranked[each] for each in places if root(each) == first != each)
+        is_certain = any(each.is_certain for each in (ranked[first], *effects))
+        told.append(replace(ranked[first], effects=effects, is_certain=is_certain))
+    return tuple(told)

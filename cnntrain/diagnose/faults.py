@@ -1,8 +1,8 @@
 """What can be wrong, in the order in which to look: a cause stands before what follows from it.
 
-Wrong data spoil everything; a wrong derivative spoils every step; then comes what evaluation sees,
-what is connected, where the weights start, how large the steps are, and what holds them back. What
-stands at the end is never a cause.
+Wrong data spoil everything; a wrong derivative spoils every step; then comes what is connected,
+what evaluation sees, where the weights start, how large the steps are, and what holds them back.
+What stands at the end is never a cause.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ FAULTS: dict[str, str] = {
     "not_normalised": "the images are far from mean 0 and deviation 1",
     # the derivative
     "wrong_gradient": "the backward pass does not compute the derivative of the forward pass",
+    # what is connected
+    "frozen_layer": "a layer with random weights is frozen",
+    "detached_layer": "the gradient does not reach a layer",
     # the outputs, and evaluation
     "squashed_outputs": "the outputs are squashed before the loss squashes them again",
     "random_evaluation": "evaluation is random",
     "eval_mode_batch_norm": "evaluation of an image depends on the other images of its batch",
     "stale_batch_norm": "the running statistics do not follow the batches",
     "lone_image": "batch normalisation learns from a batch of one image",
-    # what is connected
-    "frozen_layer": "a layer with random weights is frozen",
-    "detached_layer": "the gradient does not reach a layer",
     # where the weights start
     "zero_initialisation": "the units of a layer start alike and stay so",
     "dead_units": "units give zero for every image",
@@ -67,8 +67,13 @@ SILENT = ("zero_initialisation", "dead_units", "saturated_units")
 DAMPED = ("squashed_outputs", *SILENT, "vanishing_activations", "vanishing_gradients")
 """Because of these little or nothing of the gradient arrives."""
 
-TOO_LARGE = ("not_normalised", "exploding_activations", "exploding_gradients")
+TOO_LARGE = (
+    *("not_normalised", "exploding_activations", "exploding_gradients", "large_initial_loss"),
+)
 """Because of these steps go too far."""
+
+SYMPTOMS = ("no_gradient", "cannot_overfit", "diverges", "no_progress")
+"""What is never a cause. With one of them what is only suspected of being its cause is a fault."""
 
 STOPS = (
     *("not_finite", "wrong_gradient", "detached_layer", "frozen_layer"),

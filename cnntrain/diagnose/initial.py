@@ -28,8 +28,8 @@ GROWN = 1e4
 FADED = 1e-4
 """What may become of the deviation from image to image, up to the last hidden layer."""
 
-LARGE = 5.0
-"""Times the loss of guessing."""
+LARGE, SURE = 5.0, 20.0
+"""Times the loss of guessing from which on it is a suspicion, and a fault."""
 
 
 def check_initial(net: nn.Module, *, batch: Batch, criterion: Criterion, classes: int) -> Report:
@@ -215,7 +215,7 @@ def _too_sure(loss: float, chance: float) -> list[Finding]:
             "of answers that nothing supports",
             "start the last layer with smaller weights: `{names: output, weight: {normal: "
             "{std: 0.01}}, bias: 0}` in `init`",
-            is_certain=False,
+            is_certain=loss > SURE * chance,
             follows=("not_normalised", "exploding_activations"),
         )
     ]

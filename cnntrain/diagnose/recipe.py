@@ -43,7 +43,8 @@ TIMES = 3.0
 
 PULLS, DOUBT = ("weight decay", "L1"), 0.2
 """What pulls at the weights changes next to nothing in the first steps, or is too much: it is, if
-with it the loss stays above this share of guessing, and is `TIMES` what it is without."""
+with it the loss stays above this share of guessing, and is `TIMES` what it is without; or if it
+takes half of a clear progress."""
 
 GUESSES, MANY = 0.95, 100
 """A training that ends above this share of guessing has not begun; to say so takes so many steps,
@@ -228,8 +229,9 @@ def _held_back(tried: Sequence[Tried], chance: float, steps: int) -> list[Findin
         fault, headline, remedy = SUSPECTS[what]
         freed = (chance - other.after) / chance
         is_stuck = made < NO_PROGRESS and freed > CLEAR and freed > TIMES * made
-        is_pulled = what in PULLS and whole.after > max(TIMES * other.after, DOUBT * chance)
-        if is_stuck or is_pulled:
+        is_pulled = whole.after > max(TIMES * other.after, DOUBT * chance)
+        is_halved = freed > CLEAR and freed > 2 * made
+        if is_stuck or (what in PULLS and (is_pulled or is_halved)):
             evidence = (
                 f"after {steps} steps the loss of the training images is {whole.after:.3g}, "
                 f"{other.what} {other.after:.3g}; guessing gives {chance:.3g}"

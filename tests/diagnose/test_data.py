@@ -70,6 +70,20 @@ def test_classes_that_look_alike_are_no_noise() -> None:
     assert faults(report) == []
 
 
+def test_two_classes_that_overlap_are_no_noise() -> None:
+    """Images on a line: the classes change gradually along it, or labels are wrong all over it."""
+    generator = torch.Generator().manual_seed(4)
+    x = torch.rand(IMAGES, generator=generator) - 0.5
+    images = x[:, None, None, None].expand(-1, 3, 4, 4)
+    overlapping = (2 * x + 0.5 * torch.randn(IMAGES, generator=generator) > 0).long()
+    changed = ((x > 0) ^ (torch.rand(IMAGES, generator=generator) < 0.15)).long()
+    given = {"classes": CLASSES[:2], "counts": {"train": (IMAGES // 2, IMAGES // 2)}}
+    overlap = check(Sample("train", 3 * images, overlapping), **given)
+    assert overlap.numbers["contradicted"] > 0.08  # as many as wrong labels would have
+    assert faults(overlap) == []
+    assert faults(check(Sample("train", 3 * images, changed), **given)) == ["labels_noisy"]
+
+
 @pytest.mark.parametrize("by", [1, -1, 2])
 def test_labels_that_slipped(by: int) -> None:
     sound = clouds(1)

@@ -68,3 +68,18 @@ def test_a_gradient_far_below_rounding_cannot_be_judged(twisted: Twisted) -> Non
     weights = parameter(1.0, 2.0)
     found = compared(lambda: 1.0 + 1e-13 * twisted(weights).sum(), weights)
     assert not any(each.is_wrong for each in found)
+
+
+def test_a_slope_of_one_narrow_place_is_found_by_small_steps() -> None:
+    """As where gradients explode: seen from afar the loss is flat, on both sides."""
+    weights = parameter(1.0)
+    [found] = compared(lambda: (1e6 * (weights - 1)).tanh().sum(), weights, per_tensor=1)
+    assert found.backward == 1e6  # d/dw tanh(a w) = a at 0
+    assert found.error < 1e-3
+    assert not found.is_wrong
+
+
+def test_a_wrong_sign_of_a_small_derivative_is_not_lost_in_rounding(twisted: Twisted) -> None:
+    weights = parameter(1.0, 2.0)
+    found = compared(lambda: 1.0 + 1e-6 * twisted(weights).sum(), weights)
+    assert all(each.is_wrong for each in found)

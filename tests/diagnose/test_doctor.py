@@ -54,10 +54,18 @@ def test_what_follows_is_told_with_its_cause_whichever_it_is(effect: str) -> Non
 
 def test_a_suspicion_is_no_cause_of_a_fault() -> None:
     suspicion = finding("saturated_units", is_certain=False)
-    reports = [Report("one", "", (suspicion, finding("cannot_overfit", "saturated_units")))]
+    reports = [Report("one", "", (suspicion, finding("rate_too_high", "saturated_units")))]
     assert [each.fault for each in diagnose(reports).findings] == [
-        *("cannot_overfit", "saturated_units")
+        *("rate_too_high", "saturated_units")
     ]
+
+
+def test_a_symptom_bears_a_suspicion_out() -> None:
+    suspicion = finding("large_initial_loss", is_certain=False)
+    reports = [Report("one", "", (finding("diverges", "large_initial_loss"), suspicion))]
+    (only,) = diagnose(reports).findings
+    assert (only.fault, only.verdict) == ("large_initial_loss", "fault")
+    assert [each.fault for each in only.effects] == ["diverges"]
 
 
 def test_what_two_checks_find_is_one_finding() -> None:
