@@ -1,4 +1,4 @@
-"""Pictures of single decisions: where the network looks, what it confuses, how it is fooled."""
+"""Pictures of single decisions: where the network looks, what it confuses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from cnntrain.run.subject import (
     pooled_end,
 )
 from cnntrain.visualize.cam import class_activation, draw_cam, grad_cam
-from cnntrain.visualize.fool import best, draw_fooled, fast_gradient_sign, sure_noise
+from cnntrain.visualize.fool import best
 from cnntrain.visualize.mistakes import draw_mistakes, find_mistakes
 from cnntrain.visualize.occlusion import draw_occlusion, occlude
 from cnntrain.visualize.saliency import draw_saliency
@@ -200,52 +200,6 @@ def mistakes(
     ]
     counts = {"split": data.split, "images": wrong.images, "wrong": len(wrong.found)}
     return Picture(figure, {**counts, "mistakes": facts}, total)
-
-
-def fool(
-    path: Path,
-    *,
-    images: Sequence[str] = (),
-    target: str | None = None,
-    split: Split | None = None,
-    overrides: Sequence[str] = (),
-) -> Picture:
-    """Images that are hardly changed and taken for something else, and noise that it is sure of.
-
-    Args:
-        path: of the run.
-        images: see `show_images`.
-        target: what they are to be taken for; else anything else, and the noises for the first
-            classes.
-        split: whose images.
-        overrides: see `open_subject`.
-    """
-    subject = open_subject(path, overrides=overrides)
-    shown = show_images(subject, images, split=split, usual=3)
-    aim = None if target is None else class_number(subject, target)
-    changed = [
-        fast_gradient_sign(subject.net, image, scaling=subject.scaling, target=aim)
-        for image in torch.split(shown.images, 1)
-    ]
-    aims = range(min(2, len(subject.classes))) if aim is None else [aim]
-    noises = [
-        sure_noise(subject.net, shape=subject.trained.in_shape, scaling=subject.scaling,
-                   target=each, seed=each)
-        for each in aims
-    ]  # fmt: skip
-    labels = [*shown.labels, *(f"noise, for {subject.classes[each]}" for each in aims)]
-    failures = ["not fooled"] * len(changed) + ["not sure"] * len(noises)
-    facts, before, after, lines = [], [], [], []
-    for each, label, failure in zip([*changed, *noises], labels, failures, strict=True):
-        was, became = (best(each.before, subject.classes), best(each.after, subject.classes))
-        fact = {"image": label, "before": was, "after": became}
-        facts.append({**fact, "epsilon": each.epsilon, "fooled": each.succeeded})
-        became += "" if each.succeeded else f" ({failure})"
-        before.append(f"{label}\n{was}")
-        after.append(became)
-        lines.append(f"{label}: {was}, after at most {each.epsilon * 255:.0f}/255 a pixel {became}")
-    figure = draw_fooled([*changed, *noises], before=before, after=after)
-    return Picture(figure, {"images": facts}, "\n".join(lines))
 
 
 @dataclass(frozen=True)

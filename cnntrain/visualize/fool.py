@@ -17,7 +17,7 @@ from cnntrain.visualize.table import Cell, draw_table
 STEPS = tuple(k / 255 for k in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64))
 """Sizes of a change that are tried, in pixels from 0 to 1."""
 SURE = 0.996
-"""Nguyen et al. show images of which the network is 99.6 % sure."""
+"""Nguyen et al. 2015, figure 1: images that mean nothing, of which the network is so sure."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def fast_gradient_sign(
     changed, after, epsilon, succeeded = pixels, before, 0.0, False
     for epsilon in STEPS:
         changed = (pixels + epsilon * direction).clamp(0, 1)
-        after = _probabilities(net, scaling.redo(changed))
+        after = probabilities_of(net, scaling.redo(changed))[0]
         decision = int(after.argmax())
         succeeded = decision != aim if target is None else decision == target
         if succeeded:
@@ -76,14 +76,14 @@ def fast_gradient_sign(
     return Fooled(pixels, changed, before, after, epsilon, succeeded)
 
 
+def grey_noise(shape: tuple[int, ...], *, seed: int) -> Tensor:
+    """Pixels (1, C, H, W) around grey, with a standard deviation of 0.1."""
+    generator = torch.Generator().manual_seed(seed)
+    return (0.5 + 0.1 * torch.randn(1, *shape, generator=generator)).clamp(0, 1)
+
+
 def sure_noise(
-    net: nn.Module,
-    *,
-    shape: tuple[int, ...],
-    scaling: Scaling,
-    target: int,
-    seed: int = 0,
-    steps: int = 200,
+    net: nn.Module, noise: Tensor, *, scaling: Scaling, target: int, steps: int = 200
 ) -> Fooled:
     """Noise, climbed up the score of a class until the network is sure of it.
 
@@ -93,16 +93,16 @@ def sure_noise(
 
     Args:
         net: gives scores (N, classes), in evaluation mode.
-        shape: (C, H, W).
+        noise: pixels (1, C, H, W) from 0 to 1.
         scaling: the normalisation.
         target: the class.
-        seed: of the noise, grey with a standard deviation of 0.1.
         steps: at most.
+
+    Returns:
+        What it became; it succeeded if the probability is at least `SURE`.
     """
-    generator = torch.Generator().manual_seed(seed)
-    noise = (0.5 + 0.1 * torch.randn(1, *shape, generator=generator)).clamp(0, 1)
-    first = noise = noise.to(next(net.parameters()).device)
-    before = _probabilities(net, scaling.redo(noise))
+    first = noise
+    before = probabilities_of(net, scaling.redo(noise))[0]
     for _ in range(steps):
         seen = noise.detach().clone().requires_grad_()
         with torch.enable_grad():
@@ -112,7 +112,7 @@ def sure_noise(
             break
         step = slope / slope.square().mean().sqrt().clamp_min(1e-30) / 255
         noise = (noise + step).clamp(0, 1)
-    after = _probabilities(net, scaling.redo(noise))
+    after = probabilities_of(net, scaling.redo(noise))[0]
     largest = float((noise - first).abs().amax())
     return Fooled(first, noise, before, after, largest, bool(after[target] >= SURE))
 
@@ -123,9 +123,10 @@ def best(probabilities: Tensor, classes: Sequence[str]) -> str:
     return f"{classes[top]} ({float(probabilities[top]):.1%})"
 
 
-def _probabilities(net: nn.Module, images: Tensor) -> Tensor:
+def probabilities_of(net: nn.Module, images: Tensor) -> Tensor:
+    """(N, classes)."""
     with torch.inference_mode():
-        result: Tensor = net(images).float().softmax(dim=1)[0].clone()
+        result: Tensor = net(images).float().softmax(dim=1).clone()
     return result
 
 
@@ -150,7 +151,8 @@ def draw_fooled(found: Sequence[Fooled], *, before: Sequence[str], after: Sequen
     return draw_table(
         rows,
         title="Images that fool the network: a step along the sign of the gradient\n"
-        "(Goodfellow et al. 2015), and noise that it is sure of (Nguyen et al. 2015)",
+        f"(Goodfellow et al. 2015), and noise of which it is at least {SURE:.1%} sure\n"
+        "(Nguyen et al. 2015)",
         headings=["before", "added, amplified; grey: 0", "after"],
         side=2.0,
     )

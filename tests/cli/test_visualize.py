@@ -156,11 +156,29 @@ def test_which_map_it_is_is_told(cnntrain: Cnntrain, run: Path, photo: Path) -> 
 
 
 def test_what_fooled_it(cnntrain: Cnntrain, run: Path) -> None:
-    command = ("visualize", "fool", run, "--image", "1", "--class", "class3", "--json")
-    found = json.loads(cnntrain(*command).out)["images"]
-    assert [each["image"] for each in found] == ["image 1", "noise, for class3"]
-    assert found[0]["fooled"] == found[0]["after"].startswith("class3")
-    assert found[1]["fooled"] == (found[1]["after"] >= "class3 (99.6%)")
+    seen = json.loads(cnntrain("visualize", "saliency", run, "--image", "1", "--json").out)
+    now = seen["images"][0]["predicted"]
+    other = "class0" if now == "class3" else "class3"
+    command = ("visualize", "fool", run, "--image", "1", "--class")
+    answer = cnntrain(*command, other, "--json")
+    found = json.loads(answer.out)["images"]
+    assert [each["image"] for each in found] == ["image 1", f"noise, for {other}"]
+    assert found[0]["before"].startswith(now)
+    assert found[0]["fooled"] == found[0]["after"].startswith(other)
+    assert found[1]["fooled"] == (found[1]["after"] >= f"{other} (99.6%)")
+    says = cnntrain(*command, other, "--force").err
+    assert ("not fooled: below 99.6%" in says) == (not found[1]["fooled"])
+    answer = cnntrain(*command, now, "--force")
+    assert answer.code == 2
+    assert f"image 1 is seen as {found[0]['before']} already; choose another --class" in answer.err
+
+
+def test_noise_is_to_be_taken_for_what_it_is_not_seen_as(cnntrain: Cnntrain, run: Path) -> None:
+    found = json.loads(cnntrain("visualize", "fool", run, "--json").out)["images"]
+    noises = [each for each in found if each["image"].startswith("noise, for ")]
+    assert len(noises) == 2
+    for each in noises:
+        assert not each["before"].startswith(each["image"].removeprefix("noise, for "))
 
 
 @pytest.mark.parametrize(

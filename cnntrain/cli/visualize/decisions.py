@@ -166,7 +166,7 @@ def fool(
 ) -> None:
     """Images hardly changed, and noise, that fool the network."""
     file = output.new_file(out, usual="fool.png", force=force)
-    from cnntrain.run.explain import fool as make
+    from cnntrain.run.fooling import fool as make
 
     output.picture(
         make(run, images=images or [], target=target, split=split, overrides=overrides or []),
