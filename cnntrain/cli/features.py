@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from cnntrain.cli import output
+from cnntrain.cli.naming import file_to_write
 from cnntrain.cli.options import Force, Json, Layer, Overrides, SplitName, Trained
 from cnntrain.core.errors import UsageError
 
@@ -19,7 +20,9 @@ def features(
     split: SplitName = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help=".npz, .csv or .parquet. Default: features.npz."),
+        typer.Option(
+            metavar="FILE", help=".npz, .csv or .parquet. Default: features-LAYER-SPLIT.npz."
+        ),
     ] = None,
     pool: Annotated[
         int | None,
@@ -35,7 +38,8 @@ def features(
     and layer; a .csv or .parquet has a row per image.
     """
     suffixes = (".npz", ".csv", ".parquet")
-    file = output.new_file(out, usual="features.npz", force=force, suffixes=suffixes)
+    file = file_to_write(out, "features", run, layer=layer, split=split, force=force,
+                         overrides=overrides, suffixes=suffixes)  # fmt: skip
     if file.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
         raise UsageError(".parquet needs pyarrow", remedy="pip install pyarrow, or write .npz")
     from cnntrain.run.features import extract, write_features

@@ -87,7 +87,10 @@ SplitName = Annotated[
 Limit = Annotated[int, typer.Option(min=1, help="Images looked at, drawn at random.")]
 Out = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="A .png or .svg file. Default: the picture's name, .png."),
+    typer.Option(
+        metavar="FILE",
+        help="A .png or .svg file. Default: named by what is asked for, as maps-conv2-5.png.",
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cnntrain.cli import output
+from cnntrain.cli.naming import file_to_write
 from cnntrain.cli.options import Force, Json, Limit, Out, Overrides, SplitName, Trained
 
 
@@ -28,7 +29,9 @@ def probe(
     Fitted to training images, judged by the others: the errors show how much each layer does for
     telling the classes apart.
     """
-    file = output.new_file(out, usual="probe.png", force=force)
+    file = file_to_write(
+        out, "probe", run, split=split, also=layers or (), force=force, overrides=overrides
+    )
     from cnntrain.run.features import probe_layers
 
     found = probe_layers(run, split=split, limit=limit, layers=layers or [],

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from cnntrain.cli import output
+from cnntrain.cli.naming import file_to_write
 from cnntrain.cli.options import Force, Json, Layer, Out, Overrides, Trained
 
 
@@ -37,7 +38,16 @@ def retrieve(  # noqa: PLR0913  # the flags of the command
     The features are those of --layer, by default what the last linear layer reads. An image that is
     itself in the training set is found at distance 0.
     """
-    file = output.new_file(out, usual="retrieve.png", force=force)
+    file = file_to_write(
+        out,
+        "retrieve",
+        run,
+        layer=layer,
+        images=images,
+        also=[None if split == "train" else split],
+        force=force,
+        overrides=overrides,
+    )
     from cnntrain.run.features import retrieve as find
 
     picture = find(run, images, layer=layer, split=split, distance=distance, count=count,

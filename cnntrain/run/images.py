@@ -19,7 +19,7 @@ from cnntrain.data.parts import Part
 from cnntrain.run.assemble import reading
 from cnntrain.run.members import check_classes
 from cnntrain.run.splits import OneSplit, Split, find_split, open_split
-from cnntrain.run.subject import Subject
+from cnntrain.run.subject import Subject, find_layer, open_subject
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,27 @@ def show_images(
     found = [images[name] for name in wanted]
     stacked = torch.cat([image.to(subject.device) for image, _, _ in found])
     return Shown(stacked, tuple(each[1] for each in found), tuple(each[2] for each in found))
+
+
+def check_asked(
+    path: Path,
+    *,
+    layer: str | None,
+    images: Sequence[str],
+    split: Split | None,
+    overrides: Sequence[str],
+) -> None:
+    """Whether what a picture is asked to show is there.
+
+    Raises:
+        UsageError: the run is not, or the layer, or an image.
+        CheckpointError: the checkpoint is missing or damaged.
+    """
+    subject = open_subject(path, overrides=overrides)
+    if layer is not None:
+        find_layer(subject, layer)
+    if images:
+        show_images(subject, images, split=split)
 
 
 def _read_file(subject: Subject, path: Path) -> Tensor:

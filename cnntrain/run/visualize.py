@@ -117,7 +117,9 @@ def patches(
     """
     subject = open_subject(path, overrides=overrides)
     name = layer or last_maps(subject)
-    field = find_layer(subject, name).receptive_field
+    node = find_layer(subject, name)
+    _check_units(units, node.out_shape[0], name)
+    field = node.receptive_field
     data = find_images(subject, split=split, limit=limit)
     with data.opened() as loader:
         peaks = strongest(subject.net, loader, layer=name)
@@ -145,13 +147,15 @@ def patches(
     return Picture(figure, {**known, "units": facts})
 
 
-def _units(peaks: Strongest, wanted: Sequence[int], count: int, name: str) -> list[int]:
-    """The units asked for; else `count` of the active ones, evenly from strong to weak."""
-    there = len(peaks.values)
+def _check_units(wanted: Sequence[int], there: int, name: str) -> None:
     for unit in wanted:
         if unit >= there:
             message = f"the layer '{name}' has no unit {unit}"
             raise UsageError(message, remedy=f"it has 0 to {there - 1}")
+
+
+def _units(peaks: Strongest, wanted: Sequence[int], count: int, name: str) -> list[int]:
+    """The units asked for; else `count` of the active ones, evenly from strong to weak."""
     if wanted:
         return list(wanted)
     alive = peaks.alive()

@@ -80,6 +80,39 @@ def test_every_kind_makes_a_picture_and_overwrites_none(
     assert f"{kind}.png exists already; give another --out, or --force" in again.err
 
 
+@pytest.mark.parametrize(
+    ("words", "file"),
+    [
+        ("saliency --image 5 --image 7", "saliency-5-7.png"),
+        ("saliency --image photo.png --class class1", "saliency-photo-class1.png"),
+        ("maps --layer mid.body.conv1 --image 5", "maps-mid.body.conv1-5.png"),
+        ("patches --layer stem --unit 4 --split train", "patches-stem-4-train.png"),
+        ("embedding --method pca", "embedding-pca.png"),
+    ],
+)
+def test_a_picture_is_named_by_what_it_shows(
+    cnntrain: Cnntrain, run: Path, photo: Path, words: str, file: str
+) -> None:
+    assert photo.parent == Path.cwd()
+    assert cnntrain("visualize", *words.split(), run).out == f"{file}\n"
+    assert f"{file} exists already" in cnntrain("visualize", *words.split(), run).err
+
+
+def test_what_is_wrong_is_told_before_the_file_that_exists(cnntrain: Cnntrain, run: Path) -> None:
+    for name in ("filters", "filters-steam", "saliency-40"):
+        Path(f"{name}.png").write_bytes(b"")
+    assert "exists already" in cnntrain("visualize", "filters", run).err
+    for words, says in [
+        (("filters", "no_run"), "no_run"),
+        (("filters", run, "--layer", "steam"), "the network has no layer 'steam'"),
+        (("saliency", run, "--image", "40"), "there is no image 40"),
+    ]:
+        answer = cnntrain("visualize", *words)
+        assert answer.code == 2
+        assert says in answer.err
+        assert "exists already" not in answer.err
+
+
 def test_a_picture_is_told_by_its_file_and_can_be_replaced(cnntrain: Cnntrain, run: Path) -> None:
     Path("mine.png").write_bytes(b"")
     answer = cnntrain("visualize", "confusion", run, "--out", "mine.png", "--force")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cnntrain.cli import output
+from cnntrain.cli.naming import file_to_write
 from cnntrain.cli.options import Force, Json, Layer, Out, Overrides, SplitName, Trained
 
 app = typer.Typer()
@@ -35,7 +36,16 @@ def saliency(
     as_json: Json = False,
 ) -> None:
     """Which pixels change the score of a class most."""
-    file = output.new_file(out, usual="saliency.png", force=force)
+    file = file_to_write(
+        out,
+        "saliency",
+        run,
+        images=images,
+        split=split,
+        also=[target],
+        force=force,
+        overrides=overrides,
+    )
     from cnntrain.run.explain import saliency as make
 
     output.picture(
@@ -62,7 +72,17 @@ def cam(  # noqa: PLR0913  # the flags of the command
     CAM where the network ends in global average pooling and a linear layer. Grad-CAM for all
     others, and where --layer names one.
     """
-    file = output.new_file(out, usual="cam.png", force=force)
+    file = file_to_write(
+        out,
+        "cam",
+        run,
+        layer=layer,
+        images=images,
+        split=split,
+        also=[target],
+        force=force,
+        overrides=overrides,
+    )
     from cnntrain.run.explain import cam as make
 
     output.picture(
@@ -98,7 +118,16 @@ def occlusion(  # noqa: PLR0913  # the flags of the command
     as_json: Json = False,
 ) -> None:
     """How sure the network remains when a square is hidden."""
-    file = output.new_file(out, usual="occlusion.png", force=force)
+    file = file_to_write(
+        out,
+        "occlusion",
+        run,
+        images=images,
+        split=split,
+        also=[target],
+        force=force,
+        overrides=overrides,
+    )
     from cnntrain.run.explain import occlusion as make
 
     output.picture(
@@ -126,7 +155,7 @@ def confusion(
     as_json: Json = False,
 ) -> None:
     """Which classes are taken for which."""
-    file = output.new_file(out, usual="confusion.png", force=force)
+    file = file_to_write(out, "confusion", run, split=split, force=force, overrides=overrides)
     from cnntrain.run.explain import confusion as make
 
     output.picture(make(run, split=split, overrides=overrides or []), file, as_json=as_json)
@@ -143,7 +172,7 @@ def mistakes(
     as_json: Json = False,
 ) -> None:
     """The errors of which the network was most sure."""
-    file = output.new_file(out, usual="mistakes.png", force=force)
+    file = file_to_write(out, "mistakes", run, split=split, force=force, overrides=overrides)
     from cnntrain.run.explain import mistakes as make
 
     output.picture(
@@ -165,7 +194,16 @@ def fool(
     as_json: Json = False,
 ) -> None:
     """Images hardly changed, and noise, that fool the network."""
-    file = output.new_file(out, usual="fool.png", force=force)
+    file = file_to_write(
+        out,
+        "fool",
+        run,
+        images=images,
+        split=split,
+        also=[target],
+        force=force,
+        overrides=overrides,
+    )
     from cnntrain.run.fooling import fool as make
 
     output.picture(

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from cnntrain.cli import output
+from cnntrain.cli.naming import file_to_write
 from cnntrain.cli.options import Force, Json, Layer, Limit, Out, Overrides, SplitName, Trained
 
 app = typer.Typer()
@@ -32,7 +33,7 @@ def filters(
     as_json: Json = False,
 ) -> None:
     """The kernels of a layer as tiles. Default: the first."""
-    file = output.new_file(out, usual="filters.png", force=force)
+    file = file_to_write(out, "filters", run, layer=layer, force=force, overrides=overrides)
     from cnntrain.run.visualize import filters as make
 
     output.picture(make(run, layer=layer, overrides=overrides or []), file, as_json=as_json)
@@ -50,7 +51,16 @@ def maps(
     as_json: Json = False,
 ) -> None:
     """What a layer gives for one image."""
-    file = output.new_file(out, usual="maps.png", force=force)
+    file = file_to_write(
+        out,
+        "maps",
+        run,
+        layer=layer,
+        images=[image] if image else [],
+        split=split,
+        force=force,
+        overrides=overrides,
+    )
     from cnntrain.run.visualize import maps as make
 
     output.picture(
@@ -74,7 +84,16 @@ def patches(  # noqa: PLR0913  # the flags of the command
     as_json: Json = False,
 ) -> None:
     """What units answer to most, cut out by their receptive field."""
-    file = output.new_file(out, usual="patches.png", force=force)
+    file = file_to_write(
+        out,
+        "patches",
+        run,
+        layer=layer,
+        split=split,
+        also=units or (),
+        force=force,
+        overrides=overrides,
+    )
     from cnntrain.run.visualize import patches as make
 
     output.picture(
@@ -106,7 +125,16 @@ def deconv(  # noqa: PLR0913  # the flags of the command
     as_json: Json = False,
 ) -> None:
     """Strongest answers projected to the pixels (Zeiler-Fergus)."""
-    file = output.new_file(out, usual="deconv.png", force=force)
+    file = file_to_write(
+        out,
+        "deconv",
+        run,
+        layer=layer,
+        split=split,
+        also=units or (),
+        force=force,
+        overrides=overrides,
+    )
     from cnntrain.run.visualize import patches as make
 
     output.picture(
@@ -141,7 +169,16 @@ def embedding(  # noqa: PLR0913  # the flags of the command
 
     The features are those of --layer, by default what the last linear layer reads.
     """
-    file = output.new_file(out, usual="embedding.png", force=force)
+    file = file_to_write(
+        out,
+        "embedding",
+        run,
+        layer=layer,
+        split=split,
+        also=[None if method == "tsne" else method],
+        force=force,
+        overrides=overrides,
+    )
     from cnntrain.run.visualize import embedding as make
 
     output.picture(
@@ -161,7 +198,7 @@ def gabor(
     as_json: Json = False,
 ) -> None:
     """Gabor functions fitted to the first layer's filters."""
-    file = output.new_file(out, usual="gabor.png", force=force)
+    file = file_to_write(out, "gabor", run, layer=layer, force=force, overrides=overrides)
     from cnntrain.run.visualize import gabor as make
 
     output.picture(make(run, layer=layer, overrides=overrides or []), file, as_json=as_json)
