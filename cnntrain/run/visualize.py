@@ -88,8 +88,18 @@ def maps(
         subject.net(shown.images)
     values = found[Tap(name)][0].float().cpu()
     pixels = subject.pixels(shown.images)[0]
-    figure = draw_maps(pixels, values, name=name, label=shown.labels[0])
+    classes = subject.classes if _for_classes(subject, name) else None
+    figure = draw_maps(pixels, values, name=name, label=shown.labels[0], classes=classes)
     return Picture(figure, {"layer": name, "shape": list(values.shape), "image": shown.labels[0]})
+
+
+def _for_classes(subject: Subject, name: str) -> bool:
+    """Whether a layer gives a map, or a number, for each class: no later one has weights."""
+    nodes = [node.name for node in subject.plan.body.nodes]
+    if name not in nodes or subject.layers[name].out_shape[0] != len(subject.classes):
+        return False
+    later = subject.plan.body.nodes[nodes.index(name) + 1 :]
+    return not any(node.parameters for node in later)
 
 
 def patches(

@@ -27,7 +27,7 @@ SUFFIXES = (".png", ".svg")
 DPI = 144
 _EDGE, _GAP, _LINE = 0.15, 0.08, 0.15  # inches
 _RULER: Any = RendererAgg(1, 1, DPI)  # type: ignore[no-untyped-call]
-_TITLE, _HEADING, _SMALL = 10.0, 8.5, 7.5  # points
+TITLE, _HEADING, _SMALL, _TINY = 10.0, 8.5, 7.5, 6.5  # points
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,22 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """A small text; the left end of its top lies so many of the image's pixels from its corner."""
+
+    text: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
 class Cell:
     """One image (H, W, 3), with lines of text below it; a gap may stand before it."""
 
     image: Pixels
     caption: str = ""
     apart: bool = False
+    marks: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,10 +97,10 @@ def draw_table(
     unit = side / max(tallest, widest)
     height = tallest * unit
     lines = max(_lines(cell.caption) for row in rows for cell in row)
-    left = _EDGE + (max(map(_width, labels)) + 0.08 if labels else 0)
+    left = _EDGE + (max(map(width_of, labels)) + 0.08 if labels else 0)
     places = _columns(rows, left=left, unit=unit)
-    ends = [_EDGE + max(_width(line, _TITLE) for line in title.splitlines()), sum(places[-1])]
-    ends += [x + _width(text, _HEADING) for text, (x, _) in zip(headings, places, strict=False)]
+    ends = [_EDGE + max(width_of(line, TITLE) for line in title.splitlines()), sum(places[-1])]
+    ends += [x + width_of(text, _HEADING) for text, (x, _) in zip(headings, places, strict=False)]
     total = max(ends) + _EDGE
     above = _EDGE + 0.21 * _lines(title) + (_LINE + 0.05 if headings else 0.05)
     step = height + lines * _LINE + _GAP + (0.06 if lines else 0)
@@ -98,7 +108,7 @@ def draw_table(
     figure = Figure(figsize=(total, deep))
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
-    _write(axes, _EDGE, _EDGE, title, size=_TITLE)
+    _write(axes, _EDGE, _EDGE, title, size=TITLE)
     for number, row in enumerate(rows):
         top = above + number * step
         if labels:
@@ -134,6 +144,8 @@ def _draw_cell(axes: Axes, cell: Cell, place: tuple[float, float, float], unit: 
     x, y, width = place
     tall, wide = (side * unit for side in cell.image.shape[:2])
     axes.imshow(np.clip(cell.image, 0, 1), extent=(x, x + wide, y + tall, y))
+    for mark in cell.marks:
+        _write(axes, x + mark.x * unit, y + mark.y * unit, mark.text, size=_TINY)
     text = "\n".join(fitting(line, width) for line in cell.caption.splitlines())
     _write(axes, x, y + tall + 0.03, text, linespacing=1.15)
 
@@ -156,7 +168,7 @@ def _write(
     axes.text(x, y, text, fontsize=size, va=va, parse_math=False, **how)
 
 
-def _width(text: str, size: float = _SMALL) -> float:
+def width_of(text: str, size: float = _SMALL) -> float:
     """Of one line, in inches."""
     return sum(_letter(letter, size) for letter in text)
 
@@ -175,9 +187,9 @@ def fitting(text: str, inches: float) -> str:
     def cut(keep: int) -> str:
         return text[: keep - keep // 2] + "…" + text[len(text) - keep // 2 :]
 
-    if _width(text) <= inches:
+    if width_of(text) <= inches:
         return text
-    return cut(bisect_right(range(1, len(text)), inches, key=lambda keep: _width(cut(keep))))
+    return cut(bisect_right(range(1, len(text)), inches, key=lambda keep: width_of(cut(keep))))
 
 
 def columns_for(count: int, *, wide: float = 1.6, most: int = 64) -> int:

@@ -16,6 +16,7 @@ from PIL import Image
 from cnntrain.config.load import load
 from cnntrain.run.fit import fit
 from cnntrain.run.saved import load_trained
+from cnntrain.run.visualize import maps
 
 Cnntrain = Callable[..., Any]
 RunFile = Callable[..., Path]
@@ -186,6 +187,16 @@ def test_which_map_it_is_is_told(cnntrain: Cnntrain, run: Path, photo: Path) -> 
     assert [each["image"].split("/")[-1] for each in found] == ["photo.png"]
     assert found[0]["shown"] == "class2"
     assert found[0]["class"] is None
+
+
+def test_only_the_end_of_a_network_speaks_of_classes(run: Path) -> None:
+    """Of `NET` the pooling gives six numbers, the last layer one for each of the four classes."""
+    for layer, drawn in [
+        ("output", 2),
+        ("dropout1", 1),
+        ("stem", 1),
+    ]:  # bars have axes of their own
+        assert len(maps(run, layer=layer).figure.axes) == drawn
 
 
 def test_what_fooled_it(cnntrain: Cnntrain, run: Path) -> None:
