@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.naming import file_to_write
 from cnntrain.cli.options import Force, Json, Layer, Overrides, SplitName, Trained
+from cnntrain.cli.visualize.naming import file_to_write
 from cnntrain.core.errors import UsageError
 
 

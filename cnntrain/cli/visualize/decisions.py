@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.naming import file_to_write
 from cnntrain.cli.options import Force, Json, Layer, Out, Overrides, SplitName, Trained
+from cnntrain.cli.visualize.naming import file_to_write
 
 app = typer.Typer()
 
@@ -109,7 +109,9 @@ def occlusion(  # noqa: PLR0913  # the flags of the command
     ] = None,
     stride: Annotated[
         int | None,
-        typer.Option(min=1, help="Step in pixels. Default: at most 25 places along a side."),
+        typer.Option(
+            min=1, help="Step in pixels. Default: such that at most 200 squares are tried."
+        ),
     ] = None,
     split: SplitName = None,
     out: Out = None,

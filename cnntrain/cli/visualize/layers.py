@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.naming import file_to_write
 from cnntrain.cli.options import Force, Json, Layer, Limit, Out, Overrides, SplitName, Trained
+from cnntrain.cli.visualize.naming import file_to_write
 
 app = typer.Typer()
 
