@@ -26,7 +26,7 @@ from cnntrain.run.subject import (
 from cnntrain.visualize.cam import class_activation, draw_cam, grad_cam
 from cnntrain.visualize.fool import best
 from cnntrain.visualize.mistakes import draw_mistakes, find_mistakes
-from cnntrain.visualize.occlusion import draw_occlusion, occlude
+from cnntrain.visualize.occlusion import draw_occlusion, occlude, usual_stride
 from cnntrain.visualize.saliency import draw_saliency
 from cnntrain.visualize.saliency import saliency as slopes
 from cnntrain.visualize.table import Picture
@@ -104,7 +104,7 @@ def occlusion(
         images: see `show_images`.
         target: the class; else the one that the network sees.
         size: of the square in pixels; else a quarter of the image.
-        stride: step of the square; else such that there are at most 25 places along a side.
+        stride: step of the square; else see `usual_stride`.
         split: whose images.
         overrides: see `open_subject`.
     """
@@ -115,7 +115,8 @@ def occlusion(
         raise UsageError(
             f"a square of {square} hides the whole image", remedy=f"--size below {side}"
         )
-    step = stride or min(square, max(1, -(-(max(subject.trained.in_shape[1:]) - square) // 24)))
+    height, width = subject.trained.in_shape[1:]
+    step = stride or usual_stride(height, width, size=square)
     if step > square:
         raise UsageError(
             f"a step of {step} pixels leaves gaps between squares of {square}",

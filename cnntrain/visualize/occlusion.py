@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from cnntrain.visualize.pixels import Pixels, heat
 from cnntrain.visualize.table import Cell, Scale, draw_table
 
+MOST_SQUARES = 200
+"""Each costs a forward pass of the image."""
 _BATCH = 64
 _LEAST = 0.1
 """The colours span at least such a difference, for a smaller one means nothing."""
@@ -69,6 +71,24 @@ def occlude(net: nn.Module, image: Tensor, *, target: int, size: int, stride: in
     return Occlusion(whole, float(probabilities[worst]), grid[worst], total / count)
 
 
+def usual_stride(height: int, width: int, *, size: int) -> int:
+    """The smallest step of which there are at most `MOST_SQUARES`; squares leave no gaps.
+
+    Args:
+        height: of the image.
+        width: of the image.
+        size: side of the square.
+    """
+    return next(
+        (
+            step
+            for step in range(1, size)
+            if len(_starts(height, size, step)) * len(_starts(width, size, step)) <= MOST_SQUARES
+        ),
+        size,
+    )
+
+
 def _starts(length: int, size: int, stride: int) -> list[int]:
     last = length - size
     return [*range(0, last, stride), last]
@@ -84,6 +104,9 @@ def draw_occlusion(
 ) -> Figure:
     """Each image, the probability that remains, and the square that hurts most.
 
+    All maps have one scale. The square of the last column lowers the probability more than any
+    colour of the map, which is a mean over squares, tells.
+
     Args:
         images: (N, H, W, 3).
         found: for each image.
@@ -92,19 +115,23 @@ def draw_occlusion(
         aims: below the maps: their classes.
     """
     rows = []
+    ends = [float(end) for each in found for end in each.pixels.aminmax()]
+    low = max(0.0, min(*ends, max(ends) - _LEAST))
+    high = max(*ends, low + _LEAST)
     for image, each, caption, aim in zip(images, found, captions, aims, strict=True):
-        low = max(0.0, min(float(each.pixels.min()), float(each.pixels.max()) - _LEAST))
-        high = max(float(each.pixels.max()), low + _LEAST)
         remains = heat(each.pixels.numpy(), low=low, high=high)
         top, left = each.square
         hidden = image.copy()
         hidden[top : top + size, left : left + size] = image.mean(axis=(0, 1))
-        rows.append([Cell(image, caption), Cell(remains, f"{aim}\n{low:.1%} to {high:.1%}"),
-                     Cell(hidden, f"{each.lowest:.1%} in place of {each.whole:.1%}")])  # fmt: skip
+        means = " to ".join(f"{float(end):.1%}" for end in each.pixels.aminmax())
+        alone = f"this square alone: {each.lowest:.1%}\nin place of {each.whole:.1%}"
+        cells = [Cell(image, caption), Cell(remains, f"{aim}\nmeans: {means}"), Cell(hidden, alone)]
+        rows.append(cells)
     return draw_table(
         rows,
-        title=f"Occlusion by a square of {size} x {size} pixels\n(Zeiler and Fergus 2014)",
-        headings=["image", "probability when hidden there", "the square that hurts most"],
+        title=f"Occlusion by a square of {size} x {size} pixels (Zeiler and Fergus 2014)\n"
+        "colours: a pixel's mean probability over all squares that hide it",
+        headings=["image", "probability when hidden", "the square that hurts most"],
         side=2.2,
-        scale=Scale("viridis", "from (below the map)", "to"),
+        scale=Scale("viridis", f"{low:.1%}", f"{high:.1%}"),
     )

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cnntrain.visualize.occlusion import occlude
+from cnntrain.visualize.occlusion import draw_occlusion, occlude, usual_stride
 
 
 class OnePixel(nn.Module):
@@ -37,3 +37,34 @@ def test_only_squares_over_that_pixel_matter(size: int, stride: int) -> None:
                   for y, x in over]  # fmt: skip
         expected = sum(values) / len(values)
         assert float(found.pixels[row, column]) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size"),
+    [(32, 32, 8), (143, 143, 35), (224, 224, 56), (28, 200, 7), (9, 9, 1)],
+)
+def test_the_usual_step_tries_at_most_two_hundred_squares(
+    height: int, width: int, size: int
+) -> None:
+    """Along a side squares stand at 0, s, 2 s, ..., below its end, and one ends at the border."""
+
+    def squares(step: int) -> int:
+        return (-(-(height - size) // step) + 1) * (-(-(width - size) // step) + 1)
+
+    step = usual_stride(height, width, size=size)
+    assert 1 <= step <= size  # no gaps
+    assert squares(step) <= 200
+    assert step == 1 or squares(step - 1) > 200
+
+
+def test_the_ends_of_the_colours_are_told_and_that_they_are_means() -> None:
+    image = torch.zeros(1, 1, 9, 9)
+    image[0, 0, 5, 2] = 4.0
+    found = occlude(OnePixel(), image, target=0, size=4, stride=1)
+    pixels = image.permute(0, 2, 3, 1).expand(1, 9, 9, 3).clamp(0, 1).numpy()
+    figure = draw_occlusion(pixels, [found], size=4, captions=["a"], aims=["for a"])
+    told = [text.get_text() for text in figure.axes[0].texts]
+    low, high = (f"{float(end):.1%}" for end in (found.pixels.min(), found.pixels.max()))
+    assert told[-2:] == [low, high]
+    assert f"for a\nmeans: {low} to {high}" in told
+    assert found.lowest <= float(found.pixels.min())
