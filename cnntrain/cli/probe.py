@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from math import prod
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.naming import file_to_write
 from cnntrain.cli.options import Force, Json, Limit, Out, Overrides, SplitName, Trained
+from cnntrain.cli.visualize.naming import file_to_write
+
+if TYPE_CHECKING:
+    from cnntrain.run.features import Probed
 
 
 def probe(
@@ -26,6 +30,8 @@ def probe(
 ) -> None:
     """Fit a linear classifier to each layer's features.
 
+    Features are what a layer gives for an image; maps are averaged over regions to at most 512 numbers.
+
     Fitted to training images, judged by the others: the errors show how much each layer does for
     telling the classes apart.
     """
@@ -37,10 +43,24 @@ def probe(
     found = probe_layers(run, split=split, limit=limit, layers=layers or [],
                          overrides=overrides or [])  # fmt: skip
     if not as_json:
-        rows = [["layer", "features", "error in training", f"error in {found.split}"]]
-        for each in found.probes:
-            errors = (f"{each.train_error:.2%}", f"{each.error:.2%}")
-            rows.append([each.layer, f"{each.features:,}", *errors])
-        rows.append(["the network", "", "", f"{found.error:.2%}"])
-        output.result(output.columns(rows, right=range(1, 4)))
+        _print(found)
     output.picture(found.picture, file, as_json=as_json)
+
+
+def _print(found: Probed) -> None:
+    from cnntrain.run.features import PROBED
+    from cnntrain.visualize.probes import margin
+
+    def told(error: float) -> str:
+        return f"{error:.2%} ± {margin(error, found.images):.1%}"
+
+    rows = [["layer", "gives", "features", "error in training", f"error in {found.split}"]]
+    for each in found.probes:
+        shape = " x ".join(map(str, found.shapes[each.layer]))
+        errors = (f"{each.train_error:.2%}", told(each.error))
+        rows.append([each.layer, shape, f"{each.features:,}", *errors])
+    rows.append(["the network", "", "", "", told(found.error)])
+    output.result(output.columns(rows, right=range(1, 5)))
+    if any(each.features < prod(found.shapes[each.layer]) for each in found.probes):
+        output.note(f"features: maps are averaged over regions, to at most {PROBED} numbers")
+    output.note(f"±: 95 % certainty with {found.images:,} {found.split} images")

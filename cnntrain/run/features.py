@@ -18,7 +18,7 @@ from cnntrain.run.images import Images, find_images, show_images
 from cnntrain.run.splits import Split
 from cnntrain.run.subject import PASSED_ON, Subject, feature_tap, open_subject
 from cnntrain.visualize.neighbours import Distance, draw_neighbours, nearest
-from cnntrain.visualize.probes import Probe, draw_probes, probe
+from cnntrain.visualize.probes import Probe, draw_probes, margin, probe
 from cnntrain.visualize.table import Picture
 from cnntrain.visualize.taps import Tap, bounded, features, tapped
 
@@ -196,11 +196,22 @@ def _neighbour_facts(
 
 @dataclass(frozen=True)
 class Probed:
-    """The probes of a network's layers, and its own error."""
+    """The probes of a network's layers.
+
+    Args:
+        probes: in the order of the layers.
+        split: what the errors that count are of.
+        error: of the network itself.
+        images: of the split.
+        shapes: what each layer gives: (C, H, W) or (F,).
+        picture: all of it.
+    """
 
     probes: tuple[Probe, ...]
     split: Split
     error: float
+    images: int
+    shapes: dict[str, tuple[int, ...]]
     picture: Picture
 
 
@@ -246,13 +257,18 @@ def probe_layers(
         probe(str(tap), train=(known[tap], targets), held_out=(held[tap], truth)) for tap in taps
     )
     title = f"Linear probes, fitted to {fitted.told};\nerror on {data.told}"
-    figure = draw_probes(found, split=data.split, own=error, title=title)
+    count = len(truth)
+    figure = draw_probes(found, split=data.split, own=error, images=count, title=title)
     facts = {
         "split": data.split,
+        "images": count,
         "error": error,
-        "layers": [vars(each) for each in found],
+        "margin": margin(error, count),
+        "layers": [{**vars(each), "margin": margin(each.error, count)} for each in found],
     }
-    return Probed(found, data.split, error, Picture(figure, facts, title.replace("\n", " ")))
+    picture = Picture(figure, facts, title.replace("\n", " "))
+    shapes = {str(tap): tuple(subject.layers[tap.layer].out_shape) for tap in taps}
+    return Probed(found, data.split, error, count, shapes, picture)
 
 
 def _all_taps(subject: Subject) -> list[Tap]:

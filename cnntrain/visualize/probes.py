@@ -6,6 +6,7 @@ Layers Using Linear Classifier Probes", 2016.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -73,20 +74,34 @@ def probe(layer: str, *, train: tuple[Tensor, Tensor], held_out: tuple[Tensor, T
     return Probe(layer, train[0].shape[1], fitted, error, converged)
 
 
-def draw_probes(probes: Sequence[Probe], *, split: str, own: float, title: str) -> Figure:
+def margin(error: float, images: int) -> float:
+    """Half the width of the interval in which an error lies with 95 % certainty.
+
+    `1.96 sqrt(p (1 - p) / n)`, of the normal approximation of the binomial distribution; where no
+    image, or every one, is wrong, `3 / n` (Hanley and Lippman-Hand 1983).
+    """
+    return min(1.0, 1.96 * math.sqrt(error * (1 - error) / images) or 3 / images)
+
+
+def draw_probes(
+    probes: Sequence[Probe], *, split: str, own: float, images: int, title: str
+) -> Figure:
     """The errors layer by layer, with the network's own error as a line.
 
     Args:
         probes: in the order of the layers.
         split: what the errors that count are of.
         own: the network's error on it.
+        images: how many it has; error bars follow from that.
         title: above.
     """
     figure = Figure(figsize=(max(6.0, 2.5 + 0.32 * len(probes)), 4.6), layout="constrained")
     axes = figure.subplots()
     places = range(len(probes))
     axes.plot(places, [p.train_error for p in probes], "o:", color="0.6", label="probe, training")
-    axes.plot(places, [p.error for p in probes], "o-", color="C0", label=f"probe, {split}")
+    bars = [margin(p.error, images) for p in probes]
+    axes.errorbar(places, [p.error for p in probes], bars, fmt="o-", color="C0", capsize=2,
+                  elinewidth=1, label=f"probe, {split} (bars: 95 % certainty)")  # fmt: skip
     axes.axhline(own, color="C3", linewidth=1, label=f"the network itself, {split}")
     axes.set_xticks(list(places), [p.layer for p in probes], rotation=60, ha="right", fontsize=8)
     axes.set_ylim(bottom=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,18 +103,21 @@ def test_probes(cnntrain: Cnntrain, run: Path) -> None:
     answer = cnntrain("probe", run)
     assert answer.code == 0, answer.err
     rows = [line.split() for line in answer.out.splitlines()]
-    assert rows[0][:2] == ["layer", "features"]
+    assert rows[0][:3] == ["layer", "gives", "features"]
+    assert rows[1][1:7] == ["4", "x", "8", "x", "8", "256"]
     names = ["conv1", "batch_norm1", "relu1", "max_pool1", "output"]
     assert [row[0] for row in rows[1:6]] == names
     assert rows[-1] == ["probe.png"]
     found = json.loads(cnntrain("probe", run, "--layer", "relu1", "--force", "--json").out)
     evaluated = json.loads(cnntrain("eval", run, "--json").out)
     assert found["error"] == pytest.approx(evaluated["error"])
-    assert f"{found['error']:.2%}" == rows[6][-1]
+    assert f"{found['error']:.2%}" == rows[6][-3]
+    sure = 1.96 * math.sqrt(found["error"] * (1 - found["error"]) / evaluated["images"])
+    assert rows[6][-2:] == ["±", f"{sure:.1%}"]
     [layer] = found["layers"]
     assert layer["layer"] == "relu1"
-    assert f"{layer['error']:.2%}" == rows[3][-1]
-    assert layer["features"] == int(rows[3][1]) == 4 * 8 * 8
+    assert f"{layer['error']:.2%}" == rows[3][-3]
+    assert layer["features"] == int(rows[3][6]) == 4 * 8 * 8
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cnntrain.visualize.probes import probe
+from cnntrain.visualize.probes import margin, probe
 
 TARGETS = torch.arange(300) % 3
 
@@ -48,3 +48,11 @@ def test_a_layer_that_is_constant_leaves_guessing() -> None:
     found = probe("dead", train=(torch.ones(5, 3), targets), held_out=held)
     assert found.train_error == pytest.approx(0.4)  # class 1 is the most frequent
     assert found.error == pytest.approx(0.75)
+
+
+def test_how_sure_an_error_is() -> None:
+    """25 % of 60 images: the standard deviation of 60 drawn coins that fall so is 5.59 %."""
+    drawn = torch.distributions.Binomial(60, torch.tensor(0.25)).sample((200_000,)) / 60
+    assert margin(0.25, 60) == pytest.approx(1.96 * float(drawn.std()), rel=0.01)
+    assert margin(0.25, 60) == pytest.approx(0.1096, abs=1e-4)
+    assert margin(0.0, 60) == margin(1.0, 60) == pytest.approx(0.05)  # 0.95**60 = 0.046
