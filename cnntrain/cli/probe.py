@@ -30,7 +30,8 @@ def probe(
 ) -> None:
     """Fit a linear classifier to each layer's features.
 
-    Features are what a layer gives for an image; maps are averaged over regions to at most 512 numbers.
+    Features are what a layer gives for an image; maps are averaged over regions, to at most 512
+    numbers.
 
     Fitted to training images, judged by the others: the errors show how much each layer does for
     telling the classes apart.
