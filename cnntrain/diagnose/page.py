@@ -10,13 +10,19 @@ from cnntrain.diagnose.report import Cell, Finding, Picture, Report, Table
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
-       color: #222; background: #fff }
+       color: #222; background: #fff; overflow-wrap: anywhere }
 h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin-top: 2.2rem; border-top: 1px solid #ddd;
      padding-top: 1rem } h3 { font-size: 1rem; margin-bottom: .3rem }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums }
 th, td { padding: .15rem .7rem; text-align: right; border-bottom: 1px solid #eee }
 th:first-child, td:first-child { text-align: left }
-.scroll { overflow: auto; max-height: 24rem }
+table { overflow-wrap: normal } .number { white-space: nowrap }
+.scroll { overflow: auto; max-height: 24rem;  /* a shadow where there is more to scroll to */
+          background: linear-gradient(90deg, #fff 30%, #fff0) 0 0 / 3rem 100% no-repeat local,
+                      linear-gradient(270deg, #fff 30%, #fff0) 100% 0 / 3rem 100% no-repeat local,
+                      linear-gradient(90deg, #0005, #0000) 0 0 / 1rem 100% no-repeat scroll,
+                      linear-gradient(270deg, #0005, #0000) 100% 0 / 1rem 100% no-repeat scroll }
+.scroll td, .scroll th { white-space: nowrap }
 .finding { border-left: 5px solid #888; padding: .2rem 1rem; margin: 1rem 0; background: #f7f7f7 }
 .fault { border-color: #c62828 } .suspect { border-color: #ef8f00 } .fine { border-color: #2e7d32 }
 .mark { border-radius: .3rem; color: #fff; padding: .05rem .5rem; font-size: .8rem;
@@ -26,6 +32,10 @@ th:first-child, td:first-child { text-align: left }
 img { max-width: 100%; height: auto }
 code { background: #eee; padding: 0 .2rem } .small { color: #666; font-size: .85rem }
 """
+
+
+_SEEN = 14
+"""Rows of a table that are seen without scrolling."""
 
 
 def html_page(diagnosis: Diagnosis, *, subject: str) -> str:
@@ -80,7 +90,8 @@ def _mark(verdict: str) -> str:
 def _overview(reports: tuple[Report, ...]) -> str:
     rows = "".join(
         f'<tr><td><a href="#{r.check}">{r.check}</a></td><td>{_mark(r.verdict)}</td>'
-        f'<td style="text-align:left">{escape(r.headline)}</td><td>{r.seconds:.1f} s</td></tr>'
+        f'<td style="text-align:left">{escape(r.headline)}</td>'
+        f'<td class="number">{r.seconds:.1f} s</td></tr>'
         for r in reports
     )
     return f"<h2>Checks</h2><table>{rows}</table>"
@@ -106,7 +117,8 @@ def _table(table: Table) -> str:
         "<tr>" + "".join(f"<td>{escape(cell_text(cell))}</td>" for cell in row) + "</tr>"
         for row in table.rows
     )
+    more = f'<p class="small">{len(table.rows)} rows: scroll</p>' * (len(table.rows) > _SEEN)
     return (
-        f"<h3>{escape(table.title)}</h3>"
+        f"<h3>{escape(table.title)}</h3>{more}"
         f'<div class="scroll"><table><tr>{head}</tr>{rows}</table></div>'
     )

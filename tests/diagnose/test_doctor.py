@@ -135,6 +135,13 @@ def test_the_page_is_whole_and_needs_nothing_from_outside() -> None:
     assert "<b>So, too:</b> diverges" in text
     assert "a&lt;b" in text
     assert "0.123" in text
+    assert "rows: scroll" not in text
+
+
+def test_a_table_that_is_cut_says_how_long_it_is() -> None:
+    table = Table("numbers", ("value",), tuple((each,) for each in range(40)))
+    report = Report("rate", "seen", found("rate_too_high"), tables=(table,))
+    assert "40 rows: scroll" in html_page(diagnose([report]), subject="run.yaml")
 
 
 def test_numbers_for_people() -> None:
