@@ -23,10 +23,14 @@ table { overflow-wrap: normal } .number { white-space: nowrap }
                       linear-gradient(90deg, #0005, #0000) 0 0 / 1rem 100% no-repeat scroll,
                       linear-gradient(270deg, #0005, #0000) 100% 0 / 1rem 100% no-repeat scroll }
 .scroll td, .scroll th { white-space: nowrap }
+@media (max-width: 40rem) { .checks, .checks tbody { display: block }
+  .checks tr { display: flex; flex-wrap: wrap; border-bottom: 1px solid #ddd }
+  .checks td { border: 0 } .checks td:nth-child(3) { order: 1; width: 100% }
+  .checks .number { margin-left: auto } }
 .finding { border-left: 5px solid #888; padding: .2rem 1rem; margin: 1rem 0; background: #f7f7f7 }
 .fault { border-color: #c62828 } .suspect { border-color: #ef8f00 } .fine { border-color: #2e7d32 }
 .mark { border-radius: .3rem; color: #fff; padding: .05rem .5rem; font-size: .8rem;
-        background: #888; border: 0 }
+        background: #888; border: 0; white-space: nowrap }
 .mark.fault { background: #c62828 } .mark.suspect { background: #b26a00 }
 .mark.fine { background: #2e7d32 }
 img { max-width: 100%; height: auto }
@@ -89,12 +93,13 @@ def _mark(verdict: str) -> str:
 
 def _overview(reports: tuple[Report, ...]) -> str:
     rows = "".join(
-        f'<tr><td><a href="#{r.check}">{r.check}</a></td><td>{_mark(r.verdict)}</td>'
+        f'<tr><td><a href="#{r.check}">{r.check}</a></td>'
+        f'<td style="text-align:left">{_mark(r.verdict)}</td>'
         f'<td style="text-align:left">{escape(r.headline)}</td>'
         f'<td class="number">{r.seconds:.1f} s</td></tr>'
         for r in reports
     )
-    return f"<h2>Checks</h2><table>{rows}</table>"
+    return f'<h2>Checks</h2><table class="checks">{rows}</table>'
 
 
 def _section(report: Report) -> str:
