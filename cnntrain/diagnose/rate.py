@@ -36,7 +36,8 @@ POOR, FAR_ABOVE = 0.3, 8.0
 times too high."""
 
 BEYOND = 4.0
-"""It also is, if it makes no progress, and is this many times the largest rate that does."""
+"""It also is, if it makes no progress, and is this many times the largest rate that does; if it is
+less above that one, it is a suspicion."""
 
 SHORT_LIVED, EPOCHS = 8.0, 1.5
 """A schedule takes the rate away too early, if the run has this many times the steps that it goes
@@ -127,7 +128,7 @@ def _good(progress: Mapping[float, float], *, own: float) -> list[float]:
 
 
 def _too_high(share: float, *, own: float, best: float, edge: float, steps: int) -> Finding | None:
-    is_beyond = share <= 0 and own / edge >= BEYOND
+    is_beyond = share <= 0 and own > edge
     is_at_the_edge = share < POOR and own / best >= FAR_ABOVE and own >= edge
     if not is_beyond and not is_at_the_edge:
         return None
@@ -139,6 +140,7 @@ def _too_high(share: float, *, own: float, best: float, edge: float, steps: int)
         f"your rate {own:.2g} is about {_times(own / best)} times too high",
         f"in {steps} steps it {how}; the largest rate that learns is {edge:.2g}",
         f"set train.optimizer.lr to about {best:.2g}",
+        is_certain=is_at_the_edge or own / edge >= BEYOND,
         follows=("wrong_gradient", *TOO_LARGE),
     )
 

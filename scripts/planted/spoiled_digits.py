@@ -25,6 +25,7 @@ def spoiled_digits(
         "late_labels",
         "other_class_order",
         "validation_in_train",
+        "saved_again_in_train",
         "inverted_validation",
         "missing_class",
         "empty_channel",
@@ -55,6 +56,13 @@ def spoiled_digits(
         case "validation_in_train":
             train = Pixels(
                 torch.cat([train.images, validation.images[:100]]),
+                torch.cat([train.targets, validation.targets[:100]]),
+            )
+        case "saved_again_in_train":  # with losses, as JPEG has them
+            again = validation.images[:100].int()
+            again += torch.randint(-4, 5, again.shape, generator=generator, dtype=torch.int32)
+            train = Pixels(
+                torch.cat([train.images, again.clamp(0, 255).byte()]),
                 torch.cat([train.targets, validation.targets[:100]]),
             )
         case "inverted_validation":

@@ -30,7 +30,7 @@ def quadratic() -> tuple[nn.Module, list[Batch], float, float]:
     The last two are that rate, and the least loss.
     """
     images = torch.randn(64, 1, 2, 2, generator=torch.Generator().manual_seed(0))
-    targets = torch.arange(64) % 2
+    targets = (images[:, 0, 0, 0] > 0).long()
     net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2, bias=False))
     nn.init.zeros_(net[1].weight)
     rows = images.flatten(1)
@@ -73,6 +73,17 @@ def test_a_rate_a_hundred_times_wrong(
         assert f"about {float(f'{times:.1g}'):.0f} times" in report.headline
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
     assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(("times", "verdict"), [(1.5, "suspect"), (30.0, "fault")])
+def test_a_rate_just_above_the_largest_one_is_suspected(
+    method: Make, times: float, verdict: str
+) -> None:
+    net, batches, limit, _ = quadratic()
+    how = method(lr=times * limit, momentum=0.0, criterion=MeanSquaredError())
+    report = check_rate(net, batches=batches, method=how, classes=2, steps=200)
+    assert faults(report) == ["rate_too_high"]
+    assert report.verdict == verdict
 
 
 def test_the_table_has_the_runs_own_rate(convnet: Make, method: Make, batches: list[Batch]) -> None:
