@@ -24,16 +24,17 @@ NAME = "rate"
 LEARNS = 0.95
 """Share of the loss of guessing below which training has begun."""
 
-SLOW, FAR_BELOW = 0.1, 32.0
-"""A rate is too low where it makes less than this progress, and is this many times too low."""
+SLOW, FAR_BELOW = 0.1, 16.0
+"""A rate is too low where it makes less than this progress, and the lowest good one is this many
+times as high."""
 
-HALF, BELOW = 0.5, 10.0
-"""It also is, if it makes less than this progress, is this many times too low, and the whole run
-goes no further than a trial."""
+HALF, BELOW = 0.5, 5.0
+"""It also is, if it makes less than this progress, the lowest good one is this many times as high,
+and at that pace the whole run makes less than the best rate in a trial."""
 
-POOR, FAR_ABOVE = 0.3, 8.0
-"""A rate is too high where no higher one learns, it makes less than this progress, and is this many
-times too high."""
+POOR, FAR_ABOVE = 0.3, 4.0
+"""A rate is too high where no higher one learns, it makes less than this progress, and it is this
+many times the highest good one."""
 
 BEYOND = 4.0
 """It also is, if it makes no progress, and is this many times the largest rate that does; if it is
@@ -86,17 +87,16 @@ def check_rate(
     gained = chance - min(trial.end for trial in trials)
     progress = {trial.rate: (chance - trial.end) / gained for trial in trials}
     good = _good(progress, own=own)
-    middle = good[(len(good) - 1) // 2]
     whole = sum(shares) if shares else math.inf
     finding = (
-        _too_high(progress[own], own=own, best=middle, edge=max(learning), steps=steps)
-        or _too_low(progress[own], own=own, best=middle, reach=whole * own / middle, steps=steps)
+        _too_high(progress[own], own=own, good=good, edge=max(learning), steps=steps)
+        or _too_low(progress[own], own=own, good=good, trials=whole / steps, steps=steps)
         or _falls_early(whole, run=len(shares), epochs=method.recipe.epochs, steps=steps)
     )
     made = f"makes {max(0.0, progress[own]):.0%} of the best one's progress in {steps} steps"
     best = f"the best rates are {good[-1]:.2g} to {good[0]:.2g}"
     if len(good) == 1:
-        best = f"the best rate is {middle:.2g}"
+        best = f"the best rate is {good[0]:.2g}"
     headline = f"{best}; yours, {own:.2g}, {made}"
     if own in good:
         headline = f"yours is a good rate: {own:.2g} {made}"
@@ -127,34 +127,39 @@ def _good(progress: Mapping[float, float], *, own: float) -> list[float]:
     return [*around[0][::-1], *around[1]]
 
 
-def _too_high(share: float, *, own: float, best: float, edge: float, steps: int) -> Finding | None:
+def _too_high(
+    share: float, *, own: float, good: Sequence[float], edge: float, steps: int
+) -> Finding | None:
+    """`share` is its progress, `good` are the good rates, `edge` is the largest that learns."""
     is_beyond = share <= 0 and own > edge
-    is_at_the_edge = share < POOR and own / best >= FAR_ABOVE and own >= edge
+    is_at_the_edge = share < POOR and own / good[0] >= FAR_ABOVE and own >= edge
     if not is_beyond and not is_at_the_edge:
         return None
-    how = f"makes {share:.0%} of the progress that {best:.2g} makes"
+    how = f"makes {share:.0%} of the progress that {_middle(good):.2g} makes"
     if share <= 0:
         how = "makes no progress: the loss diverges, or stays at guessing"
     return Finding(
         "rate_too_high",
-        f"your rate {own:.2g} is about {_times(own / best)} times too high",
+        f"your rate {own:.2g} is about {_times(own / good[0])} times too high",
         f"in {steps} steps it {how}; the largest rate that learns is {edge:.2g}",
-        f"set train.optimizer.lr to about {best:.2g}",
+        f"set train.optimizer.lr to about {_middle(good):.2g}",
         is_certain=is_at_the_edge or own / edge >= BEYOND,
         follows=("wrong_gradient", *TOO_LARGE),
     )
 
 
-def _too_low(share: float, *, own: float, best: float, reach: float, steps: int) -> Finding | None:
-    """`reach` is how many steps at the best rate go as far as the whole run at its own."""
-    factor = best / own
-    is_short = share < HALF and factor >= BELOW and reach < steps
+def _too_low(
+    share: float, *, own: float, good: Sequence[float], trials: float, steps: int
+) -> Finding | None:
+    """`trials` is how many times as far as a trial the whole run goes."""
+    factor, share = good[-1] / own, max(share, 0.0)
+    is_short = share < HALF and factor >= BELOW and share * trials < 1
     if not is_short and not (share < SLOW and factor >= FAR_BELOW):
         return None
-    share = max(share, 0)
+    best = _middle(good)
     evidence = f"in {steps} steps it makes {share:.0%} of the progress that {best:.2g} makes"
     if is_short:
-        evidence += f"; the whole run goes as far as {reach:.0f} steps at {best:.2g}"
+        evidence += f"; at that pace the whole run makes {share * trials:.0%} of it"
     return Finding(
         "rate_too_low",
         f"your rate {own:.2g} is about {_times(factor)} times too low",
@@ -179,9 +184,13 @@ def _falls_early(whole: float, *, run: int, epochs: int, steps: int) -> Finding 
     )
 
 
+def _middle(good: Sequence[float]) -> float:
+    return good[(len(good) - 1) // 2]
+
+
 def _times(factor: float) -> str:
-    """One digit: 47 is `50`."""
-    return f"{float(f'{factor:.1g}'):.0f}"
+    """One digit: 47 is `50`, 1.47 is `1.5`."""
+    return f"{factor:.2g}" if factor < 2 else f"{float(f'{factor:.1g}'):.0f}"
 
 
 def _report(
@@ -193,7 +202,7 @@ def _report(
     own: float,
     good: Sequence[float],
 ) -> Report:
-    suggested = None if not good else own if own in good else good[(len(good) - 1) // 2]
+    suggested = None if not good else own if own in good else _middle(good)
     rows: list[tuple[Cell, ...]] = [
         (
             trial.rate,
