@@ -10,8 +10,8 @@ import pytest
 import typer.main
 
 from cnntrain.cli.app import app
+from cnntrain.diagnose.diagnose import CHECKS
 from cnntrain.diagnose.faults import FAULTS
-from cnntrain.run.diagnose import CHECKS
 
 DOCS = Path(__file__).parent.parent / "docs"
 ROOT = DOCS.parent

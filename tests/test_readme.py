@@ -9,7 +9,7 @@ import pytest
 
 from cnntrain.config.load import load
 from cnntrain.core.errors import ConfigError
-from cnntrain.run.fit import fit
+from cnntrain.fit.fit import fit
 
 README = Path(__file__).parent.parent / "README.md"
 PLUGINS = re.findall(r"```python\n# (\w+\.py)\n(.*?)```", README.read_text("utf-8"), re.DOTALL)

@@ -10,7 +10,7 @@ from torch import nn
 
 from cnntrain.arch.expand import Node
 from cnntrain.arch.network import Graph, Network
-from cnntrain.arch.planned import Plan, PlannedList
+from cnntrain.arch.plan import Plan, PlannedList
 from cnntrain.layers import LAYERS
 
 

@@ -8,9 +8,9 @@ from difflib import SequenceMatcher
 from itertools import groupby
 from typing import Any, Literal
 
-from cnntrain.arch.planned import Plan
-from cnntrain.arch.printed import aligned, likeness, markdown, megabytes, merged, times
+from cnntrain.arch.plan import Plan
 from cnntrain.arch.table import Row, rows, totals
+from cnntrain.arch.table_text import aligned, likeness, markdown, megabytes, merged, times
 
 Status = Literal["same", "differs", "only a", "only b"]
 MARKS: dict[Status, str] = {"same": " ", "differs": "~", "only a": "-", "only b": "+"}

@@ -8,7 +8,7 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from cnntrain.arch.outlines import outline
+from cnntrain.arch.meta_shapes import outline
 
 
 class MultiplyAdds(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class

@@ -12,7 +12,7 @@ from matplotlib.path import Path as Outline
 
 from cnntrain.arch.layout import TITLE, Box, Drawing
 from cnntrain.arch.picture import picture
-from cnntrain.arch.planned import Plan
+from cnntrain.arch.plan import Plan
 from cnntrain.core.atomic import disk_errors
 
 COLOURS = {

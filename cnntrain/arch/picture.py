@@ -8,8 +8,8 @@ from itertools import groupby
 
 from cnntrain.arch.items import INPUT
 from cnntrain.arch.layout import Beside, Columns, Frame, Leaf, Look, Parallel, Piece, Stack
-from cnntrain.arch.planned import Plan, PlannedList, PlannedNode
-from cnntrain.arch.printed import times
+from cnntrain.arch.plan import Plan, PlannedList, PlannedNode
+from cnntrain.arch.table_text import times
 
 READABLE = 100
 """Boxes that a picture has at most where no depth is asked for, if folding can make it so."""

@@ -1,130 +1,117 @@
-"""The plan of a network: every node run on the meta device, where nothing is allocated.
-
-The plan has shapes, parameter counts, multiply-adds and receptive fields, and the network is built
-from it; so what was checked is what is built. A shape that does not fit is an error at the YAML
-line of the layer. Of equal nodes only one is run. The random state is left as it was.
-"""
+"""A plan as data: what the meta run found, ready to be built, printed or stored."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
-import torch
-
-from cnntrain.arch.counting import MultiplyAdds
 from cnntrain.arch.description import Description
-from cnntrain.arch.expand import Node, Nodes
-from cnntrain.arch.items import INPUT
-from cnntrain.arch.misfits import check_output, filled
-from cnntrain.arch.network import Network, Shape
-from cnntrain.arch.planned import Plan, PlannedList, PlannedNode
-from cnntrain.arch.receptive import PIXEL, Field, path_beside, through, union
-from cnntrain.arch.trial import Trials
-from cnntrain.core.errors import ConfigError
-
-_TAKEN = frozenset(dir(Network({}, sources={}, in_shape=(), out_shape=(), aux={})))
-"""Attributes of a network; a layer of the same name would hide one."""
+from cnntrain.arch.expand import Node
+from cnntrain.arch.network import Shape
+from cnntrain.arch.receptive import Field
+from cnntrain.arch.saved_tensors import Keeps
 
 
-def make_plan(description: Description) -> Plan:
-    """Run every node once on the meta device.
+@dataclass(frozen=True)
+class PlannedNode:
+    """A node with what the meta run found. Counts include what is nested in it.
 
-    Raises:
-        ConfigError: at the YAML line of the layer whose parameters or input do not fit, or of the
-            last layer if the output is not `(num_classes,)`.
+    `multiply_adds` is for one image and one forward pass; `receptive_field` is None
+    where a layer does not tell its window. `inside` tells under which dotted name the module keeps
+    a nested list: `body`, `paths.one`, or nothing if the module is that list. `own` are modules
+    with parameters outside of the nested lists (a residual's projection), with the names of their
+    classes. `keeps` is what its forward pass leaves in memory.
     """
-    facts = description.facts
-    shape = (facts.image_channels, facts.image_height, facts.image_width)
-    counter = MultiplyAdds()  # type: ignore[no-untyped-call]  # torch's constructor
-    trials = Trials(counter)
-    with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.enable_grad(), counter:
-        body = _plan_list(description.nodes, shape, PIXEL, trials)
-        by_name = {node.name: node for node in body.nodes}
-        aux = []
-        for head in description.aux:
-            source = by_name[head.source]
-            if head.name in _TAKEN:
-                problem = description.report.problem((*head.path, "as"), *_taken(head.name))
-                raise ConfigError.of([problem])
-            planned = _plan_list(head.nodes, source.out_shape, source.receptive_field, trials)
-            aux.append((head.name, head.source, head.weight, planned))
-    check_output("the network", body, description)
-    for name, _, _, planned in aux:
-        check_output(f"the head '{name}'", planned, description)
-    return Plan(body, tuple(aux), description)
+
+    node: Node
+    in_shapes: tuple[Shape, ...]
+    out_shape: Shape
+    parameters: int
+    buffers: int
+    multiply_adds: int
+    receptive_field: Field | None
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+    nested: Mapping[str, PlannedList | Mapping[str, PlannedList]] = field(default_factory=dict)
+    inside: Mapping[str, str] = field(default_factory=dict)
+    own: Mapping[str, str] = field(default_factory=dict)
+    keeps: Keeps = field(default_factory=Keeps)
+    body: PlannedList | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name in its list."""
+        return self.node.name
+
+    @property
+    def lists(self) -> Iterator[tuple[str, PlannedList]]:
+        """The lists inside it, with the part of the dotted name that leads there."""
+        if self.body is not None:
+            yield "", self.body
+        for key, each in flat(self.nested):
+            yield self.inside[key], each
 
 
-def _plan_list(nodes: Nodes, shape: Shape, seen: Field | None, trials: Trials) -> PlannedList:
-    shapes: dict[str, Shape] = {INPUT: shape}
-    fields: dict[str, Field | None] = {INPUT: seen}
-    planned = []
-    for node in nodes:
-        if node.name in _TAKEN:
-            raise ConfigError.of([node.problem(*_taken(node.name))])
-        inputs = tuple(shapes[source] for source in node.sources)
-        reads = union([fields[source] for source in node.sources])
-        done = _plan_node(node, inputs, reads, trials)
-        shapes[node.name], fields[node.name] = done.out_shape, done.receptive_field
-        planned.append(done)
-    last = nodes[-1].name if nodes else INPUT
-    return PlannedList(tuple(planned), shape, shapes[last], fields[last])
+T = TypeVar("T")
 
 
-def _plan_node(
-    node: Node, inputs: tuple[Shape, ...], seen: Field | None, trials: Trials
-) -> PlannedNode:
-    if node.entry is None:
-        body = _plan_list(node.body, inputs[0], seen, trials)
-        return PlannedNode(
-            node,
-            inputs,
-            body.out_shape,
-            sum(inner.parameters for inner in body.nodes),
-            sum(inner.buffers for inner in body.nodes),
-            sum(inner.multiply_adds for inner in body.nodes),
-            body.receptive_field,
-            body=body,
-        )
-    nested = _plan_nested(node, inputs[0], seen, trials)
-    keywords = {**node.keywords, **filled(node, inputs)}
-    tried = trials.of(node, keywords, inputs, nested)
-    planned = PlannedNode(
-        node,
-        inputs,
-        tried.out_shape,
-        tried.parameters,
-        tried.buffers,
-        tried.multiply_adds,
-        None,
-        keywords,
-        nested,
-        tried.inside,
-        tried.own,
-        tried.keeps,
-    )
-    fields = [each.receptive_field for _, each in planned.lists]
-    same_size = tried.out_shape[1:] == inputs[0][1:]
-    if beside := path_beside(tried.module, nested):
-        fields.append(through(beside, seen, same_size=same_size))
-    seen = union(fields) if fields else through(tried.module, seen, same_size=same_size)
-    return replace(planned, receptive_field=seen)
-
-
-def _plan_nested(
-    node: Node, shape: Shape, seen: Field | None, trials: Trials
-) -> dict[str, PlannedList | dict[str, PlannedList]]:
-    """A layer's nested lists; each reads what the layer reads."""
-    nested: dict[str, PlannedList | dict[str, PlannedList]] = {}
-    for parameter, inside in node.nested.items():
+def flat(nested: Mapping[str, T | Mapping[str, T]]) -> Iterator[tuple[str, T]]:
+    """Nested lists with their dotted keys: `body`, `paths.one`."""
+    for parameter, inside in nested.items():
         if isinstance(inside, Mapping):
-            named = inside.items()
-            nested[parameter] = {key: _plan_list(v, shape, seen, trials) for key, v in named}
+            yield from ((f"{parameter}.{key}", each) for key, each in inside.items())
         else:
-            nested[parameter] = _plan_list(inside, shape, seen, trials)
-    return nested
+            yield parameter, inside
 
 
-def _taken(name: str) -> tuple[str, str]:
-    message = f"the name '{name}' is taken: every network has an attribute of that name"
-    return message, "choose another name with `as`"
+@dataclass(frozen=True)
+class PlannedList:
+    """A list of layers with its shapes."""
+
+    nodes: tuple[PlannedNode, ...]
+    in_shape: Shape
+    out_shape: Shape
+    receptive_field: Field | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole network, checked and ready to be built.
+
+    `aux` has name, source, weight and layers of each auxiliary head.
+    """
+
+    body: PlannedList
+    aux: tuple[tuple[str, str, float, PlannedList], ...]
+    description: Description
+
+    @property
+    def parameters(self) -> int:
+        """Trainable parameters, auxiliary heads included."""
+        lists = [self.body, *(head for _, _, _, head in self.aux)]
+        return sum(node.parameters for each in lists for node in each.nodes)
+
+    @property
+    def buffers(self) -> int:
+        """Numbers that are stored with the weights but not trained, such as running statistics."""
+        lists = [self.body, *(head for _, _, _, head in self.aux)]
+        return sum(node.buffers for each in lists for node in each.nodes)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of one image's forward pass in evaluation (without auxiliary heads)."""
+        return sum(node.multiply_adds for node in self.body.nodes)
+
+    def walk(self) -> Iterator[tuple[str, PlannedNode]]:
+        """Every node with its dotted name, outer ones before what is in them."""
+        yield from _walk("", self.body)
+        for name, _, _, head in self.aux:
+            yield from _walk(name, head)
+
+
+def _walk(prefix: str, planned: PlannedList) -> Iterator[tuple[str, PlannedNode]]:
+    for node in planned.nodes:
+        name = f"{prefix}.{node.name}" if prefix else node.name
+        yield name, node
+        for inside, each in node.lists:
+            yield from _walk(f"{name}.{inside}" if inside else name, each)

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from cnntrain.arch.activations import FLOAT32, activation_bytes
-from cnntrain.arch.learning import Learning, Share, joined, shares, standing_still
+from cnntrain.arch.activation_memory import FLOAT32, activation_bytes
 from cnntrain.arch.network import Shape
-from cnntrain.arch.planned import Plan, PlannedList, PlannedNode
+from cnntrain.arch.plan import Plan, PlannedList, PlannedNode
 from cnntrain.arch.receptive import Axis, Field
+from cnntrain.arch.trainable import Learning, Share, joined, shares, standing_still
 
 Kind = Literal["layer", "block", "path", "head"]
 Pair = tuple[int, int]
@@ -38,7 +38,7 @@ class Row:
         stride: pixels from one unit's field to the next one's.
         offset: centre of the first unit's field, in pixels from the centre of the first pixel.
         first_pixel: where the first unit's field begins; below 0 is padding.
-        activation_bytes: kept by training's forward pass; see `cnntrain.arch.activations`.
+        activation_bytes: kept by training's forward pass; see `cnntrain.arch.activation_memory`.
         learns: the ways in which its parameters learn, and how many do so.
     """
 

@@ -13,7 +13,7 @@ from cnntrain.config import shipped
 from cnntrain.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from cnntrain.run.ablate import Variant
+    from cnntrain.fit.ablate import Variant
 
 
 def ablate(
@@ -47,7 +47,7 @@ def ablate(
         raise UsageError(f"{option} means nothing with --no-train", remedy="leave one of them out")
     given = [*(overrides or []), *([f"train.epochs={epochs}"] if epochs is not None else [])]
     path = Path(file) if Path(file).is_file() else shipped.find(file) or shipped.resolve(file)
-    from cnntrain.run.ablate import ablate as run
+    from cnntrain.fit.ablate import ablate as run
 
     found = run(path, sets, train=train, anew=anew, overrides=given, tell=output.note)
     if as_json:

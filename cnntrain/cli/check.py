@@ -26,10 +26,10 @@ def check(
         try:
             file = shipped.resolve(name)
             loaded = load(file, overrides or [])
-            from cnntrain.run.freezing import what_learns
-            from cnntrain.run.networks import make_network, plan_network
-            from cnntrain.run.preprocessing import follow_weights
-            from cnntrain.run.sources import name_rules
+            from cnntrain.assemble.networks import make_network, plan_network
+            from cnntrain.assemble.transfer.freezing import what_learns
+            from cnntrain.assemble.transfer.preprocessing import follow_weights
+            from cnntrain.assemble.transfer.sources import name_rules
 
             loaded = follow_weights(loaded)
             plan = plan_network(loaded)

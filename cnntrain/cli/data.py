@@ -34,10 +34,10 @@ def check(file: RunFile, overrides: Overrides = None, as_json: Json = False) -> 
     Exit code 3 if a file is unreadable, an image too small for a crop or in two splits.
     """
     loaded = load(shipped.resolve(file), overrides or [])
+    from cnntrain.assemble.parts import data_errors
+    from cnntrain.assemble.transfer.preprocessing import follow_weights
     from cnntrain.data.check import check_data
-    from cnntrain.run.assemble import data_errors
-    from cnntrain.run.preprocessing import follow_weights
-    from cnntrain.run.progress import bar
+    from cnntrain.record.progress import bar
 
     loaded = follow_weights(loaded)
     data = loaded.config.data
@@ -71,9 +71,9 @@ def show(
     loaded = load(shipped.resolve(file), overrides or [])
     if out.exists() and not force:
         raise UsageError(f"{out} exists already", remedy="give another --out, or --force")
+    from cnntrain.assemble.parts import open_run_data
+    from cnntrain.assemble.transfer.preprocessing import follow_weights
     from cnntrain.data.preview import contact_sheet
-    from cnntrain.run.assemble import open_run_data
-    from cnntrain.run.preprocessing import follow_weights
 
     data = open_run_data(follow_weights(loaded), device="cpu")
     sheet = contact_sheet(data.train, classes=data.classes, statistics=data.statistics, epoch=epoch)

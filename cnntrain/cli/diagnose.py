@@ -52,7 +52,7 @@ def diagnose(
     if html is not None and not html.parent.is_dir():
         raise UsageError(f"there is no folder {html.parent}", remedy="make it first")
     from cnntrain.core.atomic import write_text_atomically
-    from cnntrain.run.diagnose import examine
+    from cnntrain.diagnose.diagnose import examine
 
     diagnosis = examine(name, checks=checks or (), overrides=overrides or [], tell=_tell)
     if html is not None:

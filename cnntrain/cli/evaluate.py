@@ -12,9 +12,9 @@ from cnntrain.cli.options import TRAINED, Json, Overrides
 from cnntrain.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from cnntrain.metrics import Classification
-    from cnntrain.run.evaluate import Evaluated
-    from cnntrain.run.saved import Trained
+    from cnntrain.model.evaluate import Evaluated
+    from cnntrain.model.model import Trained
+    from cnntrain.tasks import Classification
 
 SHOWN_CLASSES = 20
 """The confusion table is printed up to this many classes; the picture and --json have all."""
@@ -67,7 +67,7 @@ def evaluate(
     if confusion is not None and not confusion.parent.is_dir():
         raise UsageError(f"there is no folder {confusion.parent}", remedy="make it first")
     sides = read_scales(scales, crops=crops)
-    from cnntrain.run.evaluate import evaluate_run, evaluate_views
+    from cnntrain.model.evaluate import evaluate_run, evaluate_views
 
     given = overrides or []
     if len(runs) == 1 and crops == "center":
@@ -129,7 +129,7 @@ def _members(evaluated: Evaluated) -> str:
 
 
 def _per_class(evaluated: Evaluated) -> str:
-    from cnntrain.metrics import class_scores, mean_score
+    from cnntrain.tasks import class_scores, mean_score
 
     scores = class_scores(evaluated.metrics.confusion)
     rows = [["class", "images", "precision", "recall", "F1"]]
@@ -148,7 +148,7 @@ def _confusion(evaluated: Evaluated) -> str:
 
 
 def _as_data(evaluated: Evaluated, *, crops: str) -> dict[str, Any]:
-    from cnntrain.metrics import class_scores
+    from cnntrain.tasks import class_scores
 
     metrics = evaluated.metrics
     scores = zip(evaluated.classes, class_scores(metrics.confusion), strict=True)

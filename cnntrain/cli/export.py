@@ -12,7 +12,7 @@ from cnntrain.cli import output
 from cnntrain.cli.options import Json, Overrides, Trained
 
 if TYPE_CHECKING:
-    from cnntrain.run.export import Exported
+    from cnntrain.export.export import Exported
 
 
 class Format(StrEnum):
@@ -44,7 +44,7 @@ def export(
     torchvision by those of its model of the same architecture. All tell the classes and the
     preprocessing, in JSON: in their metadata under `cnntrain`, for torchvision in a file beside.
     """
-    from cnntrain.run.export import export_run
+    from cnntrain.export.export import export_run
 
     formats = [form.value for form in to or [Format.onnx]]
     written = []

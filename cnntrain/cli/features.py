@@ -42,7 +42,7 @@ def features(
                          overrides=overrides, suffixes=suffixes)  # fmt: skip
     if file.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
         raise UsageError(".parquet needs pyarrow", remedy="pip install pyarrow, or write .npz")
-    from cnntrain.run.features import extract, write_features
+    from cnntrain.explain.features import extract, write_features
 
     found = extract(run, layer=layer, split=split, pool=pool, overrides=overrides or [])
     write_features(found, file)

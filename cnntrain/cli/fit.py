@@ -14,7 +14,7 @@ from cnntrain.config.load import load
 from cnntrain.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from cnntrain.run.folds import CrossValidated, Figure
+    from cnntrain.fit.folds import CrossValidated, Figure
 
 
 def fit(
@@ -55,9 +55,9 @@ def fit(
         _cross_validate(shipped.resolve(file), given, folds, out=out, quiet=quiet, verbose=verbose)
         return
     loaded = None if file is None else load(shipped.resolve(file), given)
-    from cnntrain.run.fit import fit as start
-    from cnntrain.run.fit import resume as go_on
-    from cnntrain.run.folds import is_cross_validation, resume_folds
+    from cnntrain.fit.fit import fit as start
+    from cnntrain.fit.fit import resume as go_on
+    from cnntrain.fit.folds import is_cross_validation, resume_folds
 
     with output.log_shown(verbose):
         if loaded is not None:
@@ -76,7 +76,7 @@ def fit(
 def _cross_validate(
     file: Path, given: list[str], folds: int, *, out: Path | None, quiet: bool, verbose: bool
 ) -> None:
-    from cnntrain.run.folds import cross_validate, load_folds
+    from cnntrain.fit.folds import cross_validate, load_folds
 
     files = load_folds(file, given, folds=folds)
     with output.log_shown(verbose):
@@ -94,7 +94,7 @@ def _tell(found: CrossValidated) -> None:
 
 
 def _as_text(found: CrossValidated) -> str:
-    from cnntrain.record.wording import percent
+    from cnntrain.show.words import percent
 
     rows = [["fold", "images", "error", "lowest", "at epoch", "test error"]]
     for result in found.results:

@@ -19,8 +19,8 @@ from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import near_match
 
 if TYPE_CHECKING:
-    from cnntrain.arch.learning import Learning
-    from cnntrain.arch.planned import Plan
+    from cnntrain.arch.plan import Plan
+    from cnntrain.arch.trainable import Learning
 
 
 def _settings(given: list[str] | None) -> list[str] | None:
@@ -120,8 +120,8 @@ def network_named(
     asked = [option for option, value in images.items() if value is not None]
     if path.is_dir() or path.suffix == ".pt":
         _refuse([*asked, *(["-s"] if overrides else [])], "a run is as it was trained")
-        from cnntrain.run.freezing import what_learns
-        from cnntrain.run.saved import plan_of_run
+        from cnntrain.assemble.transfer.freezing import what_learns
+        from cnntrain.model.model import plan_of_run
 
         loaded, plan = plan_of_run(path)
         return plan, what_learns(loaded, plan=plan)
@@ -130,9 +130,9 @@ def network_named(
     if not (isinstance(document.data, dict) and "layers" in document.data):
         _refuse(asked, "a run file's images are those of its `data`")
         loaded = load(file, overrides or [])
-        from cnntrain.run.freezing import what_learns
-        from cnntrain.run.networks import plan_network, unknown_classes
-        from cnntrain.run.preprocessing import follow_weights
+        from cnntrain.assemble.networks import plan_network, unknown_classes
+        from cnntrain.assemble.transfer.freezing import what_learns
+        from cnntrain.assemble.transfer.preprocessing import follow_weights
 
         loaded = follow_weights(loaded)
         if unknown := unknown_classes(loaded):
@@ -141,7 +141,7 @@ def network_named(
         return plan, what_learns(loaded, plan=plan)
     _refuse(["-s"] if overrides else [], "for an architecture file change the file")
     from cnntrain.arch.description import Facts, describe, usual_facts
-    from cnntrain.arch.plan import make_plan
+    from cnntrain.arch.planner import make_plan
 
     usual = usual_facts(document)
     facts = Facts(

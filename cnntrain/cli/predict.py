@@ -15,7 +15,7 @@ from cnntrain.cli.options import Json, Overrides, Trained
 from cnntrain.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from cnntrain.run.predict import Prediction
+    from cnntrain.model.predict import Prediction
 
 
 def predict(  # noqa: PLR0913  # the flags of the command
@@ -46,8 +46,8 @@ def predict(  # noqa: PLR0913  # the flags of the command
     if as_json and form is not None:
         raise UsageError(f"--json and --format {form} contradict each other", remedy="give one")
     sides = read_scales(scales, crops=crops)
-    from cnntrain.run.predict import image_files
-    from cnntrain.run.predict import predict as classify
+    from cnntrain.model.predict import image_files
+    from cnntrain.model.predict import predict as classify
 
     files = image_files(paths)
     found = list(

@@ -12,7 +12,7 @@ from cnntrain.cli.options import Force, Json, Limit, Out, Overrides, SplitName, 
 from cnntrain.cli.visualize.naming import file_to_write
 
 if TYPE_CHECKING:
-    from cnntrain.run.features import Probed
+    from cnntrain.explain.features import Probed
 
 
 def probe(
@@ -39,7 +39,7 @@ def probe(
     file = file_to_write(
         out, "probe", run, split=split, also=layers or (), force=force, overrides=overrides
     )
-    from cnntrain.run.features import probe_layers
+    from cnntrain.explain.features import probe_layers
 
     found = probe_layers(run, split=split, limit=limit, layers=layers or [],
                          overrides=overrides or [])  # fmt: skip
@@ -49,8 +49,8 @@ def probe(
 
 
 def _print(found: Probed) -> None:
-    from cnntrain.run.features import PROBED
-    from cnntrain.visualize.probes import margin
+    from cnntrain.explain.features import PROBED
+    from cnntrain.explain.probes import margin
 
     def told(error: float) -> str:
         return f"{error:.2%} ± {margin(error, found.images):.1%}"

@@ -10,8 +10,8 @@ from cnntrain.cli import output
 from cnntrain.cli.options import Json, Overrides, Run
 
 if TYPE_CHECKING:
-    from cnntrain.metrics import Classification
-    from cnntrain.run.recalibrate import Recalibrated
+    from cnntrain.model.recalibrate import Recalibrated
+    from cnntrain.tasks import Classification
 
 
 def recalibrate(
@@ -29,7 +29,7 @@ def recalibrate(
     place of the running averages. They become checkpoints/recalibrated.pt; no file is changed.
     Layers that stood still (finetune.freeze) keep theirs.
     """
-    from cnntrain.run.recalibrate import recalibrate_run
+    from cnntrain.model.recalibrate import recalibrate_run
 
     done = recalibrate_run(run, exact=exact, overrides=overrides or [])
     if as_json:

@@ -48,7 +48,7 @@ def retrieve(  # noqa: PLR0913  # the flags of the command
         force=force,
         overrides=overrides,
     )
-    from cnntrain.run.features import retrieve as find
+    from cnntrain.explain.features import retrieve as find
 
     picture = find(run, images, layer=layer, split=split, distance=distance, count=count,
                    limit=limit, overrides=overrides or [])  # fmt: skip

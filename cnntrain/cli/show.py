@@ -25,7 +25,7 @@ def show(
 
     loaded = load(shipped.resolve(file), overrides or [])
     if loaded.config.finetune is not None:
-        from cnntrain.run.preprocessing import follow_weights
+        from cnntrain.assemble.transfer.preprocessing import follow_weights
 
         loaded = follow_weights(loaded)
     output.result(with_origins(loaded) if origins else yaml_text(loaded))

@@ -56,8 +56,8 @@ def summary(  # noqa: PLR0913  # one parameter for each option
     plan, learning = network_named(
         name, overrides=overrides, classes=classes, size=size, channels=channels
     )
-    from cnntrain.arch.printed import as_markdown, as_text
     from cnntrain.arch.table import as_data
+    from cnntrain.arch.table_text import as_markdown, as_text
 
     if graph is not None:
         from cnntrain.arch.drawing import draw

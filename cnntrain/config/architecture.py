@@ -11,7 +11,7 @@ from cnntrain.core.document import Document
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Place, Problem
 from cnntrain.data import DATASETS
-from cnntrain.data.facts import facts as data_facts
+from cnntrain.data.metadata import facts as data_facts
 
 _CLASSES = (2, 10, 1000)
 _SIZES = (32, 224)

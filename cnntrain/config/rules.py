@@ -17,7 +17,7 @@ from cnntrain.config.train_section import CrossEntropy
 from cnntrain.core.document import Document, KeyPath
 from cnntrain.core.problems import Problem
 from cnntrain.data import DATASETS, TRANSFORMS
-from cnntrain.data.facts import facts
+from cnntrain.data.metadata import facts
 
 EPOCHS = ("train", "epochs")
 VALIDATION = ("data", "validation")

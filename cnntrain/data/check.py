@@ -13,10 +13,10 @@ from PIL import Image
 
 from cnntrain.data.decode import UnreadableImageError
 from cnntrain.data.held_out import HeldOut
-from cnntrain.data.open import Items, make_pipelines
-from cnntrain.data.parts import Part, Pixels, Splits, Unreadable
+from cnntrain.data.loaders import Items, make_pipelines
 from cnntrain.data.pipeline import Pipeline, TransformError
 from cnntrain.data.read import class_counts, open_splits
+from cnntrain.data.splits import Part, Pixels, Splits, Unreadable
 from cnntrain.data.threads import in_threads
 from cnntrain.data.windows import HeightWidth
 

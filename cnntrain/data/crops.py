@@ -23,9 +23,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from cnntrain.data.parts import Files, Part, from_picture
 from cnntrain.data.pipeline import Pipeline, build_eval_pipeline
 from cnntrain.data.resident import read_pixels
+from cnntrain.data.splits import Files, Part, from_picture
 from cnntrain.data.transforms.center_crop import CenterCrop
 from cnntrain.data.windows import HeightWidth, Windows, cut, whole
 

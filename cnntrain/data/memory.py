@@ -9,9 +9,9 @@ import torch
 from cnntrain.core.errors import DataError
 from cnntrain.data.batch import Batching, Loader
 from cnntrain.data.decode import header_size
-from cnntrain.data.parts import Files, Part, Pixels
 from cnntrain.data.pipeline import Pipeline, TransformError
 from cnntrain.data.resident import ResidentLoader, read_pixels
+from cnntrain.data.splits import Files, Part, Pixels
 from cnntrain.data.stream import StreamLoader
 from cnntrain.data.windows import HeightWidth, Sizing
 

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from cnntrain.data.batch import Loader
-from cnntrain.data.parts import to_picture
+from cnntrain.data.splits import to_picture
 from cnntrain.data.statistics import Statistics
 
 _LEAST = 72  # pixels: smaller images are enlarged by a whole factor

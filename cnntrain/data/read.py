@@ -12,8 +12,8 @@ from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Place
 from cnntrain.data import DATASETS
 from cnntrain.data.held_out import Fold, HeldOut
-from cnntrain.data.parts import Splits
 from cnntrain.data.split import stratified_fold, stratified_split
+from cnntrain.data.splits import Splits
 
 
 def open_splits(
@@ -28,7 +28,7 @@ def open_splits(
     if not isinstance(splits, Splits):
         entry = DATASETS.entry(name)
         message = f"the data set '{name}' returned a {type(splits).__name__}, not Splits"
-        remedy = "return cnntrain.data.parts.Splits(classes=..., train=Pixels(images, targets))"
+        remedy = "return cnntrain.data.splits.Splits(classes=..., train=Pixels(images, targets))"
         raise ConfigError(message, remedy=remedy, place=Place(str(entry.file), entry.line, 1))
     if validation is None:
         return splits

@@ -14,8 +14,8 @@ from torch import Tensor
 from cnntrain.core.errors import DataError
 from cnntrain.data.batch import Batch, Batching
 from cnntrain.data.order import batch_seed
-from cnntrain.data.parts import Files, Part, Pixels, from_picture, to_picture
 from cnntrain.data.pipeline import Pipeline, TransformError
+from cnntrain.data.splits import Files, Part, Pixels, from_picture, to_picture
 from cnntrain.data.threads import in_threads
 from cnntrain.data.windows import cut_picture, whole
 

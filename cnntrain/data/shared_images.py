@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import torch
 
-from cnntrain.data.parts import Files, Part, Pixels
+from cnntrain.data.splits import Files, Part, Pixels
 
 MOST = 2000
 """Files that are looked for; of more, so many at even distances."""

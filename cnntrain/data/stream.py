@@ -13,11 +13,11 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from cnntrain.core.errors import DataError
 from cnntrain.data.batch import Batch, Batching
 from cnntrain.data.decode import UnreadableImageError
-from cnntrain.data.first_window import FirstWindow
+from cnntrain.data.jpeg_draft import FirstWindow
 from cnntrain.data.order import batch_seed, image_seed
-from cnntrain.data.parts import Part, from_picture
 from cnntrain.data.pipeline import Pipeline, TransformError
 from cnntrain.data.resident import ONE_SIZE, different_sizes
+from cnntrain.data.splits import Part, from_picture
 
 TIMEOUT = 600
 """Seconds without a batch after which the workers are taken for dead."""

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from cnntrain.assemble.transfer.about import INPUT, KEY, OUTPUT
 from cnntrain.core.atomic import write_atomically
 from cnntrain.core.errors import UsageError
-from cnntrain.export.about import INPUT, KEY, OUTPUT
 from cnntrain.export.program import without_chatter
 from cnntrain.export.reference import Reference
 

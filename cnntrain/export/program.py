@@ -13,9 +13,9 @@ import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram
 
+from cnntrain.assemble.transfer.about import KEY
 from cnntrain.core.atomic import write_atomically
 from cnntrain.core.errors import UsageError
-from cnntrain.export.about import KEY
 from cnntrain.export.reference import Reference
 
 

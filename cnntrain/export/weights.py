@@ -13,10 +13,10 @@ import torchvision
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from cnntrain.assemble.transfer.about import KEY
 from cnntrain.checkpoint.foreign import Rule, rename
 from cnntrain.core.atomic import write_atomically
 from cnntrain.core.errors import CheckpointError, UsageError
-from cnntrain.export.about import KEY
 from cnntrain.export.reference import Reference
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from cnntrain.core.atomic import disk_errors
-from cnntrain.record.report import Record
+from cnntrain.record.intervals import Record
 from cnntrain.train.events import EpochDone, RunDone, StepDone
 
 State = TypeVar("State")

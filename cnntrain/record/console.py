@@ -11,10 +11,10 @@ from typing import Never, TextIO
 
 from tqdm import tqdm
 
-from cnntrain.record.closing import closing_line, closing_lines, closing_rows, print_table
-from cnntrain.record.report import Record, StepReport
-from cnntrain.record.tally import Tally, data_wait
-from cnntrain.record.wording import clock_time, percent, quantity
+from cnntrain.record.console_summary import closing_line, closing_lines, closing_rows, print_table
+from cnntrain.record.intervals import Record, StepReport
+from cnntrain.record.totals import Tally, data_wait
+from cnntrain.show.words import clock_time, percent, quantity
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, StepDone
 
 SILENCE_SECONDS = 30.0

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cnntrain.core.atomic import disk_errors
-from cnntrain.record.report import Record
+from cnntrain.record.intervals import Record
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted
 
 LOG = logging.getLogger("cnntrain.run")

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TextIO
 
 from cnntrain.core.atomic import disk_errors, write_text_atomically
+from cnntrain.record.intervals import Record, StepReport
 from cnntrain.record.json_text import json_text
-from cnntrain.record.report import Record, StepReport
-from cnntrain.record.tally import data_wait
+from cnntrain.record.totals import data_wait
 from cnntrain.train.events import EpochDone, EvalDone, RunStarted
 
 COLUMNS = (

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Generator, Iterable, Sequence
 from typing import Protocol
 
-from cnntrain.record.report import Record, reported
+from cnntrain.record.intervals import Record, reported
 from cnntrain.train.events import Event, RunDone
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cnntrain.core.atomic import write_text_atomically
+from cnntrain.record.intervals import Record
 from cnntrain.record.json_text import json_text
-from cnntrain.record.report import Record
-from cnntrain.record.tally import Tally
+from cnntrain.record.totals import Tally
 from cnntrain.train.events import EpochDone, EvalDone, RunDone
 
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from cnntrain.core.atomic import disk_errors
 from cnntrain.record.event_files import prune_events
 from cnntrain.record.histograms import weight_histograms
+from cnntrain.record.intervals import Record, StepReport
 from cnntrain.record.pictures import filters_picture, images_picture
-from cnntrain.record.report import Record, StepReport
-from cnntrain.record.tally import data_wait
+from cnntrain.record.totals import data_wait
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, StepDone
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from torch import Tensor
 
-from cnntrain.metrics import Classification
+from cnntrain.tasks import Classification
 
 Reason: TypeAlias = Literal["finished", "early stop", "stopped"]
 

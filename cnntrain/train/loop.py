@@ -12,8 +12,8 @@ from time import perf_counter
 
 from cnntrain.core.errors import ConfigError, DataError
 from cnntrain.data.batch import Batch, Loader
-from cnntrain.metrics import Classification
 from cnntrain.optim import set_learning_rate
+from cnntrain.tasks import Classification
 from cnntrain.train.evaluation import evaluate, training_mode
 from cnntrain.train.events import EpochDone, EvalDone, Event, Reason, RunDone, RunStarted, StepDone
 from cnntrain.train.finite import explain_divergence

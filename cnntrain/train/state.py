@@ -9,8 +9,8 @@ from torch import Tensor
 
 from cnntrain.checkpoint import State
 from cnntrain.core.errors import CheckpointError
-from cnntrain.metrics import Classification, sum_dtype
 from cnntrain.optim import PlateauState
+from cnntrain.tasks import Classification, sum_dtype
 from cnntrain.train.losses import foremost
 from cnntrain.train.stopping import EarlyStopState
 

@@ -6,8 +6,8 @@ import torch
 
 from cnntrain.core.kinds import Positive
 from cnntrain.data import dataset
-from cnntrain.data.parts import Part, Pixels, Splits
 from cnntrain.data.sets.cifar import cifar10
+from cnntrain.data.splits import Part, Pixels, Splits
 
 CLASSES = ("automobile", "horse")
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from cnntrain.core.kinds import Positive
 from cnntrain.data import dataset
-from cnntrain.data.parts import Pixels, Splits
 from cnntrain.data.sets.digits import digits
+from cnntrain.data.splits import Pixels, Splits
 
 VALIDATION = 360
 

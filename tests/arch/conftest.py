@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from cnntrain.arch.description import Description, Facts, describe, usual_facts
-from cnntrain.arch.plan import make_plan
-from cnntrain.arch.planned import Plan
+from cnntrain.arch.plan import Plan
+from cnntrain.arch.planner import make_plan
 from cnntrain.core.document import parse_document, read_document
 
 

@@ -10,12 +10,12 @@ import pytest
 
 from cnntrain.arch.ablation import without, without_idle_rules
 from cnntrain.arch.description import Facts, describe, usual_facts
-from cnntrain.arch.plan import make_plan
-from cnntrain.arch.planned import Plan
+from cnntrain.arch.plan import Plan
+from cnntrain.arch.planner import make_plan
 from cnntrain.config import shipped
 from cnntrain.core.document import parse_document, read_document
 from cnntrain.core.errors import UsageError
-from cnntrain.run.ablate import ablate
+from cnntrain.fit.ablate import ablate
 
 FACTS = Facts(10, 3, 32, 32)
 PLAIN = """

@@ -14,7 +14,7 @@ from cnntrain.arch.comparison import (
     comparison_markdown,
     comparison_text,
 )
-from cnntrain.arch.planned import Plan
+from cnntrain.arch.plan import Plan
 
 ARCHS = Path(__file__).parents[2] / "configs" / "archs"
 Planned = Callable[..., Plan]

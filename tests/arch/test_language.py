@@ -10,7 +10,7 @@ from torch import nn
 
 from cnntrain.arch.build import build
 from cnntrain.arch.description import Description
-from cnntrain.arch.planned import Plan
+from cnntrain.arch.plan import Plan
 from cnntrain.core.errors import ConfigError
 
 Described = Callable[..., Description]

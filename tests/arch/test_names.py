@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cnntrain.arch.build import build
-from cnntrain.arch.planned import Plan
+from cnntrain.arch.plan import Plan
 from cnntrain.core.errors import ConfigError
 
 Planned = Callable[..., Plan]

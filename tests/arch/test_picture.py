@@ -13,7 +13,7 @@ from PIL import Image
 from cnntrain.arch.drawing import draw
 from cnntrain.arch.layout import Drawing
 from cnntrain.arch.picture import READABLE, picture, readable_depth
-from cnntrain.arch.planned import Plan
+from cnntrain.arch.plan import Plan
 
 ARCHS = Path(__file__).parents[2] / "configs" / "archs"
 NAMES = ["lenet5", "googlenet", "resnet20", "resnet50", "multi_scale", "softmax_regression"]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cnntrain.arch.build import build
-from cnntrain.arch.planned import Plan
+from cnntrain.arch.plan import Plan
 from cnntrain.core.errors import ConfigError
 
 FOLDER = Path(__file__).parents[2] / "configs" / "archs"

@@ -12,7 +12,7 @@ import torch
 
 from cnntrain.arch.build import build
 from cnntrain.arch.description import Description
-from cnntrain.arch.planned import Plan
+from cnntrain.arch.plan import Plan
 from cnntrain.core.catalogue import Catalogue
 from cnntrain.core.errors import ConfigError
 from cnntrain.layers import LAYERS

@@ -1,4 +1,4 @@
-"""Weights that others trained fit our networks; what they score is in tests/run/test_pretrained.
+"""Weights that others trained fit our networks; tests/assemble/transfer/test_pretrained scores them.
 
 ResNet-20 of github.com/akamaster/pytorch_resnet_cifar10.
 """
@@ -13,7 +13,7 @@ import torch
 
 from cnntrain.arch.build import build
 from cnntrain.arch.network import Network
-from cnntrain.arch.planned import Plan
+from cnntrain.arch.plan import Plan
 from cnntrain.checkpoint.foreign import read_rules, rename
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.arch.build import build
-from cnntrain.arch.planned import Plan
+from cnntrain.arch.plan import Plan
 from cnntrain.arch.receptive import Axis, Field
 from cnntrain.arch.table import rows
 

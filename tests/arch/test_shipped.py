@@ -11,9 +11,9 @@ from torch import fx
 
 from cnntrain.arch.build import build
 from cnntrain.arch.network import Network
-from cnntrain.arch.planned import Plan
-from cnntrain.arch.printed import as_text
+from cnntrain.arch.plan import Plan
 from cnntrain.arch.table import rows
+from cnntrain.arch.table_text import as_text
 
 FOLDER = Path(__file__).parents[2] / "configs" / "archs"
 ARCHS = [

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cnntrain.arch.planned import Plan
-from cnntrain.arch.printed import as_markdown, as_text, megabytes
+from cnntrain.arch.plan import Plan
 from cnntrain.arch.table import Row, as_data, rows
+from cnntrain.arch.table_text import as_markdown, as_text, megabytes
 
 HERE = Path(__file__).parent
 ARCHS = HERE.parents[1] / "configs" / "archs"

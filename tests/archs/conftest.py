@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from cnntrain.arch.description import describe, usual_facts
-from cnntrain.arch.plan import make_plan
-from cnntrain.arch.planned import Plan
+from cnntrain.arch.plan import Plan
+from cnntrain.arch.planner import make_plan
 from cnntrain.core.document import read_document
 
 FOLDER = Path(__file__).parents[2] / "configs" / "archs"

@@ -18,10 +18,10 @@ import yaml
 from torch.utils.flop_counter import FlopCounterMode
 
 from cnntrain.arch.description import describe, usual_facts
-from cnntrain.arch.plan import make_plan
-from cnntrain.arch.planned import Plan, PlannedNode
+from cnntrain.arch.plan import Plan, PlannedNode
+from cnntrain.arch.planner import make_plan
+from cnntrain.assemble.networks import make_network
 from cnntrain.core.document import read_document
-from cnntrain.run.networks import make_network
 
 FOLDER = Path(__file__).parents[2] / "configs" / "archs"
 NAMES = sorted(file.stem for file in FOLDER.glob("*.yaml"))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cnntrain.arch.planned import Plan, PlannedNode
+from cnntrain.arch.plan import Plan, PlannedNode
 from cnntrain.arch.receptive import Axis
 from cnntrain.arch.table import rows
 

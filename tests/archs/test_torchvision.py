@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from cnntrain.arch.build import build
 from cnntrain.arch.description import describe, usual_facts
 from cnntrain.arch.network import Network
-from cnntrain.arch.plan import make_plan
+from cnntrain.arch.planner import make_plan
 from cnntrain.checkpoint.foreign import Rule, read_rules, rename
 from cnntrain.core.document import read_document
 

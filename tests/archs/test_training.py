@@ -15,12 +15,12 @@ import torch
 from sklearn.datasets import load_digits
 from torch.nn import functional
 
-from cnntrain.arch.planned import Plan
+from cnntrain.arch.plan import Plan
+from cnntrain.assemble.networks import make_network
 from cnntrain.data.batch import Batch
-from cnntrain.data.load import load_image
+from cnntrain.data.image_file import load_image
 from cnntrain.data.pipeline import build_pipeline
 from cnntrain.optim import adamw, parameter_groups
-from cnntrain.run.networks import make_network
 from cnntrain.train import CrossEntropy, Learner, Recipe
 from cnntrain.train.evaluation import evaluation_mode
 from cnntrain.train.precision import Precision

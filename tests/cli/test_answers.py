@@ -281,7 +281,7 @@ def test_out_of_memory_is_exit_code_6(
     def big(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("cnntrain.run.fit.prepare", big)
+    monkeypatch.setattr("cnntrain.fit.fit.prepare", big)
     answer = cnntrain("fit", run_file())
     assert answer.code == 6
     assert "data.batch_size" in answer.err
@@ -293,7 +293,7 @@ def test_a_bug_is_exit_code_1_with_a_traceback_on_request(
     def broken(*_: object, **__: object) -> None:
         raise KeyError("oops")
 
-    monkeypatch.setattr("cnntrain.run.fit.prepare", broken)
+    monkeypatch.setattr("cnntrain.fit.fit.prepare", broken)
     answer = cnntrain("fit", run_file())
     assert answer.code == 1
     [line] = answer.err.splitlines()

@@ -165,7 +165,7 @@ def test_weights_that_others_trained(cnntrain: Cnntrain, real_data: Path) -> Non
     """912 right of the first 100 of each class; of the first 20, 181, and 183 with mirror images.
 
     Counted with torch alone, images read by Pillow and the state_dict loaded by hand. All images
-    are evaluated in tests/run/test_pretrained.py.
+    are evaluated in tests/assemble/transfer/test_pretrained.py.
     """
     weights = ["-s", f"finetune.weights.file={weights_of(real_data)}"]
     many = ["-s", f"data.root={linked(real_data / 'cifar10', 'many', images=100)}", *weights]

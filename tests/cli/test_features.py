@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from cnntrain.run.saved import load_trained
-from cnntrain.run.splits import find_split, open_split
+from cnntrain.model.model import load_trained
+from cnntrain.model.splits import find_split, open_split
 
 Cnntrain = Callable[..., Any]
 RunFile = Callable[..., Path]

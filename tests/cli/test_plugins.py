@@ -43,7 +43,7 @@ import torch
 
 from cnntrain.core.kinds import Positive
 from cnntrain.data import dataset
-from cnntrain.data.parts import Pixels, Splits
+from cnntrain.data.splits import Pixels, Splits
 
 
 @dataset("my_stripes", classes=2, channels=1, size="$size", validation=False)

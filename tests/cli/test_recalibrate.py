@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import nn
 
+from cnntrain.assemble.parts import open_run_data
 from cnntrain.checkpoint import load
-from cnntrain.run.assemble import open_run_data
-from cnntrain.run.saved import Trained, load_trained
+from cnntrain.model.model import Trained, load_trained
 
 Cnntrain = Callable[..., Any]
 RunFile = Callable[..., Path]

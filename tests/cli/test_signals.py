@@ -16,7 +16,7 @@ import torch
 
 from cnntrain.checkpoint import load as load_checkpoint
 from cnntrain.config.load import load
-from cnntrain.run.fit import fit, resume
+from cnntrain.fit.fit import fit, resume
 
 PLUGIN = '''
 import os, signal

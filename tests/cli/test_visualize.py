@@ -14,9 +14,9 @@ import yaml
 from PIL import Image
 
 from cnntrain.config.load import load
-from cnntrain.run.fit import fit
-from cnntrain.run.saved import load_trained
-from cnntrain.run.visualize import maps
+from cnntrain.explain.layers import maps
+from cnntrain.fit.fit import fit
+from cnntrain.model.model import load_trained
 
 Cnntrain = Callable[..., Any]
 RunFile = Callable[..., Path]
@@ -147,7 +147,7 @@ def test_strongest_answers_are_the_largest_of_the_split(cnntrain: Cnntrain, run:
     answer = cnntrain("visualize", "patches", run, "--layer", "relu1", "--unit", "2", "--json")
     [unit] = json.loads(answer.out)["units"]
     trained = load_trained(run / "checkpoints" / "best.pt")
-    from cnntrain.run.splits import find_split, open_split
+    from cnntrain.model.splits import find_split, open_split
 
     data = open_split(find_split(trained.loaded, "test"), trained, device=torch.device("cpu"))
     images = torch.cat([batch.images for batch in data.loader.batches(0)])

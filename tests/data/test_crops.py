@@ -14,7 +14,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from cnntrain.data.crops import Views, make_views
-from cnntrain.data.parts import Files, Pixels, from_picture
+from cnntrain.data.splits import Files, Pixels, from_picture
 
 Size = tuple[int, int]
 NORMALIZE = {"name": "normalize", "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4]}

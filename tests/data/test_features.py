@@ -8,9 +8,9 @@ from torch import Tensor
 
 from cnntrain.data.batch import Batching
 from cnntrain.data.features import FeatureLoader
-from cnntrain.data.parts import Pixels
 from cnntrain.data.pipeline import build_pipeline
 from cnntrain.data.resident import ResidentLoader
+from cnntrain.data.splits import Pixels
 from cnntrain.data.stream import StreamLoader
 
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from cnntrain.data.batch import Batching
-from cnntrain.data.open import EmptyClassError, open_data
+from cnntrain.data.loaders import EmptyClassError, open_data
 from cnntrain.data.order import balanced_order
-from cnntrain.data.parts import Files, Pixels
 from cnntrain.data.pipeline import build_pipeline
 from cnntrain.data.resident import ResidentLoader
+from cnntrain.data.splits import Files, Pixels
 from cnntrain.data.stream import StreamLoader
 
 TARGETS = torch.tensor([2] * 5 + [0] * 80 + [1] * 15)[torch.randperm(100)]

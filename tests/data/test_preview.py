@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from cnntrain.data.open import open_data
+from cnntrain.data.loaders import open_data
 from cnntrain.data.preview import contact_sheet, denormalize
 from cnntrain.data.statistics import Statistics
 

@@ -5,10 +5,10 @@ import torch
 
 from cnntrain.core.errors import DataError
 from cnntrain.data.batch import Batching
-from cnntrain.data.parts import Pixels
 from cnntrain.data.pipeline import build_pipeline
 from cnntrain.data.read import open_splits
 from cnntrain.data.resident import ResidentLoader, read_pixels
+from cnntrain.data.splits import Pixels
 
 AUGMENT = [
     {"name": "random_crop", "size": [6, 7], "padding": 2},

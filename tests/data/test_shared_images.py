@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from cnntrain.data.parts import Files, Pixels
 from cnntrain.data.shared_images import shared_images
+from cnntrain.data.splits import Files, Pixels
 
 
 def pixels(seed: int, count: int) -> Pixels:

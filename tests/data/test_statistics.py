@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from cnntrain.data.parts import Files, Pixels
 from cnntrain.data.read import open_splits
+from cnntrain.data.splits import Files, Pixels
 from cnntrain.data.statistics import statistics
 
 

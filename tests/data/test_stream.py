@@ -12,9 +12,9 @@ import torch
 from cnntrain.core.errors import DataError
 from cnntrain.data.batch import Batch, Batching
 from cnntrain.data.decode import UnreadableImageError
-from cnntrain.data.parts import Files
 from cnntrain.data.pipeline import TransformError, build_pipeline
 from cnntrain.data.read import open_splits
+from cnntrain.data.splits import Files
 from cnntrain.data.stream import StreamLoader
 from cnntrain.data.transforms.rand_augment import RandAugment
 

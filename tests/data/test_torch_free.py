@@ -6,7 +6,7 @@ import sys
 CODE = """
 import sys
 from cnntrain.data import DATASETS, TRANSFORMS
-from cnntrain.data.facts import facts
+from cnntrain.data.metadata import facts
 DATASETS.entries(), TRANSFORMS.entries()
 facts("mnist", {}), facts("image_folder", {"root": "/x", "train_folder": "train",
                                             "classes": None, "channels": 3})

@@ -6,7 +6,7 @@ import torch
 import torchvision.transforms.v2.functional as oracle
 from PIL import Image
 
-from cnntrain.data.parts import from_picture, to_picture
+from cnntrain.data.splits import from_picture, to_picture
 from cnntrain.data.windows import Windows, cut, cut_picture, reduction_factor, shrunk, whole
 
 BOXES = [(0, 0, 23, 17), (3, 2, 20, 15), (5, 5, 6, 6), (1, 0, 9, 17)]

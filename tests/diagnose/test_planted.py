@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from cnntrain.config.load import load
+from cnntrain.diagnose.diagnose import CHECKS, examine
 from cnntrain.diagnose.faults import FAULTS
-from cnntrain.run.diagnose import CHECKS, examine
 
 FOLDER = Path(__file__).parents[2] / "scripts" / "planted"
 BROKEN = sorted((FOLDER / "broken").glob("*.yaml"))

@@ -10,7 +10,7 @@ import torch
 from cnntrain.arch.build import build
 from cnntrain.arch.description import Facts, describe
 from cnntrain.arch.network import Network
-from cnntrain.arch.plan import make_plan
+from cnntrain.arch.planner import make_plan
 from cnntrain.core.document import parse_document
 
 

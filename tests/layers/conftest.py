@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from cnntrain.arch.description import Facts, describe
-from cnntrain.arch.plan import make_plan
-from cnntrain.arch.planned import Plan
+from cnntrain.arch.plan import Plan
+from cnntrain.arch.planner import make_plan
 from cnntrain.core.document import parse_document
 
 

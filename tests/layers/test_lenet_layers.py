@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cnntrain.arch.planned import Plan
+from cnntrain.arch.plan import Plan
 from cnntrain.layers.rbf_output import RbfOutput
 from cnntrain.layers.scaled_tanh import ScaledTanh
 from cnntrain.layers.sparse_conv import SparseConv

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from cnntrain.arch.build import build
 from cnntrain.arch.network import Network
-from cnntrain.arch.planned import Plan
+from cnntrain.arch.plan import Plan
 
 Planned = Callable[..., Plan]
 SHAPE = (4, 8, 8)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from cnntrain.metrics.classification import Classification
+from cnntrain.tasks.classification import Classification
 from cnntrain.train.events import EpochDone, EvalDone, Event, RunDone, RunStarted, StepDone
 
 Run = Callable[..., Iterator[Event]]

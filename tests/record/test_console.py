@@ -14,7 +14,7 @@ import pytest
 
 from cnntrain.record.console import Console
 from cnntrain.record.observe import observe
-from cnntrain.record.wording import clock_time, percent, quantity
+from cnntrain.show.words import clock_time, percent, quantity
 from cnntrain.train.events import EpochDone, Event, RunStarted, StepDone
 
 if sys.platform != "win32":

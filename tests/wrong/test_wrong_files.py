@@ -24,11 +24,11 @@ from pathlib import Path
 import pytest
 
 from cnntrain.arch.description import describe, usual_facts
-from cnntrain.arch.plan import make_plan
+from cnntrain.arch.planner import make_plan
+from cnntrain.assemble.networks import image_sizes, make_network
 from cnntrain.config.load import load
 from cnntrain.core.document import read_document
 from cnntrain.core.errors import ConfigError
-from cnntrain.run.networks import image_sizes, make_network
 
 HERE = Path(__file__).parent
 SAYS = "says"

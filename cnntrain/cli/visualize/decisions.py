@@ -46,7 +46,7 @@ def saliency(
         force=force,
         overrides=overrides,
     )
-    from cnntrain.run.explain import saliency as make
+    from cnntrain.explain.decisions import saliency as make
 
     output.picture(
         make(run, images=images or [], target=target, split=split, overrides=overrides or []),
@@ -83,7 +83,7 @@ def cam(  # noqa: PLR0913  # the flags of the command
         force=force,
         overrides=overrides,
     )
-    from cnntrain.run.explain import cam as make
+    from cnntrain.explain.decisions import cam as make
 
     output.picture(
         make(
@@ -130,7 +130,7 @@ def occlusion(  # noqa: PLR0913  # the flags of the command
         force=force,
         overrides=overrides,
     )
-    from cnntrain.run.explain import occlusion as make
+    from cnntrain.explain.decisions import occlusion as make
 
     output.picture(
         make(
@@ -158,7 +158,7 @@ def confusion(
 ) -> None:
     """Which classes are taken for which."""
     file = file_to_write(out, "confusion", run, split=split, force=force, overrides=overrides)
-    from cnntrain.run.explain import confusion as make
+    from cnntrain.explain.decisions import confusion as make
 
     output.picture(make(run, split=split, overrides=overrides or []), file, as_json=as_json)
 
@@ -175,7 +175,7 @@ def mistakes(
 ) -> None:
     """The errors of which the network was most sure."""
     file = file_to_write(out, "mistakes", run, split=split, force=force, overrides=overrides)
-    from cnntrain.run.explain import mistakes as make
+    from cnntrain.explain.decisions import mistakes as make
 
     output.picture(
         make(run, count=count, split=split, overrides=overrides or []), file, as_json=as_json
@@ -206,7 +206,7 @@ def fool(
         force=force,
         overrides=overrides,
     )
-    from cnntrain.run.fooling import fool as make
+    from cnntrain.explain.adversarial import fool as make
 
     output.picture(
         make(run, images=images or [], target=target, split=split, overrides=overrides or []),

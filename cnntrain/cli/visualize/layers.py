@@ -34,7 +34,7 @@ def filters(
 ) -> None:
     """The kernels of a layer as tiles. Default: the first."""
     file = file_to_write(out, "filters", run, layer=layer, force=force, overrides=overrides)
-    from cnntrain.run.visualize import filters as make
+    from cnntrain.explain.layers import filters as make
 
     output.picture(make(run, layer=layer, overrides=overrides or []), file, as_json=as_json)
 
@@ -61,7 +61,7 @@ def maps(
         force=force,
         overrides=overrides,
     )
-    from cnntrain.run.visualize import maps as make
+    from cnntrain.explain.layers import maps as make
 
     output.picture(
         make(run, layer=layer, image=image, split=split, overrides=overrides or []),
@@ -94,7 +94,7 @@ def patches(  # noqa: PLR0913  # the flags of the command
         force=force,
         overrides=overrides,
     )
-    from cnntrain.run.visualize import patches as make
+    from cnntrain.explain.layers import patches as make
 
     output.picture(
         make(
@@ -135,7 +135,7 @@ def deconv(  # noqa: PLR0913  # the flags of the command
         force=force,
         overrides=overrides,
     )
-    from cnntrain.run.visualize import patches as make
+    from cnntrain.explain.layers import patches as make
 
     output.picture(
         make(
@@ -179,7 +179,7 @@ def embedding(  # noqa: PLR0913  # the flags of the command
         force=force,
         overrides=overrides,
     )
-    from cnntrain.run.visualize import embedding as make
+    from cnntrain.explain.layers import embedding as make
 
     output.picture(
         make(run, layer=layer, method=method, split=split, limit=limit, overrides=overrides or []),
@@ -199,6 +199,6 @@ def gabor(
 ) -> None:
     """Gabor functions fitted to the first layer's filters."""
     file = file_to_write(out, "gabor", run, layer=layer, force=force, overrides=overrides)
-    from cnntrain.run.visualize import gabor as make
+    from cnntrain.explain.layers import gabor as make
 
     output.picture(make(run, layer=layer, overrides=overrides or []), file, as_json=as_json)

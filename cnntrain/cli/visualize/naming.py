@@ -49,7 +49,7 @@ def file_to_write(  # noqa: PLR0913  # the flags of the commands
     usual = f"{name[:120]}{suffixes[0]}"
     path = given or Path(usual)
     if path.is_file() and not force and path.suffix.lower() in suffixes:
-        from cnntrain.run.images import check_asked
+        from cnntrain.explain.images import check_asked
 
         check_asked(run, layer=layer, images=images or [], split=split, overrides=overrides or [])
     return output.new_file(given, usual=usual, force=force, suffixes=suffixes)

@@ -13,7 +13,7 @@ from cnntrain.data.cache import listing_key, read_arrays, write_arrays
 from cnntrain.data.decode import decode
 from cnntrain.data.download import download_torchvision, missing, open_torchvision
 from cnntrain.data.folders import class_folders, list_images
-from cnntrain.data.parts import Pixels, Splits
+from cnntrain.data.splits import Pixels, Splits
 from cnntrain.data.threads import in_threads
 
 CIFAR10_CLASSES = (

@@ -6,7 +6,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from cnntrain.data import dataset
-from cnntrain.data.parts import Pixels, Splits
+from cnntrain.data.splits import Pixels, Splits
 
 
 @dataset("digits", classes=10, channels=1, size=8, validation=False)

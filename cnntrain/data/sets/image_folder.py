@@ -15,7 +15,7 @@ from cnntrain.core.problems import suggestion
 from cnntrain.data import dataset
 from cnntrain.data.decode import SUFFIXES, UnreadableImageError, decode
 from cnntrain.data.folders import Listing, class_folders, list_images
-from cnntrain.data.parts import Files, Splits, Unreadable
+from cnntrain.data.splits import Files, Splits, Unreadable
 from cnntrain.data.threads import in_threads
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from cnntrain.core.errors import DataError
 from cnntrain.data import dataset
 from cnntrain.data.download import download_torchvision, missing
-from cnntrain.data.parts import Pixels, Splits
+from cnntrain.data.splits import Pixels, Splits
 
 _FILES = {"train": "train", "test": "t10k"}
 _GARMENTS = (

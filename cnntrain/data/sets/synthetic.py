@@ -10,7 +10,7 @@ from cnntrain.core.kinds import NonNegative, Positive, Size
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data import dataset
 from cnntrain.data.draws import as_pair
-from cnntrain.data.parts import Pixels, Splits
+from cnntrain.data.splits import Pixels, Splits
 
 _CELLS = 4
 _PATTERN, _NOISE = 144, 112  # brightest pattern and noise: they add up to 0..254

@@ -10,7 +10,7 @@ from torchvision.transforms import v2
 
 from cnntrain.core.kinds import NonNegative, Positive
 from cnntrain.data import transform
-from cnntrain.data.each_image import each_image
+from cnntrain.data.torchvision_augment import each_image
 from cnntrain.data.windows import HeightWidth
 
 _STRENGTHS = 31

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from cnntrain.data import transform
-from cnntrain.data.each_image import each_image
+from cnntrain.data.torchvision_augment import each_image
 from cnntrain.data.windows import HeightWidth
 
 

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from cnntrain.core.errors import DataError
-from cnntrain.data.facts import facts
-from cnntrain.data.parts import Files
+from cnntrain.data.metadata import facts
 from cnntrain.data.sets.image_folder import image_folder
+from cnntrain.data.splits import Files
 
 BASIC = {"train/cat": 3, "train/dog": 2, "val/cat": 1, "val/dog": 1}
 

@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 from cnntrain.core.errors import DataError
-from cnntrain.data.parts import Pixels
 from cnntrain.data.sets import cifar
 from cnntrain.data.sets.cifar import CIFAR10_CLASSES, cifar10, cifar100
 from cnntrain.data.sets.mnist import fashion_mnist, mnist, read_idx
+from cnntrain.data.splits import Pixels
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:

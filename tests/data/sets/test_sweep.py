@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from cnntrain.data import DATASETS
-from cnntrain.data.facts import Facts, facts
-from cnntrain.data.open import open_data
-from cnntrain.data.parts import Pixels
+from cnntrain.data.loaders import open_data
+from cnntrain.data.metadata import Facts, facts
 from cnntrain.data.sets.synthetic import synthetic
+from cnntrain.data.splits import Pixels
 
 WITHOUT_FILES = {
     "digits": {},

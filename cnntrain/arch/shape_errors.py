@@ -1,0 +1,122 @@
+"""What planning says about a layer that does not fit: the cause in words, and what to change."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import nn
+
+import cnntrain.layers
+from cnntrain.arch.description import Description
+from cnntrain.arch.expand import Node
+from cnntrain.arch.network import Shape
+from cnntrain.arch.plan import PlannedList
+from cnntrain.arch.receptive import window
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.problems import Problem
+
+
+def said(shape: Shape) -> str:
+    """A shape without N in words."""
+    if len(shape) == 3:
+        return f"{shape[0]} maps of {shape[1]}x{shape[2]}"
+    return f"{shape[0]} numbers" if len(shape) == 1 else f"shape {tuple(shape)}"
+
+
+def misfit(
+    node: Node, inputs: Sequence[Shape], error: Exception, module: nn.Module | None
+) -> Problem:
+    """The problem when a layer's constructor or `forward` failed.
+
+    Args:
+        node: the layer.
+        inputs: the shapes it reads.
+        error: what its constructor or `forward` raised.
+        module: the layer itself, if it could be made.
+    """
+    reads = said(inputs[0])
+    if len(inputs) > 1:
+        pairs = zip(inputs, node.sources, strict=True)
+        reads = " and ".join(f"{said(shape)} ({source})" for shape, source in pairs)
+    start = f"'{node.name}' ({node.operation}) cannot read {reads}: "
+    too_large = _window_too_large(module, inputs[0])
+    if too_large is not None:
+        return node.problem(start + too_large[0], too_large[1])
+    reason = str(error).strip().split("\n")[0] or type(error).__name__
+    reason, _, remedy = reason.removeprefix(f"{node.operation}: ").partition("; ")
+    line = _plugin_line(node, error)
+    if line is not None:
+        reason, remedy = f"{type(error).__name__}: {reason}", remedy or f"see {line}"
+    sources = " and ".join(node.sources)
+    remedy = remedy or f"change its parameters, or those of what it reads ({sources})"
+    return node.problem(start + reason, remedy)
+
+
+def _window_too_large(module: nn.Module | None, shape: Shape) -> tuple[str, str] | None:
+    axes = [window(module, axis) for axis in (0, 1)] if module is not None else []
+    known = [axis for axis in axes if axis is not None]
+    if len(shape) != 3 or len(known) != 2:
+        return None
+    reach = [(axis.kernel - 1) * axis.dilation + 1 for axis in known]
+    padded = [side + 2 * axis.padding for side, axis in zip(shape[1:], known, strict=True)]
+    if all(size <= side for size, side in zip(reach, padded, strict=True)):
+        return None
+    message = f"its window of {reach[0]}x{reach[1]} is larger than the map"
+    if padded != list(shape[1:]):
+        message += f", which is {padded[0]}x{padded[1]} with the padding"
+    return message, "use a smaller kernel or more padding, or shrink the maps less above it"
+
+
+def _plugin_line(node: Node, error: Exception) -> str | None:
+    """`file:line` where a layer from outside of the package failed."""
+    assert node.entry is not None
+    file = node.entry.file
+    if file.parent == Path(cnntrain.layers.__file__).parent:
+        return None
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
+    return f"{file}:{lines[-1]}" if lines else None
+
+
+def check_output(what: str, planned: PlannedList, description: Description) -> None:
+    """Refuse a network, or a head, that does not end in one number per class.
+
+    Raises:
+        ConfigError: at the last layer.
+    """
+    classes, shape = description.facts.num_classes, planned.out_shape
+    if classes is None or shape == (classes,):
+        return
+    if len(shape) == 1:
+        message = f"{what} gives {shape[0]} outputs, but the data have {classes} classes"
+        remedy = "end with `- linear: {out: $num_classes}`"
+    else:
+        message = f"{what} ends in {said(shape)}, not in one number per class"
+        remedy = "end with `- flatten` and `- linear: {out: $num_classes}`"
+    raise ConfigError.of([planned.nodes[-1].node.problem(message, remedy)])
+
+
+def filled(node: Node, inputs: Sequence[Shape]) -> dict[str, int | Shape | tuple[Shape, ...]]:
+    """The parameters that follow from the shape of what a layer reads.
+
+    Raises:
+        ConfigError: it reads maps, but gets a flat vector, or the other way round.
+    """
+    assert node.entry is not None
+    shape = inputs[0]
+    found: dict[str, int | Shape | tuple[Shape, ...]] = {}
+    for name in node.entry.filled:
+        if name == "in_shape":
+            found[name] = tuple(inputs) if node.entry.options.get("inputs") == "many" else shape
+            continue
+        if name == "in_channels" and len(shape) != 3:
+            message = f"'{node.operation}' reads maps (C, H, W), but gets {said(shape)}"
+            remedy = "put it above the layer that makes the maps flat"
+            raise ConfigError.of([node.problem(message, remedy)])
+        if name == "in_features" and len(shape) != 1:
+            message = f"'{node.operation}' reads a flat vector, but gets {said(shape)}"
+            remedy = "put `- flatten` or `- global_avg_pool` above it"
+            raise ConfigError.of([node.problem(message, remedy)])
+        found[name] = shape[0]
+    return found

@@ -1,0 +1,231 @@
+"""A plan as a table for people: in columns for the terminal, or as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from cnntrain.arch.network import Shape
+from cnntrain.arch.plan import Plan
+from cnntrain.arch.table import Row, frozen_parameters, rows, totals
+from cnntrain.arch.trainable import Learning, joined, words
+
+HEAD = (
+    *("layer", "", "output", "parameters", "share", "multiply-adds", "share"),
+    *("sees", "stride", "offset", "memory"),
+)
+LEFT = 3
+"""Columns that are flush left; the others are numbers."""
+
+LEGEND = (
+    "sees: pixels along one side that a unit depends on; stride: pixels from one unit to the next;",
+    "offset: what the first unit sees, where pixels below 0 are padding; memory: what the forward",
+    "pass of training keeps for the backward pass; shares are of the whole network",
+)
+LEARNS = (
+    "learns: from which epoch on, and the factor of the learning rate; what does not keeps its",
+    "weights and its batch norm statistics",
+)
+WIDE = 120
+"""Columns of a wide terminal; a longer table is indented by one blank a level, not by two."""
+SHARES = frozenset({4, 6})
+"""Columns that stand close to the one before."""
+
+
+def as_text(
+    plan: Plan, *, batch: int = 1, depth: int | None = None, learning: Learning | None = None
+) -> str:
+    """The table in columns, and the totals.
+
+    Args:
+        plan: of the network.
+        batch: images, for the memory of the activations.
+        depth: levels to show; blocks that are then alike share a line. None: all, each by itself.
+        learning: what of it learns, and when, which gets a column; None: all of it, always.
+    """
+    found = rows(plan, batch=batch, learning=learning)
+    for indent in ("  ", " "):
+        lines = _lines(plan, folded(found, depth), batch=batch, indent=indent)
+        table = aligned(lines, left=LEFT, close=SHARES, ends_in_total=True)
+        if max(map(len, table.splitlines())) <= WIDE:
+            break
+    legend = [*LEGEND, *(LEARNS if _is_mixed(found) else ())]
+    return "\n".join([table, "", *in_words(plan, batch=batch, table=found), "", *legend])
+
+
+def as_markdown(
+    plan: Plan, *, batch: int = 1, depth: int | None = None, learning: Learning | None = None
+) -> str:
+    """The table in Markdown, and the totals as a list; arguments as those of `as_text`."""
+    found = rows(plan, batch=batch, learning=learning)
+    lines = _lines(plan, folded(found, depth), batch=batch, indent="&emsp;")
+    told = (f"- {line}" for line in in_words(plan, batch=batch, table=found))
+    return "\n".join([markdown(lines, left=LEFT), "", *told])
+
+
+def aligned(
+    lines: Sequence[Sequence[str]],
+    *,
+    left: int,
+    close: Collection[int] = (),
+    ends_in_total: bool = False,
+) -> str:
+    """A table in columns; the first line is its head, the last may be its total.
+
+    Args:
+        lines: of cells.
+        left: how many columns are flush left.
+        close: columns with one space before them, and not two.
+        ends_in_total: whether a rule stands before the last line.
+    """
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    text = []
+    for line in lines:
+        cells = ""
+        for i, (cell, width) in enumerate(zip(line, widths, strict=True)):
+            cells += "" if i == 0 else " " if i in close else "  "
+            cells += cell.ljust(width) if i < left else cell.rjust(width)
+        text.append(cells.rstrip())
+    rule = "-" * max(map(len, text))
+    end = [rule, text.pop()] if ends_in_total else []
+    return "\n".join([text[0], rule, *text[1:], *end])
+
+
+def markdown(lines: Sequence[Sequence[str]], *, left: int) -> str:
+    """A table in Markdown; the first line is its head, the first `left` columns are flush left."""
+    rule = [":--" if i < left else "--:" for i in range(len(lines[0]))]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [lines[0], rule, *lines[1:]])
+
+
+def in_words(plan: Plan, *, batch: int, table: Sequence[Row] = ()) -> list[str]:
+    """The totals in words; the rows of the table tell what stands still."""
+    total = totals(plan, batch=batch)
+    frozen = frozen_parameters(table)
+    trained = f", of which {frozen:,} stand still in the first epoch" if frozen else " trained"
+    heads = total["head_multiply_adds"]
+    images = "1 image" if batch == 1 else f"{batch:,} images"
+    kept = megabytes(total["activation_bytes"])
+    return [
+        f"parameters: {total['parameters']:,}{trained}, {total['buffers']:,} more in buffers; "
+        f"{megabytes(total['weight_bytes'])} in float32",
+        f"multiply-adds: {total['multiply_adds']:,} for one image forward, which are "
+        f"{total['flops']:,} FLOPs" + (f"; heads: {heads:,} more in training" if heads else ""),
+        f"memory of the activations in training: {kept} for a batch of {images} in float32",
+    ]
+
+
+def folded(table: Sequence[Row], depth: int | None) -> list[Row]:
+    """The rows of the first levels; blocks in a row that are alike become one, with their sums."""
+    if depth is None:
+        return list(table)
+    shown = [row for row in table if row.depth < depth]
+    is_folded = {row.name for row in shown if row.kind == "block" and row.depth == depth - 1}
+    groups = groupby(shown, key=lambda row: likeness(row) if row.name in is_folded else row.name)
+    return [merged(list(same)) for _, same in groups]
+
+
+def likeness(row: Row) -> Hashable:
+    """Equal for rows of one list that differ in nothing but their numbers: `block2`, `block3`."""
+    parent, _, last = row.name.rpartition(".")
+    if not last.removeprefix(row.operation).isdigit():
+        return row.name
+    learns = tuple((share.from_epoch, share.lr_factor) for share in row.learns)
+    return (parent, row.operation, row.out_shape, row.parameters, row.multiply_adds, learns)
+
+
+def merged(same: Sequence[Row]) -> Row:
+    """One row for several that are alike: `block2-36`, with their sums and the last one's field."""
+    if len(same) == 1:
+        return same[0]
+    last, number = same[-1], same[-1].name.rpartition(".")[2].removeprefix(same[-1].operation)
+    shares = [row.multiply_add_share for row in same]
+    return replace(
+        last,
+        name=f"{same[0].name}-{number}",
+        operation=f"{len(same)} alike",
+        parameters=sum(row.parameters for row in same),
+        parameter_share=sum(row.parameter_share for row in same),
+        buffers=sum(row.buffers for row in same),
+        multiply_adds=sum(row.multiply_adds for row in same),
+        multiply_add_share=None if None in shares else sum(share or 0 for share in shares),
+        activation_bytes=sum(row.activation_bytes for row in same),
+        learns=joined(row.learns for row in same),
+    )
+
+
+def _lines(plan: Plan, table: Sequence[Row], *, batch: int, indent: str) -> list[tuple[str, ...]]:
+    blank = ("",) * (len(HEAD) - LEFT)
+    lines = [
+        HEAD,
+        ("input", "", times(plan.body.in_shape), *blank),
+        *(_cells(row, indent) for row in table),
+        _total(plan, batch),
+    ]
+    if not _is_mixed(table):
+        return lines
+    marks = ["learns", "", *(words(row.learns) for row in table), ""]
+    return [(*line, mark) for line, mark in zip(lines, marks, strict=True)]
+
+
+def _is_mixed(table: Sequence[Row]) -> bool:
+    """Whether not all learn alike, from the first epoch on and with the same rate."""
+    return any(
+        (share.from_epoch, share.lr_factor) != (1, 1.0) for row in table for share in row.learns
+    )
+
+
+def _cells(row: Row, indent: str) -> tuple[str, ...]:
+    last = row.name.rpartition(".")[2]
+    numbered = last.removeprefix(row.operation)
+    operation = "" if numbered.isdigit() or row.kind == "path" else row.operation
+    first, size = row.first_pixel, row.receptive_field
+    ends = None
+    if first is not None and isinstance(size, tuple):
+        ends = [f"{low}..{low + side - 1}" for low, side in zip(first, size, strict=True)]
+    return (
+        indent * row.depth + last,
+        operation,
+        times(row.out_shape),
+        _count(row.parameters),
+        _percent(row.parameter_share),
+        _count(row.multiply_adds),
+        _percent(row.multiply_add_share),
+        size if isinstance(size, str) else "?" if size is None else _square(size),
+        "" if row.stride is None else _square(row.stride),
+        "" if ends is None else ends[0] if ends[0] == ends[1] else " ".join(ends),
+        megabytes(row.activation_bytes) if row.activation_bytes else "",
+    )
+
+
+def _total(plan: Plan, batch: int) -> tuple[str, ...]:
+    total = totals(plan, batch=batch)
+    counts = (f"{total['parameters']:,}", "", f"{total['multiply_adds']:,}", "")
+    return ("total", "", "", *counts, "", "", "", megabytes(total["activation_bytes"]))
+
+
+def times(shape: Shape) -> str:
+    """`3x224x224`."""
+    return "x".join(str(side) for side in shape)
+
+
+def megabytes(size: int) -> str:
+    """A number of bytes with three digits or so: `12 B`, `4.7 kB`, `157 MB`, `1.2 GB`."""
+    value, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 99.95 else f"{value:.1f} {unit}"
+
+
+def _square(pair: tuple[int, int]) -> str:
+    return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number else ""
+
+
+def _percent(share: float | None) -> str:
+    return f"{100 * share:.1f}%" if share else ""

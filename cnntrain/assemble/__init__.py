@@ -1,0 +1,1 @@
+"""From a run file to objects: data, network, loss, optimizer; nothing is written yet."""

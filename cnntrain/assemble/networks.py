@@ -1,0 +1,172 @@
+"""From a run file to a plan and a network: what the data tell the architecture."""
+
+from __future__ import annotations
+
+import torch
+
+from cnntrain.arch.build import build
+from cnntrain.arch.description import Facts, describe
+from cnntrain.arch.init_rules import read_init_rules
+from cnntrain.arch.initialise import InitRuleError, initialise
+from cnntrain.arch.network import Network
+from cnntrain.arch.plan import Plan
+from cnntrain.arch.planner import make_plan
+from cnntrain.config.load import Loaded
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.problems import Problem
+from cnntrain.core.seeding import derive_seed
+from cnntrain.data.metadata import facts as data_facts
+from cnntrain.data.pipeline import TransformError, planned_size
+
+CLASSES_IF_UNKNOWN = 10
+"""Outputs of a plan whose class folders are not there to be counted."""
+
+
+def plan_network(loaded: Loaded, *, num_classes: int | None = None) -> Plan:
+    """Plan the network for the images of the run file; no image is read.
+
+    Args:
+        loaded: the run file.
+        num_classes: the number of classes, where the data are open; None: what the run file tells,
+            and `CLASSES_IF_UNKNOWN` if it does not.
+
+    Raises:
+        ConfigError: a transform or a layer does not fit, at its line.
+    """
+    sizes = image_sizes(loaded)
+    plan = _plan_for(loaded, sizes["train"], num_classes)
+    if sizes["eval"] != sizes["train"]:
+        _check_same_weights(loaded, plan, _plan_for(loaded, sizes["eval"], num_classes))
+    return plan
+
+
+def unknown_classes(loaded: Loaded) -> str:
+    """What to say where the number of classes of a plan is a guess; nothing where it is known."""
+    data = loaded.config.data
+    if data_facts(data.name, data.parameters).num_classes is not None:
+        return ""
+    return f"the images are not there, so the classes are not known: {CLASSES_IF_UNKNOWN} assumed"
+
+
+def head_names(loaded: Loaded, plan: Plan) -> frozenset[str]:
+    """The head: the weights whose shapes depend on the number of classes, auxiliary heads' too.
+
+    Args:
+        loaded: the run file.
+        plan: of its network.
+
+    Raises:
+        ConfigError: the number of classes is written into the architecture as a number.
+    """
+    here = _shapes(plan)
+    count = plan.description.facts.num_classes
+    assert count is not None
+    _, height, width = plan.body.in_shape
+    try:
+        other = _shapes(_plan_for(loaded, (height, width), 2 * count + 1))
+    except ConfigError as error:
+        message = "the network cannot be given a new head: it is not planned for any classes"
+        remedy = "write $num_classes where the architecture says a number of classes"
+        raise ConfigError.of([loaded.problem(("arch",), message, remedy)]) from error
+    return frozenset(name for name, shape in here.items() if other.get(name) != shape)
+
+
+def make_network(plan: Plan, *, seed: int, device: str = "cpu") -> Network:
+    """Build the network with initial weights that depend on nothing but the seed.
+
+    Args:
+        plan: of the network.
+        seed: the run's.
+        device: `cpu`, or `meta` to try all of it without allocating anything.
+
+    Raises:
+        ConfigError: an initialisation rule matches nothing or cannot be obeyed, at its line.
+    """
+    rules = read_init_rules(plan.description)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "weights"))
+        net = build(plan, device=device)
+        try:
+            initialise(net, rules, kinds=net.operations)
+        except InitRuleError as error:
+            message, _, remedy = str(error).partition("; ")
+            path, _ = plan.description.init[error.index]
+            problem = plan.description.report.problem(path, message, remedy)
+            raise ConfigError.of([problem]) from error
+    return net
+
+
+def image_sizes(loaded: Loaded) -> dict[str, tuple[int, int]]:
+    """Height and width of the images that the network sees in `train` and in `eval`.
+
+    Raises:
+        ConfigError: a transform is impossible, or the images do not get one size.
+    """
+    data = loaded.config.data
+    stored = data_facts(data.name, data.parameters).size
+    sizes: dict[str, tuple[int, int]] = {}
+    problems: list[Problem] = []
+    for name, calls in (("train", data.transforms.train), ("eval", data.transforms.eval)):
+        items = [(call.name, call.parameters) for call in calls]
+        try:
+            sizes[name] = planned_size(stored, items)
+        except TransformError as error:
+            path = ("data", "transforms", name, error.position)
+            message, _, remedy = str(error).partition("; ")
+            problems.append(loaded.problem(path, message, remedy or "correct it or move it"))
+        except ValueError as error:
+            message, _, remedy = str(error).partition("; ")
+            problems.append(loaded.problem(("data", "transforms", name), message, remedy))
+    if problems:
+        raise ConfigError.of(problems)
+    return sizes
+
+
+def _plan_for(loaded: Loaded, size: tuple[int, int], num_classes: int | None) -> Plan:
+    data = loaded.config.data
+    known = data_facts(data.name, data.parameters)
+    facts = Facts(
+        num_classes=num_classes or known.num_classes or CLASSES_IF_UNKNOWN,
+        image_channels=known.channels,
+        image_height=size[0],
+        image_width=size[1],
+    )
+    description = describe(
+        loaded.document,
+        root=("arch",),
+        facts=facts,
+        variables=loaded.config.vars,
+    )
+    problems: list[Problem] = []
+    try:
+        read_init_rules(description)
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        plan = make_plan(description)
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError.of(problems)
+    return plan
+
+
+def _check_same_weights(loaded: Loaded, training: Plan, evaluation: Plan) -> None:
+    """Evaluation may use another size than training only where the weights do not depend on it."""
+    theirs = _shapes(evaluation)
+    for name, shape in _shapes(training).items():
+        if theirs.get(name) != shape:
+            sizes = ["x".join(map(str, plan.body.in_shape[1:])) for plan in (training, evaluation)]
+            message = (
+                f"training images become {sizes[0]} and evaluation's {sizes[1]}, but the weights "
+                f"of '{name}' depend on the size"
+            )
+            remedy = "bring both to one size, or end the network in global_avg_pool"
+            problem = loaded.problem(("data", "transforms", "eval"), message, remedy)
+            raise ConfigError.of([problem])
+
+
+def _shapes(plan: Plan) -> dict[str, tuple[int, ...]]:
+    """Of all that a network stores, by name."""
+    state = build(plan, device="meta").state_dict()
+    return {name: tuple(value.shape) for name, value in state.items()}

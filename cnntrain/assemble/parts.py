@@ -1,0 +1,226 @@
+"""From a run file to the objects of the rooms below: the only translation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from cnntrain.config import train_section as losses
+from cnntrain.config.load import Loaded
+from cnntrain.config.schema import Compute
+from cnntrain.core.errors import CnntrainError, ConfigError, UsageError
+from cnntrain.data.loaders import Data, EmptyClassError, ListError, open_data, worker_count
+from cnntrain.data.stream import worker_failure
+from cnntrain.train import Criterion, CrossEntropy, MeanSquaredError, balanced_class_weights
+
+EVAL_BATCH = 256
+"""Images in a batch of evaluation where the run file does not say; larger is not faster."""
+
+
+class Opened(Protocol):
+    """Images that are open: all splits of a data set, or one of them."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names."""
+        ...
+
+    @property
+    def counts(self) -> Mapping[str, tuple[int, ...]]:
+        """Images per class of each split."""
+        ...
+
+    def close(self) -> None:
+        """End the worker processes, if there are any."""
+        ...
+
+
+def choose_device(compute: Compute, loaded: Loaded) -> torch.device:
+    """The device that is meant; `auto` is a GPU where there is one.
+
+    Raises:
+        ConfigError: the device is not there.
+    """
+    if compute.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(compute.device)
+    missing = ""
+    if device.type == "cuda":
+        count = torch.cuda.device_count()
+        if count == 0:
+            missing = "there is no CUDA GPU here"
+        elif device.index is not None and device.index >= count:
+            missing = f"there are only {count} GPUs here"
+    elif device.type == "mps" and not torch.backends.mps.is_available():
+        missing = "there is no Apple GPU here"
+    if missing:
+        path = ("compute", "device")
+        raise ConfigError.of([loaded.problem(path, missing, "use `compute.device: auto`")])
+    return device
+
+
+def uses_channels_last(compute: Compute, device: torch.device) -> bool:
+    """Whether images are stored with the channels innermost; `auto` is where it is faster.
+
+    Measured: faster on CPUs (convolutions 1.1 to 1.2 times) and on GPUs with half precision.
+    """
+    if compute.channels_last != "auto":
+        return compute.channels_last
+    return device.type == "cpu" or compute.precision != "float32"
+
+
+def place(net: nn.Module, *, compute: Compute, device: torch.device) -> None:
+    """Move a network to its device, in the layout of its images."""
+    layout = uses_channels_last(compute, device)
+    net.to(memory_format=torch.channels_last if layout else torch.contiguous_format)
+    net.to(device)
+
+
+def open_run_data(
+    loaded: Loaded,
+    *,
+    device: torch.device | str,
+    eval_steps: Sequence[Mapping[str, Any]] | None = None,
+    in_order: bool = False,
+) -> Data:
+    """The run file's images, with loaders.
+
+    Args:
+        loaded: the run file.
+        device: where batches are made.
+        eval_steps: the preprocessing that a checkpoint holds, in place of the run file's; then the
+            training images are prepared so, too.
+        in_order: training images come in stored order, each once, as in evaluation.
+
+    Raises:
+        DataError: images are missing or unreadable.
+        ConfigError: the `data` section cannot be obeyed, at its line.
+    """
+    config = loaded.config
+    data = config.data
+    train = [(call.name, call.parameters) for call in data.transforms.train]
+    prepared = [(call.name, call.parameters) for call in data.transforms.eval]
+    if eval_steps is not None:
+        named = [
+            (step["name"], {k: v for k, v in step.items() if k != "name"}) for step in eval_steps
+        ]
+        train = prepared = named
+    with data_errors(loaded):
+        return open_data(
+            data.name,
+            parameters=data.parameters,
+            validation=data.held_out,
+            # an evaluation of the training images is to see each of them once
+            sampling=data.sampling if eval_steps is None else "natural",
+            train_transforms=train,
+            eval_transforms=prepared,
+            batch_size=data.batch_size,
+            eval_batch_size=data.eval_batch_size or max(EVAL_BATCH, data.batch_size),
+            drop_last=data.drop_last,
+            seed=config.seed,
+            device=device,
+            channels_last=uses_channels_last(config.compute, torch.device(device)),
+            workers=data.workers,
+            memory=data.memory,
+            in_order=in_order,
+        )
+
+
+@contextmanager
+def reading(data: Opened, loaded: Loaded) -> Iterator[None]:
+    """While batches are read: a dead worker is told as such; the workers end with the block.
+
+    Raises:
+        DataError: a reading process died; torch raises that in whatever is running at the moment.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        compute, workers = loaded.config.compute, loaded.config.data.workers
+        count = worker_count(workers, choose_device(compute, loaded))
+        failure = worker_failure(error, workers=count)
+        if failure is None:
+            raise
+        raise failure from error
+    finally:
+        data.close()
+
+
+@contextmanager
+def data_errors(loaded: Loaded) -> Iterator[None]:
+    """What the data refuse, said at the line of the run file that asks for it."""
+    try:
+        yield
+    except CnntrainError:
+        raise
+    except ListError as error:
+        message, _, remedy = str(error).partition("; ")
+        path = ("data", "transforms", error.split, error.position)
+        problem = loaded.problem(path, message, remedy or "correct it or move it")
+        raise ConfigError.of([problem]) from error
+    except ValueError as error:
+        message, _, remedy = str(error).partition("; ")
+        remedy = remedy or "change the `data` section"
+        path = ("data", *(("sampling",) if isinstance(error, EmptyClassError) else ()))
+        raise ConfigError.of([loaded.problem(path, message, remedy)]) from error
+
+
+def make_criterion(loaded: Loaded, *, data: Opened, device: torch.device) -> Criterion:
+    """The loss, its class weights on the device; cross entropy where nothing is trained.
+
+    Raises:
+        ConfigError: the number of weights is not that of the classes, or a balanced weight would
+            be infinite.
+    """
+    train = loaded.config.train
+    loss = losses.CrossEntropy() if train is None else train.loss
+    if not isinstance(loss, losses.CrossEntropy):
+        return MeanSquaredError()
+    weights = _class_weights(loss, data, loaded)
+    given = None if weights is None else torch.tensor(weights, device=device)
+    return CrossEntropy(label_smoothing=loss.label_smoothing, class_weights=given)
+
+
+def _class_weights(
+    loss: losses.CrossEntropy, data: Opened, loaded: Loaded
+) -> tuple[float, ...] | None:
+    counts = data.counts["train"]
+    wanted = loss.class_weights
+    message = ""
+    if wanted == "balanced":
+        if all(counts):
+            return balanced_class_weights(counts)
+        empty = data.classes[counts.index(0)]
+        message = f"class '{empty}' has no training image, so its weight would be infinite"
+    elif wanted is not None and len(wanted) != len(counts):
+        message = f"there are {len(wanted)} class weights for {len(counts)} classes"
+    if message:
+        path = ("train", "loss", "class_weights")
+        raise ConfigError.of([loaded.problem(path, message, "give one number for each class")])
+    assert wanted != "balanced"
+    return wanted
+
+
+def apply_threads(compute: Compute) -> None:
+    """Set the number of CPU threads, if the run file says one."""
+    if compute.threads is not None:
+        torch.set_num_threads(compute.threads)
+
+
+def only_these(overrides: list[str], *, allowed: tuple[str, ...], doing: str) -> None:
+    """Refuse `-s` for keys that cannot change any more.
+
+    Raises:
+        UsageError: with the keys that can.
+    """
+    for text in overrides:
+        key = text.partition("=")[0].strip()
+        if not any(key == name or key.startswith(f"{name}.") for name in allowed):
+            raise UsageError(
+                f"-s {key} cannot change when {doing}",
+                remedy=f"only {', '.join(allowed)} can; for anything else start a new run",
+            )

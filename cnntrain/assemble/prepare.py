@@ -1,0 +1,230 @@
+"""Everything that one training run needs, made from its run file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from cnntrain.arch.network import Network
+from cnntrain.arch.plan import Plan
+from cnntrain.arch.trainable import Learning
+from cnntrain.assemble.networks import make_network, plan_network
+from cnntrain.assemble.parts import (
+    apply_threads,
+    choose_device,
+    make_criterion,
+    open_run_data,
+    place,
+)
+from cnntrain.assemble.probe import is_probe, with_features
+from cnntrain.assemble.recipe import make_optimizer, make_plateau, make_schedule
+from cnntrain.assemble.transfer.freezing import check_groups, learning_of, make_freezing, make_rates
+from cnntrain.assemble.transfer.preprocessing import follow_weights
+from cnntrain.assemble.transfer.sources import read_source
+from cnntrain.assemble.transfer.weights import Start, refuse_still, start_from
+from cnntrain.checkpoint import State
+from cnntrain.config.load import Loaded
+from cnntrain.config.train_section import Train
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.seeding import derive_seed
+from cnntrain.data.loaders import Data
+from cnntrain.optim.optimizers import anchored_weights
+from cnntrain.train import (
+    Criterion,
+    EarlyStop,
+    Ema,
+    Learner,
+    Recipe,
+    make_deterministic,
+)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The parts of a run, ready to train: nothing has been written yet.
+
+    `loaded` has the preprocessing of the weights that the run starts from; `start` tells what
+    became of those weights, and `learning` what may move.
+    """
+
+    loaded: Loaded
+    data: Data
+    plan: Plan
+    learner: Learner
+    recipe: Recipe
+    criterion: Criterion
+    device: torch.device
+    learning: Learning
+    start: Start | None = None
+
+
+def prepare(loaded: Loaded, *, resumed: State | None = None) -> Prepared:
+    """Open the data, build the network, and make the learner, its loss and its recipe.
+
+    The process's random state is set from the run's seed: dropout draws from it.
+
+    Args:
+        loaded: the run file.
+        resumed: the checkpoint of this run that all weights will come from, so those of `finetune`
+            are not read again.
+
+    Raises:
+        ConfigError: the run file cannot be obeyed, at its line.
+        DataError: images are missing or unreadable.
+        CheckpointError: the weights to start from are missing, damaged or of another network.
+    """
+    wanted = loaded.train
+    loaded = loaded if resumed is not None else follow_weights(loaded)
+    config = loaded.config
+    apply_threads(config.compute)
+    make_deterministic(config.compute.deterministic)
+    device = choose_device(config.compute, loaded)
+    source = None if resumed is not None or config.finetune is None else read_source(loaded)
+    data = open_run_data(loaded, device=device, in_order=is_probe(loaded))
+    plan = plan_network(loaded, num_classes=len(data.classes))
+    net = make_network(plan, seed=config.seed)
+    start = None
+    if source is not None:
+        start = start_from(source, net, loaded=loaded, plan=plan, classes=data.classes)
+    place(net, compute=config.compute, device=device)
+    freezing = make_freezing(loaded, plan=plan, net=net)
+    if start is not None:
+        refuse_still(start, freezing, loaded=loaded)
+    freezing.hold(net, epoch=freezing.settled)  # for the optimizer has all that ever learns
+    check_groups(loaded, net=net)
+    _refuse_single_image(loaded, data, plan, net)
+    _refuse_recalibration(loaded, net)
+    if is_probe(loaded):
+        data = with_features(data, loaded=loaded, plan=plan, net=net, device=device)
+    anchors = _start_names(resumed) if start is None else start.loaded
+    learner = _make_learner(net, wanted=wanted, loaded=loaded, plan=plan, anchors=anchors)
+    torch.manual_seed(derive_seed(config.seed, "training"))
+    recipe = make_recipe(loaded, steps_per_epoch=data.train.batches_per_epoch)
+    criterion = make_criterion(loaded, data=data, device=device)
+    return Prepared(
+        loaded=loaded,
+        data=data,
+        plan=plan,
+        learner=learner,
+        recipe=replace(recipe, freezing=freezing),
+        criterion=criterion,
+        device=device,
+        learning=learning_of(net, freezing=freezing, groups=learner.optimizer.param_groups),
+        start=start,
+    )
+
+
+def _make_learner(
+    net: Network, *, wanted: Train, loaded: Loaded, plan: Plan, anchors: Collection[str]
+) -> Learner:
+    """The learner; weights named in `anchors` decay towards what they are now, if that is asked."""
+    config = loaded.config
+    strength = 0.0 if config.finetune is None else config.finetune.l2_sp
+    optimizer = make_optimizer(
+        net,
+        optimizer=wanted.optimizer,
+        rates=make_rates(loaded, plan=plan, net=net),
+        anchored=anchors if strength else (),
+    )
+    start = anchored_weights(optimizer)
+    if strength and not start:
+        message = "l2_sp has no effect: no loaded weight that would decay ever learns"
+        problem = loaded.problem(("finetune", "l2_sp"), message, "remove it, or freeze less")
+        raise ConfigError.of([problem])
+    part = plan.body.nodes[-1].name if is_probe(loaded) else ""
+    return Learner(
+        net,
+        optimizer,
+        compiled=_compiled(net.get_submodule(part)) if config.compute.compile else None,
+        ema=None if wanted.ema is None else Ema(net, decay=wanted.ema.decay),
+        precision=config.compute.precision,
+        part=part,
+        start=start,
+    )
+
+
+def _start_names(resumed: State | None) -> tuple[str, ...]:
+    """The weights that decay towards a starting point in the run that is resumed."""
+    names = {} if resumed is None else resumed.get("start", {})
+    return tuple(names) if isinstance(names, dict) else ()
+
+
+def make_recipe(loaded: Loaded, *, steps_per_epoch: int) -> Recipe:
+    """The numbers of the training, in steps."""
+    train = loaded.train
+    early = train.early_stop
+    return Recipe(
+        epochs=train.epochs,
+        lr=train.optimizer.lr,
+        schedule=make_schedule(train, steps_per_epoch=steps_per_epoch),
+        plateau=make_plateau(train),
+        accumulate=train.accumulate,
+        l1=train.l1,
+        l2_sp=0.0 if loaded.config.finetune is None else loaded.config.finetune.l2_sp,
+        clip_norm=train.clip_norm,
+        early_stop=EarlyStop(patience=early.patience, min_delta=early.min_delta)
+        if early is not None
+        else None,
+        evaluate_every=train.evaluate_every,
+        norm_every=loaded.config.record.every,
+        check_every=loaded.config.record.every,
+    )
+
+
+def _compiled(net: nn.Module) -> nn.Module:
+    compiled = torch.compile(net)
+    assert isinstance(compiled, nn.Module)
+    return compiled
+
+
+def _refuse_single_image(loaded: Loaded, data: Data, plan: Plan, net: Network) -> None:
+    """Batch normalisation has no variance over one image with one value per channel.
+
+    Over the maps of one image it has: only layers whose input is flat, or 1 x 1, are in the way.
+    """
+    section, parts = loaded.config.data, loaded.train.accumulate
+    sizes = {min(section.batch_size, data.train.size)}
+    rest = data.train.size % section.batch_size
+    sizes |= {rest} if rest and not section.drop_last else set()
+    single = [size for size in sizes if _smallest_part(size, parts) == 1]
+    norms = (nn.BatchNorm1d, nn.BatchNorm2d)
+    narrow = [
+        name
+        for name, node in plan.walk()
+        if isinstance(norm := net.get_submodule(name), norms)
+        and math.prod(node.in_shapes[0][1:]) == 1
+        and not getattr(norm, "frozen", False)
+    ]
+    if not single or not narrow:
+        return
+    size = min(single)
+    whole = f"a batch of {size} of the {data.train.size} training images"
+    message = f"{whole} is a single image" if size == 1 else f"{whole} has a part of a single image"
+    message += f", over which the batch normalisation '{narrow[0]}' has no variance"
+    remedy = "set `data.drop_last: true`, or another batch_size"
+    if size > 1:
+        remedy += f", or lower train.accumulate ({parts})"
+    raise ConfigError.of([loaded.problem(("data", "batch_size"), message, remedy)])
+
+
+def _refuse_recalibration(loaded: Loaded, net: Network) -> None:
+    if loaded.train.recalibrate and not has_running_statistics(net):
+        message = "the network has no batch normalisation to recalibrate"
+        problem = loaded.problem(("train", "recalibrate"), message, "remove this")
+        raise ConfigError.of([problem])
+
+
+def has_running_statistics(net: nn.Module) -> bool:
+    """Whether some batch normalisation keeps statistics, and does not stand still."""
+    norms = [each for each in net.modules() if isinstance(each, nn.BatchNorm1d | nn.BatchNorm2d)]
+    return any(each.track_running_stats and not getattr(each, "frozen", False) for each in norms)
+
+
+def _smallest_part(size: int, parts: int) -> int:
+    """Images in the last of the parts of a batch, which are cut as torch's `chunk` cuts."""
+    each = math.ceil(size / parts)
+    return size % each or each

@@ -1,0 +1,97 @@
+"""Linear probing: what the features of a trained network tell about other classes.
+
+All but the last layer stands still and computes as in evaluation, so the features of an image are
+always the same: they are computed once, and the last layer is trained on them by the usual loop
+(Alain and Bengio, "Understanding Intermediate Layers Using Linear Classifier Probes", 2016).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from time import perf_counter
+
+import torch
+from torch import Tensor
+
+from cnntrain.arch.network import Network
+from cnntrain.arch.plan import Plan
+from cnntrain.assemble.parts import EVAL_BATCH
+from cnntrain.config.load import Loaded
+from cnntrain.data.batch import Batching
+from cnntrain.data.features import FeatureLoader
+from cnntrain.data.loaders import Data
+from cnntrain.record.progress import bar
+from cnntrain.train import Precision, evaluation_mode
+from cnntrain.train.precision import autocast
+
+
+def is_probe(loaded: Loaded) -> bool:
+    """Whether the run file asks for a linear probe."""
+    return loaded.config.finetune is not None and loaded.config.finetune.probe
+
+
+def with_features(
+    data: Data, *, loaded: Loaded, plan: Plan, net: Network, device: torch.device
+) -> Data:
+    """The data with loaders of features in place of those of training and validation images.
+
+    Args:
+        data: its training images in stored order, each once.
+        loaded: the run file.
+        plan: of the network.
+        net: the network, whose weights are read when the features are computed.
+        device: where features are computed and kept.
+    """
+    config = loaded.config
+    last = plan.body.nodes[-1]
+    compute = partial(
+        _features, net=net, layer=last.node.sources[0], precision=config.compute.precision
+    )
+    section = config.data
+    ordered = Batching(
+        section.batch_size,
+        shuffle=True,
+        drop_last=section.drop_last,
+        seed=config.seed,
+        device=device,
+        balanced=section.sampling == "balanced",
+    )
+    size = section.eval_batch_size or max(EVAL_BATCH, section.batch_size)
+    stored = Batching(size, device=device)
+    validation = data.validation
+    return replace(
+        data,
+        train=FeatureLoader(data.train, compute=compute, batching=ordered),
+        validation=None
+        if validation is None
+        else FeatureLoader(validation, compute=compute, batching=stored),
+    )
+
+
+def compute_features(data: Data, *, quiet: bool) -> list[str]:
+    """Compute the features that are not there yet, and say how long it took.
+
+    Args:
+        data: see `with_features`; with other data nothing is done and nothing said.
+        quiet: show no bar.
+    """
+    loaders = {"training": data.train, "validation": data.validation}
+    probed = {name: each for name, each in loaders.items() if isinstance(each, FeatureLoader)}
+    if not probed:
+        return []
+    began = perf_counter()
+    total = sum(loader.size for loader in probed.values())
+    with bar("features", total=total, quiet=quiet) as shown:
+        for loader in probed.values():
+            loader.fill(shown.update)
+    seconds = perf_counter() - began
+    counts = " and ".join(f"{loader.size:,} {name}" for name, loader in probed.items())
+    width = next(iter(probed.values())).width
+    return [f"{width:,} features of each of {counts} images were computed in {seconds:.1f} s"]
+
+
+def _features(images: Tensor, *, net: Network, layer: str, precision: Precision) -> Tensor:
+    """What a layer gives for images, in evaluation: `(N, F)`, without a gradient."""
+    with evaluation_mode(net), torch.no_grad(), autocast(precision, images.device):
+        return net.run(images, taps=(layer,))[1][0]

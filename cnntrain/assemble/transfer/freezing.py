@@ -1,0 +1,248 @@
+"""From the `finetune` section to what may move: which layers, from when on, at which rate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from itertools import groupby
+from typing import Any
+
+from torch import nn
+
+from cnntrain.arch.build import build
+from cnntrain.arch.plan import Plan
+from cnntrain.arch.trainable import Learning, Learns
+from cnntrain.assemble.networks import head_names
+from cnntrain.assemble.recipe import make_groups
+from cnntrain.config.finetune_section import Finetune
+from cnntrain.config.load import Loaded
+from cnntrain.core.document import KeyPath
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.patterns import covered, covers
+from cnntrain.core.problems import Problem, near_match
+from cnntrain.optim.rates import rate_factors
+from cnntrain.train.freezing import Freezing
+
+FREEZE = ("finetune", "freeze")
+UNFREEZE = ("finetune", "unfreeze")
+LR_SCALE = ("finetune", "lr_scale")
+GROUPS = ("train", "optimizer", "groups")
+PROBE = ("finetune", "probe")
+
+
+def make_freezing(loaded: Loaded, *, plan: Plan, net: nn.Module) -> Freezing:
+    """Which layers stand still, and until when.
+
+    Raises:
+        ConfigError: a pattern matches no layer with weights or has no effect, nothing learns in the
+            first epoch, or a probe's network does not end in a linear layer; at its line.
+    """
+    finetune = loaded.config.finetune
+    if finetune is None:
+        return Freezing()
+    if finetune.probe:
+        head = probed_head(loaded, plan=plan, net=net)
+        return Freezing(tuple(name for name, _ in net.named_children() if name != head))
+    freezing = Freezing(finetune.freeze, finetune.unfreeze)
+    problems = [
+        *_freeze_problems(loaded, finetune, net),
+        *_unfreeze_problems(loaded, freezing, net),
+        *_scale_problems(loaded, finetune, freezing, net),
+    ]
+    names = [name for name, _ in net.named_parameters()]
+    if not problems and all(freezing.stands_still(name, epoch=1) for name in names):
+        message = "all layers stand still in the first epoch, so nothing would learn"
+        remedy = f"leave out the last one, '{_last(plan)}'"
+        problems.append(loaded.problem(FREEZE, message, remedy))
+    if problems:
+        raise ConfigError.of(problems)
+    return freezing
+
+
+def probed_head(loaded: Loaded, *, plan: Plan, net: nn.Module) -> str:
+    """The name of the last layer, which alone learns in a linear probe.
+
+    Raises:
+        ConfigError: it is not linear, or all there is, or not all of the head.
+    """
+    name = plan.body.nodes[-1].name
+    own = {name, *(head for head, *_ in plan.aux)}
+    others = [each for each in head_names(loaded, plan) if each.partition(".")[0] not in own]
+    message = ""
+    if not isinstance(net.get_submodule(name), nn.Linear):
+        message = f"a probe needs a network whose last layer is linear, and '{name}' is not"
+    elif len(plan.body.nodes) == 1:
+        message = f"a probe needs layers before the last one, but '{name}' is all there is"
+    elif others:
+        message = (
+            f"a probe trains the last layer, '{name}', but the shape of '{min(others)}' depends on "
+            "the number of classes, too"
+        )
+    if message:
+        raise ConfigError.of([loaded.problem(PROBE, message, "use finetune.freeze instead")])
+    return name
+
+
+def make_rates(loaded: Loaded, *, plan: Plan, net: nn.Module) -> dict[str, float]:
+    """The factor of each parameter's learning rate, by its name; empty where all are 1."""
+    finetune = loaded.config.finetune
+    if finetune is None or not (finetune.lr_scale or finetune.layer_decay):
+        return {}
+    return rate_factors(
+        [name for name, _ in net.named_parameters()],
+        stages=[node.name for node in plan.body.nodes if node.parameters],
+        decay=finetune.layer_decay or 1.0,
+        scales=finetune.lr_scale,
+    )
+
+
+def check_groups(loaded: Loaded, *, net: nn.Module) -> None:
+    """Refuse groups of the optimizer's that have no effect on what ever learns.
+
+    Raises:
+        ConfigError: with all of them, each at its line.
+    """
+    optimizer = loaded.train.optimizer
+    problems: list[Problem] = []
+    for index, group in enumerate(optimizer.groups):
+        try:
+            make_groups(net, optimizer=optimizer.model_copy(update={"groups": (group,)}))
+        except ConfigError as error:
+            place = loaded.document.places.of((*GROUPS, index, "names"))
+            problems += [replace(problem, place=place) for problem in error.problems]
+    if problems:
+        raise ConfigError.of(problems)
+
+
+def what_learns(loaded: Loaded, *, plan: Plan) -> Learning | None:
+    """What of the network learns, from when on and how fast; None where nothing is trained.
+
+    Raises:
+        ConfigError: see `make_freezing` and `check_groups`.
+    """
+    train = loaded.config.train
+    if train is None:
+        return None
+    net = build(plan, device="meta")
+    freezing = make_freezing(loaded, plan=plan, net=net)
+    freezing.hold(net, epoch=freezing.settled)
+    check_groups(loaded, net=net)
+    rates = make_rates(loaded, plan=plan, net=net)
+    groups = make_groups(net, optimizer=train.optimizer, rates=rates)
+    named = [{**group, "param_names": [name for name, _ in group["params"]]} for group in groups]
+    return learning_of(net, freezing=freezing, groups=named)
+
+
+def learning_of(
+    net: nn.Module, *, freezing: Freezing, groups: Iterable[Mapping[str, Any]]
+) -> Learning:
+    """What of a network learns.
+
+    Args:
+        net: the network.
+        freezing: what stands still in it.
+        groups: the optimizer's groups of parameters.
+    """
+    factors = {name: group["lr_factor"] for group in groups for name in group["param_names"]}
+    return {
+        name: (parameter.numel(), Learns(freezing.begins(name), factors.get(name, 0.0)))
+        for name, parameter in net.named_parameters()
+    }
+
+
+def in_words(learning: Learning, *, lr: float) -> list[tuple[str, str]]:
+    """What a run says of it at its start: label and text; nothing where all learns alike.
+
+    Args:
+        learning: of the network.
+        lr: the learning rate that the factors are of.
+    """
+    found = []
+    total = sum(size for size, _ in learning.values())
+    still = sum(size for size, learns in learning.values() if learns.from_epoch != 1)
+    if still:
+        parts = [f"{still:,} of {total:,} weights stand still"]
+        later = {learns.from_epoch for _, learns in learning.values()} - {None, 1}
+        for epoch in sorted(epoch for epoch in later if epoch is not None):
+            sizes = [size for size, learns in learning.values() if learns.from_epoch == epoch]
+            parts.append(f"{sum(sizes):,} of them learn from epoch {epoch} on")
+        found.append(("frozen", "; ".join(parts)))
+    rates: dict[str, dict[float, None]] = {}
+    for name, (_, learns) in learning.items():
+        if learns.from_epoch is not None:
+            rates.setdefault(name.partition(".")[0], {})[learns.lr_factor] = None
+    texts = [(stage, _range(factors, lr)) for stage, factors in rates.items()]
+    if len({text for _, text in texts}) > 1:
+        alike = (
+            (text, [stage for stage, _ in same]) for text, same in groupby(texts, lambda t: t[1])
+        )
+        told = (f"{' to '.join(dict.fromkeys((s[0], s[-1])))} {text}" for text, s in alike)
+        found.append(("rates", ", ".join(told)))
+    return found
+
+
+def _range(factors: Iterable[float], lr: float) -> str:
+    ends = dict.fromkeys((min(factors), max(factors)))
+    return "-".join(f"{lr * factor:.3g}" for factor in ends)
+
+
+def _freeze_problems(loaded: Loaded, finetune: Finetune, net: nn.Module) -> Iterator[Problem]:
+    for index, pattern in enumerate(finetune.freeze):
+        yield from _unmatched(loaded, pattern, (*FREEZE, index), net)
+
+
+def _unfreeze_problems(loaded: Loaded, freezing: Freezing, net: nn.Module) -> Iterator[Problem]:
+    tensors = list(net.state_dict())
+    for epoch in sorted(freezing.until):
+        before = [name for name in tensors if freezing.stands_still(name, epoch=epoch - 1)]
+        for index, pattern in enumerate(freezing.until[epoch]):
+            path = (*UNFREEZE, str(epoch), index)
+            unmatched = list(_unmatched(loaded, pattern, path, net))
+            yield from unmatched
+            if not unmatched and not any(covers(pattern, name) for name in before):
+                message = f"'{pattern}' has no effect: nothing of it stands still before epoch"
+                remedy = "remove it, or freeze it (finetune.freeze)"
+                yield loaded.problem(path, f"{message} {epoch}", remedy)
+
+
+def _scale_problems(
+    loaded: Loaded, finetune: Finetune, freezing: Freezing, net: nn.Module
+) -> Iterator[Problem]:
+    names = [name for name, _ in net.named_parameters()]
+    for pattern in finetune.lr_scale:
+        matched = [name for name in names if covers(pattern, name)]
+        path = (*LR_SCALE, pattern)
+        if not matched:
+            message = f"'{pattern}' matches no layer with weights"
+            yield loaded.problem(path, message, _remedy(pattern, net), key=True)
+        elif all(freezing.begins(name) is None for name in matched):
+            message = f"'{pattern}' has no effect: all that it matches stands still"
+            yield loaded.problem(path, message, "remove it, or do not freeze it", key=True)
+
+
+def _unmatched(loaded: Loaded, pattern: str, path: KeyPath, net: nn.Module) -> Iterator[Problem]:
+    """What is wrong with a pattern that matches no layer with weights or statistics."""
+    named = [(name, module) for name, module in net.named_modules() if name]
+    matched = [module for name, module in named if fnmatchcase(name, pattern)]
+    if any(module.state_dict() for module in matched):
+        return
+    message = f"'{pattern}' matches no layer"
+    if matched:
+        message = f"'{pattern}' matches only layers without weights"
+    elif any(covered([pattern], name) for name, _ in net.named_parameters()):
+        message = f"'{pattern}' matches single weights, but a layer stands still as a whole"
+    yield loaded.problem(path, message, _remedy(pattern, net))
+
+
+def _remedy(pattern: str, net: nn.Module) -> str:
+    layers = [name for name, module in net.named_modules() if name and module.state_dict()]
+    near = near_match(pattern, layers)
+    if near is not None and near != pattern:
+        return f"did you mean '{near}'?"
+    outermost = ", ".join(name for name in layers if "." not in name)
+    return f"layers with weights are {outermost}, and those in them (`cnntrain summary`)"
+
+
+def _last(plan: Plan) -> str:
+    return [node.name for node in plan.body.nodes if node.parameters][-1]

@@ -1,0 +1,128 @@
+"""Images are prepared as they were for the weights that a run starts from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cnntrain.assemble.transfer.sources import at_source, known_steps
+from cnntrain.config.data_section import TransformCall, Transforms
+from cnntrain.config.load import Loaded
+from cnntrain.config.rules import broken_rules
+from cnntrain.core.errors import ConfigError
+from cnntrain.data import TRANSFORMS
+
+TRANSFORMS_AT = ("data", "transforms")
+_NUMBERS = ("mean", "std")
+
+
+def follow_weights(loaded: Loaded) -> Loaded:
+    """The run file with the preprocessing of its weights, where it does not say another one.
+
+    Without `data.transforms.eval` images are prepared as in the evaluation of the weights, and
+    without `data.transforms.train` training images too. A `normalize` without numbers gets theirs.
+    A file of weights that cnntrain did not export tells nothing: the run file stays as it is.
+
+    Raises:
+        CheckpointError, ConfigError: the weights do not tell, or do not fit the data.
+    """
+    config = loaded.config
+    given = {split: loaded.is_given((*TRANSFORMS_AT, split)) for split in ("train", "eval")}
+    whole = config.data.transforms
+    asks = not all(given.values()) or _unnumbered((*whole.train, *whole.eval))
+    steps = known_steps(loaded) if config.finetune is not None and asks else None
+    if steps is None:
+        return loaded
+    with at_source(loaded):
+        theirs = tuple(_call(step) for step in steps)
+    numbers = next((call.parameters for call in theirs if call.name == "normalize"), {})
+    evaluation = _numbered(whole.eval, numbers) if given["eval"] else theirs
+    training = _numbered(whole.train, numbers) if given["train"] else evaluation
+    transforms = Transforms(train=training, eval=evaluation)
+    data = config.data.model_copy(update={"transforms": transforms})
+    followed = config.model_copy(update={"data": data})
+    problems = broken_rules(followed, loaded.document)
+    if problems:
+        raise ConfigError.of(problems)
+    return dataclasses.replace(loaded, config=followed, follows_weights=True)
+
+
+def lacks_numbers(loaded: Loaded) -> bool:
+    """Whether evaluation normalises with numbers that nobody has said."""
+    return _unnumbered(loaded.config.data.transforms.eval)
+
+
+def other_numbers(loaded: Loaded, steps: Sequence[dict[str, Any]]) -> str | None:
+    """In words, that evaluation normalises otherwise than it was done for the weights, if it does.
+
+    Args:
+        loaded: the run file.
+        steps: how images were prepared for the weights.
+    """
+    here, there = _normalisation(plain_steps(loaded)), _normalisation(steps)
+    if len(here) == len(there) and all(map(_are_near, here, there)):
+        return None
+    return (
+        f"images are {_in_words(here)}, but for these weights they were {_in_words(there)}; "
+        "without `data.transforms.eval` it is done as for them"
+    )
+
+
+def _normalisation(steps: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
+    """Means, then deviations; nothing where images are not normalised."""
+    step = next((step for step in steps if step["name"] == "normalize"), {})
+    return tuple(value for key in _NUMBERS for value in step.get(key) or ())
+
+
+def _are_near(one: float, other: float) -> bool:
+    """Whether they differ by rounding, or by less than matters."""
+    return abs(one - other) < 0.01
+
+
+def _in_words(numbers: tuple[float, ...]) -> str:
+    if not numbers:
+        return "not normalised"
+    half = len(numbers) // 2
+    mean, std = (", ".join(f"{n:.3g}" for n in part) for part in (numbers[:half], numbers[half:]))
+    return f"normalised with mean [{mean}], std [{std}]"
+
+
+def plain_steps(loaded: Loaded) -> tuple[dict[str, Any], ...]:
+    """The evaluation transforms as plain data, as a checkpoint holds them."""
+    calls = loaded.config.data.transforms.eval
+    return tuple(
+        {
+            "name": c.name,
+            **{k: list(v) if isinstance(v, tuple) else v for k, v in c.parameters.items()},
+        }
+        for c in calls
+    )
+
+
+def _unnumbered(calls: Sequence[TransformCall]) -> bool:
+    return any(c.name == "normalize" and c.parameters.get("mean") is None for c in calls)
+
+
+def _numbered(calls: Sequence[TransformCall], numbers: dict[str, Any]) -> tuple[TransformCall, ...]:
+    """The same transforms; a `normalize` that was given no numbers has these."""
+    known = {key: numbers[key] for key in _NUMBERS if key in numbers}
+    return tuple(
+        TransformCall(name=call.name, parameters={**call.parameters, **known})
+        if _unnumbered([call])
+        else call
+        for call in calls
+    )
+
+
+def _call(step: dict[str, Any]) -> TransformCall:
+    name = str(step["name"])
+    values = {key: value for key, value in step.items() if key != "name"}
+    entry = TRANSFORMS.find(name)
+    if entry is None:
+        message = f"images were prepared for the weights with '{name}', which is not known here"
+        raise ConfigError(message, remedy="name its file in `plugins`, or give data.transforms")
+    parameters, complaints = entry.check(values)
+    if complaints:  # a transform of one's own was changed since the run
+        raise ConfigError(complaints[0].message, remedy=complaints[0].remedy)
+    return TransformCall(name=name, parameters=parameters)

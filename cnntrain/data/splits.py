@@ -1,0 +1,143 @@
+"""The two ways in which images are stored: pixels in memory, and files.
+
+A data set's function returns `Splits` of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from cnntrain.data.decode import decode
+
+Reduction = Callable[[tuple[int, int]], float]
+
+
+class Unreadable(NamedTuple):
+    """An image file that cannot be decoded, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Images in memory.
+
+    Args:
+        images: `(N, C, H, W)` uint8.
+        targets: `(N,)` int64.
+    """
+
+    images: Tensor
+    targets: Tensor
+
+    def __post_init__(self) -> None:
+        assert self.images.dtype == torch.uint8
+        assert self.images.ndim == 4
+        assert self.targets.dtype == torch.int64
+        assert self.targets.shape == self.images.shape[:1]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def channels(self) -> int:
+        """Channels of every image."""
+        return int(self.images.shape[1])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of every image."""
+        return int(self.images.shape[2]), int(self.images.shape[3])
+
+    def label(self, index: int) -> str:
+        """What to call an image in a message."""
+        return f"image {index}"
+
+    def select(self, indices: Tensor) -> Pixels:
+        """The images at these positions."""
+        return Pixels(self.images[indices], self.targets[indices])
+
+    def open(self, index: int, reduction: Reduction | None = None) -> Image.Image:
+        """One image; 1 or 3 channels."""
+        del reduction  # nothing is gained: the pixels are there
+        return to_picture(self.images[index])
+
+
+@dataclass(frozen=True)
+class Files:
+    """Images in files.
+
+    Args:
+        paths: `N` files.
+        targets: `(N,)` int64.
+        channels: 1 or 3, to which all are converted.
+    """
+
+    paths: tuple[Path, ...]
+    targets: Tensor
+    channels: int
+
+    def __post_init__(self) -> None:
+        assert self.targets.dtype == torch.int64
+        assert self.targets.shape == (len(self.paths),)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def label(self, index: int) -> str:
+        """What to call an image in a message."""
+        return str(self.paths[index])
+
+    def select(self, indices: Tensor) -> Files:
+        """The files at these positions."""
+        paths = tuple(self.paths[i] for i in indices.tolist())
+        return Files(paths, self.targets[indices], self.channels)
+
+    def open(self, index: int, reduction: Reduction | None = None) -> Image.Image:
+        """One image, decoded; see `decode`."""
+        return decode(self.paths[index], channels=self.channels, reduction=reduction)
+
+
+Part = Pixels | Files
+
+
+@dataclass(frozen=True)
+class Splits:
+    """What a data set's function returns.
+
+    Args:
+        classes: the class names; targets are positions in it, in every split.
+        train: the training images.
+        validation: None when the data set has no validation split of its own.
+        test: None when it has no test split.
+        notes: what the user should know, one sentence each.
+        skipped: image files that were left out because they cannot be read.
+    """
+
+    classes: tuple[str, ...]
+    train: Part
+    validation: Part | None = None
+    test: Part | None = None
+    notes: tuple[str, ...] = ()
+    skipped: tuple[Unreadable, ...] = field(default=())
+
+
+def to_picture(pixels: Tensor) -> Image.Image:
+    """A `(C, H, W)` uint8 tensor with 1 or 3 channels as a Pillow image."""
+    array = pixels.numpy()
+    return Image.fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0).copy())
+
+
+def from_picture(picture: Image.Image) -> Tensor:
+    """A Pillow image of mode `L` or `RGB` as a `(C, H, W)` uint8 tensor."""
+    channels = len(picture.getbands())
+    flat = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+    return flat.view(picture.height, picture.width, channels).permute(2, 0, 1)

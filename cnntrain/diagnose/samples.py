@@ -1,0 +1,85 @@
+"""Images of each split for the doctor to look at, and what the splits have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from cnntrain.config.load import Loaded
+from cnntrain.core.seeding import derive_seed
+from cnntrain.data.batch import Batching
+from cnntrain.data.loaders import Data
+from cnntrain.data.pipeline import build_eval_pipeline
+from cnntrain.data.shared_images import shared_images
+from cnntrain.data.splits import Part, Pixels
+from cnntrain.data.stream import StreamLoader
+from cnntrain.diagnose.neighbours import Sample
+from cnntrain.model.splits import every_split
+
+IN_MEMORY, FROM_FILES = 2000, 500
+"""Images of a split that are looked at."""
+
+MOVES = (-2, -1, 1, 2)
+"""Places by which labels may have slipped."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Some training images, some of the validation or else test images, and what is shared.
+
+    Args:
+        train: of the training images.
+        other: of the split that measures; None where there is only training.
+        shared: of each other split, the images that training has too.
+    """
+
+    train: Sample
+    other: Sample | None
+    shared: Mapping[str, list[tuple[str, str]]]
+
+
+def open_samples(loaded: Loaded, data: Data) -> Samples:
+    """Draw the samples, from the run's seed.
+
+    Args:
+        loaded: the run file.
+        data: what was opened from it.
+
+    Raises:
+        DataError: images are missing or unreadable.
+    """
+    splits = every_split(loaded)
+    others = {"validation": splits.validation, "test": splits.test}
+    there = {name: part for name, part in others.items() if part is not None}
+    samples = [
+        _sample(name, part, data=data, seed=loaded.config.seed)
+        for name, part in [("train", splits.train), *there.items()][:2]
+    ]
+    return Samples(
+        train=samples[0],
+        other=samples[1] if samples[1:] else None,
+        shared={name: shared_images(splits.train, part) for name, part in there.items()},
+    )
+
+
+def _sample(split: str, part: Part, *, data: Data, seed: int) -> Sample:
+    """Images drawn by chance, with the labels that stand some places away from theirs."""
+    most = IN_MEMORY if isinstance(part, Pixels) else FROM_FILES
+    generator = torch.Generator().manual_seed(derive_seed(seed, "sample", split))
+    chosen = torch.randperm(len(part), generator=generator)[:most].sort().values
+    loader = StreamLoader(
+        part.select(chosen),
+        name=split,
+        pipeline=build_eval_pipeline(data.eval_pipeline),
+        batching=Batching(most, seed=seed),
+        workers=0,
+    )
+    batch = next(iter(loader.batches(0)))
+    moved = {}
+    for by in MOVES:
+        places = chosen + by
+        inside = (places >= 0) & (places < len(part))
+        moved[by] = torch.where(inside, part.targets[places.clamp(0, len(part) - 1)], -1)
+    return Sample(split, batch.images, batch.targets, moved)

@@ -1,0 +1,256 @@
+"""What the doctor examines: a run file's network, data and recipe, or those of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from cnntrain.arch.network import Network
+from cnntrain.assemble.parts import open_run_data, place
+from cnntrain.assemble.prepare import Prepared, prepare
+from cnntrain.checkpoint import capture_randomness, restore_randomness
+from cnntrain.config import shipped
+from cnntrain.config.load import Loaded, load
+from cnntrain.data.batch import Batch, Loader
+from cnntrain.diagnose.training import Method, optimizer_like
+from cnntrain.model.model import load_trained
+from cnntrain.runs.locate import find_run, run_file_at
+from cnntrain.train import CrossEntropy
+
+WORK = 4e11
+"""Multiply-adds that a check may cost on a CPU, roughly: some ten seconds on two cores."""
+
+STEP_WORK = 2e10
+"""Multiply-adds of a step there, beyond which the batches are cut."""
+
+LEAST_BATCH = 8
+
+ON_GPU = 100.0
+"""How much more a GPU does in that time."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is done, as a function of the network's size: the same on every machine of a kind.
+
+    Args:
+        batch: images of a step: the run's, or fewer.
+        steps: of a trial of the check `rate`.
+        recipe_steps: of a training of the check `recipe`.
+        overfit_steps: of an attempt of the check `overfit`, at most.
+        weights: derivatives that are compared, about.
+        images: that are looked at at once.
+    """
+
+    batch: int
+    steps: int
+    recipe_steps: int
+    overfit_steps: int
+    weights: int
+    images: int
+
+    @staticmethod
+    def of(multiply_adds: int, *, batch_size: int, on_gpu: bool) -> Effort:
+        """For a network of so many multiply-adds per image."""
+        more = ON_GPU if on_gpu else 1.0
+        image = 3.0 * max(multiply_adds, 1)  # there and back
+        batch = min(batch_size, max(LEAST_BATCH, int(more * STEP_WORK / image)))
+        step, passed = image * batch, more * WORK / image
+
+        def within(least: int, value: float, most: int) -> int:
+            return int(min(max(least, value), most))
+
+        return Effort(
+            batch=batch,
+            steps=within(20, more * WORK / step / 6, 80),
+            recipe_steps=within(30, more * WORK / step, 150),
+            overfit_steps=within(60, passed / 64, 400),
+            weights=within(24, passed / 64, 200),
+            images=within(32, passed / 16, 256),
+        )
+
+
+@dataclass(frozen=True)
+class Patient:
+    """All that checks are given: they get copies, or read only.
+
+    Args:
+        prepared: the run file's parts; its network is as training begins with it.
+        trained: a run's trained network; None for a run file.
+        effort: how much is done.
+        is_pretrained: whether the network begins with weights that were learnt before.
+        loaded: the run file as it is; `prepared` reads images one by one.
+    """
+
+    prepared: Prepared
+    trained: Network | None
+    effort: Effort
+    is_pretrained: bool
+    loaded: Loaded
+
+    @property
+    def net(self) -> nn.Module:
+        """The network as training begins with it."""
+        return self.prepared.learner.model
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return self.prepared.data.classes
+
+    @cached_property
+    def augmented(self) -> tuple[Batch, ...]:
+        """The first training batches, as training sees them; a probe's training sees features."""
+        if self.prepared.learner.part:
+            return self.plain
+        return _first(self.prepared.data.train, self.effort)
+
+    @cached_property
+    def plain(self) -> tuple[Batch, ...]:
+        """As many training batches, prepared as for evaluation."""
+        data = open_run_data(
+            self.prepared.loaded,
+            device=self.prepared.device,
+            eval_steps=self.prepared.data.eval_pipeline,
+        )
+        return _first(data.train, self.effort)
+
+    def some(self, images: int) -> Batch:
+        """So many of the plain training images in one batch."""
+        return _joined(self.plain, images)
+
+    @property
+    def method(self) -> Method:
+        """How the run trains."""
+        learner, recipe = self.prepared.learner, self.prepared.recipe
+
+        def make(net: nn.Module) -> torch.optim.Optimizer:
+            return optimizer_like(learner.optimizer, learner.model, net)
+
+        recipe = replace(recipe, l2_sp=0.0)  # towards weights that only the run's learner has
+        return Method(make, self.prepared.criterion, recipe, learner.precision)
+
+    @property
+    def bare(self) -> Method:
+        """The method without weight decay, L1 and label smoothing."""
+        method = _without_decay(self.method)
+        criterion = method.criterion
+        if isinstance(criterion, CrossEntropy):
+            criterion = replace(criterion, label_smoothing=0.0)
+        return replace(method, criterion=criterion, recipe=replace(method.recipe, l1=0.0))
+
+    @property
+    def without(self) -> Mapping[str, Method]:
+        """The method without one of the things that hold the weights back, if the run has it."""
+        method = self.method
+        criterion, recipe = method.criterion, method.recipe
+        found: dict[str, Method] = {}
+        if any(group["weight_decay"] for group in self.prepared.learner.optimizer.param_groups):
+            found["weight decay"] = _without_decay(method)
+        if recipe.l1:
+            found["L1"] = replace(method, recipe=replace(recipe, l1=0.0))
+        if isinstance(criterion, CrossEntropy) and criterion.label_smoothing:
+            plain = replace(criterion, label_smoothing=0.0)
+            found["label smoothing"] = replace(method, criterion=plain)
+        if recipe.clip_norm is not None:
+            found["clipping"] = replace(method, recipe=replace(recipe, clip_norm=None))
+        return found
+
+
+def open_patient(name: str, *, overrides: Sequence[str] = ()) -> Patient:
+    """The run file, or the run, that the command line names; nothing is written.
+
+    Image files are read when they are needed, and no more of them.
+
+    Args:
+        name: a run file, the name of a shipped one, a run's folder or a checkpoint.
+        overrides: changes of single values.
+
+    Raises:
+        UsageError, ConfigError, DataError, CheckpointError: see their kinds.
+    """
+    path = Path(name)
+    trained = None
+    if (file := run_file_at(path)) is not None:
+        loaded = load(file, list(overrides))
+    else:
+        run = find_run(path, others=shipped.names())
+        found = load_trained(run.to_evaluate(), overrides=list(overrides))
+        loaded, trained = found.loaded, found.net
+    prepared = prepare(_lightly(loaded))
+    freezing = prepared.recipe.freezing
+    freezing.hold(prepared.learner.model, epoch=freezing.settled)
+    if trained is not None:
+        place(trained, compute=prepared.loaded.config.compute, device=prepared.device)
+        trained.requires_grad_(True)
+    effort = Effort.of(
+        prepared.plan.multiply_adds,
+        batch_size=prepared.loaded.config.data.batch_size,
+        on_gpu=prepared.device.type != "cpu",
+    )
+    is_pretrained = getattr(loaded.config, "finetune", None) is not None
+    return Patient(prepared, trained, effort, is_pretrained, loaded)
+
+
+def _lightly(loaded: Loaded) -> Loaded:
+    """The run file with images read one by one, in this process, and nothing compiled."""
+    config = loaded.config
+    data = config.data.model_copy(update={"memory": "stream", "workers": 0})
+    compute = config.compute.model_copy(update={"compile": False})
+    return replace(loaded, config=config.model_copy(update={"data": data, "compute": compute}))
+
+
+def _without_decay(method: Method) -> Method:
+    def make(net: nn.Module) -> torch.optim.Optimizer:
+        optimizer = method.make_optimizer(net)
+        for group in optimizer.param_groups:
+            group["weight_decay"] = 0.0
+        return optimizer
+
+    return replace(method, make_optimizer=make)
+
+
+def _first(loader: Loader, effort: Effort) -> tuple[Batch, ...]:
+    """The first batches, of ten epochs at the most, then again from the first.
+
+    The short one at an epoch's end is left out: after a step on a single image with batch
+    normalisation a network may look as if it had learnt nothing.
+    """
+    wanted, size = effort.recipe_steps, min(effort.batch, loader.size)
+    batches = (batch for epoch in range(1, 11) for batch in loader.batches(epoch))
+    cut = (Batch(b.images[:size], b.targets[:size]) for b in batches if len(b.targets) >= size)
+    found = tuple(islice(cut, wanted))
+    return tuple(found[i % len(found)] for i in range(wanted))
+
+
+def _joined(batches: Sequence[Batch], images: int) -> Batch:
+    taken: list[Batch] = []
+    for batch in batches:
+        taken.append(batch)
+        if sum(len(each.targets) for each in taken) >= images:
+            break
+    joined = torch.cat([batch.images for batch in taken])[:images]
+    return Batch(joined, torch.cat([batch.targets for batch in taken])[:images])
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Random states, threads and kernels of the process are afterwards as they were before."""
+    state, threads = capture_randomness(), torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    cudnn = torch.backends.cudnn
+    flags = (cudnn.deterministic, cudnn.benchmark)
+    try:
+        yield
+    finally:
+        restore_randomness(state)
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)
+        cudnn.deterministic, cudnn.benchmark = flags

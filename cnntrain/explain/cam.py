@@ -1,0 +1,99 @@
+"""Class activation maps: where in an image a network sees a class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from cnntrain.explain.pixels import Pixels, enlarged, heat, magnified
+from cnntrain.explain.table import Cell, Scale, draw_table
+from cnntrain.explain.taps import Tap, tapped
+
+
+def class_activation(
+    net: nn.Module, images: Tensor, *, classes: Sequence[int], pool: str, linear: str
+) -> Tensor:
+    """The last maps, weighted as the last layer weights their means for a class.
+
+    `M_c(x, y) = sum over k of w[c, k] f[k](x, y)`; its mean over the image, with the bias, is the
+    score. Zhou et al., "Learning Deep Features for Discriminative Localization", 2016, equation 2.
+
+    Args:
+        net: ends in a global average pooling and a linear layer; in evaluation mode.
+        images: (N, C, H, W).
+        classes: for each image a position in the list of classes.
+        pool: name of the pooling.
+        linear: name of the linear layer.
+
+    Returns:
+        (N, h, w), of the size of the last maps; negative where the place speaks against the class.
+    """
+    tap = Tap(pool, reads=True)
+    with torch.inference_mode(), tapped(net, [tap]) as found:
+        net(images)
+        weight = net.get_submodule(linear).weight
+        assert isinstance(weight, Tensor)
+        return torch.einsum("nk,nkhw->nhw", weight[list(classes)], found[tap])
+
+
+def grad_cam(net: nn.Module, images: Tensor, *, classes: Sequence[int], layer: str) -> Tensor:
+    """A layer's maps, weighted by the mean slope of the class's score along each of them.
+
+    Only what speaks for the class is kept: `relu(sum over k of a[k] f[k])`. Selvaraju et al.,
+    "Grad-CAM", 2017, equations 1 and 2.
+
+    Args:
+        net: in evaluation mode.
+        images: (N, C, H, W).
+        classes: for each image a position in the list of classes.
+        layer: one that gives maps.
+
+    Returns:
+        (N, h, w), of the size of the layer's maps.
+    """
+    tap = Tap(layer)
+    seen = images.detach().clone().requires_grad_()
+    with torch.enable_grad(), tapped(net, [tap]) as found:
+        scores = net(seen)
+        chosen = scores[range(len(images)), list(classes)]
+        (slopes,) = torch.autograd.grad(chosen.sum(), found[tap])
+        weights = slopes.mean(dim=(2, 3), keepdim=True)
+        return (weights * found[tap]).sum(dim=1).relu().detach()
+
+
+def draw_cam(
+    images: Pixels,
+    found: Tensor,
+    *,
+    captions: Sequence[str],
+    aims: Sequence[str],
+    title: str,
+) -> Figure:
+    """Each image, and under the map of its class; the map is scaled image by image.
+
+    Args:
+        images: (N, H, W, 3).
+        found: (N, h, w).
+        captions: below the images.
+        aims: below the maps: their classes.
+        title: above.
+    """
+    images = magnified(images, max(1, 112 // min(images.shape[1:3])))  # else the map has steps
+    height, width = images.shape[1:3]
+    maps = enlarged(found.cpu(), (height, width)).clamp_min(0)
+    rows = []
+    for image, each, caption, aim in zip(images, maps, captions, aims, strict=True):
+        colours = heat(each.numpy(), low=0, high=float(each.max()), colours="inferno")
+        grey = image.mean(axis=2, keepdims=True)
+        both = 0.45 * grey + 0.55 * colours
+        rows.append([Cell(image, caption), Cell(colours, aim), Cell(both)])
+    return draw_table(
+        rows,
+        title=title,
+        headings=["image", "what speaks for the class", "both"],
+        side=2.0,
+        scale=Scale("inferno", "0 or against", "the image's largest"),
+    )

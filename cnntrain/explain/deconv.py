@@ -1,0 +1,175 @@
+"""The deconvolutional network: an activation projected back to the pixels.
+
+Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", 2014, section 2.1. The
+backward pass of the network itself does it, for three of its four steps are already those of the
+paper: a convolution's is the transposed filters, max pooling's puts the signal where the maximum
+was (the switches; where windows overlap, signals add up), batch normalisation's is its factor. Only
+the rectifier differs, which rectifies the backward signal in place of gating it by the forward one;
+and contrast normalisation, which the paper leaves out of this path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from cnntrain.arch.receptive import Field
+from cnntrain.explain.patches import cut, patches_of, told
+from cnntrain.explain.pixels import Pixels, signed
+from cnntrain.explain.strongest import Strongest
+from cnntrain.explain.table import Cell, draw_table
+from cnntrain.explain.taps import Tap, tapped
+from cnntrain.layers.divisive_norm import DivisiveNorm
+from cnntrain.layers.lcn import LocalContrastNorm
+
+CONTRAST = (nn.LocalResponseNorm, DivisiveNorm, LocalContrastNorm)
+
+
+class _Rectified(torch.autograd.Function):
+    """max(0, x), and backward max(0, signal)."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        return values.clamp_min(0)
+
+    @staticmethod
+    def backward(ctx: Any, signal: Tensor) -> Tensor:
+        return signal.clamp_min(0)
+
+
+class _Passed(torch.autograd.Function):
+    """The second value, and backward the signal as it is, to the first."""
+
+    @staticmethod
+    def forward(ctx: Any, read: Tensor, given: Tensor) -> Tensor:
+        return given.clone()
+
+    @staticmethod
+    def backward(ctx: Any, signal: Tensor) -> tuple[Tensor, None]:
+        return signal, None
+
+
+def _rectify(_: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    del output
+    result: Tensor = _Rectified.apply(args[0])
+    return result
+
+
+def _pass(_: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    result: Tensor = _Passed.apply(args[0], output)
+    return result
+
+
+@contextmanager
+def _deconvolving(net: nn.Module) -> Iterator[None]:
+    handles = []
+    for module in net.modules():
+        if isinstance(module, nn.ReLU):
+            handles.append(module.register_forward_hook(_rectify))
+        elif isinstance(module, CONTRAST):
+            handles.append(module.register_forward_hook(_pass))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def deconvolve(
+    net: nn.Module,
+    images: Tensor,
+    *,
+    layer: str,
+    units: Sequence[int],
+    rows: Sequence[int],
+    columns: Sequence[int],
+) -> Tensor:
+    """Project one activation of each image back to the pixels, all others set to zero.
+
+    Rectifiers are `relu`; other activations pass the signal on by their slope.
+
+    Args:
+        net: in evaluation mode.
+        images: (N, C, H, W).
+        layer: its dotted name.
+        units: for each image the map, or the unit of a flat layer.
+        rows: where in the map; not looked at for a flat layer.
+        columns: likewise.
+
+    Returns:
+        (N, C, H, W).
+    """
+    seen = images.detach().clone().requires_grad_()
+    tap = Tap(layer)
+    with torch.enable_grad(), _deconvolving(net), tapped(net, [tap]) as found:
+        net(seen)
+        values = found[tap]
+        signal = torch.zeros_like(values)
+        for number, place in enumerate(zip(units, rows, columns, strict=True)):
+            where = (number, *place) if values.ndim == 4 else (number, place[0])
+            signal[where] = values[where].detach()
+        (projected,) = torch.autograd.grad(values, seen, signal)
+    return projected
+
+
+def _clipped(signals: Tensor) -> Tensor:
+    """Without the strongest half percent of what is not zero, beside which the rest is grey."""
+    tops = [
+        float(torch.quantile(each[each != 0].abs(), 0.995)) if each.any() else 0.0
+        for each in signals
+    ]
+    limits = torch.tensor(tops, device=signals.device).view(-1, 1, 1, 1)
+    return signals.clamp(-limits, limits)
+
+
+def draw_deconv(
+    net: nn.Module,
+    peaks: Strongest,
+    units: Sequence[int],
+    *,
+    layer: str,
+    images: Mapping[int, Tensor],
+    pixels: Mapping[int, Pixels],
+    field: Field | None,
+) -> Figure:
+    """A row per unit: its strongest activations projected back, then the patches themselves.
+
+    Args:
+        net: in evaluation mode.
+        peaks: the strongest answers.
+        units: the rows.
+        layer: its dotted name.
+        images: (1, C, H, W) as the network sees them, by their position in the loader's order.
+        pixels: the same as pixels.
+        field: the receptive field of the layer.
+    """
+    rows = []
+    for unit in units:
+        answers = peaks.answers(unit)
+        projected = deconvolve(
+            net,
+            torch.cat([images[answer.image] for answer in answers]),
+            layer=layer,
+            units=[unit] * len(answers),
+            rows=[answer.row for answer in answers],
+            columns=[answer.column for answer in answers],
+        )
+        tiles = zip(signed(_clipped(projected)), answers, strict=True)
+        left = [Cell(cut(tile, field, row=each.row, column=each.column)) for tile, each in tiles]
+        patches = patches_of(peaks, unit, images=pixels, field=field)
+        right = [Cell(patch, apart=number == 0) for number, patch in enumerate(patches)]
+        rows.append([*left, *right])
+    count = peaks.values.shape[1]
+    return draw_table(
+        rows,
+        title=f"{layer}: strongest answers among {peaks.seen:,} images, projected to the pixels\n"
+        f"(Zeiler and Fergus 2014; grey is zero); {told(field, next(iter(pixels.values())))}",
+        headings=["projected back", *[""] * (count - 1), "the images there"],
+        labels=[f"unit {unit}" for unit in units],
+        side=0.75,
+    )

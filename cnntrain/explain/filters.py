@@ -1,0 +1,44 @@
+"""The kernels of a layer as tiles."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from cnntrain.explain.pixels import signed
+from cnntrain.explain.table import columns_for, draw_table
+from cnntrain.explain.tiles import numbered, ruled
+
+MOST_TILES, MOST_ROWS, MOST_COLUMNS = 256, 24, 32
+
+
+def draw_filters(weight: Tensor, *, name: str) -> Figure:
+    """Kernels over one or three maps as grey or colour tiles, others as a row of grey slices.
+
+    All are numbered from 0.
+
+    Args:
+        weight: (out, in, height, width).
+        name: of the layer, for the title.
+    """
+    out, inputs, height, width = weight.shape
+    what = f"{name}: {out} filters of {height} x {width} over {inputs} map{'s' * (inputs > 1)}"
+    if inputs in (1, 3):
+        tiles = signed(weight[:MOST_TILES])
+        shown = "" if out <= MOST_TILES else f"; the first {MOST_TILES}"
+        title = f"{what}{shown}\neach scaled by its largest weight; grey is zero"
+        cell, side = numbered(tiles, columns=columns_for(len(tiles)), title=title)
+    else:
+        part = weight[:MOST_ROWS, :MOST_COLUMNS]
+        # one scale a row, so that the slices of a filter can be compared
+        tiles = signed(part.permute(0, 2, 1, 3).flatten(2)[:, None])
+        tiles = tiles.reshape(len(part), height, part.shape[1], width, 3)
+        tiles = tiles.transpose(0, 2, 1, 3, 4).reshape(-1, height, width, 3)
+        shown = f"; the first {len(part)} filters and {part.shape[1]} maps"
+        shown = shown if out > MOST_ROWS or inputs > MOST_COLUMNS else ""
+        title = (
+            f"{what}{shown}\na row is a filter, a column a map that it reads;\n"
+            "each row scaled by its largest weight; grey is zero"
+        )
+        cell, side = ruled(tiles, columns=part.shape[1], title=title)
+    return draw_table([[cell]], title=title, side=side)

@@ -1,0 +1,158 @@
+"""Images that fool the network: hardly changed ones, and noise that it is sure of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cnntrain.explain.pixels import Scaling, coloured, signed
+from cnntrain.explain.table import Cell, draw_table
+
+STEPS = tuple(k / 255 for k in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64))
+"""Sizes of a change that are tried, in pixels from 0 to 1."""
+SURE = 0.996
+"""Nguyen et al. 2015, figure 1: images that mean nothing, of which the network is so sure."""
+
+
+@dataclass(frozen=True)
+class Fooled:
+    """One image, changed until the network changes its mind.
+
+    Args:
+        pixels: (1, C, H, W) from 0 to 1.
+        changed: the same, changed.
+        before: (classes,) probabilities.
+        after: (classes,) probabilities.
+        epsilon: the largest change of a pixel.
+        succeeded: whether the decision changed.
+    """
+
+    pixels: Tensor
+    changed: Tensor
+    before: Tensor
+    after: Tensor
+    epsilon: float
+    succeeded: bool
+
+
+def fast_gradient_sign(
+    net: nn.Module, image: Tensor, *, scaling: Scaling, target: int | None = None
+) -> Fooled:
+    """The smallest step along the sign of the loss's gradient that changes the decision.
+
+    `x + epsilon sign(d loss / d x)`: Goodfellow, Shlens, Szegedy, "Explaining and Harnessing
+    Adversarial Examples", 2015, section 4. The loss is that of the class which the network sees,
+    which is made worse; with a target it is that of the target, which is made better.
+
+    Args:
+        net: gives scores (N, classes), in evaluation mode.
+        image: (1, C, H, W), normalised.
+        scaling: its normalisation; epsilon is in pixels, which stay between 0 and 1.
+        target: the class to be taken for.
+    """
+    pixels = scaling.undo(image).clamp(0, 1)
+    seen = pixels.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        scores = net(scaling.redo(seen)).float()
+        before = scores.detach().softmax(dim=1)[0]
+        aim = int(before.argmax()) if target is None else target
+        loss = functional.cross_entropy(scores, torch.tensor([aim], device=scores.device))
+        (slope,) = torch.autograd.grad(loss, seen)
+    direction = slope.sign() * (1 if target is None else -1)
+    changed, after, epsilon, succeeded = pixels, before, 0.0, False
+    for epsilon in STEPS:
+        changed = (pixels + epsilon * direction).clamp(0, 1)
+        after = probabilities_of(net, scaling.redo(changed))[0]
+        decision = int(after.argmax())
+        succeeded = decision != aim if target is None else decision == target
+        if succeeded:
+            break
+    return Fooled(pixels, changed, before, after, epsilon, succeeded)
+
+
+def grey_noise(shape: tuple[int, ...], *, seed: int) -> Tensor:
+    """Pixels (1, C, H, W) around grey, with a standard deviation of 0.1."""
+    generator = torch.Generator().manual_seed(seed)
+    return (0.5 + 0.1 * torch.randn(1, *shape, generator=generator)).clamp(0, 1)
+
+
+def sure_noise(
+    net: nn.Module, noise: Tensor, *, scaling: Scaling, target: int, steps: int = 200
+) -> Fooled:
+    """Noise, climbed up the score of a class until the network is sure of it.
+
+    Gradient ascent, as in Nguyen, Yosinski, Clune, "Deep Neural Networks are Easily Fooled", 2015,
+    from a random image. Each step moves the pixels by 1/255 (root mean square), so that the
+    image stays as close as can be to the noise it began as.
+
+    Args:
+        net: gives scores (N, classes), in evaluation mode.
+        noise: pixels (1, C, H, W) from 0 to 1.
+        scaling: the normalisation.
+        target: the class.
+        steps: at most.
+
+    Returns:
+        What it became; it succeeded if the probability is at least `SURE`.
+    """
+    first = noise
+    before = probabilities_of(net, scaling.redo(noise))[0]
+    for _ in range(steps):
+        seen = noise.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            score = net(scaling.redo(seen)).float().log_softmax(dim=1)[0, target]
+            (slope,) = torch.autograd.grad(score, seen)
+        if float(score.detach()) >= math.log(SURE):
+            break
+        step = slope / slope.square().mean().sqrt().clamp_min(1e-30) / 255
+        noise = (noise + step).clamp(0, 1)
+    after = probabilities_of(net, scaling.redo(noise))[0]
+    largest = float((noise - first).abs().amax())
+    return Fooled(first, noise, before, after, largest, bool(after[target] >= SURE))
+
+
+def best(probabilities: Tensor, classes: Sequence[str]) -> str:
+    """The most probable class with its probability."""
+    top = int(probabilities.argmax())
+    return f"{classes[top]} ({float(probabilities[top]):.1%})"
+
+
+def probabilities_of(net: nn.Module, images: Tensor) -> Tensor:
+    """(N, classes)."""
+    with torch.inference_mode():
+        result: Tensor = net(images).float().softmax(dim=1).clone()
+    return result
+
+
+def draw_fooled(found: Sequence[Fooled], *, before: Sequence[str], after: Sequence[str]) -> Figure:
+    """A row per image: what it was, what was added, what it became.
+
+    Args:
+        found: the images.
+        before: below the first column.
+        after: below the last one.
+    """
+    rows = []
+    for each, was, became in zip(found, before, after, strict=True):
+        size = f"at most {each.epsilon * 255:.0f}/255 a pixel"
+        rows.append(
+            [
+                Cell(coloured(each.pixels)[0], was),
+                Cell(signed(each.changed - each.pixels)[0], size),
+                Cell(coloured(each.changed)[0], became),
+            ]
+        )
+    return draw_table(
+        rows,
+        title="Images that fool the network: a step along the sign of the gradient\n"
+        f"(Goodfellow et al. 2015), and noise of which it is at least {SURE:.1%} sure\n"
+        "(Nguyen et al. 2015)",
+        headings=["before", "added, amplified; grey: 0", "after"],
+        side=2.0,
+    )

@@ -1,0 +1,137 @@
+"""Occlusion: how sure the network remains when a square of the image is hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from cnntrain.explain.pixels import Pixels, heat
+from cnntrain.explain.table import Cell, Scale, draw_table
+
+MOST_SQUARES = 200
+"""Each costs a forward pass of the image."""
+_BATCH = 64
+_LEAST = 0.1
+"""The colours span at least such a difference, for a smaller one means nothing."""
+
+
+@dataclass(frozen=True)
+class Occlusion:
+    """What hiding parts of one image does to a class's probability.
+
+    Args:
+        whole: the probability with nothing hidden.
+        lowest: with that square hidden that hurts most.
+        square: top and left of that square.
+        pixels: (H, W), for each pixel the mean probability over the squares that hide it.
+    """
+
+    whole: float
+    lowest: float
+    square: tuple[int, int]
+    pixels: Tensor
+
+
+def occlude(net: nn.Module, image: Tensor, *, target: int, size: int, stride: int) -> Occlusion:
+    """Slide a square over an image and classify each time.
+
+    Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", 2014, section 4.2.
+    The square has the image's mean colour.
+
+    Args:
+        net: gives scores, in evaluation mode.
+        image: (1, C, H, W).
+        target: the class, a position in the list of classes.
+        size: side of the square in pixels; at most that of the image.
+        stride: step of the square in pixels; the last square ends at the border.
+    """
+    height, width = image.shape[2:]
+    grid = list(product(_starts(height, size, stride), _starts(width, size, stride)))
+    fill = image.mean(dim=(2, 3), keepdim=True)[0]
+    found: list[Tensor] = []
+    with torch.inference_mode():
+        whole = float(net(image).float().softmax(dim=1)[0, target])
+        for first in range(0, len(grid), _BATCH):
+            places = grid[first : first + _BATCH]
+            batch = image.repeat(len(places), 1, 1, 1)
+            for hidden, (top, left) in zip(batch, places, strict=True):
+                hidden[:, top : top + size, left : left + size] = fill
+            found.append(net(batch).float().softmax(dim=1)[:, target].cpu())
+    probabilities = torch.cat(found)
+    total, count = torch.zeros(height, width), torch.zeros(height, width)
+    for (top, left), probability in zip(grid, probabilities.tolist(), strict=True):
+        total[top : top + size, left : left + size] += probability
+        count[top : top + size, left : left + size] += 1
+    worst = int(probabilities.argmin())
+    return Occlusion(whole, float(probabilities[worst]), grid[worst], total / count)
+
+
+def usual_stride(height: int, width: int, *, size: int) -> int:
+    """The smallest step of which there are at most `MOST_SQUARES`; squares leave no gaps.
+
+    Args:
+        height: of the image.
+        width: of the image.
+        size: side of the square.
+    """
+    return next(
+        (
+            step
+            for step in range(1, size)
+            if len(_starts(height, size, step)) * len(_starts(width, size, step)) <= MOST_SQUARES
+        ),
+        size,
+    )
+
+
+def _starts(length: int, size: int, stride: int) -> list[int]:
+    last = length - size
+    return [*range(0, last, stride), last]
+
+
+def draw_occlusion(
+    images: Pixels,
+    found: Sequence[Occlusion],
+    *,
+    size: int,
+    captions: Sequence[str],
+    aims: Sequence[str],
+) -> Figure:
+    """Each image, the probability that remains, and the square that hurts most.
+
+    All maps have one scale. The square of the last column lowers the probability more than any
+    colour of the map, which is a mean over squares, tells.
+
+    Args:
+        images: (N, H, W, 3).
+        found: for each image.
+        size: of the square.
+        captions: below the images.
+        aims: below the maps: their classes.
+    """
+    rows = []
+    ends = [float(end) for each in found for end in each.pixels.aminmax()]
+    low = max(0.0, min(*ends, max(ends) - _LEAST))
+    high = max(*ends, low + _LEAST)
+    for image, each, caption, aim in zip(images, found, captions, aims, strict=True):
+        remains = heat(each.pixels.numpy(), low=low, high=high)
+        top, left = each.square
+        hidden = image.copy()
+        hidden[top : top + size, left : left + size] = image.mean(axis=(0, 1))
+        means = " to ".join(f"{float(end):.1%}" for end in each.pixels.aminmax())
+        alone = f"this square alone: {each.lowest:.1%}\nin place of {each.whole:.1%}"
+        cells = [Cell(image, caption), Cell(remains, f"{aim}\nmeans: {means}"), Cell(hidden, alone)]
+        rows.append(cells)
+    return draw_table(
+        rows,
+        title=f"Occlusion by a square of {size} x {size} pixels (Zeiler and Fergus 2014)\n"
+        "colours: a pixel's mean probability over all squares that hide it",
+        headings=["image", "probability when hidden", "the square that hurts most"],
+        side=2.2,
+        scale=Scale("viridis", f"{low:.1%}", f"{high:.1%}"),
+    )

@@ -1,0 +1,109 @@
+"""The parts of images that units answer to most, cut out by the units' receptive field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from cnntrain.arch.receptive import Axis, Field
+from cnntrain.explain.pixels import NOTHING, Pixels
+from cnntrain.explain.strongest import Strongest
+from cnntrain.explain.table import Cell, draw_table
+
+
+def cut(image: Pixels, field: Field | None, *, row: int, column: int) -> Pixels:
+    """What one unit sees.
+
+    Args:
+        image: (H, W, 3).
+        field: the receptive field of the unit's layer; where it is the whole image, or more, or is
+            not known, the result is the image.
+        row: of the unit in its map.
+        column: of the unit in its map.
+
+    Returns:
+        (field height, field width, 3); what lies in the padding is light grey.
+    """
+    height, width = image.shape[:2]
+    if _is_whole(field, height, width):
+        return image
+    assert field is not None
+    top, bottom = _extent(field.height, row)
+    left, right = _extent(field.width, column)
+    patch: Pixels = np.full((bottom - top, right - left, 3), NOTHING, dtype=np.float32)
+    inner = image[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
+    y, x = max(-top, 0), max(-left, 0)
+    patch[y : y + inner.shape[0], x : x + inner.shape[1]] = inner
+    return patch
+
+
+def _extent(axis: Axis, number: int) -> tuple[int, int]:
+    """First pixel, and the one after the last, that unit `number` sees; may be outside."""
+    first = round(axis.start + number * axis.jump - (axis.size - 1) / 2)
+    return first, first + axis.size
+
+
+def _is_whole(field: Field | None, height: int, width: int) -> bool:
+    return (
+        field is None or field.whole or (field.height.size >= height and field.width.size >= width)
+    )
+
+
+def told(field: Field | None, image: Pixels) -> str:
+    """The receptive field in words."""
+    if field is None:
+        return "whole images (the layer's receptive field is not known)"
+    if field.whole:
+        return "whole images (every unit sees all of it)"
+    size = f"receptive field {field.height.size} x {field.width.size} pixels"
+    return size + (": whole images" if _is_whole(field, *image.shape[:2]) else "")
+
+
+def patches_of(
+    peaks: Strongest, unit: int, *, images: Mapping[int, Pixels], field: Field | None
+) -> list[Pixels]:
+    """The patches of a unit, the strongest first.
+
+    Args:
+        peaks: the strongest answers.
+        unit: which.
+        images: by their position in the loader's order.
+        field: the receptive field of the layer.
+    """
+    return [
+        cut(images[answer.image], field, row=answer.row, column=answer.column)
+        for answer in peaks.answers(unit)
+    ]
+
+
+def draw_patches(
+    peaks: Strongest,
+    units: Sequence[int],
+    *,
+    images: Mapping[int, Pixels],
+    field: Field | None,
+    name: str,
+) -> Figure:
+    """A row per unit, the strongest answer at the left, with the answers below.
+
+    Args:
+        peaks: the strongest answers.
+        units: the rows.
+        images: by their position in the loader's order.
+        field: the receptive field of the layer.
+        name: of the layer.
+    """
+    rows = []
+    for unit in units:
+        patches = patches_of(peaks, unit, images=images, field=field)
+        answers = peaks.values[unit].tolist()
+        rows.append([Cell(p, f"{v:.3g}") for p, v in zip(patches, answers, strict=True)])
+    return draw_table(
+        rows,
+        title=f"{name}: what units answer to most among {peaks.seen:,} images\n"
+        f"{told(field, next(iter(images.values())))}",
+        labels=[f"unit {unit}" for unit in units],
+        side=1.0,
+    )

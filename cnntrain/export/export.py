@@ -1,0 +1,208 @@
+"""Writing a trained network as files that others can run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torchvision
+from torch.export import ExportedProgram
+
+from cnntrain.assemble.parts import apply_threads, only_these
+from cnntrain.assemble.transfer.about import as_text, describe, explicit_steps
+from cnntrain.assemble.transfer.torchvision_weights import names_of
+from cnntrain.checkpoint.foreign import Rule
+from cnntrain.core.atomic import disk_errors, write_text_atomically
+from cnntrain.core.errors import UsageError
+from cnntrain.export.onnx import require_packages, save_onnx
+from cnntrain.export.program import save_program, trace
+from cnntrain.export.reference import Reference, make_reference
+from cnntrain.export.weights import Twin, find_twin, save_safetensors, save_torchvision
+from cnntrain.model.ensemble import is_run_file
+from cnntrain.model.model import Trained, open_trained
+
+SUFFIXES = {
+    "onnx": ".onnx",
+    "torch_export": ".pt2",
+    "safetensors": ".safetensors",
+    "torchvision": ".pth",
+}
+"""The formats, and how their files end."""
+
+CHANGEABLE = ("compute.threads", "plugins")
+"""What `-s` may change of a run."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written.
+
+    Args:
+        format: of the file; torchvision's weights come with a description as a second file.
+        path: the file.
+        size: bytes.
+        difference: the largest difference of its logits to the network's; None for a description.
+        images: on how many images that was measured.
+        model: the call that makes torchvision's model.
+    """
+
+    format: str
+    path: Path
+    size: int
+    difference: float | None
+    images: int
+    model: str | None = None
+
+
+class _Source:
+    """A network with what its files need; each part is made when a format asks for it."""
+
+    def __init__(self, trained: Trained) -> None:
+        self.trained = trained
+        self.net = trained.net
+        head, self._tail = trained.pipeline.divide(random_in_worker=False)
+        self._sizing = len(head.steps)
+        self.bytes = sum(t.numel() * t.element_size() for t in trained.net.state_dict().values())
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """The description."""
+        trained = self.trained
+        return describe(
+            name=trained.loaded.config.name,
+            epoch=trained.epoch,
+            classes=trained.classes,
+            in_shape=trained.in_shape,
+            preprocessing=explicit_steps(trained.eval_steps, sizing=self._sizing),
+        )
+
+    @cached_property
+    def reference(self) -> Reference:
+        """What files are compared with."""
+        return make_reference(self.net, in_shape=self.trained.in_shape, pipeline=self._tail)
+
+    @cached_property
+    def program(self) -> ExportedProgram:
+        """The traced network."""
+        return trace(self.net, in_shape=self.trained.in_shape)
+
+    @cached_property
+    def twin(self) -> Twin:
+        """torchvision's model of the network."""
+        return find_twin(self.net, num_classes=len(self.trained.classes), maps=_maps())
+
+
+def export_run(
+    path: Path,
+    *,
+    formats: Sequence[str],
+    out: Path | None = None,
+    force: bool = False,
+    overrides: Sequence[str] = (),
+) -> Iterator[Exported]:
+    """Write a trained network in other formats; every file is compared with the network.
+
+    The network's input are preprocessed images, its output are logits, as the files say.
+
+    Args:
+        path: a run's folder, `runs/NAME` for its latest, a checkpoint file, or a run file with
+            `finetune.weights`.
+        formats: of `SUFFIXES`.
+        out: the file, or a folder; NAME in the current folder if not given.
+        force: whether files that exist are replaced.
+        overrides: changes; see `CHANGEABLE`.
+
+    Yields:
+        The files, as they are written.
+
+    Raises:
+        UsageError: a file exists, or the network cannot be written in a format.
+        CheckpointError: the checkpoint is missing or damaged.
+        DiskError: a file cannot be written.
+    """
+    if not is_run_file(path):
+        only_these(list(overrides), allowed=CHANGEABLE, doing="a network is exported")
+    formats = list(dict.fromkeys(formats))
+    if "onnx" in formats:
+        require_packages()
+    trained = open_trained(path, list(overrides))
+    apply_threads(trained.loaded.config.compute)
+    targets = _targets(formats, out, trained.loaded.config.name)
+    if not force:
+        _refuse_existing(targets)
+    source = _Source(trained)
+    if "torchvision" in targets:
+        _ = source.twin  # refused before anything is written
+    for form, target in targets.items():
+        with disk_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        yield from _write(form, target, source)
+
+
+def _write(form: str, path: Path, source: _Source) -> Iterator[Exported]:
+    """One format's file; torchvision's weights with a description beside them."""
+    text, reference, needed = as_text(source.about), source.reference, source.bytes
+    model = None
+    match form:
+        case "onnx":
+            difference = save_onnx(
+                source.program, path, text=text, reference=reference, needed=needed
+            )
+        case "torch_export":
+            difference = save_program(
+                source.program, path, text=text, reference=reference, needed=needed
+            )
+        case "safetensors":
+            difference = save_safetensors(
+                source.net, path, text=text, reference=reference, needed=needed
+            )
+        case _:
+            model = source.twin.call
+            difference = save_torchvision(source.twin, path, reference=reference, needed=needed)
+    yield Exported(form, path, path.stat().st_size, difference, len(reference.images), model)
+    if model is not None:
+        beside = _description(path)
+        write_text_atomically(beside, as_text({**source.about, "model": model}) + "\n")
+        yield Exported(form, beside, beside.stat().st_size, None, 0)
+
+
+def _targets(formats: Sequence[str], out: Path | None, name: str) -> dict[str, Path]:
+    """Where each format goes."""
+    if out is None or out.is_dir():
+        return {form: (out or Path()) / f"{name}{SUFFIXES[form]}" for form in formats}
+    if len(formats) > 1:
+        raise UsageError(
+            f"{out} is no folder, and there are {len(formats)} files to write",
+            remedy="give --out a folder that exists, or export one format at a time",
+        )
+    [form] = formats
+    if out.suffix != SUFFIXES[form]:
+        raise UsageError(
+            f"{out} is to be written as {form}, whose files end in {SUFFIXES[form]}",
+            remedy="correct --out or --to",
+        )
+    return {form: out}
+
+
+def _refuse_existing(targets: Mapping[str, Path]) -> None:
+    paths = list(targets.values())
+    if "torchvision" in targets:
+        paths.append(_description(targets["torchvision"]))
+    for path in paths:
+        if path.exists():
+            raise UsageError(
+                f"{path} exists already", remedy="--force replaces it; --out gives another name"
+            )
+
+
+def _description(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _maps() -> dict[str, tuple[Rule, ...]]:
+    """The maps of names that are shipped, by torchvision's model."""
+    models = torchvision.models.list_models(module=torchvision.models)
+    return {model: rules for model in models if (rules := names_of(model)) is not None}

@@ -1,0 +1,222 @@
+"""Ablation: the same network without some of its layers, counted and trained the same way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from cnntrain.arch.ablation import pruned, without, without_idle_rules
+from cnntrain.arch.build import build
+from cnntrain.arch.description import Facts, describe, usual_facts
+from cnntrain.arch.plan import Plan
+from cnntrain.arch.planner import make_plan
+from cnntrain.assemble.networks import plan_network
+from cnntrain.assemble.transfer.preprocessing import follow_weights
+from cnntrain.config.load import Loaded, load, load_text
+from cnntrain.config.show import dump_yaml, resolved_tree
+from cnntrain.core.complaints import value_at
+from cnntrain.core.document import Document, KeyPath, parse_document, read_document
+from cnntrain.core.errors import UsageError
+from cnntrain.fit.fit import fit
+from cnntrain.runs.environment import describe_environment
+from cnntrain.runs.folder import RunFolder
+from cnntrain.runs.locate import find_run, has_run
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One network of an ablation.
+
+    Args:
+        left_out: the names that were given; empty for the whole network.
+        removed: all layers that went.
+        parameters: of the network.
+        multiply_adds: of one image.
+        error: on the test set, else the lowest one on validation; None where there is neither, or
+            nothing was trained.
+        split: what the error is of.
+        run: the training's folder.
+    """
+
+    left_out: tuple[str, ...]
+    removed: tuple[str, ...]
+    parameters: int
+    multiply_adds: int
+    error: float | None = None
+    split: str = ""
+    run: Path | None = None
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """The networks, the whole one first; the exit code is that of a training that was stopped."""
+
+    variants: tuple[Variant, ...]
+    exit_code: int = 0
+
+
+def ablate(
+    file: Path,
+    sets: Sequence[tuple[str, ...]],
+    *,
+    train: bool,
+    anew: bool = False,
+    overrides: Sequence[str] = (),
+    tell: Callable[[str], None] = lambda _: None,
+) -> Ablation:
+    """The whole network, then without each set of layers; all are planned before one is trained.
+
+    So that an ablation that was interrupted can be called again, a network whose newest run is this
+    very training, done, is not trained again.
+
+    Args:
+        file: a run file, or an architecture file if nothing is trained.
+        sets: names of layers.
+        train: train each as the run file says, in runs of their own, `NAME-whole` and
+            `NAME-without-LAYERS`.
+        anew: train it all the same.
+        overrides: of the run file.
+        tell: is told what is being done.
+
+    Raises:
+        UsageError: a layer is not there, or an architecture file is to be trained.
+        ConfigError: what is left does not fit together.
+    """
+    document = read_document(file)
+    if isinstance(document.data, dict) and "layers" in document.data:
+        if train or overrides:
+            raise UsageError(
+                f"{file} is an architecture: it has no data to train on and nothing to set",
+                remedy="give a run file, or only count with --no-train",
+            )
+        return Ablation(tuple(_of_architecture(file, document, names) for names in ((), *sets)))
+    loaded = load(file, list(overrides))
+    usual = loaded.config.name
+    overrides = [*overrides, f"name={usual}-whole"]
+    whole = load(file, overrides)
+    planned = [_whole(whole), *(_of_run_file(loaded, names) for names in sets)]
+    if not train:
+        return Ablation(tuple(variant for variant, _ in planned))
+    done: list[Variant] = []
+    for variant, each in planned:
+        places = (each.config.name, *(() if variant.left_out else (usual,)))
+        found = (None if anew else _finished(each, variant, name=name) for name in places)
+        before = next(filter(None, found), None)
+        if before is not None:
+            tell(f"{each.config.name}: taken from {before.run}, finished; --anew trains it again")
+            done.append(before)
+            continue
+        tell(f"training {each.config.name}: {variant.parameters:,} parameters")
+        outcome = fit(each, overrides=[] if variant.left_out else overrides, quiet=True)
+        if outcome.exit_code or outcome.done is None:
+            return Ablation(tuple(done), outcome.exit_code)
+        test = None if outcome.test is None else outcome.test.error
+        done.append(_trained(variant, outcome.run, test=test, best=outcome.done.best_error))
+    return Ablation(tuple(done))
+
+
+def _trained(
+    variant: Variant, run: RunFolder, *, test: float | None, best: float | None
+) -> Variant:
+    error = best if test is None else test
+    split = "" if error is None else "validation" if test is None else "test"
+    return replace(variant, error=error, split=split, run=run.path)
+
+
+def _finished(loaded: Loaded, variant: Variant, *, name: str) -> Variant | None:
+    """The newest run of a name, if it did all that the run file says, with the same software.
+
+    The images are taken to be the same. Plugins are not, for nobody knows whether they changed.
+    """
+    config = follow_weights(loaded).config
+    place = Path(config.record.root, name)
+    run = find_run(place).run if has_run(place) else None
+    if run is None or config.plugins or not (run.last.is_file() and run.summary.is_file()):
+        return None
+    told = (json.loads(file.read_text("utf-8")) for file in (run.summary, run.environment))
+    summary, environment = told
+    now = describe_environment()
+    wanted = dump_yaml({**resolved_tree(config), "name": name})
+    is_same = (
+        summary["reason"] != "stopped"
+        and run.config.read_text("utf-8").strip() == wanted.strip()
+        and all(environment[key] == now[key] for key in ("cnntrain", "torch", "git"))
+    )
+    test = summary["test"] and summary["test"]["error"]
+    return _trained(variant, run, test=test, best=summary["best_error"]) if is_same else None
+
+
+def _of_architecture(file: Path, document: Document, names: tuple[str, ...]) -> Variant:
+    facts = usual_facts(document)
+    if not names:
+        plan = make_plan(describe(document, facts=facts))
+        return Variant((), (), plan.parameters, plan.multiply_adds)
+    left = _left(document, (), facts=facts, variables={}, names=names, called=str(file))
+    return Variant(names, left.removed, left.plan.parameters, left.plan.multiply_adds)
+
+
+def _whole(loaded: Loaded) -> tuple[Variant, Loaded]:
+    plan = plan_network(loaded)
+    return Variant((), (), plan.parameters, plan.multiply_adds), loaded
+
+
+def _of_run_file(loaded: Loaded, names: tuple[str, ...]) -> tuple[Variant, Loaded]:
+    config, facts = loaded.config, plan_network(loaded).description.facts
+    left = _left(loaded.document, ("arch",), facts=facts, variables=config.vars, names=names,
+                 called=str(loaded.file))  # fmt: skip
+    tree = resolved_tree(config)
+    tree["name"] = f"{config.name}-without-{'-'.join(names)}"
+    tree["vars"] = _still(config.vars, left.section)
+    tree["arch"] = left.section
+    changed = load_text(dump_yaml(tree), file=Path(_called(str(loaded.file), names)))
+    plan = plan_network(changed)
+    return Variant(names, left.removed, plan.parameters, plan.multiply_adds), changed
+
+
+@dataclass(frozen=True)
+class _Left:
+    """What is left of an architecture: its section, its plan, and what went."""
+
+    section: dict[str, Any]
+    plan: Plan
+    removed: tuple[str, ...]
+
+
+def _left(
+    document: Document,
+    root: KeyPath,
+    *,
+    facts: Facts,
+    variables: Mapping[str, Any],
+    names: tuple[str, ...],
+    called: str,
+) -> _Left:
+    nodes = describe(document, root=root, facts=facts, variables=variables).nodes
+    found = without(value_at(document.data, root), nodes, names)
+    bare = pruned({key: value for key, value in found.section.items() if key != "init"})
+    text = parse_document(dump_yaml(bare), name=_called(called, names))
+    left = _still(variables, bare)
+    plan = make_plan(describe(text, facts=facts, variables=left))
+    net = build(plan, device="meta")
+    modules = [
+        name
+        for name, module in net.named_modules()
+        if isinstance(getattr(module, "weight", None), Tensor)
+    ]
+    operations = tuple(net.operations.values())
+    section = without_idle_rules(found.section, modules=modules, operations=operations)
+    return _Left(section, plan, found.removed)
+
+
+def _still(variables: Mapping[str, Any], section: Mapping[str, Any]) -> dict[str, Any]:
+    """Those settings of variables that the section still has."""
+    return {name: value for name, value in variables.items() if name in section.get("vars", {})}
+
+
+def _called(file: str, names: Sequence[str]) -> str:
+    return f"{file} without {', '.join(names)}"

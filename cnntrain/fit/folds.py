@@ -1,0 +1,260 @@
+"""Cross-validation: a run for each fold of the training images, in one folder.
+
+`runs/NAME/<time>-<4 hex>-5folds/` has a run's folder for each fold, `fold1` to `fold5`, the run
+file of the first one, and summary.json with all results.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, Literal, get_args
+
+from cnntrain.assemble.parts import only_these
+from cnntrain.config.load import Loaded, load
+from cnntrain.config.section import FoldOf
+from cnntrain.config.show import dump_yaml, resolved_tree
+from cnntrain.core.atomic import disk_errors
+from cnntrain.core.errors import CnntrainError, UsageError
+from cnntrain.fit import fit as single
+from cnntrain.record.observe import Observer
+from cnntrain.runs.folder import RunFolder, create_folder
+from cnntrain.runs.locate import is_run
+
+CHANGEABLE = tuple(key for key in single.CHANGEABLE if not key.startswith("train."))
+"""What `-s` may change when a cross-validation goes on: nothing that sets its folds apart."""
+
+Figure = Literal["error", "best_error", "test_error"]
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What the run of one fold came to.
+
+    Args:
+        fold: its number, from 1.
+        run: its folder.
+        images: in the fold.
+        epochs: done.
+        error: share of the fold's images misclassified after the last epoch.
+        best_error: lowest of all epochs: too good an estimate, for it was picked on these images.
+        best_epoch: whose it is.
+        test_error: on the test set, if there is one.
+    """
+
+    fold: int
+    run: str
+    images: int
+    epochs: int
+    error: float
+    best_error: float
+    best_epoch: int
+    test_error: float | None
+
+
+@dataclass(frozen=True)
+class CrossValidated:
+    """A cross-validation, as far as it has come.
+
+    Args:
+        path: its folder.
+        folds: how many there are.
+        results: of those that are done.
+        exit_code: not 0 where it was stopped.
+    """
+
+    path: Path
+    folds: int
+    results: tuple[FoldResult, ...]
+    exit_code: int = 0
+
+    def mean(self, figure: Figure) -> float | None:
+        """The mean over the folds that are done; None where not all of them have the figure."""
+        values = self._values(figure)
+        return fmean(values) if values else None
+
+    def deviation(self, figure: Figure) -> float | None:
+        """The standard deviation, dividing by one less than their number; None for one alone."""
+        values = self._values(figure)
+        return stdev(values) if len(values) > 1 else None
+
+    def _values(self, figure: Figure) -> list[float]:
+        values = [getattr(result, figure) for result in self.results]
+        return values if None not in values else []
+
+
+def load_folds(file: Path, overrides: Sequence[str], *, folds: int) -> list[Loaded]:
+    """The run file of each fold: the given one with `data.validation: {fold: 1, of: 5}`, ...
+
+    Raises:
+        UsageError: an override holds other images out.
+        ConfigError: the run file is wrong.
+    """
+    for text in overrides:
+        if text.partition("=")[0].strip() in ("data.validation", "data"):
+            raise UsageError(
+                f"--folds says which images are held out, and so does -s {text}",
+                remedy="remove one of the two",
+            )
+    parts = [f"data.validation={{fold: {number}, of: {folds}}}" for number in range(1, folds + 1)]
+    return [load(file, [*overrides, part]) for part in parts]
+
+
+def cross_validate(
+    files: Sequence[Loaded],
+    *,
+    out: Path | None = None,
+    overrides: Sequence[str] = (),
+    quiet: bool = False,
+    tell: Callable[[str], None],
+    observers: Sequence[Observer] = (),
+) -> CrossValidated:
+    """Train on all folds but one, and validate on that one, for each in turn.
+
+    Args:
+        files: the folds' run files; see `load_folds`.
+        out: an exact place for the folder.
+        overrides: what was given with `-s`, to be kept with each run.
+        quiet: say nothing but a line a fold.
+        tell: says which fold is trained.
+        observers: of every run.
+
+    Raises:
+        ConfigError, DataError, DivergedError, DiskError: see their kinds.
+    """
+    config = files[0].config
+    path = create_folder(
+        root=Path(config.record.root), name=config.name, out=out, suffix=f"-{len(files)}folds"
+    )
+    folder = RunFolder(path)
+    try:
+        with folder.lock():
+            folder.write_text(folder.config_input, files[0].document.text)
+            folder.write_text(folder.config, dump_yaml(resolved_tree(config)))
+            return _train(files, folder=folder, overrides=overrides, quiet=quiet, tell=tell,
+                          observers=observers)  # fmt: skip
+    except CnntrainError:
+        if not (path / "fold1").exists():  # no run could begin: nothing is there to go on with
+            shutil.rmtree(path)
+        raise
+
+
+def resume_folds(
+    path: Path,
+    *,
+    overrides: Sequence[str] = (),
+    quiet: bool = False,
+    tell: Callable[[str], None],
+    observers: Sequence[Observer] = (),
+) -> CrossValidated:
+    """Go on with a cross-validation: with the fold that it stopped in, and with those after it.
+
+    One of which all folds are done is only told again.
+
+    Args:
+        path: its folder.
+        overrides: changes; see `CHANGEABLE`.
+        quiet: say nothing but a line a fold.
+        tell: says which fold is trained.
+        observers: of every run.
+
+    Raises:
+        UsageError: the folder is another one's, or a change is not one that can be made.
+    """
+    only_these(list(overrides), allowed=CHANGEABLE, doing="a cross-validation goes on")
+    folder = RunFolder(path)
+    with folder.lock():
+        held_out = load(folder.config).config.data.validation
+        if not isinstance(held_out, FoldOf):
+            raise UsageError(f"{path} is no cross-validation's folder", remedy="check the path")
+        files = load_folds(folder.config, overrides, folds=held_out.of)
+        return _train(files, folder=folder, overrides=overrides, quiet=quiet, tell=tell,
+                      observers=observers)  # fmt: skip
+
+
+def is_cross_validation(path: Path) -> bool:
+    """Whether a folder holds the runs of folds, and is none itself."""
+    return RunFolder(path).config.is_file() and not is_run(path)
+
+
+def _train(
+    files: Sequence[Loaded],
+    *,
+    folder: RunFolder,
+    overrides: Sequence[str],
+    quiet: bool,
+    tell: Callable[[str], None],
+    observers: Sequence[Observer],
+) -> CrossValidated:
+    """Train the folds that are not done; what is known is in summary.json after each of them."""
+    found = CrossValidated(folder.path, len(files), ())
+    for number, loaded in enumerate(files, start=1):
+        run = RunFolder(folder.path / f"fold{number}")
+        if not _is_done(run):
+            tell(f"fold {number} of {len(files)}: {run.path}")
+            done = _train_one(loaded, run, overrides=overrides, quiet=quiet, observers=observers)
+            if done.exit_code:
+                tell(f"stopped in fold {number}; to go on: cnntrain fit --resume {folder.path}")
+                return replace(found, exit_code=done.exit_code)
+        found = replace(found, results=(*found.results, _result(number, run)))
+        folder.write_json(folder.summary, _as_data(found))
+    return found
+
+
+def _train_one(
+    loaded: Loaded,
+    run: RunFolder,
+    *,
+    overrides: Sequence[str],
+    quiet: bool,
+    observers: Sequence[Observer],
+) -> single.Outcome:
+    if run.last.is_file() or run.previous.is_file():
+        evaluations = _evaluations(run)
+        if not evaluations or evaluations[-1]["epoch"] < loaded.train.epochs:
+            return single.resume(run.path, overrides=overrides, quiet=quiet, observers=observers)
+    if run.path.exists():  # it was killed before its first checkpoint, or after its last epoch
+        with disk_errors(run.path):
+            shutil.rmtree(run.path)
+    return single.fit(loaded, out=run.path, overrides=overrides, quiet=quiet, observers=observers)
+
+
+def _is_done(run: RunFolder) -> bool:
+    if not run.summary.is_file():
+        return False
+    return json.loads(run.summary.read_text("utf-8"))["reason"] in ("finished", "early stop")
+
+
+def _evaluations(run: RunFolder, split: str = "validation") -> list[dict[str, Any]]:
+    """The run's evaluations on a split, in order."""
+    lines = run.metrics_jsonl.read_text("utf-8").split("\n")[:-1]
+    rows = [json.loads(line) for line in lines]
+    return [row for row in rows if row["type"] == "evaluation" and row["split"] == split]
+
+
+def _result(number: int, run: RunFolder) -> FoldResult:
+    rows, tests = _evaluations(run), _evaluations(run, "test")
+    best = min(rows, key=lambda row: (row["error"], row["loss"]))
+    return FoldResult(
+        fold=number,
+        run=run.path.name,
+        images=rows[-1]["images"],
+        epochs=rows[-1]["epoch"],
+        error=rows[-1]["error"],
+        best_error=best["error"],
+        best_epoch=best["epoch"],
+        test_error=tests[-1]["error"] if tests else None,
+    )
+
+
+def _as_data(found: CrossValidated) -> dict[str, object]:
+    figures = {
+        figure: {"mean": found.mean(figure), "deviation": found.deviation(figure)}
+        for figure in get_args(Figure)
+    }
+    runs = [asdict(result) for result in found.results]
+    return {"folds": found.folds, "done": len(runs), **figures, "runs": runs}

@@ -1,0 +1,103 @@
+"""Whether a run that stopped can go on: with the same data, and something left to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cnntrain.assemble.prepare import Prepared, make_recipe
+from cnntrain.checkpoint import State
+from cnntrain.config.load import Loaded
+from cnntrain.core.errors import CheckpointError, UsageError
+from cnntrain.runs.folder import RunFolder
+
+
+def check_same_data(prepared: Prepared, state: State, path: Path) -> None:
+    """The data must be those that the run was started with.
+
+    Args:
+        prepared: for the run to go on.
+        state: of its checkpoint.
+        path: the checkpoint.
+
+    Raises:
+        CheckpointError: classes, counts or the training images' statistics are others.
+    """
+    now, then = list(prepared.data.classes), state.get("classes")
+    if now != then:
+        raise CheckpointError(
+            f"the data have other classes than {path}: {_some(now)} instead of {_some(then)}",
+            remedy="give the data that the run was started with (-s data.root=...)",
+        )
+    counts = state.get("counts")
+    if isinstance(counts, list) and counts != list(prepared.data.counts["train"]):
+        images = sum(prepared.data.counts["train"])
+        raise CheckpointError(
+            f"the data have {images} training images instead of {sum(counts)}, or others, so the "
+            f"run of {path} cannot go on as it was",
+            remedy="give the data that the run was started with (-s data.root=...)",
+        )
+    transforms = state.get("transforms")
+    eval_now = [dict(step) for step in prepared.data.eval_pipeline]
+    if isinstance(transforms, dict) and transforms.get("eval") != eval_now:
+        raise CheckpointError(
+            f"the training images give other statistics (mean, std) than in {path}",
+            remedy="give the data that the run was started with (-s data.root=...)",
+        )
+
+
+def check_unfinished(before: Loaded, prepared: Prepared, run: RunFolder) -> None:
+    """There must be something left to do.
+
+    Args:
+        before: the run file as it was.
+        prepared: for the run to go on.
+        run: its folder.
+
+    Raises:
+        UsageError: all epochs are done, or it stopped early.
+    """
+    state, recipe = prepared.learner.state, prepared.recipe
+    done, epochs, planned = state.epoch, recipe.epochs, before.train.epochs
+    again = f"cnntrain fit --resume {run.path}"
+    if done >= epochs and epochs < planned:
+        raise UsageError(
+            f"the run {run.path} has done {done} epochs already, so it cannot end after {epochs}",
+            remedy=f"to go on to the {planned} that it was started for: {again}",
+        )
+    if done >= epochs:
+        raise UsageError(
+            f"the run {run.path} has done all of its {epochs} epochs",
+            remedy=f"to train longer: {again} --epochs {max(epochs, done) * 2}",
+        )
+    rule = recipe.early_stop
+    if rule is not None and rule.reached(state.early_stop):
+        longer = f"-s train.early_stop.patience={state.early_stop.stale * 2}"
+        raise UsageError(
+            f"the run {run.path} stopped early after {done} epochs, for the validation error did "
+            f"not fall in {state.early_stop.stale} evaluations",
+            remedy=f"to train longer: {again} {longer}, or -s train.early_stop=null",
+        )
+
+
+def what_changes(before: Loaded, prepared: Prepared) -> list[str]:
+    """What other epochs than before do to the schedule, in words."""
+    old, new = before.train.epochs, prepared.loaded.train.epochs
+    state = prepared.learner.state
+    if old == new:
+        return []
+    steps = prepared.data.train.batches_per_epoch
+    was = make_recipe(before, steps_per_epoch=steps).learning_rate(state.step, state.plateau)
+    now = prepared.recipe.learning_rate(state.step, state.plateau)
+    name = prepared.loaded.train.schedule.name
+    return [
+        f"{new} epochs instead of {old}: the schedule {name} is that of a run of {new} epochs, "
+        f"so the next learning rate is {now:.3g} (it was {state.lr:.3g} in the last step, and "
+        f"would be {was:.3g} without the change)"
+    ]
+
+
+def _some(names: object, limit: int = 6) -> str:
+    if not isinstance(names, list):
+        return "none"
+    shown = ", ".join(map(str, names[:limit]))
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

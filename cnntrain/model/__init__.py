@@ -1,0 +1,1 @@
+"""A trained network opened for use: predict, evaluate, features, recalibrate."""

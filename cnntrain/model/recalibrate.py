@@ -1,0 +1,162 @@
+"""Batch normalisation's statistics measured anew, in a run that ends and in one that has ended."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+
+from torch import nn
+
+from cnntrain.assemble.networks import plan_network
+from cnntrain.assemble.parts import (
+    apply_threads,
+    choose_device,
+    make_criterion,
+    only_these,
+    open_run_data,
+    place,
+)
+from cnntrain.assemble.prepare import Prepared, has_running_statistics
+from cnntrain.assemble.transfer.freezing import make_freezing
+from cnntrain.checkpoint import State, load, save
+from cnntrain.core.errors import UsageError
+from cnntrain.data.batch import Loader
+from cnntrain.model.ensemble import check_classes
+from cnntrain.model.evaluate import CHANGEABLE
+from cnntrain.model.model import load_trained, network_of
+from cnntrain.record.progress import WatchedLoader
+from cnntrain.runs.folder import RunFolder
+from cnntrain.runs.locate import find_run
+from cnntrain.tasks import Classification
+from cnntrain.train import (
+    EvalDone,
+    RunDone,
+    StopRequest,
+    evaluate,
+    make_deterministic,
+)
+from cnntrain.train.recalibrate import recalibrate
+
+LOG = logging.getLogger("cnntrain.recalibrate")
+SPLIT = "recalibrated"
+"""The split's name of the evaluation that follows: it is of the validation images."""
+
+
+@dataclass(frozen=True)
+class Recalibrated:
+    """What `recalibrate_run` did: the old and the new checkpoint, and the results of both.
+
+    `layers` are the names of the batch normalisations; the results are those on `split`.
+    """
+
+    source: Path
+    path: Path
+    layers: tuple[str, ...]
+    split: str
+    before: Classification
+    after: Classification
+
+
+def recalibrate_run(
+    path: Path, *, exact: bool = False, overrides: Sequence[str] = ()
+) -> Recalibrated:
+    """Measure the statistics of a run's best weights on its training images, without augmentation.
+
+    The result is a checkpoint of its own, `recalibrated.pt`, beside the other one. What stood still
+    in these weights' epoch (`finetune.freeze`) keeps its statistics.
+
+    Args:
+        path: a run's folder, `runs/NAME` for its latest, or a checkpoint file.
+        exact: one pass for each normalisation; see `cnntrain.train.recalibrate`.
+        overrides: changes, as for an evaluation.
+
+    Raises:
+        UsageError: the network has no batch normalisation, or recalibrated.pt exists already.
+        CheckpointError: the checkpoint is missing, damaged, or of other classes.
+    """
+    only_these(list(overrides), allowed=CHANGEABLE, doing="a checkpoint is recalibrated")
+    source = find_run(path).to_evaluate()
+    target = source.with_name("recalibrated.pt")
+    if target.exists():
+        raise UsageError(f"{target} exists already", remedy="remove it, or give it another name")
+    trained = load_trained(source, overrides=list(overrides))
+    plan = plan_network(trained.loaded, num_classes=len(trained.classes))
+    freezing = make_freezing(trained.loaded, plan=plan, net=trained.net)
+    freezing.hold(trained.net, epoch=max(trained.epoch, 1))
+    if not has_running_statistics(trained.net):
+        raise UsageError(
+            f"the network of {source} has no batch normalisation with running statistics, or they "
+            "stand still (finetune.freeze)",
+            remedy="there is nothing to recalibrate",
+        )
+    compute = trained.loaded.config.compute
+    apply_threads(compute)
+    make_deterministic(compute.deterministic)
+    device = choose_device(compute, trained.loaded)
+    opened = open_run_data(trained.loaded, device=device, eval_steps=trained.eval_steps)
+    with closing(opened) as data:
+        check_classes(trained, data.classes)
+        place(trained.net, compute=compute, device=device)
+        loaders: dict[str, Loader | None] = {"validation": data.validation, "test": data.test}
+        split, loader = next(
+            ((name, found) for name, found in loaders.items() if found), ("train", data.train)
+        )
+        criterion = make_criterion(trained.loaded, data=data, device=device)
+        measure = partial(evaluate, criterion=criterion, precision=compute.precision)
+        images = WatchedLoader(data.train, what="train")
+        loader = WatchedLoader(loader, what=split)
+        before = measure(trained.net, loader)
+        layers = recalibrate(trained.net, images, exact=exact, precision=compute.precision)
+        after = measure(trained.net, loader)
+    save(target, _with_weights(load(source), trained.net))
+    return Recalibrated(source, target, layers, split, before, after)
+
+
+def recalibrate_best(
+    prepared: Prepared, *, run: RunFolder, last: RunDone, stop: StopRequest
+) -> EvalDone | None:
+    """At a run's end: the best weights with new statistics become best.pt, and are evaluated.
+
+    Without validation images it is the last weights that become best.pt. last.pt stays as it is, so
+    that the run can go on from it.
+
+    Args:
+        prepared: the run's parts.
+        run: its folder.
+        last: how training ended.
+        stop: makes the evaluation end without a result.
+
+    Returns:
+        The evaluation on the validation images; None without them.
+    """
+    has_best = last.best_epoch is not None and run.best.is_file()
+    source = run.best if has_best else run.last
+    state = load(source)
+    net = network_of(prepared, state, path=source)
+    precision, began = prepared.learner.precision, perf_counter()
+    steps = prepared.data.eval_pipeline
+    with closing(open_run_data(prepared.loaded, device=prepared.device, eval_steps=steps)) as data:
+        layers = recalibrate(net, data.train, precision=precision)
+    save(run.best, _with_weights(state, net))
+    LOG.info("recalibrated %d batch normalisations of %s", len(layers), source)
+    validation = prepared.data.validation
+    if validation is None:
+        return None
+    metrics = evaluate(
+        net, validation, criterion=prepared.criterion, precision=precision, stop=stop
+    )
+    if metrics is None:
+        return None
+    epoch = last.best_epoch or last.epoch
+    return EvalDone(epoch, last.step, SPLIT, metrics, perf_counter() - began)
+
+
+def _with_weights(state: State, net: nn.Module) -> State:
+    """A checkpoint with these weights in the place of those that are evaluated."""
+    part = "model" if state.get("ema") is None else "ema"
+    return {**state, part: dict(net.state_dict())}

@@ -1,1 +1,0 @@
-"""From a run file to what happens: assembling, fitting, evaluating, predicting, run folders."""

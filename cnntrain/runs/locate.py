@@ -1,0 +1,152 @@
+"""Finding a run again: from its folder, its name or one of its checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnntrain.config import shipped
+from cnntrain.core.errors import CheckpointError, UsageError
+from cnntrain.core.problems import near_match
+from cnntrain.runs.folder import RUN_PATTERN, RunFolder
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """What a path on the command line meant.
+
+    Args:
+        run: the run folder; None for a checkpoint that lies outside of one.
+        given: the checkpoint file, where the path named one.
+    """
+
+    run: RunFolder | None
+    given: Path | None = None
+
+    def to_evaluate(self) -> Path:
+        """The checkpoint file that was named, else the best one, else the last one."""
+        return self._first("best", "last", "previous")
+
+    def to_resume(self) -> Path:
+        """The checkpoint file that was named, else the last one, else the one before it."""
+        return self._first("last", "previous")
+
+    def _first(self, *names: str) -> Path:
+        if self.given is not None:
+            return self.given
+        assert self.run is not None
+        for name in names:
+            path = self.run.checkpoints / f"{name}.pt"
+            if path.is_file():
+                return path
+        others = [other.name for other in _runs(self.run.path.parent) if _has_checkpoint(other)]
+        hint = f"; {self.run.path.parent / others[-1]} has some" if others else ""
+        raise CheckpointError(
+            f"{self.run.path} has no checkpoint", remedy=f"it ended before its first epoch{hint}"
+        )
+
+
+def run_file_at(path: Path) -> Path | None:
+    """The run file that a path means, by `cnntrain.config.shipped.resolve`; None: it means a run.
+
+    A run or a checkpoint that is there comes before a run file of that name.
+
+    Raises:
+        UsageError: it ends in .yaml, and there is none.
+    """
+    if path.suffix in (".yaml", ".yml"):
+        return shipped.resolve(str(path))
+    if path.is_file() or path.name == "latest" or has_run(path):
+        return None
+    beside = Path(f"{path}.yaml")
+    return beside if beside.is_file() else shipped.find(str(path))
+
+
+def find_run(path: Path, *, root: Path = Path("runs"), others: Sequence[str] = ()) -> FoundRun:
+    """Find a run from its folder, from `runs/NAME` (the latest of that name) or a checkpoint file.
+
+    Args:
+        path: the folder or file.
+        root: the folder of all runs; only used to guess what a wrong path meant.
+        others: names of what else could have been meant, likewise.
+
+    Raises:
+        UsageError: nothing is there (with the nearest name that is), or several names are.
+        CheckpointError: the folder or file there is no run's and no checkpoint.
+    """
+    if path.is_file() and path.name != "latest":
+        if path.suffix != ".pt":
+            raise CheckpointError(
+                f"{path} is not a checkpoint", remedy="give a .pt file or a run's folder"
+            )
+        owner = RunFolder(path.parent.parent)
+        inside = path.parent.name == "checkpoints" and is_run(owner.path)
+        return FoundRun(owner if inside else None, path)
+    if path.name == "latest" and not path.is_dir():
+        path = path.parent
+    if is_run(path):
+        return FoundRun(RunFolder(path))
+    if not path.is_dir():
+        raise _not_there(path, root, others)
+    latest = _latest(path)
+    if latest is not None:
+        return FoundRun(RunFolder(latest))
+    children = _folders(path)
+    names = sorted(child.name for child in children if has_run(child))
+    if names:
+        raise UsageError(
+            f"{path} is a folder of runs by name", remedy=f"add a name: {', '.join(names)}"
+        )
+    raise CheckpointError(f"{path} is not a run's folder", remedy="it has no checkpoints in it")
+
+
+def is_run(path: Path) -> bool:
+    """Whether the folder is a run's."""
+    return (path / "checkpoints").is_dir()
+
+
+def has_run(path: Path) -> bool:
+    """Whether the folder is a run's, or has runs by time."""
+    return is_run(path) or _latest(path) is not None
+
+
+def _latest(parent: Path) -> Path | None:
+    """The run that `latest` points to, else the newest by its name."""
+    pointer = parent / "latest"
+    if pointer.is_file():
+        pointer = parent / pointer.read_text(encoding="utf-8", errors="replace").strip()
+    if is_run(pointer) and pointer.resolve().parent == parent.resolve():
+        return parent / pointer.resolve().name
+    runs = _runs(parent)
+    return runs[-1] if runs else None
+
+
+def _runs(parent: Path) -> list[Path]:
+    return sorted(
+        child for child in _folders(parent) if RUN_PATTERN.fullmatch(child.name) and is_run(child)
+    )
+
+
+def _folders(parent: Path) -> list[Path]:
+    try:
+        return [child for child in parent.iterdir() if child.is_dir() and not child.is_symlink()]
+    except OSError:
+        return []
+
+
+def _has_checkpoint(path: Path) -> bool:
+    return any((path / "checkpoints").glob("*.pt"))
+
+
+def _not_there(path: Path, root: Path, others: Sequence[str]) -> UsageError:
+    if len(path.parts) == 1 and _latest(root / path) is not None:
+        return UsageError(f"there is no {path}", remedy=f"did you mean '{root / path}'?")
+    try:
+        beside = [child.name for child in path.parent.iterdir() if not child.name.startswith(".")]
+    except OSError:
+        return UsageError(f"there is no {path}", remedy=f"{path.parent} does not exist either")
+    near = near_match(path.name, [*beside, *others])
+    meant = path.parent / near if near in beside else near
+    hint = f"did you mean '{meant}'?" if near else "check the path"
+    return UsageError(f"there is no {path}", remedy=hint)

@@ -1,0 +1,104 @@
+"""Which rows of the table learn: shares that add up, and their words written out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cnntrain.arch.build import build
+from cnntrain.arch.plan import Plan
+from cnntrain.arch.table import as_data
+from cnntrain.arch.table_text import as_markdown, as_text
+from cnntrain.arch.trainable import Learning, Learns, Share, joined, shares, standing_still, words
+
+RESNET = Path(__file__).parents[2] / "configs" / "archs" / "resnet18.yaml"
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ((), ""),
+        ((Share(1, 1.0, 9),), "yes"),
+        ((Share(None, 0.0, 9),), "no"),
+        ((Share(1, 0.1, 9),), "x 0.1"),
+        ((Share(1, 0.1, 9), Share(1, 0.01, 9), Share(1, 0.05, 9)), "x 0.01-0.1"),
+        ((Share(3, 1.0, 9),), "from 3"),
+        ((Share(3, 0.5, 9),), "from 3, x 0.5"),
+        ((Share(1, 1.0, 9), Share(None, 0.0, 9)), "in part"),
+        ((Share(2, 1.0, 9), Share(3, 1.0, 9)), "in part"),
+    ],
+)
+def test_words(found: tuple[Share, ...], expected: str) -> None:
+    assert words(found) == expected
+
+
+def test_shares_add_up() -> None:
+    learning = {
+        "a.weight": (6, Learns(None, 0.0)),
+        "a.bias": (2, Learns()),
+        "ab.weight": (100, Learns()),
+        "a.inner.weight": (3, Learns()),
+        "a.inner.bias": (1, Learns(2, 0.5)),
+    }
+    found = shares("a", 12, learning)
+    assert found == (Share(1, 1.0, 5), Share(2, 0.5, 1), Share(None, 0.0, 6))
+    assert standing_still(found) == 7
+    assert joined([found, found]) == tuple(
+        Share(s.from_epoch, s.lr_factor, 2 * s.parameters) for s in found
+    )
+    assert shares("a", 12, None) == (Share(1, 1.0, 12),)
+    assert shares("relu1", 0, None) == ()
+
+
+def learning_of(plan: Plan) -> Learning:
+    """conv1 and conv2_x at rest, the second block of conv3_x from epoch 3 on, fc at full rate."""
+
+    def learns(name: str) -> Learns:
+        if name.startswith(("conv1.", "conv2_x.")):
+            return Learns(None, 0.0)
+        factor = 1.0 if name.startswith("fc.") else 0.1
+        return Learns(3 if name.startswith("conv3_x.block2.") else 1, factor)
+
+    net = build(plan, device="meta")
+    return {name: (p.numel(), learns(name)) for name, p in net.named_parameters()}
+
+
+def test_in_the_table(shipped: Callable[[Path], Plan]) -> None:
+    plan = shipped(RESNET)
+    text = as_text(plan, depth=1, learning=learning_of(plan))
+    found = {line.split()[0]: line for line in text.splitlines() if line}
+    marks = {"conv1": "no", "conv2_x": "no", "conv3_x": "in part", "conv4_x": "x 0.1", "fc": "yes"}
+    assert found["layer"].split()[-1] == "learns"
+    for name, mark in marks.items():
+        assert found[name].endswith(f" {mark}"), name
+    # conv1 64*3*7*7 + 2*64; conv2_x 4 * (64*64*9 + 2*64); conv3_x.block2 2 * (128*128*9 + 2*128)
+    still = 9536 + 4 * 36992 + 2 * 147712
+    assert f"of which {still:,} stand still in the first epoch" in text
+    data = as_data(plan, learning=learning_of(plan))
+    assert data["frozen_parameters"] == still
+    table = {row["name"]: row["learns"] for row in data["layers"]}
+    assert table["conv3_x.block2"] == ({"from_epoch": 3, "lr_factor": 0.1, "parameters": 295424},)
+    assert table["conv3_x.block1.residual1.shortcut"][0]["parameters"] == 64 * 128 + 2 * 128
+    assert table["relu1"] == ()
+    assert "in part" in as_markdown(plan, depth=1, learning=learning_of(plan))
+
+
+def test_blocks_that_learn_otherwise_do_not_share_a_line(shipped: Callable[[Path], Plan]) -> None:
+    plan = shipped(RESNET)
+    names = [line.split()[0] for line in as_text(plan, depth=2).splitlines() if line]
+    assert "block1-2" in names  # of conv2_x
+    learning = dict(learning_of(plan))
+    for name, (size, _) in learning.items():
+        if name.startswith("conv2_x.block2."):
+            learning[name] = (size, Learns(2, 1.0))
+    text = as_text(plan, depth=2, learning=learning)
+    assert "block1-2" not in [line.split()[0] for line in text.splitlines() if line]
+
+
+def test_where_all_learns_alike_nothing_is_said(shipped: Callable[[Path], Plan]) -> None:
+    plan = shipped(RESNET)
+    everything = {name: (1, Learns()) for name in build(plan, device="meta").state_dict()}
+    assert as_text(plan, learning=everything) == as_text(plan)
+    assert as_data(plan)["frozen_parameters"] == 0

@@ -1,0 +1,179 @@
+"""torchvision's published weights, from a file in its cache: nothing is downloaded here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from PIL import Image
+from torchvision.models import ResNet18_Weights, get_model_weights, list_models
+
+from cnntrain.assemble.networks import image_sizes
+from cnntrain.assemble.prepare import prepare
+from cnntrain.assemble.transfer.preprocessing import follow_weights, plain_steps
+from cnntrain.assemble.transfer.torchvision_weights import find_published, names_of
+from cnntrain.config.load import load
+from cnntrain.core.errors import CheckpointError, ConfigError
+from cnntrain.data.image_file import load_image
+from cnntrain.data.pipeline import build_eval_pipeline
+from cnntrain.model.model import open_trained
+
+NAME = "resnet18/IMAGENET1K_V1"
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def offline(url: str, *_: Any, **__: Any) -> None:
+        raise URLError("Name or service not known")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+
+
+def finetuned(run_file: Callable[..., Path], name: str = NAME, **changes: Any) -> Path:
+    given = {
+        "arch": "archs/resnet18.yaml",
+        "data": {"name": "synthetic", "size": 40, "images": 12, "test_images": 0, "classes": 3},
+        "finetune": {"weights": {"torchvision": name}},
+    }
+    return run_file({**given, **{k.replace("__", "."): v for k, v in changes.items()}})
+
+
+@pytest.fixture
+def cached(tmp_path: Path) -> torch.nn.Module:
+    """A random ResNet-18 where torchvision keeps the published one."""
+    torch.manual_seed(0)
+    model: torch.nn.Module = torchvision.models.resnet18()
+    path = find_published(NAME).path
+    assert path.is_relative_to(tmp_path)
+    path.parent.mkdir(parents=True)
+    torch.save(model.state_dict(), path)
+    return model.eval()
+
+
+def test_what_is_in_the_cache_is_loaded(
+    cached: torch.nn.Module, run_file: Callable[..., Path]
+) -> None:
+    prepared = prepare(load(finetuned(run_file)))
+    assert prepared.start is not None
+    assert prepared.start.new == ("fc.weight", "fc.bias")
+    assert (prepared.start.missing, prepared.start.left_over) == ((), ())
+    assert torch.equal(prepared.learner.model.conv1.conv1.weight, cached.conv1.weight)
+    assert prepared.data.image_size == prepared.data.train_size == (224, 224)
+
+
+def test_without_a_network_it_is_told_what_to_put_where(run_file: Callable[..., Path]) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        prepare(load(finetuned(run_file)))
+    says = str(caught.value)
+    published = find_published(NAME)
+    assert published.url == ResNet18_Weights.IMAGENET1K_V1.url
+    assert published.url in says
+    assert str(published.path) in says
+    assert "Name or service not known" in says
+    assert caught.value.problems[0].place is not None
+
+
+def test_a_download_is_compared_with_its_checksum(
+    run_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def spoilt(url: str, path: str, **options: Any) -> None:
+        asked.update(options)
+        raise RuntimeError('invalid hash value (expected "f37072fd", got "00000000")')
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", spoilt)
+    with pytest.raises(CheckpointError, match="invalid hash value"):
+        prepare(load(finetuned(run_file)))
+    assert asked["hash_prefix"] == "f37072fd"  # in the name resnet18-f37072fd.pth
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("resnet81/IMAGENET1K_V1", "no model 'resnet81'; did you mean 'resnet18'?"),
+        ("resnet18", "write resnet18/IMAGENET1K_V1"),
+        ("resnet50/IMAGENET1K", "write resnet50/IMAGENET1K_V1, resnet50/IMAGENET1K_V2"),
+        ("vit_b_16/IMAGENET1K_V1", "no map of names for torchvision's 'vit_b_16'"),
+    ],
+)
+def test_names_that_are_wrong(run_file: Callable[..., Path], name: str, says: str) -> None:
+    transforms = {"train": ["normalize"], "eval": ["normalize"]}
+    file = finetuned(run_file, name, data__transforms=transforms)
+    with pytest.raises(ConfigError) as caught:
+        prepare(load(file))
+    assert says in str(caught.value)
+    assert caught.value.problems[0].place is not None
+    assert name in caught.value.problems[0].place.source
+
+
+def mapped() -> list[str]:
+    return [name for name in list_models() if names_of(name) is not None]
+
+
+def test_the_models_that_have_a_map() -> None:
+    vggs = [f"vgg{depth}{kind}" for depth in (11, 13, 16, 19) for kind in ("", "_bn")]
+    resnets = [f"resnet{depth}" for depth in (18, 34, 50, 101, 152)]
+    assert sorted(mapped()) == sorted(["alexnet", "googlenet", *resnets, *vggs])
+
+
+@pytest.mark.parametrize("model", mapped())
+def test_images_are_prepared_as_torchvision_does_it(model: str, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    picture = Image.fromarray(noise).resize((400, 300))
+    picture.save(tmp_path / "image.png")
+    for weights in get_model_weights(model):
+        published = find_published(f"{model}/{weights.name}")
+        pipeline = build_eval_pipeline(published.steps)
+        ours = load_image(tmp_path / "image.png", pipeline, channels=3)[0]
+        theirs = weights.transforms()(picture)
+        if model == "googlenet":  # its network does the rest: torchvision's GoogLeNet
+            net = torchvision.models.GoogLeNet(transform_input=True, init_weights=False)
+            theirs = net._transform_input(theirs[None])[0]
+        half_a_grey_level = 0.5 / 255 / min(published.steps[-1]["std"])
+        assert (ours - theirs).abs().max() <= 1.01 * half_a_grey_level
+        if weights.name != "IMAGENET1K_FEATURES":
+            assert published.classes is not None
+            assert published.classes[:2] == ("tench", "goldfish")
+
+
+def test_the_run_file_has_the_last_word(run_file: Callable[..., Path]) -> None:
+    train = [{"random_crop": {"size": 32}}, "normalize"]
+    loaded = follow_weights(load(finetuned(run_file, data__transforms={"train": train})))
+    assert image_sizes(loaded) == {"train": (32, 32), "eval": (224, 224)}
+    numbers = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+    transforms = loaded.config.data.transforms
+    assert transforms.train[1].parameters == transforms.eval[2].parameters == numbers
+    own = {"eval": [{"resize": {"size": 48}}, {"normalize": {"mean": [0.5] * 3, "std": [1.0] * 3}}]}
+    loaded = follow_weights(load(finetuned(run_file, data__transforms=own)))
+    assert image_sizes(loaded) == {"train": (48, 48), "eval": (48, 48)}
+    assert loaded.config.data.transforms.train[1].parameters["std"] == (1.0, 1.0, 1.0)
+
+
+def test_grey_images_do_not_fit_colour_weights(run_file: Callable[..., Path]) -> None:
+    file = finetuned(run_file, data__channels=1)
+    with pytest.raises(ConfigError, match="'mean' has 3 numbers, but the images"):
+        prepare(load(file))
+
+
+def test_published_weights_are_opened_without_data(
+    cached: torch.nn.Module, run_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    file = finetuned(run_file, data={"name": "image_folder", "root": "nowhere"})
+    trained = open_trained(file)
+    assert len(trained.classes) == 1000
+    assert trained.classes[0] == "tench"
+    assert trained.in_shape == (3, 224, 224)
+    image = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        assert torch.equal(trained.net(image), cached(image))
+    steps = plain_steps(follow_weights(load(file)))
+    assert trained.eval_steps == steps
+    assert [step["name"] for step in steps] == ["resize", "center_crop", "normalize"]
