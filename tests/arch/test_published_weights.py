@@ -1,4 +1,4 @@
-"""Weights that others trained fit our networks; tests/assemble/transfer/test_pretrained scores them.
+"""Weights that others trained fit our networks (assemble/transfer/test_pretrained scores them).
 
 ResNet-20 of github.com/akamaster/pytorch_resnet_cifar10.
 """
