@@ -13,9 +13,8 @@ from torch import Tensor
 
 from cnntrain.checkpoint import load as load_checkpoint
 from cnntrain.config.load import load
-from cnntrain.data import DATASETS, TRANSFORMS
+from cnntrain.core.choices import CHOICES
 from cnntrain.fit.fit import Outcome, fit, resume
-from cnntrain.layers import LAYERS
 from cnntrain.train import StepDone
 
 CLOCK = {"seconds", "data_seconds"}
@@ -35,7 +34,7 @@ def real_data() -> Path:
 def _no_plugins_of_other_tests() -> Iterator[None]:
     """What a test registers is gone after it."""
     yield
-    for catalogue in (LAYERS, DATASETS, TRANSFORMS):
+    for catalogue in CHOICES.values():
         catalogue.forget_plugins()
 
 

@@ -15,11 +15,10 @@ from cnntrain.config.data_section import TransformCall
 from cnntrain.config.keys import Key, all_keys
 from cnntrain.config.section import Section
 from cnntrain.core.catalogue import Catalogue
+from cnntrain.core.choices import CHOICES
 from cnntrain.core.entry import Entry, Parameter
 from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import suggestion
-from cnntrain.data import DATASETS, TRANSFORMS
-from cnntrain.layers import LAYERS
 
 
 class What(StrEnum):
@@ -28,12 +27,16 @@ class What(StrEnum):
     layers = "layers"
     datasets = "datasets"
     transforms = "transforms"
+    optimizers = "optimizers"
+    schedules = "schedules"
+    losses = "losses"
+    tasks = "tasks"
+    checks = "checks"
+    observers = "observers"
+    pictures = "pictures"
     keys = "keys"
     configs = "configs"
     archs = "archs"
-
-
-_CATALOGUES = {"layers": LAYERS, "datasets": DATASETS, "transforms": TRANSFORMS}
 
 
 def listing(
@@ -47,7 +50,7 @@ def listing(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List layers, data sets, transforms, keys, configs or archs."""
+    """List layers, optimizers, losses and all else to choose from."""
     if what is What.keys:
         if plugin:
             raise UsageError("`list keys` takes no plugin", remedy="leave --plugin out")
@@ -59,7 +62,7 @@ def listing(
             raise UsageError(f"`list {what.value}` takes nothing more", remedy=remedy)
         _list_files(what, as_json)
         return
-    catalogue = _CATALOGUES[what.value]
+    catalogue = CHOICES[what.value]
     for file in plugin or ():
         catalogue.add_plugin(file)
     entries = [catalogue.entry(name)] if name else catalogue.entries()

@@ -14,12 +14,11 @@ from cnntrain.config.schema import RunConfig
 from cnntrain.config.sections import find_beside, read_sections, read_weights
 from cnntrain.config.train_section import Train
 from cnntrain.config.validate import validate
+from cnntrain.core.choices import CHOICES
 from cnntrain.core.complaints import Complaint, shown
 from cnntrain.core.document import Document, KeyPath, parse_document, read_document
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Place, Problem
-from cnntrain.data import DATASETS, TRANSFORMS
-from cnntrain.layers import LAYERS
 
 
 @dataclass(frozen=True)
@@ -158,11 +157,9 @@ def _plugins(document: Document, file: Path, problems: list[Problem]) -> dict[st
 
 
 def _add_plugin(file: Path, place: Place | None) -> None:
-    catalogues = (LAYERS, DATASETS, TRANSFORMS)
-    for catalogue in catalogues:
-        catalogue.add_plugin(file)
-    if not any(entry.file == file for c in catalogues for entry in c.entries()):
-        decorators = ", ".join(f"@{c.decorator}" for c in catalogues)
+    registered = [entry for each in CHOICES.values() for entry in each.add_plugin(file)]
+    if not registered:
+        decorators = ", ".join(f"@{each.decorator}" for each in CHOICES.values())
         message = f"the plugin {file.name} registers nothing"
         remedy = f'write one of {decorators} above a function or class, as in @layer("name")'
         raise ConfigError(message, remedy=remedy, place=place)

@@ -1,6 +1,7 @@
 """What exists, read from the source without running it.
 
-A layer, data set or transform is one file with a decorated function or class:
+A choice (a layer, an optimizer, a loss: see `choices`) is one file with a decorated function or
+class:
 
     @layer("max_pool")
     def max_pool(*, kernel: Size = 2, stride: Size | None = None) -> nn.MaxPool2d: ...
@@ -34,10 +35,22 @@ class Catalogue:
         kind: what a message calls one of them: `layer`, `data set`, `transform`.
         folder: the built-in ones' folder; each `.py` file in it is read.
         package: the folder's dotted import name.
+        filled: parameters that a file must not give, because they are filled in.
+        origin: what the filled parameters follow from, for messages.
     """
 
-    def __init__(self, kind: str, folder: Path, package: str) -> None:
+    def __init__(
+        self,
+        kind: str,
+        folder: Path,
+        package: str,
+        *,
+        filled: tuple[str, ...] = (),
+        origin: str = "the run",
+    ) -> None:
         self.kind = kind
+        self.filled = filled
+        self.origin = origin
         self.decorator = kind.replace(" ", "")
         self._folder = folder
         self._package = package
@@ -92,13 +105,15 @@ class Catalogue:
         return self._loaded[name]
 
     def add_plugin(self, file: Path) -> list[Entry]:
-        """Add what a user's file registers in this catalogue; the file is read, not run.
+        """Add what a user's file registers in this catalogue, which is returned.
+
+        The file is read, not run.
 
         Raises:
             ConfigError: the file is no valid Python, or takes a name that is in use.
         """
-        self._read()
-        added = [entry for entry in _read(file, self.decorator) if not self._is_known(entry)]
+        found = self._read_file(file)
+        added = [entry for entry in found if not self._is_known(entry)]
         for entry in added:
             taken = self._entries.get(entry.name)
             if taken is not None:
@@ -106,7 +121,7 @@ class Catalogue:
                 message = f"{self.kind} '{entry.name}' exists already in {taken.file}"
                 raise ConfigError(message, remedy="choose another name", place=place)
         self._entries |= {entry.name: entry for entry in added}
-        return added
+        return found
 
     def forget_plugins(self) -> None:
         """Go back to what is built in, such as before an edited plugin is added again."""
@@ -117,7 +132,7 @@ class Catalogue:
             sys.modules.pop(_module_name(entry.file), None)
 
     def _is_known(self, entry: Entry) -> bool:
-        known = self._entries.get(entry.name)
+        known = self.find(entry.name)
         return known is not None and known.file == entry.file
 
     def _read(self) -> None:
@@ -125,14 +140,20 @@ class Catalogue:
             return
         self._is_read = True
         for file in sorted(self._folder.glob("[a-z]*.py")):
-            for entry in _read(file, self.decorator):
+            for entry in self._read_file(file):
                 assert entry.name not in self._entries, f"{entry.name} is registered twice"
                 self._entries[entry.name] = entry
 
+    def _read_file(self, file: Path) -> list[Entry]:
+        tree = _parse(file)
+        return read_entries(
+            tree, file=file, decorator=self.decorator, filled=self.filled, origin=self.origin
+        )
 
-def _read(file: Path, decorator: str) -> list[Entry]:
+
+def _parse(file: Path) -> ast.Module:
     try:
-        tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
+        return ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
     except OSError as error:
         raise ConfigError(
             f"cannot read the plugin {file}: {error.strerror}",
@@ -147,7 +168,6 @@ def _read(file: Path, decorator: str) -> list[Entry]:
             reason = error.msg
         message = f"the plugin is not valid Python: {reason}"
         raise ConfigError(message, remedy="correct the file", place=place) from error
-    return read_entries(tree, file=file, decorator=decorator)
 
 
 def _module_name(file: Path) -> str:

@@ -17,9 +17,6 @@ from cnntrain.core.complaints import Complaint, complaints, without_misspelt
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Place
 
-FILLED = ("in_channels", "in_features", "in_shape")
-"""Parameters that the planner fills from the shape above; a file must not give them."""
-
 
 class Layers:
     """Stands for a nested list of layers (`nn.Module` in a signature)."""
@@ -56,7 +53,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered layer, data set or transform."""
+    """A registered choice; `filled` are the parameters that follow from `origin`."""
 
     name: str
     file: Path
@@ -65,6 +62,7 @@ class Entry:
     parameters: tuple[Parameter, ...]
     filled: tuple[str, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    origin: str = "the run"
 
     @property
     def summary(self) -> str:
@@ -84,7 +82,7 @@ class Entry:
         for key, value in values.items():
             parameter = self.parameter(key)
             if key in self.filled:
-                message = f"'{key}' of '{self.name}' follows from the layer above"
+                message = f"'{key}' of '{self.name}' follows from {self.origin}"
                 found.append(Complaint((key,), message, "remove it", at_key=True))
             elif parameter is None:
                 errors.append({"type": "extra_forbidden", "loc": (key,)})
@@ -106,10 +104,20 @@ class Entry:
         return ordered, without_misspelt(found, known=lambda _: names)
 
 
-def read_entries(tree: ast.Module, *, file: Path, decorator: str) -> list[Entry]:
-    """Every function and class of a file that carries `@decorator("name")`."""
+def read_entries(
+    tree: ast.Module, *, file: Path, decorator: str, filled: tuple[str, ...], origin: str
+) -> list[Entry]:
+    """Every function and class of a file that carries `@decorator("name")`.
+
+    Args:
+        tree: the file's.
+        file: where it is.
+        decorator: its name.
+        filled: parameters that follow from elsewhere, of whatever type.
+        origin: what they follow from, for messages.
+    """
     return [
-        _read_entry(node, call, file)
+        _read_entry(node, call, file, filled=filled, origin=origin)
         for node in tree.body
         if isinstance(node, ast.FunctionDef | ast.ClassDef)
         for call in _calls(node, decorator)
@@ -125,7 +133,14 @@ def _calls(node: ast.FunctionDef | ast.ClassDef, decorator: str) -> Iterator[ast
                 yield item
 
 
-def _read_entry(node: ast.FunctionDef | ast.ClassDef, call: ast.Call, file: Path) -> Entry:
+def _read_entry(
+    node: ast.FunctionDef | ast.ClassDef,
+    call: ast.Call,
+    file: Path,
+    *,
+    filled: tuple[str, ...],
+    origin: str,
+) -> Entry:
     name = _literal(call.args[0] if call.args else None, file, node, "the registered name")
     options = {
         k.arg: _literal(k.value, file, node, f"the option {k.arg}") for k in call.keywords if k.arg
@@ -136,17 +151,17 @@ def _read_entry(node: ast.FunctionDef | ast.ClassDef, call: ast.Call, file: Path
         inits = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
         signature = inits[0] if inits else None
     parameters: list[Parameter] = []
-    filled: list[str] = []
+    asked: list[str] = []
     if signature is not None:
         _refuse_positional(name, signature, file, is_class=isinstance(node, ast.ClassDef))
         descriptions = _descriptions(doc + "\n\n" + (ast.get_docstring(signature) or ""))
         pairs = zip(signature.args.kwonlyargs, signature.args.kw_defaults, strict=True)
         for argument, default in pairs:
-            if argument.arg in FILLED:
-                filled.append(argument.arg)
+            if argument.arg in filled:
+                asked.append(argument.arg)
             else:
                 parameters.append(_parameter(argument, default, file, descriptions))
-    return Entry(name, file, node.lineno, doc, tuple(parameters), tuple(filled), options)
+    return Entry(name, file, node.lineno, doc, tuple(parameters), tuple(asked), options, origin)
 
 
 def _refuse_positional(

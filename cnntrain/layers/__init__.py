@@ -4,9 +4,8 @@ This module does not import torch: the catalogue reads the files' signatures, an
 only when a network is built.
 """
 
-from pathlib import Path
+from cnntrain.core.choices import LAYERS
 
-from cnntrain.core.catalogue import Catalogue
+__all__ = ["LAYERS", "layer"]
 
-LAYERS = Catalogue("layer", Path(__file__).parent, __name__)
 layer = LAYERS.register

@@ -1,5 +1,6 @@
 """Optimizers, schedules (pure functions of the step) and parameter groups."""
 
+from cnntrain.core.choices import OPTIMIZERS, SCHEDULES
 from cnntrain.optim.groups import GroupRule, ParameterGroup, parameter_groups
 from cnntrain.optim.optimizers import adam, adamw, decayed_weights, set_learning_rate, sgd
 from cnntrain.optim.plateau import Plateau, PlateauState
@@ -30,7 +31,12 @@ __all__ = [
     "adam",
     "adamw",
     "decayed_weights",
+    "optimizer",
     "parameter_groups",
+    "schedule",
     "set_learning_rate",
     "sgd",
 ]
+
+optimizer = OPTIMIZERS.register
+schedule = SCHEDULES.register

@@ -52,7 +52,9 @@ def helper(): ...
 def catalogue(tmp_path: Path) -> Catalogue:
     (tmp_path / "pool.py").write_text(SOURCE)
     (tmp_path / "_hidden.py").write_text("not python")
-    return Catalogue("thing", tmp_path, "nowhere")
+    return Catalogue(
+        "thing", tmp_path, "nowhere", filled=("in_channels",), origin="the layer above"
+    )
 
 
 def test_entries(catalogue: Catalogue) -> None:
@@ -108,7 +110,8 @@ def test_plugins(catalogue: Catalogue, tmp_path: Path) -> None:
     file = folder / "mine.py"
     file.write_text('import math\n\n@thing("mine")\ndef mine(*, a: int = 1): ...\n')
     assert [entry.name for entry in catalogue.add_plugin(file)] == ["mine"]
-    assert catalogue.add_plugin(file) == [], "the same file again adds nothing"
+    assert [entry.name for entry in catalogue.add_plugin(file)] == ["mine"], "it is known already"
+    assert catalogue.names() == ["mine", "pool", "wrap"]
     other = folder / "other.py"
     other.write_text('@thing("mine")\ndef mine(): ...\n')
     with pytest.raises(ConfigError, match="'mine' exists already"):

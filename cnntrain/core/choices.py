@@ -1,0 +1,55 @@
+"""Everything that a user may choose by name: one catalogue for each kind of thing.
+
+A choice is one file in its kind's folder, or in a file that `plugins:` names; its signature is the
+schema of its keys (see `catalogue`). `filled` are the parameters that follow from the run, and that
+a file must not give. The folders are named, not imported: a room that is not there has no choices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from cnntrain.core.catalogue import Catalogue
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+def _catalogue(
+    kind: str, room: str, *, filled: tuple[str, ...] = (), origin: str = "the run"
+) -> Catalogue:
+    folder = _PACKAGE.joinpath(*room.split("."))
+    return Catalogue(kind, folder, f"{_PACKAGE.name}.{room}", filled=filled, origin=origin)
+
+
+LAYERS = _catalogue(
+    "layer",
+    "layers",
+    filled=("in_channels", "in_features", "in_shape"),
+    origin="the layer above",
+)
+DATASETS = _catalogue("data set", "data.sets")
+TRANSFORMS = _catalogue("transform", "data.transforms")
+OPTIMIZERS = _catalogue("optimizer", "optim.optimizers", filled=("groups",))
+SCHEDULES = _catalogue(
+    "schedule", "optim.schedules", filled=("steps_per_epoch", "total_steps", "warmup_steps")
+)
+LOSSES = _catalogue("loss", "tasks.losses", filled=("classes", "class_counts", "device"))
+TASKS = _catalogue("task", "tasks")
+CHECKS = _catalogue("check", "diagnose.checks", filled=("setup",))
+OBSERVERS = _catalogue("observer", "record")
+PICTURES = _catalogue("picture", "explain", filled=("model",))
+
+CHOICES: Mapping[str, Catalogue] = {
+    "layers": LAYERS,
+    "datasets": DATASETS,
+    "transforms": TRANSFORMS,
+    "optimizers": OPTIMIZERS,
+    "schedules": SCHEDULES,
+    "losses": LOSSES,
+    "tasks": TASKS,
+    "checks": CHECKS,
+    "observers": OBSERVERS,
+    "pictures": PICTURES,
+}
+"""By the word that `cnntrain list` knows them by."""

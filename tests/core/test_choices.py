@@ -1,0 +1,60 @@
+"""The table of all kinds of choice: folders by name, decorators in their rooms, plugins."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from cnntrain.cli.listing import What
+from cnntrain.core.catalogue import Catalogue
+from cnntrain.core.choices import CHOICES
+
+ROOMS = {
+    "layers": "layers",
+    "datasets": "data",
+    "transforms": "data",
+    "optimizers": "optim",
+    "schedules": "optim",
+    "losses": "tasks",
+    "tasks": "tasks",
+    "checks": "diagnose",
+    "observers": "record",
+    "pictures": "explain",
+}
+
+
+def test_list_knows_all_of_them() -> None:
+    assert list(CHOICES) == list(ROOMS)
+    assert set(CHOICES) < {each.value for each in What}
+
+
+@pytest.mark.parametrize("what", ROOMS)
+def test_the_room_has_the_decorator(what: str) -> None:
+    catalogue = CHOICES[what]
+    room = importlib.import_module(f"cnntrain.{ROOMS[what]}")
+    assert getattr(room, catalogue.decorator) == catalogue.register
+
+
+@pytest.mark.parametrize("what", ROOMS)
+def test_a_plugin_of_each_kind(what: str, tmp_path: Path) -> None:
+    catalogue = CHOICES[what]
+    file = tmp_path / "mine.py"
+    filled = "".join(f", {name}" for name in catalogue.filled)
+    text = f"@{catalogue.decorator}('my_own')\ndef f(*, size: int = 3{filled}): ...\n"
+    file.write_text(text)
+    for each in CHOICES.values():
+        found = [entry.name for entry in each.add_plugin(file)]
+        assert found == (["my_own"] if each is catalogue else [])
+    entry = catalogue.entry("my_own")
+    assert [parameter.name for parameter in entry.parameters] == ["size"]
+    assert entry.filled == catalogue.filled
+    for name in catalogue.filled:
+        (complaint,) = entry.check({name: 1})[1]
+        assert f"'{name}' of 'my_own' follows from the" in complaint.message
+    catalogue.forget_plugins()
+    assert catalogue.find("my_own") is None
+
+
+def test_a_room_that_is_not_there_has_no_choices(tmp_path: Path) -> None:
+    catalogue = Catalogue("thing", tmp_path / "gone", "nowhere")
+    assert catalogue.names() == []
