@@ -15,14 +15,13 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from cnntrain.core.entry import Entry, read_entries
 from cnntrain.core.errors import ConfigError
+from cnntrain.core.plugins import forget_plugin, import_plugin
 from cnntrain.core.problems import Place, suggestion
 
 T = TypeVar("T", bound=Callable[..., Any])
@@ -101,7 +100,7 @@ class Catalogue:
             if entry.file.parent == self._folder:
                 importlib.import_module(f"{self._package}.{entry.file.stem}")
             else:
-                _import_plugin(entry.file)
+                import_plugin(entry.file)
         return self._loaded[name]
 
     def add_plugin(self, file: Path) -> list[Entry]:
@@ -129,7 +128,7 @@ class Catalogue:
         for entry in plugins:
             del self._entries[entry.name]
             self._loaded.pop(entry.name, None)
-            sys.modules.pop(_module_name(entry.file), None)
+            forget_plugin(entry.file)
 
     def _is_known(self, entry: Entry) -> bool:
         known = self.find(entry.name)
@@ -168,27 +167,3 @@ def _parse(file: Path) -> ast.Module:
             reason = error.msg
         message = f"the plugin is not valid Python: {reason}"
         raise ConfigError(message, remedy="correct the file", place=place) from error
-
-
-def _module_name(file: Path) -> str:
-    return f"cnntrain_plugin_{file.stem}_{abs(hash(str(file.resolve())))}"
-
-
-def _import_plugin(file: Path) -> None:
-    """Import a file outside of the package, once per path."""
-    name = _module_name(file)
-    if name in sys.modules:
-        return
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # whatever a user's file does wrong is the user's to see
-        del sys.modules[name]
-        raise ConfigError(
-            f"importing the plugin {file} failed: {type(error).__name__}: {error}",
-            remedy="run `python " + str(file) + "` to see the whole traceback",
-        ) from error

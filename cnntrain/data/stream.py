@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Sampler
 
 from cnntrain.core.errors import DataError
 from cnntrain.data.batch import Batch, Batching
-from cnntrain.data.decode import UnreadableImageError
-from cnntrain.data.jpeg_draft import FirstWindow
-from cnntrain.data.order import batch_seed, image_seed
-from cnntrain.data.pipeline import Pipeline, TransformError
+from cnntrain.data.order import batch_seed
+from cnntrain.data.pipeline import Pipeline
 from cnntrain.data.resident import ONE_SIZE, different_sizes
-from cnntrain.data.splits import Part, from_picture
+from cnntrain.data.splits import Part
+from cnntrain.data.worker import Failure, Images, Key, collate, ignore_interrupt
 
 TIMEOUT = 600
 """Seconds without a batch after which the workers are taken for dead."""
-
-_Key = tuple[int, int, int]  # epoch, place in its order, position of the image
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """Errors travel from a worker as plain data: re-raised ones would carry its traceback."""
-
-    error: UnreadableImageError | TransformError
-    label: str
 
 
 class StreamLoader:
@@ -68,15 +55,15 @@ class StreamLoader:
         self._workers = workers
         self._order = _Order(part.targets, batching)
         self._loader = DataLoader(
-            _Images(part, head, single, seed=batching.seed, draft=batching.shuffle),
+            Images(part, head, single, seed=batching.seed, draft=batching.shuffle),
             batch_sampler=self._order,
             num_workers=workers,
-            collate_fn=_collate,
+            collate_fn=collate,
             persistent_workers=workers > 0,
             prefetch_factor=2 if workers else None,
             timeout=timeout if workers else 0,
             pin_memory=batching.device.type == "cuda",
-            worker_init_fn=_ignore_interrupt,
+            worker_init_fn=ignore_interrupt,
             # its own, or every epoch would draw from torch's global numbers
             generator=torch.Generator(),
         )
@@ -113,12 +100,8 @@ class StreamLoader:
                 raise found from error
             if item is None:
                 return
-            if isinstance(item, _Failure):
-                if isinstance(item.error, UnreadableImageError):
-                    raise item.error
-                raise TransformError(
-                    item.error.position, item.error.name, f"{item.label}: {item.error.reason}"
-                )
+            if isinstance(item, Failure):
+                raise item.to_raise()
             images, targets, indices = item
             if isinstance(images, list):
                 self._refuse(images, indices)
@@ -151,7 +134,13 @@ def worker_failure(error: Exception, *, workers: int) -> DataError | None:
     """
     if isinstance(error, RuntimeError) and "DataLoader" not in str(error):
         return None
-    reason = str(error).partition("\n")[0] or type(error).__name__
+    told = error.__cause__ if "DataLoader" in str(error.__cause__) else error  # how it ended
+    reason = str(told).partition("\n")[0].partition(". ")[0] or type(error).__name__
+    if "exit code" in reason:  # and not by a signal, so Python has printed why
+        return DataError(
+            f"a worker process that reads the images ended with an error of its own: {reason}",
+            remedy="see its traceback above, or set `data.workers: 0` to meet the error here",
+        )
     return DataError(
         f"the worker processes that read the images died or hang: {reason}",
         remedy=f"lower `data.workers` (now {workers}; 0 reads without workers), free memory, or "
@@ -159,7 +148,7 @@ def worker_failure(error: Exception, *, workers: int) -> DataError | None:
     )
 
 
-class _Order(Sampler[list[_Key]]):
+class _Order(Sampler[list[Key]]):
     """Yields each batch's keys; the epoch travels in them, so workers need no state."""
 
     def __init__(self, targets: Tensor, batching: Batching) -> None:
@@ -168,7 +157,7 @@ class _Order(Sampler[list[_Key]]):
         self.epoch = 0
         self.start = 0
 
-    def __iter__(self) -> Iterator[list[_Key]]:
+    def __iter__(self) -> Iterator[list[Key]]:
         epoch, start, how = self.epoch, self.start, self._batching
         order = how.order(self._targets, epoch=epoch)
         if order is None:
@@ -180,51 +169,3 @@ class _Order(Sampler[list[_Key]]):
 
     def __len__(self) -> int:
         return self._batching.count(len(self._targets)) - self.start
-
-
-class _Images(Dataset[tuple[Tensor, int, int] | _Failure]):
-    """Reads one image in a worker; holds plain data only, so it can be sent to any process."""
-
-    def __init__(
-        self, part: Part, head: Pipeline, single: Pipeline, *, seed: int, draft: bool
-    ) -> None:
-        self._part = part
-        self._head = head
-        self._single = single
-        self._seed = seed
-        self._draft = draft
-
-    def __getitem__(self, key: _Key) -> tuple[Tensor, int, int] | _Failure:
-        epoch, place, index = key
-        generator = torch.Generator()
-        is_random = self._head.is_random or self._single.is_random
-        if is_random:
-            generator.manual_seed(image_seed(self._seed, epoch, place))
-        first = FirstWindow(self._head, generator if is_random else None)
-        try:
-            picture = first.finish(self._part.open(index, first if self._draft else None))
-            pixels = from_picture(picture)
-            if self._single.steps:
-                pixels = self._single.applied(pixels[None], generator)[0]
-        except (UnreadableImageError, TransformError) as error:
-            return _Failure(error, self._part.label(index))
-        return pixels, int(self._part.targets[index]), index
-
-
-def _collate(
-    items: Sequence[tuple[Tensor, int, int] | _Failure],
-) -> tuple[Tensor | list[Tensor], Tensor, list[int]] | _Failure:
-    images, targets, indices = [], [], []
-    for item in items:
-        if isinstance(item, _Failure):
-            return item
-        images.append(item[0])
-        targets.append(item[1])
-        indices.append(item[2])
-    same = all(image.shape == images[0].shape for image in images)
-    return torch.stack(images) if same else images, torch.tensor(targets), indices
-
-
-def _ignore_interrupt(_: int) -> None:
-    """Ctrl-C is for the main process, which ends its workers in an orderly way."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from cnntrain.arch.description import Description
 from cnntrain.arch.plan import Plan
 from cnntrain.core.catalogue import Catalogue
 from cnntrain.core.errors import ConfigError
+from cnntrain.core.plugins import forget_plugin
 from cnntrain.layers import LAYERS
 
 Described = Callable[..., Description]
@@ -111,7 +111,7 @@ AddPlugin = Callable[[str], Path]
 def add_plugin(tmp_path: Path) -> Iterator[AddPlugin]:
     """Writes a file and adds it to LAYERS; afterwards LAYERS is as it was."""
     LAYERS.names()
-    entries, loaded, modules = dict(LAYERS._entries), dict(LAYERS._loaded), set(sys.modules)
+    entries, loaded = dict(LAYERS._entries), dict(LAYERS._loaded)
 
     def add(text: str) -> Path:
         file = tmp_path / "my_layers.py"
@@ -120,12 +120,10 @@ def add_plugin(tmp_path: Path) -> Iterator[AddPlugin]:
         return file
 
     yield add
+    forget_plugin(tmp_path / "my_layers.py")
     LAYERS._entries, LAYERS._loaded = entries, {**LAYERS._loaded, **loaded}
     for name in set(LAYERS._loaded) - set(entries):
         del LAYERS._loaded[name]
-    for name in set(sys.modules) - modules:
-        if name.startswith("cnntrain_plugin_"):
-            del sys.modules[name]
 
 
 def test_a_plugin_is_planned_and_built(add_plugin: AddPlugin, planned: Planned) -> None:

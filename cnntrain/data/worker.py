@@ -1,0 +1,130 @@
+"""What a worker process does for the stream: it reads and sizes one image after the other."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from cnntrain.core.errors import DataError
+from cnntrain.data.decode import UnreadableImageError
+from cnntrain.data.jpeg_draft import FirstWindow
+from cnntrain.data.order import image_seed
+from cnntrain.data.pipeline import Pipeline, TransformError
+from cnntrain.data.splits import Part, from_picture
+
+Key = tuple[int, int, int]
+"""Epoch, place in its order, position of the image."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Errors travel from a worker as plain data: re-raised ones would carry its traceback."""
+
+    error: UnreadableImageError | TransformError | DataError
+    label: str
+
+    def to_raise(self) -> Exception:
+        """The error, with the image it is about."""
+        if not isinstance(self.error, TransformError):
+            return self.error
+        reason = f"{self.label}: {self.error.reason}"
+        return TransformError(self.error.position, self.error.name, reason)
+
+
+class Images(Dataset[tuple[Tensor, int, int] | Failure]):
+    """Reads one image at a time; can be sent to any process.
+
+    Args:
+        part: the split.
+        head: sizing transforms, applied by Pillow.
+        single: the transforms after them that work image by image.
+        seed: of the run.
+        draft: whether JPEGs may be decoded at a reduced size.
+    """
+
+    def __init__(
+        self, part: Part, head: Pipeline, single: Pipeline, *, seed: int, draft: bool
+    ) -> None:
+        self._part = part
+        self._transforms: tuple[Pipeline, Pipeline] | DataError = (head, single)
+        self._seed = seed
+        self._draft = draft
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The transforms are packed by themselves: their classes may be a user's."""
+        return {**self.__dict__, "_transforms": _packed(self._transforms)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        try:
+            self._transforms = _unpacked(state["_transforms"])
+        except DataError as error:  # a worker that raised it here would die without a word
+            self._transforms = error
+
+    def __getitem__(self, key: Key) -> tuple[Tensor, int, int] | Failure:
+        epoch, place, index = key
+        if isinstance(self._transforms, DataError):
+            return Failure(self._transforms, self._part.label(index))
+        head, single = self._transforms
+        generator = torch.Generator()
+        is_random = head.is_random or single.is_random
+        if is_random:
+            generator.manual_seed(image_seed(self._seed, epoch, place))
+        first = FirstWindow(head, generator if is_random else None)
+        try:
+            picture = first.finish(self._part.open(index, first if self._draft else None))
+            pixels = from_picture(picture)
+            if single.steps:
+                pixels = single.applied(pixels[None], generator)[0]
+        except (UnreadableImageError, TransformError) as error:
+            return Failure(error, self._part.label(index))
+        return pixels, int(self._part.targets[index]), index
+
+
+def _packed(transforms: object) -> bytes:
+    try:
+        return pickle.dumps(transforms)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise DataError(
+            f"the transforms cannot be sent to the worker processes: {error}",
+            remedy="make the transform a class at the top level of its file whose values can be "
+            "pickled, or set `data.workers: 0`",
+        ) from error
+
+
+def _unpacked(packed: bytes) -> Any:
+    try:
+        return pickle.loads(packed)
+    except Exception as error:  # whatever a user's file does wrong is the user's to see
+        raise DataError(
+            f"a worker process cannot import the transforms: {type(error).__name__}: {error}",
+            remedy="make the plugin's file importable in a process of its own, or set "
+            "`data.workers: 0`",
+        ) from error
+
+
+def collate(
+    items: Sequence[tuple[Tensor, int, int] | Failure],
+) -> tuple[Tensor | list[Tensor], Tensor, list[int]] | Failure:
+    """One batch: images (a list where sizes differ), targets, positions; or the first failure."""
+    images, targets, indices = [], [], []
+    for item in items:
+        if isinstance(item, Failure):
+            return item
+        images.append(item[0])
+        targets.append(item[1])
+        indices.append(item[2])
+    same = all(image.shape == images[0].shape for image in images)
+    return torch.stack(images) if same else images, torch.tensor(targets), indices
+
+
+def ignore_interrupt(_: int) -> None:
+    """Ctrl-C is for the main process, which ends its workers in an orderly way."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
