@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 from cnntrain.arch.items import INPUT
+
+if TYPE_CHECKING:
+    from cnntrain.arch.plan import Plan
 
 Shape = tuple[int, ...]
 
@@ -72,7 +76,8 @@ class Network(Graph):
     """A whole network. With auxiliary heads it returns `(logits, (aux logits, ...))` in training.
 
     `aux_weights` are the heads' weights in the loss (GoogLeNet: Szegedy et al. 2015, section 5).
-    `operations` maps the dotted name of each module to the layer that made it.
+    `operations` maps the dotted name of each module to the layer that made it; `plan` is there if
+    `cnntrain.build` made the network.
     """
 
     def __init__(
@@ -86,6 +91,7 @@ class Network(Graph):
     ) -> None:
         super().__init__(layers, sources=sources, in_shape=in_shape, out_shape=out_shape)
         self.operations: dict[str, str] = {}
+        self.plan: Plan | None = None
         self._aux_names = tuple(aux)
         self._aux_sources = tuple(source for source, _, _ in aux.values())
         self.aux_weights = tuple(weight for _, weight, _ in aux.values())

@@ -12,7 +12,6 @@ from typing import Annotated, Any, NoReturn
 import typer
 import typer.core
 
-import cnntrain
 from cnntrain.cli import (
     ablate,
     check,
@@ -35,6 +34,7 @@ from cnntrain.cli import (
     visualize,
 )
 from cnntrain.core.errors import CnntrainError, DiskError, MemoryExhaustedError, UsageError
+from cnntrain.core.version import __version__
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 a bug of ours, 2 usage or configuration, 3 data, 4 checkpoint, "
@@ -88,7 +88,7 @@ app.add_typer(data.app, name="data")
 def _show_versions(wanted: bool) -> None:
     if wanted:
         others = (f"{name} {version(name)}" for name in ("torch", "torchvision"))
-        typer.echo(f"cnntrain {cnntrain.__version__} ({', '.join(others)})")
+        typer.echo(f"cnntrain {__version__} ({', '.join(others)})")
         raise typer.Exit
 
 

@@ -140,17 +140,12 @@ def network_named(
         plan = plan_network(loaded)
         return plan, what_learns(loaded, plan=plan)
     _refuse(["-s"] if overrides else [], "for an architecture file change the file")
-    from cnntrain.arch.description import Facts, describe, usual_facts
-    from cnntrain.arch.planner import make_plan
+    from cnntrain.assemble.from_python import plan_architecture
 
-    usual = usual_facts(document)
-    facts = Facts(
-        classes or usual.num_classes,
-        channels or usual.image_channels,
-        size or usual.image_height,
-        size or usual.image_width,
+    plan = plan_architecture(
+        document, num_classes=classes, image_channels=channels, image_size=size
     )
-    return make_plan(describe(document, facts=facts)), None
+    return plan, None
 
 
 def _refuse(options: list[str], reason: str) -> None:

@@ -110,7 +110,7 @@ def _load(document: Document, file: Path, overrides: Sequence[str]) -> Loaded:
     finetune, maps = read_weights(document, file=file, problems=problems)
     tree |= finetune
     skip = [(key,) for key in failed]
-    config, complaints = validate(tree, name=file.stem, skip=skip)
+    config, complaints = validate(tree, name=file.stem.strip("<>"), skip=skip)
     problems += [document.problem(complaint) for complaint in complaints]
     if has_plugins and not failed & {"arch", "vars"}:  # else what they hold would look unknown
         problems += architecture_problems(document)

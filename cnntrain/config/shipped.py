@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cnntrain
 from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import suggestion
 
 
 def folder() -> Path | None:
     """Where they are: in an installed package `cnntrain/configs`, in a checkout `configs`."""
-    package = Path(cnntrain.__file__).parent
+    package = Path(__file__).parents[1]
     choices = [package / "configs", package.parent / "configs"]
     return next((choice for choice in choices if choice.is_dir()), None)
 

@@ -23,10 +23,11 @@ from cnntrain.diagnose.rate import check_rate
 from cnntrain.diagnose.recipe import check_recipe
 from cnntrain.diagnose.report import Report
 from cnntrain.diagnose.samples import open_samples
-from cnntrain.diagnose.setup import Patient, open_patient, undisturbed
+from cnntrain.diagnose.setup import Patient, open_patient
 from cnntrain.diagnose.units import check_units
 from cnntrain.fit.observers import data_cure
 from cnntrain.optim import Warmup
+from cnntrain.train import undisturbed
 
 OVERFIT_IMAGES = 64
 CONNECTION_STEPS = 4

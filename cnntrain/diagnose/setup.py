@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -15,7 +14,6 @@ from torch import nn
 from cnntrain.arch.network import Network
 from cnntrain.assemble.parts import open_run_data, place
 from cnntrain.assemble.prepare import Prepared, prepare
-from cnntrain.checkpoint import capture_randomness, restore_randomness
 from cnntrain.config import shipped
 from cnntrain.config.load import Loaded, load
 from cnntrain.data.batch import Batch, Loader
@@ -238,19 +236,3 @@ def _joined(batches: Sequence[Batch], images: int) -> Batch:
             break
     joined = torch.cat([batch.images for batch in taken])[:images]
     return Batch(joined, torch.cat([batch.targets for batch in taken])[:images])
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Random states, threads and kernels of the process are afterwards as they were before."""
-    state, threads = capture_randomness(), torch.get_num_threads()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    cudnn = torch.backends.cudnn
-    flags = (cudnn.deterministic, cudnn.benchmark)
-    try:
-        yield
-    finally:
-        restore_randomness(state)
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic)
-        cudnn.deterministic, cudnn.benchmark = flags

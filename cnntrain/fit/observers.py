@@ -8,11 +8,11 @@ from functools import partial
 
 import torch
 
-import cnntrain
 from cnntrain.assemble.prepare import Prepared
 from cnntrain.assemble.transfer.freezing import in_words
 from cnntrain.checkpoint import save
 from cnntrain.config.show import resolved_tree
+from cnntrain.core.version import __version__
 from cnntrain.data import TRANSFORMS
 from cnntrain.data.loaders import core_count, unmixed, worker_count
 from cnntrain.data.preview import denormalize
@@ -99,7 +99,7 @@ def card(prepared: Prepared) -> list[tuple[str, str]]:
         f"{config.data.batch_size}"
     )
     rows = [
-        ("run", f"{config.name} (cnntrain {cnntrain.__version__}, seed {config.seed})"),
+        ("run", f"{config.name} (cnntrain {__version__}, seed {config.seed})"),
         ("network", f"{shape} -> {len(data.classes)} classes, {network}"),
         ("data", f"{config.data.name}: {counts} images"),
         ("training", recipe),

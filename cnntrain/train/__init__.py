@@ -1,6 +1,6 @@
 """Training: the loop, its events, evaluation, and the state that a checkpoint holds."""
 
-from cnntrain.train.determinism import make_deterministic
+from cnntrain.train.determinism import make_deterministic, undisturbed
 from cnntrain.train.ema import Ema
 from cnntrain.train.evaluation import evaluate, evaluation_mode
 from cnntrain.train.events import (
@@ -54,4 +54,5 @@ __all__ = [
     "restore",
     "snapshot",
     "train",
+    "undisturbed",
 ]

@@ -1,11 +1,14 @@
-"""Bit-for-bit repeatable training, at a price in speed on CUDA."""
+"""Bit-for-bit repeatable training, at a price in speed on CUDA; and the process's own settings."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
+from cnntrain.checkpoint import capture_randomness, restore_randomness
 from cnntrain.core.errors import ConfigError
 
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
@@ -28,3 +31,26 @@ def make_deterministic(deterministic: bool) -> None:
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.deterministic = deterministic
     torch.backends.cudnn.benchmark = not deterministic
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Random states, threads and flags of the process are afterwards as they were before.
+
+    Those of torch (CPU and CUDA), of Python's `random` and of numpy. Only the environment variable
+    that `make_deterministic` sets stays: CUDA reads it once.
+    """
+    state, threads = capture_randomness(), torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    cudnn = torch.backends.cudnn
+    flags = (cudnn.deterministic, cudnn.benchmark)
+    try:
+        yield
+    finally:
+        restore_randomness(state)
+        if not state["cuda"]:  # not started before: its generators begin with the CPU's seed
+            torch.cuda.manual_seed_all(torch.initial_seed())
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic, warn_only=only_warns)
+        cudnn.deterministic, cudnn.benchmark = flags

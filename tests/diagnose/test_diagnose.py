@@ -13,8 +13,9 @@ from cnntrain.checkpoint import capture_randomness
 from cnntrain.core.errors import UsageError
 from cnntrain.diagnose.diagnose import CHECKS, examine
 from cnntrain.diagnose.doctor import Diagnosis
-from cnntrain.diagnose.setup import Effort, open_patient, undisturbed
+from cnntrain.diagnose.setup import Effort, open_patient
 from cnntrain.fit.fit import Outcome
+from cnntrain.train import undisturbed
 
 pytestmark = pytest.mark.usefixtures("own_place")
 

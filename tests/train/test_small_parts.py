@@ -2,6 +2,7 @@
 
 import math
 import os
+import random
 from collections.abc import Callable
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
-from cnntrain.train import EarlyStop, Ema, balanced_class_weights, make_deterministic
+from cnntrain.train import EarlyStop, Ema, balanced_class_weights, make_deterministic, undisturbed
 from cnntrain.train.stopping import EarlyStopState
 
 
@@ -75,3 +76,34 @@ def test_deterministic_mode(monkeypatch) -> None:
         torch.use_deterministic_algorithms(False)
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before
         os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)
+
+
+def test_undisturbed_puts_everything_back() -> None:
+    def settings() -> list[object]:
+        cudnn = torch.backends.cudnn
+        return [
+            *random.getstate(),
+            *np.random.get_state()[1].tolist(),
+            torch.get_rng_state().tolist(),
+            torch.get_num_threads(),
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
+            cudnn.deterministic,
+            cudnn.benchmark,
+        ]
+
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    before = settings()
+    try:
+        with undisturbed():
+            random.seed(3)
+            np.random.seed(3)
+            torch.manual_seed(3)
+            torch.set_num_threads(torch.get_num_threads() + 1)
+            torch.use_deterministic_algorithms(False)
+            torch.backends.cudnn.deterministic ^= True
+            torch.backends.cudnn.benchmark ^= True
+            assert sum(a != b for a, b in zip(before, settings(), strict=True)) > 6
+        assert settings() == before
+    finally:
+        torch.use_deterministic_algorithms(False)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-import cnntrain
+from cnntrain.core.version import __version__
 
 KEY = "cnntrain"
 """Under this name the JSON stands in a file's metadata."""
@@ -48,7 +48,7 @@ def describe(
         },
         "preprocessing": list(preprocessing),
         "output": {"name": OUTPUT, "shape": ["N", len(classes)]},
-        "versions": {"cnntrain": cnntrain.__version__, "torch": str(torch.__version__)},
+        "versions": {"cnntrain": __version__, "torch": str(torch.__version__)},
     }
 
 

@@ -1,0 +1,104 @@
+"""A network from its description, as `cnntrain.build` and `cnntrain summary` make it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cnntrain.arch.description import Facts, describe, usual_facts
+from cnntrain.arch.network import Network
+from cnntrain.arch.plan import Plan
+from cnntrain.arch.planner import make_plan
+from cnntrain.assemble.networks import make_network, plan_network
+from cnntrain.assemble.transfer.preprocessing import follow_weights
+from cnntrain.config import shipped
+from cnntrain.config.from_python import Source, load_given, read_given
+from cnntrain.core.document import Document
+from cnntrain.core.errors import UsageError
+from cnntrain.core.problems import suggestion
+
+
+def build(
+    network: Source,
+    *,
+    num_classes: int | None = None,
+    image_channels: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    vars: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> Network:
+    """A network with its initial weights, which depend on nothing but the seed.
+
+    torch's random state stays as it is. The plan, with the shapes and counts of each layer, is the
+    network's attribute `plan`.
+
+    Args:
+        network: a shipped architecture's name (`resnet20`), an architecture file or a run file, its
+            text, or its contents as a mapping.
+        num_classes: of the output; usually what the architecture is made for.
+        image_channels: likewise, 1 for grey images and 3 for RGB.
+        image_size: likewise, the side, or height and width.
+        vars: values of the architecture's variables.
+        seed: of the weights.
+
+    Returns:
+        An `nn.Module`: (N, C, H, W) -> (N, num_classes).
+
+    Raises:
+        UsageError: there is no such network, or a run file's images are to be others.
+        ConfigError: everything that is wrong with it, at its lines.
+    """
+    document, _ = read_given(network, find=_find_network)
+    if isinstance(document.data, dict) and "layers" in document.data:
+        plan = plan_architecture(
+            document,
+            num_classes=num_classes,
+            image_channels=image_channels,
+            image_size=image_size,
+            variables=vars,
+        )
+    else:
+        if num_classes or image_channels or image_size:
+            message = "a run file's classes and images are those of its `data`"
+            raise UsageError(message, remedy="leave them out, or give an architecture")
+        changes = {f"vars.{name}": value for name, value in (vars or {}).items()}
+        plan = plan_network(follow_weights(load_given(network, changes, find=_find_network)))
+    net = make_network(plan, seed=seed)
+    net.plan = plan
+    return net
+
+
+def plan_architecture(
+    document: Document,
+    *,
+    num_classes: int | None = None,
+    image_channels: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    variables: Mapping[str, Any] | None = None,
+) -> Plan:
+    """Plan an architecture; see `build`. What is not given is what it is made for.
+
+    Raises:
+        ConfigError: everything that is wrong with it, at its lines.
+    """
+    usual = usual_facts(document)
+    size = image_size or (usual.image_height, usual.image_width)
+    height, width = (size, size) if isinstance(size, int) else size
+    facts = Facts(
+        num_classes or usual.num_classes, image_channels or usual.image_channels, height, width
+    )
+    return make_plan(describe(document, facts=facts, variables=variables))
+
+
+def _find_network(name: str) -> Path:
+    """A path, else the shipped architecture, else the shipped run file of that name."""
+    for choice in (Path(name), Path(f"{name}.yaml")):
+        if choice.is_file():
+            return choice
+    found = shipped.find(f"archs/{name}") or shipped.find(name)
+    if found is None:
+        known = [each.removeprefix("archs/") for each in shipped.arch_names()]
+        remedy = suggestion(Path(name).stem, known)
+        raise UsageError(f"there is no network '{name}'", remedy=remedy)
+    return found

@@ -1,0 +1,85 @@
+"""Run files and changes of them as Python code gives them: a file, its text, a mapping."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from cnntrain.config import shipped
+from cnntrain.config.load import Loaded, load_text
+from cnntrain.config.show import dump_yaml
+from cnntrain.core.complaints import dotted
+from cnntrain.core.document import Document, KeyPath, parse_document, read_document
+from cnntrain.core.errors import UsageError
+
+Source: TypeAlias = str | os.PathLike[str] | Mapping[str, Any]
+"""A file or the name of a shipped one, YAML text (of several lines), or its contents."""
+
+Changes: TypeAlias = Mapping[str, Any] | Sequence[str]
+"""`{"train.epochs": 2}`, or as on the command line: `["train.epochs=2"]`."""
+
+
+def load_given(
+    source: Source, changes: Changes = (), *, find: Callable[[str], Path] = shipped.resolve
+) -> Loaded:
+    """Read and check a run file; names of files in a text or a mapping start from this folder.
+
+    Args:
+        source: the run file.
+        changes: of single values.
+        find: the file that a name means.
+
+    Raises:
+        UsageError: there is no such file, or a value is not plain data.
+        ConfigError: everything that is wrong; the lines of a mapping are those of its YAML.
+    """
+    document, file = read_given(source, find=find)
+    return load_text(document.text, file=file, overrides=as_overrides(changes))
+
+
+def read_given(source: Source, *, find: Callable[[str], Path]) -> tuple[Document, Path]:
+    """The document, and what its places call the file: `<dict>` and `<text>` if it is none."""
+    if isinstance(source, Mapping):
+        text = dump_yaml(_plain(source, ()))
+        return parse_document(text, name="<dict>"), Path("<dict>")
+    if isinstance(source, str) and ("\n" in source or ": " in source):
+        return parse_document(source, name="<text>"), Path("<text>")
+    file = find(os.fspath(source))
+    return read_document(file), file
+
+
+def as_overrides(changes: Changes) -> list[str]:
+    """The changes as they are written after `-s`."""
+    if isinstance(changes, str):
+        raise UsageError(f"changes are a mapping, not '{changes}'", remedy="write {key: value}")
+    if not isinstance(changes, Mapping):
+        return list(changes)
+    return [f"{key}={json.dumps(_plain(value, (key,)))}" for key, value in changes.items()]
+
+
+def _plain(value: Any, path: KeyPath) -> Any:
+    """Only what YAML can hold; numpy's numbers are numbers, and paths are strings.
+
+    Raises:
+        UsageError: something else is in it.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner, (*path, str(key))) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner, (*path, index)) for index, inner in enumerate(value)]
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    raise UsageError(
+        f"{dotted('', path)} is a {type(value).__name__}, which no run file can hold",
+        remedy="give numbers, strings, lists and mappings",
+    )
