@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 
 from cnntrain.arch.table import as_data
 from cnntrain.arch.table_text import as_text
-from cnntrain.assemble.parts import only_these, reading
+from cnntrain.assemble.parts import only_these
 from cnntrain.assemble.prepare import Prepared, prepare
-from cnntrain.assemble.probe import compute_features
 from cnntrain.checkpoint import load, load_newest
 from cnntrain.config.load import Loaded
 from cnntrain.config.show import dump_yaml, resolved_tree
 from cnntrain.core.errors import UsageError
+from cnntrain.fit.kept import InFolder
 from cnntrain.fit.observers import make_observers
 from cnntrain.fit.resume_checks import check_same_data, check_unfinished, what_changes
-from cnntrain.fit.signals import stop_on_signals
-from cnntrain.model.model import network_of
-from cnntrain.model.recalibrate import recalibrate_best
+from cnntrain.fit.training import train_to_the_end
 from cnntrain.record.log import log_to
-from cnntrain.record.observe import Observer, observe
+from cnntrain.record.observe import Observer
 from cnntrain.runs.contents import read_run_file
 from cnntrain.runs.environment import describe_environment
 from cnntrain.runs.folder import RunFolder, create_run
 from cnntrain.runs.locate import find_run
 from cnntrain.tasks import Classification
-from cnntrain.train import EvalDone, Event, RunDone, StopRequest, evaluate, restore, train
+from cnntrain.train import RunDone, restore
 
 CHANGEABLE = (
     "train.epochs",
@@ -140,70 +137,16 @@ def _train(
     notes: Sequence[str] = (),
     last_is_sound: bool = True,
 ) -> Outcome:
-    stop = StopRequest()
-    tested: list[Classification] = []
-    every = prepared.loaded.config.record.every
-    with log_to(run.log), reading(prepared.data, prepared.loaded):
-        notes = [*notes, *compute_features(prepared.data, quiet=quiet)]
-        listeners = make_observers(
-            prepared, run=run, quiet=quiet, notes=notes, last_is_sound=last_is_sound
+    def listen(found: Sequence[str]) -> list[Observer]:
+        told = [*notes, *found]
+        own = make_observers(
+            prepared, run=run, quiet=quiet, notes=told, last_is_sound=last_is_sound
         )
-        with stop_on_signals(stop) as interruption:
-            events = _events(prepared, run=run, stop=stop, tested=tested)
-            done = observe(events, observers=[*listeners, *more], every=every)
-    result = tested[0] if tested else None
-    return Outcome(run, done, result, interruption.exit_code)
+        return [*own, *more]
 
-
-def _events(
-    prepared: Prepared, *, run: RunFolder, stop: StopRequest, tested: list[Classification]
-) -> Iterator[Event]:
-    """The training's events; before the last one those of what follows a training that is complete.
-
-    That is the recalibration, where the run file wants it, and the result on the test set.
-    """
-    learner, data = prepared.learner, prepared.data
-    events = train(
-        learner,
-        recipe=prepared.recipe,
-        criterion=prepared.criterion,
-        loader=data.train,
-        validation=data.validation,
-        stop=stop,
-    )
-    renew = prepared.loaded.train.recalibrate
-    for event in events:
-        is_end = isinstance(event, RunDone) and event.reason != "stopped"
-        if isinstance(event, RunDone) and is_end and renew:
-            renewed = recalibrate_best(prepared, run=run, last=event, stop=stop)
-            if renewed is not None:
-                yield renewed
-        if isinstance(event, RunDone) and is_end and data.test is not None:
-            done = _test(prepared, run=run, last=event, stop=stop)
-            if done is not None:
-                tested.append(done.metrics)
-                yield done
-        yield event
-
-
-def _test(
-    prepared: Prepared, *, run: RunFolder, last: RunDone, stop: StopRequest
-) -> EvalDone | None:
-    """Classify the test set with the weights that validation selected, the last ones without it."""
-    learner, test = prepared.learner, prepared.data.test
-    assert test is not None
-    net = learner.evaluated
-    has_best = last.best_epoch is not None or prepared.loaded.train.recalibrate
-    if run.best.is_file() and has_best:
-        net = network_of(prepared, load(run.best), path=run.best)
-    began = perf_counter()
-    metrics = evaluate(
-        net, test, criterion=prepared.criterion, precision=learner.precision, stop=stop
-    )
-    if metrics is None:
-        return None
-    epoch = last.best_epoch or last.epoch
-    return EvalDone(epoch, last.step, "test", metrics, perf_counter() - began)
+    with log_to(run.log):
+        ended = train_to_the_end(prepared, kept=InFolder(run), listen=listen, quiet=quiet)
+    return Outcome(run, ended.done, ended.test, ended.exit_code)
 
 
 def _write_facts(

@@ -186,10 +186,10 @@ def plan_of_run(path: Path) -> tuple[Loaded, Plan]:
     return loaded, plan_network(loaded, num_classes=len(names))
 
 
-def network_of(prepared: Prepared, state: State, *, path: Path) -> nn.Module:
-    """A copy of the learner's network with the weights of another of its own checkpoints."""
+def network_of(prepared: Prepared, state: State) -> nn.Module:
+    """A copy of the learner's network with the weights of another of its own states."""
     net = copy.deepcopy(prepared.learner.model)
-    _put_weights(net, state, path)
+    _put_weights(net, state, Path("the state"))
     return net
 
 

@@ -8,7 +8,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from time import perf_counter
 
 from torch import nn
 
@@ -30,16 +29,9 @@ from cnntrain.model.ensemble import check_classes
 from cnntrain.model.evaluate import CHANGEABLE
 from cnntrain.model.model import load_trained, network_of
 from cnntrain.record.progress import WatchedLoader
-from cnntrain.runs.folder import RunFolder
 from cnntrain.runs.locate import find_run
 from cnntrain.tasks import Classification
-from cnntrain.train import (
-    EvalDone,
-    RunDone,
-    StopRequest,
-    evaluate,
-    make_deterministic,
-)
+from cnntrain.train import evaluate, make_deterministic
 from cnntrain.train.recalibrate import recalibrate
 
 LOG = logging.getLogger("cnntrain.recalibrate")
@@ -117,43 +109,19 @@ def recalibrate_run(
     return Recalibrated(source, target, layers, split, before, after)
 
 
-def recalibrate_best(
-    prepared: Prepared, *, run: RunFolder, last: RunDone, stop: StopRequest
-) -> EvalDone | None:
-    """At a run's end: the best weights with new statistics become best.pt, and are evaluated.
-
-    Without validation images it is the last weights that become best.pt. last.pt stays as it is, so
-    that the run can go on from it.
+def recalibrated(prepared: Prepared, state: State) -> tuple[nn.Module, State]:
+    """The network of one of a training's own states, with new statistics; and its state.
 
     Args:
-        prepared: the run's parts.
-        run: its folder.
-        last: how training ended.
-        stop: makes the evaluation end without a result.
-
-    Returns:
-        The evaluation on the validation images; None without them.
+        prepared: the training's parts.
+        state: it is not changed.
     """
-    has_best = last.best_epoch is not None and run.best.is_file()
-    source = run.best if has_best else run.last
-    state = load(source)
-    net = network_of(prepared, state, path=source)
-    precision, began = prepared.learner.precision, perf_counter()
+    net = network_of(prepared, state)
     steps = prepared.data.eval_pipeline
     with closing(open_run_data(prepared.loaded, device=prepared.device, eval_steps=steps)) as data:
-        layers = recalibrate(net, data.train, precision=precision)
-    save(run.best, _with_weights(state, net))
-    LOG.info("recalibrated %d batch normalisations of %s", len(layers), source)
-    validation = prepared.data.validation
-    if validation is None:
-        return None
-    metrics = evaluate(
-        net, validation, criterion=prepared.criterion, precision=precision, stop=stop
-    )
-    if metrics is None:
-        return None
-    epoch = last.best_epoch or last.epoch
-    return EvalDone(epoch, last.step, SPLIT, metrics, perf_counter() - began)
+        layers = recalibrate(net, data.train, precision=prepared.learner.precision)
+    LOG.info("recalibrated %d batch normalisations", len(layers))
+    return net, _with_weights(state, net)
 
 
 def _with_weights(state: State, net: nn.Module) -> State:
