@@ -131,7 +131,7 @@ def _look(
     zero = saturated = None
     if isinstance(module, nn.ReLU) and values.dim() > 1:
         units = values.transpose(0, 1).flatten(1)
-        zero = float((units == 0).all(dim=1).float().mean())
+        zero = int((units == 0).all(dim=1).sum()) / len(units)
     if type(module) in RANGES:
         low, high = RANGES[type(module)]
         margin = SATURATED * (high - low)

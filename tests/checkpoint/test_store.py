@@ -172,6 +172,16 @@ def test_a_compressed_bomb_is_refused_unread(tmp_path: Path) -> None:
         load(target)
 
 
+def test_records_that_overlap_are_refused_unread(tmp_path: Path) -> None:
+    """A small file whose records, each in order by itself, together state far more than it has."""
+    target = tmp_path / "bomb.pt"
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr("bomb/data.pkl", bytes(1000))
+        archive.filelist += archive.filelist * 9
+    with pytest.raises(CheckpointError, match="do not have the sizes they state"):
+        load(target)
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [

@@ -1,6 +1,7 @@
 """Small files are written as a whole."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import BinaryIO
 
@@ -46,6 +47,20 @@ def test_an_error_of_the_system_names_the_file(tmp_path: Path) -> None:
         disk_errors(missing),
     ):
         missing.write_text("")
+
+
+def test_a_megabyte_is_left_to_the_file_system(tmp_path: Path, monkeypatch) -> None:
+    file, needed, spare = tmp_path / "a", 1000, 2**20
+    usage = shutil.disk_usage(tmp_path)
+    for free in (needed + spare, needed + spare - 1):
+        found = usage._replace(free=free)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _folder, found=found: found)
+        if free == needed + spare:
+            write_atomically(file, lambda stream: None, needed=needed)
+            assert file.read_bytes() == b""
+        else:
+            with pytest.raises(DiskError, match=r"no space for .*0\.0 MB needed, 1\.0 MB free"):
+                write_atomically(file, lambda stream: None, needed=needed)
 
 
 def test_a_missing_folder_is_a_disk_error(tmp_path: Path) -> None:

@@ -119,6 +119,17 @@ def test_a_few_dead_units_are_no_fault(convnet: Make, many: Batch) -> None:
     assert dead["act2"] >= 5 / 16
 
 
+@pytest.mark.parametrize(("dead", "is_fault"), [(8, False), (9, True)])
+def test_a_layer_is_dead_from_nine_tenths_of_its_units_on(
+    convnet: Make, many: Batch, dead: int, is_fault: bool
+) -> None:
+    net = convnet(fc1=nn.Linear(96, 10), output=nn.Linear(10, 4))
+    with torch.no_grad():
+        bias = net.get_submodule("fc1").bias
+        bias[:dead], bias[dead:] = -50.0, 50.0
+    assert ("dead_units" in faults(check(net, many))) == is_fault
+
+
 @pytest.mark.parametrize("activation", [nn.Tanh, nn.Sigmoid])
 def test_saturated_units(convnet: Make, many: Batch, activation: type[nn.Module]) -> None:
     net = convnet(activation)

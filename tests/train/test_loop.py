@@ -104,6 +104,44 @@ def test_the_best_epoch_is_that_of_the_lowest_error(make_setup: Callable) -> Non
     assert events[-1].best_error == min(ranks)[0]
 
 
+def linear_learner(lr: float) -> Learner:
+    """No batch norm, no dropout: what it computes depends on its weights alone."""
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(36, 4))
+    return Learner(net, sgd(parameter_groups(net), lr=lr))
+
+
+def test_of_equal_epochs_the_first_is_the_best(make_data: Callable) -> None:
+    """Nothing is learnt at a rate of 0, so all epochs have the same error and loss."""
+    events = list(
+        train(
+            linear_learner(0.0),
+            recipe=Recipe(epochs=3, lr=0.0),
+            criterion=CrossEntropy(),
+            loader=make_data(16),
+            validation=make_data(21),
+        )
+    )
+    ends = [event for event in events if isinstance(event, EpochDone)]
+    assert [end.is_best for end in ends] == [True, False, False]
+    assert events[-1].best_epoch == 1
+
+
+def test_the_norm_is_that_of_the_step_it_is_reported_with(make_data: Callable) -> None:
+    """At a rate of 0 each gradient is that of the initial weights; autograd says which."""
+    learner, loader = linear_learner(0.0), make_data(37)
+    recipe = Recipe(epochs=1, lr=0.0, norm_every=2)
+    events = list(train(learner, recipe=recipe, criterion=CrossEntropy(), loader=loader))
+    norms = [event.grad_norm for event in events if isinstance(event, StepDone)]
+    expected = []
+    for images, targets in loader.batches(1):
+        loss = F.cross_entropy(learner.model(images), targets)
+        gradients = torch.autograd.grad(loss, list(learner.model.parameters()))
+        expected.append(float(torch.cat([g.flatten() for g in gradients]).norm()))
+    assert [norm is None for norm in norms] == [True, False, True, False, True]
+    assert [float(norm) for norm in norms if norm is not None] == pytest.approx(expected[1::2])
+
+
 def test_the_average_is_what_is_evaluated(make_setup: Callable) -> None:
     setup = make_setup(epochs=1)
     events = list(train(setup.learner, **setup.arguments))

@@ -60,6 +60,16 @@ def test_early_stop_counts_evaluations_without_gain() -> None:
     assert state == EarlyStopState(best=0.4, stale=2)
 
 
+def test_early_stop_takes_an_equal_error_for_no_gain() -> None:
+    """Of the default rule too: an error that is flat for `patience` evaluations ends the run."""
+    rule, state = EarlyStop(patience=2), EarlyStopState()
+    reached = []
+    for error in (0.5, 0.5, 0.5):
+        state = rule.after(state, error)
+        reached.append(rule.reached(state))
+    assert reached == [False, False, True]
+
+
 def test_deterministic_mode(monkeypatch) -> None:
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     before = (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark)

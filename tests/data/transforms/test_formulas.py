@@ -92,6 +92,16 @@ def test_random_resized_crop_draws_what_the_paper_says(generator) -> None:
     assert abs(torch.log((right - left) / (bottom - top)).mean()) < 0.01
 
 
+def test_random_resized_crop_reaches_every_place_equally(generator) -> None:
+    """A quarter of 4 x 4 pixels, square, is 2 x 2: it fits in 9 places."""
+    transform = RandomResizedCrop(size=8, scale=(0.25, 0.25), ratio=(1.0, 1.0))
+    windows = transform.windows((4, 4), count=900, generator=generator)
+    places, counts = windows.boxes.unique(dim=0, return_counts=True)
+    assert places.tolist() == [[x, y, x + 2, y + 2] for x in range(3) for y in range(3)]
+    # 100 expected a place; 5 standard deviations of Binomial(900, 1/9) are 47
+    assert (counts - 100).abs().max() < 47
+
+
 @pytest.mark.parametrize(
     ("size", "box"), [((10, 400), [193, 0, 206, 10]), ((400, 9), [0, 194, 9, 206])]
 )
