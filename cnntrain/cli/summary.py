@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,9 +20,14 @@ from cnntrain.cli.options import (
     Size,
     network_named,
 )
+from cnntrain.core.atomic import write_text_atomically
 from cnntrain.core.errors import UsageError
+from cnntrain.show.graphviz import SUFFIXES, draw_dot
 
-PICTURES = (".svg", ".png", ".pdf")
+if TYPE_CHECKING:
+    from cnntrain.arch.plan import Plan
+
+GRAPHS = (".dot", ".mmd", *SUFFIXES)
 
 
 def summary(  # noqa: PLR0913  # one parameter for each option
@@ -35,7 +40,10 @@ def summary(  # noqa: PLR0913  # one parameter for each option
     depth: Depth = None,
     graph: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw the network into this .svg, .png or .pdf file."),
+        typer.Option(
+            metavar="FILE",
+            help="Write the network as a graph: .dot, .mmd (Mermaid), .svg, .png, .pdf.",
+        ),
     ] = None,
     markdown: Markdown = False,
     as_json: Json = False,
@@ -47,9 +55,9 @@ def summary(  # noqa: PLR0913  # one parameter for each option
     """
     if markdown and as_json:
         raise UsageError("--markdown and --json exclude each other", remedy="choose one")
-    if graph is not None and graph.suffix.lower() not in PICTURES:
+    if graph is not None and graph.suffix.lower() not in GRAPHS:
         raise UsageError(
-            f"--graph {graph} is no picture", remedy=f"end its name in {', '.join(PICTURES)}"
+            f"--graph {graph} is not a picture", remedy=f"end its name in {', '.join(GRAPHS)}"
         )
     if graph is not None and not graph.parent.is_dir():
         raise UsageError(f"there is no folder {graph.parent}", remedy="make it first")
@@ -60,13 +68,21 @@ def summary(  # noqa: PLR0913  # one parameter for each option
     from cnntrain.arch.table_text import as_markdown, as_text
 
     if graph is not None:
-        from cnntrain.arch.drawing import draw
-
-        draw(plan, graph, depth=depth, title=Path(name).stem)
-        output.note(f"picture: {graph}")
+        _write_graph(plan, graph, depth=depth, title=Path(name).stem)
     if as_json:
         output.result_json(as_data(plan, batch=batch, depth=depth, learning=learning))
     elif markdown:
         output.result(as_markdown(plan, batch=batch, depth=depth, learning=learning))
     else:
         output.result(as_text(plan, batch=batch, depth=depth, learning=learning))
+
+
+def _write_graph(plan: Plan, path: Path, *, depth: int | None, title: str) -> None:
+    from cnntrain.arch.graph import as_dot, as_graph, as_mermaid
+
+    graph, kind = as_graph(plan, depth=depth, title=title), path.suffix.lower()
+    if kind in SUFFIXES:
+        draw_dot(as_dot(graph), path)
+    else:
+        write_text_atomically(path, as_mermaid(graph) if kind == ".mmd" else as_dot(graph))
+    output.note(f"picture: {path}")
