@@ -100,7 +100,7 @@ def as_dot(graph: Graph) -> str:
 
     lines = [
         "digraph {",
-        f'  graph [label={_quoted(graph.title)} labelloc=t fontname="Helvetica" fontsize=10 color=gray]',
+        f'  graph [label={_quoted(graph.title)} labelloc=t fontname="Helvetica" color=gray]',
         '  node [shape=box style="rounded,filled" fontname="Helvetica" fontsize=10 height=0.3]',
         *_lines(graph, box, frame, "  "),
         *(f"  n{source} -> n{end}" for source, end in graph.arrows),
