@@ -15,7 +15,7 @@ import typer
 from cnntrain.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from cnntrain.explain.table import Picture
+    from cnntrain.show.image_table import Picture
 
 
 def result(text: str) -> None:
@@ -75,7 +75,7 @@ def new_file(
 
 def picture(made: Picture, file: Path, *, as_json: bool) -> None:
     """Save a picture, and tell its file: with all its numbers, or beside a sentence on stderr."""
-    from cnntrain.explain.table import save
+    from cnntrain.show.image_table import save
 
     save(made.figure, file)
     if as_json:

@@ -21,8 +21,8 @@ from cnntrain.explain.fool import (
 )
 from cnntrain.explain.images import Shown, show_images
 from cnntrain.explain.subject import Subject, class_number, open_subject
-from cnntrain.explain.table import Picture
 from cnntrain.model.splits import Split
+from cnntrain.show.image_table import Picture
 
 CHANGED, NOISES = 3, 2
 """Pictures of each kind where none is named."""

@@ -8,9 +8,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from cnntrain.explain.pixels import Pixels, enlarged, heat, magnified
-from cnntrain.explain.table import Cell, Scale, draw_table
 from cnntrain.explain.taps import Tap, tapped
+from cnntrain.show.image_table import Cell, Scale, draw_table
+from cnntrain.show.pixels import Pixels, enlarged, heat, magnified
 
 
 def class_activation(

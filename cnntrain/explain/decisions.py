@@ -26,10 +26,10 @@ from cnntrain.explain.subject import (
     open_subject,
     pooled_end,
 )
-from cnntrain.explain.table import Picture
 from cnntrain.model.evaluate import evaluate_run
 from cnntrain.model.splits import Split
 from cnntrain.record.confusion import confusion_figure
+from cnntrain.show.image_table import Picture
 
 
 def saliency(

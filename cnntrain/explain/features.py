@@ -18,9 +18,9 @@ from cnntrain.explain.images import Images, find_images, show_images
 from cnntrain.explain.neighbours import Distance, draw_neighbours, nearest
 from cnntrain.explain.probes import Probe, draw_probes, margin, probe
 from cnntrain.explain.subject import PASSED_ON, Subject, feature_tap, open_subject
-from cnntrain.explain.table import Picture
 from cnntrain.explain.taps import Tap, bounded, features, tapped
 from cnntrain.model.splits import Split
+from cnntrain.show.image_table import Picture
 
 SEARCHED = 4096
 """Maps are averaged over regions where a layer gives more numbers than this to be searched."""

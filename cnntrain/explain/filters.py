@@ -5,9 +5,9 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from cnntrain.explain.pixels import signed
-from cnntrain.explain.table import columns_for, draw_table
-from cnntrain.explain.tiles import numbered, ruled
+from cnntrain.show.image_table import columns_for, draw_table
+from cnntrain.show.pixels import signed
+from cnntrain.show.tiles import numbered, ruled
 
 MOST_TILES, MOST_ROWS, MOST_COLUMNS = 256, 24, 32
 

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cnntrain.explain.pixels import Scaling, coloured, signed
-from cnntrain.explain.table import Cell, draw_table
+from cnntrain.show.image_table import Cell, draw_table
+from cnntrain.show.pixels import Scaling, coloured, signed
 
 STEPS = tuple(k / 255 for k in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64))
 """Sizes of a change that are tried, in pixels from 0 to 1."""

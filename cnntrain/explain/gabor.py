@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from torch import Tensor
 
-from cnntrain.explain.pixels import magnified, signed
-from cnntrain.explain.table import Cell, columns_for, draw_table, in_rows
+from cnntrain.show.image_table import Cell, columns_for, draw_table, in_rows
+from cnntrain.show.pixels import magnified, signed
 
 Array = NDArray[np.float64]
 

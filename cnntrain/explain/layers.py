@@ -19,9 +19,9 @@ from cnntrain.explain.maps import draw_maps
 from cnntrain.explain.patches import draw_patches
 from cnntrain.explain.strongest import Strongest, strongest
 from cnntrain.explain.subject import Subject, feature_tap, find_layer, last_maps, open_subject
-from cnntrain.explain.table import Picture
 from cnntrain.explain.taps import Tap, features, tapped
 from cnntrain.model.splits import Split
+from cnntrain.show.image_table import Picture
 
 FEATURES = 4096
 """Maps are averaged over regions where a layer gives more numbers than this."""

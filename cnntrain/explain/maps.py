@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from cnntrain.explain.pixels import Pixels, heat, magnified
-from cnntrain.explain.table import Cell, Scale, columns_for, draw_table
-from cnntrain.explain.tiles import numbered, ruled
+from cnntrain.show.image_table import Cell, Scale, columns_for, draw_table
+from cnntrain.show.pixels import Pixels, heat, magnified
+from cnntrain.show.tiles import numbered, ruled
 
 MOST = 256
 

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from cnntrain.data.batch import Loader
-from cnntrain.explain.pixels import Pixels
-from cnntrain.explain.table import Cell, columns_for, draw_table, in_rows
+from cnntrain.show.image_table import Cell, columns_for, draw_table, in_rows
+from cnntrain.show.pixels import Pixels
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from cnntrain.explain.pixels import Pixels
-from cnntrain.explain.table import Cell, draw_table
+from cnntrain.show.image_table import Cell, draw_table
+from cnntrain.show.pixels import Pixels
 
 Distance = Literal["cosine", "euclidean"]
 

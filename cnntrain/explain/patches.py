@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cnntrain.arch.receptive import Axis, Field
-from cnntrain.explain.pixels import NOTHING, Pixels
 from cnntrain.explain.strongest import Strongest
-from cnntrain.explain.table import Cell, draw_table
+from cnntrain.show.image_table import Cell, draw_table
+from cnntrain.show.pixels import NOTHING, Pixels
 
 
 def cut(image: Pixels, field: Field | None, *, row: int, column: int) -> Pixels:

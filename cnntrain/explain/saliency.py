@@ -9,8 +9,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from cnntrain.explain.pixels import Pixels, heat
-from cnntrain.explain.table import Cell, Scale, draw_table
+from cnntrain.show.image_table import Cell, Scale, draw_table
+from cnntrain.show.pixels import Pixels, heat
 
 
 def saliency(net: nn.Module, images: Tensor, *, classes: Sequence[int]) -> Tensor:

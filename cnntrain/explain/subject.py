@@ -15,10 +15,10 @@ from cnntrain.assemble.networks import plan_network
 from cnntrain.assemble.parts import apply_threads, choose_device, place
 from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import near_match
-from cnntrain.explain.pixels import Pixels, Scaling, photographs
 from cnntrain.explain.taps import Tap
 from cnntrain.model.evaluate import open_to_evaluate
 from cnntrain.model.model import Trained
+from cnntrain.show.pixels import Pixels, Scaling, photographs
 
 PASSED_ON = ("flatten", "dropout", "identity")
 """Layers that change no number in evaluation."""

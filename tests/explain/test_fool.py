@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from cnntrain.explain.fool import STEPS, SURE, fast_gradient_sign, grey_noise, sure_noise
-from cnntrain.explain.pixels import Scaling
+from cnntrain.show.pixels import Scaling
 
 SCALING = Scaling((0.4,), (0.2,))
 

@@ -8,8 +8,8 @@ import torch
 
 from cnntrain.explain.filters import draw_filters
 from cnntrain.explain.maps import draw_maps
-from cnntrain.explain.table import draw_table
-from cnntrain.explain.tiles import numbered, ruled
+from cnntrain.show.image_table import draw_table
+from cnntrain.show.tiles import numbered, ruled
 
 
 def shades(count: int, side: int) -> np.ndarray:

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
 from cnntrain.core.atomic import disk_errors
-from cnntrain.explain.pixels import Pixels
+from cnntrain.show.pixels import Pixels
 
 SUFFIXES = (".png", ".svg")
 DPI = 144

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cnntrain.explain.pixels import Pixels, magnified, mosaic
-from cnntrain.explain.table import TITLE, Cell, Mark, fitting, width_of
+from cnntrain.show.image_table import TITLE, Cell, Mark, fitting, width_of
+from cnntrain.show.pixels import Pixels, magnified, mosaic
 
 _CRISP, _SPACE, _LETTERS = 40, 0.13, 0.26  # pixels; inches
 _SMALLEST, _LARGEST = 0.42, 1.2  # inches

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from cnntrain.core.errors import DiskError
-from cnntrain.explain.table import DPI, Cell, Scale, columns_for, draw_table, fitting, save
+from cnntrain.show.image_table import DPI, Cell, Scale, columns_for, draw_table, fitting, save
 
 BLUE = np.tile(np.array([0.0, 0.0, 1.0], dtype=np.float32), (4, 8, 1))
 
