@@ -12,17 +12,23 @@ from cnntrain.core.version import __version__
 
 if TYPE_CHECKING:
     from cnntrain.assemble.from_python import build
+    from cnntrain.fit.from_python import fit
 
-__all__ = ["__version__", "build"]
+__all__ = ["__version__", "build", "fit"]
+
+_ROOMS = ("fit",)
+"""The functions that have a room's name: the room itself can be called."""
 
 _HOMES = {"build": "cnntrain.assemble.from_python"}
-"""The module of each function; `fit` and `diagnose` are rooms that can be called."""
+"""The modules of the others."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'cnntrain' has no attribute '{name}'")
-    return getattr(import_module(_HOMES[name]), name)
+    if name in _ROOMS:
+        return import_module(f"cnntrain.{name}")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'cnntrain' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:

@@ -1,1 +1,5 @@
-"""Training as a whole: fit, resume, folds, ablate."""
+"""Training as a whole: fit, resume, folds, ablate. Called, the room is `cnntrain.fit`."""
+
+from cnntrain.core.callable_room import make_callable
+
+make_callable(__name__)

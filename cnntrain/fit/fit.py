@@ -59,6 +59,7 @@ def fit(
     out: Path | None = None,
     overrides: Sequence[str] = (),
     quiet: bool = False,
+    silent: bool = False,
     observers: Sequence[Observer] = (),
 ) -> Outcome:
     """Train from a run file, in a new run folder.
@@ -68,6 +69,7 @@ def fit(
         out: an exact place for the run's folder.
         overrides: what was given with `-s`, to be kept with the run.
         quiet: say nothing but the final line.
+        silent: not even that.
         observers: more of them.
 
     Raises:
@@ -78,7 +80,7 @@ def fit(
     run = create_run(root=Path(config.record.root), name=config.name, out=out)
     with run.lock():
         _write_facts(prepared, run, overrides)
-        return _train(prepared, run=run, quiet=quiet, more=observers)
+        return _train(prepared, run=run, quiet=quiet, silent=silent, more=observers)
 
 
 def resume(
@@ -133,6 +135,7 @@ def _train(
     *,
     run: RunFolder,
     quiet: bool,
+    silent: bool = False,
     more: Sequence[Observer],
     notes: Sequence[str] = (),
     last_is_sound: bool = True,
@@ -140,12 +143,12 @@ def _train(
     def listen(found: Sequence[str]) -> list[Observer]:
         told = [*notes, *found]
         own = make_observers(
-            prepared, run=run, quiet=quiet, notes=told, last_is_sound=last_is_sound
+            prepared, run=run, quiet=quiet, silent=silent, notes=told, last_is_sound=last_is_sound
         )
         return [*own, *more]
 
     with log_to(run.log):
-        ended = train_to_the_end(prepared, kept=InFolder(run), listen=listen, quiet=quiet)
+        ended = train_to_the_end(prepared, kept=InFolder(run), listen=listen, quiet=quiet or silent)
     return Outcome(run, ended.done, ended.test, ended.exit_code)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 import torch
 
@@ -40,6 +41,7 @@ def make_observers(
     *,
     run: RunFolder,
     quiet: bool,
+    silent: bool = False,
     notes: Sequence[str] = (),
     last_is_sound: bool = True,
 ) -> list[Observer]:
@@ -67,14 +69,22 @@ def make_observers(
     observers += [
         keeper,
         SummaryFile(run.summary, facts=lambda: _facts(prepared, keeper.saves)),
-        Console(
-            run=run.path,
-            card=[*card(prepared), *_notes(notes)],
-            quiet=quiet,
-            data_cure=data_cure(prepared),
-        ),
     ]
+    if not silent:
+        observers.append(console(prepared, run=run.path, quiet=quiet, notes=notes))
     return observers
+
+
+def console(
+    prepared: Prepared,
+    *,
+    run: Path | None = None,
+    quiet: bool = False,
+    notes: Sequence[str] = (),
+) -> Console:
+    """What tells a person how the training goes."""
+    told = [*card(prepared), *_notes(notes)]
+    return Console(run=run, card=told, quiet=quiet, data_cure=data_cure(prepared))
 
 
 def card(prepared: Prepared) -> list[tuple[str, str]]:

@@ -139,7 +139,11 @@ def load_trained(path: Path, *, overrides: list[str] | None = None) -> Trained:
     Raises:
         CheckpointError: the file is missing, damaged, or no checkpoint of a run.
     """
-    state = load(path)
+    return trained_from(load(path), path=path, overrides=overrides)
+
+
+def trained_from(state: State, *, path: Path, overrides: list[str] | None = None) -> Trained:
+    """The same from a checkpoint's contents; `path` is what to call it."""
     loaded = read_run_file(state, path=path, overrides=overrides or [])
     classes, steps = classes_in(state, path=path), steps_in(state, path=path)
     plan = plan_network(loaded, num_classes=len(classes))

@@ -59,7 +59,7 @@ class MetricsFile:
         elif isinstance(event, EvalDone):
             self._jsonl.add(json_text(_evaluation(event)))
         elif isinstance(event, EpochDone):
-            row = _epoch(event)
+            row = epoch_row(event)
             self._jsonl.add(json_text({"type": "epoch"} | row))
             self._csv.add(_csv_line(_cell(row[column]) for column in COLUMNS))
 
@@ -142,7 +142,8 @@ def _evaluation(event: EvalDone) -> dict[str, object]:
     }
 
 
-def _epoch(event: EpochDone) -> dict[str, object]:
+def epoch_row(event: EpochDone) -> dict[str, object]:
+    """An epoch under the names of `COLUMNS`."""
     found = event.validation
     top5 = None if found is None else found.top5
     return {

@@ -1,0 +1,105 @@
+"""Training from Python, as `cnntrain.fit`: in memory or in a run's folder, disturbing nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnntrain.assemble.prepare import prepare
+from cnntrain.config.from_python import Changes, Source, as_overrides, load_given
+from cnntrain.config.load import Loaded
+from cnntrain.fit import fit as in_folder
+from cnntrain.fit.kept import InMemory
+from cnntrain.fit.observers import console
+from cnntrain.fit.training import Ended, train_to_the_end
+from cnntrain.model.model import Trained, open_trained, trained_from
+from cnntrain.record.history import History
+from cnntrain.record.observe import Observer
+from cnntrain.tasks import Classification
+from cnntrain.train import RunDone, undisturbed
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What came of a training.
+
+    Args:
+        history: one mapping an epoch, with the columns of metrics.csv.
+        model: the network with the best weights, the last ones where there is no validation.
+        done: how it ended: `reason`, `epoch`, `step`, `best_epoch`, `best_error`, `seconds`.
+        test: the result on the test set; None without one, or if training was stopped.
+        run: the run's folder, if there is one.
+    """
+
+    history: list[dict[str, object]]
+    model: Trained
+    done: RunDone
+    test: Classification | None
+    run: Path | None
+
+
+def fit(
+    file: Source,
+    *,
+    overrides: Changes = (),
+    out: str | os.PathLike[str] | None = None,
+    observers: Sequence[Observer] = (),
+    quiet: bool = False,
+) -> Fitted:
+    """Train the network of a run file.
+
+    Progress goes to stderr. Random states, threads and flags of the process are afterwards as they
+    were before. Ctrl-C ends training after the batch in work, and what there is by then is
+    returned (`done.reason` is "stopped"); a second one raises KeyboardInterrupt at once.
+
+    Args:
+        file: a run file, the name of a shipped one, its text, or its contents as a mapping.
+        overrides: changes of single values, such as `{"train.epochs": 2}`.
+        out: an exact place for the run's folder, or the folder of all runs (`record.root`, usually
+            "runs"), in which it gets a place by name and time; None: nothing is written, whatever
+            `record` says.
+        observers: objects with `observe(event)` and `close()`, such as a plot.
+        quiet: say nothing.
+
+    Raises:
+        UsageError, ConfigError: everything that is wrong with the run file, at its lines.
+        DataError, CheckpointError, DivergedError, DiskError: see their kinds.
+    """
+    changes = as_overrides(overrides)
+    loaded = load_given(file, changes)
+    history = History()
+    listening = (history, *observers)
+    ended: Ended | in_folder.Outcome
+    run: Path | None = None
+    with undisturbed():
+        if out is None:
+            ended, model = _in_memory(loaded, observers=listening, quiet=quiet)
+        else:
+            is_root = Path(out) == Path(loaded.config.record.root)
+            exact = None if is_root else Path(out)
+            ended = in_folder.fit(
+                loaded, out=exact, overrides=changes, silent=quiet, observers=listening
+            )
+            run = ended.run.path
+            model = open_trained(run)
+    if ended.exit_code == 128 + signal.SIGTERM:  # it was held back until the state was whole
+        signal.raise_signal(signal.SIGTERM)
+    assert ended.done is not None
+    return Fitted(history.rows, model, ended.done, ended.test, run)
+
+
+def _in_memory(
+    loaded: Loaded, *, observers: Sequence[Observer], quiet: bool
+) -> tuple[Ended, Trained]:
+    prepared = prepare(loaded)
+    kept = InMemory(prepared)
+
+    def listen(notes: Sequence[str]) -> list[Observer]:
+        told = [] if quiet else [console(prepared, notes=notes)]
+        return [kept, *told, *observers]
+
+    ended = train_to_the_end(prepared, kept=kept, listen=listen, quiet=quiet)
+    return ended, trained_from(kept.best() or kept.last(), path=Path("<memory>"))

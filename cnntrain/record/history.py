@@ -1,0 +1,25 @@
+"""The epochs of a run in memory, for whoever trains from Python."""
+
+from __future__ import annotations
+
+from cnntrain.record.intervals import Record
+from cnntrain.record.metrics_file import epoch_row
+from cnntrain.train.events import EpochDone
+
+
+class History:
+    """Collects one row an epoch, with the columns of metrics.csv.
+
+    `rows` is a list of plain mappings, which `pandas.DataFrame` takes as it is.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, object]] = []
+
+    def observe(self, event: Record) -> None:
+        """Take down an epoch."""
+        if isinstance(event, EpochDone):
+            self.rows.append(epoch_row(event))
+
+    def close(self) -> None:
+        """Nothing is left to do."""
