@@ -14,7 +14,7 @@ from cnntrain.arch.items import Reporter, is_word, resolve
 from cnntrain.core.complaints import shown, value_at
 from cnntrain.core.document import Document, KeyPath
 from cnntrain.core.errors import ConfigError
-from cnntrain.core.problems import suggestion
+from cnntrain.core.problems import Problem, suggestion
 
 KEYS = ("made_for", "vars", "blocks", "layers", "aux", "init")
 MADE_FOR = {"classes": 1000, "channels": 3, "size": 224}
@@ -63,7 +63,28 @@ def describe(
     variables: Mapping[str, Any] | None = None,
     variables_path: KeyPath = ("vars",),
 ) -> Description:
-    """Read the architecture at `root` of a document.
+    """Read the architecture at `root` of a document; arguments as those of `try_to_describe`.
+
+    Raises:
+        ConfigError: with everything that is wrong, but for shapes.
+    """
+    description, problems = try_to_describe(
+        document, root=root, facts=facts, variables=variables, variables_path=variables_path
+    )
+    if description is None or problems:
+        raise ConfigError.of(problems)
+    return description
+
+
+def try_to_describe(
+    document: Document,
+    *,
+    root: KeyPath = (),
+    facts: Facts,
+    variables: Mapping[str, Any] | None = None,
+    variables_path: KeyPath = ("vars",),
+) -> tuple[Description | None, list[Problem]]:
+    """The architecture, where it can be planned in spite of what is wrong with it; and the latter.
 
     Args:
         document: a run file with an architecture in it, or an architecture file.
@@ -71,21 +92,22 @@ def describe(
         facts: number of classes and size of the images, `$num_classes`, `$image_size`, ...
         variables: values for the architecture's `vars`, from the run file.
         variables_path: where those stand in the document.
-
-    Raises:
-        ConfigError: with everything that is wrong, but for shapes.
     """
     report = Reporter(document)
     raw = value_at(document.data, root)
     if not isinstance(raw, Mapping) or "layers" not in raw:
         report.add(root, "an architecture must have `layers:`", "add a list of layers")
-        raise ConfigError.of(report.problems)
+        return None, report.problems
     for key in raw:
         if key not in KEYS:
             message = f"unknown key '{key}' in the architecture"
             report.add((*root, key), message, suggestion(key, KEYS), key=True)
+    _check_made_for(raw.get("made_for", {}), (*root, "made_for"), report)
+    harmless = report.count
     known = Scope(_data_names(facts))
     scope = _variables(raw, root, known, variables or {}, variables_path, report)
+    if scope is None:  # all that uses the variables would look wrong, too
+        return None, report.problems
     has_blocks = raw.get("blocks") is not None
     blocks = read_blocks((*root, "blocks"), report=report) if has_blocks else {}
     context = Context(scope, scope, report, blocks, set())
@@ -93,40 +115,40 @@ def describe(
     names = [node.name for node in nodes]
     aux = tuple(_read_aux((*root, "aux"), raw.get("aux"), names, context))
     init = tuple(_read_init((*root, "init"), raw.get("init"), scope, report))
+    can_be_planned = report.count == harmless
     _report_unused(raw, root, blocks, context)
-    if report.problems:
-        raise ConfigError.of(report.problems)
-    return Description(nodes, aux, facts, report, init)
+    description = Description(nodes, aux, facts, report, init)
+    return (description if can_be_planned else None), report.problems
 
 
 def usual_facts(document: Document, *, root: KeyPath = ()) -> Facts:
     """The images that an architecture is made for: its `made_for`, or 224x224 ones of ImageNet.
 
-    Raises:
-        ConfigError: `made_for` is not a mapping of classes, channels and size.
+    What is wrong with `made_for` is passed over here and reported by `describe`.
     """
-    report = Reporter(document)
     raw = value_at(document.data, root)
-    given = raw.get("made_for", {}) if isinstance(raw, Mapping) else {}
+    given = raw.get("made_for") if isinstance(raw, Mapping) else None
+    stated = given if isinstance(given, Mapping) else {}
+    known = {**MADE_FOR, **{key: value for key, value in stated.items() if _is_count(value)}}
+    return Facts(known["classes"], known["channels"], known["size"], known["size"])
+
+
+def _check_made_for(given: Any, path: KeyPath, report: Reporter) -> None:
     if not isinstance(given, Mapping):
-        report.add(
-            (*root, "made_for"),
-            "'made_for' must be a mapping",
-            "write `{classes: 1000, channels: 3, size: 224}`",
-        )
-        given = {}
+        remedy = "write `{classes: 1000, channels: 3, size: 224}`"
+        report.add(path, "'made_for' must be a mapping", remedy)
+        return
     for key, value in given.items():
-        path = (*root, "made_for", key)
         if key not in MADE_FOR:
             message = f"unknown key '{key}' in made_for"
-            report.add(path, message, suggestion(key, MADE_FOR), key=True)
-        elif isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            report.add((*path, key), message, suggestion(key, MADE_FOR), key=True)
+        elif not _is_count(value):
             message = f"'{key}' must be an integer of 1 or more, not {shown(value)}"
-            report.add(path, message, "correct the value")
-    if report.problems:
-        raise ConfigError.of(report.problems)
-    known = {**MADE_FOR, **given}
-    return Facts(known["classes"], known["channels"], known["size"], known["size"])
+            report.add((*path, key), message, "correct the value")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _data_names(facts: Facts) -> dict[str, int | None]:
@@ -148,17 +170,16 @@ def _variables(
     given: Mapping[str, Any],
     given_path: KeyPath,
     report: Reporter,
-) -> Scope:
+) -> Scope | None:
     """The architecture's `vars`, each able to use those above it, some set by the run file.
 
-    Raises:
-        ConfigError: a value cannot be found out, so all that uses it would look wrong, too.
+    None where a value is unknown because something is wrong.
     """
     declared = raw["vars"] if raw.get("vars") is not None else {}
     if not isinstance(declared, Mapping):
         message = f"'vars' must be a mapping, not {shown(declared)}"
         report.add((*root, "vars"), message, "write `name: value`")
-        raise ConfigError.of(report.problems)
+        return None
     for name in given:
         if name not in declared:
             message = f"the architecture has no variable '{name}'"
@@ -175,9 +196,7 @@ def _variables(
         if name in given:
             path, value = (*given_path, name), given[name]
         scope.define(name, resolve(value, path, scope=scope, report=report))
-    if report.count > before:
-        raise ConfigError.of(report.problems)
-    return scope
+    return scope if report.count == before else None
 
 
 def _read_aux(path: KeyPath, raw: Any, names: list[str], context: Context) -> list[AuxHead]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import torch
 
 from cnntrain.arch.build import build
-from cnntrain.arch.description import Facts, describe
+from cnntrain.arch.description import Facts, try_to_describe, usual_facts
 from cnntrain.arch.init_rules import read_init_rules
 from cnntrain.arch.initialise import InitRuleError, initialise
 from cnntrain.arch.network import Network
@@ -33,11 +35,37 @@ def plan_network(loaded: Loaded, *, num_classes: int | None = None) -> Plan:
     Raises:
         ConfigError: a transform or a layer does not fit, at its line.
     """
-    sizes = image_sizes(loaded)
-    plan = _plan_for(loaded, sizes["train"], num_classes)
-    if sizes["eval"] != sizes["train"]:
-        _check_same_weights(loaded, plan, _plan_for(loaded, sizes["eval"], num_classes))
+    plan, problems = try_to_plan(loaded, num_classes=num_classes)
+    if plan is None or problems:
+        raise ConfigError.of(problems)
     return plan
+
+
+def try_to_plan(
+    loaded: Loaded, *, num_classes: int | None = None, sizes_count: bool = True
+) -> tuple[Plan | None, list[Problem]]:
+    """The plan, if one can be made, and all that is wrong with transforms, layers and `init`.
+
+    Where a transform is impossible the network is planned for the size that the transforms lead to,
+    else for the one that the architecture is made for.
+
+    Args:
+        loaded: the run file.
+        num_classes: see `plan_network`.
+        sizes_count: false where the transforms are in doubt: nothing is said of sizes then.
+    """
+    sizes, problems = _sizes(loaded)
+    problems = problems if sizes_count else []
+    usual = usual_facts(loaded.document, root=("arch",))
+    train = sizes.get("train", (usual.image_height, usual.image_width))
+    plan, found = _plan_for(loaded, train, num_classes)
+    problems += found
+    evaluation = sizes.get("eval", train)
+    if plan is not None and evaluation != train and sizes_count:
+        other, found = _plan_for(loaded, evaluation, num_classes)
+        problems += found
+        problems += _different_weights(loaded, plan, other) if other is not None else []
+    return plan, problems
 
 
 def unknown_classes(loaded: Loaded) -> str:
@@ -62,12 +90,12 @@ def head_names(loaded: Loaded, plan: Plan) -> frozenset[str]:
     count = plan.description.facts.num_classes
     assert count is not None
     _, height, width = plan.body.in_shape
-    try:
-        other = _shapes(_plan_for(loaded, (height, width), 2 * count + 1))
-    except ConfigError as error:
+    plan_of_more, problems = _plan_for(loaded, (height, width), 2 * count + 1)
+    if plan_of_more is None or problems:
         message = "the network cannot be given a new head: it is not planned for any classes"
         remedy = "write $num_classes where the architecture says a number of classes"
-        raise ConfigError.of([loaded.problem(("arch",), message, remedy)]) from error
+        raise ConfigError.of([loaded.problem(("arch",), message, remedy)])
+    other = _shapes(plan_of_more)
     return frozenset(name for name, shape in here.items() if other.get(name) != shape)
 
 
@@ -102,6 +130,14 @@ def image_sizes(loaded: Loaded) -> dict[str, tuple[int, int]]:
     Raises:
         ConfigError: a transform is impossible, or the images do not get one size.
     """
+    sizes, problems = _sizes(loaded)
+    if problems:
+        raise ConfigError.of(problems)
+    return sizes
+
+
+def _sizes(loaded: Loaded) -> tuple[dict[str, tuple[int, int]], list[Problem]]:
+    """The sizes that are known, such as that of a crop that is too large; and what is wrong."""
     data = loaded.config.data
     stored = data_facts(data.name, data.parameters).size
     sizes: dict[str, tuple[int, int]] = {}
@@ -110,6 +146,7 @@ def image_sizes(loaded: Loaded) -> dict[str, tuple[int, int]]:
         items = [(call.name, call.parameters) for call in calls]
         try:
             sizes[name] = planned_size(stored, items)
+            continue
         except TransformError as error:
             path = ("data", "transforms", name, error.position)
             message, _, remedy = str(error).partition("; ")
@@ -117,12 +154,14 @@ def image_sizes(loaded: Loaded) -> dict[str, tuple[int, int]]:
         except ValueError as error:
             message, _, remedy = str(error).partition("; ")
             problems.append(loaded.problem(("data", "transforms", name), message, remedy))
-    if problems:
-        raise ConfigError.of(problems)
-    return sizes
+        with suppress(ValueError):
+            sizes[name] = planned_size(None, items)
+    return sizes, problems
 
 
-def _plan_for(loaded: Loaded, size: tuple[int, int], num_classes: int | None) -> Plan:
+def _plan_for(
+    loaded: Loaded, size: tuple[int, int], num_classes: int | None
+) -> tuple[Plan | None, list[Problem]]:
     data = loaded.config.data
     known = data_facts(data.name, data.parameters)
     facts = Facts(
@@ -131,27 +170,22 @@ def _plan_for(loaded: Loaded, size: tuple[int, int], num_classes: int | None) ->
         image_height=size[0],
         image_width=size[1],
     )
-    description = describe(
-        loaded.document,
-        root=("arch",),
-        facts=facts,
-        variables=loaded.config.vars,
+    description, problems = try_to_describe(
+        loaded.document, root=("arch",), facts=facts, variables=loaded.config.vars
     )
-    problems: list[Problem] = []
+    if description is None:
+        return None, problems
     try:
         read_init_rules(description)
     except ConfigError as error:
         problems += error.problems
     try:
-        plan = make_plan(description)
+        return make_plan(description), problems
     except ConfigError as error:
-        problems += error.problems
-    if problems:
-        raise ConfigError.of(problems)
-    return plan
+        return None, [*problems, *error.problems]
 
 
-def _check_same_weights(loaded: Loaded, training: Plan, evaluation: Plan) -> None:
+def _different_weights(loaded: Loaded, training: Plan, evaluation: Plan) -> list[Problem]:
     """Evaluation may use another size than training only where the weights do not depend on it."""
     theirs = _shapes(evaluation)
     for name, shape in _shapes(training).items():
@@ -162,8 +196,8 @@ def _check_same_weights(loaded: Loaded, training: Plan, evaluation: Plan) -> Non
                 f"of '{name}' depend on the size"
             )
             remedy = "bring both to one size, or end the network in global_avg_pool"
-            problem = loaded.problem(("data", "transforms", "eval"), message, remedy)
-            raise ConfigError.of([problem])
+            return [loaded.problem(("data", "transforms", "eval"), message, remedy)]
+    return []
 
 
 def _shapes(plan: Plan) -> dict[str, tuple[int, ...]]:

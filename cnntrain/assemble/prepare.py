@@ -27,7 +27,9 @@ from cnntrain.assemble.transfer.preprocessing import follow_weights
 from cnntrain.assemble.transfer.sources import read_source
 from cnntrain.assemble.transfer.weights import Start, refuse_still, start_from
 from cnntrain.checkpoint import State
+from cnntrain.config.given import Given
 from cnntrain.config.load import Loaded
+from cnntrain.config.rules import needs_validation
 from cnntrain.config.train_section import Train
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.seeding import derive_seed
@@ -62,8 +64,8 @@ class Prepared:
     start: Start | None = None
 
 
-def prepare(loaded: Loaded, *, resumed: State | None = None) -> Prepared:
-    """Open the data, build the network, and make the learner, its loss and its recipe.
+def prepare(loaded: Loaded, *, resumed: State | None = None, plan: Plan | None = None) -> Prepared:
+    """Plan the network, open the data, and make the learner, its loss and its recipe.
 
     The process's random state is set from the run's seed: dropout draws from it.
 
@@ -71,6 +73,7 @@ def prepare(loaded: Loaded, *, resumed: State | None = None) -> Prepared:
         loaded: the run file.
         resumed: the checkpoint of this run that all weights will come from, so those of `finetune`
             are not read again.
+        plan: of the network, where it is made already.
 
     Raises:
         ConfigError: the run file cannot be obeyed, at its line.
@@ -83,9 +86,12 @@ def prepare(loaded: Loaded, *, resumed: State | None = None) -> Prepared:
     apply_threads(config.compute)
     make_deterministic(config.compute.deterministic)
     device = choose_device(config.compute, loaded)
+    plan = plan or plan_network(loaded)  # first: what cannot be trained is refused unread
     source = None if resumed is not None or config.finetune is None else read_source(loaded)
     data = open_run_data(loaded, device=device, in_order=is_probe(loaded))
-    plan = plan_network(loaded, num_classes=len(data.classes))
+    _refuse_without_validation(loaded, data)
+    if plan.description.facts.num_classes != len(data.classes):
+        plan = plan_network(loaded, num_classes=len(data.classes))
     net = make_network(plan, seed=config.seed)
     start = None
     if source is not None:
@@ -179,6 +185,15 @@ def _compiled(net: nn.Module) -> nn.Module:
     compiled = torch.compile(net)
     assert isinstance(compiled, nn.Module)
     return compiled
+
+
+def _refuse_without_validation(loaded: Loaded, data: Data) -> None:
+    """What only the data can tell: that there are no images for what needs them."""
+    if data.validation is None:
+        problems = list(needs_validation(Given(loaded.config, loaded.document)))
+        if problems:
+            data.close()
+            raise ConfigError.of(problems)
 
 
 def _refuse_single_image(loaded: Loaded, data: Data, plan: Plan, net: Network) -> None:

@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.options import Overrides
+from cnntrain.cli.options import Overrides, checked_run_file
 from cnntrain.config import shipped
-from cnntrain.config.load import load
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Problem
 
@@ -25,18 +24,7 @@ def check(
     for name in files:
         try:
             file = shipped.resolve(name)
-            loaded = load(file, overrides or [])
-            from cnntrain.assemble.networks import make_network, plan_network
-            from cnntrain.assemble.transfer.freezing import what_learns
-            from cnntrain.assemble.transfer.preprocessing import follow_weights
-            from cnntrain.assemble.transfer.sources import name_rules
-
-            loaded = follow_weights(loaded)
-            plan = plan_network(loaded)
-            make_network(plan, seed=loaded.config.seed, device="meta")
-            what_learns(loaded, plan=plan)
-            if loaded.config.finetune is not None:
-                name_rules(loaded)
+            plan = checked_run_file(name, overrides or []).plan
         except ConfigError as error:
             problems += error.problems
             continue

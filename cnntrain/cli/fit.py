@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.options import Overrides
+from cnntrain.cli.options import Overrides, checked_run_file
 from cnntrain.config import shipped
-from cnntrain.config.load import load
 from cnntrain.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,14 +53,16 @@ def fit(
         assert file is not None
         _cross_validate(shipped.resolve(file), given, folds, out=out, quiet=quiet, verbose=verbose)
         return
-    loaded = None if file is None else load(shipped.resolve(file), given)
+    checked = None if file is None else checked_run_file(file, given)
     from cnntrain.fit.fit import fit as start
     from cnntrain.fit.fit import resume as go_on
     from cnntrain.fit.folds import is_cross_validation, resume_folds
 
     with output.log_shown(verbose):
-        if loaded is not None:
-            outcome = start(loaded, out=out, overrides=given, quiet=quiet)
+        if checked is not None:
+            outcome = start(
+                checked.loaded, plan=checked.plan, out=out, overrides=given, quiet=quiet
+            )
         else:
             assert resume is not None
             if is_cross_validation(resume):

@@ -12,15 +12,17 @@ import typer
 
 from cnntrain.cli import output
 from cnntrain.config import shipped
-from cnntrain.config.load import load
+from cnntrain.config.load import load, try_to_load
 from cnntrain.config.schema import RunConfig
+from cnntrain.config.unplannable import unplannable
 from cnntrain.core.document import read_document
-from cnntrain.core.errors import UsageError
+from cnntrain.core.errors import ConfigError, UsageError
 from cnntrain.core.problems import near_match
 
 if TYPE_CHECKING:
     from cnntrain.arch.plan import Plan
     from cnntrain.arch.trainable import Learning
+    from cnntrain.assemble.checked import Checked
 
 
 def _settings(given: list[str] | None) -> list[str] | None:
@@ -151,6 +153,21 @@ def network_named(
 def _refuse(options: list[str], reason: str) -> None:
     if options:
         raise UsageError(f"{' and '.join(options)}: {reason}", remedy="leave it out")
+
+
+def checked_run_file(name: str, overrides: list[str]) -> Checked:
+    """A run file that is right, with the plan of its network; torch is imported if it is needed.
+
+    Raises:
+        ConfigError: everything that is wrong with it.
+    """
+    loaded, problems = try_to_load(shipped.resolve(name), overrides)
+    beyond_planning = [] if loaded is None else unplannable(loaded)
+    if loaded is None or beyond_planning:
+        raise ConfigError.of([*problems, *beyond_planning])
+    from cnntrain.assemble.checked import check_loaded
+
+    return check_loaded(loaded, problems)
 
 
 def _network_file(name: str) -> Path:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnntrain.config.architecture import architecture_problems
 from cnntrain.config.overrides import Override, apply_override, parse_override
 from cnntrain.config.rules import broken_rules
 from cnntrain.config.schema import RunConfig
@@ -20,10 +19,14 @@ from cnntrain.core.document import Document, KeyPath, parse_document, read_docum
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Place, Problem
 
+ARCH_AT: KeyPath = ("arch",)
+TRANSFORMS_AT: KeyPath = ("data", "transforms")
+FINETUNE_AT: KeyPath = ("finetune",)
+
 
 @dataclass(frozen=True)
 class Loaded:
-    """A run file that is valid, but for the shapes in its network.
+    """A run file that is valid, but for its network.
 
     Args:
         config: every value, defaults filled in; names of files are absolute paths.
@@ -56,13 +59,17 @@ class Loaded:
         """A problem with the value (or key) at `path`, such as `("train", "epochs")`."""
         return self.document.problem(Complaint(tuple(path), message, remedy, at_key=key))
 
+    def is_doubtful(self, path: KeyPath, problems: Sequence[Problem]) -> bool:
+        """Whether a problem is about something at `path` or below it."""
+        return _concerns(path, problems, self.document)
+
     def is_given(self, path: KeyPath) -> bool:
         """Whether the value is written down, not a default."""
         return tuple(path) in self.document.places.values
 
 
 def load(file: Path | str, overrides: Sequence[str] = ()) -> Loaded:
-    """Read and check a run file, without importing torch.
+    """Read and check a run file, all but its network, without importing torch.
 
     Args:
         file: the run file; see `shipped.resolve` for names of shipped ones.
@@ -70,6 +77,20 @@ def load(file: Path | str, overrides: Sequence[str] = ()) -> Loaded:
 
     Raises:
         ConfigError: everything that is wrong, each with its place.
+    """
+    return _sound(*try_to_load(file, overrides))
+
+
+def try_to_load(
+    file: Path | str, overrides: Sequence[str] = ()
+) -> tuple[Loaded | None, list[Problem]]:
+    """The run file, mended where something is wrong with it, and what that is.
+
+    With problems, the result is good for nothing but to find more of them; it is None where too
+    much is wrong for that.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not YAML.
     """
     return _load(read_document(Path(file)), Path(file), overrides)
 
@@ -82,10 +103,18 @@ def load_text(text: str, *, file: Path | str, overrides: Sequence[str] = ()) -> 
         file: what to call it, and where names of files in it start from; need not exist.
         overrides: see `load`.
     """
-    return _load(parse_document(text, name=str(file)), Path(file), overrides)
+    return _sound(*_load(parse_document(text, name=str(file)), Path(file), overrides))
 
 
-def _load(document: Document, file: Path, overrides: Sequence[str]) -> Loaded:
+def _sound(loaded: Loaded | None, problems: Sequence[Problem]) -> Loaded:
+    if problems or loaded is None:
+        raise ConfigError.of(problems)
+    return loaded
+
+
+def _load(
+    document: Document, file: Path, overrides: Sequence[str]
+) -> tuple[Loaded | None, list[Problem]]:
     if not isinstance(document.data, Mapping):
         raise ConfigError(
             f"a run file must be a mapping (key: value), not {shown(document.data)}",
@@ -106,19 +135,29 @@ def _load(document: Document, file: Path, overrides: Sequence[str]) -> Loaded:
     _apply(deeper, document, problems)
     before = len(problems)
     tree = {**document.data, **_plugins(document, file, problems)}
-    has_plugins = len(problems) == before
+    has_plugins = len(problems) == before  # else what they register would look unknown
     finetune, maps = read_weights(document, file=file, problems=problems)
     tree |= finetune
     skip = [(key,) for key in failed]
-    config, complaints = validate(tree, name=file.stem.strip("<>"), skip=skip)
-    problems += [document.problem(complaint) for complaint in complaints]
-    if has_plugins and not failed & {"arch", "vars"}:  # else what they hold would look unknown
-        problems += architecture_problems(document)
-    if config is not None:
-        problems += broken_rules(config, document)
-    if problems or config is None:
-        raise ConfigError.of(problems)
-    return Loaded(config, document, file, (file, *files, *maps))
+    validated = validate(tree, name=file.stem.strip("<>"), skip=skip)
+    problems += [document.problem(complaint) for complaint in validated.complaints]
+    if validated.config is None:
+        return None, problems
+    sections = (TRANSFORMS_AT, FINETUNE_AT)
+    doubtful = [path for path in sections if _concerns(path, problems, document)]
+    for problem in broken_rules(validated.config, document):
+        follows = any(name in problem.message for name in validated.mended)
+        if not follows and not any(_concerns(path, [problem], document) for path in doubtful):
+            problems.append(problem)
+    loaded = Loaded(validated.config, document, file, (file, *files, *maps))
+    return (loaded if has_plugins and not failed else None), problems
+
+
+def _concerns(path: KeyPath, problems: Sequence[Problem], document: Document) -> bool:
+    """Whether a problem is about something at `path` or below it: what follows is in doubt."""
+    under = [p for p in (*document.places.values, *document.places.keys) if p[: len(path)] == path]
+    places = {document.places.of(p, key=key) for p in under for key in (False, True)}
+    return any(problem.place in places for problem in problems)
 
 
 def _parse(overrides: Sequence[str], problems: list[Problem]) -> list[Override]:

@@ -16,7 +16,7 @@ from cnntrain.config.schema import RunConfig
 from cnntrain.config.train_section import CrossEntropy
 from cnntrain.core.document import Document, KeyPath
 from cnntrain.core.problems import Problem
-from cnntrain.data import DATASETS, TRANSFORMS
+from cnntrain.data import TRANSFORMS
 from cnntrain.data.metadata import facts
 
 EPOCHS = ("train", "epochs")
@@ -32,8 +32,12 @@ def broken_rules(config: RunConfig, document: Document) -> list[Problem]:
 
 
 def _needs_validation(given: Given) -> Iterator[Problem]:
-    if _has_validation(given) is not False:
-        return
+    if _has_validation(given) is False:
+        yield from needs_validation(given)
+
+
+def needs_validation(given: Given) -> Iterator[Problem]:
+    """What a run file asks of validation images, where there are none."""
     train = given.train
     users: list[tuple[KeyPath, str, bool]] = [
         (("train", "early_stop"), "early stopping", train.early_stop is not None),
@@ -52,8 +56,8 @@ def _has_validation(given: Given) -> bool | None:
     """Whether there are validation images; None: only the data can tell."""
     if given.config.data.validation is not None:
         return True
-    stated = DATASETS.entry(given.config.data.name).options.get("validation")
-    return stated if isinstance(stated, bool) else None
+    data = given.config.data
+    return facts(data.name, data.parameters).validation
 
 
 def _nesterov(given: Given) -> Iterator[Problem]:
@@ -90,8 +94,12 @@ def _schedule(given: Given) -> Iterator[Problem]:
         yield given.problem(path, message, "lower it, or raise train.epochs")
     if isinstance(schedule, MultiStep):
         for index, milestone in enumerate(schedule.milestones):
-            if milestone >= train.epochs:
-                path = ("train", "schedule", "milestones", index)
+            path = ("train", "schedule", "milestones", index)
+            if milestone < schedule.warmup_epochs:
+                there = given.at("train", "schedule", "warmup_epochs")
+                message = f"the milestone {milestone:g} is inside the warm-up ({there})"
+                yield given.problem(path, message, "raise it, or shorten the warm-up")
+            elif milestone >= train.epochs:
                 message = f"the milestone {milestone:g} is never reached: {end}"
                 yield given.problem(path, message, "lower or remove it, or raise train.epochs")
     if isinstance(schedule, Step) and schedule.every >= train.epochs:

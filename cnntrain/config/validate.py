@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
-
-from pydantic import ValidationError
 
 from cnntrain.config.data_section import Data, TransformCall, Transforms
 from cnntrain.config.keys import fields_of, keys_at, keys_named
+from cnntrain.config.mending import validate_mending
 from cnntrain.config.schema import RunConfig
 from cnntrain.core.catalogue import Catalogue
 from cnntrain.core.complaints import Complaint, complaints, dotted, shown, without_misspelt
@@ -18,15 +18,29 @@ from cnntrain.core.problems import near_match, suggestion
 from cnntrain.data import DATASETS, TRANSFORMS
 
 
-def validate(
-    tree: Mapping[str, Any], *, name: str, skip: Iterable[KeyPath] = ()
-) -> tuple[RunConfig | None, list[Complaint]]:
-    """The run configuration, or None and what is wrong.
+@dataclass(frozen=True)
+class Validated:
+    """What a tree means, and what is wrong with it.
+
+    Args:
+        config: the run configuration; where something is wrong, mended so that what else is wrong
+            can be found; None where that is impossible.
+        complaints: what is wrong.
+        mended: the keys whose values are not those of the tree, dotted.
+    """
+
+    config: RunConfig | None
+    complaints: list[Complaint]
+    mended: tuple[str, ...] = ()
+
+
+def validate(tree: Mapping[str, Any], *, name: str, skip: Iterable[KeyPath] = ()) -> Validated:
+    """Check a run file against the schema.
 
     Args:
         tree: the run file with its sections in place.
         name: the run's name where the file gives none.
-        skip: sections whose problems are told already.
+        skip: sections whose problems are reported already.
     """
     found: list[Complaint] = []
     prepared = {"name": name, **tree}
@@ -34,19 +48,24 @@ def validate(
         prepared["data"] = _data(tree["data"], found)
         if tree.get("finetune") is not None:
             _train_as_eval(tree["data"], prepared["data"])
-    config: RunConfig | None = None
-    try:
-        config = RunConfig.model_validate(prepared)
-    except ValidationError as error:
-        errors = error.errors()
-        found += complaints(errors, prepared, known=lambda path: keys_at(prepared, path), where="")
+    config, errors, mended = validate_mending(prepared)
+    found += complaints(errors, prepared, known=lambda path: keys_at(prepared, path), where="")
     if tree.get("train") is None and tree.get("finetune") is None:
         message = "'train' is missing in the file"
         found.append(Complaint((), message, "add `train: ...`", missing="train"))
         found = without_misspelt(found, known=lambda path: keys_at(prepared, path))
     skipped = set(skip)
     told = [_better_remedy(c) for c in found if c.path[:1] not in skipped]
-    return (None if told or skipped else config), told
+    if config is not None and not _names_data(config):
+        config = None
+    return Validated(config, told, mended)
+
+
+def _names_data(config: RunConfig) -> bool:
+    """Whether the data set is known, with all that it must be given."""
+    entry = DATASETS.find(config.data.name)
+    given = config.data.parameters
+    return entry is not None and all(p.name in given for p in entry.parameters)
 
 
 def _data(section: Mapping[str, Any], found: list[Complaint]) -> dict[str, Any]:
@@ -130,7 +149,8 @@ def _call(item: Any, path: KeyPath, found: list[Complaint]) -> TransformCall | N
         return None
     keywords, wrong = entry.check(values)
     found += [dataclasses.replace(c, path=(*at_parameters, *c.path)) for c in wrong]
-    return TransformCall(name=name, parameters=keywords)
+    is_whole = all(parameter.name in keywords for parameter in entry.parameters)
+    return TransformCall(name=name, parameters=keywords) if is_whole else None
 
 
 def _unknown(catalogue: Catalogue, name: str, path: KeyPath) -> Complaint:

@@ -22,12 +22,14 @@ class Facts:
         class_names: None when they are not known without reading.
         channels: 1 grey, 3 RGB.
         size: (height, width) of the stored images; None when they differ or are not known.
+        validation: whether there is a validation split; None when it is not known.
     """
 
     num_classes: int | None
     channels: int
     size: tuple[int, int] | None
     class_names: tuple[str, ...] | None = None
+    validation: bool | None = None
 
 
 def facts(name: str, parameters: Mapping[str, Any]) -> Facts:
@@ -36,7 +38,8 @@ def facts(name: str, parameters: Mapping[str, Any]) -> Facts:
     `@dataset("mnist", classes=10, channels=1, size=28)` states literals; `"$key"` takes a value
     from a parameter. `class_folders="$root/$train_folder"` names a folder whose sub-folders are
     counted, if it is there, when `classes` gives no number. `validation=False` says that it has
-    no validation split of its own: a run file that needs one is refused without reading.
+    no validation split of its own, `validation_folders=("$root/val",)` where it would be: a run
+    file that needs one is refused without reading.
 
     Args:
         name: a registered data set.
@@ -52,13 +55,26 @@ def facts(name: str, parameters: Mapping[str, Any]) -> Facts:
     pair = (size, size) if isinstance(size, int) else size
     channels = _resolve(options.get("channels", 3), parameters)
     height_width = None if pair is None else (int(pair[0]), int(pair[1]))
-    return Facts(classes, int(channels), height_width, names)
+    validation = _has_validation(options, parameters, folder_known=names is not None)
+    return Facts(classes, int(channels), height_width, names, validation)
 
 
 def _resolve(option: Any, parameters: Mapping[str, Any]) -> Any:
     if isinstance(option, str) and option.startswith("$"):
         return parameters[option[1:]]
     return option
+
+
+def _has_validation(
+    options: Mapping[str, Any], parameters: Mapping[str, Any], *, folder_known: bool
+) -> bool | None:
+    stated = _resolve(options.get("validation"), parameters)
+    folders = options.get("validation_folders")
+    if stated is not None:
+        return bool(stated)
+    if folders is None or not folder_known:
+        return None
+    return any(_fill(folder, parameters).is_dir() for folder in folders)
 
 
 def _fill(template: str, parameters: Mapping[str, Any]) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cnntrain.arch.plan import Plan
 from cnntrain.arch.table import as_data
 from cnntrain.arch.table_text import as_text
 from cnntrain.assemble.parts import only_these
@@ -56,6 +57,7 @@ class Outcome:
 def fit(
     loaded: Loaded,
     *,
+    plan: Plan | None = None,
     out: Path | None = None,
     overrides: Sequence[str] = (),
     quiet: bool = False,
@@ -66,6 +68,7 @@ def fit(
 
     Args:
         loaded: the run file.
+        plan: of its network, where it is made already.
         out: an exact place for the run's folder.
         overrides: what was given with `-s`, to be kept with the run.
         quiet: say nothing but the final line.
@@ -75,7 +78,7 @@ def fit(
     Raises:
         ConfigError, DataError, DivergedError, DiskError: see their kinds.
     """
-    prepared = prepare(loaded)
+    prepared = prepare(loaded, plan=plan)
     config = loaded.config
     run = create_run(root=Path(config.record.root), name=config.name, out=out)
     with run.lock():

@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Literal, get_args
 
+from cnntrain.assemble.checked import check_run_file
 from cnntrain.assemble.parts import only_these
 from cnntrain.config.load import Loaded, load
 from cnntrain.config.section import FoldOf
@@ -101,7 +102,7 @@ def load_folds(file: Path, overrides: Sequence[str], *, folds: int) -> list[Load
                 remedy="remove one of the two",
             )
     parts = [f"data.validation={{fold: {number}, of: {folds}}}" for number in range(1, folds + 1)]
-    return [load(file, [*overrides, part]) for part in parts]
+    return [check_run_file(file, [*overrides, part]).loaded for part in parts]
 
 
 def cross_validate(

@@ -25,6 +25,7 @@ import pytest
 
 from cnntrain.arch.description import describe, usual_facts
 from cnntrain.arch.planner import make_plan
+from cnntrain.assemble.checked import check_run_file
 from cnntrain.assemble.networks import image_sizes, make_network
 from cnntrain.config.load import load
 from cnntrain.core.document import read_document
@@ -48,7 +49,7 @@ def sizes(file: Path, overrides: Sequence[str]) -> object:
 
 
 READERS: dict[str, Callable[[Path, Sequence[str]], object]] = {
-    "load": load,
+    "check": check_run_file,
     "plan": plan,
     "sizes": sizes,
 }

@@ -8,12 +8,11 @@ from typing import Any
 
 from cnntrain.assemble.transfer.sources import at_source, known_steps
 from cnntrain.config.data_section import TransformCall, Transforms
-from cnntrain.config.load import Loaded
+from cnntrain.config.load import TRANSFORMS_AT, Loaded
 from cnntrain.config.rules import broken_rules
 from cnntrain.core.errors import ConfigError
 from cnntrain.data import TRANSFORMS
 
-TRANSFORMS_AT = ("data", "transforms")
 _NUMBERS = ("mean", "std")
 
 

@@ -27,7 +27,12 @@ class _Split:
 
 
 @dataset(
-    "image_folder", classes="$classes", channels="$channels", class_folders="$root/$train_folder"
+    "image_folder",
+    classes="$classes",
+    channels="$channels",
+    class_folders="$root/$train_folder",
+    validation="$validation_folder",
+    validation_folders=("$root/val", "$root/validation"),
 )
 def image_folder(
     *,

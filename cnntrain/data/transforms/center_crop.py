@@ -11,7 +11,7 @@ from cnntrain.data.draws import as_pair
 from cnntrain.data.windows import HeightWidth, Windows, cut
 
 
-@transform("center_crop")
+@transform("center_crop", sizing=True)
 class CenterCrop:
     """The middle of each image; an image smaller than the crop is an error.
 

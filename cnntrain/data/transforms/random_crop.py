@@ -13,7 +13,7 @@ from cnntrain.data.draws import as_pair
 from cnntrain.data.windows import HeightWidth, Windows, cut
 
 
-@transform("random_crop", random=True)
+@transform("random_crop", random=True, sizing=True)
 class RandomCrop:
     """A window of fixed size at a random place, each possible place equally likely.
 

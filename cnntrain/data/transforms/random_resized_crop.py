@@ -15,7 +15,7 @@ from cnntrain.data.windows import HeightWidth, Windows, cut
 _TRIES = 10
 
 
-@transform("random_resized_crop", random=True)
+@transform("random_resized_crop", random=True, sizing=True)
 class RandomResizedCrop:
     """A random window of random area and ratio, resized to one size.
 

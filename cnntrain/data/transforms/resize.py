@@ -10,7 +10,7 @@ from cnntrain.data import transform
 from cnntrain.data.windows import HeightWidth, Windows, cut, whole
 
 
-@transform("resize")
+@transform("resize", sizing=True)
 class Resize:
     """Resize with a triangle filter, widened when shrinking (Pillow's BILINEAR).
 

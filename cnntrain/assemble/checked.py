@@ -1,0 +1,105 @@
+"""Everything that can be said of a run file before an image is read, at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnntrain.arch.description import Description, try_to_describe, usual_facts
+from cnntrain.arch.plan import Plan
+from cnntrain.assemble.networks import make_network, try_to_plan
+from cnntrain.assemble.transfer.freezing import what_learns
+from cnntrain.assemble.transfer.preprocessing import follow_weights
+from cnntrain.assemble.transfer.sources import name_rules
+from cnntrain.config.load import FINETUNE_AT, TRANSFORMS_AT, Loaded, try_to_load
+from cnntrain.core.errors import CnntrainError, ConfigError
+from cnntrain.core.problems import Problem
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A run file in which nothing is wrong, and the plan of its network."""
+
+    loaded: Loaded
+    plan: Plan
+
+
+def check_run_file(file: Path | str, overrides: Sequence[str] = ()) -> Checked:
+    """Check keys, values, rules, transforms, layers, shapes, `init` and `finetune`.
+
+    No image is read; of `finetune.weights` only what is needed to know how images are prepared.
+
+    Args:
+        file: the run file.
+        overrides: what follows `-s` on the command line.
+
+    Raises:
+        ConfigError: everything that is wrong, each with its place.
+        CheckpointError: nothing else is wrong, and the weights are missing or damaged.
+    """
+    return check_loaded(*try_to_load(file, overrides))
+
+
+def check_loaded(loaded: Loaded | None, problems: list[Problem]) -> Checked:
+    """As `check_run_file`, for what `try_to_load` gave."""
+    plan = None
+    if loaded is not None:
+        starts_well = not loaded.is_doubtful(FINETUNE_AT, problems)
+        if starts_well:
+            with _collected(problems):
+                loaded = follow_weights(loaded)
+        sized = starts_well and not loaded.is_doubtful(TRANSFORMS_AT, problems)
+        plan, found = try_to_plan(loaded, sizes_count=sized)
+        problems += [*found, *_softmax_problems(loaded, plan)]
+        if plan is not None and not found and starts_well:
+            _try_to_build(loaded, plan, problems)
+    if loaded is None or plan is None or problems:
+        raise ConfigError.of(problems)
+    return Checked(loaded, plan)
+
+
+def _try_to_build(loaded: Loaded, plan: Plan, problems: list[Problem]) -> None:
+    with _collected(problems):
+        make_network(plan, seed=loaded.config.seed, device="meta")
+    with _collected(problems):
+        what_learns(loaded, plan=plan)
+    if loaded.config.finetune is not None:
+        with _collected(problems):
+            name_rules(loaded)
+
+
+@contextmanager
+def _collected(problems: list[Problem]) -> Iterator[None]:
+    """Add what a block complains of; another error counts only if there is nothing else."""
+    try:
+        yield
+    except ConfigError as error:
+        problems += error.problems
+    except CnntrainError:
+        if not problems:
+            raise
+
+
+def _softmax_problems(loaded: Loaded, plan: Plan | None) -> Iterator[Problem]:
+    """A softmax at the end of the network, or of a head, where the loss applies its own."""
+    train = loaded.config.train
+    if train is None or train.loss.name != "cross_entropy":
+        return
+    description = plan.description if plan is not None else _description(loaded)
+    if description is None:
+        return
+    for nodes in (description.nodes, *(head.nodes for head in description.aux)):
+        last = nodes[-1]
+        while last.body:
+            last = last.body[-1]
+        if last.operation == "softmax":
+            message = f"the network ends in '{last.name}', but {train.loss.name} applies a softmax"
+            yield last.problem(message, "remove this layer: the loss takes the scores before it")
+
+
+def _description(loaded: Loaded) -> Description | None:
+    usual = usual_facts(loaded.document, root=("arch",))
+    variables = loaded.config.vars
+    return try_to_describe(loaded.document, root=("arch",), facts=usual, variables=variables)[0]

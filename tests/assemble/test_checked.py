@@ -1,0 +1,103 @@
+"""All that is wrong is found at once, and before anything is read or written."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from PIL import Image
+
+from cnntrain.assemble.checked import check_run_file
+from cnntrain.cli.app import main
+from cnntrain.core.errors import ConfigError
+
+EIGHT = """\
+arch: {layers: [flatten, {linear: {out: 7}}, softmax], made_for: {sze: 8}}
+data: {name: image_folder, root: images, transforms: TRANSFORMS}
+train:
+  epochs: 4
+  optimizer: {name: sgd, lr: 0.1, momentom: 0.9}
+  schedule: {name: multi_step, milestones: [1, 3], warmup_epochs: 2}
+  early_stop: {patience: 3}
+  clip_norm: big
+"""
+EVAL = "eval: [{resize: {size: [8, 8]}}]"
+TRANSFORMS = f"{{train: [{{resize: {{size: [8, 8]}}}}, {{center_crop: {{size: 9}}}}], {EVAL}}}"
+WHAT = {
+    "7 outputs": 1,
+    "ends in 'softmax1'": 1,
+    "unknown key 'sze' in made_for": 1,
+    "a crop of 9 x 9": 2,
+    "'momentom'": 5,
+    "inside the warm-up": 6,
+    "early stopping needs validation images": 7,
+    "'clip_norm' must be a number": 8,
+}
+
+
+def images(root: Path) -> None:
+    for name in ("cat", "dog"):
+        folder = root / "images" / "train" / name
+        folder.mkdir(parents=True)
+        for number in range(4):
+            Image.new("RGB", (8, 8), (random.randrange(255), 0, 0)).save(folder / f"{number}.png")
+
+
+@pytest.mark.parametrize("command", ["check", "fit"])
+def test_eight_faults_of_eight_kinds(
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    images(tmp_path)
+    (tmp_path / "run.yaml").write_text(EIGHT.replace("TRANSFORMS", TRANSFORMS))
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr("sys.argv", ["cnntrain", command, "run.yaml"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    said = [text for text in capsys.readouterr().err.splitlines() if text.startswith("run.yaml:")]
+    for what, line in WHAT.items():
+        assert [text for text in said if what in text and text.startswith(f"run.yaml:{line}:")]
+    assert len(said) == len(WHAT), said
+    assert sorted(tmp_path.rglob("*")) == before, "nothing is written, no cache either"
+
+
+@pytest.mark.parametrize("command", ["check", "fit"])
+def test_early_stopping_without_a_validation_folder(
+    command: str,
+    run_file: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    images(tmp_path)
+    file = run_file({"train.early_stop.patience": 3})
+    tree: dict[str, Any] = yaml.safe_load(file.read_text())
+    tree["data"] = {
+        "name": "image_folder",
+        "root": "images",
+        "transforms": {
+            name: [{"resize": {"size": [8, 8]}}, "normalize"] for name in ("train", "eval")
+        },
+    }
+    file.write_text(yaml.safe_dump(tree))
+    monkeypatch.setattr("sys.argv", ["cnntrain", command, str(file)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert "early stopping needs validation images" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_mended_key_brings_no_complaints_of_its_own(run_file: Callable[..., Path]) -> None:
+    """Early stopping would lack validation images if a wrong value counted as none."""
+    file = run_file({"train.early_stop.patience": 3, "data.validation": "a tenth"})
+    with pytest.raises(ConfigError) as error:
+        check_run_file(file)
+    assert [p.message.split(" must")[0] for p in error.value.problems] == ["'validation'"]
