@@ -12,11 +12,12 @@ from cnntrain.core.version import __version__
 
 if TYPE_CHECKING:
     from cnntrain.assemble.from_python import build
+    from cnntrain.diagnose.from_python import diagnose
     from cnntrain.fit.from_python import fit
 
-__all__ = ["__version__", "build", "fit"]
+__all__ = ["__version__", "build", "diagnose", "fit"]
 
-_ROOMS = ("fit",)
+_ROOMS = ("diagnose", "fit")
 """The functions that have a room's name: the room itself can be called."""
 
 _HOMES = {"build": "cnntrain.assemble.from_python"}

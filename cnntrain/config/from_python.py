@@ -46,10 +46,17 @@ def read_given(source: Source, *, find: Callable[[str], Path]) -> tuple[Document
     if isinstance(source, Mapping):
         text = dump_yaml(_plain(source, ()))
         return parse_document(text, name="<dict>"), Path("<dict>")
-    if isinstance(source, str) and ("\n" in source or ": " in source):
-        return parse_document(source, name="<text>"), Path("<text>")
-    file = find(os.fspath(source))
+    name = name_in(source)
+    if name is None:
+        return parse_document(str(source), name="<text>"), Path("<text>")
+    file = find(name)
     return read_document(file), file
+
+
+def name_in(source: Source) -> str | None:
+    """The file's name; None where the source is what a file holds."""
+    is_text = isinstance(source, str) and ("\n" in source or ": " in source)
+    return None if isinstance(source, Mapping) or is_text else os.fspath(source)
 
 
 def as_overrides(changes: Changes) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from time import perf_counter
 
 from cnntrain.assemble.parts import open_run_data
+from cnntrain.config.from_python import Source
 from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import suggestion
 from cnntrain.diagnose.batches import check_batches
@@ -178,7 +179,7 @@ CHECKS: Mapping[str, Callable[[Patient], Report]] = {
 
 
 def examine(
-    name: str,
+    name: Source,
     *,
     checks: Sequence[str] = (),
     overrides: Sequence[str] = (),
@@ -187,7 +188,8 @@ def examine(
     """Examine a run file or a run; nothing of it is changed, and nothing is written.
 
     Args:
-        name: a run file, the name of a shipped one, a run's folder or a checkpoint.
+        name: a run file, the name of a shipped one, a run file's text or its contents, a run's
+            folder or a checkpoint.
         checks: names of `CHECKS`; none is all of them.
         overrides: changes of single values.
         tell: called with each report as soon as it is there.

@@ -15,7 +15,8 @@ from cnntrain.arch.network import Network
 from cnntrain.assemble.parts import open_run_data, place
 from cnntrain.assemble.prepare import Prepared, prepare
 from cnntrain.config import shipped
-from cnntrain.config.load import Loaded, load
+from cnntrain.config.from_python import Source, load_given, name_in
+from cnntrain.config.load import Loaded
 from cnntrain.data.batch import Batch, Loader
 from cnntrain.diagnose.training import Method, optimizer_like
 from cnntrain.model.model import load_trained
@@ -162,24 +163,25 @@ class Patient:
         return found
 
 
-def open_patient(name: str, *, overrides: Sequence[str] = ()) -> Patient:
-    """The run file, or the run, that the command line names; nothing is written.
+def open_patient(name: Source, *, overrides: Sequence[str] = ()) -> Patient:
+    """The run file, or the run, that is named or given; nothing is written.
 
     Image files are read when they are needed, and no more of them.
 
     Args:
-        name: a run file, the name of a shipped one, a run's folder or a checkpoint.
+        name: a run file, the name of a shipped one, a run file's text or its contents, a run's
+            folder or a checkpoint.
         overrides: changes of single values.
 
     Raises:
         UsageError, ConfigError, DataError, CheckpointError: see their kinds.
     """
-    path = Path(name)
-    trained = None
-    if (file := run_file_at(path)) is not None:
-        loaded = load(file, list(overrides))
+    path, trained = name_in(name), None
+    file = None if path is None else run_file_at(Path(path))
+    if path is None or file is not None:
+        loaded = load_given(file or name, overrides)
     else:
-        run = find_run(path, others=shipped.names())
+        run = find_run(Path(path), others=shipped.names())
         found = load_trained(run.to_evaluate(), overrides=list(overrides))
         loaded, trained = found.loaded, found.net
     prepared = prepare(_lightly(loaded))

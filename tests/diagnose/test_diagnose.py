@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
+import cnntrain
 from cnntrain.checkpoint import capture_randomness
 from cnntrain.core.errors import UsageError
 from cnntrain.diagnose.diagnose import CHECKS, examine
@@ -131,3 +133,18 @@ def test_larger_networks_are_examined_with_less() -> None:
     assert large.batch == 8
     assert 3 * 4e9 * large.batch * large.recipe_steps < 1e13
     assert Effort.of(4_000_000_000, batch_size=64, on_gpu=True).batch == 64
+
+
+def test_from_python(run_file: RunFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = run_file({"train.optimizer.lr": 50.0})
+    tree = yaml.safe_load(file.read_text())
+    before, drawn = everything(tmp_path), torch.get_rng_state()
+    diagnosis = cnntrain.diagnose(tree, checks=["recipe"])
+    assert faults(diagnosis) == faults(examine(str(file), checks=["recipe"])) != []
+    sound = cnntrain.diagnose(file, checks=["recipe"], overrides={"train.optimizer.lr": 0.05})
+    assert faults(sound) == []
+    assert everything(tmp_path) == before
+    assert torch.equal(torch.get_rng_state(), drawn)
+    assert capsys.readouterr() == ("", "")
+    with pytest.raises(UsageError, match="there is no check 'recip'; did you mean 'recipe'"):
+        cnntrain.diagnose(tree, checks=["recip"])
