@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.table import Row, rows, totals
-from cnntrain.arch.table_text import aligned, likeness, markdown, megabytes, merged, times
+from cnntrain.arch.table_text import likeness, merged, times
+from cnntrain.core.units import byte_size
+from cnntrain.show.tables import columns, markdown
 
 Status = Literal["same", "differs", "only a", "only b"]
 MARKS: dict[Status, str] = {"same": " ", "differs": "~", "only a": "-", "only b": "+"}
@@ -104,16 +106,16 @@ def comparison_data(comparison: Comparison) -> dict[str, Any]:
 
 def comparison_text(comparison: Comparison) -> str:
     """The comparison in columns."""
-    body = aligned(_body(comparison), left=5)
-    foot = aligned(_foot(comparison), left=1)
+    body = columns(_body(comparison), right=range(5, 20), rules=[1])
+    foot = columns(_foot(comparison), right=range(1, 20), rules=[1])
     legend = "~ differs   - only in A   + only in B   the differences are B minus A"
     return "\n".join([body, "", foot, "", legend])
 
 
 def comparison_markdown(comparison: Comparison) -> str:
     """The comparison as two tables in Markdown."""
-    body = markdown(_body(comparison, indent="&emsp;"), left=5)
-    return "\n".join([body, "", markdown(_foot(comparison), left=1)])
+    body = markdown(_body(comparison, indent="&emsp;"), right=range(5, 20))
+    return "\n".join([body, "", markdown(_foot(comparison), right=range(1, 20))])
 
 
 def _parts(table: Sequence[Row]) -> tuple[_Part, ...]:
@@ -218,9 +220,9 @@ def _foot(comparison: Comparison) -> list[tuple[str, ...]]:
     for words, key in TOTALS:
         a, b = one[key], other[key]
         is_bytes = key.endswith("_bytes")
-        cells = [megabytes(a), megabytes(b)] if is_bytes else [f"{a:,}", f"{b:,}"]
+        cells = [byte_size(a), byte_size(b)] if is_bytes else [f"{a:,}", f"{b:,}"]
         sign = "-" if b < a else "+"
-        change = sign + (megabytes(abs(b - a)) if is_bytes else f"{abs(b - a):,}")
+        change = sign + (byte_size(abs(b - a)) if is_bytes else f"{abs(b - a):,}")
         ratio = f"{b / a:.3f}" if a else ""
         lines.append((words, *cells, change if a != b else "", ratio))
     return lines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -10,13 +10,15 @@ from cnntrain.arch.network import Shape
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.table import Row, frozen_parameters, rows, totals
 from cnntrain.arch.trainable import Learning, joined, words
+from cnntrain.core.units import byte_size
+from cnntrain.show.tables import columns, markdown
 
 HEAD = (
     *("layer", "", "output", "parameters", "share", "multiply-adds", "share"),
     *("sees", "stride", "offset", "memory"),
 )
-LEFT = 3
-"""Columns that are flush left; the others are numbers."""
+NUMBERS = range(3, len(HEAD) + 1)
+"""Columns that are flush right."""
 
 LEGEND = (
     "sees: pixels along one side that a unit depends on; stride: pixels from one unit to the next;",
@@ -47,7 +49,7 @@ def as_text(
     found = rows(plan, batch=batch, learning=learning)
     for indent in ("  ", " "):
         lines = _lines(plan, folded(found, depth), batch=batch, indent=indent)
-        table = aligned(lines, left=LEFT, close=SHARES, ends_in_total=True)
+        table = columns(lines, right=NUMBERS, close=SHARES, rules=(1, len(lines) - 1))
         if max(map(len, table.splitlines())) <= WIDE:
             break
     legend = [*LEGEND, *(LEARNS if _is_mixed(found) else ())]
@@ -61,41 +63,7 @@ def as_markdown(
     found = rows(plan, batch=batch, learning=learning)
     lines = _lines(plan, folded(found, depth), batch=batch, indent="&emsp;")
     told = (f"- {line}" for line in in_words(plan, batch=batch, table=found))
-    return "\n".join([markdown(lines, left=LEFT), "", *told])
-
-
-def aligned(
-    lines: Sequence[Sequence[str]],
-    *,
-    left: int,
-    close: Collection[int] = (),
-    ends_in_total: bool = False,
-) -> str:
-    """A table in columns; the first line is its head, the last may be its total.
-
-    Args:
-        lines: of cells.
-        left: how many columns are flush left.
-        close: columns with one space before them, and not two.
-        ends_in_total: whether a rule stands before the last line.
-    """
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    text = []
-    for line in lines:
-        cells = ""
-        for i, (cell, width) in enumerate(zip(line, widths, strict=True)):
-            cells += "" if i == 0 else " " if i in close else "  "
-            cells += cell.ljust(width) if i < left else cell.rjust(width)
-        text.append(cells.rstrip())
-    rule = "-" * max(map(len, text))
-    end = [rule, text.pop()] if ends_in_total else []
-    return "\n".join([text[0], rule, *text[1:], *end])
-
-
-def markdown(lines: Sequence[Sequence[str]], *, left: int) -> str:
-    """A table in Markdown; the first line is its head, the first `left` columns are flush left."""
-    rule = [":--" if i < left else "--:" for i in range(len(lines[0]))]
-    return "\n".join("| " + " | ".join(line) + " |" for line in [lines[0], rule, *lines[1:]])
+    return "\n".join([markdown(lines, right=NUMBERS), "", *told])
 
 
 def in_words(plan: Plan, *, batch: int, table: Sequence[Row] = ()) -> list[str]:
@@ -105,10 +73,10 @@ def in_words(plan: Plan, *, batch: int, table: Sequence[Row] = ()) -> list[str]:
     trained = f", of which {frozen:,} stand still in the first epoch" if frozen else " trained"
     heads = total["head_multiply_adds"]
     images = "1 image" if batch == 1 else f"{batch:,} images"
-    kept = megabytes(total["activation_bytes"])
+    kept = byte_size(total["activation_bytes"])
     return [
         f"parameters: {total['parameters']:,}{trained}, {total['buffers']:,} more in buffers; "
-        f"{megabytes(total['weight_bytes'])} in float32",
+        f"{byte_size(total['weight_bytes'])} in float32",
         f"multiply-adds: {total['multiply_adds']:,} for one image forward, which are "
         f"{total['flops']:,} FLOPs" + (f"; heads: {heads:,} more in training" if heads else ""),
         f"memory of the activations in training: {kept} for a batch of {images} in float32",
@@ -155,7 +123,7 @@ def merged(same: Sequence[Row]) -> Row:
 
 
 def _lines(plan: Plan, table: Sequence[Row], *, batch: int, indent: str) -> list[tuple[str, ...]]:
-    blank = ("",) * (len(HEAD) - LEFT)
+    blank = ("",) * (len(HEAD) - 3)
     lines = [
         HEAD,
         ("input", "", times(plan.body.in_shape), *blank),
@@ -194,29 +162,19 @@ def _cells(row: Row, indent: str) -> tuple[str, ...]:
         size if isinstance(size, str) else "?" if size is None else _square(size),
         "" if row.stride is None else _square(row.stride),
         "" if ends is None else ends[0] if ends[0] == ends[1] else " ".join(ends),
-        megabytes(row.activation_bytes) if row.activation_bytes else "",
+        byte_size(row.activation_bytes) if row.activation_bytes else "",
     )
 
 
 def _total(plan: Plan, batch: int) -> tuple[str, ...]:
     total = totals(plan, batch=batch)
     counts = (f"{total['parameters']:,}", "", f"{total['multiply_adds']:,}", "")
-    return ("total", "", "", *counts, "", "", "", megabytes(total["activation_bytes"]))
+    return ("total", "", "", *counts, "", "", "", byte_size(total["activation_bytes"]))
 
 
 def times(shape: Shape) -> str:
     """`3x224x224`."""
     return "x".join(str(side) for side in shape)
-
-
-def megabytes(size: int) -> str:
-    """A number of bytes with three digits or so: `12 B`, `4.7 kB`, `157 MB`, `1.2 GB`."""
-    value, unit = float(size), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if value < 999.5:
-            break
-        value, unit = value / 1000, larger
-    return f"{value:.0f} {unit}" if unit == "B" or value >= 99.95 else f"{value:.1f} {unit}"
 
 
 def _square(pair: tuple[int, int]) -> str:

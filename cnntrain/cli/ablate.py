@@ -11,6 +11,7 @@ from cnntrain.cli import output
 from cnntrain.cli.options import Json, Overrides, RunFile
 from cnntrain.config import shipped
 from cnntrain.core.errors import UsageError
+from cnntrain.show.tables import columns
 
 if TYPE_CHECKING:
     from cnntrain.fit.ablate import Variant
@@ -74,7 +75,7 @@ def _as_text(variants: tuple[Variant, ...]) -> str:
         if split:
             row += [*_errors(variant, whole), str(variant.run)]
         rows.append(row)
-    return output.columns(rows, right=range(1, 7 if split else 5))
+    return columns(rows, right=range(1, 7 if split else 5))
 
 
 def _errors(variant: Variant, whole: Variant) -> list[str]:

@@ -16,6 +16,7 @@ from cnntrain.config.load import load
 from cnntrain.config.train_section import CrossEntropy
 from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import UsageError
+from cnntrain.show.tables import columns
 
 if TYPE_CHECKING:
     from cnntrain.config.schema import RunConfig
@@ -102,7 +103,7 @@ def _as_text(report: Report, *, balance: str) -> str:
     for index, name in enumerate(report.classes):
         rows.append([name, *(f"{report.counts[split][index]:,}" for split in splits)])
     rows.append(["total", *(f"{sum(report.counts[split]):,}" for split in splits)])
-    lines = [output.columns(rows, right=range(1, len(splits) + 1)), ""]
+    lines = [columns(rows, right=range(1, len(splits) + 1)), ""]
     for split, sizes in report.sizes.items():
         shown = ", ".join(f"{h}x{w} ({count:,})" for (h, w), count in sizes[:5])
         more = f" and {len(sizes) - 5} more" if len(sizes) > 5 else ""

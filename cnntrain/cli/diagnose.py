@@ -11,6 +11,7 @@ from cnntrain.cli import output
 from cnntrain.cli.options import Json, Overrides
 from cnntrain.core.errors import UsageError
 from cnntrain.record.json_text import json_text
+from cnntrain.show.tables import columns
 
 if TYPE_CHECKING:
     from cnntrain.diagnose.doctor import Diagnosis
@@ -79,7 +80,7 @@ def _as_text(diagnosis: Diagnosis, *, shows_tables: bool) -> str:
     rows = [["check", "verdict", "seconds", "what was seen"]]
     for report in diagnosis.reports:
         rows.append([report.check, report.verdict, f"{report.seconds:.1f}", report.headline])
-    parts = [output.columns(rows, right=[2])]
+    parts = [columns(rows, right=[2])]
     if shows_tables:
         parts += [_table(table) for r in diagnosis.reports for table in r.tables if table.rows]
     for number, finding in enumerate(diagnosis.findings, start=1):
@@ -109,7 +110,7 @@ def _table(table: Table) -> str:
         for i in range(len(table.columns))
         if not any(isinstance(row[i], str) for row in table.rows)
     ]
-    return f"{table.title}\n{output.columns(rows, right=right)}"
+    return f"{table.title}\n{columns(rows, right=right)}"
 
 
 def _as_data(diagnosis: Diagnosis, name: str) -> dict[str, Any]:

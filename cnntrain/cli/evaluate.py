@@ -10,6 +10,7 @@ import typer
 from cnntrain.cli import output
 from cnntrain.cli.options import TRAINED, Json, Overrides
 from cnntrain.core.errors import UsageError
+from cnntrain.show.tables import columns
 
 if TYPE_CHECKING:
     from cnntrain.model.evaluate import Evaluated
@@ -125,7 +126,7 @@ def _members(evaluated: Evaluated) -> str:
         rows.append([name, f"{metrics.top1:.2%}", f"{metrics.error:.2%}", f"{metrics.loss:.4f}"])
     share = evaluated.disagreements / evaluated.metrics.images
     disagree = f"they disagree on {evaluated.disagreements:,} images ({share:.2%})"
-    return f"{output.columns(rows, right=range(1, 4))}\n{disagree}"
+    return f"{columns(rows, right=range(1, 4))}\n{disagree}"
 
 
 def _per_class(evaluated: Evaluated) -> str:
@@ -137,14 +138,14 @@ def _per_class(evaluated: Evaluated) -> str:
     for name, score in named:
         ratios = (f"{value:.2%}" for value in (score.precision, score.recall, score.f1))
         rows.append([name, f"{score.images:,}", *ratios])
-    return output.columns(rows, right=range(1, 5))
+    return columns(rows, right=range(1, 5))
 
 
 def _confusion(evaluated: Evaluated) -> str:
     classes = evaluated.classes
     counts = zip(classes, evaluated.metrics.confusion, strict=True)
     rows = [[name, *(str(count) if count else "." for count in row)] for name, row in counts]
-    return output.columns([["", *classes], *rows], right=range(1, len(classes) + 1))
+    return columns([["", *classes], *rows], right=range(1, len(classes) + 1))
 
 
 def _as_data(evaluated: Evaluated, *, crops: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import typer
 
 from cnntrain.cli import output
 from cnntrain.cli.options import Json, Overrides, Trained
+from cnntrain.core.units import byte_size
 
 if TYPE_CHECKING:
     from cnntrain.export.export import Exported
@@ -57,7 +58,7 @@ def export(
 
 
 def _line(file: Exported) -> str:
-    size = f"{file.path}: {_size(file.size)}"
+    size = f"{file.path}: {byte_size(file.size)}"
     if file.difference is None:
         return f"{size}, classes and preprocessing"
     model = f", {file.model}" if file.model else ""
@@ -65,10 +66,6 @@ def _line(file: Exported) -> str:
         "the same logits as" if file.difference == 0 else f"logits within {file.difference:.1e} of"
     )
     return f"{size}{model}, {near} the network on {file.images} images"
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"
 
 
 def _as_data(file: Exported) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from cnntrain.cli import output
 from cnntrain.cli.options import Overrides, checked_run_file
 from cnntrain.config import shipped
 from cnntrain.core.errors import UsageError
+from cnntrain.show.tables import columns
 
 if TYPE_CHECKING:
     from cnntrain.fit.folds import CrossValidated, Figure
@@ -113,7 +114,7 @@ def _as_text(found: CrossValidated) -> str:
         rows.append([name, "", last, best, "", test])
     if found.mean("test_error") is None:
         rows = [row[:-1] for row in rows]
-    return output.columns(rows, right=range(1, 6)) + (
+    return columns(rows, right=range(1, 6)) + (
         "\nerror: after the last epoch; +-: standard deviation over the folds\n"
         "lowest: of all epochs, picked on these very images, so an optimistic estimate"
     )

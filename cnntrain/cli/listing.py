@@ -19,6 +19,7 @@ from cnntrain.core.choices import CHOICES
 from cnntrain.core.entry import Entry, Parameter
 from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import suggestion
+from cnntrain.show.tables import columns
 
 
 class What(StrEnum):
@@ -87,7 +88,7 @@ def _list_files(what: What, as_json: bool) -> None:
     if as_json:
         output.result_json({what.value: {name: str(path) for name, path in files.items()}})
         return
-    output.result(output.columns([(name, _headline(path)) for name, path in files.items()]))
+    output.result(columns([(name, _headline(path)) for name, path in files.items()]))
     use = "fit" if what is What.configs else "summary"
     output.note(f"`cnntrain {use} NAME` uses one, `cnntrain new NAME` copies it out")
 

@@ -13,6 +13,7 @@ from cnntrain.cli import output
 from cnntrain.cli.evaluate import Crops, Scales, read_scales
 from cnntrain.cli.options import Json, Overrides, Trained
 from cnntrain.core.errors import UsageError
+from cnntrain.show.tables import columns
 
 if TYPE_CHECKING:
     from cnntrain.model.predict import Prediction
@@ -78,7 +79,7 @@ def _table(found: list[Prediction]) -> None:
     ]
     if rows:
         width = max(map(len, rows))
-        output.result(output.columns([row + [""] * (width - len(row)) for row in rows]))
+        output.result(columns([row + [""] * (width - len(row)) for row in rows]))
 
 
 def _json(found: list[Prediction]) -> None:

@@ -10,6 +10,7 @@ import typer
 from cnntrain.cli import output
 from cnntrain.cli.options import Force, Json, Limit, Out, Overrides, SplitName, Trained
 from cnntrain.cli.visualize.naming import file_to_write
+from cnntrain.show.tables import columns
 
 if TYPE_CHECKING:
     from cnntrain.explain.features import Probed
@@ -61,7 +62,7 @@ def _print(found: Probed) -> None:
         errors = (f"{each.train_error:.2%}", told(each.error))
         rows.append([each.layer, shape, f"{each.features:,}", *errors])
     rows.append(["the network", "", "", "", told(found.error)])
-    output.result(output.columns(rows, right=range(1, 5)))
+    output.result(columns(rows, right=range(1, 5)))
     if any(each.features < prod(found.shapes[each.layer]) for each in found.probes):
         output.note(f"features: maps are averaged over regions, to at most {PROBED} numbers")
     output.note(f"±: 95 % certainty with {found.images:,} {found.split} images")

@@ -8,6 +8,7 @@ import typer
 
 from cnntrain.cli import output
 from cnntrain.cli.options import Json, Overrides, Run
+from cnntrain.show.tables import columns
 
 if TYPE_CHECKING:
     from cnntrain.model.recalibrate import Recalibrated
@@ -43,7 +44,7 @@ def _as_text(done: Recalibrated) -> str:
     for name, metrics in (("before", done.before), ("after", done.after)):
         figures = (f"{metrics.loss:.4f}", f"{metrics.top1:.2%}", f"{metrics.error:.2%}")
         rows.append([name, f"{metrics.images:,}", *figures])
-    table = output.columns(rows, right=range(1, 5))
+    table = columns(rows, right=range(1, 5))
     return f"{table}\n{len(done.layers)} batch normalisations of {done.source}: {done.path}"
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cnntrain.core.errors import DiskError
+from cnntrain.core.units import byte_size
 
 _SPARE = 1 << 20
 """Bytes asked for beyond the content, for the file system's own needs."""
@@ -67,7 +68,7 @@ def write_atomically(
         _remove(temporary)
         raise DiskError(
             f"cannot write {path}: {error.strerror or error} "
-            f"({_megabytes(needed)} needed, {_free(path.parent)} free)",
+            f"({byte_size(needed)} needed, {_free(path.parent)} free)",
             remedy="free some space or choose another place with --out; the old file is unharmed",
         ) from error
     except BaseException:
@@ -100,7 +101,7 @@ def _check_space(path: Path, needed: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < needed + _SPARE:
         raise DiskError(
-            f"no space for {path}: {_megabytes(needed)} needed, {_megabytes(free)} free",
+            f"no space for {path}: {byte_size(needed)} needed, {byte_size(free)} free",
             remedy="free some space or choose another place with --out; the old file is unharmed",
         )
 
@@ -114,10 +115,6 @@ def _remove(temporary: Path) -> None:
 
 def _free(folder: Path) -> str:
     try:
-        return _megabytes(shutil.disk_usage(folder).free)
+        return byte_size(shutil.disk_usage(folder).free)
     except OSError:
         return "unknown"
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:.1f} MB"

@@ -10,9 +10,10 @@ from torch import nn
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.faults import DAMPED
 from cnntrain.diagnose.modes import owners, steady_copy
-from cnntrain.diagnose.report import Finding, Report, Table, listed
+from cnntrain.diagnose.report import Finding, Report, Table
 from cnntrain.diagnose.training import Method
 from cnntrain.optim import set_learning_rate
+from cnntrain.show.words import listed
 from cnntrain.train.learner import Learner
 from cnntrain.train.step import forward_backward, update
 

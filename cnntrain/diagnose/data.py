@@ -22,7 +22,8 @@ from cnntrain.diagnose.neighbours import (
     suspicious_labels,
     votes_of,
 )
-from cnntrain.diagnose.report import Cell, Finding, Picture, Report, Table, listed
+from cnntrain.diagnose.report import Cell, Finding, Picture, Report, Table
+from cnntrain.show.words import listed
 
 NAME = "data"
 

@@ -77,7 +77,7 @@ def initial(patient: Patient) -> Report:
     """Can the network begin to learn?"""
     return check_initial(
         patient.net,
-        batch=patient.some(patient.effort.images),
+        batch=patient.listed(patient.effort.images),
         criterion=patient.prepared.criterion,
         classes=len(patient.classes),
     )
@@ -87,7 +87,7 @@ def gradients(patient: Patient) -> Report:
     """Is the backward pass right, and does it reach every layer?"""
     return check_gradients(
         patient.trained or patient.net,
-        batch=patient.some(SMALL),
+        batch=patient.listed(SMALL),
         method=patient.method,
         weights=patient.effort.weights,
     )
@@ -95,12 +95,12 @@ def gradients(patient: Patient) -> Report:
 
 def evaluation(patient: Patient) -> Report:
     """Is an image's answer its own?"""
-    return check_evaluation(patient.trained or patient.net, batch=patient.some(SMALL))
+    return check_evaluation(patient.trained or patient.net, batch=patient.listed(SMALL))
 
 
 def overfit(patient: Patient) -> Report:
     """Can a few images be learnt by heart?"""
-    few = patient.some(OVERFIT_IMAGES)
+    few = patient.listed(OVERFIT_IMAGES)
     return check_overfit(
         patient.net,
         images=[few],
@@ -141,7 +141,7 @@ def units(patient: Patient) -> Report:
     """Do the units say something, and each something of its own?"""
     return check_units(
         patient.trained or patient.net,
-        batches=[patient.some(patient.effort.images)],
+        batches=[patient.listed(patient.effort.images)],
         is_trained=patient.trained is not None,
     )
 

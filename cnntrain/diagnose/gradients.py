@@ -16,9 +16,10 @@ from cnntrain.diagnose.faults import SILENT
 from cnntrain.diagnose.float64 import compare, in_float64
 from cnntrain.diagnose.jacobians import wrong_layers
 from cnntrain.diagnose.modes import owners, steady_copy
-from cnntrain.diagnose.report import Finding, Picture, Report, Table, listed
+from cnntrain.diagnose.report import Finding, Picture, Report, Table
 from cnntrain.diagnose.signals import Signal, layer_signals, squashing
 from cnntrain.diagnose.training import Method, train_briefly
+from cnntrain.show.words import listed
 
 NAME = "gradients"
 

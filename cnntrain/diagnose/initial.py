@@ -11,9 +11,10 @@ from cnntrain.data.batch import Batch
 from cnntrain.diagnose.drawing import bars_by_layer
 from cnntrain.diagnose.faults import SILENT
 from cnntrain.diagnose.modes import steady_copy
-from cnntrain.diagnose.report import Finding, Picture, Report, Table, listed
+from cnntrain.diagnose.report import Finding, Picture, Report, Table
 from cnntrain.diagnose.signals import Signal, layer_signals, squashing, variation
 from cnntrain.diagnose.training import chance_loss, logits_of
+from cnntrain.show.words import listed
 from cnntrain.train.losses import Criterion, CrossEntropy
 
 NAME = "initial"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -107,9 +107,3 @@ class Report:
 def not_applicable(check: str, why: str) -> Report:
     """The report of a check that can say nothing here."""
     return Report(check, why, applies=False)
-
-
-def listed(names: Sequence[str], *, most: int = 3) -> str:
-    """`conv1, conv2 and 4 more`."""
-    shown, more = ", ".join(names[:most]), len(names) - most
-    return f"{shown} and {more} more" if more > 0 else shown

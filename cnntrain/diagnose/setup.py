@@ -121,7 +121,7 @@ class Patient:
         )
         return _first(data.train, self.effort)
 
-    def some(self, images: int) -> Batch:
+    def listed(self, images: int) -> Batch:
         """So many of the plain training images in one batch."""
         return _joined(self.plain, images)
 

@@ -21,10 +21,10 @@ from cnntrain.diagnose.report import (
     Picture,
     Report,
     Table,
-    listed,
     not_applicable,
 )
 from cnntrain.diagnose.signals import RANGES, SATURATED, leaves
+from cnntrain.show.words import listed
 
 NAME = "units"
 WITH_UNITS = (nn.Conv2d, nn.Linear, nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.Softplus, *RANGES)

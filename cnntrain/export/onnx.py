@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 from cnntrain.assemble.transfer.about import INPUT, KEY, OUTPUT
 from cnntrain.core.atomic import write_atomically
 from cnntrain.core.errors import UsageError
+from cnntrain.core.units import byte_size
 from cnntrain.export.program import without_chatter
 from cnntrain.export.reference import Reference
 
@@ -56,7 +57,7 @@ def save_onnx(
     """
     if needed > _LARGEST:
         raise UsageError(
-            f"the weights take {needed / 1e9:.1f} GB, and an ONNX file at most 2.1",
+            f"the weights take {byte_size(needed)}, and an ONNX file at most 2.1 GB",
             remedy="use --to torch_export or safetensors",
         )
     content = _convert(program, text)

@@ -9,6 +9,7 @@ from cnntrain.checkpoint import State
 from cnntrain.config.load import Loaded
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.runs.folder import RunFolder
+from cnntrain.show.words import listed
 
 
 def check_same_data(prepared: Prepared, state: State, path: Path) -> None:
@@ -22,10 +23,12 @@ def check_same_data(prepared: Prepared, state: State, path: Path) -> None:
     Raises:
         CheckpointError: classes, counts or the training images' statistics are others.
     """
-    now, then = list(prepared.data.classes), state.get("classes")
+    now, classes = list(prepared.data.classes), state.get("classes")
+    then = classes if isinstance(classes, list) else []
     if now != then:
         raise CheckpointError(
-            f"the data have other classes than {path}: {_some(now)} instead of {_some(then)}",
+            f"the data have other classes than {path}: {listed(now, most=6)} instead of "
+            f"{listed(then, most=6)}",
             remedy="give the data that the run was started with (-s data.root=...)",
         )
     counts = state.get("counts")
@@ -94,10 +97,3 @@ def what_changes(before: Loaded, prepared: Prepared) -> list[str]:
         f"so the next learning rate is {now:.3g} (it was {state.lr:.3g} in the last step, and "
         f"would be {was:.3g} without the change)"
     ]
-
-
-def _some(names: object, limit: int = 6) -> str:
-    if not isinstance(names, list):
-        return "none"
-    shown = ", ".join(map(str, names[:limit]))
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

@@ -19,6 +19,7 @@ from torch import nn
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.patterns import covers
 from cnntrain.core.problems import near_match
+from cnntrain.show.words import listed
 
 UNDECAYED_MODULES: tuple[type[nn.Module], ...] = (
     nn.BatchNorm1d,
@@ -146,7 +147,7 @@ def _check_rule(rule: GroupRule, owned: Sequence[_Owned], model: nn.Module) -> N
         near = near_match(rule.names, [*modules, *(one.name for one in owned)])
         raise ConfigError(
             f"the group pattern '{rule.names}' matches no parameter",
-            remedy=f"did you mean '{near}'?" if near else f"modules are {_some(modules)}",
+            remedy=f"did you mean '{near}'?" if near else f"modules are {listed(modules, most=12)}",
         )
     if not any(one.parameter.requires_grad for one in matched):
         raise ConfigError(
@@ -159,8 +160,3 @@ def _check_rule(rule: GroupRule, owned: Sequence[_Owned], model: nn.Module) -> N
             "all that it matches are biases, norm layers or PReLU slopes",
             remedy="set decay_norm_and_bias: true, or remove weight_decay there",
         )
-
-
-def _some(names: Sequence[str], limit: int = 12) -> str:
-    shown = ", ".join(names[:limit])
-    return f"{shown}, ..." if len(names) > limit else shown

@@ -12,6 +12,7 @@ from rich.console import Console as RichConsole
 from rich.table import Table
 
 from cnntrain.record.totals import Tally
+from cnntrain.show.tables import columns
 from cnntrain.show.words import clock_time, percent, quantity
 from cnntrain.train.events import EpochDone, RunDone
 
@@ -58,13 +59,7 @@ def print_table(rows: Sequence[tuple[str, ...]], *, stream: TextIO, fancy: bool)
     if len(rows) < 2:
         return
     if not fancy:
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        for row in rows:
-            cells = [
-                cell.ljust(width) if i == 0 else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ]
-            stream.write("  ".join(cells).rstrip() + "\n")
+        stream.write(columns(rows, right=range(1, len(rows[0]))) + "\n")
         return
     plain = bool(os.environ.get("NO_COLOR"))
     table = Table(header_style="" if plain else "bold")

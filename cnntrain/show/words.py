@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def percent(share: float | None, *, places: int = 2) -> str:
     """A share of one in percent: 0.0123 is `1.23 %`; `-` for None."""
@@ -20,3 +22,9 @@ def clock_time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d} h" if hours else f"{minutes}:{rest:02d} min"
+
+
+def listed(names: Sequence[object], *, most: int = 3) -> str:
+    """The first ones: `conv1, conv2 and 4 more`; `none` where there are none."""
+    shown, more = ", ".join(map(str, names[:most])), len(names) - most
+    return f"{shown} and {more} more" if more > 0 else shown or "none"

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from cnntrain.checkpoint import State, capture_randomness, restore_randomness, tensors_in
 from cnntrain.core.errors import CheckpointError, DivergedError
+from cnntrain.show.words import listed
 from cnntrain.train.finite import all_finite
 from cnntrain.train.learner import Learner
 
@@ -95,7 +96,7 @@ def _load_optimizer(learner: Learner, saved: State) -> None:
     unknown = [name for name in buffers if name not in named or id(named[name]) not in trained]
     if unknown:
         raise CheckpointError(
-            f"the checkpoint's optimizer trains {_some(unknown)}, which this run does not",
+            f"the checkpoint's optimizer trains {listed(unknown, most=5)}, which this run does not",
             remedy=_REMEDY,
         )
     for name, values in buffers.items():
@@ -129,8 +130,8 @@ def load_weights(model: nn.Module, saved: State, what: str, *, remedy: str = _RE
     missing = [name for name in own if name not in saved]
     unknown = [name for name in saved if name not in own]
     if missing or unknown:
-        parts = [f"lacks {_some(missing)}"] if missing else []
-        parts += [f"has {_some(unknown)} in addition"] if unknown else []
+        parts = [f"lacks {listed(missing, most=5)}"] if missing else []
+        parts += [f"has {listed(unknown, most=5)} in addition"] if unknown else []
         raise CheckpointError(
             f"the checkpoint's {what} is of another network: it {' and '.join(parts)}",
             remedy=remedy,
@@ -154,8 +155,3 @@ def _part(state: State, name: str) -> State:
             f"the checkpoint has no '{name}'", remedy="it is not one of a training run"
         )
     return part
-
-
-def _some(names: list[str], limit: int = 5) -> str:
-    shown = ", ".join(names[:limit])
-    return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown

@@ -10,7 +10,7 @@ import pytest
 
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.table import Row, as_data, rows
-from cnntrain.arch.table_text import as_markdown, as_text, megabytes
+from cnntrain.arch.table_text import as_markdown, as_text
 
 HERE = Path(__file__).parent
 ARCHS = HERE.parents[1] / "configs" / "archs"
@@ -152,12 +152,6 @@ def test_markdown_has_the_same_cells(shipped: Shipped) -> None:
     assert cells == {12}
     assert "| c3 | conv | 16x10x10 | 2,416 | 3.9% | 240,000 | 57.6% | 14 | 2 | -2..11 |" in lines[6]
     assert "61,706 trained" in lines[-3]
-
-
-def test_bytes_in_words() -> None:
-    sizes = {0: "0 B", 999: "999 B", 4704: "4.7 kB", 99_960: "100 kB", 999_600: "1.0 MB"}
-    sizes |= {240_771_000: "241 MB", 12_300_000_000: "12.3 GB"}
-    assert {size: megabytes(size) for size in sizes} == sizes
 
 
 def test_a_row_is_plain_data(shipped: Shipped) -> None:

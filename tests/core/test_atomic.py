@@ -59,7 +59,7 @@ def test_a_megabyte_is_left_to_the_file_system(tmp_path: Path, monkeypatch) -> N
             write_atomically(file, lambda stream: None, needed=needed)
             assert file.read_bytes() == b""
         else:
-            with pytest.raises(DiskError, match=r"no space for .*0\.0 MB needed, 1\.0 MB free"):
+            with pytest.raises(DiskError, match=r"no space for .*1\.0 kB needed, 1\.0 MB free"):
                 write_atomically(file, lambda stream: None, needed=needed)
 
 

@@ -14,7 +14,6 @@ import pytest
 
 from cnntrain.record.console import Console
 from cnntrain.record.observe import observe
-from cnntrain.show.words import clock_time, percent, quantity
 from cnntrain.train.events import EpochDone, Event, RunStarted, StepDone
 
 if sys.platform != "win32":
@@ -175,14 +174,3 @@ def test_a_training_that_fails_leaves_a_clean_line(
         yield from run(until=3)
 
     assert on_a_terminal(failing()).endswith("\r")  # the bar is wiped out
-
-
-def test_numbers_for_people() -> None:
-    assert [percent(0.0123), percent(None), percent(1.0, places=0)] == ["1.23 %", "-", "100 %"]
-    assert [quantity(7.54), quantity(12_345.6)] == ["7.5", "12,346"]
-    assert [clock_time(s) for s in (5.21, 59.96, 187, 7_387)] == [
-        "5.2 s",
-        "1:00 min",
-        "3:07 min",
-        "2:03:07 h",
-    ]

@@ -19,6 +19,7 @@ from cnntrain.config import shipped
 from cnntrain.config.load import Loaded
 from cnntrain.core.errors import CheckpointError, ConfigError
 from cnntrain.core.problems import Problem, near_match
+from cnntrain.show.words import listed
 from cnntrain.train.freezing import Freezing
 
 _SHOWN = 4
@@ -63,10 +64,10 @@ class Start:
         return [
             ("weights", self.source),
             ("  loaded", f"{len(self.loaded)} of {count} tensors"),
-            ("  new", f"{_some(self.new)} (the head)" if self.new else "none"),
-            ("  skipped", _some(skipped)),
-            ("  missing", _some(self.missing)),
-            ("  left over", _some(self.left_over)),
+            ("  new", f"{listed(self.new, most=_SHOWN)} (the head)" if self.new else "none"),
+            ("  skipped", listed(skipped, most=_SHOWN)),
+            ("  missing", listed(self.missing, most=_SHOWN)),
+            ("  left over", listed(self.left_over, most=_SHOWN)),
             *(("note", note) for note in self.notes),
         ]
 
@@ -191,7 +192,8 @@ def _refuse_too_few(pair: _Pair, *, least: float) -> None:
     message = (
         f"{pair.source.name} has {count} of the {len(wanted)} weights of the network "
         f"({count / len(wanted):.0%}; at least {least:.0%} are needed); "
-        f"not there: {_some(pair.missing)}; left over there: {_some(pair.found.left_over)}"
+        f"not there: {listed(pair.missing, most=_SHOWN)}; "
+        f"left over there: {listed(pair.found.left_over, most=_SHOWN)}"
     )
     raise CheckpointError(message, remedy=_map_remedy(pair))
 
@@ -249,9 +251,3 @@ def _shapes_of(name: str, pair: _Pair) -> str:
 
 def _shape(shape: Iterable[int]) -> str:
     return "x".join(map(str, shape)) or "one number"
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_SHOWN])
-    more = len(names) - _SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown or "none"

@@ -1,0 +1,34 @@
+"""Tables of text, written out by hand."""
+
+from __future__ import annotations
+
+from cnntrain.show.tables import columns, markdown
+
+ROWS = [["name", "n", "%", ""], ["a", "12", "9", "end"], ["total", "120", "10", ""]]
+
+
+def test_columns() -> None:
+    assert columns(ROWS, right=range(1, 3)).splitlines() == [
+        "name     n   %",
+        "a       12   9  end",
+        "total  120  10",
+    ]
+    assert columns([]) == ""
+
+
+def test_rules_and_columns_that_are_close() -> None:
+    assert columns(ROWS, right=[1, 2], close=[2], rules=[1, 2]).splitlines() == [
+        "name     n  %",
+        "------------------",
+        "a       12  9  end",
+        "------------------",
+        "total  120 10",
+    ]
+
+
+def test_markdown() -> None:
+    assert markdown(ROWS[:2], right=[1]).splitlines() == [
+        "| name | n | % |  |",
+        "| :-- | --: | :-- | :-- |",
+        "| a | 12 | 9 | end |",
+    ]
