@@ -10,10 +10,10 @@ from cnntrain.arch.description import Facts, describe, usual_facts
 from cnntrain.arch.network import Network
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.planner import make_plan
-from cnntrain.assemble.networks import make_network, plan_network
-from cnntrain.assemble.transfer.preprocessing import follow_weights
+from cnntrain.assemble.checked import check_loaded
+from cnntrain.assemble.networks import make_network
 from cnntrain.config import shipped
-from cnntrain.config.from_python import Source, load_given, read_given
+from cnntrain.config.from_python import Source, read_given, try_to_load_given
 from cnntrain.core.document import Document
 from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import suggestion
@@ -63,7 +63,7 @@ def build(
             message = "a run file's classes and images are those of its `data`"
             raise UsageError(message, remedy="leave them out, or give an architecture")
         changes = {f"vars.{name}": value for name, value in (vars or {}).items()}
-        plan = plan_network(follow_weights(load_given(network, changes, find=_find_network)))
+        plan = check_loaded(*try_to_load_given(network, changes, find=_find_network)).plan
     net = make_network(plan, seed=seed)
     net.plan = plan
     return net

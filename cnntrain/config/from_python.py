@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from cnntrain.config import shipped
-from cnntrain.config.load import Loaded, load_text
+from cnntrain.config.load import Loaded, try_to_load_document
 from cnntrain.config.show import dump_yaml
 from cnntrain.core.complaints import dotted
 from cnntrain.core.document import Document, KeyPath, parse_document, read_document
-from cnntrain.core.errors import UsageError
+from cnntrain.core.errors import ConfigError, UsageError
+from cnntrain.core.problems import Problem
 
 Source: TypeAlias = str | os.PathLike[str] | Mapping[str, Any]
 """A file or the name of a shipped one, YAML text (of several lines), or its contents."""
@@ -23,22 +24,25 @@ Changes: TypeAlias = Mapping[str, Any] | Sequence[str]
 """`{"train.epochs": 2}`, or as on the command line: `["train.epochs=2"]`."""
 
 
-def load_given(
-    source: Source, changes: Changes = (), *, find: Callable[[str], Path] = shipped.resolve
-) -> Loaded:
+def load_given(source: Source, changes: Changes = ()) -> Loaded:
     """Read and check a run file; names of files in a text or a mapping start from this folder.
-
-    Args:
-        source: the run file.
-        changes: of single values.
-        find: the file that a name means.
 
     Raises:
         UsageError: there is no such file, or a value is not plain data.
         ConfigError: everything that is wrong; the lines of a mapping are those of its YAML.
     """
+    loaded, problems = try_to_load_given(source, changes)
+    if loaded is None or problems:
+        raise ConfigError.of(problems)
+    return loaded
+
+
+def try_to_load_given(
+    source: Source, changes: Changes = (), *, find: Callable[[str], Path] = shipped.resolve
+) -> tuple[Loaded | None, list[Problem]]:
+    """As `cnntrain.config.load.try_to_load`; `find` gives the file that a name means."""
     document, file = read_given(source, find=find)
-    return load_text(document.text, file=file, overrides=as_overrides(changes))
+    return try_to_load_document(document, file=file, overrides=as_overrides(changes))
 
 
 def read_given(source: Source, *, find: Callable[[str], Path]) -> tuple[Document, Path]:

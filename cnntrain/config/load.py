@@ -92,7 +92,7 @@ def try_to_load(
     Raises:
         ConfigError: the file cannot be read, or is not YAML.
     """
-    return _load(read_document(Path(file)), Path(file), overrides)
+    return try_to_load_document(read_document(Path(file)), file=Path(file), overrides=overrides)
 
 
 def load_text(text: str, *, file: Path | str, overrides: Sequence[str] = ()) -> Loaded:
@@ -103,7 +103,8 @@ def load_text(text: str, *, file: Path | str, overrides: Sequence[str] = ()) -> 
         file: what to call it, and where names of files in it start from; need not exist.
         overrides: see `load`.
     """
-    return _sound(*_load(parse_document(text, name=str(file)), Path(file), overrides))
+    document = parse_document(text, name=str(file))
+    return _sound(*try_to_load_document(document, file=Path(file), overrides=overrides))
 
 
 def _sound(loaded: Loaded | None, problems: Sequence[Problem]) -> Loaded:
@@ -112,9 +113,10 @@ def _sound(loaded: Loaded | None, problems: Sequence[Problem]) -> Loaded:
     return loaded
 
 
-def _load(
-    document: Document, file: Path, overrides: Sequence[str]
+def try_to_load_document(
+    document: Document, *, file: Path, overrides: Sequence[str]
 ) -> tuple[Loaded | None, list[Problem]]:
+    """As `try_to_load`, for what has been read already; overrides are put into the document."""
     if not isinstance(document.data, Mapping):
         raise ConfigError(
             f"a run file must be a mapping (key: value), not {shown(document.data)}",

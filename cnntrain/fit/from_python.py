@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cnntrain.assemble.checked import Checked, check_loaded
 from cnntrain.assemble.prepare import prepare
-from cnntrain.config.from_python import Changes, Source, as_overrides, load_given
-from cnntrain.config.load import Loaded
+from cnntrain.config.from_python import Changes, Source, as_overrides, try_to_load_given
 from cnntrain.fit import fit as in_folder
 from cnntrain.fit.kept import InMemory
 from cnntrain.fit.observers import console
@@ -69,19 +69,24 @@ def fit(
         DataError, CheckpointError, DivergedError, DiskError: see their kinds.
     """
     changes = as_overrides(overrides)
-    loaded = load_given(file, changes)
+    checked = check_loaded(*try_to_load_given(file, changes))
     history = History()
     listening = (history, *observers)
     ended: Ended | in_folder.Outcome
     run: Path | None = None
     with undisturbed():
         if out is None:
-            ended, model = _in_memory(loaded, observers=listening, quiet=quiet)
+            ended, model = _in_memory(checked, observers=listening, quiet=quiet)
         else:
-            is_root = Path(out) == Path(loaded.config.record.root)
+            is_root = Path(out) == Path(checked.loaded.config.record.root)
             exact = None if is_root else Path(out)
             ended = in_folder.fit(
-                loaded, out=exact, overrides=changes, silent=quiet, observers=listening
+                checked.loaded,
+                plan=checked.plan,
+                out=exact,
+                overrides=changes,
+                silent=quiet,
+                observers=listening,
             )
             run = ended.run.path
             model = open_trained(run)
@@ -92,9 +97,9 @@ def fit(
 
 
 def _in_memory(
-    loaded: Loaded, *, observers: Sequence[Observer], quiet: bool
+    checked: Checked, *, observers: Sequence[Observer], quiet: bool
 ) -> tuple[Ended, Trained]:
-    prepared = prepare(loaded)
+    prepared = prepare(checked.loaded, plan=checked.plan)
     kept = InMemory(prepared)
 
     def listen(notes: Sequence[str]) -> list[Observer]:

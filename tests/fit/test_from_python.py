@@ -237,6 +237,16 @@ def test_what_is_wrong_is_told_at_its_place(
     assert not Path("run").exists()
 
 
+def test_all_that_is_wrong_is_told_at_once(changed: Changed) -> None:
+    faults = {"train.epoch": 3, "data.sise": 8, "arch.layers": ["flatten", {"linear": {"out": 7}}]}
+    with pytest.raises(ConfigError) as caught:
+        cnntrain.fit(changed(faults))
+    told = [problem.message for problem in caught.value.problems]
+    assert [text for text in told if "7" in text and "3 classes" in text]
+    assert [text for text in told if text.startswith(("unknown key 'epoch'", "unknown key 'sise'"))]
+    assert len(told) >= 3
+
+
 def test_a_name_that_is_not_there_has_a_near_match() -> None:
     with pytest.raises(UsageError, match=r"there is no run file 'digts', nor .* mean 'digits'"):
         cnntrain.fit("digts")
