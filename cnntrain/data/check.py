@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from cnntrain.data.held_out import HeldOut
 from cnntrain.data.loaders import Items, make_pipelines
 from cnntrain.data.pipeline import Pipeline, TransformError
 from cnntrain.data.read import class_counts, open_splits
+from cnntrain.data.shared_images import fingerprint, pixel_fingerprints
 from cnntrain.data.splits import Part, Pixels, Splits, Unreadable
 from cnntrain.data.threads import in_threads
 from cnntrain.data.windows import HeightWidth
@@ -195,9 +195,7 @@ def _parts(splits: Splits) -> Iterator[tuple[str, Part]]:
 def _fingerprints(part: Part) -> Iterator[tuple[bytes, HeightWidth] | Unreadable]:
     """A hash of the pixels, and the size, of each image."""
     if isinstance(part, Pixels):
-        rows = part.images.reshape(len(part), -1).numpy()
-        for row in rows:
-            yield _hash(row.tobytes(), part.size), part.size
+        yield from ((found, part.size) for found in pixel_fingerprints(part))
         return
 
     def read(index: int) -> tuple[bytes, HeightWidth] | Unreadable:
@@ -206,10 +204,6 @@ def _fingerprints(part: Part) -> Iterator[tuple[bytes, HeightWidth] | Unreadable
         except UnreadableImageError as error:
             return Unreadable(error.path, error.reason)
         size = (picture.height, picture.width)
-        return _hash(picture.tobytes(), size), size
+        return fingerprint(picture.tobytes(), size), size
 
     yield from in_threads(read, range(len(part)))
-
-
-def _hash(content: bytes, size: HeightWidth) -> bytes:
-    return hashlib.blake2b(content, digest_size=16, salt=repr(size).encode()[:16]).digest()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from cnntrain.data.batch import Loader
-from cnntrain.data.splits import to_picture
 from cnntrain.data.statistics import Statistics
+from cnntrain.show.pixels import Scaling, coloured, magnified, mosaic
+from cnntrain.show.words import shortened
 
 _LEAST = 72  # pixels: smaller images are enlarged by a whole factor
 _LINE = 14
@@ -35,21 +37,18 @@ def contact_sheet(
     """
     images, labels = _first(loader, epoch=epoch, count=columns * rows)
     pixels = denormalize(images, statistics)
-    height, width = pixels.shape[2:]
-    factor = max(1, -(-_LEAST // min(height, width)))
-    cell = (width * factor + 4, height * factor + 4 + _LINE)
-    used = -(-len(pixels) // columns)
-    sheet = Image.new("RGB", (cell[0] * min(columns, len(pixels)), cell[1] * used), "white")
-    draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default()
-    for number, (image, label) in enumerate(zip(pixels, labels, strict=True)):
-        x, y = number % columns * cell[0] + 2, number // columns * cell[1] + 2
-        picture = to_picture(image if len(image) in (1, 3) else image[:1]).convert("RGB")
-        size = (width * factor, height * factor)
-        sheet.paste(picture.resize(size, Image.Resampling.NEAREST), (x, y))
+    columns = min(columns, len(pixels))
+    tiles = magnified(coloured(pixels / 255), max(1, -(-_LEAST // min(pixels.shape[2:]))))
+    height, width = tiles.shape[1:3]
+    with_line = np.pad(tiles, ((0, 0), (0, _LINE), (0, 0), (0, 0)), constant_values=1)
+    cells = mosaic(with_line, columns=columns, gap=4, edge=2)
+    sheet = Image.fromarray((255 * cells).round().astype(np.uint8))
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default()
+    for number, label in enumerate(labels):
+        x, y = number % columns * (width + 4) + 2, number // columns * (height + _LINE + 4) + 2
         text = " + ".join(classes[one] for one in label)
-        draw.text((x, y + size[1] + 1), _fitting(text, size[0], draw, font),
-                  fill="black", font=font)  # fmt: skip
+        text = shortened(text, width, measure=lambda text: draw.textlength(text, font=font))
+        draw.text((x, y + height + 1), text, fill="black", font=font)
     return sheet
 
 
@@ -57,11 +56,7 @@ def denormalize(images: Tensor, statistics: Statistics | None) -> Tensor:
     """`(N, C, H, W)` float as the network sees it, back to uint8; values outside are clipped."""
     pixels = images.float()
     if statistics is not None:
-        mean, std = (
-            torch.tensor(values, device=images.device).view(1, -1, 1, 1)
-            for values in (statistics.mean, statistics.std)
-        )
-        pixels = pixels * std + mean
+        pixels = Scaling(statistics.mean, statistics.std).undo(pixels)
     return pixels.mul(255).round().clamp(0, 255).to(torch.uint8).cpu().contiguous()
 
 
@@ -79,17 +74,3 @@ def _first(loader: Loader, *, epoch: int, count: int) -> tuple[Tensor, list[list
         if len(labels) >= count:
             break
     return torch.cat(images)[:count], labels[:count]
-
-
-def _fitting(
-    text: str,
-    width: int,
-    draw: ImageDraw.ImageDraw,
-    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
-) -> str:
-    """The text, shortened to a width in pixels."""
-    if draw.textlength(text, font=font) <= width:
-        return text
-    while text and draw.textlength(text + "…", font=font) > width:
-        text = text[:-1]
-    return text + "…"

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import torch
 
 from cnntrain.data.splits import Files, Part, Pixels
+from cnntrain.data.windows import HeightWidth
 
 MOST = 2000
 """Files that are looked for; of more, so many at even distances."""
@@ -33,9 +34,19 @@ def shared_images(first: Part, second: Part) -> list[tuple[str, str]]:
     return [(first.label(keys[key]), second.label(i)) for key, i in others if key in keys]
 
 
+def fingerprint(content: bytes, size: HeightWidth | None = None) -> bytes:
+    """A hash of an image's bytes; of pixels together with their height and width."""
+    return hashlib.blake2b(content, digest_size=16, salt=repr(size).encode()[:16]).digest()
+
+
+def pixel_fingerprints(part: Pixels) -> Iterator[bytes]:
+    """That of each image."""
+    for row in part.images.reshape(len(part), -1).numpy():
+        yield fingerprint(row.tobytes(), part.size)
+
+
 def _pixels(part: Pixels) -> Iterator[tuple[bytes, int]]:
-    for index, row in enumerate(part.images.reshape(len(part), -1).numpy()):
-        yield _digest(row.tobytes()), index
+    return ((key, index) for index, key in enumerate(pixel_fingerprints(part)))
 
 
 def _files(part: Files, sizes: set[int]) -> Iterator[tuple[bytes, int]]:
@@ -46,7 +57,7 @@ def _files(part: Files, sizes: set[int]) -> Iterator[tuple[bytes, int]]:
     for size in sizes & found.keys():
         for index in found[size]:
             try:
-                yield _digest(part.paths[index].read_bytes()), index
+                yield fingerprint(part.paths[index].read_bytes()), index
             except OSError:
                 continue
 
@@ -57,7 +68,3 @@ def _sizes(part: Files) -> Iterator[tuple[int, int]]:
             yield index, path.stat().st_size
         except OSError:
             continue
-
-
-def _digest(content: bytes) -> bytes:
-    return hashlib.blake2b(content, digest_size=16).digest()

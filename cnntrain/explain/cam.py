@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from cnntrain.explain.taps import Tap, tapped
-from cnntrain.show.image_table import Cell, Scale, draw_table
-from cnntrain.show.pixels import Pixels, enlarged, heat, magnified
+from cnntrain.show.image_table import Cell, Scale, draw_table, heat
+from cnntrain.show.pixels import Pixels, enlarged, magnified
 
 
 def class_activation(

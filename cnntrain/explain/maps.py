@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from cnntrain.show.image_table import Cell, Scale, columns_for, draw_table
-from cnntrain.show.pixels import Pixels, heat, magnified
+from cnntrain.show.image_table import Cell, Scale, columns_for, draw_table, heat
+from cnntrain.show.pixels import Pixels, magnified
 from cnntrain.show.tiles import numbered, ruled
 
 MOST = 256

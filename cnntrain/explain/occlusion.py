@@ -10,8 +10,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from cnntrain.show.image_table import Cell, Scale, draw_table
-from cnntrain.show.pixels import Pixels, heat
+from cnntrain.show.image_table import Cell, Scale, draw_table, heat
+from cnntrain.show.pixels import Pixels
 
 MOST_SQUARES = 200
 """Each costs a forward pass of the image."""

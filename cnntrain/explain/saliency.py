@@ -9,8 +9,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from cnntrain.show.image_table import Cell, Scale, draw_table
-from cnntrain.show.pixels import Pixels, heat
+from cnntrain.show.image_table import Cell, Scale, draw_table, heat
+from cnntrain.show.pixels import Pixels
 
 
 def saliency(net: nn.Module, images: Tensor, *, classes: Sequence[int]) -> Tensor:

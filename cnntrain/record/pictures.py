@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from cnntrain.show.pixels import coloured, magnified, mosaic
+
 _TILE = 24  # pixels; smaller tiles are enlarged to about that
 
 
-def images_picture(
-    images: Tensor, *, mean: Sequence[float], std: Sequence[float], most: int = 16
-) -> Tensor:
-    """A grid of images as they were before normalisation.
+def images_picture(images: Tensor, *, most: int = 16) -> Tensor:
+    """A grid of the first images.
 
     Args:
-        images: normalised, (N, C, H, W).
-        mean: that was subtracted, one a channel.
-        std: that was divided by, one a channel.
+        images: (N, C, H, W) from 0 to 1; of neither 1 nor 3 channels the first is shown.
         most: images to show.
 
     Returns:
-        (1 or 3, H', W') in 0 to 1; of images with neither 1 nor 3 channels the first channel.
+        (3, H', W') from 0 to 1.
     """
-    shown = images[:most].detach().float().cpu()
-    shape = (1, -1, 1, 1)
-    shown = shown * torch.tensor(std).view(shape) + torch.tensor(mean).view(shape)
-    return _grid(_colour(shown.clamp(0, 1)))
+    return _grid(images[:most].detach().float())
 
 
 def filters_picture(net: nn.Module, *, most: int = 64) -> Tensor | None:
@@ -41,7 +35,7 @@ def filters_picture(net: nn.Module, *, most: int = 64) -> Tensor | None:
         most: tiles to show.
 
     Returns:
-        (1 or 3, H', W') in 0 to 1; None for a network without a two-dimensional convolution.
+        (3, H', W') from 0 to 1; None for a network without a two-dimensional convolution.
     """
     weight = next((m.weight for m in net.modules() if isinstance(m, nn.Conv2d)), None)
     if weight is None:
@@ -55,20 +49,8 @@ def filters_picture(net: nn.Module, *, most: int = 64) -> Tensor | None:
     return _grid((tiles - low) / (high - low).clamp_min(1e-12))
 
 
-def _colour(images: Tensor) -> Tensor:
-    return images if images.shape[1] in (1, 3) else images[:, :1]
-
-
 def _grid(tiles: Tensor) -> Tensor:
-    """(N, C, H, W) in 0 to 1, laid out in rows with a line of one grey pixel between tiles."""
-    scale = max(1, math.ceil(_TILE / max(tiles.shape[2:])))
-    tiles = tiles.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
-    count, channels, height, width = tiles.shape
-    columns = math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
-    grid = torch.full((channels, rows * (height + 1) + 1, columns * (width + 1) + 1), 0.5)
-    for i, tile in enumerate(tiles):
-        top = (i // columns) * (height + 1) + 1
-        left = (i % columns) * (width + 1) + 1
-        grid[:, top : top + height, left : left + width] = tile
-    return grid
+    """(N, C, H, W) from 0 to 1, in rows with a line of one grey pixel around each tile."""
+    pixels = magnified(coloured(tiles), max(1, math.ceil(_TILE / max(tiles.shape[2:]))))
+    sheet = mosaic(pixels, columns=math.ceil(math.sqrt(len(tiles))), edge=1, ground=0.5)
+    return torch.from_numpy(sheet).permute(2, 0, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,9 +43,7 @@ class TensorBoard:
     Args:
         folder: the folder of the sub-folders.
         net: whose weights are shown.
-        images: sample inputs as the network gets them, (N, C, H, W); None to show none.
-        mean: of the normalisation, one a channel.
-        std: of the normalisation, one a channel.
+        images: sample inputs before normalisation, (N, C, H, W) from 0 to 1; None to show none.
         settings: the run's settings by name; what is no number or text is shown as text.
     """
 
@@ -55,14 +53,11 @@ class TensorBoard:
         *,
         net: nn.Module,
         images: Tensor | None = None,
-        mean: Sequence[float] = (0.0,),
-        std: Sequence[float] = (1.0,),
         settings: Mapping[str, object] | None = None,
     ) -> None:
         self._folder = folder
         self._net = net
         self._images = images
-        self._normalisation = (mean, std)
         self._settings = dict(settings or {})
         self._writers: dict[str, SummaryWriter] = {}
         self._purge_step: int | None = None
@@ -132,9 +127,7 @@ class TensorBoard:
                 self._writer(split.name)  # tells a TensorBoard that is watching
             return
         if self._images is not None:
-            mean, std = self._normalisation
-            picture = images_picture(self._images, mean=mean, std=std)
-            self._writer(TRAIN).add_image("inputs", picture, 0)
+            self._writer(TRAIN).add_image("inputs", images_picture(self._images), 0)
         self._filters(0)
         self._hparams(done=False)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from matplotlib.font_manager import FontProperties
 
 from cnntrain.core.atomic import disk_errors
 from cnntrain.show.pixels import Pixels
+from cnntrain.show.words import shortened
 
 SUFFIXES = (".png", ".svg")
 DPI = 144
@@ -146,7 +146,7 @@ def _draw_cell(axes: Axes, cell: Cell, place: tuple[float, float, float], unit: 
     axes.imshow(np.clip(cell.image, 0, 1), extent=(x, x + wide, y + tall, y))
     for mark in cell.marks:
         _write(axes, x + mark.x * unit, y + mark.y * unit, mark.text, size=_TINY)
-    text = "\n".join(fitting(line, width) for line in cell.caption.splitlines())
+    text = "\n".join(shortened(line, width, measure=width_of) for line in cell.caption.splitlines())
     _write(axes, x, y + tall + 0.03, text, linespacing=1.15)
 
 
@@ -181,15 +181,12 @@ def _letter(letter: str, size: float) -> float:
         return float(_RULER.get_text_width_height_descent(letter, font, ismath=False)[0]) / DPI
 
 
-def fitting(text: str, inches: float) -> str:
-    """A line of a caption; where it is too wide, its middle is cut out."""
-
-    def cut(keep: int) -> str:
-        return text[: keep - keep // 2] + "…" + text[len(text) - keep // 2 :]
-
-    if width_of(text) <= inches:
-        return text
-    return cut(bisect_right(range(1, len(text)), inches, key=lambda keep: width_of(cut(keep))))
+def heat(values: Any, *, low: float, high: float, colours: str = "viridis") -> Pixels:
+    """Numbers (H, W) in the colours of a scale from `low` to `high`; what is no number is white."""
+    scaled = (np.asarray(values, dtype=np.float64) - low) / max(high - low, 1e-30)
+    scale = colormaps[colours].with_extremes(bad="white")
+    array: Pixels = scale(scaled.clip(0, 1))[..., :3].astype(np.float32)
+    return array
 
 
 def columns_for(count: int, *, wide: float = 1.6, most: int = 64) -> int:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from matplotlib import colormaps
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -73,14 +71,6 @@ def coloured(images: Tensor) -> Pixels:
     return array
 
 
-def heat(values: Any, *, low: float, high: float, colours: str = "viridis") -> Pixels:
-    """Numbers (H, W) in the colours of a scale from `low` to `high`; what is no number is white."""
-    scaled = (np.asarray(values, dtype=np.float64) - low) / max(high - low, 1e-30)
-    scale = colormaps[colours].with_extremes(bad="white")
-    array: Pixels = scale(scaled.clip(0, 1))[..., :3].astype(np.float32)
-    return array
-
-
 def enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """Maps (N, H, W) at another height and width, bilinear."""
     resized: Tensor = functional.interpolate(
@@ -94,13 +84,23 @@ def magnified(images: Pixels, factor: int) -> Pixels:
     return images.repeat(factor, axis=1).repeat(factor, axis=2)
 
 
-def mosaic(tiles: Pixels, *, columns: int, gap: int = 1) -> Pixels:
-    """Tiles (N, H, W, 3) in rows on white, with white lines of `gap` pixels between them."""
+def mosaic(
+    tiles: Pixels, *, columns: int, gap: int = 1, edge: int = 0, ground: float = 1.0
+) -> Pixels:
+    """Tiles (N, H, W, 3) in rows, on white or another grey.
+
+    Args:
+        tiles: all of one size.
+        columns: tiles in a row.
+        gap: pixels between tiles.
+        edge: pixels around all of them.
+        ground: grey of gaps and edge, and of places without a tile.
+    """
     count, height, width, _ = tiles.shape
-    rows = -(-count // columns)
-    shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, 3)
-    sheet: Pixels = np.ones(shape, dtype=np.float32)
+    rows, high, wide = -(-count // columns), height + gap, width + gap
+    shape = (rows * high - gap + 2 * edge, columns * wide - gap + 2 * edge, 3)
+    sheet: Pixels = np.full(shape, ground, dtype=np.float32)
     for number, tile in enumerate(tiles):
-        top, left = number // columns * (height + gap), number % columns * (width + gap)
+        top, left = number // columns * high + edge, number % columns * wide + edge
         sheet[top : top + height, left : left + width] = tile
     return sheet

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cnntrain.show.image_table import TITLE, Cell, Mark, fitting, width_of
+from cnntrain.show.image_table import TITLE, Cell, Mark, width_of
 from cnntrain.show.pixels import Pixels, magnified, mosaic
+from cnntrain.show.words import shortened
 
 _CRISP, _SPACE, _LETTERS = 40, 0.13, 0.26  # pixels; inches
 _SMALLEST, _LARGEST = 0.42, 1.2  # inches
@@ -40,7 +41,7 @@ def numbered(
     for number, name in enumerate(names or [str(number) for number in range(count)]):
         x = number % columns * (width + gap)
         y = number // columns * (height + space + gap) + height
-        marks.append(Mark(fitting(name, inches), x, y + 0.01 / unit))
+        marks.append(Mark(shortened(name, inches, measure=width_of), x, y + 0.01 / unit))
     sheet = mosaic(padded, columns=columns, gap=gap)
     return Cell(sheet, marks=tuple(marks)), max(sheet.shape[:2]) * unit
 

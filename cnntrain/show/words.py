@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 
 
 def percent(share: float | None, *, places: int = 2) -> str:
@@ -28,3 +29,14 @@ def listed(names: Sequence[object], *, most: int = 3) -> str:
     """The first ones: `conv1, conv2 and 4 more`; `none` where there are none."""
     shown, more = ", ".join(map(str, names[:most])), len(names) - most
     return f"{shown} and {more} more" if more > 0 else shown or "none"
+
+
+def shortened(text: str, width: float, *, measure: Callable[[str], float]) -> str:
+    """The text; where `measure` finds it wider than `width`, its middle is cut out."""
+
+    def cut(keep: int) -> str:
+        return text[: keep - keep // 2] + "…" + text[len(text) - keep // 2 :]
+
+    if measure(text) <= width:
+        return text
+    return cut(bisect_right(range(1, len(text)), width, key=lambda keep: measure(cut(keep))))

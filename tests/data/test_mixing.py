@@ -236,7 +236,7 @@ def test_the_contact_sheet_names_both_classes(monkeypatch) -> None:
     data = opened([("normalize", {}), ("mixup", {"alpha": 50.0})])
     texts = []
     monkeypatch.setattr(
-        "cnntrain.data.preview._fitting", lambda text, *_: texts.append(text) or text
+        "cnntrain.data.preview.shortened", lambda text, *_, **__: texts.append(text) or text
     )
     contact_sheet(data.train, classes=data.classes, statistics=data.statistics, columns=8, rows=1)
     batch = next(iter(data.train.batches(1)))

@@ -37,8 +37,6 @@ def record(
         folder,
         net=network(),
         images=torch.zeros(3, 1, 5, 5),
-        mean=(0.5,),
-        std=(0.25,),
         settings=settings or {"train.optimizer.lr": 0.1},
     )
     observe(events, observers=[board], every=2)
@@ -197,13 +195,12 @@ def test_a_histogram_of_a_large_or_broken_parameter() -> None:
 
 def test_input_images_are_shown_as_they_were() -> None:
     plain = torch.rand(5, 3, 32, 32)
-    mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
-    shape = (1, 3, 1, 1)
-    normal = (plain - torch.tensor(mean).view(shape)) / torch.tensor(std).view(shape)
-    picture = images_picture(normal, mean=mean, std=std)
+    picture = images_picture(plain)
     assert picture.shape == (3, 2 * 33 + 1, 3 * 33 + 1)  # 5 images: 2 rows of 3
     torch.testing.assert_close(picture[:, 34:66, 34:66], plain[4])
-    assert images_picture(torch.zeros(2, 5, 8, 8), mean=[0] * 5, std=[1] * 5).shape[0] == 1
+    assert torch.equal(picture[:, 33], torch.full((3, 100), 0.5))  # the line between the rows
+    of_five = torch.rand(2, 5, 8, 8)  # channels: the first is shown, each pixel as 3 x 3
+    torch.testing.assert_close(images_picture(of_five)[2, 1:25:3, 26:50:3], of_five[1, 0])
 
 
 def test_each_filter_is_stretched_by_itself() -> None:
@@ -213,7 +210,7 @@ def test_each_filter_is_stretched_by_itself() -> None:
         grey.weight[1] = 100 * torch.arange(9.0).view(1, 3, 3) - 7
     picture = filters_picture(nn.Sequential(nn.ReLU(), grey, nn.Conv2d(2, 9, 3)))
     assert picture is not None
-    assert picture.shape == (1, 26, 51)  # tiles of 3 pixels are enlarged to 24
+    assert picture.shape == (3, 26, 51)  # tiles of 3 pixels are enlarged to 24
     torch.testing.assert_close(picture[0, 1:25, 1:25], picture[0, 1:25, 26:50])
     assert (picture.min(), picture.max()) == (0.0, 1.0)
     colour = filters_picture(nn.Conv2d(3, 8, 7))

@@ -10,7 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from cnntrain.core.errors import DiskError
-from cnntrain.show.image_table import DPI, Cell, Scale, columns_for, draw_table, fitting, save
+from cnntrain.show.image_table import DPI, Cell, Scale, columns_for, draw_table, save, width_of
+from cnntrain.show.words import shortened
 
 BLUE = np.tile(np.array([0.0, 0.0, 1.0], dtype=np.float32), (4, 8, 1))
 
@@ -48,13 +49,13 @@ def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 def test_long_names_lose_their_middle() -> None:
     name = "n01440764_10026.JPEG"
-    assert fitting(name, 2.0) == name
-    shortened = fitting(name, 0.6)
-    start, _, end = shortened.partition("…")
+    assert shortened(name, 2.0, measure=width_of) == name
+    cut = shortened(name, 0.6, measure=width_of)
+    start, _, end = cut.partition("…")
     assert len(start) - len(end) in (0, 1)
     assert (name.startswith(start), name.endswith(end)) == (True, True)
-    assert 3 < len(shortened) < len(name)
-    assert fitting(name, 0.0) == "…"
+    assert 3 < len(cut) < len(name)
+    assert shortened(name, 0.0, measure=width_of) == "…"
 
 
 @pytest.mark.parametrize("letter", ["i", "m", "W", "_", "$"])

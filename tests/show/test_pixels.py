@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from cnntrain.show.pixels import Scaling, enlarged, heat, mosaic, photographs, signed
+from cnntrain.show.image_table import heat
+from cnntrain.show.pixels import Scaling, enlarged, mosaic, photographs, signed
 
 SCALING = Scaling((0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
 
