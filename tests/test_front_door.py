@@ -12,6 +12,7 @@ import pytest
 
 import cnntrain
 
+ROOMS = ("diagnose", "fit")
 HEAVY = ("torch", "numpy", "pydantic", "yaml", "matplotlib")
 
 
@@ -31,6 +32,7 @@ def test_its_names_are_there_in_every_order_of_imports() -> None:
         function = getattr(cnntrain, name)
         assert callable(function), name
         assert inspect.signature(function).return_annotation, name
+        assert "Raises:" in (function.__call__.__doc__ if name in ROOMS else function.__doc__)
     with pytest.raises(AttributeError, match="module 'cnntrain' has no attribute 'train_it'"):
         _ = cnntrain.train_it  # type: ignore[attr-defined]
 

@@ -17,18 +17,15 @@ class CallableRoom(ModuleType):
     function's signature from `cnntrain/__init__.py`, notebooks from `__signature__`.
     """
 
-    def __call__(self, *args: Any, **keywords: Any) -> Any:
-        """Call the function; only now is its module imported."""
-        return self._function()(*args, **keywords)
+    @property
+    def __call__(self) -> Any:
+        """The function; its module is imported only now."""
+        name = self.__name__.rpartition(".")[2]
+        return getattr(import_module(f"{self.__name__}.from_python"), name)
 
     @property
     def __signature__(self) -> inspect.Signature:
-        """The function's."""
-        return inspect.signature(self._function())
-
-    def _function(self) -> Any:
-        name = self.__name__.rpartition(".")[2]
-        return getattr(import_module(f"{self.__name__}.from_python"), name)
+        return inspect.signature(self.__call__)
 
 
 def make_callable(name: str) -> None:
