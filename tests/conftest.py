@@ -14,6 +14,7 @@ from torch import Tensor
 from cnntrain.checkpoint import load as load_checkpoint
 from cnntrain.config.load import load
 from cnntrain.core.choices import CHOICES
+from cnntrain.data.batch import Batch, Loader
 from cnntrain.fit.fit import Outcome, fit, resume
 from cnntrain.train import StepDone
 
@@ -179,3 +180,27 @@ def differences() -> Callable[[Path, Path], list[str]]:
         return sorted(".".join(map(str, p)) for p in [*different, *(ours.keys() ^ theirs.keys())])
 
     return compare
+
+
+class Batches:
+    """Images in stored order, `batch_size` at a time."""
+
+    def __init__(self, images: Tensor, targets: Tensor, batch_size: int) -> None:
+        self.size = len(images)
+        self._parts = list(zip(images.split(batch_size), targets.split(batch_size), strict=True))
+        self.batches_per_epoch = len(self._parts)
+
+    def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
+        for images, targets in self._parts[start:]:
+            yield Batch(images, targets)
+
+
+@pytest.fixture
+def batches() -> Callable[..., Loader]:
+    """`batches(images, targets=None, size=3)`."""
+
+    def make(images: Tensor, targets: Tensor | None = None, size: int = 3) -> Loader:
+        given = torch.zeros(len(images), dtype=torch.int64) if targets is None else targets
+        return Batches(images, given, size)
+
+    return make

@@ -80,6 +80,12 @@ def place(net: nn.Module, *, compute: Compute, device: torch.device) -> None:
     net.to(device)
 
 
+def evaluation_batch(loaded: Loaded) -> int:
+    """Images in a batch of evaluation."""
+    data = loaded.config.data
+    return data.eval_batch_size or max(EVAL_BATCH, data.batch_size)
+
+
 def open_run_data(
     loaded: Loaded,
     *,
@@ -119,7 +125,7 @@ def open_run_data(
             train_transforms=train,
             eval_transforms=prepared,
             batch_size=data.batch_size,
-            eval_batch_size=data.eval_batch_size or max(EVAL_BATCH, data.batch_size),
+            eval_batch_size=evaluation_batch(loaded),
             drop_last=data.drop_last,
             seed=config.seed,
             device=device,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from cnntrain.arch.network import Network
 from cnntrain.arch.plan import Plan
-from cnntrain.assemble.parts import EVAL_BATCH
+from cnntrain.assemble.parts import evaluation_batch
 from cnntrain.config.load import Loaded
 from cnntrain.data.batch import Batching
 from cnntrain.data.features import FeatureLoader
@@ -57,8 +57,7 @@ def with_features(
         device=device,
         balanced=section.sampling == "balanced",
     )
-    size = section.eval_batch_size or max(EVAL_BATCH, section.batch_size)
-    stored = Batching(size, device=device)
+    stored = Batching(evaluation_batch(loaded), device=device)
     validation = data.validation
     return replace(
         data,

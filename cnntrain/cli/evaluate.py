@@ -14,7 +14,7 @@ from cnntrain.show.tables import columns
 
 if TYPE_CHECKING:
     from cnntrain.model.evaluate import Evaluated
-    from cnntrain.model.model import Trained
+    from cnntrain.model.model import Model
     from cnntrain.tasks import Classification
 
 SHOWN_CLASSES = 20
@@ -68,19 +68,15 @@ def evaluate(
     if confusion is not None and not confusion.parent.is_dir():
         raise UsageError(f"there is no folder {confusion.parent}", remedy="make it first")
     sides = read_scales(scales, crops=crops)
-    from cnntrain.model.evaluate import evaluate_run, evaluate_views
+    from cnntrain.model.evaluate import evaluate as measure
+    from cnntrain.model.opening import open_model
 
-    given = overrides or []
-    if len(runs) == 1 and crops == "center":
-        evaluated = evaluate_run(runs[0], split=split, overrides=given)
-    else:
-        evaluated = evaluate_views(runs, split=split, crops=crops, scales=sides, overrides=given)
+    models = [open_model(run, overrides=overrides or []) for run in runs]
+    evaluated = measure(models, split=split, crops=crops, scales=sides)
     if confusion is not None:
         from cnntrain.record.confusion import draw_confusion
 
-        draw_confusion(
-            evaluated.metrics.confusion, classes=evaluated.trained.classes, path=confusion
-        )
+        draw_confusion(evaluated.metrics.confusion, classes=evaluated.classes, path=confusion)
         output.note(f"confusion matrix: {confusion}")
     if evaluated.mirrors_unseen:
         output.note(f"note: {MIRRORED}")
@@ -95,13 +91,13 @@ def evaluate(
 
 
 def _as_text(evaluated: Evaluated) -> str:
-    metrics, trained = evaluated.metrics, evaluated.trained
+    metrics = evaluated.metrics
     views = f", {evaluated.views} views of each" if evaluated.views > 1 else ""
     images = f"on {metrics.images:,} {evaluated.split} images{views}"
     if evaluated.members:
         lines = [f"{len(evaluated.members)} networks {images}", _members(evaluated), ""]
     else:
-        lines = [f"{_named(trained)} {images}"]
+        lines = [f"{_named(evaluated.model)} {images}"]
     top5 = "" if metrics.top5 is None else f"  top-5 {metrics.top5:.2%}"
     lines += [
         f"top-1 {metrics.top1:.2%}{top5}  error {metrics.error:.2%}  loss {metrics.loss:.4f}  "
@@ -114,13 +110,13 @@ def _as_text(evaluated: Evaluated) -> str:
     return "\n".join(lines)
 
 
-def _named(trained: Trained) -> str:
-    return f"{trained.path} (epoch {trained.epoch})" if trained.epoch else str(trained.path)
+def _named(model: Model) -> str:
+    return f"{model.path} (epoch {model.epoch})" if model.epoch else str(model.path)
 
 
 def _members(evaluated: Evaluated) -> str:
     """What each member of a committee does by itself, and all of them together."""
-    named = [(_named(trained), metrics) for trained, metrics in evaluated.members]
+    named = [(_named(model), metrics) for model, metrics in evaluated.members]
     rows = [["network", "top-1", "error", "loss"]]
     for name, metrics in (*named, ("together", evaluated.metrics)):
         rows.append([name, f"{metrics.top1:.2%}", f"{metrics.error:.2%}", f"{metrics.loss:.4f}"])
@@ -177,12 +173,12 @@ def _as_data(evaluated: Evaluated, *, crops: str) -> dict[str, Any]:
 def _network(evaluated: Evaluated) -> dict[str, Any]:
     """What was evaluated: one network, or the members of a committee with their own figures."""
     if not evaluated.members:
-        trained = evaluated.trained
-        return {"checkpoint": str(trained.path), "epoch": trained.epoch}
+        model = evaluated.model
+        return {"checkpoint": str(model.path), "epoch": model.epoch}
     return {
         "members": [
-            {"checkpoint": str(trained.path), "epoch": trained.epoch, **_figures(metrics)}
-            for trained, metrics in evaluated.members
+            {"checkpoint": str(model.path), "epoch": model.epoch, **_figures(metrics)}
+            for model, metrics in evaluated.members
         ],
         "disagreements": evaluated.disagreements,
     }

@@ -45,11 +45,13 @@ def export(
     torchvision by those of its model of the same architecture. All tell the classes and the
     preprocessing, in JSON: in their metadata under `cnntrain`, for torchvision in a file beside.
     """
-    from cnntrain.export.export import export_run
+    from cnntrain.export.export import export as write
+    from cnntrain.model.opening import EXPORT, open_model
 
     formats = [form.value for form in to or [Format.onnx]]
+    model = open_model(run, overrides=overrides or [], use=EXPORT)
     written = []
-    for file in export_run(run, formats=formats, out=out, force=force, overrides=overrides or []):
+    for file in write(model, formats=formats, out=out, force=force):
         written.append(file)
         if not as_json:
             output.result(_line(file))

@@ -42,9 +42,11 @@ def features(
                          overrides=overrides, suffixes=suffixes)  # fmt: skip
     if file.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
         raise UsageError(".parquet needs pyarrow", remedy="pip install pyarrow, or write .npz")
-    from cnntrain.explain.features import extract, write_features
+    from cnntrain.explain.features import write_features
+    from cnntrain.model.opening import open_model
 
-    found = extract(run, layer=layer, split=split, pool=pool, overrides=overrides or [])
+    model = open_model(run, overrides=overrides or [])
+    found = model.features(layer, split=split, pool=pool)
     write_features(found, file)
     images, size = found.values.shape
     if as_json:

@@ -123,7 +123,7 @@ def network_named(
     if path.is_dir() or path.suffix == ".pt":
         _refuse([*asked, *(["-s"] if overrides else [])], "a run is as it was trained")
         from cnntrain.assemble.transfer.freezing import what_learns
-        from cnntrain.model.model import plan_of_run
+        from cnntrain.model.opening import plan_of_run
 
         loaded, plan = plan_of_run(path)
         return plan, what_learns(loaded, plan=plan)

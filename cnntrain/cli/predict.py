@@ -47,33 +47,25 @@ def predict(  # noqa: PLR0913  # the flags of the command
     if as_json and form is not None:
         raise UsageError(f"--json and --format {form} contradict each other", remedy="give one")
     sides = read_scales(scales, crops=crops)
-    from cnntrain.model.predict import image_files
+    from cnntrain.model.opening import PREDICT, open_model
     from cnntrain.model.predict import predict as classify
 
-    files = image_files(paths)
-    found = list(
-        classify(
-            run,
-            files,
-            others=others or [],
-            top=top,
-            crops=crops,
-            scales=sides,
-            overrides=overrides or [],
-        )
-    )
+    models = [
+        open_model(each, overrides=overrides or [], use=PREDICT) for each in (run, *(others or []))
+    ]
+    found = classify(models, paths, top=top, crops=crops, scales=sides)
     tell = _json if as_json else _csv if form == "csv" else _table
     tell(found)
     bad = [prediction for prediction in found if prediction.error]
     for prediction in bad:
-        output.note(f"error: {prediction.file}: {prediction.error}")
+        output.note(f"error: {prediction.name}: {prediction.error}")
     if bad:
         raise typer.Exit(3)
 
 
 def _table(found: list[Prediction]) -> None:
     rows = [
-        [str(p.file), *(f"{name} {probability:.2%}" for name, probability in p.ranking)]
+        [p.name, *(f"{name} {probability:.2%}" for name, probability in p.ranking)]
         for p in found
         if p.ranking
     ]
@@ -87,8 +79,8 @@ def _json(found: list[Prediction]) -> None:
         {
             "predictions": [
                 {
-                    "file": str(p.file),
-                    "class": p.ranking[0][0] if p.ranking else None,
+                    "file": p.name,
+                    "class": p.label,
                     "probabilities": [{"class": n, "probability": v} for n, v in p.ranking],
                     "error": p.error or None,
                 }
@@ -106,5 +98,5 @@ def _csv(found: list[Prediction]) -> None:
     writer.writerow(["file", *head, "error"])
     for p in found:
         cells = [cell for name, value in p.ranking for cell in (name, f"{value:.6f}")]
-        writer.writerow([p.file, *cells, *[""] * (2 * (count - len(p.ranking))), p.error])
+        writer.writerow([p.name, *cells, *[""] * (2 * (count - len(p.ranking))), p.error])
     output.result(text.getvalue().rstrip("\n"))

@@ -98,11 +98,27 @@ def decode(
                 factor = int(max(1.0, reduction((height, width))))
                 if factor > 1:
                     image.draft(image.mode, (-(-width // factor), -(-height // factor)))
-            image.load()
-            upright = ImageOps.exif_transpose(image) if orientation != 1 else image
-            return _convert(upright, _MODE[channels])
+            return _upright(image, _MODE[channels])
     except _DAMAGE as error:
         raise UnreadableImageError(path, _reason(error)) from error
+
+
+def converted(picture: Image.Image, *, channels: int, name: str) -> Image.Image:
+    """A picture that Pillow has opened already, as `decode` gives the same one from its file.
+
+    Args:
+        picture: of any mode; it is not changed.
+        channels: 1 or 3.
+        name: what to call it in a message.
+
+    Raises:
+        UnreadableImageError: its file is damaged, or its mode is not taken.
+    """
+    try:
+        _refuse_bomb(picture)
+        return _upright(picture, _MODE[channels])
+    except _DAMAGE as error:
+        raise UnreadableImageError(Path(name), _reason(error)) from error
 
 
 def header_size(path: Path) -> tuple[int, int]:
@@ -127,6 +143,12 @@ def _refuse_bomb(image: Image.Image) -> None:
             f"{image.width} x {image.height} pixels, more than {MAX_PIXELS:,}: "
             "suspected decompression bomb"
         )
+
+
+def _upright(image: Image.Image, mode: str) -> Image.Image:
+    image.load()
+    is_turned = image.getexif().get(_ORIENTATION, 1) != 1
+    return _convert(ImageOps.exif_transpose(image) if is_turned else image, mode)
 
 
 def _convert(image: Image.Image, mode: str) -> Image.Image:

@@ -12,16 +12,17 @@ import torch
 from torch import nn
 
 from cnntrain.arch.network import Network
-from cnntrain.assemble.parts import open_run_data, place
+from cnntrain.assemble.parts import open_run_data
 from cnntrain.assemble.prepare import Prepared, prepare
-from cnntrain.config import shipped
 from cnntrain.config.from_python import Source, load_given, name_in
 from cnntrain.config.load import Loaded
 from cnntrain.data.batch import Batch, Loader
 from cnntrain.diagnose.training import Method, optimizer_like
-from cnntrain.model.model import load_trained
-from cnntrain.runs.locate import find_run, run_file_at
+from cnntrain.model.opening import Use, open_model
+from cnntrain.runs.locate import run_file_at
 from cnntrain.train import CrossEntropy
+
+DIAGNOSE = Use("a run is diagnosed", None)
 
 WORK = 4e11
 """Multiply-adds that a check may cost on a CPU, roughly: some ten seconds on two cores."""
@@ -181,15 +182,11 @@ def open_patient(name: Source, *, overrides: Sequence[str] = ()) -> Patient:
     if path is None or file is not None:
         loaded = load_given(file or name, overrides)
     else:
-        run = find_run(Path(path), others=shipped.names())
-        found = load_trained(run.to_evaluate(), overrides=list(overrides))
-        loaded, trained = found.loaded, found.net
+        model = open_model(path, overrides=overrides, use=DIAGNOSE)
+        loaded, trained = model.loaded, model.net.requires_grad_(True)
     prepared = prepare(_lightly(loaded))
     freezing = prepared.recipe.freezing
     freezing.hold(prepared.learner.model, epoch=freezing.settled)
-    if trained is not None:
-        place(trained, compute=prepared.loaded.config.compute, device=prepared.device)
-        trained.requires_grad_(True)
     effort = Effort.of(
         prepared.plan.multiply_adds,
         batch_size=prepared.loaded.config.data.batch_size,

@@ -20,7 +20,9 @@ from cnntrain.explain.fool import (
     sure_noise,
 )
 from cnntrain.explain.images import Shown, show_images
-from cnntrain.explain.subject import Subject, class_number, open_subject
+from cnntrain.model.classes import class_number
+from cnntrain.model.model import Model
+from cnntrain.model.opening import open_model
 from cnntrain.model.splits import Split
 from cnntrain.show.image_table import Picture
 
@@ -44,36 +46,36 @@ def fool(
         target: what they are to be taken for; else anything else, and the noise for the first
             classes that it is not seen as.
         split: whose images.
-        overrides: see `open_subject`.
+        overrides: see `open_model`.
 
     Raises:
         UsageError: the images are seen as the target already.
     """
-    subject = open_subject(path, overrides=overrides)
-    aim = None if target is None else class_number(subject, target)
-    shown = show_images(subject, images, split=split, usual=CHANGED if aim is None else 4 * CHANGED)
+    model = open_model(path, overrides=overrides)
+    aim = None if target is None else class_number(model, target)
+    shown = show_images(model, images, split=split, usual=CHANGED if aim is None else 4 * CHANGED)
     if aim is not None:
-        shown = _others(subject, shown, aim, named=bool(images))
+        shown = _others(model, shown, aim, named=bool(images))
     found = [
-        fast_gradient_sign(subject.net, image, scaling=subject.scaling, target=aim)
+        fast_gradient_sign(model.net, image, scaling=model.scaling, target=aim)
         for image in torch.split(shown.images, 1)
     ]
-    noise = grey_noise(subject.trained.in_shape, seed=0).to(subject.device)
-    aims = _other_classes(subject, noise) if aim is None else [aim]
-    found += [sure_noise(subject.net, noise, scaling=subject.scaling, target=each) for each in aims]
-    labels = [*shown.labels, *(f"noise, for {subject.classes[each]}" for each in aims)]
+    noise = grey_noise(model.in_shape, seed=0).to(model.device)
+    aims = _other_classes(model, noise) if aim is None else [aim]
+    found += [sure_noise(model.net, noise, scaling=model.scaling, target=each) for each in aims]
+    labels = [*shown.labels, *(f"noise, for {model.classes[each]}" for each in aims)]
     why = [*[""] * len(shown.labels), *[f": below {SURE:.1%}"] * len(aims)]
-    return _pictured(found, labels=labels, why=why, classes=subject.classes)
+    return _pictured(found, labels=labels, why=why, classes=model.classes)
 
 
-def _others(subject: Subject, shown: Shown, aim: int, *, named: bool) -> Shown:
+def _others(model: Model, shown: Shown, aim: int, *, named: bool) -> Shown:
     """Those that are not taken for a class already; of those that nobody named, a few."""
-    rows = probabilities_of(subject.net, shown.images).cpu()
+    rows = probabilities_of(model.net, shown.images).cpu()
     other = [number for number, row in enumerate(rows) if int(row.argmax()) != aim]
     if (named and len(other) < len(rows)) or not other:
         first = next(number for number in range(len(rows)) if number not in other)
         raise UsageError(
-            f"{shown.labels[first]} is seen as {best(rows[first], subject.classes)} already",
+            f"{shown.labels[first]} is seen as {best(rows[first], model.classes)} already",
             remedy="choose another --class" + (" or --image" if named else ""),
         )
     kept = other if named else other[:CHANGED]
@@ -84,9 +86,9 @@ def _others(subject: Subject, shown: Shown, aim: int, *, named: bool) -> Shown:
     )
 
 
-def _other_classes(subject: Subject, noise: Tensor) -> list[int]:
-    seen = int(probabilities_of(subject.net, subject.scaling.redo(noise))[0].argmax())
-    return [each for each in range(len(subject.classes)) if each != seen][:NOISES]
+def _other_classes(model: Model, noise: Tensor) -> list[int]:
+    seen = int(probabilities_of(model.net, model.scaling.redo(noise))[0].argmax())
+    return [each for each in range(len(model.classes)) if each != seen][:NOISES]
 
 
 def _pictured(

@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from cnntrain.explain.taps import Tap, tapped
+from cnntrain.model.taps import Tap, tapped
 from cnntrain.show.image_table import Cell, Scale, draw_table, heat
 from cnntrain.show.pixels import Pixels, enlarged, magnified
 

@@ -13,23 +13,20 @@ from torch import Tensor
 from cnntrain.core.errors import UsageError
 from cnntrain.explain.cam import class_activation, draw_cam, grad_cam
 from cnntrain.explain.fool import best
-from cnntrain.explain.images import find_images, short, show_images
+from cnntrain.explain.images import short, show_images
 from cnntrain.explain.mistakes import draw_mistakes, find_mistakes
 from cnntrain.explain.occlusion import draw_occlusion, occlude, usual_stride
 from cnntrain.explain.saliency import draw_saliency
 from cnntrain.explain.saliency import saliency as slopes
-from cnntrain.explain.subject import (
-    Subject,
-    class_number,
-    find_layer,
-    last_maps,
-    open_subject,
-    pooled_end,
-)
-from cnntrain.model.evaluate import evaluate_run
+from cnntrain.model.classes import class_number
+from cnntrain.model.images import find_images
+from cnntrain.model.layers import find_layer, last_maps, pooled_end
+from cnntrain.model.model import Model
+from cnntrain.model.opening import open_model
 from cnntrain.model.splits import Split
 from cnntrain.record.confusion import confusion_figure
 from cnntrain.show.image_table import Picture
+from cnntrain.show.pixels import photographs
 
 
 def saliency(
@@ -41,10 +38,10 @@ def saliency(
     overrides: Sequence[str] = (),
 ) -> Picture:
     """Which pixels change the score of a class, by default of the one that the network sees."""
-    subject = open_subject(path, overrides=overrides)
-    decided = _decide(subject, images, target=target, split=split)
-    found = slopes(subject.net, decided.images, classes=decided.targets)
-    pixels = subject.pixels(decided.images)
+    model = open_model(path, overrides=overrides)
+    decided = _decide(model, images, target=target, split=split)
+    found = slopes(model.net, decided.images, classes=decided.targets)
+    pixels = photographs(decided.images, scaling=model.scaling)
     figure = draw_saliency(pixels, found, captions=decided.captions, aims=decided.aims)
     return Picture(figure, {"method": "gradient", "images": decided.facts})
 
@@ -63,23 +60,23 @@ def cam(
     A network that ends in global average pooling and a linear layer has class activation maps;
     for others, and for a layer that is named, it is Grad-CAM.
     """
-    subject = open_subject(path, overrides=overrides)
-    end = pooled_end(subject) if layer is None else None
+    model = open_model(path, overrides=overrides)
+    end = pooled_end(model) if layer is None else None
     if end is not None:
         pool, linear = end
         method = "Class activation map (Zhou et al. 2016)"
         told = f"what {pool} reads, weighted by {linear}"
         find = partial(class_activation, pool=pool, linear=linear)
     else:
-        name = layer or last_maps(subject)
-        find_layer(subject, name, maps=True)
+        name = layer or last_maps(model)
+        find_layer(model, name, maps=True)
         method = "Grad-CAM (Selvaraju et al. 2017)"
         told = f"maps of {name}, weighted by their mean gradient"
         find = partial(grad_cam, layer=name)
-    decided = _decide(subject, images, target=target, split=split)
+    decided = _decide(model, images, target=target, split=split)
     figure = draw_cam(
-        subject.pixels(decided.images),
-        find(subject.net, decided.images, classes=decided.targets),
+        photographs(decided.images, scaling=model.scaling),
+        find(model.net, decided.images, classes=decided.targets),
         captions=decided.captions,
         aims=decided.aims,
         title=f"{method}\n{told}",
@@ -106,28 +103,28 @@ def occlusion(
         size: of the square in pixels; else a quarter of the image.
         stride: step of the square; else see `usual_stride`.
         split: whose images.
-        overrides: see `open_subject`.
+        overrides: see `open_model`.
     """
-    subject = open_subject(path, overrides=overrides)
-    side = min(subject.trained.in_shape[1:])
+    model = open_model(path, overrides=overrides)
+    side = min(model.in_shape[1:])
     square = size or max(1, side // 4)
     if square >= side:
         raise UsageError(
             f"a square of {square} hides the whole image", remedy=f"--size below {side}"
         )
-    height, width = subject.trained.in_shape[1:]
+    height, width = model.in_shape[1:]
     step = stride or usual_stride(height, width, size=square)
     if step > square:
         raise UsageError(
             f"a step of {step} pixels leaves gaps between squares of {square}",
             remedy="lower --stride or raise --size",
         )
-    decided = _decide(subject, images, target=target, split=split)
+    decided = _decide(model, images, target=target, split=split)
     found = [
-        occlude(subject.net, image, target=aim, size=square, stride=step)
+        occlude(model.net, image, target=aim, size=square, stride=step)
         for image, aim in zip(torch.split(decided.images, 1), decided.targets, strict=True)
     ]
-    pixels = subject.pixels(decided.images)
+    pixels = photographs(decided.images, scaling=model.scaling)
     figure = draw_occlusion(
         pixels, found, size=square, captions=decided.captions, aims=decided.aims
     )
@@ -145,8 +142,8 @@ def occlusion(
 
 def confusion(path: Path, *, split: Split | None = None, overrides: Sequence[str] = ()) -> Picture:
     """The confusion matrix of a split."""
-    evaluated = evaluate_run(path, split=split, overrides=overrides)
-    metrics, classes = evaluated.metrics, evaluated.trained.classes
+    evaluated = open_model(path, overrides=overrides).evaluate(split)
+    metrics, classes = evaluated.metrics, evaluated.classes
     figure = confusion_figure(metrics.confusion, classes=classes)
     facts = {
         "split": evaluated.split,
@@ -169,10 +166,10 @@ def mistakes(
     Raises:
         UsageError: there is no mistake to show.
     """
-    subject = open_subject(path, overrides=overrides)
-    data = find_images(subject, split=split)
+    model = open_model(path, overrides=overrides)
+    data = find_images(model, split=split)
     with data.opened() as loader:
-        wrong = find_mistakes(subject.net, loader)
+        wrong = find_mistakes(model.net, loader)
     chosen = wrong.found[:count]
     if not chosen:
         raise UsageError(f"all {data.told} are right", remedy="try another --split")
@@ -183,17 +180,17 @@ def mistakes(
     some = f"; the {len(chosen)} of which the network is most sure"
     title = total + some * (len(chosen) < len(wrong.found))
     figure = draw_mistakes(
-        subject.pixels(images),
+        photographs(images, scaling=model.scaling),
         chosen,
         labels=[short(label) for label in labels],
-        classes=subject.classes,
+        classes=model.classes,
         title=title,
     )
     facts = [
         {
             "image": label,
-            "class": subject.classes[each.true],
-            "predicted": subject.classes[each.predicted],
+            "class": model.classes[each.true],
+            "predicted": model.classes[each.predicted],
             "probability": each.probability,
             "class_probability": each.true_probability,
         }
@@ -215,13 +212,13 @@ class _Decided:
 
 
 def _decide(
-    subject: Subject, images: Sequence[str], *, target: str | None, split: Split | None
+    model: Model, images: Sequence[str], *, target: str | None, split: Split | None
 ) -> _Decided:
-    wanted = None if target is None else class_number(subject, target)
-    shown = show_images(subject, images, split=split)
-    classes = subject.classes
+    wanted = None if target is None else class_number(model, target)
+    shown = show_images(model, images, split=split)
+    classes = model.classes
     with torch.inference_mode():
-        probabilities = subject.net(shown.images).float().softmax(dim=1).cpu()
+        probabilities = model.net(shown.images).float().softmax(dim=1).cpu()
     targets, captions, aims, facts = [], [], [], []
     for label, true, row in zip(shown.labels, shown.targets, probabilities, strict=True):
         top = int(row.argmax())

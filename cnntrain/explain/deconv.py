@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from cnntrain.arch.receptive import Field
 from cnntrain.explain.patches import cut, patches_of, told
 from cnntrain.explain.strongest import Strongest
-from cnntrain.explain.taps import Tap, tapped
 from cnntrain.layers.divisive_norm import DivisiveNorm
 from cnntrain.layers.lcn import LocalContrastNorm
+from cnntrain.model.taps import Tap, tapped
 from cnntrain.show.image_table import Cell, draw_table
 from cnntrain.show.pixels import Pixels, signed
 

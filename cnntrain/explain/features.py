@@ -14,65 +14,23 @@ from torch import Tensor
 
 from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import UsageError
-from cnntrain.explain.images import Images, find_images, show_images
+from cnntrain.explain.images import show_images
 from cnntrain.explain.neighbours import Distance, draw_neighbours, nearest
 from cnntrain.explain.probes import Probe, draw_probes, margin, probe
-from cnntrain.explain.subject import PASSED_ON, Subject, feature_tap, open_subject
-from cnntrain.explain.taps import Tap, bounded, features, tapped
+from cnntrain.model.features import Features
+from cnntrain.model.images import Images, find_images
+from cnntrain.model.layers import PASSED_ON, feature_tap
+from cnntrain.model.model import Model
+from cnntrain.model.opening import open_model
 from cnntrain.model.splits import Split
+from cnntrain.model.taps import Tap, bounded, features, tapped
 from cnntrain.show.image_table import Picture
+from cnntrain.show.pixels import photographs
 
 SEARCHED = 4096
 """Maps are averaged over regions where a layer gives more numbers than this to be searched."""
 PROBED = 512
 """Likewise for a linear classifier, whose fit takes longer with each of them."""
-
-
-@dataclass(frozen=True)
-class Features:
-    """The features of a split.
-
-    Args:
-        layer: where they were read.
-        split: of the data.
-        values: (N, F) float32.
-        targets: (N,) int64 classes.
-        files: what each image is called.
-        classes: the names.
-    """
-
-    layer: str
-    split: Split
-    values: Tensor
-    targets: Tensor
-    files: tuple[str, ...]
-    classes: tuple[str, ...]
-
-
-def extract(
-    path: Path,
-    *,
-    layer: str | None = None,
-    split: Split | None = None,
-    pool: int | None = None,
-    overrides: Sequence[str] = (),
-) -> Features:
-    """What a layer gives for every image of a split.
-
-    Args:
-        path: of the run.
-        layer: its dotted name; else what the last linear layer reads.
-        split: see `find_images`.
-        pool: average maps over regions so that there are at most so many features.
-        overrides: see `open_subject`.
-    """
-    subject = open_subject(path, overrides=overrides)
-    tap = feature_tap(subject, layer)
-    data = find_images(subject, split=split)
-    with data.opened() as loader:
-        found, targets = features(subject.net, loader, taps=[tap], limit=pool or 2**62)
-    files = tuple(data.label(number) for number in range(len(targets)))
-    return Features(str(tap), data.split, found[tap], targets, files, subject.classes)
 
 
 def write_features(found: Features, path: Path) -> None:
@@ -141,25 +99,29 @@ def retrieve(
         distance: between features.
         count: neighbours of each image.
         limit: search so many images, drawn at random; else all.
-        overrides: see `open_subject`.
+        overrides: see `open_model`.
     """
-    subject = open_subject(path, overrides=overrides)
-    tap = feature_tap(subject, layer)
-    shown = show_images(subject, wanted)
-    queries = _features_of(subject, shown.images, tap)
-    data = find_images(subject, split=split, limit=limit)
+    model = open_model(path, overrides=overrides)
+    tap = feature_tap(model, layer)
+    shown = show_images(model, wanted)
+    queries = _features_of(model, shown.images, tap)
+    data = find_images(model, split=split, limit=limit)
     with data.opened() as loader:
-        found, targets = features(subject.net, loader, taps=[tap], limit=SEARCHED)
+        found, targets = features(model.net, loader, taps=[tap], limit=SEARCHED)
     distances, positions = nearest(queries, found[tap], distance=distance, count=count)
-    pictures = [subject.pixels(data.at(row)) for row in positions.tolist()]
+    pictures = [photographs(data.at(row), scaling=model.scaling) for row in positions.tolist()]
     facts, captions = _neighbour_facts(data, distances, positions, targets)
     title = f"Nearest among {data.told}: {distance} distance of {tap}"
     labels = [
-        label if true is None else f"{label}\n{subject.classes[true]}"
+        label if true is None else f"{label}\n{model.classes[true]}"
         for label, true in zip(shown.labels, shown.targets, strict=True)
     ]
     figure = draw_neighbours(
-        subject.pixels(shown.images), pictures, labels=labels, captions=captions, title=title
+        photographs(shown.images, scaling=model.scaling),
+        pictures,
+        labels=labels,
+        captions=captions,
+        title=title,
     )
     named = [
         {"image": label, "neighbours": near}
@@ -172,9 +134,9 @@ def retrieve(
     )
 
 
-def _features_of(subject: Subject, images: Tensor, tap: Tap) -> Tensor:
-    with torch.inference_mode(), tapped(subject.net, [tap]) as found:
-        subject.net(images)
+def _features_of(model: Model, images: Tensor, tap: Tap) -> Tensor:
+    with torch.inference_mode(), tapped(model.net, [tap]) as found:
+        model.net(images)
         return bounded(found[tap].float(), SEARCHED).cpu().clone()
 
 
@@ -186,7 +148,7 @@ def _neighbour_facts(
         row: list[dict[str, object]] = []
         lines = []
         for value, number in zip(values, numbers, strict=True):
-            name = data.subject.classes[int(targets[number])]
+            name = data.model.classes[int(targets[number])]
             row.append({"image": data.label(number), "class": name, "distance": value})
             lines.append(f"{name}  {value:.3g}\n{Path(data.label(number)).name}")
         facts.append(row)
@@ -230,26 +192,26 @@ def probe_layers(
         split: what the errors that count are of.
         limit: of both splits use so many images, drawn at random.
         layers: their dotted names; else all outermost ones that change anything in evaluation.
-        overrides: see `open_subject`.
+        overrides: see `open_model`.
 
     Raises:
         UsageError: the split is the training images themselves, or these are all of one class.
     """
-    subject = open_subject(path, overrides=overrides)
-    taps = [feature_tap(subject, name) for name in layers] or _all_taps(subject)
-    answer = Tap(subject.plan.body.nodes[-1].name)
+    model = open_model(path, overrides=overrides)
+    taps = [feature_tap(model, name) for name in layers] or _all_taps(model)
+    answer = Tap(model.plan.body.nodes[-1].name)
     both = list(dict.fromkeys([*taps, answer]))
-    data = find_images(subject, split=split, limit=limit)
+    data = find_images(model, split=split, limit=limit)
     if data.split == "train":
         raise UsageError(
             "a probe is judged by images that it was not fitted to",
             remedy="choose another --split, or set `data.validation` in the run file",
         )
     with data.opened() as loader:
-        held, truth = features(subject.net, loader, taps=both, limit=PROBED)
-    fitted = find_images(subject, split="train", limit=limit)
+        held, truth = features(model.net, loader, taps=both, limit=PROBED)
+    fitted = find_images(model, split="train", limit=limit)
     with fitted.opened() as loader:
-        known, targets = features(subject.net, loader, taps=taps, limit=PROBED)
+        known, targets = features(model.net, loader, taps=taps, limit=PROBED)
     if len(set(targets.tolist())) < 2:
         raise UsageError(f"{fitted.told} are all of one class", remedy="raise --limit")
     error = float((held[answer].argmax(dim=1) != truth).float().mean())
@@ -267,10 +229,10 @@ def probe_layers(
         "layers": [{**vars(each), "margin": margin(each.error, count)} for each in found],
     }
     picture = Picture(figure, facts, title.replace("\n", " "))
-    shapes = {str(tap): tuple(subject.layers[tap.layer].out_shape) for tap in taps}
+    shapes = {str(tap): tuple(model.layers[tap.layer].out_shape) for tap in taps}
     return Probed(found, data.split, error, count, shapes, picture)
 
 
-def _all_taps(subject: Subject) -> list[Tap]:
+def _all_taps(model: Model) -> list[Tap]:
     """The outermost layers, without those that pass on what they read."""
-    return [Tap(n.name) for n in subject.plan.body.nodes if n.node.operation not in PASSED_ON]
+    return [Tap(n.name) for n in model.plan.body.nodes if n.node.operation not in PASSED_ON]

@@ -1,109 +1,22 @@
-"""The images that pictures show and measurements are made on."""
+"""The images that pictures show."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from cnntrain.assemble.parts import reading
 from cnntrain.core.errors import DataError, UsageError
-from cnntrain.core.seeding import derive_seed
-from cnntrain.data.batch import Loader
 from cnntrain.data.decode import FORMATS, UnreadableImageError
 from cnntrain.data.image_file import load_image
-from cnntrain.data.splits import Part
-from cnntrain.explain.subject import Subject, find_layer, open_subject
-from cnntrain.model.ensemble import check_classes
-from cnntrain.model.splits import OneSplit, Split, find_split, open_split
-
-
-@dataclass(frozen=True)
-class Images:
-    """Images of one split, or some of them drawn at random; `positions` are theirs in the whole.
-
-    They have an order, that of the positions, which is the stored one. Nothing is read before it is
-    asked for.
-    """
-
-    subject: Subject
-    whole: OneSplit
-    positions: Tensor
-
-    @property
-    def split(self) -> Split:
-        """Which."""
-        return self.whole.name
-
-    @property
-    def targets(self) -> Tensor:
-        """(N,) the classes."""
-        return self.whole.part.targets[self.positions]
-
-    @property
-    def kind(self) -> str:
-        """What they are, in words."""
-        return "training images" if self.split == "train" else f"{self.split} images"
-
-    @property
-    def told(self) -> str:
-        """How many of which, in words."""
-        count, whole = len(self.positions), len(self.whole.part)
-        return f"{count:,} {self.kind}" + (f" of {whole:,}" if count < whole else "")
-
-    def label(self, number: int) -> str:
-        """What to call one of them."""
-        return self.whole.part.label(int(self.positions[number]))
-
-    def at(self, numbers: Sequence[int]) -> Tensor:
-        """Some of them, (N, C, H, W), as the network sees them."""
-        with self._open(self.whole.part.select(self.positions[list(numbers)])) as loader:
-            return torch.cat([batch.images for batch in loader.batches(0)])
-
-    @contextmanager
-    def opened(self) -> Iterator[Loader]:
-        """All of them in batches, as evaluation prepares them."""
-        part = self.whole.part
-        if len(self.positions) < len(part):
-            part = part.select(self.positions)
-        with self._open(part) as loader:
-            yield loader
-
-    @contextmanager
-    def _open(self, part: Part) -> Iterator[Loader]:
-        trained = self.subject.trained
-        data = open_split(replace(self.whole, part=part), trained, device=self.subject.device)
-        with reading(data, trained.loaded):
-            yield data.loader
-
-
-def find_images(
-    subject: Subject, *, split: Split | None = None, limit: int | None = None
-) -> Images:
-    """The images of a split.
-
-    Args:
-        subject: the network.
-        split: the test set if there is one, else validation, else training.
-        limit: so many of them at most, drawn at random, always the same ones.
-
-    Raises:
-        UsageError: there is no such split.
-        CheckpointError: the data are of other classes.
-        DataError: files are missing.
-    """
-    whole = find_split(subject.trained.loaded, split)
-    check_classes(subject.trained, whole.classes)
-    count = len(whole.part)
-    positions = torch.arange(count)
-    if limit is not None and limit < count:
-        generator = torch.Generator().manual_seed(derive_seed(0, "pictures"))
-        positions = torch.randperm(count, generator=generator)[:limit].sort().values
-    return Images(subject, whole, positions)
+from cnntrain.model.images import find_images
+from cnntrain.model.layers import find_layer
+from cnntrain.model.model import Model
+from cnntrain.model.opening import open_model
+from cnntrain.model.splits import Split
 
 
 @dataclass(frozen=True)
@@ -116,12 +29,12 @@ class Shown:
 
 
 def show_images(
-    subject: Subject, wanted: Sequence[str], *, split: Split | None = None, usual: int = 4
+    model: Model, wanted: Sequence[str], *, split: Split | None = None, usual: int = 4
 ) -> Shown:
     """The images that a user asks for.
 
     Args:
-        subject: the network.
+        model: the model.
         wanted: image files, or positions in the split, counted from 0; if there are none, `usual`
             images of the split, one of each class before a second one of any.
         split: see `find_images`.
@@ -143,9 +56,9 @@ def show_images(
             )
     images: dict[str, tuple[Tensor, str, int | None]] = {}
     for name in files:
-        images[name] = _read_file(subject, Path(name)), short(name), None
+        images[name] = _read_file(model, Path(name)), short(name), None
     if numbers or not wanted:
-        data = find_images(subject, split=split)
+        data = find_images(model, split=split)
         size = len(data.positions)
         beyond = [name for name in numbers if int(name) >= size]
         if beyond:
@@ -158,7 +71,7 @@ def show_images(
             images[name] = image[None], label, int(data.targets[number])
         wanted = wanted or names
     found = [images[name] for name in wanted]
-    stacked = torch.cat([image.to(subject.device) for image, _, _ in found])
+    stacked = torch.cat([image.to(model.device) for image, _, _ in found])
     return Shown(stacked, tuple(each[1] for each in found), tuple(each[2] for each in found))
 
 
@@ -176,17 +89,17 @@ def check_asked(
         UsageError: the run is not, or the layer, or an image.
         CheckpointError: the checkpoint is missing or damaged.
     """
-    subject = open_subject(path, overrides=overrides)
+    model = open_model(path, overrides=overrides)
     if layer is not None:
-        find_layer(subject, layer)
+        find_layer(model, layer)
     if images:
-        show_images(subject, images, split=split)
+        show_images(model, images, split=split)
 
 
-def _read_file(subject: Subject, path: Path) -> Tensor:
-    expected = subject.trained.in_shape
+def _read_file(model: Model, path: Path) -> Tensor:
+    expected = model.in_shape
     try:
-        image = load_image(path, subject.trained.pipeline, channels=expected[0])
+        image = load_image(path, model.pipeline, channels=expected[0])
     except UnreadableImageError as error:
         raise DataError(
             f"cannot read the image {path}: {error.reason}",

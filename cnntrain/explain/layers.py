@@ -14,14 +14,18 @@ from cnntrain.explain.deconv import draw_deconv
 from cnntrain.explain.embedding import Method, draw_embedding, embed
 from cnntrain.explain.filters import draw_filters
 from cnntrain.explain.gabor import draw_gabor, fit_gabor, grey_filters
-from cnntrain.explain.images import find_images, show_images
+from cnntrain.explain.images import show_images
 from cnntrain.explain.maps import draw_maps
 from cnntrain.explain.patches import draw_patches
 from cnntrain.explain.strongest import Strongest, strongest
-from cnntrain.explain.subject import Subject, feature_tap, find_layer, last_maps, open_subject
-from cnntrain.explain.taps import Tap, features, tapped
+from cnntrain.model.images import find_images
+from cnntrain.model.layers import feature_tap, find_layer, last_maps
+from cnntrain.model.model import Model
+from cnntrain.model.opening import open_model
 from cnntrain.model.splits import Split
+from cnntrain.model.taps import Tap, features, tapped
 from cnntrain.show.image_table import Picture
+from cnntrain.show.pixels import photographs
 
 FEATURES = 4096
 """Maps are averaged over regions where a layer gives more numbers than this."""
@@ -29,13 +33,13 @@ FEATURES = 4096
 
 def filters(path: Path, *, layer: str | None = None, overrides: Sequence[str] = ()) -> Picture:
     """The kernels of a layer; the first one's where none is named."""
-    subject = open_subject(path, overrides=overrides)
-    name, weight = kernels(subject, layer)
+    model = open_model(path, overrides=overrides)
+    name, weight = kernels(model, layer)
     figure = draw_filters(weight.detach().float().cpu(), name=name)
     return Picture(figure, {"layer": name, "shape": list(weight.shape)})
 
 
-def kernels(subject: Subject, layer: str | None) -> tuple[str, Tensor]:
+def kernels(model: Model, layer: str | None) -> tuple[str, Tensor]:
     """The weights (out, in, height, width) of a layer, and its name.
 
     A linear layer that reads the pixels has filters as large as the image.
@@ -43,12 +47,12 @@ def kernels(subject: Subject, layer: str | None) -> tuple[str, Tensor]:
     Raises:
         UsageError: there are no such weights, or several in one layer.
     """
-    found = _all_kernels(subject)
+    found = _all_kernels(model)
     if layer is None:
         if not found:
             raise UsageError("the network has no filters", remedy="only convolutions have some")
         return next(iter(found.items()))
-    find_layer(subject, layer)
+    find_layer(model, layer)
     inside = {n: w for n, w in found.items() if n == layer or n.startswith(f"{layer}.")}
     if len(inside) == 1:
         return next(iter(inside.items()))
@@ -58,10 +62,10 @@ def kernels(subject: Subject, layer: str | None) -> tuple[str, Tensor]:
     raise UsageError(f"'{layer}' has no filters", remedy=f"these have: {some}" if found else "")
 
 
-def _all_kernels(subject: Subject) -> dict[str, Tensor]:
+def _all_kernels(model: Model) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
-    image = subject.plan.body.in_shape
-    for name, module in subject.net.named_modules():
+    image = model.plan.body.in_shape
+    for name, module in model.net.named_modules():
         weight = getattr(module, "weight", None)
         if isinstance(weight, Tensor) and weight.ndim == 4:
             found[name] = weight
@@ -79,26 +83,26 @@ def maps(
     overrides: Sequence[str] = (),
 ) -> Picture:
     """What a layer gives for one image; the first layer with weights where none is named."""
-    subject = open_subject(path, overrides=overrides)
-    weighted = [node.name for node in subject.plan.body.nodes if node.parameters]
+    model = open_model(path, overrides=overrides)
+    weighted = [node.name for node in model.plan.body.nodes if node.parameters]
     name = layer or weighted[0]
-    find_layer(subject, name)
-    shown = show_images(subject, [image] if image else [], split=split, usual=1)
-    with torch.inference_mode(), tapped(subject.net, [Tap(name)]) as found:
-        subject.net(shown.images)
+    find_layer(model, name)
+    shown = show_images(model, [image] if image else [], split=split, usual=1)
+    with torch.inference_mode(), tapped(model.net, [Tap(name)]) as found:
+        model.net(shown.images)
     values = found[Tap(name)][0].float().cpu()
-    pixels = subject.pixels(shown.images)[0]
-    classes = subject.classes if _for_classes(subject, name) else None
+    pixels = photographs(shown.images, scaling=model.scaling)[0]
+    classes = model.classes if _for_classes(model, name) else None
     figure = draw_maps(pixels, values, name=name, label=shown.labels[0], classes=classes)
     return Picture(figure, {"layer": name, "shape": list(values.shape), "image": shown.labels[0]})
 
 
-def _for_classes(subject: Subject, name: str) -> bool:
+def _for_classes(model: Model, name: str) -> bool:
     """Whether a layer gives a map, or a number, for each class: no later one has weights."""
-    nodes = [node.name for node in subject.plan.body.nodes]
-    if name not in nodes or subject.layers[name].out_shape[0] != len(subject.classes):
+    nodes = [node.name for node in model.plan.body.nodes]
+    if name not in nodes or model.layers[name].out_shape[0] != len(model.classes):
         return False
-    later = subject.plan.body.nodes[nodes.index(name) + 1 :]
+    later = model.plan.body.nodes[nodes.index(name) + 1 :]
     return not any(node.parameters for node in later)
 
 
@@ -123,24 +127,24 @@ def patches(
         projected: show the answers projected back to the pixels, too; see `deconvolve`.
         split: whose images.
         limit: so many images at most.
-        overrides: see `open_subject`.
+        overrides: see `open_model`.
     """
-    subject = open_subject(path, overrides=overrides)
-    name = layer or last_maps(subject)
-    node = find_layer(subject, name)
+    model = open_model(path, overrides=overrides)
+    name = layer or last_maps(model)
+    node = find_layer(model, name)
     _check_units(units, node.out_shape[0], name)
     field = node.receptive_field
-    data = find_images(subject, split=split, limit=limit)
+    data = find_images(model, split=split, limit=limit)
     with data.opened() as loader:
-        peaks = strongest(subject.net, loader, layer=name)
+        peaks = strongest(model.net, loader, layer=name)
     chosen = _units(peaks, units, count, name)
     numbers = sorted(set(peaks.images[chosen].flatten().tolist()))
     images = data.at(numbers)
-    pixels = dict(zip(numbers, subject.pixels(images), strict=True))
+    pixels = dict(zip(numbers, photographs(images, scaling=model.scaling), strict=True))
     if projected:
         parts = dict(zip(numbers, torch.split(images, 1), strict=True))
         figure = draw_deconv(
-            subject.net, peaks, chosen, layer=name, images=parts, pixels=pixels, field=field
+            model.net, peaks, chosen, layer=name, images=parts, pixels=pixels, field=field
         )
     else:
         figure = draw_patches(peaks, chosen, images=pixels, field=field, name=name)
@@ -187,14 +191,14 @@ def embedding(
     overrides: Sequence[str] = (),
 ) -> Picture:
     """The features of a layer in two dimensions; see `feature_tap`."""
-    subject = open_subject(path, overrides=overrides)
-    tap = feature_tap(subject, layer)
-    answer = Tap(subject.plan.body.nodes[-1].name)
-    data = find_images(subject, split=split, limit=limit)
+    model = open_model(path, overrides=overrides)
+    tap = feature_tap(model, layer)
+    answer = Tap(model.plan.body.nodes[-1].name)
+    data = find_images(model, split=split, limit=limit)
     if len(data.positions) < 3:
         raise UsageError(f"{data.told} are too few to embed", remedy="raise --limit")
     with data.opened() as loader:
-        found, targets = features(subject.net, loader, taps=[tap, answer], limit=FEATURES)
+        found, targets = features(model.net, loader, taps=[tap, answer], limit=FEATURES)
     if not found[tap].std(dim=0).any():
         raise UsageError(
             f"{tap} gives the same for all {data.told}",
@@ -203,10 +207,10 @@ def embedding(
     points, what = embed(found[tap], method=method)
     wrong = found[answer].argmax(dim=1) != targets
     title = f"{tap} ({found[tap].shape[1]} features) of {data.told}\n{what}"
-    figure = draw_embedding(points, targets, classes=subject.classes, wrong=wrong, title=title)
+    figure = draw_embedding(points, targets, classes=model.classes, wrong=wrong, title=title)
     named = enumerate(zip(targets.tolist(), points.tolist(), strict=True))
     facts = [
-        {"image": data.label(number), "class": subject.classes[target], "x": x, "y": y}
+        {"image": data.label(number), "class": model.classes[target], "x": x, "y": y}
         for number, (target, (x, y)) in named
     ]
     known = {"layer": str(tap), "split": data.split, "method": method, "points": facts}
@@ -215,11 +219,11 @@ def embedding(
 
 def gabor(path: Path, *, layer: str | None = None, overrides: Sequence[str] = ()) -> Picture:
     """Gabor functions fitted to the filters of a layer, the first one's where none is named."""
-    subject = open_subject(path, overrides=overrides)
-    name, weight = kernels(subject, layer)
+    model = open_model(path, overrides=overrides)
+    name, weight = kernels(model, layer)
     if min(weight.shape[2:]) < 5:
         size = " x ".join(map(str, weight.shape[2:]))
-        large = [n for n, w in _all_kernels(subject).items() if min(w.shape[2:]) >= 5]
+        large = [n for n, w in _all_kernels(model).items() if min(w.shape[2:]) >= 5]
         raise UsageError(
             f"the filters of '{name}' are {size}: a Gabor function, which has 8 parameters, fits "
             "anything so small",

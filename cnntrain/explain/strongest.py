@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.data.batch import Loader
-from cnntrain.explain.taps import Tap, tapped
+from cnntrain.model.taps import Tap, tapped
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 import torchvision
 from torch.export import ExportedProgram
 
-from cnntrain.assemble.parts import apply_threads, only_these
 from cnntrain.assemble.transfer.about import as_text, describe, explicit_steps
 from cnntrain.assemble.transfer.torchvision_weights import names_of
 from cnntrain.checkpoint.foreign import Rule
@@ -21,8 +22,7 @@ from cnntrain.export.onnx import require_packages, save_onnx
 from cnntrain.export.program import save_program, trace
 from cnntrain.export.reference import Reference, make_reference
 from cnntrain.export.weights import Twin, find_twin, save_safetensors, save_torchvision
-from cnntrain.model.ensemble import is_run_file
-from cnntrain.model.model import Trained, open_trained
+from cnntrain.model.model import Model
 
 SUFFIXES = {
     "onnx": ".onnx",
@@ -31,9 +31,6 @@ SUFFIXES = {
     "torchvision": ".pth",
 }
 """The formats, and how their files end."""
-
-CHANGEABLE = ("compute.threads", "plugins")
-"""What `-s` may change of a run."""
 
 
 @dataclass(frozen=True)
@@ -60,80 +57,69 @@ class Exported:
 class _Source:
     """A network with what its files need; each part is made when a format asks for it."""
 
-    def __init__(self, trained: Trained) -> None:
-        self.trained = trained
-        self.net = trained.net
-        head, self._tail = trained.pipeline.divide(random_in_worker=False)
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        net = copy.deepcopy(model.net)  # the model stays where it is
+        self.net = net.to(memory_format=torch.contiguous_format).to("cpu")
+        head, self._tail = model.pipeline.divide(random_in_worker=False)
         self._sizing = len(head.steps)
-        self.bytes = sum(t.numel() * t.element_size() for t in trained.net.state_dict().values())
+        self.bytes = sum(t.numel() * t.element_size() for t in net.state_dict().values())
 
     @cached_property
     def about(self) -> dict[str, Any]:
         """The description."""
-        trained = self.trained
+        model = self.model
         return describe(
-            name=trained.loaded.config.name,
-            epoch=trained.epoch,
-            classes=trained.classes,
-            in_shape=trained.in_shape,
-            preprocessing=explicit_steps(trained.eval_steps, sizing=self._sizing),
+            name=model.loaded.config.name,
+            epoch=model.epoch,
+            classes=model.classes,
+            in_shape=model.in_shape,
+            preprocessing=explicit_steps(model.eval_steps, sizing=self._sizing),
         )
 
     @cached_property
     def reference(self) -> Reference:
         """What files are compared with."""
-        return make_reference(self.net, in_shape=self.trained.in_shape, pipeline=self._tail)
+        return make_reference(self.net, in_shape=self.model.in_shape, pipeline=self._tail)
 
     @cached_property
     def program(self) -> ExportedProgram:
         """The traced network."""
-        return trace(self.net, in_shape=self.trained.in_shape)
+        return trace(self.net, in_shape=self.model.in_shape)
 
     @cached_property
     def twin(self) -> Twin:
         """torchvision's model of the network."""
-        return find_twin(self.net, num_classes=len(self.trained.classes), maps=_maps())
+        return find_twin(self.net, num_classes=len(self.model.classes), maps=_maps())
 
 
-def export_run(
-    path: Path,
-    *,
-    formats: Sequence[str],
-    out: Path | None = None,
-    force: bool = False,
-    overrides: Sequence[str] = (),
+def export(
+    model: Model, *, formats: Sequence[str], out: Path | None = None, force: bool = False
 ) -> Iterator[Exported]:
-    """Write a trained network in other formats; every file is compared with the network.
+    """Write a model in other formats; every file is compared with its network on the CPU.
 
     The network's input are preprocessed images, its output are logits, as the files say.
 
     Args:
-        path: a run's folder, `runs/NAME` for its latest, a checkpoint file, or a run file with
-            `finetune.weights`.
+        model: the model.
         formats: of `SUFFIXES`.
         out: the file, or a folder; NAME in the current folder if not given.
         force: whether files that exist are replaced.
-        overrides: changes; see `CHANGEABLE`.
 
     Yields:
         The files, as they are written.
 
     Raises:
         UsageError: a file exists, or the network cannot be written in a format.
-        CheckpointError: the checkpoint is missing or damaged.
         DiskError: a file cannot be written.
     """
-    if not is_run_file(path):
-        only_these(list(overrides), allowed=CHANGEABLE, doing="a network is exported")
     formats = list(dict.fromkeys(formats))
     if "onnx" in formats:
         require_packages()
-    trained = open_trained(path, list(overrides))
-    apply_threads(trained.loaded.config.compute)
-    targets = _targets(formats, out, trained.loaded.config.name)
+    targets = _targets(formats, out, model.loaded.config.name)
     if not force:
         _refuse_existing(targets)
-    source = _Source(trained)
+    source = _Source(model)
     if "torchvision" in targets:
         _ = source.twin  # refused before anything is written
     for form, target in targets.items():

@@ -15,7 +15,8 @@ from cnntrain.fit import fit as in_folder
 from cnntrain.fit.kept import InMemory
 from cnntrain.fit.observers import console
 from cnntrain.fit.training import Ended, train_to_the_end
-from cnntrain.model.model import Trained, open_trained, trained_from
+from cnntrain.model.model import Model
+from cnntrain.model.opening import model_from, open_model
 from cnntrain.record.history import History
 from cnntrain.record.observe import Observer
 from cnntrain.tasks import Classification
@@ -35,7 +36,7 @@ class Fitted:
     """
 
     history: list[dict[str, object]]
-    model: Trained
+    model: Model
     done: RunDone
     test: Classification | None
     run: Path | None
@@ -89,7 +90,7 @@ def fit(
                 observers=listening,
             )
             run = ended.run.path
-            model = open_trained(run)
+            model = open_model(run)
     if ended.exit_code == 128 + signal.SIGTERM:  # it was held back until the state was whole
         signal.raise_signal(signal.SIGTERM)
     assert ended.done is not None
@@ -98,7 +99,7 @@ def fit(
 
 def _in_memory(
     checked: Checked, *, observers: Sequence[Observer], quiet: bool
-) -> tuple[Ended, Trained]:
+) -> tuple[Ended, Model]:
     prepared = prepare(checked.loaded, plan=checked.plan)
     kept = InMemory(prepared)
 
@@ -107,4 +108,4 @@ def _in_memory(
         return [kept, *told, *observers]
 
     ended = train_to_the_end(prepared, kept=kept, listen=listen, quiet=quiet)
-    return ended, trained_from(kept.best() or kept.last(), path=Path("<memory>"))
+    return ended, model_from(kept.best() or kept.last(), path=Path("<memory>"))

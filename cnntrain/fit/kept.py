@@ -8,7 +8,7 @@ from typing import Protocol
 
 from cnntrain.assemble.prepare import Prepared
 from cnntrain.checkpoint import State, load, save
-from cnntrain.model.model import whole_state
+from cnntrain.model.state import whole_state
 from cnntrain.record.intervals import Record
 from cnntrain.runs.folder import RunFolder
 from cnntrain.train import EpochDone

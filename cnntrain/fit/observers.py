@@ -18,7 +18,7 @@ from cnntrain.data import TRANSFORMS
 from cnntrain.data.loaders import core_count, unmixed, worker_count
 from cnntrain.data.preview import denormalize
 from cnntrain.data.resident import ResidentLoader
-from cnntrain.model.model import whole_state
+from cnntrain.model.state import whole_state
 from cnntrain.record.checkpoints import CheckpointKeeper, Saves
 from cnntrain.record.console import Console
 from cnntrain.record.log import EventLog

@@ -14,8 +14,8 @@ from cnntrain.assemble.probe import compute_features
 from cnntrain.data.batch import Loader
 from cnntrain.fit.kept import Kept
 from cnntrain.fit.signals import stop_on_signals
-from cnntrain.model.model import network_of
 from cnntrain.model.recalibrate import SPLIT, recalibrated
+from cnntrain.model.state import network_of
 from cnntrain.record.observe import Observer, observe
 from cnntrain.tasks import Classification
 from cnntrain.train import EvalDone, Event, RunDone, StopRequest, evaluate, train

@@ -1,28 +1,27 @@
-"""Classifying image files with a trained network."""
+"""Classifying images with a model, or with several whose probabilities are averaged."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from typing import TYPE_CHECKING
 
-import torch
+from torch import Tensor
 
-from cnntrain.assemble.parts import only_these
-from cnntrain.core.errors import UsageError
 from cnntrain.data.crops import Crops
-from cnntrain.data.decode import SUFFIXES, UnreadableImageError
-from cnntrain.data.folders import list_images
-from cnntrain.data.splits import Files
-from cnntrain.model.ensemble import Member, check_classes, is_run_file, make_member
-from cnntrain.model.model import open_trained
+from cnntrain.data.decode import UnreadableImageError
+from cnntrain.data.splits import Part
+from cnntrain.model.classes import check_classes
+from cnntrain.model.inputs import Images, Input, inputs
+from cnntrain.model.views import Viewer, make_viewer
 from cnntrain.record.progress import bar
 from cnntrain.train.averaging import mean_of
 
-BATCH = 64
+if TYPE_CHECKING:
+    from cnntrain.model.model import Model
 
-CHANGEABLE = ("compute.device", "compute.threads", "plugins")
-"""What `-s` may change."""
+BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -30,103 +29,87 @@ class Prediction:
     """What one image was taken for.
 
     Args:
-        file: the image.
+        name: of the image: its file, or its position among those that were given.
         ranking: class names with their probabilities, the most probable first; empty where the
-            file cannot be read.
+            image cannot be read.
         error: why it cannot be read.
     """
 
-    file: Path
+    name: str
     ranking: tuple[tuple[str, float], ...]
     error: str = ""
 
+    @property
+    def label(self) -> str | None:
+        """The most probable class; None where the image cannot be read."""
+        return self.ranking[0][0] if self.ranking else None
 
-def image_files(paths: Sequence[Path]) -> list[Path]:
-    """The files themselves, and the images in folders and in what is inside them, in order.
-
-    Hidden files and folders are passed over.
-
-    Raises:
-        UsageError: a path is not there, or there is no image at all.
-    """
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            files += list_images(path).images
-        elif path.exists():
-            files.append(path)
-        else:
-            raise UsageError(f"there is no file or folder {path}", remedy="check the path")
-    if not files:
-        known = ", ".join(sorted(SUFFIXES))
-        raise UsageError(
-            f"there is no image in {', '.join(map(str, paths))}",
-            remedy=f"images end in {known}; the run comes first: `cnntrain predict RUN PATH...`",
-        )
-    return files
+    @property
+    def probability(self) -> float | None:
+        """Of that class."""
+        return self.ranking[0][1] if self.ranking else None
 
 
 def predict(
-    path: Path,
-    files: Sequence[Path],
+    models: Sequence[Model],
+    images: Images,
     *,
-    others: Sequence[Path] = (),
     top: int = 5,
     crops: Crops = "center",
     scales: Sequence[int] = (),
-    overrides: Sequence[str] = (),
-) -> Iterator[Prediction]:
-    """Classify image files, each network with the preprocessing of its checkpoint.
+) -> list[Prediction]:
+    """Classify images, each model with its own preprocessing.
 
     Args:
-        path: a run's folder, `runs/NAME` for its latest, a checkpoint file, or a run file with
-            `finetune.weights`.
-        files: image files.
-        others: likewise; the probabilities of all are averaged.
-        top: how many classes to tell for each.
+        models: their probabilities are averaged; the classes are in the order of the first one's.
+        images: see `cnntrain.model.inputs.Images`.
+        top: how many classes of each image are given.
         crops: the views of each image; see `cnntrain.data.crops`.
         scales: for `dense`, lengths of the images' shorter side.
-        overrides: changes for each of the runs; see `CHANGEABLE`.
 
-    Yields:
-        One prediction per file, in their order.
+    Returns:
+        One prediction per image, in their order; an image that cannot be read does not end it.
 
     Raises:
-        CheckpointError: a checkpoint is missing, damaged, or of other classes than the first.
-        UsageError: a network cannot be given such views.
+        CheckpointError: a model has other classes than the first.
+        UsageError: a model cannot be given such views, there is no image, or what was given is
+            none.
     """
-    paths = [path, *others]
-    if not all(is_run_file(each) for each in paths):
-        only_these(list(overrides), allowed=CHANGEABLE, doing="images are classified")
-    opened = [open_trained(each, overrides) for each in paths]
-    members = [make_member(trained, crops=crops, scales=scales) for trained in opened]
-    classes = opened[0].classes
-    for trained in opened:
-        check_classes(trained, classes, whose=str(opened[0].path), any_order=True)
-    with bar("images", total=len(files)) as shown:
-        for start in range(0, len(files), BATCH):
-            batch = files[start : start + BATCH]
-            yield from _classify(members, batch, classes=classes, top=top)
+    first = models[0]
+    for model in models:
+        check_classes(model, first.classes, whose=str(first.path), any_order=True)
+    viewers = [make_viewer(model, crops=crops, scales=scales) for model in models]
+    found = inputs(images, channels=first.in_shape[0])
+    predictions: list[Prediction] = []
+    with first.running(), bar("images", total=len(found)) as shown:
+        for start in range(0, len(found), BATCH):
+            batch = found[start : start + BATCH]
+            predictions += _classify(viewers, batch, classes=first.classes, top=top)
             shown.update(len(batch))
+    return predictions
 
 
 def _classify(
-    members: Sequence[Member], files: Sequence[Path], *, classes: tuple[str, ...], top: int
-) -> Iterator[Prediction]:
-    errors: dict[int, str] = {}
-    scores = []
-    for member in members:
-        part = Files(
-            tuple(files), torch.zeros(len(files), dtype=torch.int64), member.trained.in_shape[0]
-        )
-        answers = member.answers(part, classes=classes, go_on=True)
-        scores.append(answers.scores)
-        for number, error in answers.errors.items():
+    viewers: Sequence[Viewer], images: Sequence[Input], *, classes: tuple[str, ...], top: int
+) -> list[Prediction]:
+    reasons: dict[int, str] = {}
+    scores: list[Tensor] = []
+    for viewer in viewers:
+        part_of = partial(_part_of, images, viewer.model.in_shape[0])
+        said, errors = viewer.scores(part_of, range(len(images)), classes=classes)
+        scores.append(said)
+        for number, error in errors.items():
             reason = error.reason if isinstance(error, UnreadableImageError) else str(error)
-            errors.setdefault(number, reason)
+            reasons.setdefault(number, reason)
     best = mean_of(scores).exp().topk(min(top, len(classes)), dim=1)
-    ranked = zip(files, best.values.tolist(), best.indices.tolist(), strict=True)
-    for number, (file, values, indices) in enumerate(ranked):
+    found: list[Prediction] = []
+    ranked = zip(images, best.values.tolist(), best.indices.tolist(), strict=True)
+    for number, (image, values, indices) in enumerate(ranked):
         ranking = tuple((classes[i], p) for i, p in zip(indices, values, strict=True))
-        reason = errors.get(number, "")
-        yield Prediction(file, () if reason else ranking, reason)
+        reason = reasons.get(number, "")
+        found.append(Prediction(image.name, () if reason else ranking, reason))
+    return found
+
+
+def _part_of(images: Sequence[Input], channels: int, number: int) -> tuple[Part, int]:
+    return images[number].part(channels), 0

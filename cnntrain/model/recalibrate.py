@@ -11,23 +11,15 @@ from pathlib import Path
 
 from torch import nn
 
-from cnntrain.assemble.networks import plan_network
-from cnntrain.assemble.parts import (
-    apply_threads,
-    choose_device,
-    make_criterion,
-    only_these,
-    open_run_data,
-    place,
-)
+from cnntrain.assemble.parts import make_criterion, open_run_data
 from cnntrain.assemble.prepare import Prepared, has_running_statistics
 from cnntrain.assemble.transfer.freezing import make_freezing
 from cnntrain.checkpoint import State, load, save
 from cnntrain.core.errors import UsageError
 from cnntrain.data.batch import Loader
-from cnntrain.model.ensemble import check_classes
-from cnntrain.model.evaluate import CHANGEABLE
-from cnntrain.model.model import load_trained, network_of
+from cnntrain.model.classes import check_classes
+from cnntrain.model.opening import EVALUATE, Use, open_model
+from cnntrain.model.state import network_of
 from cnntrain.record.progress import WatchedLoader
 from cnntrain.runs.locate import find_run
 from cnntrain.tasks import Classification
@@ -35,6 +27,7 @@ from cnntrain.train import evaluate, make_deterministic
 from cnntrain.train.recalibrate import recalibrate
 
 LOG = logging.getLogger("cnntrain.recalibrate")
+RECALIBRATE = Use("a checkpoint is recalibrated", EVALUATE.changeable)
 SPLIT = "recalibrated"
 """The split's name of the evaluation that follows: it is of the validation images."""
 
@@ -71,41 +64,36 @@ def recalibrate_run(
         UsageError: the network has no batch normalisation, or recalibrated.pt exists already.
         CheckpointError: the checkpoint is missing, damaged, or of other classes.
     """
-    only_these(list(overrides), allowed=CHANGEABLE, doing="a checkpoint is recalibrated")
     source = find_run(path).to_evaluate()
     target = source.with_name("recalibrated.pt")
     if target.exists():
         raise UsageError(f"{target} exists already", remedy="remove it, or give it another name")
-    trained = load_trained(source, overrides=list(overrides))
-    plan = plan_network(trained.loaded, num_classes=len(trained.classes))
-    freezing = make_freezing(trained.loaded, plan=plan, net=trained.net)
-    freezing.hold(trained.net, epoch=max(trained.epoch, 1))
-    if not has_running_statistics(trained.net):
+    model = open_model(source, overrides=overrides, use=RECALIBRATE)
+    net, loaded, precision = model.net, model.loaded, model.precision
+    freezing = make_freezing(loaded, plan=model.plan, net=net)
+    freezing.hold(net, epoch=max(model.epoch, 1))
+    if not has_running_statistics(net):
         raise UsageError(
             f"the network of {source} has no batch normalisation with running statistics, or they "
             "stand still (finetune.freeze)",
             remedy="there is nothing to recalibrate",
         )
-    compute = trained.loaded.config.compute
-    apply_threads(compute)
-    make_deterministic(compute.deterministic)
-    device = choose_device(compute, trained.loaded)
-    opened = open_run_data(trained.loaded, device=device, eval_steps=trained.eval_steps)
+    make_deterministic(loaded.config.compute.deterministic)
+    opened = open_run_data(loaded, device=model.device, eval_steps=model.eval_steps)
     with closing(opened) as data:
-        check_classes(trained, data.classes)
-        place(trained.net, compute=compute, device=device)
+        check_classes(model, data.classes)
         loaders: dict[str, Loader | None] = {"validation": data.validation, "test": data.test}
         split, loader = next(
             ((name, found) for name, found in loaders.items() if found), ("train", data.train)
         )
-        criterion = make_criterion(trained.loaded, data=data, device=device)
-        measure = partial(evaluate, criterion=criterion, precision=compute.precision)
+        criterion = make_criterion(loaded, data=data, device=model.device)
+        measure = partial(evaluate, criterion=criterion, precision=precision)
         images = WatchedLoader(data.train, what="train")
         loader = WatchedLoader(loader, what=split)
-        before = measure(trained.net, loader)
-        layers = recalibrate(trained.net, images, exact=exact, precision=compute.precision)
-        after = measure(trained.net, loader)
-    save(target, _with_weights(load(source), trained.net))
+        before = measure(net, loader)
+        layers = recalibrate(net, images, exact=exact, precision=precision)
+        after = measure(net, loader)
+    save(target, _with_weights(load(source), net))
     return Recalibrated(source, target, layers, split, before, after)
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-
-from cnntrain.assemble.parts import EVAL_BATCH, data_errors, uses_channels_last
+from cnntrain.assemble.parts import data_errors, evaluation_batch, uses_channels_last
 from cnntrain.config.load import Loaded
 from cnntrain.core.errors import UsageError
 from cnntrain.data.batch import Batching
@@ -17,8 +15,10 @@ from cnntrain.data.pipeline import TransformError
 from cnntrain.data.read import class_counts, open_splits
 from cnntrain.data.splits import Part, Splits
 from cnntrain.data.stream import StreamLoader
-from cnntrain.model.model import Trained
 from cnntrain.record.progress import WatchedLoader
+
+if TYPE_CHECKING:
+    from cnntrain.model.model import Model
 
 Split = Literal["train", "validation", "test"]
 
@@ -88,37 +88,31 @@ def every_split(loaded: Loaded) -> Splits:
         )
 
 
-def open_split(split: OneSplit, trained: Trained, *, device: torch.device) -> OpenSplit:
+def open_split(split: OneSplit, model: Model) -> OpenSplit:
     """The batches of a split, in stored order, prepared as the network was evaluated in training.
 
     Raises:
         DataError: images are unreadable.
         ConfigError: a transform is impossible on them, at its line.
     """
-    config = trained.loaded.config
+    config = model.loaded.config
     data = config.data
     batching = Batching(
-        evaluation_batch(trained.loaded),
+        evaluation_batch(model.loaded),
         seed=config.seed,
-        device=device,
-        channels_last=uses_channels_last(config.compute, device),
+        device=model.device,
+        channels_last=uses_channels_last(config.compute, model.device),
     )
-    with data_errors(trained.loaded):
+    with data_errors(model.loaded):
         try:
             loader = make_loader(
                 split.part,
-                trained.pipeline,
+                model.pipeline,
                 name=split.name,
                 memory=data.memory,
-                workers=worker_count(data.workers, device),
+                workers=worker_count(data.workers, model.device),
                 batching=batching,
             )
         except TransformError as error:
             raise ListError("eval", error.position, error.name, error.reason) from error
     return OpenSplit(WatchedLoader(loader, what=split.name), split.classes, split.counts)
-
-
-def evaluation_batch(loaded: Loaded) -> int:
-    """Images in a batch of evaluation."""
-    data = loaded.config.data
-    return data.eval_batch_size or max(EVAL_BATCH, data.batch_size)

@@ -18,7 +18,7 @@ from cnntrain.checkpoint import load as load_checkpoint
 from cnntrain.config.load import load
 from cnntrain.core.errors import ConfigError
 from cnntrain.fit.fit import Outcome
-from cnntrain.model.evaluate import evaluate_run
+from cnntrain.model.opening import open_model
 
 Train = Callable[..., Outcome]
 Differences = Callable[[Path, Path], list[str]]
@@ -147,7 +147,7 @@ def test_what_is_saved_is_the_whole_network(
     outcome = train_tiny(tuned({"probe": True}), out=tmp_path / "run")
     logged = rows(tmp_path / "run", "epoch")[-1]
     last = tmp_path / "run" / "checkpoints" / "last.pt"
-    found = evaluate_run(last, split="validation").metrics
+    found = open_model(last).evaluate("validation").metrics
     assert (found.loss, found.error) == (logged["validation_loss"], logged["validation_error"])
     assert outcome.test is not None
     assert outcome.test.images == 30

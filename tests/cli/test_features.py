@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from cnntrain.model.model import load_trained
+from cnntrain.model.opening import open_model
 from cnntrain.model.splits import find_split, open_split
 
 Cnntrain = Callable[..., Any]
@@ -29,9 +29,9 @@ def run(cnntrain: Cnntrain, run_file: RunFile) -> Path:
 
 def by_hand(run: Path) -> tuple[torch.Tensor, torch.Tensor]:
     """What max_pool1 gives for the test images, layer after layer, and their classes."""
-    trained = load_trained(run / "checkpoints" / "best.pt")
+    trained = open_model(run / "checkpoints" / "best.pt")
     split = find_split(trained.loaded, "test")
-    data = open_split(split, trained, device=torch.device("cpu"))
+    data = open_split(split, trained)
     values = torch.cat([batch.images for batch in data.loader.batches(0)])
     with torch.inference_mode():
         for name in ("conv1", "batch_norm1", "relu1", "max_pool1"):

@@ -13,7 +13,8 @@ from torch import nn
 
 from cnntrain.assemble.parts import open_run_data
 from cnntrain.checkpoint import load
-from cnntrain.model.model import Trained, load_trained
+from cnntrain.model.model import Model
+from cnntrain.model.opening import open_model
 
 Cnntrain = Callable[..., Any]
 RunFile = Callable[..., Path]
@@ -27,7 +28,7 @@ def run(cnntrain: Cnntrain, run_file: RunFile) -> Path:
     return Path(answer.out.strip())
 
 
-def statistics_of_all_images(trained: Trained) -> tuple[torch.Tensor, torch.Tensor]:
+def statistics_of_all_images(trained: Model) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and variance of what the convolution gives for all training images at once."""
     data = open_run_data(trained.loaded, device="cpu", eval_steps=trained.eval_steps)
     images = torch.cat([batch.images for batch in data.train.batches(0)])
@@ -48,7 +49,7 @@ def test_exact_statistics_are_those_of_all_images_together(cnntrain: Cnntrain, r
     assert found["before"]["images"] == found["after"]["images"] == 24
     path = run / "checkpoints" / "recalibrated.pt"
     assert found["checkpoint"] == str(path)
-    mean, variance = statistics_of_all_images(load_trained(best))
+    mean, variance = statistics_of_all_images(open_model(best))
     weights = load(path)["model"]
     assert isinstance(weights, dict)
     torch.testing.assert_close(weights["batch_norm1.running_mean"], mean, rtol=1e-4, atol=1e-5)
@@ -64,7 +65,7 @@ def test_in_one_pass_they_are_means_over_the_batches(cnntrain: Cnntrain, run: Pa
     words = answer.out.split()
     assert words[:5] == ["validation", "images", "loss", "top-1", "error"]
     assert {"before", "after"} <= set(words)
-    mean, _ = statistics_of_all_images(load_trained(run / "checkpoints" / "best.pt"))
+    mean, _ = statistics_of_all_images(open_model(run / "checkpoints" / "best.pt"))
     weights = load(run / "checkpoints" / "recalibrated.pt")["model"]
     assert isinstance(weights, dict)
     torch.testing.assert_close(weights["batch_norm1.running_mean"], mean, rtol=1e-4, atol=1e-5)
@@ -100,7 +101,7 @@ def test_at_the_end_of_a_run(cnntrain: Cnntrain, run_file: RunFile) -> None:
         assert isinstance(one, dict)
         assert isinstance(other, dict)
         assert torch.equal(one[key], other[key])
-    mean, _ = statistics_of_all_images(load_trained(files[0] / "best.pt"))
+    mean, _ = statistics_of_all_images(open_model(files[0] / "best.pt"))
     best = load(files[1] / "best.pt")["model"]
     assert isinstance(best, dict)
     torch.testing.assert_close(best["batch_norm1.running_mean"], mean, rtol=1e-4, atol=1e-5)

@@ -16,7 +16,7 @@ from PIL import Image
 from cnntrain.config.load import load
 from cnntrain.explain.layers import maps
 from cnntrain.fit.fit import fit
-from cnntrain.model.model import load_trained
+from cnntrain.model.opening import open_model
 
 Cnntrain = Callable[..., Any]
 RunFile = Callable[..., Path]
@@ -146,10 +146,10 @@ def test_mistakes_are_those_of_eval(cnntrain: Cnntrain, run: Path) -> None:
 def test_strongest_answers_are_the_largest_of_the_split(cnntrain: Cnntrain, run: Path) -> None:
     answer = cnntrain("visualize", "patches", run, "--layer", "relu1", "--unit", "2", "--json")
     [unit] = json.loads(answer.out)["units"]
-    trained = load_trained(run / "checkpoints" / "best.pt")
+    trained = open_model(run / "checkpoints" / "best.pt")
     from cnntrain.model.splits import find_split, open_split
 
-    data = open_split(find_split(trained.loaded, "test"), trained, device=torch.device("cpu"))
+    data = open_split(find_split(trained.loaded, "test"), trained)
     images = torch.cat([batch.images for batch in data.loader.batches(0)])
     with torch.inference_mode():
         maps = trained.net.relu1(trained.net.stem(images))[:, 2]  # type: ignore[operator]

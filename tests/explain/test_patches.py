@@ -14,7 +14,7 @@ from cnntrain.arch.planner import make_plan
 from cnntrain.arch.receptive import Axis, Field
 from cnntrain.core.document import parse_document
 from cnntrain.explain.patches import cut
-from cnntrain.explain.taps import Tap, tapped
+from cnntrain.model.taps import Tap, tapped
 from cnntrain.show.pixels import NOTHING
 
 SIZE = 20

@@ -22,9 +22,10 @@ from cnntrain.assemble.parts import open_run_data
 from cnntrain.assemble.transfer.about import plain_steps
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.data.batch import Batch
-from cnntrain.export.export import Exported, export_run
+from cnntrain.export.export import Exported, export
 from cnntrain.fit.fit import Outcome
-from cnntrain.model.model import Trained, load_trained
+from cnntrain.model.model import Model
+from cnntrain.model.opening import EXPORT, open_model
 
 pytestmark = pytest.mark.usefixtures("own_place")
 
@@ -39,11 +40,11 @@ def run(run_file: RunFile, train_tiny: Train, tmp_path: Path) -> Path:
     return train_tiny(run_file(changes), out=tmp_path / "run").run.path
 
 
-def network(run: Path) -> Trained:
-    return load_trained(run / "checkpoints" / "best.pt")
+def network(run: Path) -> Model:
+    return open_model(run / "checkpoints" / "best.pt")
 
 
-def test_batch(trained: Trained) -> Batch:
+def test_batch(trained: Model) -> Batch:
     data = open_run_data(trained.loaded, device="cpu", eval_steps=trained.eval_steps)
     assert data.test is not None
     [batch] = data.test.batches(0)
@@ -74,7 +75,7 @@ def test_the_files_give_the_networks_logits_and_tell_what_they_are(
 ) -> None:
     out = tmp_path / "files"
     out.mkdir()
-    found = list(export_run(run, formats=FORMATS, out=out))
+    found = list(export(open_model(run), formats=FORMATS, out=out))
     names = ["tiny.onnx", "tiny.pt2", "tiny.safetensors"]
     assert [each.path for each in found] == [out / name for name in names]
     assert sorted(each.name for each in out.iterdir()) == names
@@ -109,7 +110,7 @@ def test_the_files_give_the_networks_logits_and_tell_what_they_are(
     assert set(abouts[0]["versions"]) == {"cnntrain", "torch"}
 
 
-def about(trained: Trained, *, versions: dict[str, str]) -> dict[str, Any]:
+def about(trained: Model, *, versions: dict[str, str]) -> dict[str, Any]:
     """What the files of the tiny run must tell."""
     [normalize] = trained.eval_steps
     return {
@@ -127,7 +128,7 @@ def test_sizes_are_told_in_full(run_file: RunFile, train_tiny: Train, tmp_path: 
     steps = [{"resize": {"size": 12}}, {"resize": {"size": [11, 10]}}, {"center_crop": {"size": 8}}]
     changes = {"train.epochs": 1, "data.transforms.eval": [*steps, "normalize"]}
     run = train_tiny(run_file(changes), out=tmp_path / "run").run.path
-    [file] = export_run(run, formats=["safetensors"], out=tmp_path / "net.safetensors")
+    [file] = export(open_model(run), formats=["safetensors"], out=tmp_path / "net.safetensors")
     how = {"interpolation": "bilinear", "antialias": True}
     told = about_in(file.path)["preprocessing"]
     assert told[:4] == [
@@ -148,10 +149,10 @@ def test_nothing_is_overwritten_unless_that_is_asked_for(run: Path) -> None:
     existing = Path("tiny.safetensors")
     existing.write_text("older")
     with pytest.raises(UsageError, match=r"^tiny\.safetensors exists already; --force replaces"):
-        list(export_run(run, formats=["onnx", "safetensors"]))
+        list(export(open_model(run), formats=["onnx", "safetensors"]))
     assert existing.read_text() == "older"
     assert not Path("tiny.onnx").exists()
-    [file] = export_run(run, formats=["safetensors"], force=True)
+    [file] = export(open_model(run), formats=["safetensors"], force=True)
     assert file.path == existing
     assert safetensors.torch.load_file(existing)
 
@@ -169,25 +170,25 @@ def test_what_is_refused_before_anything_is_written(
 ) -> None:
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UsageError, match=message):
-        list(export_run(run, formats=formats, out=Path(out)))
+        list(export(open_model(run), formats=formats, out=Path(out)))
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_run_is_exported_as_it_is(run: Path) -> None:
     with pytest.raises(UsageError, match=r"-s train\.epochs cannot change when a network"):
-        list(export_run(run, formats=["onnx"], overrides=["train.epochs=3"]))
+        open_model(run, overrides=["train.epochs=3"], use=EXPORT)
 
 
 def test_exported_weights_can_be_used_and_exported_again(run: Path, run_file: RunFile) -> None:
     """A run file that names the exported file, with the preprocessing that the file tells."""
-    [file] = export_run(run, formats=["safetensors"])
+    [file] = export(open_model(run), formats=["safetensors"])
     normalize = about_in(file.path)["preprocessing"][-1]
     numbers = {"mean": normalize["mean"], "std": normalize["std"]}
     changes = {
         "finetune": {"weights": {"file": str(file.path.resolve())}},
         "data.transforms": {key: [{"normalize": numbers}] for key in ("train", "eval")},
     }
-    [again] = export_run(run_file(changes, name="again"), formats=["safetensors"])
+    [again] = export(open_model(run_file(changes, name="again")), formats=["safetensors"])
     assert again.path == Path("again.safetensors")
     first, second = (safetensors.torch.load_file(each.path) for each in (file, again))
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -198,12 +199,12 @@ def test_exported_weights_can_be_used_and_exported_again(run: Path, run_file: Ru
 def test_a_missing_package_is_told_at_once(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(UsageError, match=r"needs the package onnxruntime.*cnntrain\[export\]"):
-        list(export_run(run, formats=["onnx"]))
-    [file] = export_run(run, formats=["torch_export"])
+        list(export(open_model(run), formats=["onnx"]))
+    [file] = export(open_model(run), formats=["torch_export"])
     assert file.path.is_file()
 
 
 def test_what_is_no_run_is_told_as_everywhere(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(CheckpointError, match="not a run's folder"):
-        list(export_run(tmp_path / "folder", formats=["onnx"]))
+        list(export(open_model(tmp_path / "folder"), formats=["onnx"]))

@@ -14,7 +14,7 @@ import torch
 
 from cnntrain.config import optimizers, schedules, train_section
 from cnntrain.fit.fit import Outcome
-from cnntrain.model.evaluate import evaluate_run
+from cnntrain.model.opening import open_model
 
 Train = Callable[..., Outcome]
 RunFile = Callable[..., Path]
@@ -100,7 +100,7 @@ def test_two_epochs(
     steps = [row for row in rows if row["type"] == "step"]
     assert all(row["loss"] is not None and row["loss"] < 10 for row in steps)
     assert outcome.test is not None
-    assert evaluate_run(tmp_path / "run").metrics == outcome.test
+    assert open_model(tmp_path / "run").evaluate().metrics == outcome.test
 
 
 def test_a_compiled_network_trains_and_goes_on(
@@ -116,6 +116,6 @@ def test_a_compiled_network_trains_and_goes_on(
     outcome = train_tiny(resumed=tmp_path / "run")
     assert outcome.done is not None
     assert outcome.done.reason == "finished"
-    assert evaluate_run(tmp_path / "run").metrics == outcome.test
-    found = evaluate_run(tmp_path / "run", split="validation").metrics
+    assert open_model(tmp_path / "run").evaluate().metrics == outcome.test
+    found = open_model(tmp_path / "run").evaluate("validation").metrics
     assert found.error == outcome.done.best_error

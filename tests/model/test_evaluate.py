@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,14 @@ from cnntrain.checkpoint import load as load_checkpoint
 from cnntrain.checkpoint import save
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.fit.fit import Outcome
-from cnntrain.model.evaluate import evaluate_run
+from cnntrain.model.evaluate import Evaluated
+from cnntrain.model.opening import open_model
 
 Train = Callable[..., Outcome]
+
+
+def evaluated(path: Path, *, split: Any = None, overrides: Sequence[str] = ()) -> Evaluated:
+    return open_model(path, overrides=overrides).evaluate(split)
 
 
 @pytest.fixture
@@ -37,7 +42,7 @@ def logged(run: Path, split: str, epoch: int) -> dict[str, Any]:
 def test_the_result_is_the_logged_one(trained: Path, split: Any) -> None:
     summary = json.loads((trained / "summary.json").read_text())
     row = logged(trained, split, summary["best_epoch"])
-    found = evaluate_run(trained, split=split).metrics
+    found = evaluated(trained, split=split).metrics
     assert found.correct == row["correct"]
     assert found.loss == row["loss"]
     assert found.error == row["error"]
@@ -51,20 +56,20 @@ def test_a_run_is_found_by_folder_name_and_checkpoint(trained: Path) -> None:
         Path("runs/tiny/latest"),
         trained / "checkpoints" / "best.pt",
     ]
-    results = {evaluate_run(way).metrics for way in ways}
+    results = {evaluated(way).metrics for way in ways}
     assert len(results) == 1
 
 
 def test_the_last_checkpoint_is_the_last_epoch(trained: Path) -> None:
-    found = evaluate_run(trained / "checkpoints" / "last.pt", split="validation")
-    assert found.trained.epoch == 2
+    found = evaluated(trained / "checkpoints" / "last.pt", split="validation")
+    assert found.model.epoch == 2
     assert found.metrics.loss == logged(trained, "validation", 2)["loss"]
 
 
 def test_the_split_is_the_test_set_unless_said(trained: Path) -> None:
-    assert evaluate_run(trained).split == "test"
-    assert evaluate_run(trained).metrics.images == 30
-    assert evaluate_run(trained, split="train").metrics.images == 72
+    assert evaluated(trained).split == "test"
+    assert evaluated(trained).metrics.images == 30
+    assert evaluated(trained, split="train").metrics.images == 72
 
 
 def test_a_split_that_is_not_there(
@@ -72,13 +77,13 @@ def test_a_split_that_is_not_there(
 ) -> None:
     train_tiny(run_file({"train.epochs": 1, "data.test_images": 0}), out=tmp_path / "run")
     with pytest.raises(UsageError, match="no test split; there is: validation, train"):
-        evaluate_run(tmp_path / "run", split="test")
-    assert evaluate_run(tmp_path / "run").split == "validation"
+        evaluated(tmp_path / "run", split="test")
+    assert evaluated(tmp_path / "run").split == "validation"
 
 
 def test_another_batch_size_gives_the_same_classes(trained: Path) -> None:
     usual, small = (
-        evaluate_run(trained, overrides=overrides).metrics
+        evaluated(trained, overrides=overrides).metrics
         for overrides in ([], ["data.eval_batch_size=7"])
     )
     assert small.confusion == usual.confusion
@@ -86,23 +91,23 @@ def test_another_batch_size_gives_the_same_classes(trained: Path) -> None:
 
 def test_what_would_be_another_network_cannot_change(trained: Path) -> None:
     with pytest.raises(UsageError, match="-s seed cannot change when a checkpoint is evaluated"):
-        evaluate_run(trained, overrides=["seed=3"])
+        evaluated(trained, overrides=["seed=3"])
 
 
 def test_the_preprocessing_cannot_change(trained: Path) -> None:
     with pytest.raises(UsageError, match="images are prepared as the checkpoint says"):
-        evaluate_run(trained, overrides=["data.transforms.eval=[]"])
+        evaluated(trained, overrides=["data.transforms.eval=[]"])
 
 
 def test_other_classes_are_refused(trained: Path) -> None:
     with pytest.raises(CheckpointError, match="not in the data: class2"):
-        evaluate_run(trained, overrides=["data.classes=2"])
+        evaluated(trained, overrides=["data.classes=2"])
     path = trained / "checkpoints" / "best.pt"
     state = load_checkpoint(path)
     state["classes"] = ["class1", "class0", "class2"]
     save(path, state)
     with pytest.raises(CheckpointError, match="the same ones in another order"):
-        evaluate_run(path)
+        evaluated(path)
 
 
 def damaged(path: Path) -> None:
@@ -139,7 +144,7 @@ def test_what_is_no_checkpoint(trained: Path, spoil: Callable[[Path], None], say
     path = trained / "checkpoints" / "best.pt"
     spoil(path)
     with pytest.raises(CheckpointError, match=says) as caught:
-        evaluate_run(trained)
+        evaluated(trained)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
 
@@ -153,7 +158,7 @@ def test_a_checkpoint_without_a_part(trained: Path, missing: str) -> None:
         state["ema"] = None
     save(path, state)
     with pytest.raises(CheckpointError) as caught:
-        evaluate_run(path)
+        evaluated(path)
     assert "\n" not in str(caught.value)
 
 
@@ -165,7 +170,7 @@ def test_weights_that_do_not_fit_their_own_architecture(trained: Path) -> None:
     weights["output.weight"] = torch.zeros(5, 5)
     save(path, state)
     with pytest.raises(CheckpointError, match=r"output\.weight") as caught:
-        evaluate_run(path)
+        evaluated(path)
     assert "\n" not in str(caught.value)
 
 
@@ -173,4 +178,4 @@ def test_no_checkpoint_yet(trained: Path) -> None:
     for file in (trained / "checkpoints").iterdir():
         file.unlink()
     with pytest.raises(CheckpointError, match="has no checkpoint"):
-        evaluate_run(trained)
+        evaluated(trained)

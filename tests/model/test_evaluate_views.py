@@ -18,8 +18,9 @@ from cnntrain.data.decode import UnreadableImageError
 from cnntrain.data.read import open_splits
 from cnntrain.data.splits import from_picture
 from cnntrain.fit.fit import Outcome
-from cnntrain.model.evaluate import evaluate_run, evaluate_views
-from cnntrain.model.model import Trained, open_trained
+from cnntrain.model.evaluate import Evaluated, evaluate
+from cnntrain.model.model import Model
+from cnntrain.model.opening import open_model
 
 Train = Callable[..., Outcome]
 RunFile = Callable[..., Path]
@@ -39,7 +40,11 @@ def train(run_file: RunFile, train_tiny: Train, tmp_path: Path) -> Callable[...,
     return start
 
 
-def stored(trained: Trained, split: str) -> tuple[Tensor, Tensor]:
+def together(runs: Sequence[Path], **how: Any) -> Evaluated:
+    return evaluate([open_model(run) for run in runs], **how)
+
+
+def stored(trained: Model, split: str) -> tuple[Tensor, Tensor]:
     """The images as they are stored, (N, C, H, W) uint8, and their classes."""
     config = trained.loaded.config
     data = config.data
@@ -50,7 +55,7 @@ def stored(trained: Trained, split: str) -> tuple[Tensor, Tensor]:
     return part.images, part.targets
 
 
-def softmax(trained: Trained, images: Tensor) -> Tensor:
+def softmax(trained: Model, images: Tensor) -> Tensor:
     """Probabilities for uint8 images of the network's size; its normalisation by hand."""
     [step] = [step for step in trained.eval_steps if step["name"] == "normalize"]
     mean, std = (torch.tensor(step[key]).view(1, -1, 1, 1) for key in ("mean", "std"))
@@ -71,31 +76,31 @@ def loss(probabilities: Tensor, targets: Tensor) -> float:
 
 def test_ten_crops(train: Callable[..., Path]) -> None:
     run = train("one", CROPS)
-    trained = open_trained(run)
+    trained = open_model(run)
     images, targets = stored(trained, "test")
     crops = [torch.stack([*v2.TenCrop(6)(image)]) for image in images]
     expected = torch.stack([softmax(trained, ten).mean(0) for ten in crops])
-    found = evaluate_views([run], crops="ten")
+    found = together([run], crops="ten")
     assert found.metrics.confusion == confusion(expected, targets)
     assert found.metrics.loss == pytest.approx(loss(expected, targets), rel=1e-5)
     assert found.metrics.images == 30
     assert (found.views, found.members, found.disagreements) == (10, (), 0)
     assert found.mirrors_unseen
-    assert found.metrics.loss != pytest.approx(evaluate_run(run).metrics.loss, rel=1e-3)
+    assert found.metrics.loss != pytest.approx(open_model(run).evaluate().metrics.loss, rel=1e-3)
 
 
 def test_whether_mirror_images_are_new_to_the_network(train: Callable[..., Path]) -> None:
     flipped = {"data.transforms": {"train": [*CROPPED, "horizontal_flip"], "eval": CROPPED}}
     run = train("one", flipped)
-    assert not evaluate_views([run], crops="ten").mirrors_unseen
-    assert not evaluate_views([run, train("two", CROPS)]).mirrors_unseen
-    assert evaluate_views([run, train("three", CROPS)], crops="ten").mirrors_unseen
+    assert not together([run], crops="ten").mirrors_unseen
+    assert not together([run, train("two", CROPS)]).mirrors_unseen
+    assert together([run, train("three", CROPS)], crops="ten").mirrors_unseen
 
 
 def test_dense_at_two_scales(train: Callable[..., Path]) -> None:
     """Sliding the window over the maps: here, with padding, over what the convolution gives."""
     run = train("one", CROPS)
-    trained = open_trained(run)
+    trained = open_model(run)
     net = trained.net
     images, targets = stored(trained, "test")
     views = []
@@ -114,7 +119,7 @@ def test_dense_at_two_scales(train: Callable[..., Path]) -> None:
                 ]
             views.append(torch.stack(places).mean(0).softmax(1))
     expected = torch.stack(views).mean(0)
-    found = evaluate_views([run], crops="dense", scales=(8, 11))
+    found = together([run], crops="dense", scales=(8, 11))
     assert found.views == 4
     assert found.metrics.loss == pytest.approx(loss(expected, targets), rel=1e-5)
     assert found.metrics.confusion == confusion(expected, targets)
@@ -132,7 +137,7 @@ def three(train: Callable[..., Path]) -> list[Path]:
 
 
 def members_by_hand(runs: Sequence[Path]) -> tuple[list[Tensor], Tensor]:
-    one, two, three = (open_trained(run) for run in runs)
+    one, two, three = (open_model(run) for run in runs)
     images, targets = stored(one, "test")
     pictures = [v2.functional.to_pil_image(image) for image in images]
     larger = torch.stack([from_picture(v2.CenterCrop(8)(v2.Resize(10)(p))) for p in pictures])
@@ -143,7 +148,7 @@ def members_by_hand(runs: Sequence[Path]) -> tuple[list[Tensor], Tensor]:
 def test_a_committee(three: list[Path]) -> None:
     each, targets = members_by_hand(three)
     mean = torch.stack(each).mean(0)
-    found = evaluate_views(three)
+    found = together(three)
     assert found.metrics.confusion == confusion(mean, targets)
     assert found.metrics.loss == pytest.approx(loss(mean, targets), rel=1e-5)
     said = [rows.argmax(1).tolist() for rows in each]
@@ -152,12 +157,12 @@ def test_a_committee(three: list[Path]) -> None:
     for run, expected, (trained, metrics) in zip(three, each, found.members, strict=True):
         assert trained.path == run / "checkpoints" / "best.pt"
         assert metrics.confusion == confusion(expected, targets)
-        assert metrics.confusion == evaluate_run(run).metrics.confusion
-        assert metrics.loss == pytest.approx(evaluate_run(run).metrics.loss, rel=1e-5)
+        assert metrics.confusion == open_model(run).evaluate().metrics.confusion
+        assert metrics.loss == pytest.approx(open_model(run).evaluate().metrics.loss, rel=1e-5)
 
 
 def test_classes_are_matched_by_name(three: list[Path]) -> None:
-    usual = evaluate_views(three).metrics
+    usual = together(three).metrics
     path = three[2] / "checkpoints" / "best.pt"
     state = load_checkpoint(path)
     order = [2, 0, 1]
@@ -169,46 +174,46 @@ def test_classes_are_matched_by_name(three: list[Path]) -> None:
         assert isinstance(value, Tensor)
         weights[name] = value[order].clone()
     save(path, state)
-    found = evaluate_views(three)
+    found = together(three)
     assert found.metrics.confusion == usual.confusion
     assert found.classes == ("class0", "class1", "class2")
     with pytest.raises(CheckpointError, match="the same ones in another order"):
-        evaluate_views(three[2:], crops="ten")
+        together(three[2:], crops="ten")
     state["classes"] = ["class0", "class1", "cow"]
     save(path, state)
     with pytest.raises(CheckpointError, match="unknown to the network: class2; not in the data: "):
-        evaluate_views(three)
+        together(three)
 
 
 def test_validation_images_that_a_member_has_learnt_are_refused(train: Callable[..., Path]) -> None:
     one, same, other = train("one"), train("same", {"train.epochs": 2}), train("other", {"seed": 1})
-    assert evaluate_views([one, same], split="validation").metrics.images == 24
+    assert together([one, same], split="validation").metrics.images == 24
     with pytest.raises(UsageError, match=r"other/.* was trained on some of the validation images"):
-        evaluate_views([one, other], split="validation")
-    assert evaluate_views([one, other], split="train").metrics.images == 72
+        together([one, other], split="validation")
+    assert together([one, other], split="train").metrics.images == 72
 
 
 def test_it_is_told_that_images_selected_the_weights(train: Callable[..., Path]) -> None:
     run = train("one", {"train.epochs": 3})
-    best, last = (open_trained(run / "checkpoints" / name) for name in ("best.pt", "last.pt"))
-    assert evaluate_run(run, split="validation").selected
-    assert evaluate_views([run, run], split="validation").selected
-    assert not evaluate_run(run, split="test").selected
-    found = evaluate_run(run / "checkpoints" / "last.pt", split="validation")
+    best, last = (open_model(run / "checkpoints" / name) for name in ("best.pt", "last.pt"))
+    assert open_model(run).evaluate("validation").selected
+    assert together([run, run], split="validation").selected
+    assert not open_model(run).evaluate("test").selected
+    found = open_model(run / "checkpoints" / "last.pt").evaluate("validation")
     assert found.selected == (best.epoch == last.epoch)
 
 
 def test_what_the_preprocessing_or_the_network_does_not_allow(train: Callable[..., Path]) -> None:
     plain, cropped = train("plain"), train("cropped", CROPS)
     with pytest.raises(UsageError, match=r"best\.pt: ten crops are cut where a center_crop is"):
-        evaluate_views([plain], crops="ten")
+        together([plain], crops="ten")
     with pytest.raises(UsageError, match=r"best\.pt: 144 crops"):
-        evaluate_views([cropped, plain], crops="144")
+        together([cropped, plain], crops="144")
     with pytest.raises(UsageError, match=r"the scale 5 is smaller than the 6 that .* reads"):
-        evaluate_views([cropped], crops="dense", scales=(8, 5))
+        together([cropped], crops="dense", scales=(8, 5))
     local = [{"local": {"out": 2, "kernel": 3}}, "flatten", {"linear": {"out": "$num_classes"}}]
     with pytest.raises(UsageError, match=r"'local1' .* takes no larger maps"):
-        evaluate_views([train("local", {"arch": {"layers": local}})], crops="dense")
+        together([train("local", {"arch": {"layers": local}})], crops="dense")
 
 
 def test_images_that_a_member_cannot_take(train: Callable[..., Path]) -> None:
@@ -217,9 +222,9 @@ def test_images_that_a_member_cannot_take(train: Callable[..., Path]) -> None:
         DataError,
         match=r"large/.* cannot classify image 0: is 1 x 8 x 8 after its transforms, but the",
     ):
-        evaluate_views([small, large])
+        together([small, large])
     with pytest.raises(DataError, match=r"1 x 12 x 12 .* evaluated on 1 x 8 x 8"):
-        evaluate_views([large, small])
+        together([large, small])
 
 
 def test_an_unreadable_image_is_told(
@@ -236,7 +241,7 @@ def test_an_unreadable_image_is_told(
         "data.transforms": {"train": [sized, "normalize"], "eval": [sized, "normalize"]},
     }
     run = train("files", files)
-    assert evaluate_views([run, run]).metrics.images == 6
+    assert together([run, run]).metrics.images == 6
     (tmp_path / "images" / "test" / "b" / "1.png").write_bytes(b"no image")
     with pytest.raises(UnreadableImageError, match=r"test/b/1\.png: not a "):
-        evaluate_views([run, run])
+        together([run, run])

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from cnntrain.explain.features import extract
-from cnntrain.model.evaluate import evaluate_run, evaluate_views
+from cnntrain.model.opening import open_model
 from cnntrain.model.recalibrate import recalibrate_run
 from cnntrain.record import progress
 
@@ -36,9 +35,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("measure", "says"),
     [
-        (evaluate_run, ["test"]),
-        (lambda run: evaluate_views([run]), ["test"]),
-        (lambda run: extract(run, split="train"), ["train"]),
+        (lambda run: open_model(run).evaluate(), ["test"]),
+        (lambda run: open_model(run).evaluate(crops="dense"), ["test"]),
+        (lambda run: open_model(run).features(split="train"), ["train"]),
         (recalibrate_run, ["validation", "train", "train", "validation"]),
     ],
 )
@@ -68,5 +67,5 @@ def test_off_a_terminal_there_is_none(
 ) -> None:
     monkeypatch.setattr(progress, "PATIENCE", 0.0)
     capfd.readouterr()
-    evaluate_run(trained)
+    open_model(trained).evaluate()
     assert capfd.readouterr().err == ""

@@ -13,7 +13,7 @@ import pytest
 from cnntrain.assemble.prepare import prepare
 from cnntrain.config import shipped
 from cnntrain.config.load import load
-from cnntrain.model.evaluate import evaluate_run
+from cnntrain.model.opening import open_model
 
 WEIGHTS = "weights/resnet20-cifar10-12fca82f.th"
 
@@ -28,7 +28,7 @@ def found(real_data: Path) -> list[str]:
 
 def test_the_score_on_cifar10(found: Sequence[str]) -> None:
     file = shipped.resolve("resnet20_pretrained.yaml")
-    metrics = evaluate_run(file, split="test", overrides=found).metrics
+    metrics = open_model(file, overrides=found).evaluate("test").metrics
     assert (metrics.correct, metrics.images) == (9173, 10_000)
 
 

@@ -16,9 +16,9 @@ from cnntrain.checkpoint import load as load_checkpoint
 from cnntrain.config import shipped
 from cnntrain.config.load import load
 from cnntrain.core.errors import CheckpointError, ConfigError, UsageError
-from cnntrain.export.export import export_run
+from cnntrain.export.export import export
 from cnntrain.fit.fit import fit
-from cnntrain.model.model import open_trained
+from cnntrain.model.opening import open_model
 
 KNOWN = {"eval": [{"normalize": {"mean": [0.5], "std": [0.25]}}]}
 
@@ -58,7 +58,7 @@ def test_a_run_a_checkpoint_and_a_file_of_its_weights(
         lending(run_file),
         lending(run_file, "from_run", finetune={"weights": {"run": "runs/first"}}),
     ]
-    opened = [open_trained(way) for way in ways]
+    opened = [open_model(way) for way in ways]
     for each in opened:
         assert each.classes == ("class0", "class1", "class2")
         assert each.in_shape == (1, 8, 8)
@@ -73,13 +73,13 @@ def test_weights_from_a_run_bring_its_preprocessing(
     trained: Path, run_file: Callable[..., Path]
 ) -> None:
     changes = {"finetune": {"weights": {"run": "runs/first"}}, "data.transforms": {}}
-    assert open_trained(lending(run_file, **changes)).eval_steps == open_trained(trained).eval_steps
+    assert open_model(lending(run_file, **changes)).eval_steps == open_model(trained).eval_steps
 
 
 @pytest.fixture
 def exported(trained: Path) -> Path:
     """The run's weights as cnntrain exports them."""
-    [file] = export_run(trained, formats=["safetensors"], out=Path("exported.safetensors"))
+    [file] = export(open_model(trained), formats=["safetensors"], out=Path("exported.safetensors"))
     return file.path
 
 
@@ -88,8 +88,8 @@ def test_an_exported_file_tells_classes_and_preprocessing(
 ) -> None:
     """As the run that it is from does."""
     section = {"weights": {"file": str(exported)}}
-    opened = open_trained(lending(run_file, finetune=section, **{"data.transforms": {}}))
-    run = open_trained(trained)
+    opened = open_model(lending(run_file, finetune=section, **{"data.transforms": {}}))
+    run = open_model(trained)
     assert (opened.eval_steps, opened.classes, opened.epoch) == (
         run.eval_steps,
         run.classes,
@@ -108,7 +108,7 @@ def test_metadata_of_others_under_our_name(exported: Path, run_file: Callable[..
     save_file(load_file(exported), exported, {"cnntrain": "{}"})
     section = {"weights": {"file": str(exported)}}
     with pytest.raises(CheckpointError, match=r"metadata of .* are not as cnntrain wrote them"):
-        open_trained(lending(run_file, finetune=section))
+        open_model(lending(run_file, finetune=section))
 
 
 def test_names_mean_runs_that_are_there_else_run_files(
@@ -116,18 +116,18 @@ def test_names_mean_runs_that_are_there_else_run_files(
 ) -> None:
     lending(run_file)
     Path("lending").mkdir()  # a folder of anything
-    assert open_trained(Path("lending")).path == weights
+    assert open_model(Path("lending")).path == weights
     shutil.copytree(trained, "lending", dirs_exist_ok=True)
-    assert open_trained(Path("lending")).path == Path("lending/checkpoints/best.pt")
+    assert open_model(Path("lending")).path == Path("lending/checkpoints/best.pt")
     run_file({"record.root": "runs"}, name="first")
     with pytest.raises(UsageError, match=r"first is a run file without.* mean 'runs/first'\?"):
-        open_trained(Path("first"))
+        open_model(Path("first"))
     shutil.rmtree("lending")
     Path("lending.yaml").rename("shipped.yaml")
     monkeypatch.setattr(shipped, "folder", Path.cwd)
-    assert open_trained(Path("shipped")).path == weights
+    assert open_model(Path("shipped")).path == weights
     with pytest.raises(UsageError, match=r"there is no shiped; did you mean 'shipped'\?"):
-        open_trained(Path("shiped"))
+        open_model(Path("shiped"))
 
 
 def test_all_weights_must_be_there(weights: Path, run_file: Callable[..., Path]) -> None:
@@ -135,23 +135,23 @@ def test_all_weights_must_be_there(weights: Path, run_file: Callable[..., Path])
     del found["batch_norm1.running_mean"]
     torch.save(found, weights)
     with pytest.raises(CheckpointError, match="at least 100% are needed"):
-        open_trained(lending(run_file))
+        open_model(lending(run_file))
 
 
 def test_the_head_must_be_that_of_the_data(weights: Path, run_file: Callable[..., Path]) -> None:
     with pytest.raises(ConfigError, match="does not fit the 4 classes of the data"):
-        open_trained(lending(run_file, **{"data.classes": 4}))
+        open_model(lending(run_file, **{"data.classes": 4}))
 
 
 def test_normalisation_must_be_known(weights: Path, run_file: Callable[..., Path]) -> None:
     with pytest.raises(ConfigError, match="nobody says how images were normalised") as caught:
-        open_trained(lending(run_file, **{"data.transforms": {"eval": ["normalize"]}}))
+        open_model(lending(run_file, **{"data.transforms": {"eval": ["normalize"]}}))
     assert caught.value.problems[0].place is not None
 
 
 def test_a_run_file_without_weights(run_file: Callable[..., Path]) -> None:
     with pytest.raises(UsageError, match="is a run file without weights"):
-        open_trained(run_file())
+        open_model(run_file())
 
 
 def test_a_file_without_train_cannot_train(weights: Path, run_file: Callable[..., Path]) -> None:
@@ -163,5 +163,5 @@ def test_a_file_without_train_cannot_train(weights: Path, run_file: Callable[...
 def test_overrides_change_the_run_file(weights: Path, run_file: Callable[..., Path]) -> None:
     file = lending(run_file, finetune={"weights": {"file": "elsewhere.pth"}})
     with pytest.raises(CheckpointError, match="does not exist"):
-        open_trained(file)
-    assert open_trained(file, [f"finetune.weights.file={weights}"]).path == weights
+        open_model(file)
+    assert open_model(file, overrides=[f"finetune.weights.file={weights}"]).path == weights

@@ -10,7 +10,7 @@ from torch import nn
 
 from cnntrain.core.errors import UsageError
 from cnntrain.data.batch import Loader
-from cnntrain.explain.taps import Tap, bounded, features, tapped
+from cnntrain.model.taps import Tap, bounded, features, tapped
 
 NET = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)).eval()
 IMAGES = torch.randn(7, 1, 6, 6, generator=torch.Generator().manual_seed(3))

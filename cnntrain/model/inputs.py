@@ -1,0 +1,136 @@
+"""Images to be classified: files, folders, and what is in memory already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from cnntrain.core.errors import UsageError
+from cnntrain.data.decode import SUFFIXES, converted
+from cnntrain.data.folders import list_images
+from cnntrain.data.splits import Files, Part, Pixels, from_picture, to_picture
+
+One: TypeAlias = str | Path | Image.Image | NDArray[np.uint8] | Tensor
+Images: TypeAlias = One | Sequence[One]
+"""A file or a folder of files; a Pillow image; an array (H, W) or (H, W, C), or a tensor (C, H, W)
+or (N, C, H, W), of uint8; or several of these."""
+
+_DECODED = (1, 3)
+"""Numbers of channels that Pillow converts into each other."""
+
+_LOADING = Lock()  # Pillow loads an image when it is used first, and one may be given twice
+
+
+@dataclass(frozen=True)
+class Input:
+    """One image, not read yet.
+
+    Args:
+        name: what to call it.
+        source: a file, a Pillow image, or pixels (C, H, W) uint8.
+    """
+
+    name: str
+    source: Path | Image.Image | Tensor
+
+    def part(self, channels: int) -> Part:
+        """A part of one image, with the network's channels.
+
+        Raises:
+            UnreadableImageError: it is a Pillow image that cannot be read.
+        """
+        target = torch.zeros(1, dtype=torch.int64)
+        source = self.source
+        if isinstance(source, Path):
+            return Files((source,), target, channels)
+        if isinstance(source, Tensor) and len(source) != channels:
+            source = to_picture(source)
+        if isinstance(source, Image.Image):
+            with _LOADING:
+                source = from_picture(converted(source, channels=channels, name=self.name))
+        return Pixels(source[None], target)
+
+
+def inputs(images: Images, *, channels: int) -> list[Input]:
+    """The images one by one; those in folders, and in what is inside them, in order.
+
+    Hidden files and folders are passed over. Of a part of the images that is in memory the name is
+    its position: `image 0`.
+
+    Args:
+        images: see `Images`.
+        channels: of the network's images; grey and RGB are converted.
+
+    Raises:
+        UsageError: a path does not exist, there is no image at all, or an array or a tensor has
+            another type or shape.
+    """
+    single = isinstance(images, str | Path | Image.Image | np.ndarray | Tensor)
+    given: Sequence[Any] = [images] if single else list(images)  # type: ignore[arg-type]
+    found: list[Input] = []
+    for each in given:
+        if isinstance(each, str | Path):
+            found += [Input(str(file), file) for file in _files(Path(each))]
+        else:
+            found += [
+                Input(f"image {len(found) + number}", source)
+                for number, source in enumerate(_in_memory(each, channels))
+            ]
+    if not found:
+        known = ", ".join(sorted(SUFFIXES))
+        named = [str(each) for each in given if isinstance(each, str | Path)]
+        raise UsageError(
+            f"there is no image in {', '.join(named)}" if named else "there is no image",
+            remedy=f"images end in {known}; the run comes first: `cnntrain predict RUN PATH...`",
+        )
+    return found
+
+
+def _files(path: Path) -> Sequence[Path]:
+    if path.is_dir():
+        return list_images(path).images
+    if not path.exists():
+        raise UsageError(f"there is no file or folder {path}", remedy="check the path")
+    return [path]
+
+
+def _in_memory(image: object, channels: int) -> Sequence[Image.Image | Tensor]:
+    """A Pillow image, or the images of an array or a tensor, (C, H, W) each."""
+    if isinstance(image, Image.Image):
+        return [image]
+    if isinstance(image, np.ndarray):
+        what, shapes, axes = "an array", "(H, W) or (H, W, C)", (2, 3)
+    elif isinstance(image, Tensor):
+        what, shapes, axes = "a tensor", "(C, H, W) or (N, C, H, W)", (3, 4)
+    else:
+        raise UsageError(
+            f"a {type(image).__name__} is not an image",
+            remedy="give a path, a Pillow image, an array, a tensor, or a list of these",
+        )
+    shape, kind = tuple(image.shape), str(image.dtype).removeprefix("torch.")
+    if kind != "uint8" or len(shape) not in axes or 0 in shape:
+        raise UsageError(
+            f"{what} of pixels is uint8 {shapes}, not {kind} {shape}",
+            remedy="pixels go from 0 to 255, as they are in a file: `predict` prepares them",
+        )
+    if isinstance(image, Tensor):
+        pixels = image.detach().cpu()
+    else:
+        pixels = torch.tensor(np.ascontiguousarray(image))
+        pixels = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
+    count = pixels.shape[-3]
+    if count != channels and not {count, channels} <= set(_DECODED):
+        raise UsageError(
+            f"{what} {shape} has {count} channels, but the network reads {channels}",
+            remedy=f"{what} is {shapes}, with C = {channels}",
+        )
+    return list(pixels) if pixels.ndim == 4 else [pixels]

@@ -1,0 +1,96 @@
+"""The layers of a model, found by name and by what they are for."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from cnntrain.arch.plan import PlannedNode
+from cnntrain.core.errors import UsageError
+from cnntrain.core.problems import near_match
+from cnntrain.model.taps import Tap
+
+if TYPE_CHECKING:
+    from cnntrain.model.model import Model
+
+PASSED_ON = ("flatten", "dropout", "identity")
+"""Layers that change no number in evaluation."""
+
+
+def find_layer(model: Model, name: str, *, maps: bool = False) -> PlannedNode:
+    """A layer by its dotted name.
+
+    Args:
+        model: the model.
+        name: such as `conv1`, or `mid.residual1.body.conv2`.
+        maps: it must give maps (C, H, W).
+
+    Raises:
+        UsageError: there is none of that name, or it gives no maps.
+    """
+    node = model.layers.get(name)
+    if node is None:
+        raise UsageError(f"the network has no layer '{name}'", remedy=_near(model, name))
+    if maps and len(node.out_shape) != 3:
+        message = f"the layer '{name}' gives no maps, but {node.out_shape[0]} numbers"
+        raise UsageError(message, remedy=f"the last one that does is '{last_maps(model)}'")
+    return node
+
+
+def _near(model: Model, name: str) -> str:
+    inside = [each for each in model.layers if each.endswith(f".{name}")]
+    near = inside[0] if inside else near_match(name, model.layers)
+    if near is not None:
+        return f"did you mean '{near}'?"
+    outer = [node.name for node in model.plan.body.nodes]
+    some = ", ".join(outer[:12]) + (", ..." if len(outer) > 12 else "")
+    return f"its layers are {some} (`cnntrain summary` shows all)"
+
+
+def last_maps(model: Model) -> str:
+    """The last of the outermost layers that has weights and gives more than one number a map.
+
+    Raises:
+        UsageError: there is none.
+    """
+    names = [
+        node.name
+        for node in model.plan.body.nodes
+        if len(node.out_shape) == 3 and node.parameters and math.prod(node.out_shape[1:]) > 1
+    ]
+    if not names:
+        raise UsageError(
+            "the network has no layer that gives maps",
+            remedy="`saliency` and `occlusion` need none; "
+            "`patches` and `deconv` take any other layer by --layer",
+        )
+    return names[-1]
+
+
+def pooled_end(model: Model) -> tuple[str, str] | None:
+    """The global average pooling and the linear layer that the network ends in, if it does."""
+    nodes = list(model.plan.body.nodes)
+    last = nodes.pop()
+    if last.node.operation != "linear":
+        return None
+    above = last
+    while nodes and above.node.sources == (nodes[-1].name,):
+        above = nodes.pop()
+        if above.node.operation == "global_avg_pool":
+            return above.name, last.name
+        if above.node.operation not in PASSED_ON:
+            return None
+    return None
+
+
+def feature_tap(model: Model, layer: str | None) -> Tap:
+    """The output of a layer; without a name what the last linear layer reads."""
+    if layer is not None:
+        find_layer(model, layer)
+        return Tap(layer)
+    linear = [name for name in model.layers if isinstance(model.net.get_submodule(name), nn.Linear)]
+    if linear:
+        return Tap(linear[-1], reads=True)
+    return Tap(model.plan.body.nodes[-1].name)

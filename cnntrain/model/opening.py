@@ -1,0 +1,181 @@
+"""The one way to open a trained network: by its run, its checkpoint, or a run file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnntrain.arch.plan import Plan
+from cnntrain.assemble.networks import make_network, plan_network
+from cnntrain.assemble.parts import apply_threads, data_errors, only_these
+from cnntrain.assemble.transfer.preprocessing import follow_weights, lacks_numbers, plain_steps
+from cnntrain.assemble.transfer.sources import Source, read_source
+from cnntrain.assemble.transfer.weights import start_from
+from cnntrain.checkpoint import State, load
+from cnntrain.config import shipped
+from cnntrain.config.load import Loaded
+from cnntrain.config.load import load as load_run_file
+from cnntrain.core.errors import CheckpointError, ConfigError, UsageError
+from cnntrain.data.metadata import facts
+from cnntrain.data.read import open_splits
+from cnntrain.model.model import Model, make_model
+from cnntrain.model.state import put_weights
+from cnntrain.runs.contents import classes_in, read_run_file, steps_in
+from cnntrain.runs.locate import find_run, has_run, run_file_at
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a network is opened for.
+
+    Args:
+        words: such as "a checkpoint is evaluated".
+        changeable: the keys that `-s` may change of a run, whose network is as it was trained;
+            None: all, as always of a run file.
+    """
+
+    words: str
+    changeable: tuple[str, ...] | None
+
+
+EVALUATE = Use(
+    "a checkpoint is evaluated", ("data", "compute.device", "compute.threads", "plugins")
+)
+"""Where things are and how images are read may change, not how they are prepared."""
+PREDICT = Use("images are classified", ("compute.device", "compute.threads", "plugins"))
+EXPORT = Use("a network is exported", ("compute.threads", "plugins"))
+
+
+def open_model(path: str | Path, *, overrides: Sequence[str] = (), use: Use = EVALUATE) -> Model:
+    """Open a trained network: on its device, with the threads that its run file asks for.
+
+    The threads are those of the process from then on (`cnntrain.train.undisturbed` puts them back).
+    A run file's network gets all of its weights from `finetune.weights`, the head included; its
+    images are prepared as `data.transforms.eval` says, or as they were for those weights.
+
+    Args:
+        path: a run's folder, `runs/NAME` for its latest, a checkpoint file, or a run file (or the
+            name of a shipped one) that names weights.
+        overrides: changes of single values, such as `compute.device=cpu`.
+        use: what may be changed.
+
+    Raises:
+        CheckpointError: the weights are missing, damaged or of another network.
+        ConfigError: the run file names none, or does not say how images are normalised; or the
+            device is not there.
+        UsageError: nothing is there, or a change is not allowed.
+    """
+    path = Path(path)
+    file = run_file_at(path)
+    if file is None:
+        _refuse_changes(overrides, use)
+        checkpoint = find_run(path, others=shipped.names()).to_evaluate()
+        model = model_from(load(checkpoint), path=checkpoint, overrides=overrides)
+    else:
+        model = _open_run_file(path, load_run_file(file, overrides))
+    apply_threads(model.loaded.config.compute)
+    return model
+
+
+def _refuse_changes(overrides: Sequence[str], use: Use) -> None:
+    if use.changeable is None:
+        return
+    only_these(list(overrides), allowed=use.changeable, doing=use.words)
+    if any(text.startswith("data.transforms") for text in overrides):
+        raise UsageError(
+            f"-s data.transforms cannot change when {use.words}",
+            remedy="images are prepared as the checkpoint says; for others train a new run",
+        )
+
+
+def model_from(state: State, *, path: Path, overrides: Sequence[str] = ()) -> Model:
+    """The model that a checkpoint's contents are of; `path` is what to call them.
+
+    Raises:
+        CheckpointError: they are damaged, or not those of a run's checkpoint.
+    """
+    loaded = read_run_file(state, path=path, overrides=list(overrides))
+    classes, steps = classes_in(state, path=path), steps_in(state, path=path)
+    plan = plan_network(loaded, num_classes=len(classes))
+    net = make_network(plan, seed=0)
+    put_weights(net, state, path)
+    train = state.get("train")
+    epoch = train.get("epoch") if isinstance(train, dict) else None
+    return make_model(
+        net,
+        plan=plan,
+        loaded=loaded,
+        classes=classes,
+        eval_steps=steps,
+        path=path,
+        epoch=epoch if isinstance(epoch, int) else 0,
+        is_best=isinstance(train, dict) and epoch is not None and train.get("best_epoch") == epoch,
+    )
+
+
+def _open_run_file(path: Path, loaded: Loaded) -> Model:
+    loaded = follow_weights(loaded)
+    if loaded.config.finetune is None:
+        trained = Path(loaded.config.record.root, loaded.config.name)
+        remedy = "give a run's folder, or name weights in the file (finetune.weights)"
+        remedy = f"did you mean '{trained}'?" if has_run(trained) else remedy
+        raise UsageError(f"{path} is a run file without weights", remedy=remedy)
+    if lacks_numbers(loaded):
+        message = "nobody says how images were normalised for these weights"
+        remedy = "give the numbers: `normalize: {mean: [...], std: [...]}`"
+        at_list = ("data", "transforms", "eval")
+        raise ConfigError.of([loaded.problem(at_list, message, remedy)])
+    source = read_source(loaded)
+    classes = _class_names(loaded, source)
+    plan = plan_network(loaded, num_classes=len(classes))
+    net = make_network(plan, seed=0)
+    start_from(source, net, loaded=loaded, plan=plan, classes=classes, whole=True)
+    return make_model(
+        net,
+        plan=plan,
+        loaded=loaded,
+        classes=classes,
+        eval_steps=plain_steps(loaded),
+        path=source.path,
+        epoch=source.epoch,
+    )
+
+
+def _class_names(loaded: Loaded, source: Source) -> tuple[str, ...]:
+    """A run's own; else the data's if their names are known without reading; else the source's."""
+    assert loaded.config.finetune is not None
+    data, is_run = loaded.config.data, loaded.config.finetune.weights.run is not None
+    names = None if is_run else facts(data.name, data.parameters).class_names
+    names = names or source.classes
+    if names is None:
+        with data_errors(loaded):
+            splits = open_splits(data.name, parameters=data.parameters, validation=None, seed=0)
+        names = splits.classes
+    return names
+
+
+def plan_of_run(path: Path) -> tuple[Loaded, Plan]:
+    """The run file of a run or a checkpoint, and the plan of its network; no data are read.
+
+    Args:
+        path: a run's folder, `runs/NAME` for its latest, or a checkpoint file.
+
+    Raises:
+        UsageError: nothing is there.
+        CheckpointError: what is there is no run and no checkpoint of one.
+    """
+    found = find_run(path)
+    if found.given is not None:
+        state = load(found.given)
+        loaded = read_run_file(state, path=found.given, overrides=[])
+        classes = classes_in(state, path=found.given)
+        return loaded, plan_network(loaded, num_classes=len(classes))
+    assert found.run is not None
+    if not (found.run.config.is_file() and found.run.classes.is_file()):
+        raise CheckpointError(
+            f"{found.run.path} lacks config.yaml or classes.txt", remedy="give a checkpoint file"
+        )
+    loaded = load_run_file(found.run.config, [])
+    names = found.run.classes.read_text(encoding="utf-8").splitlines()
+    return loaded, plan_network(loaded, num_classes=len(names))

@@ -1,0 +1,163 @@
+"""How a model looks at an image: its views, and the mean of its answers to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from cnntrain.arch.fully_convolutional import Dense
+from cnntrain.assemble.parts import evaluation_batch
+from cnntrain.core.errors import UsageError
+from cnntrain.data.crops import Crops, Views, make_views
+from cnntrain.data.decode import UnreadableImageError
+from cnntrain.data.splits import Part
+from cnntrain.data.threads import in_threads
+from cnntrain.model.inputs import Images, inputs
+from cnntrain.train.averaging import mean_log_softmax
+
+if TYPE_CHECKING:
+    from cnntrain.model.model import Model
+
+Refusal = ValueError | UnreadableImageError
+"""Why an image cannot be classified."""
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """A model with the views that it is given of each image.
+
+    Args:
+        model: the model.
+        net: its network, or that slid over larger images.
+        views: of an image.
+    """
+
+    model: Model
+    net: nn.Module
+    views: Views
+
+    def read(self, part: Part, index: int) -> list[Tensor]:
+        """The views of one image, uint8 (C, H, W), not mirrored and not normalised.
+
+        Raises:
+            UnreadableImageError: the file cannot be decoded.
+            ValueError: a transform is impossible on the image, or it gets a wrong size.
+        """
+        views = self.views.read(part, index)
+        channels, *expected = self.model.in_shape
+        for view in views:
+            found = self.views.tail.output_size((view.shape[1], view.shape[2]))
+            is_larger = all(ours >= theirs for ours, theirs in zip(found, expected, strict=True))
+            fits = is_larger if isinstance(self.net, Dense) else found == tuple(expected)
+            if not fits or len(view) != channels:
+                shapes = [(len(view), *found), self.model.in_shape]
+                words = [" x ".join(map(str, shape)) for shape in shapes]
+                raise ValueError(
+                    f"is {words[0]} after its transforms, but the network was evaluated on "
+                    f"{words[1]} (channels x height x width); resize it"
+                )
+        return views
+
+    def scores(
+        self,
+        part_of: Callable[[int], tuple[Part, int]],
+        numbers: Sequence[int],
+        *,
+        classes: Sequence[str],
+        stop_at_errors: bool = False,
+    ) -> tuple[Tensor, dict[int, Refusal]]:
+        """Classify a few images.
+
+        Args:
+            part_of: where an image is, by its number.
+            numbers: of the images.
+            classes: the columns of the answers; the model's own in any order.
+            stop_at_errors: whether none is classified when one cannot be.
+
+        Returns:
+            `(N, classes)`, logarithms of the probabilities; and by number why an image cannot be
+            classified, whose scores are not numbers.
+        """
+        columns = [self.model.classes.index(name) for name in classes]
+        _, height, width = self.model.in_shape
+        scores = torch.full((len(numbers), len(columns)), torch.nan)
+        errors: dict[int, Refusal] = {}
+        found: dict[int, list[Tensor]] = {}
+
+        def read(number: int) -> list[Tensor] | Refusal:
+            try:
+                return self.read(*part_of(number))
+            except (UnreadableImageError, ValueError) as error:
+                return error
+
+        for row, result in enumerate(in_threads(read, numbers)):
+            if isinstance(result, list):
+                found[row] = result
+            else:
+                errors[numbers[row]] = result
+        if found and not (errors and stop_at_errors):
+            scores[list(found)] = mean_log_softmax(
+                self.net,
+                list(found.values()),
+                prepare=self.views.prepare,
+                mirrored=self.views.mirrored,
+                batch_pixels=evaluation_batch(self.model.loaded) * height * width,
+                precision=self.model.precision,
+                device=self.model.device,
+                memory_format=self.model.memory_format,
+            )[:, columns]
+        return scores, errors
+
+
+def make_viewer(model: Model, *, crops: Crops = "center", scales: Sequence[int] = ()) -> Viewer:
+    """The views that a model's preprocessing and a way of cropping give.
+
+    Args:
+        model: the model.
+        crops: the views of each image; see `cnntrain.data.crops`.
+        scales: for `dense`, lengths of the shorter side.
+
+    Raises:
+        UsageError: its preprocessing or its layers do not allow such views.
+    """
+    side = max(model.in_shape[1:])
+    if scales and min(scales) < side:
+        message = f"the scale {min(scales)} is smaller than the {side} that {model.path} reads"
+        raise UsageError(message, remedy=f"use scales from {side} on")
+    try:
+        views = make_views(model.eval_steps, crops=crops, scales=scales)
+    except ValueError as error:
+        message, _, remedy = str(error).partition("; ")
+        raise UsageError(f"{model.path}: {message}", remedy=remedy) from error
+    net = Dense(model.net, in_shape=model.in_shape) if crops == "dense" else model.net
+    return Viewer(model, net, views)
+
+
+def prepared(model: Model, images: Images) -> Tensor:
+    """Images as the network reads them.
+
+    Args:
+        model: the model.
+        images: see `cnntrain.model.inputs.Images`.
+
+    Returns:
+        `(N, C, H, W)` float32 on the model's device.
+
+    Raises:
+        UsageError: there is no image, it is of another type, or a transform refuses it.
+        UnreadableImageError: an image cannot be decoded.
+    """
+    viewer, channels = make_viewer(model), model.in_shape[0]
+    views: list[Tensor] = []
+    for each in inputs(images, channels=channels):
+        try:
+            views += viewer.read(each.part(channels), 0)
+        except ValueError as error:
+            message, _, remedy = str(error).partition("; ")
+            raise UsageError(f"{each.name}: {message}", remedy=remedy) from error
+    batch = viewer.views.prepare(torch.stack(views).to(model.device))
+    return batch.contiguous(memory_format=model.memory_format)
