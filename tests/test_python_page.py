@@ -10,6 +10,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import pytest
 from matplotlib.figure import Figure
+from sklearn.datasets import load_digits
 
 PAGE = Path(__file__).parent.parent / "docs" / "python.md"
 TEXT = PAGE.read_text("utf-8")
@@ -62,3 +63,14 @@ def test_the_live_plot_is_drawn_after_each_epoch(notebook: dict[str, Any]) -> No
     shown = notebook["display"].shown
     assert len(shown) == 3
     assert len(shown[-1].axes[0].lines[0].get_xdata()) == 3
+
+
+def test_the_model_is_the_one_that_was_trained(notebook: dict[str, Any]) -> None:
+    kept, found = notebook["kept"], notebook["found"]
+    assert kept.run.parent == Path("runs/digits")
+    assert found.metrics.error == kept.done.best_error
+    assert notebook["answer"].label == str(load_digits().target[0])
+
+
+def test_the_doctor_finds_the_rate(notebook: dict[str, Any]) -> None:
+    assert [finding.fault for finding in notebook["diagnosis"].findings] == ["diverges"]
