@@ -10,7 +10,6 @@ from importlib.metadata import version
 from typing import Annotated, Any, NoReturn
 
 import typer
-import typer.core
 
 from cnntrain.cli import (
     ablate,
@@ -25,14 +24,13 @@ from cnntrain.cli import (
     listing,
     new,
     predict,
-    probe,
     recalibrate,
-    retrieve,
     schema,
     show,
     summary,
     visualize,
 )
+from cnntrain.cli.pictures import PictureCommands
 from cnntrain.core.errors import CnntrainError, DiskError, MemoryExhaustedError, UsageError
 from cnntrain.core.version import __version__
 
@@ -42,7 +40,7 @@ EXIT_CODES = (
 )
 
 
-class _Commands(typer.core.TyperGroup):
+class _Commands(PictureCommands):
     """The commands; a wrong choice such as `--to onx` is told without pydantic's "Value error"."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -70,9 +68,7 @@ app.command("predict")(predict.predict)
 app.command("export")(export.export)
 app.command("recalibrate")(recalibrate.recalibrate)
 app.add_typer(visualize.app, name="visualize")
-app.command("retrieve")(retrieve.retrieve)
 app.command("features")(features.features)
-app.command("probe")(probe.probe)
 app.command("ablate")(ablate.ablate)
 app.command("check")(check.check)
 app.command("show")(show.show)

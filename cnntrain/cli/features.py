@@ -10,7 +10,7 @@ import typer
 
 from cnntrain.cli import output
 from cnntrain.cli.options import Force, Json, Layer, Overrides, SplitName, Trained
-from cnntrain.cli.visualize.naming import file_to_write
+from cnntrain.cli.pictures import file_to_write
 from cnntrain.core.errors import UsageError
 
 
@@ -38,8 +38,10 @@ def features(
     and layer; a .csv or .parquet has a row per image.
     """
     suffixes = (".npz", ".csv", ".parquet")
-    file = file_to_write(out, "features", run, layer=layer, split=split, force=force,
-                         overrides=overrides, suffixes=suffixes)  # fmt: skip
+    asked = {"layer": layer, "split": split}
+    words = ["features", *(word for word in asked.values() if word)]
+    file = file_to_write(out, words, run, asked=asked, force=force,
+                         overrides=overrides or [], suffixes=suffixes)  # fmt: skip
     if file.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
         raise UsageError(".parquet needs pyarrow", remedy="pip install pyarrow, or write .npz")
     from cnntrain.explain.features import write_features

@@ -81,6 +81,8 @@ def picture(made: Picture, file: Path, *, as_json: bool) -> None:
     if as_json:
         result_json({"file": str(file), **made.facts})
         return
+    if made.table:
+        result(made.table)
     if made.text:
         note(made.text)
     result(str(file))

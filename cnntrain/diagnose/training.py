@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cnntrain.data.batch import Batch
-from cnntrain.optim import ParameterGroup, set_learning_rate
-from cnntrain.tasks.criterion import Criterion
+from cnntrain.optim import set_learning_rate
 from cnntrain.train.learner import Learner
+from cnntrain.train.losses import Criterion
 from cnntrain.train.precision import Precision, autocast
 from cnntrain.train.recipe import Recipe
 from cnntrain.train.step import forward_backward, update
@@ -105,8 +104,8 @@ def train_briefly(
     return Course(tuple(losses), diverged)
 
 
-def groups_like(optimizer: Optimizer, model: nn.Module, net: nn.Module) -> list[ParameterGroup]:
-    """The groups of an optimizer, with their numbers, over a copy of the network.
+def optimizer_like(optimizer: Optimizer, model: nn.Module, net: nn.Module) -> Optimizer:
+    """An optimizer over a copy of a network, with the same groups and numbers; nothing learnt yet.
 
     Args:
         optimizer: over the model's parameters.
@@ -116,10 +115,10 @@ def groups_like(optimizer: Optimizer, model: nn.Module, net: nn.Module) -> list[
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     groups = []
     for group in optimizer.param_groups:
-        found = [names[id(parameter)] for parameter in group["params"]]
         numbers = {k: v for k, v in group.items() if k not in ("params", "param_names")}
-        groups.append({"params": [(name, net.get_parameter(name)) for name in found], **numbers})
-    return cast(list[ParameterGroup], groups)
+        parameters = [net.get_parameter(names[id(p)]) for p in group["params"]]
+        groups.append({"params": parameters, **numbers})
+    return type(optimizer)(groups, lr=0.0)  # type: ignore[call-arg]  # every group has its own
 
 
 @torch.no_grad()

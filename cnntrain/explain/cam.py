@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from cnntrain.core.kinds import Names, Split
+from cnntrain.explain import picture
+from cnntrain.explain.decided import decide
+from cnntrain.model.layers import find_layer, last_maps, pooled_end
+from cnntrain.model.model import Model
 from cnntrain.model.taps import Tap, tapped
-from cnntrain.show.image_table import Cell, Scale, draw_table, heat
-from cnntrain.show.pixels import Pixels, enlarged, magnified
+from cnntrain.show.image_table import Cell, Picture, Scale, draw_table, heat
+from cnntrain.show.pixels import Pixels, enlarged, magnified, photographs
 
 
 def class_activation(
@@ -97,3 +103,40 @@ def draw_cam(
         side=2.0,
         scale=Scale("inferno", "0 or against", "the image's largest"),
     )
+
+
+@picture("cam")
+def cam(
+    *,
+    model: Model,
+    images: Names = (),
+    class_: str | None = None,
+    layer: str | None = None,
+    split: Split | None = None,
+) -> Picture:
+    """Where the network sees a class: CAM, or else Grad-CAM.
+
+    CAM where the network ends in global average pooling and a linear layer. Grad-CAM for all
+    others, and where a layer is named.
+    """
+    end = pooled_end(model) if layer is None else None
+    if end is not None:
+        pool, linear = end
+        method = "Class activation map (Zhou et al. 2016)"
+        told = f"what {pool} reads, weighted by {linear}"
+        find = partial(class_activation, pool=pool, linear=linear)
+    else:
+        name = layer or last_maps(model)
+        find_layer(model, name, maps=True)
+        method = "Grad-CAM (Selvaraju et al. 2017)"
+        told = f"maps of {name}, weighted by their mean gradient"
+        find = partial(grad_cam, layer=name)
+    decided = decide(model, images, class_, split=split)
+    figure = draw_cam(
+        photographs(decided.images, scaling=model.scaling),
+        find(model.net, decided.images, classes=decided.targets),
+        captions=decided.captions,
+        aims=decided.aims,
+        title=f"{method}\n{told}",
+    )
+    return Picture(figure, {"method": method, "images": decided.facts}, f"{method}: {told}")

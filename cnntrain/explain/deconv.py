@@ -19,12 +19,15 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from cnntrain.arch.receptive import Field
+from cnntrain.core.kinds import Count, Integers, Positive, Split
+from cnntrain.explain import picture
 from cnntrain.explain.patches import cut, patches_of, told
-from cnntrain.explain.strongest import Strongest
+from cnntrain.explain.strongest import Strongest, answers
 from cnntrain.layers.divisive_norm import DivisiveNorm
 from cnntrain.layers.lcn import LocalContrastNorm
+from cnntrain.model.model import Model
 from cnntrain.model.taps import Tap, tapped
-from cnntrain.show.image_table import Cell, draw_table
+from cnntrain.show.image_table import Cell, Picture, draw_table
 from cnntrain.show.pixels import Pixels, signed
 
 CONTRAST = (nn.LocalResponseNorm, DivisiveNorm, LocalContrastNorm)
@@ -173,3 +176,32 @@ def draw_deconv(
         labels=[f"unit {unit}" for unit in units],
         side=0.75,
     )
+
+
+@picture("deconv")
+def deconv(
+    *,
+    model: Model,
+    layer: str | None = None,
+    units: Integers = (),
+    count: Count = 8,
+    split: Split | None = None,
+    limit: Positive = 2000,
+) -> Picture:
+    """Strongest answers projected to the pixels (Zeiler-Fergus).
+
+    Args:
+        units: a map of the layer, counted from 0. Repeatable.
+        count: units where none is named.
+    """
+    found = answers(model, layer, units=units, count=count, split=split, limit=limit)
+    figure = draw_deconv(
+        model.net,
+        found.peaks,
+        found.units,
+        layer=found.layer,
+        images=found.images,
+        pixels=found.pixels,
+        field=found.field,
+    )
+    return Picture(figure, found.facts)

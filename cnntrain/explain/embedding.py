@@ -12,12 +12,24 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from torch import Tensor
 
+from cnntrain.core.errors import UsageError
+from cnntrain.core.kinds import Positive, Split
+from cnntrain.explain import picture
+from cnntrain.model.images import find_images
+from cnntrain.model.layers import feature_tap
+from cnntrain.model.model import Model
+from cnntrain.model.taps import Tap, features
+from cnntrain.show.image_table import Picture
+
 Method = Literal["pca", "tsne"]
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442")
 """Those of Okabe and Ito (2008), which colour-blind people tell apart."""
 MARKS = ("o", "^", "s", "D", "v", "P", "X")
 _NAMED = len(COLOURS) * len(MARKS)
+
+FEATURES = 4096
+"""Maps are averaged over regions where a layer gives more numbers than this."""
 
 _FEWER = 30
 """t-SNE starts from so many principal components, as its authors do (section 4.2)."""
@@ -101,3 +113,44 @@ def draw_embedding(
     for text in legend.get_texts():
         text.set_parse_math(False)
     return figure
+
+
+@picture("embedding")
+def embedding(
+    *,
+    model: Model,
+    layer: str | None = None,
+    method: Literal["tsne", "pca"] = "tsne",
+    split: Split | None = None,
+    limit: Positive = 1000,
+) -> Picture:
+    """Images as points, near where features are alike.
+
+    The features are those of a layer, by default what the last linear layer reads.
+
+    Args:
+        method: how.
+    """
+    tap = feature_tap(model, layer)
+    answer = Tap(model.plan.body.nodes[-1].name)
+    data = find_images(model, split=split, limit=limit)
+    if len(data.positions) < 3:
+        raise UsageError(f"{data.told} are too few to embed", remedy="raise --limit")
+    with data.opened() as loader:
+        found, targets = features(model.net, loader, taps=[tap, answer], limit=FEATURES)
+    if not found[tap].std(dim=0).any():
+        raise UsageError(
+            f"{tap} gives the same for all {data.told}",
+            remedy="`cnntrain diagnose RUN --check units` looks for the cause",
+        )
+    points, what = embed(found[tap], method=method)
+    wrong = found[answer].argmax(dim=1) != targets
+    title = f"{tap} ({found[tap].shape[1]} features) of {data.told}\n{what}"
+    figure = draw_embedding(points, targets, classes=model.classes, wrong=wrong, title=title)
+    named = enumerate(zip(targets.tolist(), points.tolist(), strict=True))
+    facts = [
+        {"image": data.label(number), "class": model.classes[target], "x": x, "y": y}
+        for number, (target, (x, y)) in named
+    ]
+    known = {"layer": str(tap), "split": data.split, "method": method, "points": facts}
+    return Picture(figure, known, what)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from matplotlib.figure import Figure
-from torch import Tensor
+from math import prod
 
-from cnntrain.show.image_table import columns_for, draw_table
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from cnntrain.core.errors import UsageError
+from cnntrain.explain import picture
+from cnntrain.model.layers import find_layer
+from cnntrain.model.model import Model
+from cnntrain.show.image_table import Picture, columns_for, draw_table
 from cnntrain.show.pixels import signed
 from cnntrain.show.tiles import numbered, ruled
 
@@ -42,3 +48,51 @@ def draw_filters(weight: Tensor, *, name: str) -> Figure:
         )
         cell, side = ruled(tiles, columns=part.shape[1], title=title)
     return draw_table([[cell]], title=title, side=side)
+
+
+@picture("filters")
+def filters(
+    *,
+    model: Model,
+    layer: str | None = None,
+) -> Picture:
+    """The kernels of a layer as tiles. Default: the first."""
+    name, weight = kernels(model, layer)
+    figure = draw_filters(weight.detach().float().cpu(), name=name)
+    return Picture(figure, {"layer": name, "shape": list(weight.shape)})
+
+
+def kernels(model: Model, layer: str | None) -> tuple[str, Tensor]:
+    """The weights (out, in, height, width) of a layer, and its name.
+
+    A linear layer that reads the pixels has filters as large as the image.
+
+    Raises:
+        UsageError: there are no such weights, or several in one layer.
+    """
+    found = all_kernels(model)
+    if layer is None:
+        if not found:
+            raise UsageError("the network has no filters", remedy="only convolutions have some")
+        return next(iter(found.items()))
+    find_layer(model, layer)
+    inside = {n: w for n, w in found.items() if n == layer or n.startswith(f"{layer}.")}
+    if len(inside) == 1:
+        return next(iter(inside.items()))
+    some = ", ".join(list(inside or found)[:8])
+    if inside:
+        raise UsageError(f"'{layer}' has several layers with filters", remedy=f"name one: {some}")
+    raise UsageError(f"'{layer}' has no filters", remedy=f"these have: {some}" if found else "")
+
+
+def all_kernels(model: Model) -> dict[str, Tensor]:
+    """Those of all layers that have some."""
+    found: dict[str, Tensor] = {}
+    image = model.plan.body.in_shape
+    for name, module in model.net.named_modules():
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, Tensor) and weight.ndim == 4:
+            found[name] = weight
+        elif isinstance(module, nn.Linear) and not found and module.in_features == prod(image):
+            found[name] = module.weight.view(-1, *image)
+    return found

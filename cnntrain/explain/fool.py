@@ -11,13 +11,22 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cnntrain.show.image_table import Cell, draw_table
+from cnntrain.core.errors import UsageError
+from cnntrain.core.kinds import Names, Split
+from cnntrain.explain import picture
+from cnntrain.explain.images import Shown, show_images
+from cnntrain.model.classes import class_number
+from cnntrain.model.model import Model
+from cnntrain.show.image_table import Cell, Picture, draw_table
 from cnntrain.show.pixels import Scaling, coloured, signed
 
 STEPS = tuple(k / 255 for k in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64))
 """Sizes of a change that are tried, in pixels from 0 to 1."""
 SURE = 0.996
 """Nguyen et al. 2015, figure 1: images that mean nothing, of which the network is so sure."""
+
+CHANGED, NOISES = 3, 2
+"""Pictures of each kind where none is named."""
 
 
 @dataclass(frozen=True)
@@ -156,3 +165,75 @@ def draw_fooled(found: Sequence[Fooled], *, before: Sequence[str], after: Sequen
         headings=["before", "added, amplified; grey: 0", "after"],
         side=2.0,
     )
+
+
+@picture("fool")
+def fool(
+    *,
+    model: Model,
+    images: Names = (),
+    class_: str | None = None,
+    split: Split | None = None,
+) -> Picture:
+    """Images hardly changed, and noise, that fool the network.
+
+    Args:
+        class_: what to be taken for. Default: anything else; noise for the first classes.
+
+    Raises:
+        UsageError: the images are seen as the class already.
+    """
+    aim = None if class_ is None else class_number(model, class_)
+    shown = show_images(model, images, split=split, usual=CHANGED if aim is None else 4 * CHANGED)
+    if aim is not None:
+        shown = _others(model, shown, aim, named=bool(images))
+    found = [
+        fast_gradient_sign(model.net, image, scaling=model.scaling, target=aim)
+        for image in torch.split(shown.images, 1)
+    ]
+    noise = grey_noise(model.in_shape, seed=0).to(model.device)
+    aims = _other_classes(model, noise) if aim is None else [aim]
+    found += [sure_noise(model.net, noise, scaling=model.scaling, target=each) for each in aims]
+    labels = [*shown.labels, *(f"noise, for {model.classes[each]}" for each in aims)]
+    why = [*[""] * len(shown.labels), *[f": below {SURE:.1%}"] * len(aims)]
+    return _pictured(found, labels=labels, why=why, classes=model.classes)
+
+
+def _others(model: Model, shown: Shown, aim: int, *, named: bool) -> Shown:
+    """Those that are not taken for a class already; of those that nobody named, a few."""
+    rows = probabilities_of(model.net, shown.images).cpu()
+    other = [number for number, row in enumerate(rows) if int(row.argmax()) != aim]
+    if (named and len(other) < len(rows)) or not other:
+        first = next(number for number in range(len(rows)) if number not in other)
+        raise UsageError(
+            f"{shown.labels[first]} is seen as {best(rows[first], model.classes)} already",
+            remedy="choose another --class" + (" or --image" if named else ""),
+        )
+    kept = other if named else other[:CHANGED]
+    return Shown(
+        shown.images[kept],
+        tuple(shown.labels[each] for each in kept),
+        tuple(shown.targets[each] for each in kept),
+    )
+
+
+def _other_classes(model: Model, noise: Tensor) -> list[int]:
+    seen = int(probabilities_of(model.net, model.scaling.redo(noise))[0].argmax())
+    return [each for each in range(len(model.classes)) if each != seen][:NOISES]
+
+
+def _pictured(
+    found: Sequence[Fooled], *, labels: Sequence[str], why: Sequence[str], classes: Sequence[str]
+) -> Picture:
+    facts, before, after, lines = [], [], [], []
+    for each, label, reason in zip(found, labels, why, strict=True):
+        was, became = (best(row, classes) for row in (each.before, each.after))
+        fact = {"image": label, "before": was, "after": became}
+        facts.append({**fact, "epsilon": each.epsilon, "fooled": each.succeeded})
+        failure = "" if each.succeeded else f"not fooled{reason}"
+        before.append(f"{label}\n{was}")
+        after.append(f"{became}\n{failure}".strip())
+        end = f"{became}; {failure}" if failure else became
+        lines.append(f"{label}: {was}, after at most {each.epsilon * 255:.0f}/255 a pixel {end}")
+    figure = draw_fooled(found, before=before, after=after)
+    return Picture(figure, {"sure": SURE, "images": facts}, "\n".join(lines))

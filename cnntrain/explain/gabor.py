@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from torch import Tensor
 
-from cnntrain.show.image_table import Cell, columns_for, draw_table, in_rows
+from cnntrain.core.errors import UsageError
+from cnntrain.explain import picture
+from cnntrain.explain.filters import all_kernels, kernels
+from cnntrain.model.model import Model
+from cnntrain.show.image_table import Cell, Picture, columns_for, draw_table, in_rows
 from cnntrain.show.pixels import magnified, signed
 
 Array = NDArray[np.float64]
@@ -190,3 +194,31 @@ def draw_gabor(
         "each tile scaled, grey is zero",
         side=1.7,
     )
+
+
+@picture("gabor")
+def gabor(
+    *,
+    model: Model,
+    layer: str | None = None,
+) -> Picture:
+    """Gabor functions fitted to the first layer's filters."""
+    name, weight = kernels(model, layer)
+    if min(weight.shape[2:]) < 5:
+        size = " x ".join(map(str, weight.shape[2:]))
+        large = [n for n, w in all_kernels(model).items() if min(w.shape[2:]) >= 5]
+        raise UsageError(
+            f"the filters of '{name}' are {size}: a Gabor function, which has 8 parameters, fits "
+            "anything so small",
+            remedy=f"these are large enough: {', '.join(large[:8])}"
+            if large
+            else "all filters of this network are so small; `visualize filters` shows them",
+        )
+    patterns = grey_filters(weight)
+    fits = [fit_gabor(pattern) for pattern in patterns.numpy()]
+    figure = draw_gabor(weight.detach().float().cpu(), patterns, fits, name=name)
+    shares = sorted(fit.explained for fit in fits)
+    text = (
+        f"{name}: Gabor functions explain {shares[len(shares) // 2]:.1%} of the variance (median)"
+    )
+    return Picture(figure, {"layer": name, "filters": [vars(fit) for fit in fits]}, text)

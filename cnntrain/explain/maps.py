@@ -6,11 +6,18 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from cnntrain.show.image_table import Cell, Scale, columns_for, draw_table, heat
-from cnntrain.show.pixels import Pixels, magnified
+from cnntrain.core.kinds import Split
+from cnntrain.explain import picture
+from cnntrain.explain.images import show_images
+from cnntrain.model.layers import find_layer
+from cnntrain.model.model import Model
+from cnntrain.model.taps import Tap, tapped
+from cnntrain.show.image_table import Cell, Picture, Scale, columns_for, draw_table, heat
+from cnntrain.show.pixels import Pixels, magnified, photographs
 from cnntrain.show.tiles import numbered, ruled
 
 MOST = 256
@@ -90,3 +97,38 @@ def _bars(image: Pixels, values: Tensor, *, title: str, classes: Sequence[str]) 
     right.set_axisbelow(True)
     figure.suptitle(title, fontsize=10, x=0.02, ha="left", parse_math=False)
     return figure
+
+
+@picture("maps")
+def maps(
+    *,
+    model: Model,
+    layer: str | None = None,
+    image: str | None = None,
+    split: Split | None = None,
+) -> Picture:
+    """What a layer gives for one image.
+
+    Args:
+        image: an image file, or the number of an image of the split.
+    """
+    weighted = [node.name for node in model.plan.body.nodes if node.parameters]
+    name = layer or weighted[0]
+    find_layer(model, name)
+    shown = show_images(model, [image] if image else [], split=split, usual=1)
+    with torch.inference_mode(), tapped(model.net, [Tap(name)]) as found:
+        model.net(shown.images)
+    values = found[Tap(name)][0].float().cpu()
+    pixels = photographs(shown.images, scaling=model.scaling)[0]
+    classes = model.classes if _for_classes(model, name) else None
+    figure = draw_maps(pixels, values, name=name, label=shown.labels[0], classes=classes)
+    return Picture(figure, {"layer": name, "shape": list(values.shape), "image": shown.labels[0]})
+
+
+def _for_classes(model: Model, name: str) -> bool:
+    """Whether a layer gives a map, or a number, for each class: no later one has weights."""
+    nodes = [node.name for node in model.plan.body.nodes]
+    if name not in nodes or model.layers[name].out_shape[0] != len(model.classes):
+        return False
+    later = model.plan.body.nodes[nodes.index(name) + 1 :]
+    return not any(node.parameters for node in later)

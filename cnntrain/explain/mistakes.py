@@ -9,9 +9,15 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
+from cnntrain.core.errors import UsageError
+from cnntrain.core.kinds import Count, Split
 from cnntrain.data.batch import Loader
-from cnntrain.show.image_table import Cell, columns_for, draw_table, in_rows
-from cnntrain.show.pixels import Pixels
+from cnntrain.explain import picture
+from cnntrain.explain.images import short
+from cnntrain.model.images import find_images
+from cnntrain.model.model import Model
+from cnntrain.show.image_table import Cell, Picture, columns_for, draw_table, in_rows
+from cnntrain.show.pixels import Pixels, photographs
 
 
 @dataclass(frozen=True)
@@ -91,3 +97,51 @@ def draw_mistakes(
         )
         cells.append(Cell(image, "\n".join(lines)))
     return draw_table(in_rows(cells, columns_for(len(cells), most=8)), title=title, side=1.4)
+
+
+@picture("mistakes")
+def mistakes(
+    *,
+    model: Model,
+    count: Count = 24,
+    split: Split | None = None,
+) -> Picture:
+    """The errors of which the network was most sure.
+
+    Args:
+        count: images to show.
+
+    Raises:
+        UsageError: there is no mistake to show.
+    """
+    data = find_images(model, split=split)
+    with data.opened() as loader:
+        wrong = find_mistakes(model.net, loader)
+    chosen = wrong.found[:count]
+    if not chosen:
+        raise UsageError(f"all {data.told} are right", remedy="try another --split")
+    images = data.at([mistake.image for mistake in chosen])
+    labels = [data.label(mistake.image) for mistake in chosen]
+    verb = "is" if len(wrong.found) == 1 else "are"
+    total = f"{len(wrong.found):,} of {wrong.images:,} {data.kind} {verb} wrong"
+    some = f"; the {len(chosen)} of which the network is most sure"
+    title = total + some * (len(chosen) < len(wrong.found))
+    figure = draw_mistakes(
+        photographs(images, scaling=model.scaling),
+        chosen,
+        labels=[short(label) for label in labels],
+        classes=model.classes,
+        title=title,
+    )
+    facts = [
+        {
+            "image": label,
+            "class": model.classes[each.true],
+            "predicted": model.classes[each.predicted],
+            "probability": each.probability,
+            "class_probability": each.true_probability,
+        }
+        for label, each in zip(labels, chosen, strict=True)
+    ]
+    counts = {"split": data.split, "images": wrong.images, "wrong": len(wrong.found)}
+    return Picture(figure, {**counts, "mistakes": facts}, total)

@@ -10,8 +10,13 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from cnntrain.show.image_table import Cell, Scale, draw_table, heat
-from cnntrain.show.pixels import Pixels
+from cnntrain.core.errors import UsageError
+from cnntrain.core.kinds import Names, Positive, Split
+from cnntrain.explain import picture
+from cnntrain.explain.decided import decide
+from cnntrain.model.model import Model
+from cnntrain.show.image_table import Cell, Picture, Scale, draw_table, heat
+from cnntrain.show.pixels import Pixels, photographs
 
 MOST_SQUARES = 200
 """Each costs a forward pass of the image."""
@@ -135,3 +140,53 @@ def draw_occlusion(
         side=2.2,
         scale=Scale("viridis", f"{low:.1%}", f"{high:.1%}"),
     )
+
+
+@picture("occlusion")
+def occlusion(
+    *,
+    model: Model,
+    images: Names = (),
+    class_: str | None = None,
+    size: Positive | None = None,
+    stride: Positive | None = None,
+    split: Split | None = None,
+) -> Picture:
+    """How sure the network remains when a square is hidden.
+
+    Args:
+        size: side of the square in pixels. Default: a quarter.
+        stride: step in pixels. Default: such that at most 200 squares are tried.
+    """
+    side = min(model.in_shape[1:])
+    square = size or max(1, side // 4)
+    if square >= side:
+        raise UsageError(
+            f"a square of {square} hides the whole image", remedy=f"--size below {side}"
+        )
+    height, width = model.in_shape[1:]
+    step = stride or usual_stride(height, width, size=square)
+    if step > square:
+        raise UsageError(
+            f"a step of {step} pixels leaves gaps between squares of {square}",
+            remedy="lower --stride or raise --size",
+        )
+    decided = decide(model, images, class_, split=split)
+    found = [
+        occlude(model.net, image, target=aim, size=square, stride=step)
+        for image, aim in zip(torch.split(decided.images, 1), decided.targets, strict=True)
+    ]
+    pixels = photographs(decided.images, scaling=model.scaling)
+    figure = draw_occlusion(
+        pixels, found, size=square, captions=decided.captions, aims=decided.aims
+    )
+    facts = [
+        {
+            **known,
+            "whole": each.whole,
+            "lowest": each.lowest,
+            "square": {"top": each.square[0], "left": each.square[1], "size": square},
+        }
+        for known, each in zip(decided.facts, found, strict=True)
+    ]
+    return Picture(figure, {"size": square, "stride": step, "images": facts})

@@ -8,8 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cnntrain.arch.receptive import Axis, Field
-from cnntrain.explain.strongest import Strongest
-from cnntrain.show.image_table import Cell, draw_table
+from cnntrain.core.kinds import Count, Integers, Positive, Split
+from cnntrain.explain import picture
+from cnntrain.explain.strongest import Strongest, answers
+from cnntrain.model.model import Model
+from cnntrain.show.image_table import Cell, Picture, draw_table
 from cnntrain.show.pixels import NOTHING, Pixels
 
 
@@ -107,3 +110,26 @@ def draw_patches(
         labels=[f"unit {unit}" for unit in units],
         side=1.0,
     )
+
+
+@picture("patches")
+def patches(
+    *,
+    model: Model,
+    layer: str | None = None,
+    units: Integers = (),
+    count: Count = 8,
+    split: Split | None = None,
+    limit: Positive = 2000,
+) -> Picture:
+    """What units answer to most, cut out by their receptive field.
+
+    Args:
+        units: a map of the layer, counted from 0. Repeatable.
+        count: units where none is named.
+    """
+    found = answers(model, layer, units=units, count=count, split=split, limit=limit)
+    figure = draw_patches(
+        found.peaks, found.units, images=found.pixels, field=found.field, name=found.layer
+    )
+    return Picture(figure, found.facts)

@@ -10,6 +10,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -18,9 +19,21 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
+from cnntrain.core.errors import UsageError
+from cnntrain.core.kinds import Names, Positive, Split
+from cnntrain.explain import picture
+from cnntrain.model.images import find_images
+from cnntrain.model.layers import PASSED_ON, feature_tap
+from cnntrain.model.model import Model
+from cnntrain.model.taps import Tap, features
+from cnntrain.show.image_table import Picture
+from cnntrain.show.tables import columns
+
 DECAY = 1e-3
 """Weight decay of the classifiers: `mean loss + DECAY / 2 |w|^2` over standardised features."""
 _STEPS = 400
+PROBED = 512
+"""Maps are averaged over regions where a layer gives more numbers than this."""
 
 
 @dataclass(frozen=True)
@@ -112,3 +125,78 @@ def draw_probes(
     axes.legend(frameon=False, fontsize=8)
     axes.set_title(title, fontsize=10, loc="left")
     return figure
+
+
+@picture("probe", command=True)
+def linear_probes(
+    *,
+    model: Model,
+    layers: Names = (),
+    split: Split | None = None,
+    limit: Positive = 2000,
+) -> Picture:
+    """Fit a linear classifier to each layer's features.
+
+    Features are what a layer gives for an image; maps are averaged over regions, to at most 512
+    numbers.
+
+    Fitted to training images, judged by the others: the errors show how much each layer does for
+    telling the classes apart.
+
+    Args:
+        layers: default: all outermost ones that change anything in evaluation. Repeatable.
+
+    Raises:
+        UsageError: the split is the training images themselves, or these are all of one class.
+    """
+    taps = [feature_tap(model, name) for name in layers] or _all_taps(model)
+    answer = Tap(model.plan.body.nodes[-1].name)
+    both = list(dict.fromkeys([*taps, answer]))
+    data = find_images(model, split=split, limit=limit)
+    if data.split == "train":
+        raise UsageError(
+            "a probe is judged by images that it was not fitted to",
+            remedy="choose another --split, or set `data.validation` in the run file",
+        )
+    with data.opened() as loader:
+        held, truth = features(model.net, loader, taps=both, limit=PROBED)
+    fitted = find_images(model, split="train", limit=limit)
+    with fitted.opened() as loader:
+        known, targets = features(model.net, loader, taps=taps, limit=PROBED)
+    if len(set(targets.tolist())) < 2:
+        raise UsageError(f"{fitted.told} are all of one class", remedy="raise --limit")
+    error = float((held[answer].argmax(dim=1) != truth).float().mean())
+    found = tuple(
+        probe(str(tap), train=(known[tap], targets), held_out=(held[tap], truth)) for tap in taps
+    )
+    title = f"Linear probes, fitted to {fitted.told};\nerror on {data.told}"
+    count = len(truth)
+    figure = draw_probes(found, split=data.split, own=error, images=count, title=title)
+    facts = {
+        "split": data.split,
+        "images": count,
+        "error": error,
+        "margin": margin(error, count),
+        "layers": [{**vars(each), "margin": margin(each.error, count)} for each in found],
+    }
+    shapes = {str(tap): tuple(model.layers[tap.layer].out_shape) for tap in taps}
+    note = f"±: 95 % certainty with {count:,} {data.split} images"
+    if any(each.features < prod(shapes[each.layer]) for each in found):
+        note = f"features: maps are averaged over regions, to at most {PROBED} numbers\n{note}"
+    rows = [["layer", "gives", "features", "error in training", f"error in {data.split}"]]
+    for each in found:
+        shape = " x ".join(map(str, shapes[each.layer]))
+        errors = (f"{each.train_error:.2%}", _with_margin(each.error, count))
+        rows.append([each.layer, shape, f"{each.features:,}", *errors])
+    rows.append(["the network", "", "", "", _with_margin(error, count)])
+    text = f"{note}\n{title}".replace(";\n", "; ")
+    return Picture(figure, facts, text, columns(rows, right=range(1, 5)))
+
+
+def _with_margin(error: float, images: int) -> str:
+    return f"{error:.2%} ± {margin(error, images):.1%}"
+
+
+def _all_taps(model: Model) -> list[Tap]:
+    """The outermost layers, without those that pass on what they read."""
+    return [Tap(n.name) for n in model.plan.body.nodes if n.node.operation not in PASSED_ON]

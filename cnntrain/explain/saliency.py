@@ -9,8 +9,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from cnntrain.show.image_table import Cell, Scale, draw_table, heat
-from cnntrain.show.pixels import Pixels
+from cnntrain.core.kinds import Names, Split
+from cnntrain.explain import picture
+from cnntrain.explain.decided import decide
+from cnntrain.model.model import Model
+from cnntrain.show.image_table import Cell, Picture, Scale, draw_table, heat
+from cnntrain.show.pixels import Pixels, photographs
 
 
 def saliency(net: nn.Module, images: Tensor, *, classes: Sequence[int]) -> Tensor:
@@ -59,3 +63,19 @@ def draw_saliency(
         side=2.2,
         scale=Scale("magma", "0", "the image's largest 0.5%"),
     )
+
+
+@picture("saliency")
+def saliency_picture(
+    *,
+    model: Model,
+    images: Names = (),
+    class_: str | None = None,
+    split: Split | None = None,
+) -> Picture:
+    """Which pixels change the score of a class most."""
+    decided = decide(model, images, class_, split=split)
+    found = saliency(model.net, decided.images, classes=decided.targets)
+    pixels = photographs(decided.images, scaling=model.scaling)
+    figure = draw_saliency(pixels, found, captions=decided.captions, aims=decided.aims)
+    return Picture(figure, {"method": "gradient", "images": decided.facts})

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from cnntrain.arch.receptive import Field
+from cnntrain.core.errors import UsageError
+from cnntrain.core.kinds import Split
 from cnntrain.data.batch import Loader
+from cnntrain.model.images import find_images
+from cnntrain.model.layers import find_layer, last_maps
+from cnntrain.model.model import Model
 from cnntrain.model.taps import Tap, tapped
+from cnntrain.show.pixels import Pixels, photographs
 
 
 @dataclass(frozen=True)
@@ -85,3 +94,94 @@ def strongest(net: nn.Module, loader: Loader, *, layer: str, most: int = 9) -> S
             images, places = images.gather(1, order), places.gather(1, order)
             seen += len(top)
     return Strongest(values, images, places // width, places % width, seen)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The strongest answers of some units of a layer, and the images that they are to.
+
+    Args:
+        layer: its name.
+        field: what one of its units sees.
+        peaks: the answers of all units.
+        units: those that are looked at.
+        images: by number, (1, C, H, W) as the network sees them.
+        pixels: the same as pixels, (H, W, 3).
+        facts: plain data.
+    """
+
+    layer: str
+    field: Field | None
+    peaks: Strongest
+    units: list[int]
+    images: dict[int, Tensor]
+    pixels: dict[int, Pixels]
+    facts: dict[str, Any]
+
+
+def answers(
+    model: Model,
+    layer: str | None,
+    *,
+    units: Sequence[int],
+    count: int,
+    split: Split | None,
+    limit: int,
+) -> Answers:
+    """What units answer to most.
+
+    Args:
+        model: the model.
+        layer: its dotted name; else see `last_maps`.
+        units: maps of the layer, counted from 0; else `count` of those that are active.
+        count: how many where none are named.
+        split: whose images.
+        limit: so many images at most.
+    """
+    name = layer or last_maps(model)
+    node = find_layer(model, name)
+    _check_units(units, node.out_shape[0], name)
+    data = find_images(model, split=split, limit=limit)
+    with data.opened() as loader:
+        peaks = strongest(model.net, loader, layer=name)
+    chosen = _units(peaks, units, count, name)
+    numbers = sorted(set(peaks.images[chosen].flatten().tolist()))
+    images = data.at(numbers)
+    facts = [
+        {
+            "unit": unit,
+            "answers": [
+                {**vars(each), "image": data.label(each.image)} for each in peaks.answers(unit)
+            ],
+        }
+        for unit in chosen
+    ]
+    return Answers(
+        layer=name,
+        field=node.receptive_field,
+        peaks=peaks,
+        units=chosen,
+        images=dict(zip(numbers, torch.split(images, 1), strict=True)),
+        pixels=dict(zip(numbers, photographs(images, scaling=model.scaling), strict=True)),
+        facts={"layer": name, "split": data.split, "images": peaks.seen, "units": facts},
+    )
+
+
+def _check_units(wanted: Sequence[int], there: int, name: str) -> None:
+    for unit in wanted:
+        if not 0 <= unit < there:
+            message = f"the layer '{name}' has no unit {unit}"
+            raise UsageError(message, remedy=f"it has 0 to {there - 1}")
+
+
+def _units(peaks: Strongest, wanted: Sequence[int], count: int, name: str) -> list[int]:
+    """The units asked for; else `count` of the active ones, evenly from strong to weak."""
+    if wanted:
+        return list(wanted)
+    alive = peaks.alive()
+    if not alive:
+        raise UsageError(
+            f"no unit of '{name}' is ever above zero", remedy="name units with --unit to see them"
+        )
+    places = torch.linspace(0, len(alive) - 1, min(count, len(alive))).round().int().tolist()
+    return [alive[place] for place in places]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from cnntrain.assemble.parts import data_errors, evaluation_batch, uses_channels_last
 from cnntrain.config.load import Loaded
+from cnntrain.core import kinds
 from cnntrain.core.errors import UsageError
 from cnntrain.data.batch import Batching
 from cnntrain.data.loaders import ListError, worker_count
@@ -20,7 +21,7 @@ from cnntrain.record.progress import WatchedLoader
 if TYPE_CHECKING:
     from cnntrain.model.model import Model
 
-Split = Literal["train", "validation", "test"]
+Split = kinds.Split
 
 
 @dataclass(frozen=True)

@@ -37,12 +37,14 @@ class Picture:
     Args:
         figure: to be saved.
         facts: plain data for `--json`.
-        text: for the terminal.
+        text: beside it, for the terminal.
+        table: the result as text, if it is one.
     """
 
     figure: Figure
     facts: Mapping[str, Any] = field(default_factory=dict)
     text: str = ""
+    table: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cnntrain.core.errors import ConfigError
-from cnntrain.optim import Schedule
-from cnntrain.optim.schedules.constant import constant
-from cnntrain.optim.schedules.plateau import Plateau, PlateauState
+from cnntrain.optim import Constant, Plateau, PlateauState, Schedule
 from cnntrain.train.freezing import Freezing
 from cnntrain.train.stopping import EarlyStop
 
@@ -40,7 +38,7 @@ class Recipe:
 
     epochs: int
     lr: float
-    schedule: Schedule = field(default_factory=constant)
+    schedule: Schedule = field(default_factory=Constant)
     plateau: Plateau | None = None
     accumulate: int = 1
     l1: float = 0.0

@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 
 from cnntrain.config.load import load
-from cnntrain.explain.layers import maps
+from cnntrain.explain.maps import maps
 from cnntrain.fit.fit import fit
 from cnntrain.model.opening import open_model
 
@@ -87,6 +87,7 @@ def test_every_kind_makes_a_picture_and_overwrites_none(
         ("saliency --image 5 --image 7", "saliency-5-7.png"),
         ("saliency --image photo.png --class class1", "saliency-photo-class1.png"),
         ("maps --layer mid.body.conv1 --image 5", "maps-mid.body.conv1-5.png"),
+        ("maps --image photo.png", "maps-photo.png"),
         ("patches --layer stem --unit 4 --split train", "patches-stem-4-train.png"),
         ("embedding --method pca", "embedding-pca.png"),
     ],
@@ -196,7 +197,7 @@ def test_only_the_end_of_a_network_speaks_of_classes(run: Path) -> None:
         ("dropout1", 1),
         ("stem", 1),
     ]:  # bars have axes of their own
-        assert len(maps(run, layer=layer).figure.axes) == drawn
+        assert len(maps(model=open_model(run), layer=layer).figure.axes) == drawn
 
 
 def test_what_fooled_it(cnntrain: Cnntrain, run: Path) -> None:
@@ -340,3 +341,71 @@ def test_a_run_file_that_names_weights(cnntrain: Cnntrain, run: Path, tmp_path: 
     command = ("visualize", "saliency", "--image", "1", "--json", "--force")
     ours = json.loads(cnntrain(*command, tmp_path / "again.yaml").out)
     assert ours == json.loads(cnntrain(*command, run).out)
+
+
+OWN = '''
+"""A picture of one's own."""
+
+import torch
+from matplotlib.figure import Figure
+
+from cnntrain.core.kinds import Names, Positive, Split
+from cnntrain.explain import picture
+from cnntrain.model.images import find_images
+from cnntrain.model.model import Model
+from cnntrain.show.image_table import Picture
+
+
+@picture("my_scores")
+def my_scores(
+    *, model: Model, bins: Positive = 10, names: Names = (), split: Split | None = None
+) -> Picture:
+    """A histogram of the scores.
+
+    Args:
+        bins: of the histogram.
+        names: whose scores. Default: of all.
+    """
+    data = find_images(model, split=split)
+    with data.opened() as loader:
+        scores = torch.cat([model.logits(batch.images) for batch in loader.batches(0)])
+    chosen = [model.classes.index(name) for name in names or model.classes]
+    figure = Figure()
+    counts, *_ = figure.subplots().hist(scores[:, chosen].flatten().tolist(), bins=bins)
+    return Picture(figure, {"split": data.split, "counts": counts.tolist()}, "my scores")
+'''
+
+
+def test_a_picture_of_ones_own(cnntrain: Cnntrain, run: Path, tmp_path: Path) -> None:
+    plugin = tmp_path / "own.py"
+    plugin.write_text(OWN)
+    assert "No such command 'my_scores'" in cnntrain("visualize", "my_scores", run).err
+    command = ("visualize", "my_scores", run, "--plugin", plugin, "--bins", "7")
+    answer = cnntrain(*command, "--name", "class1", "--name", "class3", "--split", "train")
+    assert (answer.code, answer.err) == (0, "my scores\n")
+    assert answer.out == "my_scores-class1-class3-train.png\n"
+    found = json.loads(cnntrain(*command, "--json").out)
+    assert len(found["counts"]) == 7
+    assert sum(found["counts"]) == 40 * 4  # a score of each test image for each class
+    answer = cnntrain("visualize", "my_scores", run, f"--plugin={plugin}", "--bins", "0")
+    assert answer.code == 2
+    assert "'--bins'" in answer.err
+    answer = cnntrain("visualize", "my_score", run, f"--plugin={plugin}")
+    assert answer.code == 2
+    assert "No such command 'my_score'. Did you mean 'my_scores'?" in answer.err
+    plugin.write_text(OWN.replace("my_scores", "my_out").replace("bins", "out"))
+    answer = cnntrain("visualize", "my_out", run, "--plugin", plugin)
+    assert answer.code == 2
+    assert (
+        "picture 'my_out' has the parameter 'out', which every picture's command has" in answer.err
+    )
+    plugin.write_text(OWN)
+    listed = cnntrain("list", "pictures", "my_scores", "--plugin", plugin)
+    assert "bins: Positive (default 10): of the histogram." in listed.out
+
+
+def test_all_pictures_are_listed(cnntrain: Cnntrain) -> None:
+    names = [
+        each["name"] for each in json.loads(cnntrain("list", "pictures", "--json").out)["pictures"]
+    ]
+    assert set(names) >= {*KINDS, "retrieve", "probe"}

@@ -1,0 +1,227 @@
+"""Commands that draw a trained network: each has the options of its picture's signature."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter as Argument
+from inspect import Signature
+from itertools import pairwise
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
+
+import typer
+import typer.core
+import typer.main
+
+from cnntrain.cli import output
+from cnntrain.cli.options import Force, Json, Out, Overrides, Trained
+from cnntrain.core.choices import PICTURES
+from cnntrain.core.entry import Entry, Parameter
+from cnntrain.core.errors import ConfigError, UsageError
+from cnntrain.core.problems import Place
+
+USUAL = {
+    "images": "An image file, or one of the split by number. Repeatable.",
+    "class_": "Default: the class that the network sees.",
+    "layer": "A layer by its name in `cnntrain summary RUN`.",
+    "split": "Default: test if there is one, else validation.",
+    "limit": "Images looked at, drawn at random.",
+}
+"""What a parameter of this name is, where the picture's documentation does not say."""
+
+IMAGES = ("image", "images")
+SHARED = {
+    "out": (Out, None),
+    "force": (Force, False),
+    "overrides": (Overrides, None),
+    "as_json": (Json, False),
+}
+"""The options of all pictures' commands, with their defaults."""
+
+Plugin = Annotated[
+    list[Path] | None, typer.Option(metavar="FILE", help="Draw what this file registers, too.")
+]
+
+
+class PictureCommands(typer.core.TyperGroup):
+    """Also has the catalogue's pictures that are commands of their own; read when one is needed."""
+
+    own = True
+    more: ClassVar[dict[str, Any]] = {}
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of all."""
+        for entry in PICTURES.entries():
+            if entry.name not in self.commands and self.own == ("command" in entry.options):
+                alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+                alone.command(entry.name)(picture_command(entry, **self.more))
+                self.commands[entry.name] = typer.main.get_command(alone)
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: Any, name: str) -> Any:
+        """The command of that name."""
+        if name not in self.commands:
+            self.list_commands(ctx)
+        return super().get_command(ctx, name)
+
+
+class VisualizeCommands(PictureCommands):
+    """Has all other pictures, those of a plugin that is named after them, too."""
+
+    own = False
+    more: ClassVar[dict[str, Any]] = {"plugin": Plugin}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is asked for."""
+        words = [word for arg in args for word in arg.split("=", 1)]
+        for option, file in pairwise(words):
+            if option == "--plugin":
+                PICTURES.add_plugin(Path(file))
+        return super().resolve_command(ctx, args)
+
+
+def picture_command(entry: Entry, **more: Any) -> Callable[..., None]:
+    """A command for a picture: a run, what its signature asks for, and what all of them take.
+
+    A parameter without a default is an argument; a list is an option that can be repeated, without
+    its plural's s.
+
+    Args:
+        entry: of the picture.
+        more: further options with their types, which are dealt with before the command runs.
+    """
+
+    def command(
+        run: Path,
+        out: Path | None,
+        force: bool,
+        overrides: list[str] | None,
+        as_json: bool,
+        **given: Any,
+    ) -> None:
+        asked = {p.name: given[p.name] for p in entry.parameters if given[p.name] is not None}
+        keywords, complaints = entry.check(asked)
+        if complaints:
+            raise UsageError(complaints[0].message, remedy=complaints[0].remedy)
+        words = _words(entry, keywords)
+        file = file_to_write(
+            out, words, run, asked=keywords, force=force, overrides=overrides or []
+        )
+        from cnntrain.model.opening import open_model
+
+        model = open_model(run, overrides=overrides or [])
+        made = PICTURES.load(entry.name)(model=model, **keywords)
+        output.picture(made, file, as_json=as_json)
+
+    if taken := {p.name for p in entry.parameters} & {"run", *SHARED, *more}:
+        name = min(taken)
+        message = f"the picture '{entry.name}' has the parameter '{name}', which every picture's "
+        message += "command has"
+        raise ConfigError(message, remedy="rename it", place=Place(str(entry.file), entry.line, 1))
+    kinds = {
+        "run": (Trained, Argument.empty),
+        **{p.name: _option(p) for p in entry.parameters},
+        **SHARED,
+        **{name: (kind, None) for name, kind in more.items()},
+    }
+    command.__doc__ = re.split(r"\n\n(?:Args|Raises):", entry.doc)[0]
+    command.__annotations__ = {name: kind for name, (kind, _) in kinds.items()}
+    command.__signature__ = Signature(  # type: ignore[attr-defined]
+        [
+            Argument(name, Argument.KEYWORD_ONLY, default=default, annotation=kind)
+            for name, (kind, default) in kinds.items()
+        ]
+    )
+    return command
+
+
+def file_to_write(
+    given: Path | None,
+    words: Sequence[object],
+    run: Path,
+    *,
+    asked: Mapping[str, Any],
+    force: bool,
+    overrides: Sequence[str],
+    suffixes: Sequence[str] = (".png", ".svg"),
+) -> Path:
+    """The file of --out; else named by what the command was asked for: `maps-conv2-5.png`.
+
+    Args:
+        given: on the command line.
+        words: that its usual name is made of.
+        run: what is looked at.
+        asked: of it: `layer`, `image`, `images` and `split` are looked for.
+        force: whether the file may exist already.
+        overrides: changes of the run's settings.
+        suffixes: one of which the file must have; the first is the usual one.
+
+    Raises:
+        UsageError: the file cannot be written. That it exists is said only if the run, the layer
+            and the images are sound.
+    """
+    name = "-".join(re.sub(r"[^\w.]+", "_", str(word)) for word in words)
+    usual = f"{name[:120]}{suffixes[0]}"
+    path = given or Path(usual)
+    if path.is_file() and not force and path.suffix.lower() in suffixes:
+        from cnntrain.explain.images import check_asked
+
+        known = {name: asked.get(name) for name in ("layer", "split")}
+        one = [asked["image"]] if asked.get("image") else []
+        check_asked(run, images=asked.get("images") or one, overrides=overrides, **known)
+    return output.new_file(given, usual=usual, force=force, suffixes=suffixes)
+
+
+def _words(entry: Entry, keywords: Mapping[str, Any]) -> list[object]:
+    """What a picture's file is named by: what is asked for, numbers apart; layer first, split last.
+
+    Of image files the stem.
+    """
+    usual = {parameter.name: parameter.default for parameter in entry.parameters}
+    order = {"layer": 0, **dict.fromkeys(IMAGES, 1), "split": 3}
+    asked = sorted(keywords, key=lambda name: order.get(name, 2))
+    words: list[object] = [entry.name]
+    for name in asked:
+        value = keywords[name]
+        if isinstance(value, int) or value == usual[name]:
+            continue
+        each = value if isinstance(value, tuple) else [value]
+        words += [Path(w).stem if name in IMAGES and Path(w).suffix else w for w in each]
+    return words
+
+
+def _option(parameter: Parameter) -> tuple[Any, Any]:
+    """Type and default of a parameter on the command line."""
+    kind, bounds = _plain(parameter.kind)
+    repeats = get_origin(kind) is list
+    name = parameter.name.rstrip("_").replace("_", "-")
+    name = name.removesuffix("s") if repeats else name
+    text = parameter.description or USUAL.get(parameter.name, "")
+    text = text[:1].upper() + text[1:]
+    if parameter.required:
+        metavar = f"{name.upper()}..." if repeats else name.upper()
+        return Annotated[kind, typer.Argument(metavar=metavar, help=text)], Argument.empty
+    is_text = kind in (list[str], str, str | None)
+    option = typer.Option(
+        f"--{name}", metavar=name.upper() if is_text else None, help=text, **bounds
+    )
+    return Annotated[kind | None if repeats else kind, option], parameter.default or None
+
+
+def _plain(kind: Any) -> tuple[Any, dict[str, Any]]:
+    """A type without pydantic's parts, as typer understands it, and its bounds."""
+    if get_origin(kind) is Annotated:
+        inner, *parts = get_args(kind)
+        found = [limit for part in parts for limit in getattr(part, "metadata", ())]
+        limits = (("ge", "min"), ("le", "max"))
+        bounds = {to: getattr(x, key) for x in found for key, to in limits if hasattr(x, key)}
+        return _plain(inner)[0], bounds
+    if get_origin(kind) in (Union, UnionType):
+        plain = [_plain(each) for each in get_args(kind)]
+        bounds = {name: limit for _, found in plain for name, limit in found.items()}
+        return Union[tuple(each for each, _ in plain)], bounds  # noqa: UP007  # of a tuple
+    if get_origin(kind) is tuple:
+        return list[get_args(kind)[0]], {}  # type: ignore[misc]  # a type made at run time
+    return kind, {}

@@ -1,0 +1,28 @@
+"""Which classes are taken for which."""
+
+from __future__ import annotations
+
+from cnntrain.core.kinds import Split
+from cnntrain.explain import picture
+from cnntrain.model.model import Model
+from cnntrain.record.confusion import confusion_figure
+from cnntrain.show.image_table import Picture
+
+
+@picture("confusion")
+def confusion(
+    *,
+    model: Model,
+    split: Split | None = None,
+) -> Picture:
+    """Which classes are taken for which."""
+    evaluated = model.evaluate(split)
+    metrics, classes = evaluated.metrics, evaluated.classes
+    figure = confusion_figure(metrics.confusion, classes=classes)
+    facts = {
+        "split": evaluated.split,
+        "classes": list(classes),
+        "confusion": [list(row) for row in metrics.confusion],
+    }
+    text = f"{metrics.correct:,} of {metrics.images:,} {evaluated.split} images right"
+    return Picture(figure, facts, text)

@@ -1,0 +1,57 @@
+"""What a network makes of some images, for pictures of its decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cnntrain.core.kinds import Split
+from cnntrain.explain.fool import best
+from cnntrain.explain.images import show_images
+from cnntrain.model.classes import class_number
+from cnntrain.model.model import Model
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Images (N, C, H, W), what they are and are taken for, and the class a picture is about."""
+
+    images: Tensor
+    targets: list[int]
+    captions: list[str]
+    aims: list[str]
+    facts: list[dict[str, object]]
+
+
+def decide(
+    model: Model, images: Sequence[str], target: str | None, *, split: Split | None
+) -> Decided:
+    """What a network makes of images.
+
+    Args:
+        model: the model.
+        images: see `show_images`.
+        target: the class that a picture is about; None: of each image what it is seen as.
+        split: whose images.
+    """
+    wanted = None if target is None else class_number(model, target)
+    shown = show_images(model, images, split=split)
+    classes = model.classes
+    with torch.inference_mode():
+        probabilities = model.net(shown.images).float().softmax(dim=1).cpu()
+    targets, captions, aims, facts = [], [], [], []
+    for label, true, row in zip(shown.labels, shown.targets, probabilities, strict=True):
+        top = int(row.argmax())
+        aim = top if wanted is None else wanted
+        aims.append(f"for {classes[aim]} ({float(row[aim]):.1%})")
+        lines = [label, f"seen as {best(row, classes)}"]
+        lines += [f"is {classes[true]}"] if true is not None else []
+        fact: dict[str, object] = {"image": label, "class": None if true is None else classes[true]}
+        fact.update(predicted=classes[top], shown=classes[aim], probability=float(row[aim]))
+        captions.append("\n".join(lines))
+        facts.append(fact)
+        targets.append(aim)
+    return Decided(shown.images, targets, captions, aims, facts)

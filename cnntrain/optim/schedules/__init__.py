@@ -1,1 +1,0 @@
-"""The schedules, one in each file: factors of the learning rate."""

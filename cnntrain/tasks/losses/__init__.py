@@ -1,1 +1,0 @@
-"""The losses, one in each file: what training makes small."""
