@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from cnntrain.assemble.from_python import build
     from cnntrain.diagnose.from_python import diagnose
     from cnntrain.fit.from_python import fit
+    from cnntrain.model.from_python import load
 
-__all__ = ["__version__", "build", "diagnose", "fit"]
+__all__ = ["__version__", "build", "diagnose", "fit", "load"]
 
 _ROOMS = ("diagnose", "fit")
 """The functions that have a room's name: the room itself can be called."""
 
-_HOMES = {"build": "cnntrain.assemble.from_python"}
+_HOMES = {"build": "cnntrain.assemble.from_python", "load": "cnntrain.model.from_python"}
 """The modules of the others."""
 
 

@@ -22,6 +22,12 @@ CLOCK = {"seconds", "data_seconds"}
 """What a checkpoint holds of the wall clock: the only things that may differ."""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Parallel test processes compute in one thread each: they share the processors."""
+    if config.getoption("numprocesses", None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real data sets that CNNTRAIN_DATA names."""

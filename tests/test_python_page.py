@@ -9,7 +9,11 @@ from typing import Any
 import matplotlib
 import matplotlib.pyplot as plt
 import pytest
+import torch
 from matplotlib.figure import Figure
+from sklearn.datasets import load_digits
+
+from cnntrain.core.choices import LOSSES
 
 PAGE = Path(__file__).parent.parent / "docs" / "python.md"
 TEXT = PAGE.read_text("utf-8")
@@ -39,8 +43,13 @@ def notebook(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         patch.setenv("XDG_CACHE_HOME", str(place / "cache"))
         patch.chdir(place)
         for cell in re.finditer(r"^```python\n(.*?)^```", TEXT, re.M | re.S):
+            if cell[1].startswith("%%writefile "):
+                magic, _, text = cell[1].partition("\n")
+                Path(magic.split()[1]).write_text(text)
+                continue
             above = "\n" * TEXT.count("\n", 0, cell.start(1))  # an error is told at the page's line
             exec(compile(above + cell[1], str(PAGE), "exec"), names)
+        names["loss"] = LOSSES.load("generalized")
     plt.close("all")
     return names
 
@@ -62,3 +71,23 @@ def test_the_live_plot_is_drawn_after_each_epoch(notebook: dict[str, Any]) -> No
     shown = notebook["display"].shown
     assert len(shown) == 3
     assert len(shown[-1].axes[0].lines[0].get_xdata()) == 3
+
+
+def test_the_model_is_the_one_that_was_trained(notebook: dict[str, Any]) -> None:
+    kept, found = notebook["kept"], notebook["found"]
+    assert kept.run.parent == Path("runs/digits")
+    assert found.metrics.error == kept.done.best_error
+    assert notebook["answer"].label == str(load_digits().target[0])
+
+
+def test_the_doctor_finds_the_rate(notebook: dict[str, Any]) -> None:
+    assert [finding.fault for finding in notebook["diagnosis"].findings] == ["diverges"]
+
+
+def test_the_loss_of_the_page_trains(notebook: dict[str, Any]) -> None:
+    robust = notebook["robust"]
+    assert robust.model.loaded.train.loss.name == "generalized"
+    assert robust.done.best_error < 0.2
+    # by hand: p = 1/2 of two equal logits, (1 - 0.5 ** 0.5) / 0.5
+    loss = notebook["loss"](q=0.5)(torch.zeros(3, 2), torch.tensor([0, 1, 1]))
+    assert float(loss) == pytest.approx((1 - 0.5**0.5) / 0.5)

@@ -83,9 +83,9 @@ def _collected(problems: list[Problem]) -> Iterator[None]:
 
 
 def _softmax_problems(loaded: Loaded, plan: Plan | None) -> Iterator[Problem]:
-    """A softmax at the end of the network, or of a head, where the loss applies its own."""
+    """A softmax or sigmoid at the end of the network, or of a head: the loss applies its own."""
     train = loaded.config.train
-    if train is None or train.loss.name != "cross_entropy":
+    if train is None or not train.loss.applies:
         return
     description = plan.description if plan is not None else _description(loaded)
     if description is None:
@@ -94,8 +94,9 @@ def _softmax_problems(loaded: Loaded, plan: Plan | None) -> Iterator[Problem]:
         last = nodes[-1]
         while last.body:
             last = last.body[-1]
-        if last.operation == "softmax":
-            message = f"the network ends in '{last.name}', but {train.loss.name} applies a softmax"
+        if last.operation == train.loss.applies:
+            own = f"{train.loss.name} applies a {train.loss.applies}"
+            message = f"the network ends in '{last.name}', but {own}"
             yield last.problem(message, "remove this layer: the loss takes the scores before it")
 
 

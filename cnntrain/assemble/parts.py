@@ -9,13 +9,14 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from cnntrain.config import train_section as losses
+from cnntrain.assemble.choices import make_choice
 from cnntrain.config.load import Loaded
 from cnntrain.config.schema import Compute
+from cnntrain.config.train_section import Loss
 from cnntrain.core.errors import CnntrainError, ConfigError, UsageError
 from cnntrain.data.loaders import Data, EmptyClassError, ListError, open_data, worker_count
 from cnntrain.data.stream import worker_failure
-from cnntrain.train import Criterion, CrossEntropy, MeanSquaredError, balanced_class_weights
+from cnntrain.tasks.criterion import Criterion, MeanLoss
 
 EVAL_BATCH = 256
 """Images in a batch of evaluation where the run file does not say; larger is not faster."""
@@ -179,36 +180,13 @@ def make_criterion(loaded: Loaded, *, data: Opened, device: torch.device) -> Cri
     """The loss, its class weights on the device; cross entropy where nothing is trained.
 
     Raises:
-        ConfigError: the number of weights is not that of the classes, or a balanced weight would
-            be infinite.
+        ConfigError: it cannot be made for these classes, at its line.
     """
     train = loaded.config.train
-    loss = losses.CrossEntropy() if train is None else train.loss
-    if not isinstance(loss, losses.CrossEntropy):
-        return MeanSquaredError()
-    weights = _class_weights(loss, data, loaded)
-    given = None if weights is None else torch.tensor(weights, device=device)
-    return CrossEntropy(label_smoothing=loss.label_smoothing, class_weights=given)
-
-
-def _class_weights(
-    loss: losses.CrossEntropy, data: Opened, loaded: Loaded
-) -> tuple[float, ...] | None:
-    counts = data.counts["train"]
-    wanted = loss.class_weights
-    message = ""
-    if wanted == "balanced":
-        if all(counts):
-            return balanced_class_weights(counts)
-        empty = data.classes[counts.index(0)]
-        message = f"class '{empty}' has no training image, so its weight would be infinite"
-    elif wanted is not None and len(wanted) != len(counts):
-        message = f"there are {len(wanted)} class weights for {len(counts)} classes"
-    if message:
-        path = ("train", "loss", "class_weights")
-        raise ConfigError.of([loaded.problem(path, message, "give one number for each class")])
-    assert wanted != "balanced"
-    return wanted
+    loss = Loss.of(Loss.usual) if train is None else train.loss
+    given = {"classes": data.classes, "class_counts": data.counts["train"], "device": device}
+    made = make_choice(loss, loaded=loaded, path=("train", "loss"), given=given)
+    return made if hasattr(made, "weight") else MeanLoss(made)
 
 
 def apply_threads(compute: Compute) -> None:

@@ -21,7 +21,7 @@ from cnntrain.assemble.parts import (
     place,
 )
 from cnntrain.assemble.probe import is_probe, with_features
-from cnntrain.assemble.recipe import make_optimizer, make_plateau, make_schedule
+from cnntrain.assemble.recipe import make_groups, make_optimizer, make_recipe
 from cnntrain.assemble.transfer.freezing import check_groups, learning_of, make_freezing, make_rates
 from cnntrain.assemble.transfer.preprocessing import follow_weights
 from cnntrain.assemble.transfer.sources import read_source
@@ -34,10 +34,9 @@ from cnntrain.config.train_section import Train
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.loaders import Data
-from cnntrain.optim.optimizers import anchored_weights
+from cnntrain.optim.groups import anchored_weights
+from cnntrain.tasks.criterion import Criterion
 from cnntrain.train import (
-    Criterion,
-    EarlyStop,
     Ema,
     Learner,
     Recipe,
@@ -130,12 +129,13 @@ def _make_learner(
     """The learner; weights named in `anchors` decay towards what they are now, if that is asked."""
     config = loaded.config
     strength = 0.0 if config.finetune is None else config.finetune.l2_sp
-    optimizer = make_optimizer(
+    groups = make_groups(
         net,
         optimizer=wanted.optimizer,
         rates=make_rates(loaded, plan=plan, net=net),
         anchored=anchors if strength else (),
     )
+    optimizer = make_optimizer(loaded, groups=groups)
     start = anchored_weights(optimizer)
     if strength and not start:
         message = "l2_sp has no effect: no loaded weight that would decay ever learns"
@@ -157,28 +157,6 @@ def _start_names(resumed: State | None) -> tuple[str, ...]:
     """The weights that decay towards a starting point in the run that is resumed."""
     names = {} if resumed is None else resumed.get("start", {})
     return tuple(names) if isinstance(names, dict) else ()
-
-
-def make_recipe(loaded: Loaded, *, steps_per_epoch: int) -> Recipe:
-    """The numbers of the training, in steps."""
-    train = loaded.train
-    early = train.early_stop
-    return Recipe(
-        epochs=train.epochs,
-        lr=train.optimizer.lr,
-        schedule=make_schedule(train, steps_per_epoch=steps_per_epoch),
-        plateau=make_plateau(train),
-        accumulate=train.accumulate,
-        l1=train.l1,
-        l2_sp=0.0 if loaded.config.finetune is None else loaded.config.finetune.l2_sp,
-        clip_norm=train.clip_norm,
-        early_stop=EarlyStop(patience=early.patience, min_delta=early.min_delta)
-        if early is not None
-        else None,
-        evaluate_every=train.evaluate_every,
-        norm_every=loaded.config.record.every,
-        check_every=loaded.config.record.every,
-    )
 
 
 def _compiled(net: nn.Module) -> nn.Module:

@@ -1,4 +1,4 @@
-"""From the `train` section to optimizer, schedule and plateau: plain objects of the rooms below."""
+"""From the `train` section to optimizer and recipe: plain objects of the rooms below."""
 
 from __future__ import annotations
 
@@ -7,27 +7,20 @@ from collections.abc import Collection, Mapping
 from torch import nn
 from torch.optim import Optimizer
 
-from cnntrain.config import optimizers as wanted
-from cnntrain.config import schedules as courses
-from cnntrain.config.train_section import Train
-from cnntrain.optim.groups import GroupRule, ParameterGroup, parameter_groups
-from cnntrain.optim.optimizers import adam, adamw, sgd
-from cnntrain.optim.plateau import Plateau
-from cnntrain.optim.schedules import (
-    Constant,
-    Cosine,
-    Exponential,
-    MultiStep,
-    Polynomial,
-    Schedule,
-    Warmup,
-)
+from cnntrain.assemble.choices import make_choice
+from cnntrain.config import train_section
+from cnntrain.config.load import Loaded
+from cnntrain.optim import GroupRule, ParameterGroup, Warmup, parameter_groups
+from cnntrain.train import EarlyStop, Recipe
+
+OPTIMIZER = ("train", "optimizer")
+SCHEDULE = ("train", "schedule")
 
 
 def make_groups(
     net: nn.Module,
     *,
-    optimizer: wanted.Optimizer,
+    optimizer: train_section.Optimizer,
     rates: Mapping[str, float] | None = None,
     anchored: Collection[str] = (),
 ) -> list[ParameterGroup]:
@@ -46,55 +39,42 @@ def make_groups(
     )
 
 
-def make_optimizer(
-    net: nn.Module,
-    *,
-    optimizer: wanted.Optimizer,
-    rates: Mapping[str, float] | None = None,
-    anchored: Collection[str] = (),
-) -> Optimizer:
-    """The optimizer over the network's trainable parameters; arguments as those of `make_groups`.
+def make_optimizer(loaded: Loaded, *, groups: Collection[ParameterGroup]) -> Optimizer:
+    """The run file's optimizer over the parameters in groups; the loop sets its learning rate.
 
     Raises:
-        ConfigError: a group's pattern matches no parameter.
+        ConfigError: it cannot be made with what the run file says, at its line.
     """
-    groups = make_groups(net, optimizer=optimizer, rates=rates, anchored=anchored)
-    if isinstance(optimizer, wanted.Sgd):
-        momentum, nesterov = optimizer.momentum, optimizer.nesterov
-        return sgd(groups, lr=optimizer.lr, momentum=momentum, nesterov=nesterov)
-    make = adam if isinstance(optimizer, wanted.Adam) else adamw
-    return make(groups, lr=optimizer.lr, betas=optimizer.betas, eps=optimizer.epsilon)
+    given = {"groups": groups}
+    made = make_choice(loaded.train.optimizer, loaded=loaded, path=OPTIMIZER, given=given)
+    assert isinstance(made, Optimizer)
+    return made
 
 
-def make_schedule(train: Train, *, steps_per_epoch: int) -> Schedule:
-    """The learning rate's factor by step; epochs become steps, the warm-up included in them."""
-    course = train.schedule
-    warmup = round(course.warmup_epochs * steps_per_epoch)
-    total = train.epochs * steps_per_epoch - warmup
-    main: Schedule = Constant()
-    match course:
-        case courses.Step():
-            # counted from the start of the run, so a warm-up does not move the drops
-            drops = range(course.every, train.epochs + 1, course.every)
-            steps = tuple(epoch * steps_per_epoch - warmup for epoch in drops)
-            main = MultiStep(milestones=steps, gamma=course.factor)
-        case courses.MultiStep():
-            steps = tuple(round(e * steps_per_epoch) - warmup for e in course.milestones)
-            main = MultiStep(milestones=steps, gamma=course.factor)
-        case courses.Exponential():
-            main = Exponential(gamma=course.factor, every=steps_per_epoch)
-        case courses.Cosine():
-            main = Cosine(total=total, floor=course.floor)
-        case courses.Polynomial():
-            main = Polynomial(total=total, power=course.power, floor=course.floor)
-        case courses.Constant() | courses.Plateau():
-            pass
-    return Warmup(steps=warmup, then=main) if warmup else main
-
-
-def make_plateau(train: Train) -> Plateau | None:
-    """What divides the rate when the validation error settles, if the schedule is that one."""
-    course = train.schedule
-    if not isinstance(course, courses.Plateau):
-        return None
-    return Plateau(patience=course.patience, min_delta=course.min_delta, divide_by=course.divide_by)
+def make_recipe(loaded: Loaded, *, steps_per_epoch: int) -> Recipe:
+    """The numbers of the training, in steps; epochs become steps, the warm-up included in them."""
+    train = loaded.train
+    early = train.early_stop
+    warmup = round(train.schedule.warmup_epochs * steps_per_epoch)
+    steps = {
+        "steps_per_epoch": steps_per_epoch,
+        "total_steps": train.epochs * steps_per_epoch - warmup,
+        "warmup_steps": warmup,
+    }
+    main = make_choice(train.schedule, loaded=loaded, path=SCHEDULE, given=steps)
+    return Recipe(
+        epochs=train.epochs,
+        lr=train.optimizer.lr,
+        schedule=Warmup(steps=warmup, then=main) if warmup else main,
+        plateau=main if train.schedule.reads_validation else None,
+        accumulate=train.accumulate,
+        l1=train.l1,
+        l2_sp=0.0 if loaded.config.finetune is None else loaded.config.finetune.l2_sp,
+        clip_norm=train.clip_norm,
+        early_stop=EarlyStop(patience=early.patience, min_delta=early.min_delta)
+        if early is not None
+        else None,
+        evaluate_every=train.evaluate_every,
+        norm_every=loaded.config.record.every,
+        check_every=loaded.config.record.every,
+    )

@@ -13,7 +13,6 @@ from cnntrain.cli import output
 from cnntrain.cli.options import Json, Overrides, RunFile
 from cnntrain.config import shipped
 from cnntrain.config.load import load
-from cnntrain.config.train_section import CrossEntropy
 from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import UsageError
 from cnntrain.show.tables import columns
@@ -90,8 +89,7 @@ def _balance(report: Report, config: RunConfig) -> str:
     if empty:
         return f"no training images: {', '.join(empty)}"
     text = f"largest class over smallest: {report.imbalance:.2f}"
-    loss = None if config.train is None else config.train.loss
-    weighs = isinstance(loss, CrossEntropy) and loss.class_weights is not None
+    weighs = config.train is not None and config.train.loss.parameters.get("class_weights")
     if report.imbalance < UNEVEN or config.data.sampling == "balanced" or weighs:
         return text
     return f"{text}; set data.sampling or train.loss.class_weights to balanced, not both"

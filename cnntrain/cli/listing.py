@@ -110,23 +110,22 @@ def _list_keys(section: str | None, as_json: bool) -> None:
             output.result(f"{key.path}: {key.member}")
             continue
         member = f" of {key.member}" if key.member else ""
-        output.result(f"{key.path}{member} ({_key_default(key)}): {key.field.description}")
+        output.result(f"{key.path}{member} ({_key_default(key)}): {key.description}")
 
 
 def _key_default(key: Key) -> str:
-    if key.field.is_required():
+    if key.required:
         return "required"
-    default = key.field.get_default(call_default_factory=True)
-    return "a section" if isinstance(default, Section) else f"default {_yaml(default)}"
+    return "a section" if isinstance(key.default, Section) else f"default {_yaml(key.default)}"
 
 
 def _key_as_data(key: Key) -> dict[str, Any]:
     return {
         "path": key.path,
         "of": key.member or None,
-        "required": key.field.is_required(),
+        "required": key.required,
         "default": _key_default(key).removeprefix("default "),
-        "description": key.field.description,
+        "description": key.description,
     }
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from cnntrain.config.choice import Choice
 from cnntrain.config.section import FROM_LIST, FoldOf, HeldOut, Section, Workers
+from cnntrain.core.catalogue import Catalogue
+from cnntrain.core.choices import DATASETS
 from cnntrain.core.kinds import Positive
 from cnntrain.data import held_out
 
@@ -33,8 +36,10 @@ class Transforms(Section):
     """Done to the images of validation, test and prediction."""
 
 
-class Data(Section):
+class Data(Choice):
     """The images, and what is done to them."""
+
+    catalogue: ClassVar[Catalogue] = DATASETS
 
     name: str
     """A registered data set; see `cnntrain list datasets`."""

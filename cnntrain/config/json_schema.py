@@ -1,7 +1,7 @@
 """JSON Schema (draft 2020-12) of run files and architecture files, for editors.
 
 It is made from the same types as the checks: the schema of the run file, and the signatures of
-layers, data sets and transforms, plugins included once they are loaded.
+all that a file may choose, plugins included once they are loaded.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from cnntrain.config.data_section import Data, Transforms
+from cnntrain.config.choice import Choice, other_defaults
+from cnntrain.config.data_section import Transforms
 from cnntrain.config.keys import fields_of
-from cnntrain.config.schema import RunConfig
+from cnntrain.config.schema import CHOICE_SECTIONS, RunConfig
 from cnntrain.config.sections import SECTIONS
+from cnntrain.core.choices import LAYERS, TRANSFORMS
 from cnntrain.core.entry import Entry, Parameter
-from cnntrain.data import DATASETS, TRANSFORMS
-from cnntrain.layers import LAYERS
 
 Schema = dict[str, Any]
 
@@ -37,10 +37,8 @@ def run_schema() -> Schema:
     schema = _without_titles(RunConfig.model_json_schema())
     definitions: Schema = schema["$defs"]
     schema["required"] = [name for name in schema["required"] if name != "name"]
-    for definition in definitions.values():
-        if "const" in definition["properties"].get("name", {}):  # a member of a closed set
-            definition["required"] = list(dict.fromkeys(["name", *definition.get("required", ())]))
-    definitions["Data"] = _data(definitions["Data"])
+    for kind in CHOICE_SECTIONS.values():
+        definitions[kind.__name__] = _alternatives(kind, definitions[kind.__name__])
     definitions.pop("TransformCall")
     definitions["Transform"] = _choice(TRANSFORMS.entries())
     transforms = definitions["Transforms"]["properties"]
@@ -71,14 +69,18 @@ def arch_schema() -> Schema:
     return {"$schema": DRAFT, "title": "cnntrain architecture", **body, "$defs": definitions}
 
 
-def _data(common: Schema) -> Schema:
-    """One alternative for each data set: its own keys beside the common ones."""
-    properties = {k: v for k, v in common["properties"].items() if k in fields_of(Data)}
+def _alternatives(kind: type[Choice], common: Schema) -> Schema:
+    """One alternative for each entry: its own keys beside the common ones."""
+    properties = {k: v for k, v in common["properties"].items() if k in fields_of(kind)}
     alternatives = []
-    for entry in DATASETS.entries():
+    for entry in kind.catalogue.entries():
         own = {p.name: _parameter(p) for p in entry.parameters}
+        own |= {
+            key: {**properties[key], "default": value}
+            for key, value in other_defaults(entry).items()
+        }
         name = {"const": entry.name, "description": entry.summary}
-        required = ["name", *(p.name for p in entry.parameters if p.required)]
+        required = [*common["required"], *(p.name for p in entry.parameters if p.required)]
         alternatives.append(_mapping({**properties, "name": name, **own}, required))
     return {"oneOf": alternatives}
 

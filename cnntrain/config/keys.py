@@ -8,13 +8,11 @@ from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
-from cnntrain.config.data_section import Data, TransformCall
+from cnntrain.config.choice import Choice, other_defaults
+from cnntrain.config.data_section import TransformCall
 from cnntrain.config.schema import RunConfig
 from cnntrain.config.section import Section
 from cnntrain.core.document import KeyPath
-
-HIDDEN: dict[type[Section], tuple[str, ...]] = {Data: ("parameters",)}
-"""Fields that loading fills; a file must not give them."""
 
 
 @dataclass(frozen=True)
@@ -23,33 +21,30 @@ class Key:
 
     Args:
         path: dotted, such as `train.optimizer.lr`.
-        member: the member of a closed set that has the key, such as `sgd`; empty elsewhere.
-        field: type, default and description.
+        member: the choice whose own key it is, such as `sgd`; empty for any other.
+        required: whether it must be given; `default` means nothing then.
+        default: the value where it is not given.
+        description: what it means.
     """
 
     path: str
     member: str
-    field: FieldInfo
+    required: bool
+    default: Any
+    description: str
 
 
 def fields_of(section: type[Section]) -> dict[str, FieldInfo]:
-    """The fields that a file may give."""
-    hidden = HIDDEN.get(section, ())
-    return {name: field for name, field in section.model_fields.items() if name not in hidden}
+    """The fields that a file may give; a choice's `parameters` are filled by loading."""
+    hidden = "parameters" if issubclass(section, Choice) else ""
+    return {name: field for name, field in section.model_fields.items() if name != hidden}
 
 
 def sections_in(annotation: Any) -> list[type[Section]]:
-    """The sections that a type may hold: several for a closed set, none for a plain value."""
+    """The sections that a type may hold: none for a plain value."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return [annotation]
     return [section for inner in get_args(annotation) for section in sections_in(inner)]
-
-
-def member_of(section: type[Section]) -> str:
-    """The `name` that chooses a member of a closed set; empty for any other section."""
-    field = section.model_fields.get("name")
-    names = get_args(field.annotation) if field is not None else ()
-    return str(names[0]) if len(names) == 1 else ""
 
 
 def keys_at(tree: Any, path: KeyPath) -> list[str]:
@@ -60,9 +55,12 @@ def keys_at(tree: Any, path: KeyPath) -> list[str]:
         if isinstance(element, str):
             fields = [fields_of(section).get(element) for section in choices]
             choices = [s for f in fields if f is not None for s in sections_in(f.annotation)]
-        if isinstance(tree, Mapping) and len(choices) > 1:
-            choices = [s for s in choices if member_of(s) == tree.get("name")] or choices
-    return list(dict.fromkeys(name for section in choices for name in fields_of(section)))
+    names = [name for section in choices for name in fields_of(section)]
+    for section in choices:
+        if issubclass(section, Choice) and isinstance(tree, Mapping):
+            entry = section.catalogue.find(str(tree.get("name")))
+            names += [p.name for p in entry.parameters] if entry is not None else []
+    return list(dict.fromkeys(names))
 
 
 def all_keys() -> list[Key]:
@@ -77,11 +75,22 @@ def keys_named(name: str) -> list[Key]:
 
 def _walk(section: type[Section], prefix: str) -> Iterator[Key]:
     for name, field in fields_of(section).items():
-        yield Key(prefix + name, member_of(section), field)
+        default = field.get_default(call_default_factory=True)
+        path, description = prefix + name, field.description or ""
+        yield Key(path, "", field.is_required(), default, description)
         inner = [s for s in sections_in(field.annotation) if s is not TransformCall]
         is_list = "tuple" in str(field.annotation)
         for inside in inner:
-            yield from _walk(inside, f"{prefix}{name}{'[]' if is_list else ''}.")
+            yield from _walk(inside, f"{path}{'[]' if is_list else ''}.")
+    if issubclass(section, Choice):
+        for entry in section.catalogue.entries():
+            yield Key(f"{prefix}name", entry.name, True, None, entry.summary)
+            for name, default in other_defaults(entry).items():
+                description = section.model_fields[name].description or ""
+                yield Key(prefix + name, entry.name, False, default, description)
+            for own in entry.parameters:
+                path = prefix + own.name
+                yield Key(path, entry.name, own.required, own.default, own.description)
 
 
 def _inside(tree: Any, element: str | int) -> Any:

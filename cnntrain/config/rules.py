@@ -10,10 +10,7 @@ from collections.abc import Iterator
 
 from cnntrain.config.finetune_rules import FINETUNE_RULES
 from cnntrain.config.given import Given, Rule
-from cnntrain.config.optimizers import Sgd
-from cnntrain.config.schedules import MultiStep, Plateau, Step
 from cnntrain.config.schema import RunConfig
-from cnntrain.config.train_section import CrossEntropy
 from cnntrain.core.document import Document, KeyPath
 from cnntrain.core.problems import Problem
 from cnntrain.data import TRANSFORMS
@@ -41,7 +38,11 @@ def needs_validation(given: Given) -> Iterator[Problem]:
     train = given.train
     users: list[tuple[KeyPath, str, bool]] = [
         (("train", "early_stop"), "early stopping", train.early_stop is not None),
-        (("train", "schedule"), "the plateau schedule", isinstance(train.schedule, Plateau)),
+        (
+            ("train", "schedule"),
+            f"the {train.schedule.name} schedule",
+            train.schedule.reads_validation,
+        ),
         (("train", "evaluate_every"), "evaluation", train.evaluate_every != 1),
     ]
     for path, what, is_used in users:
@@ -61,8 +62,8 @@ def _has_validation(given: Given) -> bool | None:
 
 
 def _nesterov(given: Given) -> Iterator[Problem]:
-    optimizer = given.train.optimizer
-    if isinstance(optimizer, Sgd) and optimizer.nesterov and optimizer.momentum == 0:
+    own = given.train.optimizer.parameters
+    if own.get("nesterov") and own.get("momentum") == 0:
         place = given.at("train", "optimizer", "momentum")
         message = f"nesterov needs a momentum above 0 ({place})"
         yield given.problem(("train", "optimizer", "nesterov"), message, "set momentum: 0.9")
@@ -92,19 +93,19 @@ def _schedule(given: Given) -> Iterator[Problem]:
         path: KeyPath = ("train", "schedule", "warmup_epochs")
         message = f"the warm-up takes {schedule.warmup_epochs:g} epochs, but {end}"
         yield given.problem(path, message, "lower it, or raise train.epochs")
-    if isinstance(schedule, MultiStep):
-        for index, milestone in enumerate(schedule.milestones):
-            path = ("train", "schedule", "milestones", index)
-            if milestone < schedule.warmup_epochs:
-                there = given.at("train", "schedule", "warmup_epochs")
-                message = f"the milestone {milestone:g} is inside the warm-up ({there})"
-                yield given.problem(path, message, "raise it, or shorten the warm-up")
-            elif milestone >= train.epochs:
-                message = f"the milestone {milestone:g} is never reached: {end}"
-                yield given.problem(path, message, "lower or remove it, or raise train.epochs")
-    if isinstance(schedule, Step) and schedule.every >= train.epochs:
+    for index, milestone in enumerate(schedule.parameters.get("milestones", ())):
+        path = ("train", "schedule", "milestones", index)
+        if milestone < schedule.warmup_epochs:
+            there = given.at("train", "schedule", "warmup_epochs")
+            message = f"the milestone {milestone:g} is inside the warm-up ({there})"
+            yield given.problem(path, message, "raise it, or shorten the warm-up")
+        elif milestone >= train.epochs:
+            message = f"the milestone {milestone:g} is never reached: {end}"
+            yield given.problem(path, message, "lower or remove it, or raise train.epochs")
+    every = schedule.parameters.get("every", 0)
+    if every >= train.epochs:
         path = ("train", "schedule", "every")
-        message = f"the learning rate would change after {schedule.every} epochs, but {end}"
+        message = f"the learning rate would change after {every} epochs, but {end}"
         yield given.problem(path, message, "lower it, or raise train.epochs")
 
 
@@ -189,13 +190,13 @@ def _transforms(given: Given) -> Iterator[Problem]:
 
 
 def _classes(given: Given) -> Iterator[Problem]:
-    loss = given.train.loss
-    if not isinstance(loss, CrossEntropy) or not isinstance(loss.class_weights, tuple):
+    weights = given.train.loss.parameters.get("class_weights")
+    if not isinstance(weights, tuple):
         return
     data = given.config.data
     classes = facts(data.name, data.parameters).num_classes
-    if classes is not None and classes != len(loss.class_weights):
-        count = len(loss.class_weights)
+    if classes is not None and classes != len(weights):
+        count = len(weights)
         message = (
             f"{count} class weights for the {classes} classes of '{data.name}' "
             f"({given.at('data', 'name')})"
@@ -205,9 +206,8 @@ def _classes(given: Given) -> Iterator[Problem]:
 
 
 def _balance(given: Given) -> Iterator[Problem]:
-    loss, sampling = given.train.loss, given.config.data.sampling
-    weighs = isinstance(loss, CrossEntropy) and loss.class_weights == "balanced"
-    if weighs and sampling == "balanced":
+    weights = given.train.loss.parameters.get("class_weights")
+    if weights == given.config.data.sampling == "balanced":
         there = given.at("data", "sampling")
         message = f"balanced weights and balanced sampling ({there}) count rare classes twice"
         path = ("train", "loss", "class_weights")

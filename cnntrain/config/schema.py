@@ -6,14 +6,17 @@ The sections `data`, `finetune` and `train` have files of their own. `arch` is c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field
 
+from cnntrain.config.choice import Choice
 from cnntrain.config.data_section import Data
 from cnntrain.config.finetune_section import Finetune
 from cnntrain.config.section import Device, RunName, Section
-from cnntrain.config.train_section import Train
+from cnntrain.config.train_section import Loss, Optimizer, Schedule, Train
+from cnntrain.core.document import KeyPath
 from cnntrain.core.kinds import Names, NonNegative, Positive
 
 
@@ -47,6 +50,15 @@ class Record(Section):
     """Steps from one checkpoint to the next, besides the one after each epoch."""
 
 
+CHOICE_SECTIONS: Mapping[KeyPath, type[Choice]] = {
+    ("data",): Data,
+    ("train", "optimizer"): Optimizer,
+    ("train", "schedule"): Schedule,
+    ("train", "loss"): Loss,
+}
+"""The sections that choose one entry of a catalogue, and its keys."""
+
+
 class RunConfig(Section):
     """A run file: a network, its data, and how it is trained."""
 
@@ -55,7 +67,7 @@ class RunConfig(Section):
     seed: NonNegative = 0
     """Where all randomness starts: weights, order of the images, augmentation, dropout."""
     plugins: Names = ()
-    """Python files with layers, data sets or transforms of your own; relative to this file."""
+    """Python files with layers, optimizers, losses and so on of your own; relative to this file."""
     arch: dict[str, Any]
     """The network: vars, blocks, layers, aux, init; or the name of a .yaml file with them."""
     vars: dict[str, Any] = Field(default_factory=dict)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -27,10 +26,6 @@ class Section(BaseModel):
         allow_inf_nan=False,
         use_attribute_docstrings=True,
     )
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class FoldOf(Section):
@@ -55,28 +50,6 @@ def _held_out(value: Any) -> Any:
     raise ValueError("a fraction between 0 and 1, a count of images, or {fold: 1, of: 5}")
 
 
-def _betas(value: Any) -> Any:
-    pair = isinstance(value, list | tuple) and len(value) == 2 and all(map(_number, value))
-    if pair and all(0 <= beta < 1 for beta in value):
-        return tuple(value)
-    raise ValueError("a pair [beta1, beta2] of numbers from 0 to below 1")
-
-
-def _milestones(value: Any) -> Any:
-    if isinstance(value, list | tuple) and value and all(map(_number, value)):
-        rising = all(a < b for a, b in pairwise(value))
-        if rising and value[0] > 0:
-            return tuple(value)
-    raise ValueError("a list of epochs above 0, each later than the one before")
-
-
-def _weights(value: Any) -> Any:
-    numbers = isinstance(value, list | tuple) and value and all(map(_number, value))
-    if numbers and all(weight >= 0 for weight in value) and any(value):
-        return tuple(value)
-    raise ValueError("a list of numbers of 0 or more, one for each class")
-
-
 def _run_name(value: Any) -> Any:
     if not isinstance(value, str) or re.fullmatch(r"[^\W_][^/\\:*?\"<>|\x00-\x1f]*", value):
         return value
@@ -93,10 +66,6 @@ FROM_LIST = Field(strict=False)
 """For tuples: a YAML list is taken too."""
 
 HeldOut = Annotated[int | float | FoldOf | None, BeforeValidator(_held_out)]
-Betas = Annotated[tuple[float, float], BeforeValidator(_betas)]
-Milestones = Annotated[tuple[float, ...], BeforeValidator(_milestones)]
-Weights = Annotated[tuple[float, ...], BeforeValidator(_weights)]
 RunName = Annotated[str, BeforeValidator(_run_name)]
 Device = Annotated[str, BeforeValidator(_device)]
-BelowOne = Annotated[float, Field(ge=0, lt=1)]
 Workers = Literal["auto"] | NonNegative

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from cnntrain.config.choice import Choice
 from cnntrain.config.data_section import TransformCall
 from cnntrain.config.load import Loaded
 from cnntrain.config.overrides import COMMAND_LINE
@@ -22,12 +23,7 @@ def resolved_tree(config: RunConfig) -> dict[str, Any]:
 
     A file with these contents loads to an equal configuration, from any folder.
     """
-    tree = {name: _plain(value) for name, value in config}
-    data = config.data
-    own = {name: _plain(value) for name, value in data.parameters.items()}
-    common = {name: _plain(value) for name, value in data if name not in ("name", "parameters")}
-    tree["data"] = {"name": data.name, **own, **common}
-    return tree
+    return {name: _plain(value) for name, value in config}
 
 
 def yaml_text(loaded: Loaded) -> str:
@@ -111,6 +107,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, TransformCall):
         parameters = {name: _plain(inner) for name, inner in value.parameters.items()}
         return {value.name: parameters} if parameters else value.name
+    if isinstance(value, Choice):  # where its own keys stand among the common ones
+        own = value.parameters.items()
+        pairs = [p for key, each in value for p in (own if key == "parameters" else [(key, each)])]
+        return {name: _plain(inner) for name, inner in pairs}
     if isinstance(value, Section):
         return {name: _plain(inner) for name, inner in value}
     if isinstance(value, list | tuple):

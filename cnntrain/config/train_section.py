@@ -2,35 +2,82 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from cnntrain.config.optimizers import Optimizer
-from cnntrain.config.schedules import Constant, Schedule
-from cnntrain.config.section import BelowOne, Section, Weights
-from cnntrain.core.kinds import NonNegativeFloat, Positive, PositiveFloat
+from cnntrain.config.choice import Choice
+from cnntrain.config.section import FROM_LIST, Section
+from cnntrain.core.catalogue import Catalogue
+from cnntrain.core.choices import LOSSES, OPTIMIZERS, SCHEDULES
+from cnntrain.core.kinds import BelowOne, NonNegativeFloat, Positive, PositiveFloat
 
 
-class CrossEntropy(Section):
-    """Cross entropy of the softmax: minus the logarithm of the right class's probability."""
+class Loss(Choice):
+    """What is made small."""
 
-    name: Literal["cross_entropy"] = "cross_entropy"
-    """cross_entropy."""
-    label_smoothing: BelowOne = 0.0
-    """Share of the target that is spread evenly over all classes."""
-    class_weights: Literal["balanced"] | Weights | None = None
-    """A factor for each class; balanced: inverse to its number of training images."""
+    catalogue: ClassVar[Catalogue] = LOSSES
+    usual: ClassVar[str] = "cross_entropy"
+
+    name: str
+    """A registered loss; see `cnntrain list losses`."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """The loss's own keys."""
+
+    @property
+    def applies(self) -> str:
+        """What it applies to the network's outputs itself: softmax, sigmoid or nothing."""
+        return str(self.entry.options.get("applies", ""))
 
 
-class MeanSquaredError(Section):
-    """Mean squared error between the outputs and the one-hot targets."""
+class Group(Section):
+    """Other settings for the parameters whose names match a pattern."""
 
-    name: Literal["mse"]
-    """mse."""
+    names: str
+    """Shell pattern of layers or parameters, such as fc* or *.bias; it must match something."""
+    lr_factor: NonNegativeFloat | None = None
+    """Factor of the learning rate; 0 keeps the parameters as they are."""
+    weight_decay: NonNegativeFloat | None = None
+    """Weight decay of these parameters."""
 
 
-Loss = Annotated[CrossEntropy | MeanSquaredError, Field(discriminator="name")]
+class Optimizer(Choice):
+    """How a gradient moves the weights."""
+
+    catalogue: ClassVar[Catalogue] = OPTIMIZERS
+    usual: ClassVar[str] = "sgd"
+
+    name: str
+    """A registered optimizer; see `cnntrain list optimizers`."""
+    lr: PositiveFloat
+    """Learning rate, at the schedule's top."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """The optimizer's own keys."""
+    weight_decay: NonNegativeFloat = 0.0
+    """L2: this times the weight is added to its gradient; decoupled: lr times it is taken off."""
+    decay_norm_and_bias: bool = False
+    """Decay biases and the weights of normalisations too."""
+    groups: Annotated[tuple[Group, ...], FROM_LIST] = ()
+    """Other settings for some parameters; of several that match, a later one overrides."""
+
+
+class Schedule(Choice):
+    """How the learning rate changes: a factor of the optimizer's `lr`."""
+
+    catalogue: ClassVar[Catalogue] = SCHEDULES
+    usual: ClassVar[str] = "constant"
+
+    name: str
+    """A registered schedule; see `cnntrain list schedules`."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """The schedule's own keys."""
+    warmup_epochs: NonNegativeFloat = 0.0
+    """Epochs over which the learning rate rises to its top in a line, before the schedule."""
+
+    @property
+    def reads_validation(self) -> bool:
+        """Whether it follows the validation error, as plateau does."""
+        return bool(self.entry.options.get("reads_validation"))
 
 
 class Ema(Section):
@@ -56,11 +103,11 @@ class Train(Section):
     """Passes over the training images."""
     accumulate: Positive = 1
     """Parts in which each batch goes through the network: less memory, the same gradient."""
-    loss: Loss = CrossEntropy()
+    loss: Loss = Field(default_factory=lambda: Loss.of(Loss.usual))
     """What is made small."""
     optimizer: Optimizer
     """How a gradient moves the weights."""
-    schedule: Schedule = Constant()
+    schedule: Schedule = Field(default_factory=lambda: Schedule.of(Schedule.usual))
     """How the learning rate changes."""
     l1: NonNegativeFloat = 0.0
     """Factor of the sum of all decayed weights' magnitudes, added to the loss."""
@@ -69,7 +116,7 @@ class Train(Section):
     ema: Ema | None = None
     """An average of the weights over the steps, evaluated in their place; null: none."""
     recalibrate: bool = False
-    """After the last epoch, measure the best weights' batch-norm statistics on all images anew."""
+    """After the last epoch, measure the best weights' batch-norm statistics on all images again."""
     early_stop: EarlyStop | None = None
     """When to stop before the last epoch; null: never."""
     evaluate_every: Positive = 1

@@ -7,15 +7,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cnntrain.config.data_section import Data, TransformCall, Transforms
+from cnntrain.config.choice import Choice, other_defaults
+from cnntrain.config.data_section import TransformCall, Transforms
 from cnntrain.config.keys import fields_of, keys_at, keys_named
 from cnntrain.config.mending import validate_mending
-from cnntrain.config.schema import RunConfig
+from cnntrain.config.schema import CHOICE_SECTIONS, RunConfig
 from cnntrain.core.catalogue import Catalogue
-from cnntrain.core.complaints import Complaint, complaints, dotted, shown, without_misspelt
+from cnntrain.core.choices import TRANSFORMS
+from cnntrain.core.complaints import (
+    Complaint,
+    complaints,
+    dotted,
+    shown,
+    value_at,
+    without_misspelt,
+)
 from cnntrain.core.document import KeyPath
+from cnntrain.core.entry import Entry
 from cnntrain.core.problems import near_match, suggestion
-from cnntrain.data import DATASETS, TRANSFORMS
 
 
 @dataclass(frozen=True)
@@ -44,8 +53,12 @@ def validate(tree: Mapping[str, Any], *, name: str, skip: Iterable[KeyPath] = ()
     """
     found: list[Complaint] = []
     prepared = {"name": name, **tree}
+    for path, kind in CHOICE_SECTIONS.items():
+        _prepare_choice(prepared, path, kind, found)
     if isinstance(tree.get("data"), Mapping):
-        prepared["data"] = _data(tree["data"], found)
+        given = tree["data"].get("transforms", {})
+        if isinstance(given, Mapping):
+            prepared["data"]["transforms"] = _transforms(given, found)
         if tree.get("finetune") is not None:
             _train_as_eval(tree["data"], prepared["data"])
     config, errors, mended = validate_mending(prepared)
@@ -53,9 +66,9 @@ def validate(tree: Mapping[str, Any], *, name: str, skip: Iterable[KeyPath] = ()
     if tree.get("train") is None and tree.get("finetune") is None:
         message = "'train' is missing in the file"
         found.append(Complaint((), message, "add `train: ...`", missing="train"))
-        found = without_misspelt(found, known=lambda path: keys_at(prepared, path))
+    found = without_misspelt(found, known=lambda path: keys_at(prepared, path))
     skipped = set(skip)
-    told = [_better_remedy(c) for c in found if c.path[:1] not in skipped]
+    told = [_better_remedy(c, tree) for c in found if c.path[:1] not in skipped]
     if config is not None and not _names_data(config):
         config = None
     return Validated(config, told, mended)
@@ -63,47 +76,66 @@ def validate(tree: Mapping[str, Any], *, name: str, skip: Iterable[KeyPath] = ()
 
 def _names_data(config: RunConfig) -> bool:
     """Whether the data set is known, with all that it must be given."""
-    entry = DATASETS.find(config.data.name)
+    entry = config.data.catalogue.find(config.data.name)
     given = config.data.parameters
     return entry is not None and all(p.name in given for p in entry.parameters)
 
 
-def _data(section: Mapping[str, Any], found: list[Complaint]) -> dict[str, Any]:
-    """The section with the data set's own keys under `parameters`, and transforms looked up."""
-    common = fields_of(Data)
-    prepared: dict[str, Any] = {k: v for k, v in section.items() if k in common}
+def _prepare_choice(
+    prepared: dict[str, Any], path: KeyPath, kind: type[Choice], found: list[Complaint]
+) -> None:
+    """Put the chosen entry's own keys under `parameters`, checked and with defaults filled in."""
+    *around, key = map(str, path)
+    for outer in around:
+        if not isinstance(prepared.get(outer), Mapping):
+            return
+        prepared[outer] = prepared = dict(prepared[outer])
+    section = prepared.get(key)
+    if not isinstance(section, Mapping):
+        return  # the schema tells what is wrong
+    common = fields_of(kind)
     own = {k: v for k, v in section.items() if k not in common}
-    prepared["parameters"] = _parameters(section, own, list(common), found)
-    transforms = section.get("transforms", {})
-    if isinstance(transforms, Mapping):
-        prepared["transforms"] = _transforms(transforms, found)
-    return prepared
-
-
-def _parameters(
-    section: Mapping[str, Any], own: Mapping[str, Any], common: list[str], found: list[Complaint]
-) -> dict[str, Any]:
-    """The data set's own parameters, defaults filled in."""
     name = section.get("name")
+    entry = _entry(kind, name, path, found)
+    keywords, wrong = _own_keys(entry, own, kind, path)
+    found += [dataclasses.replace(c, path=(*path, *c.path)) for c in wrong]
+    defaults = {} if entry is None else other_defaults(entry)
+    given = {k: v for k, v in section.items() if k in common}
+    if kind.usual and isinstance(name, str) and kind.catalogue.find(name) is None:
+        given["name"] = kind.usual if entry is None else entry.name
+    prepared[key] = {**defaults, **given, "parameters": keywords}
+
+
+def _entry(kind: type[Choice], name: Any, path: KeyPath, found: list[Complaint]) -> Entry | None:
+    """What was chosen; of an unknown name what was probably meant, so that its keys are checked."""
     if not isinstance(name, str):
-        return {}
-    entry = DATASETS.find(name)
+        return None
+    entry = kind.catalogue.find(name)
     if entry is None:
-        found.append(_unknown(DATASETS, name, ("data", "name")))
-        entry = DATASETS.find(near_match(name, DATASETS.names()) or "")
+        found.append(_unknown(kind.catalogue, name, (*path, "name")))
+        return kind.catalogue.find(near_match(name, kind.catalogue.names()) or "")
+    return entry
+
+
+def _own_keys(
+    entry: Entry | None, own: Mapping[str, Any], kind: type[Choice], path: KeyPath
+) -> tuple[dict[str, Any], list[Complaint]]:
+    """The keywords, and what is wrong with the keys that not every choice has."""
+    known, place, names = list(fields_of(kind)), dotted("", path), set[str]()
+    if entry is not None:
+        place += f", with the {kind.catalogue.kind} '{entry.name}'"
+        known += [parameter.name for parameter in entry.parameters]
+        names = {*known, *entry.filled}
+    wrong = [
+        Complaint((key,), f"unknown key '{key}' in {place}", suggestion(key, known), at_key=True)
+        for key in own
+        if key not in names
+        and (entry is not None or near_match(key, known))  # an unknown choice may have any
+    ]
     if entry is None:
-        return {}
-    names = [parameter.name for parameter in entry.parameters]
-    wrong = []
-    for key in own:
-        if key not in names:
-            message = f"unknown key '{key}' in data, with the data set '{entry.name}'"
-            remedy = suggestion(key, [*common, *names])
-            wrong.append(Complaint((key,), message, remedy, at_key=True))
-    keywords, found_by_entry = entry.check({k: v for k, v in own.items() if k in names})
-    wrong = without_misspelt([*wrong, *found_by_entry], known=lambda _: [*common, *names])
-    found += [dataclasses.replace(c, path=("data", *c.path)) for c in wrong]
-    return keywords
+        return {}, wrong
+    keywords, by_entry = entry.check({k: v for k, v in own.items() if k in names})
+    return keywords, without_misspelt([*wrong, *by_entry], known=lambda _: known)
 
 
 def _transforms(section: Mapping[str, Any], found: list[Complaint]) -> dict[str, Any]:
@@ -158,13 +190,15 @@ def _unknown(catalogue: Catalogue, name: str, path: KeyPath) -> Complaint:
     return Complaint(path, f"unknown {catalogue.kind} '{name}'", remedy)
 
 
-def _better_remedy(complaint: Complaint) -> Complaint:
+def _better_remedy(complaint: Complaint, tree: Mapping[str, Any]) -> Complaint:
     """Where a key belongs, if it is one of another section's or of another choice's."""
-    *around, key = complaint.path or ("",)
-    if not complaint.at_key or "did you mean" in complaint.remedy or around == ["data"]:
+    path = complaint.path
+    if path in CHOICE_SECTIONS and not complaint.at_key and isinstance(value_at(tree, path), str):
+        return dataclasses.replace(complaint, remedy=f"write {{name: {value_at(tree, path)}}}")
+    if not complaint.at_key or "did you mean" in complaint.remedy:
         return complaint
-    keys = keys_named(str(key))
-    members = [f"`name: {k.member}`" for k in keys if k.path == dotted("", complaint.path)]
+    keys = keys_named(str(path[-1]))
+    members = [f"`name: {k.member}`" for k in keys if k.member and k.path == dotted("", path)]
     paths = dict.fromkeys(key.path for key in keys)
     remedy = "it belongs to " + " or ".join(members or paths)
     return dataclasses.replace(complaint, remedy=remedy) if keys else complaint

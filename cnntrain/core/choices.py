@@ -12,6 +12,20 @@ from pathlib import Path
 
 from cnntrain.core.catalogue import Catalogue
 
+
+class ChoiceError(ValueError):
+    """A choice cannot be made with what one of its parameters says; the text is `what; remedy`.
+
+    Args:
+        parameter: its name; the message stands at its line of the run file.
+        text: the message.
+    """
+
+    def __init__(self, parameter: str, text: str) -> None:
+        super().__init__(text)
+        self.parameter = parameter
+
+
 _PACKAGE = Path(__file__).parents[1]
 
 

@@ -21,7 +21,6 @@ _EXPECTED = {
     "dict_type": "a mapping (key: value)",
     "mapping_type": "a mapping (key: value)",
     "model_type": "a mapping (key: value)",
-    "model_attributes_type": "a mapping (key: value)",
     "finite_number": "a finite number",
     "none_required": "null",
     "is_instance_of": "a list of layers",
@@ -155,28 +154,10 @@ def _wrong_value(
     path: Path, errors: Sequence[Mapping[str, Any]], value: Any, where: str
 ) -> Complaint:
     name = next((str(e) for e in reversed(path) if isinstance(e, str)), where)
-    tags = [e for e in errors if e["type"] in ("union_tag_invalid", "union_tag_not_found")]
-    if tags:
-        return _wrong_tag(path, tags[0], value, where)
     wanted = list(dict.fromkeys(_expectation(error) for error in errors))
     index = f"[{path[-1]}]" if path and isinstance(path[-1], int) else ""
     message = f"'{name}{index}' must be {', or '.join(wanted)}, not {shown(value)}"
     return Complaint(path, message, _remedy(value, errors, wanted[0]))
-
-
-def _wrong_tag(path: Path, error: Mapping[str, Any], value: Any, where: str) -> Complaint:
-    options = [tag.strip(" '\"") for tag in str(error["ctx"].get("expected_tags", "")).split(",")]
-    place = dotted(where, path)
-    key = str(error["ctx"]["discriminator"]).strip("'")
-    if error["type"] == "union_tag_not_found":
-        near = near_match(key, value)
-        if near is not None:
-            message = f"unknown key '{near}' in {place}"
-            return Complaint((*path, near), message, f"did you mean '{key}'?", at_key=True)
-        message = f"'{key}' is missing in {place}"
-        return Complaint(path, message, f"add `{key}: ...`", missing=key)
-    tag = str(error["ctx"]["tag"])
-    return Complaint((*path, key), f"unknown {key} '{tag}' in {place}", suggestion(tag, options))
 
 
 def _expectation(error: Mapping[str, Any]) -> str:
@@ -226,8 +207,6 @@ def _remedy_for_text(text: str, errors: Sequence[Mapping[str, Any]], kinds: set[
         plain = text.replace("_", "").replace(",", "" if text.count(",") > 1 else ".")
         if plain != text and _is_numeric(plain):
             return f"write {plain}"
-    if "model_attributes_type" in kinds:  # a member of a closed set, by its name alone
-        return f"write {{name: {text}}}"
     if "bool_type" in kinds and text.lower() in ("yes", "no", "on", "off", "true", "false"):
         return f"write {'true' if text.lower() in ('yes', 'on', 'true') else 'false'}"
     options = [o for e in errors if e["type"] == "literal_error" for o in _options(e)]

@@ -1,4 +1,4 @@
-"""Types for the signatures of layers, data sets and transforms, and for the run file.
+"""Types for the signatures of all that a user may choose, and for the run file.
 
 Each is strict (`True` is no integer, `"3"` is no number) and says in one sentence what it accepts.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -52,16 +53,47 @@ def _range(value: Any) -> Any:
     raise ValueError("a range [low, high] of two numbers, the lower one first")
 
 
+def _betas(value: Any) -> Any:
+    pair = isinstance(value, list | tuple) and len(value) == 2 and all(map(_is_number, value))
+    if pair and all(0 <= beta < 1 for beta in value):
+        return tuple(value)
+    raise ValueError("a pair [beta1, beta2] of numbers from 0 to below 1")
+
+
+def _milestones(value: Any) -> Any:
+    if isinstance(value, list | tuple) and value and all(map(_is_number, value)):
+        rising = all(a < b for a, b in pairwise(value))
+        if rising and value[0] > 0:
+            return tuple(value)
+    raise ValueError("a list of epochs above 0, each later than the one before")
+
+
+def _weights(value: Any) -> Any:
+    numbers = isinstance(value, list | tuple) and value and all(map(_is_number, value))
+    if numbers and all(weight >= 0 for weight in value) and any(value):
+        return tuple(value)
+    raise ValueError("a list of numbers of 0 or more, one for each class")
+
+
 Positive = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+OpenFraction = Annotated[float, Field(gt=0, lt=1)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
+AboveOne = Annotated[float, Field(gt=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 Size = Annotated[int | tuple[int, int], BeforeValidator(_integers(1, "a positive integer"))]
 Padding = Annotated[int | tuple[int, int], BeforeValidator(_integers(0, "an integer of 0 or more"))]
 Range = Annotated[tuple[float, float], BeforeValidator(_range)]
 Floats = Annotated[tuple[float, ...], BeforeValidator(_sequence(_is_number, "numbers"))]
-Integers = Annotated[tuple[int, ...], BeforeValidator(_sequence(_is_integer, "integers"))]
+Betas = Annotated[tuple[float, float], BeforeValidator(_betas)]
+Milestones = Annotated[tuple[float, ...], BeforeValidator(_milestones)]
+Weights = Annotated[tuple[float, ...], BeforeValidator(_weights)]
+Numbers = Annotated[
+    tuple[int, ...],
+    BeforeValidator(_sequence(lambda item: _is_integer(item) and item >= 0, "numbers from 0 on")),
+]
 Names = Annotated[
     tuple[str, ...], BeforeValidator(_sequence(lambda item: isinstance(item, str), "names"))
 ]

@@ -48,7 +48,7 @@ def data(patient: Patient) -> Report:
         counts=opened.counts,
         shared=samples.shared,
         is_weighted=config.data.sampling == "balanced"
-        or getattr(loss, "class_weights", None) is not None,
+        or loss.parameters.get("class_weights") is not None,
     )
 
 
@@ -80,6 +80,7 @@ def initial(patient: Patient) -> Report:
         batch=patient.listed(patient.effort.images),
         criterion=patient.prepared.criterion,
         classes=len(patient.classes),
+        applies=patient.prepared.loaded.train.loss.applies,
     )
 
 

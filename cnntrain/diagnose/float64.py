@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.differences import Difference, compare_derivatives
 from cnntrain.diagnose.modes import steady_copy
-from cnntrain.train.losses import Criterion, CrossEntropy, MeanSquaredError
+from cnntrain.tasks.criterion import Criterion
 
 
 def compare(
@@ -18,7 +16,6 @@ def compare(
 ) -> list[Difference] | str:
     """The comparison on a float64 copy; a sentence where the network does not run in float64."""
     exact, batch = in_float64(net, batch, seed=seed)
-    precise = _in_double(criterion, batch.images.device)
     aux = tuple(getattr(net, "aux_weights", ()))
 
     def loss() -> Tensor:
@@ -26,9 +23,9 @@ def compare(
             torch.manual_seed(seed)
             output = exact(batch.images)
         logits, heads = output if isinstance(output, tuple) else (output, ())
-        total = precise(logits, batch.targets)
+        total = criterion(logits, batch.targets)
         for weight, head in zip(aux if heads else (), heads, strict=True):
-            total = total + weight * precise(head, batch.targets)
+            total = total + weight * criterion(head, batch.targets)
         return total
 
     try:
@@ -64,12 +61,3 @@ def in_float64(net: nn.Module, batch: Batch, *, seed: int) -> tuple[nn.Module, B
 
 def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
     return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like.device)
-
-
-def _in_double(criterion: Criterion, device: torch.device) -> Criterion:
-    if (
-        isinstance(criterion, CrossEntropy | MeanSquaredError)
-        and criterion.class_weights is not None
-    ):
-        return replace(criterion, class_weights=criterion.class_weights.to(device).double())
-    return criterion

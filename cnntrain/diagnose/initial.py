@@ -15,7 +15,7 @@ from cnntrain.diagnose.report import Finding, Picture, Report, Table
 from cnntrain.diagnose.signals import Signal, layer_signals, squashing, variation
 from cnntrain.diagnose.training import chance_loss, logits_of
 from cnntrain.show.words import listed
-from cnntrain.train.losses import Criterion, CrossEntropy
+from cnntrain.tasks.criterion import Criterion
 
 NAME = "initial"
 
@@ -33,7 +33,9 @@ LARGE, SURE = 5.0, 20.0
 """Times the loss of guessing from which on it is a suspicion, and a fault."""
 
 
-def check_initial(net: nn.Module, *, batch: Batch, criterion: Criterion, classes: int) -> Report:
+def check_initial(
+    net: nn.Module, *, batch: Batch, criterion: Criterion, classes: int, applies: str = ""
+) -> Report:
     """Look at the first forward and backward pass (LeCun et al. 1998, "Efficient BackProp").
 
     The loss of C classes should be near ln C; deviations should be alike from layer to layer
@@ -44,6 +46,7 @@ def check_initial(net: nn.Module, *, batch: Batch, criterion: Criterion, classes
         batch: of training images, some hundred.
         criterion: the loss.
         classes: how many there are.
+        applies: what the loss applies to the outputs itself: softmax, sigmoid or nothing.
     """
     steady = steady_copy(net)
     signals, loss = layer_signals(steady, batch, criterion=criterion)
@@ -52,7 +55,7 @@ def check_initial(net: nn.Module, *, batch: Batch, criterion: Criterion, classes
     shown = [s for s in signals if s.has_weights or s.zero_units is not None or s.saturated]
     findings = [
         *_alike(steady),
-        *_squashed(logits, criterion, last=signals[-1].kind),
+        *_squashed(logits, applies=applies, last=signals[-1].kind),
         *_dead(signals),
         *_saturated(signals),
         *_grown_or_faded(signals, batch.images),
@@ -105,9 +108,9 @@ def _rows_equal(tensor: Tensor) -> bool:
     return bool(spread <= 1e-6 * rows.abs().max())
 
 
-def _squashed(logits: Tensor, criterion: Criterion, *, last: str) -> list[Finding]:
+def _squashed(logits: Tensor, *, applies: str, last: str) -> list[Finding]:
     """Outputs that are probabilities already, or cannot be negative."""
-    if not isinstance(criterion, CrossEntropy) or not logits.isfinite().all():
+    if not applies or not logits.isfinite().all():
         return []
     is_positive = bool((logits >= 0).all())
     sums_to_one = bool((logits.sum(dim=1) - 1).abs().max() < 1e-3)
@@ -122,7 +125,7 @@ def _squashed(logits: Tensor, criterion: Criterion, *, last: str) -> list[Findin
     return [
         Finding(
             "squashed_outputs",
-            f"the network's outputs are {what}, and cross entropy applies its own softmax",
+            f"the network's outputs are {what}, and the loss applies its own {applies}",
             f"over {len(logits)} images they lie from {float(logits.min()):.3g} to "
             f"{float(logits.max()):.3g}",
             f"end the network with the linear layer: remove the last {where}",

@@ -15,8 +15,9 @@ from cnntrain.diagnose.faults import STOPS
 from cnntrain.diagnose.modes import steady_copy
 from cnntrain.diagnose.report import Finding, Picture, Report, Table
 from cnntrain.diagnose.training import Method, logits_of, train_briefly
-from cnntrain.optim import adamw, parameter_groups
-from cnntrain.train.losses import CrossEntropy
+from cnntrain.optim import parameter_groups
+from cnntrain.optim.optimizers.adamw import adamw
+from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 from cnntrain.train.recipe import Recipe
 
 NAME = "overfit"
@@ -114,7 +115,7 @@ def _attempt(
         return errors[-1] == 0.0
 
     method = Method(
-        lambda model: adamw(parameter_groups(model), lr=rate),
+        lambda model: adamw(groups=parameter_groups(model)),
         CrossEntropy(),
         Recipe(epochs=1, lr=rate),
     )

@@ -24,8 +24,8 @@ from cnntrain.diagnose.training import (
     logits_of,
     train_briefly,
 )
+from cnntrain.tasks.criterion import Criterion
 from cnntrain.train.evaluation import training_mode
-from cnntrain.train.losses import Criterion, CrossEntropy, MeanSquaredError
 
 NAME = "recipe"
 
@@ -120,7 +120,7 @@ def check_recipe(
         )
 
     targets = torch.cat([batch.targets for batch in plain])
-    chance = chance_loss(undistracted(method.criterion), targets, classes=classes)
+    chance = chance_loss(method.criterion.plain(), targets, classes=classes)
     tried = [attempt("as the run file says", augmented, method, False)]
     whole = tried[0]
     is_stuck = not whole.after < (1 - NO_PROGRESS) * chance
@@ -177,7 +177,7 @@ def _attempt(
 ) -> Tried:
     moving = copy.deepcopy(net)
     set_steady(moving)
-    before, _ = _judge(moving, plain, criterion=undistracted(method.criterion))
+    before, _ = _judge(moving, plain, criterion=method.criterion.plain())
     if not is_steady:
         training_mode(moving)
     recipe = method.recipe
@@ -187,7 +187,7 @@ def _attempt(
 
     course = train_briefly(moving, batches, method=method, steps=steps, rate=scheduled, seed=seed)
     set_steady(moving)
-    plainly = undistracted(method.criterion)
+    plainly = method.criterion.plain()
     after, error = _judge(moving, plain, criterion=plainly)
     evaluated = after
     if batch_norms(moving) and not course.diverged:
@@ -197,13 +197,6 @@ def _attempt(
         there, _ = _judge(moving.eval(), plain[:LOOKED_AT], criterion=plainly)
         evaluated += there - here
     return Tried(what, course, before, math.inf if course.diverged else after, error, evaluated)
-
-
-def undistracted(criterion: Criterion) -> Criterion:
-    """The criterion without label smoothing and class weights."""
-    if isinstance(criterion, CrossEntropy):
-        return CrossEntropy()
-    return MeanSquaredError() if isinstance(criterion, MeanSquaredError) else criterion
 
 
 def _judge(net: nn.Module, plain: Sequence[Batch], *, criterion: Criterion) -> tuple[float, float]:

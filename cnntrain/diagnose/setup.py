@@ -14,13 +14,13 @@ from torch import nn
 from cnntrain.arch.network import Network
 from cnntrain.assemble.parts import open_run_data
 from cnntrain.assemble.prepare import Prepared, prepare
+from cnntrain.assemble.recipe import make_optimizer
 from cnntrain.config.from_python import Source, load_given, name_in
 from cnntrain.config.load import Loaded
 from cnntrain.data.batch import Batch, Loader
-from cnntrain.diagnose.training import Method, optimizer_like
+from cnntrain.diagnose.training import Method, groups_like
 from cnntrain.model.opening import Use, open_model
 from cnntrain.runs.locate import run_file_at
-from cnntrain.train import CrossEntropy
 
 DIAGNOSE = Use("a run is diagnosed", None)
 
@@ -132,7 +132,8 @@ class Patient:
         learner, recipe = self.prepared.learner, self.prepared.recipe
 
         def make(net: nn.Module) -> torch.optim.Optimizer:
-            return optimizer_like(learner.optimizer, learner.model, net)
+            groups = groups_like(learner.optimizer, learner.model, net)
+            return make_optimizer(self.prepared.loaded, groups=groups)
 
         recipe = replace(recipe, l2_sp=0.0)  # towards weights that only the run's learner has
         return Method(make, self.prepared.criterion, recipe, learner.precision)
@@ -141,9 +142,7 @@ class Patient:
     def bare(self) -> Method:
         """The method without weight decay, L1 and label smoothing."""
         method = _without_decay(self.method)
-        criterion = method.criterion
-        if isinstance(criterion, CrossEntropy):
-            criterion = replace(criterion, label_smoothing=0.0)
+        criterion = method.criterion.plain(weighted=True)
         return replace(method, criterion=criterion, recipe=replace(method.recipe, l1=0.0))
 
     @property
@@ -156,9 +155,8 @@ class Patient:
             found["weight decay"] = _without_decay(method)
         if recipe.l1:
             found["L1"] = replace(method, recipe=replace(recipe, l1=0.0))
-        if isinstance(criterion, CrossEntropy) and criterion.label_smoothing:
-            plain = replace(criterion, label_smoothing=0.0)
-            found["label smoothing"] = replace(method, criterion=plain)
+        if (sharp := criterion.plain(weighted=True)) is not criterion:
+            found["label smoothing"] = replace(method, criterion=sharp)
         if recipe.clip_norm is not None:
             found["clipping"] = replace(method, recipe=replace(recipe, clip_norm=None))
         return found

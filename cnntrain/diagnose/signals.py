@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.layers.scaled_tanh import ScaledTanh
-from cnntrain.train.losses import Criterion
+from cnntrain.tasks.criterion import Criterion
 
 RANGES: dict[type[nn.Module], tuple[float, float]] = {
     nn.Sigmoid: (0.0, 1.0),

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cnntrain.data.batch import Batch
-from cnntrain.optim import set_learning_rate
+from cnntrain.optim import ParameterGroup, set_learning_rate
+from cnntrain.tasks.criterion import Criterion
 from cnntrain.train.learner import Learner
-from cnntrain.train.losses import Criterion
 from cnntrain.train.precision import Precision, autocast
 from cnntrain.train.recipe import Recipe
 from cnntrain.train.step import forward_backward, update
@@ -104,8 +105,8 @@ def train_briefly(
     return Course(tuple(losses), diverged)
 
 
-def optimizer_like(optimizer: Optimizer, model: nn.Module, net: nn.Module) -> Optimizer:
-    """An optimizer over a copy of a network, with the same groups and numbers; nothing learnt yet.
+def groups_like(optimizer: Optimizer, model: nn.Module, net: nn.Module) -> list[ParameterGroup]:
+    """The groups of an optimizer, with their numbers, over a copy of the network.
 
     Args:
         optimizer: over the model's parameters.
@@ -115,10 +116,10 @@ def optimizer_like(optimizer: Optimizer, model: nn.Module, net: nn.Module) -> Op
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     groups = []
     for group in optimizer.param_groups:
+        found = [names[id(parameter)] for parameter in group["params"]]
         numbers = {k: v for k, v in group.items() if k not in ("params", "param_names")}
-        parameters = [net.get_parameter(names[id(p)]) for p in group["params"]]
-        groups.append({"params": parameters, **numbers})
-    return type(optimizer)(groups, lr=0.0)  # type: ignore[call-arg]  # every group has its own
+        groups.append({"params": [(name, net.get_parameter(name)) for name in found], **numbers})
+    return cast(list[ParameterGroup], groups)
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from cnntrain.arch.receptive import Field
-from cnntrain.core.kinds import Count, Integers, Positive, Split
+from cnntrain.core.kinds import Count, Numbers, Positive, Split
 from cnntrain.explain import picture
 from cnntrain.explain.patches import cut, patches_of, told
 from cnntrain.explain.strongest import Strongest, answers
@@ -183,7 +183,7 @@ def deconv(
     *,
     model: Model,
     layer: str | None = None,
-    units: Integers = (),
+    units: Numbers = (),
     count: Count = 8,
     split: Split | None = None,
     limit: Positive = 2000,

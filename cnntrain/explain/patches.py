@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cnntrain.arch.receptive import Axis, Field
-from cnntrain.core.kinds import Count, Integers, Positive, Split
+from cnntrain.core.kinds import Count, Numbers, Positive, Split
 from cnntrain.explain import picture
 from cnntrain.explain.strongest import Strongest, answers
 from cnntrain.model.model import Model
@@ -117,7 +117,7 @@ def patches(
     *,
     model: Model,
     layer: str | None = None,
-    units: Integers = (),
+    units: Numbers = (),
     count: Count = 8,
     split: Split | None = None,
     limit: Positive = 2000,

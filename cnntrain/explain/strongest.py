@@ -169,7 +169,7 @@ def answers(
 
 def _check_units(wanted: Sequence[int], there: int, name: str) -> None:
     for unit in wanted:
-        if not 0 <= unit < there:
+        if unit >= there:
             message = f"the layer '{name}' has no unit {unit}"
             raise UsageError(message, remedy=f"it has 0 to {there - 1}")
 

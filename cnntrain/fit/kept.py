@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from cnntrain.assemble.prepare import Prepared
 from cnntrain.checkpoint import State, load, save
@@ -18,7 +18,12 @@ _ONLY_TO_GO_ON = ("optimizer", "scaler", "start", "random")
 
 
 class Kept(Protocol):
-    """The states that a training has kept; each has what a checkpoint has."""
+    """The states that a training has kept; each has what a checkpoint has.
+
+    `on_disk` says whether they outlive the process.
+    """
+
+    on_disk: ClassVar[bool]
 
     def best(self) -> State | None:
         """The one that validation selected; None where there is none."""
@@ -37,6 +42,7 @@ class Kept(Protocol):
 class InFolder:
     """The checkpoints of a run's folder, which a `CheckpointKeeper` writes."""
 
+    on_disk: ClassVar[bool] = True
     run: RunFolder
 
     def best(self) -> State | None:
@@ -58,6 +64,8 @@ class InMemory:
     Args:
         prepared: the training's parts.
     """
+
+    on_disk: ClassVar[bool] = False
 
     def __init__(self, prepared: Prepared) -> None:
         self._prepared = prepared

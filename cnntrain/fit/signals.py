@@ -17,8 +17,9 @@ EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 class StoppedAtOnceError(KeyboardInterrupt):
     """The second signal came: training ends in the middle of a batch, without saving."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(f"stopped at once by {_name(number)}; the last checkpoint stands")
+    def __init__(self, number: int, *, saves: bool) -> None:
+        stands = "; the last checkpoint stands" if saves else ""
+        super().__init__(f"stopped at once by {_name(number)}{stands}")
         self.exit_code = EXIT_CODES[signal.Signals(number)]
 
 
@@ -27,19 +28,22 @@ class Interruption:
 
     Args:
         stop: what the loop looks at after each batch.
+        saves: whether checkpoints are written.
     """
 
-    def __init__(self, stop: StopRequest) -> None:
+    def __init__(self, stop: StopRequest, *, saves: bool = True) -> None:
         self.stop = stop
+        self.saves = saves
         self.received: int | None = None
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
         """Ask for a stop; the second time, leave at once."""
         if self.received is not None:
-            raise StoppedAtOnceError(number)
+            raise StoppedAtOnceError(number, saves=self.saves)
         self.received = number
         self.stop.request()
-        text = f"{_name(number)}: saving after this batch (again to stop at once)"
+        what = "saving" if self.saves else "ending"
+        text = f"{_name(number)}: {what} after this batch (again to stop at once)"
         print(f"\n{text}", file=sys.stderr)  # noqa: T201
 
     @property
@@ -49,9 +53,9 @@ class Interruption:
 
 
 @contextmanager
-def stop_on_signals(stop: StopRequest) -> Iterator[Interruption]:
+def stop_on_signals(stop: StopRequest, *, saves: bool = True) -> Iterator[Interruption]:
     """Turn Ctrl-C and SIGTERM into stop requests, and put the old handlers back afterwards."""
-    interruption = Interruption(stop)
+    interruption = Interruption(stop, saves=saves)
     if threading.current_thread() is not threading.main_thread():
         yield interruption  # signals reach the main thread only
         return

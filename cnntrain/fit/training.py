@@ -52,7 +52,7 @@ def train_to_the_end(
     every = prepared.loaded.config.record.every
     with reading(prepared.data, prepared.loaded):
         listeners = listen(compute_features(prepared.data, quiet=quiet))
-        with stop_on_signals(stop) as interruption:
+        with stop_on_signals(stop, saves=kept.on_disk) as interruption:
             events = _events(prepared, kept=kept, stop=stop, tested=tested)
             done = observe(events, observers=listeners, every=every)
     return Ended(done, tested[0] if tested else None, interruption.exit_code)

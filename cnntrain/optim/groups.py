@@ -14,7 +14,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-from torch import nn
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.patterns import covers
@@ -125,6 +126,32 @@ def parameter_groups(
         )
         group["params"].append((one.name, one.parameter))
     return list(groups.values())
+
+
+def set_learning_rate(optimizer: Optimizer, lr: float) -> None:
+    """Give every group `lr` times its own `lr_factor`."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["lr_factor"]
+
+
+def anchored_weights(optimizer: Optimizer) -> dict[str, Tensor]:
+    """A copy of each parameter that decays towards its starting point, by name."""
+    return {
+        name: parameter.detach().clone()
+        for group in optimizer.param_groups
+        if group["anchored"]
+        for name, parameter in zip(group["param_names"], group["params"], strict=True)
+    }
+
+
+def decayed_weights(optimizer: Optimizer) -> list[Tensor]:
+    """The parameters that decay: not biases and norms, what L1 also applies to."""
+    return [
+        parameter
+        for group in optimizer.param_groups
+        if group["decayed"]
+        for parameter in group["params"]
+    ]
 
 
 def _owned_parameters(model: nn.Module, *, decay_norm_and_bias: bool) -> Iterator[_Owned]:

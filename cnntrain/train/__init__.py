@@ -15,12 +15,6 @@ from cnntrain.train.events import (
 )
 from cnntrain.train.learner import Learner
 from cnntrain.train.loop import train
-from cnntrain.train.losses import (
-    Criterion,
-    CrossEntropy,
-    MeanSquaredError,
-    balanced_class_weights,
-)
 from cnntrain.train.precision import Precision
 from cnntrain.train.recipe import Recipe
 from cnntrain.train.snapshot import load_weights, restore, snapshot
@@ -28,15 +22,12 @@ from cnntrain.train.state import TrainState
 from cnntrain.train.stopping import EarlyStop, StopRequest
 
 __all__ = [
-    "Criterion",
-    "CrossEntropy",
     "EarlyStop",
     "Ema",
     "EpochDone",
     "EvalDone",
     "Event",
     "Learner",
-    "MeanSquaredError",
     "Observer",
     "Precision",
     "Reason",
@@ -46,7 +37,6 @@ __all__ = [
     "StepDone",
     "StopRequest",
     "TrainState",
-    "balanced_class_weights",
     "evaluate",
     "evaluation_mode",
     "load_weights",

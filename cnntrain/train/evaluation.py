@@ -12,7 +12,7 @@ from torch import nn
 from cnntrain.core.errors import DataError
 from cnntrain.data.batch import Loader
 from cnntrain.tasks import Classification, ClassificationSums
-from cnntrain.train.losses import Criterion
+from cnntrain.tasks.criterion import Criterion
 from cnntrain.train.precision import Precision, autocast
 from cnntrain.train.stopping import StopRequest
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from cnntrain.core.errors import DivergedError
 from cnntrain.data.batch import Batch, Loader
+from cnntrain.tasks.criterion import Criterion
 from cnntrain.train.learner import Learner
-from cnntrain.train.losses import Criterion
 from cnntrain.train.precision import autocast
 from cnntrain.train.recipe import Recipe
 

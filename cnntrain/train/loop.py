@@ -14,11 +14,11 @@ from cnntrain.core.errors import ConfigError, DataError
 from cnntrain.data.batch import Batch, Loader
 from cnntrain.optim import set_learning_rate
 from cnntrain.tasks import Classification
+from cnntrain.tasks.criterion import Criterion
 from cnntrain.train.evaluation import evaluate, training_mode
 from cnntrain.train.events import EpochDone, EvalDone, Event, Reason, RunDone, RunStarted, StepDone
 from cnntrain.train.finite import explain_divergence
 from cnntrain.train.learner import Learner
-from cnntrain.train.losses import Criterion
 from cnntrain.train.recipe import Recipe
 from cnntrain.train.state import TrainState
 from cnntrain.train.step import forward_backward, update

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cnntrain.core.errors import ConfigError
-from cnntrain.optim import Constant, Plateau, PlateauState, Schedule
+from cnntrain.optim import Schedule
+from cnntrain.optim.schedules.constant import constant
+from cnntrain.optim.schedules.plateau import Plateau, PlateauState
 from cnntrain.train.freezing import Freezing
 from cnntrain.train.stopping import EarlyStop
 
@@ -38,7 +40,7 @@ class Recipe:
 
     epochs: int
     lr: float
-    schedule: Schedule = field(default_factory=Constant)
+    schedule: Schedule = field(default_factory=constant)
     plateau: Plateau | None = None
     accumulate: int = 1
     l1: float = 0.0

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from cnntrain.checkpoint import State
 from cnntrain.core.errors import CheckpointError
-from cnntrain.optim import PlateauState
+from cnntrain.optim.schedules.plateau import PlateauState
 from cnntrain.tasks import Classification, sum_dtype
-from cnntrain.train.losses import foremost
+from cnntrain.tasks.criterion import foremost
 from cnntrain.train.stopping import EarlyStopState
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,9 +10,9 @@ from torch import Tensor
 
 from cnntrain.data.batch import Batch
 from cnntrain.optim import decayed_weights
+from cnntrain.tasks.criterion import Criterion
 from cnntrain.train.finite import mark_non_finite
 from cnntrain.train.learner import Learner
-from cnntrain.train.losses import Criterion, l1_norm
 from cnntrain.train.precision import autocast
 from cnntrain.train.recipe import Recipe
 
@@ -90,6 +90,11 @@ def update(learner: Learner, outcome: Outcome, *, recipe: Recipe) -> Tensor | No
         mark_non_finite(looked_at, flag=learner.state.diverged)
         learner.optimizer.step()
     return norm
+
+
+def l1_norm(weights: Sequence[Tensor]) -> Tensor:
+    """Sum of the absolute values of all weights, 0-d; its gradient is the sign, 0 at 0."""
+    return torch.stack([weight.abs().sum() for weight in weights]).sum()
 
 
 def _parts(batch: Batch, count: int) -> Iterator[Batch]:

@@ -20,8 +20,10 @@ from cnntrain.assemble.networks import make_network
 from cnntrain.data.batch import Batch
 from cnntrain.data.image_file import load_image
 from cnntrain.data.pipeline import build_pipeline
-from cnntrain.optim import adamw, parameter_groups
-from cnntrain.train import CrossEntropy, Learner, Recipe
+from cnntrain.optim import parameter_groups
+from cnntrain.optim.optimizers.adamw import adamw
+from cnntrain.tasks.losses.cross_entropy import CrossEntropy
+from cnntrain.train import Learner, Recipe
 from cnntrain.train.evaluation import evaluation_mode
 from cnntrain.train.precision import Precision
 from cnntrain.train.step import forward_backward, update
@@ -61,7 +63,7 @@ def photographs(plan: Plan, number: int, *, root: Path) -> Batch:
 
 def learns_by_heart(plan: Plan, batch: Batch, *, precision: Precision = "float32") -> bool:
     net = make_network(plan, seed=0)
-    learner = Learner(net, adamw(parameter_groups(net), lr=1e-3), precision=precision)
+    learner = Learner(net, adamw(groups=parameter_groups(net)), precision=precision)
     recipe = Recipe(epochs=1, lr=1e-3, norm_every=0)
     torch.manual_seed(0)
     for step in range(1, 101):

@@ -244,7 +244,7 @@ def test_a_disk_that_fills_up_leaves_the_old_file(path: Path, monkeypatch, room:
     full = Full(room)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", lambda self, mode="r": full(self, mode))
-        with pytest.raises(DiskError, match=r"last\.pt: .*MB needed, .*MB free\)") as caught:
+        with pytest.raises(DiskError, match=r"last\.pt: .*\d kB needed, .*B free\)") as caught:
             save(path, make_state(1), previous=path.with_name(PREVIOUS))
     assert caught.value.exit_code == 7
     assert [p.name for p in path.parent.iterdir()] == [LAST]

@@ -6,24 +6,19 @@ After a deliberate change: `CNNTRAIN_REGENERATE=1 pytest tests/config/test_keys.
 import os
 from pathlib import Path
 
-from pydantic_core import PydanticUndefined
+import pytest
 
-from cnntrain.config.data_section import Data
+from cnntrain.config.choice import Choice, other_defaults
 from cnntrain.config.keys import Key, all_keys, fields_of
+from cnntrain.config.schema import CHOICE_SECTIONS
 from cnntrain.config.section import Section
-from cnntrain.data import DATASETS
 
 KEYS = Path(__file__).parent / "keys.txt"
 
 
 def _line(key: Key) -> str:
-    default = key.field.get_default(call_default_factory=True)
-    if default is PydanticUndefined:
-        text = "required"
-    elif isinstance(default, Section):
-        text = "{...}"
-    else:
-        text = f"{default!r}"
+    text = "{...}" if isinstance(key.default, Section) else f"{key.default!r}"
+    text = "required" if key.required else text
     member = f" ({key.member})" if key.member else ""
     return f"{key.path}{member}: {text}"
 
@@ -37,12 +32,13 @@ def test_snapshot() -> None:
 
 def test_every_key_has_a_description_of_one_line() -> None:
     for key in all_keys():
-        description = key.field.description or ""
-        assert description.endswith("."), key.path
-        assert "\n" not in description, key.path
+        assert key.description.endswith("."), key
+        assert "\n" not in key.description, key.path
 
 
-def test_no_data_set_uses_a_common_key() -> None:
-    common = set(fields_of(Data))
-    for entry in DATASETS.entries():
+@pytest.mark.parametrize("section", CHOICE_SECTIONS.values())
+def test_no_choice_has_a_common_key_as_its_own(section: type[Choice]) -> None:
+    common = set(fields_of(section))
+    for entry in section.catalogue.entries():
         assert not common & {parameter.name for parameter in entry.parameters}, entry.name
+        assert set(other_defaults(entry)) <= common, entry.name

@@ -19,7 +19,6 @@ GOOD = [
     (kinds.Padding, [0, 2], (0, 2)),
     (kinds.Range, [0.5, 1], (0.5, 1)),
     (kinds.Floats, [1, 0.5], (1, 0.5)),
-    (kinds.Integers, [1, 2], (1, 2)),
     (kinds.Names, ["a", "b"], ("a", "b")),
 ]
 BAD = [
@@ -32,7 +31,6 @@ BAD = [
     (kinds.Padding, [-1, [0, -1]]),
     (kinds.Range, [[1, 0], [0], 0, ["a", "b"], [0, float("inf")]]),
     (kinds.Floats, [1, ["a"], [True], [float("nan")]]),
-    (kinds.Integers, [[1.0], 1]),
     (kinds.Names, ["a", [1]]),
 ]
 

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.training import Method
-from cnntrain.optim import parameter_groups, sgd
-from cnntrain.train import CrossEntropy, Recipe
+from cnntrain.optim import parameter_groups
+from cnntrain.optim.optimizers.sgd import sgd
+from cnntrain.tasks.losses.cross_entropy import CrossEntropy
+from cnntrain.train import Recipe
 
 CLASSES = 4
 SHAPE = (1, 8, 8)
@@ -92,7 +94,7 @@ def method(lr: float = 0.05, **changes: Any) -> Method:
     momentum = changes.pop("momentum", 0.9)
     criterion = changes.pop("criterion", CrossEntropy())
     return Method(
-        lambda net: sgd(parameter_groups(net, weight_decay=decay), lr=lr, momentum=momentum),
+        lambda net: sgd(groups=parameter_groups(net, weight_decay=decay), momentum=momentum),
         criterion,
         Recipe(epochs=1, lr=lr, norm_every=0, **changes),
     )

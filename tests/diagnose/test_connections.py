@@ -12,8 +12,10 @@ from cnntrain.data.batch import Batch
 from cnntrain.diagnose.connections import check_connections
 from cnntrain.diagnose.report import Report
 from cnntrain.diagnose.training import Method
-from cnntrain.optim import GroupRule, parameter_groups, sgd
-from cnntrain.train import CrossEntropy, Recipe
+from cnntrain.optim import GroupRule, parameter_groups
+from cnntrain.optim.optimizers.sgd import sgd
+from cnntrain.tasks.losses.cross_entropy import CrossEntropy
+from cnntrain.train import Recipe
 
 Make = Callable[..., Any]
 
@@ -60,7 +62,7 @@ def test_a_frozen_layer_with_random_weights(
 def test_a_learning_rate_of_zero_freezes_too(convnet: Make, batches: list[Batch]) -> None:
     rules = [GroupRule(names="fc1", lr_factor=0.0)]
     resting = Method(
-        lambda net: sgd(parameter_groups(net, rules=rules), lr=0.1, momentum=0.9),
+        lambda net: sgd(groups=parameter_groups(net, rules=rules), momentum=0.9),
         CrossEntropy(),
         Recipe(epochs=1, lr=0.1, norm_every=0),
     )

@@ -22,7 +22,7 @@ from cnntrain.diagnose.float64 import compare
 from cnntrain.diagnose.gradients import check_gradients
 from cnntrain.diagnose.jacobians import wrong_layers
 from cnntrain.diagnose.report import Report
-from cnntrain.train import CrossEntropy
+from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 
 Make = Callable[..., Any]
 Check = Callable[[nn.Module], Report]

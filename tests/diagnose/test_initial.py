@@ -13,13 +13,16 @@ from torch import Tensor, nn
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.initial import check_initial
 from cnntrain.diagnose.report import Report
-from cnntrain.train import CrossEntropy, MeanSquaredError
+from cnntrain.tasks.losses.cross_entropy import CrossEntropy
+from cnntrain.tasks.losses.mse import mse
 
 Make = Callable[..., Any]
 
 
 def check(net: nn.Module, batch: Batch, criterion: Any = None) -> Report:
-    return check_initial(net, batch=batch, criterion=criterion or CrossEntropy(), classes=4)
+    applies = "" if criterion else "softmax"
+    criterion = criterion or CrossEntropy()
+    return check_initial(net, batch=batch, criterion=criterion, classes=4, applies=applies)
 
 
 def faults(report: Report) -> list[str]:
@@ -48,7 +51,7 @@ def test_outputs_of_zero_have_the_loss_of_guessing(convnet: Make, many: Batch) -
 
 
 def test_squared_error_guesses_the_shares(convnet: Make, many: Batch) -> None:
-    report = check(convnet(output=linear(0, 0)), many, MeanSquaredError())
+    report = check(convnet(output=linear(0, 0)), many, mse())
     # half of |onehot - 1/4|^2 = (9/16 + 3/16) / 2
     assert math.isclose(report.numbers["loss_of_guessing"], 0.375, rel_tol=1e-6)
     assert math.isclose(report.numbers["loss"], 0.5, rel_tol=1e-6)
@@ -97,7 +100,7 @@ def test_outputs_that_are_squashed_already(
 
 
 def test_squared_error_may_have_a_sigmoid(convnet: Make, many: Batch) -> None:
-    assert check(convnet(last=nn.Sigmoid()), many, MeanSquaredError()).verdict == "fine"
+    assert check(convnet(last=nn.Sigmoid()), many, mse()).verdict == "fine"
 
 
 def test_dead_rectifiers(convnet: Make, many: Batch) -> None:

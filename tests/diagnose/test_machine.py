@@ -12,8 +12,10 @@ from cnntrain.data.batch import Batch
 from cnntrain.diagnose import machine
 from cnntrain.diagnose.machine import check_machine
 from cnntrain.diagnose.training import Method
-from cnntrain.optim import parameter_groups, sgd
-from cnntrain.train import CrossEntropy, Recipe
+from cnntrain.optim import parameter_groups
+from cnntrain.optim.optimizers.sgd import sgd
+from cnntrain.tasks.losses.cross_entropy import CrossEntropy
+from cnntrain.train import Recipe
 
 
 class Clock:
@@ -58,7 +60,9 @@ def test_waiting_for_images(
     net = nn.Sequential(Slow(), nn.Flatten(), nn.Linear(16, 3))
     before = {name: value.clone() for name, value in net.state_dict().items()}
     method = Method(
-        lambda n: sgd(parameter_groups(n), lr=0.1), CrossEntropy(), Recipe(epochs=1, lr=0.1)
+        lambda n: sgd(groups=parameter_groups(n), momentum=0.0),
+        CrossEntropy(),
+        Recipe(epochs=1, lr=0.1),
     )
     report = check_machine(
         net, loader=Loader(CLOCK, seconds), method=method, batch_size=8, data_cure="buy a disk"

@@ -15,7 +15,7 @@ from cnntrain.data.batch import Batch
 from cnntrain.diagnose.rate import check_rate
 from cnntrain.diagnose.report import Report
 from cnntrain.diagnose.trials import range_test
-from cnntrain.train import MeanSquaredError
+from cnntrain.tasks.losses.mse import mse
 
 Make = Callable[..., Any]
 
@@ -44,7 +44,7 @@ def quadratic() -> tuple[nn.Module, list[Batch], float, float]:
 
 def test_the_edge_of_a_quadratic_is_where_the_formula_says(method: Make) -> None:
     net, batches, limit, least = quadratic()
-    how = method(lr=limit / 1.5, momentum=0.0, criterion=MeanSquaredError())
+    how = method(lr=limit / 1.5, momentum=0.0, criterion=mse())
     report = check_rate(net, batches=batches, method=how, classes=2, steps=200)
     ends = {row[0]: row[1] for row in report.tables[0].rows}
     # the rates are limit / 1.5 times powers of two: the first above the limit diverges, or at
@@ -83,7 +83,7 @@ def test_a_rate_just_above_the_largest_one_is_suspected(
 ) -> None:
     """Halved until it is below the limit: 1.5 / 2 of it, and 30 / 32."""
     net, batches, limit, _ = quadratic()
-    how = method(lr=times * limit, momentum=0.0, criterion=MeanSquaredError())
+    how = method(lr=times * limit, momentum=0.0, criterion=mse())
     report = check_rate(net, batches=batches, method=how, classes=2, steps=200)
     assert faults(report) == ["rate_too_high"]
     assert f"about {said} too high" in report.headline

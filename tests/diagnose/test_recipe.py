@@ -14,8 +14,10 @@ from cnntrain.data.batch import Batch
 from cnntrain.diagnose.recipe import REFUTES, check_recipe
 from cnntrain.diagnose.report import Report
 from cnntrain.diagnose.training import Method
-from cnntrain.optim import Constant, Warmup
-from cnntrain.train import CrossEntropy, MeanSquaredError
+from cnntrain.optim import Warmup
+from cnntrain.optim.schedules.constant import constant
+from cnntrain.tasks.losses.cross_entropy import CrossEntropy
+from cnntrain.tasks.losses.mse import mse
 
 Make = Callable[..., Any]
 
@@ -99,7 +101,7 @@ def test_what_does_not_help_is_not_accused(
 
 @pytest.mark.parametrize(
     ("schedule", "expected"),
-    [(Constant(), ["no_progress"]), (Warmup(steps=300, then=Constant()), [])],
+    [(constant(), ["no_progress"]), (Warmup(steps=300, then=constant()), [])],
 )
 def test_no_progress_for_no_known_reason(
     convnet: Make, method: Make, batches: list[Batch], schedule: Any, expected: list[str]
@@ -123,14 +125,14 @@ def test_the_schedule_of_the_run_is_followed(
     convnet: Make, method: Make, batches: list[Batch]
 ) -> None:
     """A warm-up to a rate that diverges from a standing start."""
-    how = method(lr=1e4, schedule=Warmup(steps=10**8, then=Constant()))
+    how = method(lr=1e4, schedule=Warmup(steps=10**8, then=constant()))
     assert faults(check(convnet(), batches, how)) == []
 
 
 def test_squared_error_is_judged_by_itself(
     convnet: Make, method: Make, batches: list[Batch]
 ) -> None:
-    report = check(convnet(), batches, method(criterion=MeanSquaredError()))
+    report = check(convnet(), batches, method(criterion=mse()))
     assert math.isclose(report.numbers["loss_of_guessing"], 0.375, rel_tol=1e-6)
     assert report.numbers["loss_after"] < 0.5 * 0.375
     assert set(report.refutes) == {*REFUTES, "rate_too_high"}

@@ -184,18 +184,21 @@ def test_observers_see_every_step(changed: Changed) -> None:
 
 
 @pytest.mark.parametrize("step", [3, 8])
-def test_ctrl_c_returns_what_there_is(changed: Changed, step: int) -> None:
+def test_ctrl_c_returns_what_there_is(
+    changed: Changed, step: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     result = cnntrain.fit(changed(), observers=[SignalAt(step)], quiet=True)
     assert result.done.reason == "stopped"
     assert result.done.step == step
     assert len(result.history) == (step - 1) // 5
+    assert "Ctrl-C: ending after this batch (again to stop at once)" in capsys.readouterr().err
     assert result.test is None
     assert result.model.net.training is False
 
 
 def test_a_second_ctrl_c_raises_at_once(changed: Changed) -> None:
     before = settings()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=r"stopped at once by Ctrl-C$"):
         cnntrain.fit(changed(), observers=[SignalAt(3), SignalAt(3)], quiet=True)
     assert settings() == before
 

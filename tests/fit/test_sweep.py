@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from cnntrain.config import optimizers, schedules, train_section
+from cnntrain.core.choices import CHOICES
 from cnntrain.fit.fit import Outcome
 from cnntrain.model.opening import open_model
 
@@ -65,18 +64,10 @@ OTHERS = [
 ]
 
 
-def names(union: Any) -> set[str]:
-    """The `name`s of a union of sections."""
-    while typing.get_origin(union) is typing.Annotated:
-        union = typing.get_args(union)[0]
-    kinds = typing.get_args(union)
-    return {typing.get_args(kind.model_fields["name"].annotation)[0] for kind in kinds}
-
-
 def test_nothing_is_left_out() -> None:
-    assert names(optimizers.Optimizer) == {each["name"] for each in OPTIMIZERS}
-    assert names(schedules.Schedule) == {each["name"] for each in SCHEDULES}
-    assert names(train_section.Loss) == {each["name"] for each in LOSSES}
+    sweeps = {"optimizers": OPTIMIZERS, "schedules": SCHEDULES, "losses": LOSSES}
+    for what, tried in sweeps.items():
+        assert {each["name"] for each in tried} == set(CHOICES[what].names())
 
 
 @pytest.mark.parametrize(

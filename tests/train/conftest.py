@@ -8,8 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
-from cnntrain.optim import Cosine, Plateau, parameter_groups, sgd
-from cnntrain.train import CrossEntropy, EarlyStop, Ema, Learner, Precision, Recipe
+from cnntrain.optim import parameter_groups
+from cnntrain.optim.optimizers.sgd import sgd
+from cnntrain.optim.schedules.cosine import cosine
+from cnntrain.optim.schedules.plateau import Plateau
+from cnntrain.tasks.losses.cross_entropy import CrossEntropy
+from cnntrain.train import EarlyStop, Ema, Learner, Precision, Recipe
 
 CLASSES = 4
 
@@ -86,12 +90,12 @@ class Setup:
 
 def build_setup(*, epochs: int = 4, precision: Precision = "float32", accumulate: int = 1) -> Setup:
     net = build_net()
-    optimizer = sgd(parameter_groups(net, weight_decay=1e-3), lr=0.1, momentum=0.9)
+    optimizer = sgd(groups=parameter_groups(net, weight_decay=1e-3), momentum=0.9)
     learner = Learner(net, optimizer, ema=Ema(net, decay=0.9), precision=precision)
     recipe = Recipe(
         epochs=epochs,
         lr=0.1,
-        schedule=Cosine(total=4 * 5),
+        schedule=cosine(total_steps=4 * 5),
         plateau=Plateau(patience=1),
         early_stop=EarlyStop(patience=50),
         accumulate=accumulate,

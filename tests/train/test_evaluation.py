@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from cnntrain.core.errors import DataError
-from cnntrain.train import CrossEntropy, StopRequest, evaluate
+from cnntrain.tasks.losses.cross_entropy import CrossEntropy
+from cnntrain.train import StopRequest, evaluate
 
 
 @pytest.mark.parametrize("batch_size", [1, 8, 20, 21, 64])
@@ -15,11 +16,12 @@ from cnntrain.train import CrossEntropy, StopRequest, evaluate
 def test_the_last_small_batch_counts_as_it_should(make_net, make_data, batch_size, weighted):
     net, loader = make_net().eval(), make_data(21)
     loader.shuffle, loader.batch_size = False, batch_size
-    weights = torch.tensor([0.5, 1.0, 3.0, 0.1]) if weighted else None
+    weights = (0.5, 1.0, 3.0, 0.1) if weighted else None
     result = evaluate(net, loader, criterion=CrossEntropy(class_weights=weights))
     with torch.no_grad():
         logits = net(loader.images)
-    expected = float(F.cross_entropy(logits, loader.targets, weight=weights))
+    given = torch.tensor(weights) if weights else None
+    expected = float(F.cross_entropy(logits, loader.targets, weight=given))
     assert result.loss == pytest.approx(expected, rel=1e-5)
     assert result.correct == int((logits.argmax(1) == loader.targets).sum())
     assert result.images == 21

@@ -8,8 +8,12 @@ import torch
 from torch import nn
 
 from cnntrain.core.errors import DivergedError
-from cnntrain.optim import adam, adamw, parameter_groups, sgd
-from cnntrain.train import CrossEntropy, Learner, Recipe, StepDone, snapshot, train
+from cnntrain.optim import parameter_groups
+from cnntrain.optim.optimizers.adam import adam
+from cnntrain.optim.optimizers.adamw import adamw
+from cnntrain.optim.optimizers.sgd import sgd
+from cnntrain.tasks.losses.cross_entropy import CrossEntropy
+from cnntrain.train import Learner, Recipe, StepDone, snapshot, train
 from cnntrain.train.finite import all_finite, mark_non_finite
 
 
@@ -37,7 +41,7 @@ def spoiled_learner(make=sgd, **spoil) -> Learner:
     net.add_module("flatten1", nn.Flatten())
     net.add_module("fc1", nn.Linear(64, 4))
     net.insert(0, Spoil(**spoil)) if spoil else None
-    return Learner(net, make(parameter_groups(net), lr=0.01))
+    return Learner(net, make(groups=parameter_groups(net)))
 
 
 def run(learner, loader, **recipe):

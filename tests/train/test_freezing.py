@@ -11,8 +11,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from cnntrain.core.errors import DivergedError
-from cnntrain.optim import adam, adamw, parameter_groups, sgd
-from cnntrain.train import CrossEntropy, EpochDone, Learner, Recipe, StepDone, snapshot, train
+from cnntrain.optim import parameter_groups
+from cnntrain.optim.optimizers.adam import adam
+from cnntrain.optim.optimizers.adamw import adamw
+from cnntrain.optim.optimizers.sgd import sgd
+from cnntrain.tasks.losses.cross_entropy import CrossEntropy
+from cnntrain.train import EpochDone, Learner, Recipe, StepDone, snapshot, train
 from cnntrain.train.evaluation import training_mode
 from cnntrain.train.freezing import Freezing
 
@@ -84,7 +88,7 @@ def test_not_a_bit_moves(make_setup: Callable, make: Callable) -> None:
     net = setup.learner.model
     EARLY.hold(net, epoch=1)
     groups = parameter_groups(net, weight_decay=0.1, decay_norm_and_bias=True)
-    learner = Learner(net, make(groups, lr=0.1), ema=setup.learner.ema)
+    learner = Learner(net, make(groups=groups), ema=setup.learner.ema)
     before = copies(net)
     recipe = replace(setup.recipe, freezing=EARLY)
     list(train(learner, **{**setup.arguments, "recipe": recipe}))
@@ -100,7 +104,7 @@ def test_no_graph_below_the_first_layer_that_learns(
     net, seen = make_net(), {}
     for name, module in net.named_children():
         module.register_forward_hook(lambda m, i, out, name=name: seen.update({name: out}))
-    learner = Learner(net, sgd(parameter_groups(net), lr=0.1))
+    learner = Learner(net, sgd(groups=parameter_groups(net), momentum=0.0))
     recipe = Recipe(epochs=1, lr=0.1, freezing=EARLY)
     for _ in train(learner, recipe=recipe, criterion=CrossEntropy(), loader=make_data(8)):
         pass
@@ -118,7 +122,7 @@ def test_same_weights_as_a_plain_loop_over_the_head(
     twin = copy.deepcopy(net).eval()
     freezing = Freezing(("conv1", "norm1", "dropout1"))
     freezing.hold(net, epoch=1)
-    learner = Learner(net, sgd(parameter_groups(net, weight_decay=0.01), lr=0.1, momentum=0.9))
+    learner = Learner(net, sgd(groups=parameter_groups(net, weight_decay=0.01), momentum=0.9))
     recipe = Recipe(epochs=2, lr=0.1, freezing=freezing)
     list(train(learner, recipe=recipe, criterion=CrossEntropy(), loader=loader))
 
@@ -145,7 +149,7 @@ def test_layers_learn_from_their_epoch_on(make_setup: Callable, make: Callable) 
     net = setup.learner.model
     freezing = Freezing(("conv1", "norm1"), {3: ("norm1",)})
     freezing.hold(net, epoch=freezing.settled)
-    learner = Learner(net, make(parameter_groups(net, weight_decay=0.1), lr=0.1))
+    learner = Learner(net, make(groups=parameter_groups(net, weight_decay=0.1)))
     trained = {name for group in learner.optimizer.param_groups for name in group["param_names"]}
     assert trained == {"norm1.weight", "norm1.bias", "fc1.weight", "fc1.bias"}
     before, changes = copies(net), []
@@ -170,7 +174,7 @@ def test_a_compiled_network_is_compiled_anew(make_data: Callable, make_net: Call
         freezing.hold(net, epoch=2)
         learner = Learner(
             net,
-            sgd(parameter_groups(net), lr=0.1, momentum=0.9),
+            sgd(groups=parameter_groups(net), momentum=0.9),
             compiled=torch.compile(net, backend="aot_eager") if compiled else None,
         )
         recipe = Recipe(epochs=3, lr=0.1, freezing=freezing)
@@ -193,7 +197,7 @@ def test_a_step_towards_the_starting_point(make_net: Callable, make_data: Callab
             return 0.0 * super().__call__(logits, targets)
 
     groups = parameter_groups(net, weight_decay=0.125, anchored=start)
-    learner = Learner(net, sgd(groups, lr=lr), start=start)
+    learner = Learner(net, sgd(groups=groups, momentum=0.0), start=start)
     recipe = Recipe(epochs=1, lr=lr, l2_sp=alpha)
     list(train(learner, recipe=recipe, criterion=Nothing(), loader=loader))
     towards = before["conv1.weight"] - lr * alpha * (before["conv1.weight"] - start["conv1.weight"])
@@ -211,7 +215,7 @@ def test_parts_of_a_batch_pull_once(make_net: Callable, make_data: Callable) -> 
         net.norm1 = nn.Identity()
         start = {"fc1.weight": torch.ones_like(net.fc1.weight)}
         groups = parameter_groups(net, anchored=start)
-        learner = Learner(net, sgd(groups, lr=0.1), start=start)
+        learner = Learner(net, sgd(groups=groups, momentum=0.0), start=start)
         recipe = Recipe(epochs=1, lr=0.1, l2_sp=0.5, accumulate=parts)
         list(train(learner, recipe=recipe, criterion=CrossEntropy(), loader=make_data(16)))
         return copies(net)
@@ -233,7 +237,7 @@ def test_a_part_of_the_model_is_trained_and_evaluated(
     freezing.hold(model, epoch=1)
     recipe, found = Recipe(epochs=2, lr=0.1, freezing=freezing), []
     for net, part in ((model, "fc1"), (head, "")):
-        learner = Learner(net, sgd(parameter_groups(net), lr=0.1, momentum=0.9), part=part)
+        learner = Learner(net, sgd(groups=parameter_groups(net), momentum=0.9), part=part)
         arguments = {"criterion": CrossEntropy(), "loader": features, "validation": features}
         events = list(train(learner, recipe=recipe, **arguments))
         steps = [float(event.loss) for event in events if isinstance(event, StepDone)]
@@ -250,7 +254,7 @@ def test_features_that_are_not_finite_are_told(make_net: Callable, make_data: Ca
     features = replace(data, images=torch.randn(16, 4 * 3 * 3))
     features.changes[1, 1] = lambda values: values.index_fill(0, torch.tensor([2]), float("nan"))
     EARLY.hold(model, epoch=1)
-    learner = Learner(model, sgd(parameter_groups(model), lr=0.1), part="fc1")
+    learner = Learner(model, sgd(groups=parameter_groups(model), momentum=0.0), part="fc1")
     recipe = Recipe(epochs=1, lr=0.1, freezing=EARLY)
     with pytest.raises(DivergedError, match=r"at step 2 .* images \[2\] of the batch"):
         list(train(learner, recipe=recipe, criterion=CrossEntropy(), loader=features))

@@ -9,9 +9,11 @@ import torch
 import torch.nn.functional as F
 
 from cnntrain.core.errors import ConfigError, DataError
-from cnntrain.optim import Cosine, Warmup, parameter_groups, sgd
+from cnntrain.optim import Warmup, parameter_groups
+from cnntrain.optim.optimizers.sgd import sgd
+from cnntrain.optim.schedules.cosine import cosine
+from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 from cnntrain.train import (
-    CrossEntropy,
     EpochDone,
     EvalDone,
     Learner,
@@ -25,10 +27,10 @@ from cnntrain.train import (
 
 
 def test_same_weights_as_a_plain_loop(make_net: Callable, make_data: Callable) -> None:
-    schedule, loader = Warmup(3, Cosine(total=12)), make_data(37)
+    schedule, loader = Warmup(3, cosine(total_steps=12)), make_data(37)
     net = make_net(dropout=0.0)
     twin = copy.deepcopy(net)
-    learner = Learner(net, sgd(parameter_groups(net, weight_decay=0.01), lr=9.0, momentum=0.9))
+    learner = Learner(net, sgd(groups=parameter_groups(net, weight_decay=0.01), momentum=0.9))
     recipe = Recipe(epochs=3, lr=0.1, schedule=schedule)
     events = list(train(learner, recipe=recipe, criterion=CrossEntropy(), loader=loader))
 
@@ -78,7 +80,7 @@ def test_the_order_of_events(make_setup: Callable) -> None:
 
 def test_epoch_averages_are_over_images(make_net: Callable, make_data: Callable) -> None:
     net, loader = make_net(dropout=0.0), make_data(21)
-    learner = Learner(net, sgd(parameter_groups(net), lr=0.0))
+    learner = Learner(net, sgd(groups=parameter_groups(net), momentum=0.0))
     recipe = Recipe(epochs=1, lr=0.0)
     events = list(train(learner, recipe=recipe, criterion=CrossEntropy(), loader=loader))
     steps = [event for event in events if isinstance(event, StepDone)]
@@ -108,7 +110,7 @@ def linear_learner(lr: float) -> Learner:
     """No batch norm, no dropout: what it computes depends on its weights alone."""
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(36, 4))
-    return Learner(net, sgd(parameter_groups(net), lr=lr))
+    return Learner(net, sgd(groups=parameter_groups(net), momentum=0.0))
 
 
 def test_of_equal_epochs_the_first_is_the_best(make_data: Callable) -> None:
@@ -224,7 +226,7 @@ def test_impossible_recipes(make_data: Callable, make_net: Callable) -> None:
     with pytest.raises(ConfigError, match="accumulate must be at least 1, got 0"):
         Recipe(epochs=1, lr=0.1, accumulate=0)
     net = make_net()
-    learner = Learner(net, sgd(parameter_groups(net), lr=0.1))
+    learner = Learner(net, sgd(groups=parameter_groups(net), momentum=0.0))
     empty = make_data(0)
     with pytest.raises(DataError, match="makes no batch"):
         next(

@@ -4,18 +4,20 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cnntrain.train import CrossEntropy, MeanSquaredError, TrainState
-from cnntrain.train.losses import foremost
+from cnntrain.tasks.criterion import MeanLoss, foremost
+from cnntrain.tasks.losses.cross_entropy import CrossEntropy
+from cnntrain.tasks.losses.mse import mse
+from cnntrain.train import TrainState
 
 CLASSES = 5
 WEIGHTS = torch.tensor([0.1, 2.0, 1.0, 0.5, 3.0])
 CRITERIA = [
     CrossEntropy(),
-    CrossEntropy(0.2),
-    CrossEntropy(0.0, WEIGHTS),
-    CrossEntropy(0.2, WEIGHTS),
-    MeanSquaredError(),
-    MeanSquaredError(WEIGHTS),
+    CrossEntropy(label_smoothing=0.2),
+    CrossEntropy(class_weights=tuple(WEIGHTS.tolist())),
+    CrossEntropy(label_smoothing=0.2, class_weights=tuple(WEIGHTS.tolist())),
+    mse(),
+    MeanLoss(mse().each, WEIGHTS),
 ]
 
 
@@ -56,7 +58,13 @@ def test_cross_entropy_counts_shares_of_images(smoothing, weights, logits, pairs
         )
         total += part * float(each.double().sum())
         denominator += part * float(scale[classes].double().sum())
-    criterion, targets = CrossEntropy(smoothing, weights), mixed(first, second, share)
+    criterion, targets = (
+        CrossEntropy(
+            label_smoothing=smoothing,
+            class_weights=None if weights is None else tuple(weights.tolist()),
+        ),
+        mixed(first, second, share),
+    )
     assert float(criterion(logits, targets)) == pytest.approx(total / denominator, rel=1e-5)
     assert float(criterion.weight(targets)) == pytest.approx(denominator, rel=1e-5)
 
@@ -68,7 +76,7 @@ def test_squared_error_is_to_the_mixed_target(logits, pairs) -> None:
         for n in range(7)
         for c in range(CLASSES)
     )
-    assert float(MeanSquaredError()(logits, targets)) == pytest.approx(total / 7, rel=1e-5)
+    assert float(mse()(logits, targets)) == pytest.approx(total / 7, rel=1e-5)
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)

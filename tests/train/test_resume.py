@@ -10,7 +10,9 @@ from torch import Tensor
 
 from cnntrain.checkpoint import load, save
 from cnntrain.core.errors import CheckpointError, ConfigError
-from cnntrain.optim import Plateau, adam, parameter_groups
+from cnntrain.optim import parameter_groups
+from cnntrain.optim.optimizers.adam import adam
+from cnntrain.optim.schedules.plateau import Plateau
 from cnntrain.train import (
     EarlyStop,
     EpochDone,
@@ -211,7 +213,7 @@ def test_what_does_not_fit_is_refused(make_setup: Callable, make_net: Callable) 
     net = make_net()
     with pytest.raises(CheckpointError, match="trained with SGD, not with Adam"):
         restore(
-            Learner(net, adam(parameter_groups(net), lr=0.1), ema=make_setup().learner.ema), state
+            Learner(net, adam(groups=parameter_groups(net)), ema=make_setup().learner.ema), state
         )
 
 

@@ -11,7 +11,8 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
-from cnntrain.train import EarlyStop, Ema, balanced_class_weights, make_deterministic, undisturbed
+from cnntrain.tasks.criterion import balanced_class_weights
+from cnntrain.train import EarlyStop, Ema, make_deterministic, undisturbed
 from cnntrain.train.stopping import EarlyStopState
 
 

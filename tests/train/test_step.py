@@ -8,8 +8,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from cnntrain.data.batch import Batch
-from cnntrain.optim import parameter_groups, sgd
-from cnntrain.train import CrossEntropy, EpochDone, Learner, MeanSquaredError, Recipe, train
+from cnntrain.optim import parameter_groups, set_learning_rate
+from cnntrain.optim.optimizers.sgd import sgd
+from cnntrain.tasks.criterion import MeanLoss
+from cnntrain.tasks.losses.cross_entropy import CrossEntropy
+from cnntrain.tasks.losses.mse import mse
+from cnntrain.train import EpochDone, Learner, Recipe, train
 from cnntrain.train.step import forward_backward, update
 
 
@@ -17,14 +21,17 @@ def linear_learner(**recipe: object) -> tuple[Learner, Recipe, Batch]:
     torch.manual_seed(3)
     net = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.Tanh(), nn.Linear(8, 5))
     batch = Batch(torch.randn(11, 3, 2, 2), torch.randint(0, 5, (11,)))
-    optimizer = sgd(parameter_groups(net, weight_decay=0.1), lr=0.1)
+    optimizer = sgd(groups=parameter_groups(net, weight_decay=0.1), momentum=0.0)
+    set_learning_rate(optimizer, 0.1)
     return Learner(net, optimizer), Recipe(epochs=1, lr=0.1, norm_every=0, **recipe), batch
 
 
 CRITERIA = {
     "cross entropy": CrossEntropy(),
-    "smoothed, weighted": CrossEntropy(0.2, torch.tensor([0.1, 2.0, 1.0, 0.5, 3.0])),
-    "squared error, weighted": MeanSquaredError(torch.tensor([0.1, 2.0, 1.0, 0.5, 3.0])),
+    "smoothed, weighted": CrossEntropy(
+        label_smoothing=0.2, class_weights=(0.1, 2.0, 1.0, 0.5, 3.0)
+    ),
+    "squared error, weighted": MeanLoss(mse().each, torch.tensor([0.1, 2.0, 1.0, 0.5, 3.0])),
 }
 
 
@@ -75,7 +82,7 @@ class WithHeads(nn.Module):
 def test_auxiliary_heads_add_to_the_objective_not_to_the_loss() -> None:
     torch.manual_seed(0)
     net = WithHeads()
-    learner = Learner(net, sgd(parameter_groups(net), lr=0.1))
+    learner = Learner(net, sgd(groups=parameter_groups(net), momentum=0.0))
     batch = Batch(torch.randn(6, 1, 2, 2), torch.randint(0, 3, (6,)))
     recipe = Recipe(epochs=1, lr=0.1)
     done = forward_backward(learner, batch, criterion=CrossEntropy(), recipe=recipe)
@@ -142,7 +149,7 @@ def test_precisions_learn_on_the_cpu(make_setup: Callable, precision) -> None:
 def test_mean_squared_error_is_half_the_squared_distance() -> None:
     # by hand: outputs (1, 0, 2), class 2: 1/2 (1 + 0 + 1) = 1; and its gradient outputs - onehot
     outputs = torch.tensor([[1.0, 0.0, 2.0]], requires_grad=True)
-    loss = MeanSquaredError()(outputs, torch.tensor([2]))
+    loss = mse()(outputs, torch.tensor([2]))
     loss.backward()
     assert float(loss.detach()) == 1.0
     assert outputs.grad is not None

@@ -1,0 +1,1 @@
+"""The schedules, one in each file: factors of the learning rate."""

@@ -1,0 +1,1 @@
+"""The losses, one in each file: what training makes small."""
