@@ -36,6 +36,12 @@ def test_overrides_count_in_order(run_file: Path) -> None:
     assert config.train.ema.decay == 0.9
 
 
+def test_the_first_equals_sign_ends_the_key(run_file: Path) -> None:
+    config = load(run_file, ["data.root=a=b", "train.optimizer.groups.0.names='c=*'"]).config
+    assert config.data.parameters["root"] == "a=b"
+    assert config.train.optimizer.groups[0].names == "c=*"
+
+
 def test_override_of_a_list_element_and_of_a_whole_section(run_file: Path) -> None:
     overrides = ["data.transforms.train.0.random_crop.padding=4", "compute={device: cuda}"]
     config = load(run_file, overrides).config

@@ -30,6 +30,9 @@ def test_render_without() -> None:
     [
         ("weigth_decay", ["weight_decay", "width"], "weight_decay"),
         ("Batch-Size", ["batch_size"], "batch_size"),
+        # what is alike, twice, in all that is written: 2 * 6 / (11 + 6) = 0.71, 2 * 5 / 17 = 0.59
+        ("kernel_size", ["kernel"], "kernel"),
+        ("decay", ["weight_decay"], None),
         ("xyz", ["batch_size"], None),
         ("", ["a"], None),
         ("a", [], None),

@@ -158,13 +158,23 @@ def test_the_name_of_a_plugin_is_the_same_in_every_process(plugin: Path) -> None
         assert run.stdout == "50\n"
 
 
-def test_what_workers_get_is_the_same_after_it_was_sent(plugin: Path) -> None:
-    images = torch.full((1, 3, 4, 4), 100, dtype=torch.uint8)
-    pipeline = build_pipeline([{"name": "my_brighter"}])
-    head, single = pipeline.divide(random_in_worker=True)
-    made = Images(
-        Pixels(images, torch.zeros(1, dtype=torch.int64)), head, single, seed=3, draft=False
-    )
-    sent = pickle.dumps(made)
+@pytest.fixture
+def one_image(plugin: Path) -> Images:
+    part = Pixels(torch.full((1, 3, 4, 4), 100, dtype=torch.uint8), torch.tensor([0]))
+    head, single = build_pipeline([{"name": "my_brighter"}]).divide(random_in_worker=True)
+    return Images(part, head, single, seed=3, draft=False)
+
+
+def test_an_image_that_comes_twice_in_an_epoch_is_augmented_twice(one_image: Images) -> None:
+    """As one of a rare class does where all classes are drawn equally often."""
+    values = [
+        [int(one_image[(epoch, place, 0)][0].max()) for place in range(9)] for epoch in (1, 2)
+    ]
+    assert len(set(values[0])) > 3
+    assert values[0] != values[1]
+
+
+def test_what_workers_get_is_the_same_after_it_was_sent(plugin: Path, one_image: Images) -> None:
+    made, sent = one_image, pickle.dumps(one_image)
     forget_plugin(plugin)
     assert torch.equal(pickle.loads(sent)[(1, 0, 0)][0], made[(1, 0, 0)][0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,18 @@ def test_a_folder_a_name_and_latest_find_the_same_run(run: RunFolder) -> None:
 
 
 def test_the_latest_run_of_a_name(tmp_path: Path, run: RunFolder) -> None:
-    newer = create_run(root=tmp_path / "runs", name="lenet5")
+    newer, newest = (
+        create_run(
+            root=tmp_path / "runs", name="lenet5", now=lambda day=day: datetime(2100, 1, day)
+        )
+        for day in (1, 2)
+    )
     newer.last.write_bytes(b"x")
+    newest.last.write_bytes(b"y")
+    assert find_run(run.path.parent).to_evaluate() == newest.last
+    shutil.rmtree(newest.path)  # `latest` now dangles
     assert find_run(run.path.parent).to_evaluate() == newer.last
-    shutil.rmtree(newer.path)  # `latest` now dangles
+    shutil.rmtree(newer.path)
     assert find_run(run.path.parent).to_evaluate() == run.best
 
 
