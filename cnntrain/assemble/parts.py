@@ -22,8 +22,8 @@ EVAL_BATCH = 256
 """Images in a batch of evaluation where the run file does not say; larger is not faster."""
 
 
-class Opened(Protocol):
-    """Images that are open: all splits of a data set, or one of them."""
+class Counted(Protocol):
+    """Images whose classes are known and counted."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -34,6 +34,10 @@ class Opened(Protocol):
     def counts(self) -> Mapping[str, tuple[int, ...]]:
         """Images per class of each split."""
         ...
+
+
+class Opened(Protocol):
+    """Images that are open: all splits of a data set, or one of them."""
 
     def close(self) -> None:
         """End the worker processes, if there are any."""
@@ -176,7 +180,7 @@ def data_errors(loaded: Loaded) -> Iterator[None]:
         raise ConfigError.of([loaded.problem(path, message, remedy)]) from error
 
 
-def make_criterion(loaded: Loaded, *, data: Opened, device: torch.device) -> Criterion:
+def make_criterion(loaded: Loaded, *, data: Counted, device: torch.device) -> Criterion:
     """The loss, its class weights on the device; cross entropy where nothing is trained.
 
     Raises:

@@ -68,11 +68,11 @@ def evaluate(
     if confusion is not None and not confusion.parent.is_dir():
         raise UsageError(f"there is no folder {confusion.parent}", remedy="make it first")
     sides = read_scales(scales, crops=crops)
-    from cnntrain.model.evaluate import evaluate as measure
+    from cnntrain.model.ensemble import Ensemble
     from cnntrain.model.opening import open_model
 
     models = [open_model(run, overrides=overrides or []) for run in runs]
-    evaluated = measure(models, split=split, crops=crops, scales=sides)
+    evaluated = Ensemble(models).evaluate(split, crops=crops, scales=sides)
     if confusion is not None:
         from cnntrain.record.confusion import draw_confusion
 

@@ -47,13 +47,13 @@ def predict(  # noqa: PLR0913  # the flags of the command
     if as_json and form is not None:
         raise UsageError(f"--json and --format {form} contradict each other", remedy="give one")
     sides = read_scales(scales, crops=crops)
+    from cnntrain.model.ensemble import Ensemble
     from cnntrain.model.opening import PREDICT, open_model
-    from cnntrain.model.predict import predict as classify
 
     models = [
         open_model(each, overrides=overrides or [], use=PREDICT) for each in (run, *(others or []))
     ]
-    found = classify(models, paths, top=top, crops=crops, scales=sides)
+    found = Ensemble(models).predict(paths, top=top, crops=crops, scales=sides)
     tell = _json if as_json else _csv if form == "csv" else _table
     tell(found)
     bad = [prediction for prediction in found if prediction.error]

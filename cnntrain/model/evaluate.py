@@ -11,12 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnntrain.assemble.parts import make_criterion, reading
+from cnntrain.assemble.parts import make_criterion
 from cnntrain.core.errors import DataError, UsageError
 from cnntrain.data.crops import Crops
 from cnntrain.data.decode import UnreadableImageError
 from cnntrain.model.classes import check_classes
-from cnntrain.model.splits import OneSplit, Split, find_split, open_split
+from cnntrain.model.images import Images, find_images
+from cnntrain.model.splits import Split
 from cnntrain.model.views import Viewer, make_viewer
 from cnntrain.record.progress import bar
 from cnntrain.tasks import Classification, ClassificationSums
@@ -87,40 +88,39 @@ def evaluate(
     first = models[0]
     viewers = [make_viewer(model, crops=crops, scales=scales) for model in models]
     with first.running(deterministic=True):
-        chosen = find_split(first.loaded, split)
+        images = find_images(first, split=split, any_order=len(models) > 1)
         for model in models:
-            check_classes(model, chosen.classes, any_order=len(models) > 1)
-            _refuse_seen(model, first, chosen)
+            check_classes(model, images.classes, any_order=len(models) > 1)
+            _refuse_seen(model, images)
         if len(models) == 1 and crops == "center":
-            metrics = _as_in_training(first, chosen)
-            return Evaluated(first, first.classes, chosen.name, metrics, _selected(first, chosen))
-        return _together(viewers, chosen)
+            metrics = _as_in_training(images)
+            selected = _selected(first, images.split)
+            return Evaluated(first, first.classes, images.split, metrics, selected)
+        return _together(viewers, images)
 
 
-def _as_in_training(model: Model, split: OneSplit) -> Classification:
-    data = open_split(split, model)
-    criterion = make_criterion(model.loaded, data=data, device=model.device)
-    with reading(data, model.loaded):
-        return evaluate_batches(
-            model.net, data.loader, criterion=criterion, precision=model.precision
-        )
+def _as_in_training(images: Images) -> Classification:
+    model = images.model
+    criterion = make_criterion(model.loaded, data=images, device=model.device)
+    with images.opened() as loader:
+        return evaluate_batches(model.net, loader, criterion=criterion, precision=model.precision)
 
 
-def _together(viewers: Sequence[Viewer], split: OneSplit) -> Evaluated:
+def _together(viewers: Sequence[Viewer], images: Images) -> Evaluated:
     results: list[tuple[Model, Classification]] = []
     said: list[Tensor] = []
     total = torch.zeros(())
     for viewer in viewers:
-        scores = _scores(viewer, split)
-        results.append((viewer.model, _metrics(scores, split)))
+        scores = _scores(viewer, images)
+        results.append((viewer.model, _metrics(scores, images.targets)))
         said.append(scores.argmax(dim=1))
         total = scores if len(said) == 1 else torch.logaddexp(total, scores)
     return Evaluated(
         results[0][0],
-        split.classes,
-        split.name,
-        _metrics(total - math.log(len(viewers)), split),
-        any(_selected(viewer.model, split) for viewer in viewers),
+        images.classes,
+        images.split,
+        _metrics(total - math.log(len(viewers)), images.targets),
+        any(_selected(viewer.model, images.split) for viewer in viewers),
         views=viewers[0].views.count,
         members=tuple(results) if len(results) > 1 else (),
         disagreements=int((torch.stack(said) != said[0]).any(dim=0).sum()),
@@ -130,32 +130,32 @@ def _together(viewers: Sequence[Viewer], split: OneSplit) -> Evaluated:
     )
 
 
-def _scores(viewer: Viewer, split: OneSplit) -> Tensor:
+def _scores(viewer: Viewer, images: Images) -> Tensor:
     found: list[Tensor] = []
-    with bar(split.name, total=len(split.part)) as shown:
-        for start in range(0, len(split.part), _READ):
-            numbers = range(start, min(start + _READ, len(split.part)))
+    count = len(images.part)
+    with bar(images.split, total=count) as shown:
+        for start in range(0, count, _READ):
+            numbers = range(start, min(start + _READ, count))
             scores, errors = viewer.scores(
-                lambda number: (split.part, number),
+                lambda number: (images.part, number),
                 numbers,
-                classes=split.classes,
+                classes=images.classes,
                 stop_at_errors=True,
             )
             for number, error in errors.items():
                 if isinstance(error, UnreadableImageError):
                     raise error
                 message, _, remedy = str(error).partition("; ")
-                label = split.part.label(number)
-                message = f"{viewer.model.path} cannot classify {label}: {message}"
+                message = f"{viewer.model.path} cannot classify {images.label(number)}: {message}"
                 raise DataError(message, remedy=remedy)
             found.append(scores)
             shown.update(len(numbers))
     return torch.cat(found)
 
 
-def _selected(model: Model, split: OneSplit) -> bool:
+def _selected(model: Model, split: Split) -> bool:
     """Whether it is by its result on these images that the weights were chosen."""
-    return split.name == "validation" and model.is_best
+    return split == "validation" and model.is_best
 
 
 def _is_unmirrored(model: Model) -> bool:
@@ -165,10 +165,10 @@ def _is_unmirrored(model: Model) -> bool:
     return config.finetune is None and "horizontal_flip" not in names
 
 
-def _refuse_seen(model: Model, first: Model, split: OneSplit) -> None:
+def _refuse_seen(model: Model, images: Images) -> None:
     """Networks that held other images out for validation have learnt from some of these."""
-    ours, theirs = first.loaded.config, model.loaded.config
-    if split.name != "validation" or theirs.train is None:
+    ours, theirs = images.model.loaded.config, model.loaded.config
+    if images.split != "validation" or theirs.train is None:
         return
     held_out = [
         (each.data.held_out, each.seed, each.data.name, each.data.parameters)
@@ -176,14 +176,13 @@ def _refuse_seen(model: Model, first: Model, split: OneSplit) -> None:
     ]
     if any(of is not None for of, *_ in held_out) and held_out[0] != held_out[1]:
         raise UsageError(
-            f"{model.path} was trained on some of the validation images of {first.path}: it "
+            f"{model.path} was trained on some of the validation images of {images.model.path}: it "
             "held others out",
             remedy="use --split test, or train all with the same seed and data section",
         )
 
 
-def _metrics(scores: Tensor, split: OneSplit) -> Classification:
-    targets = split.part.targets
+def _metrics(scores: Tensor, targets: Tensor) -> Classification:
     sums = ClassificationSums(num_classes=scores.shape[1], device=scores.device)
     sums.add(scores, targets, loss=F.nll_loss(scores, targets), weight=len(targets))
     return sums.compute()

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from cnntrain.assemble.parts import reading
+from cnntrain.assemble.parts import data_errors, evaluation_batch, reading, uses_channels_last
+from cnntrain.core.errors import UsageError
 from cnntrain.core.seeding import derive_seed
-from cnntrain.data.batch import Loader
+from cnntrain.data.batch import Batching, Loader
+from cnntrain.data.loaders import ListError, worker_count
+from cnntrain.data.memory import make_loader
+from cnntrain.data.pipeline import TransformError
+from cnntrain.data.read import class_counts
 from cnntrain.data.splits import Part
 from cnntrain.model.classes import check_classes
-from cnntrain.model.splits import OneSplit, Split, find_split, open_split
+from cnntrain.model.splits import Split, every_split
+from cnntrain.record.progress import WatchedLoader
 
 if TYPE_CHECKING:
     from cnntrain.model.model import Model
@@ -23,25 +29,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Images:
-    """Images of one split, or some of them drawn at random; `positions` are theirs in the whole.
+    """Images of one split, prepared as the model was evaluated, or some of them.
 
     They have an order, that of the positions, which is the stored one. Nothing is read before it is
     asked for.
+
+    Args:
+        model: the model.
+        split: which.
+        part: the whole split.
+        positions: those of the images in it.
+        classes: the names, in the order of the data.
+        counts: images per class of every split.
     """
 
     model: Model
-    whole: OneSplit
+    split: Split
+    part: Part
     positions: Tensor
-
-    @property
-    def split(self) -> Split:
-        """Which."""
-        return self.whole.name
+    classes: tuple[str, ...]
+    counts: dict[str, tuple[int, ...]]
 
     @property
     def targets(self) -> Tensor:
         """(N,) the classes."""
-        return self.whole.part.targets[self.positions]
+        return self.part.targets[self.positions]
 
     @property
     def kind(self) -> str:
@@ -51,52 +63,88 @@ class Images:
     @property
     def told(self) -> str:
         """How many of which, in words."""
-        count, whole = len(self.positions), len(self.whole.part)
+        count, whole = len(self.positions), len(self.part)
         return f"{count:,} {self.kind}" + (f" of {whole:,}" if count < whole else "")
 
     def label(self, number: int) -> str:
         """What to call one of them."""
-        return self.whole.part.label(int(self.positions[number]))
+        return self.part.label(int(self.positions[number]))
 
     def at(self, numbers: Sequence[int]) -> Tensor:
         """Some of them, (N, C, H, W), as the network sees them."""
-        with self._open(self.whole.part.select(self.positions[list(numbers)])) as loader:
+        with self._open(self.part.select(self.positions[list(numbers)])) as loader:
             return torch.cat([batch.images for batch in loader.batches(0)])
 
     @contextmanager
     def opened(self) -> Iterator[Loader]:
-        """All of them in batches, as evaluation prepares them."""
-        part = self.whole.part
-        if len(self.positions) < len(part):
-            part = part.select(self.positions)
-        with self._open(part) as loader:
+        """All of them in batches, as evaluation prepares them.
+
+        Raises:
+            DataError: images are unreadable.
+            ConfigError: a transform is impossible on them, at its line.
+        """
+        is_whole = len(self.positions) == len(self.part)
+        with self._open(self.part if is_whole else self.part.select(self.positions)) as loader:
             yield loader
 
     @contextmanager
     def _open(self, part: Part) -> Iterator[Loader]:
-        data = open_split(replace(self.whole, part=part), self.model)
-        with reading(data, self.model.loaded):
-            yield data.loader
+        loaded, device = self.model.loaded, self.model.device
+        data = loaded.config.data
+        batching = Batching(
+            evaluation_batch(loaded),
+            seed=loaded.config.seed,
+            device=device,
+            channels_last=uses_channels_last(loaded.config.compute, device),
+        )
+        with data_errors(loaded):
+            try:
+                loader = make_loader(
+                    part,
+                    self.model.pipeline,
+                    name=self.split,
+                    memory=data.memory,
+                    workers=worker_count(data.workers, device),
+                    batching=batching,
+                )
+            except TransformError as error:
+                raise ListError("eval", error.position, error.name, error.reason) from error
+        watched = WatchedLoader(loader, what=self.split)
+        with reading(watched, loaded):
+            yield watched
 
 
-def find_images(model: Model, *, split: Split | None = None, limit: int | None = None) -> Images:
-    """The images of a split.
+def find_images(
+    model: Model, *, split: Split | None = None, limit: int | None = None, any_order: bool = False
+) -> Images:
+    """The images of a split of a model's data.
 
     Args:
         model: the model.
         split: the test set if there is one, else validation, else training.
         limit: so many of them at most, drawn at random, always the same ones.
+        any_order: whether the data may have the model's classes in another order.
 
     Raises:
         UsageError: there is no such split.
         CheckpointError: the data are of other classes.
         DataError: files are missing.
     """
-    whole = find_split(model.loaded, split)
-    check_classes(model, whole.classes)
-    count = len(whole.part)
+    splits = every_split(model.loaded)
+    parts: dict[Split, Part | None] = {
+        "test": splits.test,
+        "validation": splits.validation,
+        "train": splits.train,
+    }
+    there = {name: part for name, part in parts.items() if part is not None}
+    name = split or next(iter(there))
+    if name not in there:
+        message = f"the data have no {name} split"
+        raise UsageError(message, remedy=f"there is: {', '.join(there)}")
+    check_classes(model, splits.classes, any_order=any_order)
+    count = len(there[name])
     positions = torch.arange(count)
     if limit is not None and limit < count:
         generator = torch.Generator().manual_seed(derive_seed(0, "pictures"))
         positions = torch.randperm(count, generator=generator)[:limit].sort().values
-    return Images(model, whole, positions)
+    return Images(model, name, there[name], positions, splits.classes, class_counts(splits))

@@ -9,6 +9,7 @@ from typing import Never
 from tqdm import tqdm
 
 from cnntrain.data.batch import Batch, Loader
+from cnntrain.data.stream import StreamLoader
 from cnntrain.record.console import is_terminal
 
 PATIENCE = 1.0
@@ -54,3 +55,8 @@ class WatchedLoader:
             for batch in self.loader.batches(epoch, start=start):
                 yield batch
                 shown.update(len(batch.targets))
+
+    def close(self) -> None:
+        """End the worker processes, if there are any."""
+        if isinstance(self.loader, StreamLoader):
+            self.loader.close()

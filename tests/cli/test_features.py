@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
+from cnntrain.model.images import find_images
 from cnntrain.model.opening import open_model
-from cnntrain.model.splits import find_split, open_split
 
 Cnntrain = Callable[..., Any]
 RunFile = Callable[..., Path]
@@ -30,13 +30,13 @@ def run(cnntrain: Cnntrain, run_file: RunFile) -> Path:
 def by_hand(run: Path) -> tuple[torch.Tensor, torch.Tensor]:
     """What max_pool1 gives for the test images, layer after layer, and their classes."""
     trained = open_model(run / "checkpoints" / "best.pt")
-    split = find_split(trained.loaded, "test")
-    data = open_split(split, trained)
-    values = torch.cat([batch.images for batch in data.loader.batches(0)])
+    data = find_images(trained, split="test")
+    with data.opened() as loader:
+        values = torch.cat([batch.images for batch in loader.batches(0)])
     with torch.inference_mode():
         for name in ("conv1", "batch_norm1", "relu1", "max_pool1"):
             values = trained.net.get_submodule(name)(values)
-    return values, split.part.targets
+    return values, data.targets
 
 
 def test_features_in_a_file(cnntrain: Cnntrain, run: Path) -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 from cnntrain.config.load import load
 from cnntrain.explain.maps import maps
 from cnntrain.fit.fit import fit
+from cnntrain.model.images import find_images
 from cnntrain.model.opening import open_model
 
 Cnntrain = Callable[..., Any]
@@ -148,10 +149,8 @@ def test_strongest_answers_are_the_largest_of_the_split(cnntrain: Cnntrain, run:
     answer = cnntrain("visualize", "patches", run, "--layer", "relu1", "--unit", "2", "--json")
     [unit] = json.loads(answer.out)["units"]
     trained = open_model(run / "checkpoints" / "best.pt")
-    from cnntrain.model.splits import find_split, open_split
-
-    data = open_split(find_split(trained.loaded, "test"), trained)
-    images = torch.cat([batch.images for batch in data.loader.batches(0)])
+    with find_images(trained, split="test").opened() as loader:
+        images = torch.cat([batch.images for batch in loader.batches(0)])
     with torch.inference_mode():
         maps = trained.net.relu1(trained.net.stem(images))[:, 2]  # type: ignore[operator]
     values, order = maps.flatten(1).max(dim=1).values.sort(descending=True)

@@ -18,7 +18,8 @@ from cnntrain.data.decode import UnreadableImageError
 from cnntrain.data.read import open_splits
 from cnntrain.data.splits import from_picture
 from cnntrain.fit.fit import Outcome
-from cnntrain.model.evaluate import Evaluated, evaluate
+from cnntrain.model.ensemble import Ensemble
+from cnntrain.model.evaluate import Evaluated
 from cnntrain.model.model import Model
 from cnntrain.model.opening import open_model
 
@@ -41,7 +42,7 @@ def train(run_file: RunFile, train_tiny: Train, tmp_path: Path) -> Callable[...,
 
 
 def together(runs: Sequence[Path], **how: Any) -> Evaluated:
-    return evaluate([open_model(run) for run in runs], **how)
+    return Ensemble([open_model(run) for run in runs]).evaluate(**how)
 
 
 def stored(trained: Model, split: str) -> tuple[Tensor, Tensor]:
