@@ -17,10 +17,12 @@ import typer.main
 
 from cnntrain.cli import output
 from cnntrain.cli.options import Force, Json, Out, Overrides, Trained
+from cnntrain.config.load import load
 from cnntrain.core.choices import PICTURES
 from cnntrain.core.entry import Entry, Parameter
 from cnntrain.core.errors import ConfigError, UsageError
 from cnntrain.core.problems import Place
+from cnntrain.runs.locate import find_run, run_file_at
 
 USUAL = {
     "images": "An image file, or one of the split by number. Repeatable.",
@@ -68,7 +70,7 @@ class PictureCommands(typer.core.TyperGroup):
 
 
 class VisualizeCommands(PictureCommands):
-    """Has all other pictures, those of a plugin that is named after them, too."""
+    """Has all other pictures; also those of a plugin that --plugin or the run's file names."""
 
     own = False
     more: ClassVar[dict[str, Any]] = {"plugin": Plugin}
@@ -79,7 +81,21 @@ class VisualizeCommands(PictureCommands):
         for option, file in pairwise(words):
             if option == "--plugin":
                 PICTURES.add_plugin(Path(file))
+        if args and self.get_command(ctx, args[0]) is None:
+            _add_plugins_of(args[1:])
         return super().resolve_command(ctx, args)
+
+
+def _add_plugins_of(words: list[str]) -> None:
+    """Read the run file that one of the words names, and so what its plugins register."""
+    path = next((Path(word) for word in words if Path(word).exists()), None)
+    if path is None:
+        return
+    file = run_file_at(path)
+    if file is None and (run := find_run(path).run) is not None:
+        file = run.config
+    if file is not None:
+        load(file)
 
 
 def picture_command(entry: Entry, **more: Any) -> Callable[..., None]:

@@ -14,6 +14,7 @@ import yaml
 from PIL import Image
 
 from cnntrain.config.load import load
+from cnntrain.core.choices import PICTURES
 from cnntrain.explain.maps import maps
 from cnntrain.fit.fit import fit
 from cnntrain.model.images import find_images
@@ -401,6 +402,18 @@ def test_a_picture_of_ones_own(cnntrain: Cnntrain, run: Path, tmp_path: Path) ->
     plugin.write_text(OWN)
     listed = cnntrain("list", "pictures", "my_scores", "--plugin", plugin)
     assert "bins: Positive (default 10): of the histogram." in listed.out
+
+
+def test_a_picture_of_a_plugin_that_the_run_file_names(
+    cnntrain: Cnntrain, run_file: RunFile, tmp_path: Path
+) -> None:
+    (tmp_path / "bars.py").write_text(OWN.replace("my_scores", "my_bars"))
+    file = run_file({"train.epochs": 1, "plugins": [str(tmp_path / "bars.py")]})
+    assert cnntrain("fit", file, "-q", "--out", "run").code == 0
+    PICTURES.forget_plugins()
+    answer = cnntrain("visualize", "my_bars", "--bins", "3", "run", "--json")
+    assert answer.code == 0, answer.err
+    assert len(json.loads(answer.out)["counts"]) == 3
 
 
 def test_all_pictures_are_listed(cnntrain: Cnntrain) -> None:
