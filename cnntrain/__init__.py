@@ -12,7 +12,7 @@ from cnntrain.core.version import __version__
 
 if TYPE_CHECKING:
     from cnntrain.assemble.from_python import build
-    from cnntrain.diagnose.from_python import diagnose
+    from cnntrain.diagnose.diagnose import examine as diagnose
     from cnntrain.fit.from_python import fit
     from cnntrain.model.from_python import load
 

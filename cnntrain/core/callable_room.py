@@ -10,24 +10,29 @@ from typing import Any
 
 
 class CallableRoom(ModuleType):
-    """A package that is called as its function `from_python.NAME`, where NAME is its own.
+    """A package that is called as one of its functions, `called_as` (MODULE.NAME).
 
     Importing `cnntrain.fit.folds` binds `cnntrain.fit` to the package, whatever was there before;
     so it is the package itself that `cnntrain.fit(...)` calls. Editors and type checkers read the
     function's signature from `cnntrain/__init__.py`, notebooks from `__signature__`.
     """
 
+    called_as: str
+
     @property
     def __call__(self) -> Any:
         """The function; its module is imported only now."""
-        name = self.__name__.rpartition(".")[2]
-        return getattr(import_module(f"{self.__name__}.from_python"), name)
+        module, _, name = self.called_as.partition(".")
+        return getattr(import_module(f"{self.__name__}.{module}"), name)
 
     @property
     def __signature__(self) -> inspect.Signature:
         return inspect.signature(self.__call__)
 
 
-def make_callable(name: str) -> None:
-    """Make the package of this name, which is being imported, one that can be called."""
-    sys.modules[name].__class__ = CallableRoom
+def make_callable(name: str, *, function: str) -> None:
+    """Make the package of this name, which is being imported, one that is called as a function."""
+    room = sys.modules[name]
+    room.__class__ = CallableRoom
+    assert isinstance(room, CallableRoom)
+    room.called_as = function

@@ -9,4 +9,4 @@ from cnntrain.core.choices import CHECKS
 
 check = CHECKS.register
 
-make_callable(__name__)
+make_callable(__name__, function="diagnose.examine")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from time import perf_counter
 
 from cnntrain.assemble.parts import open_run_data
-from cnntrain.config.from_python import Source
+from cnntrain.config.from_python import Changes, Source
 from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import suggestion
 from cnntrain.diagnose.batches import check_batches
@@ -180,20 +180,24 @@ CHECKS: Mapping[str, Callable[[Patient], Report]] = {
 
 
 def examine(
-    name: Source,
+    file_or_run: Source,
     *,
     checks: Sequence[str] = (),
-    overrides: Sequence[str] = (),
+    overrides: Changes = (),
     tell: Callable[[Report], None] | None = None,
 ) -> Diagnosis:
-    """Examine a run file or a run; nothing of it is changed, and nothing is written.
+    """Find out why a network does not learn; nothing is printed, written or changed.
 
     Args:
-        name: a run file, the name of a shipped one, a run file's text or its contents, a run's
-            folder or a checkpoint.
-        checks: names of `CHECKS`; none is all of them.
-        overrides: changes of single values.
+        file_or_run: a run file, the name of a shipped one, its text, or its contents as a mapping;
+            or a run's folder, or a checkpoint.
+        checks: names of checks, such as `gradients`; none is all of them.
+        overrides: changes of single values, such as `{"train.optimizer.lr": 0.1}`.
         tell: called with each report as soon as it is there.
+
+    Returns:
+        The `findings`, causes first, each with headline, evidence and remedy; and the `reports` of
+        all checks, with their tables and pictures.
 
     Raises:
         UsageError: there is no such check.
@@ -204,7 +208,7 @@ def examine(
             raise UsageError(f"there is no check '{check}'", remedy=suggestion(check, CHECKS))
     reports = []
     with undisturbed():
-        patient = open_patient(name, overrides=overrides)
+        patient = open_patient(file_or_run, overrides=overrides)
         for check in checks or CHECKS:
             began = perf_counter()
             report = CHECKS[check](patient)

@@ -15,7 +15,7 @@ from cnntrain.arch.network import Network
 from cnntrain.assemble.parts import open_run_data
 from cnntrain.assemble.prepare import Prepared, prepare
 from cnntrain.assemble.recipe import make_optimizer
-from cnntrain.config.from_python import Source, load_given, name_in
+from cnntrain.config.from_python import Changes, Source, as_overrides, load_given, name_in
 from cnntrain.config.load import Loaded
 from cnntrain.data.batch import Batch, Loader
 from cnntrain.diagnose.training import Method, groups_like
@@ -162,7 +162,7 @@ class Patient:
         return found
 
 
-def open_patient(name: Source, *, overrides: Sequence[str] = ()) -> Patient:
+def open_patient(name: Source, *, overrides: Changes = ()) -> Patient:
     """The run file, or the run, that is named or given; nothing is written.
 
     Image files are read when they are needed, and no more of them.
@@ -180,7 +180,7 @@ def open_patient(name: Source, *, overrides: Sequence[str] = ()) -> Patient:
     if path is None or file is not None:
         loaded = load_given(file or name, overrides)
     else:
-        model = open_model(path, overrides=overrides, use=DIAGNOSE)
+        model = open_model(path, overrides=as_overrides(overrides), use=DIAGNOSE)
         loaded, trained = model.loaded, model.net.requires_grad_(True)
     prepared = prepare(_lightly(loaded))
     freezing = prepared.recipe.freezing
