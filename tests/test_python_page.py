@@ -77,7 +77,9 @@ def test_the_model_is_the_one_that_was_trained(notebook: dict[str, Any]) -> None
     kept, found = notebook["kept"], notebook["found"]
     assert kept.run.parent == Path("runs/digits")
     assert found.metrics.error == kept.done.best_error
-    assert notebook["answer"].label == str(load_digits().target[0])
+    answer, other = notebook["answers"]
+    assert answer.label == str(load_digits().target[7])
+    assert "was evaluated on 1 x 8 x 8" in other.error
 
 
 def test_the_doctor_finds_the_rate(notebook: dict[str, Any]) -> None:
