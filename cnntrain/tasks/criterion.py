@@ -44,19 +44,41 @@ class MeanLoss:
 
     Args:
         each: `(N,)` losses of `(N, classes)` logits and targets as above; a mean, 0-d, will do.
-        class_weights: `(classes,)` float32 on the device, or None.
     """
 
     each: Callable[[Tensor, Tensor], Tensor]
+
+    def __call__(self, logits: Tensor, targets: Tensor, /) -> Tensor:
+        """0-d mean loss."""
+        return self.each(logits, targets).mean()
+
+    def weight(self, targets: Tensor, /) -> float:
+        """N."""
+        return float(targets.shape[0])
+
+    def plain(self, *, weighted: bool = False) -> Criterion:
+        """Itself."""
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class LossByClass:
+    """The mean of the target's loss, where a function gives one for each class.
+
+    Args:
+        table: `(N, classes)` losses of `(N, classes)` logits, one for each class that may be right.
+        class_weights: `(classes,)` float32 on the device, or None.
+    """
+
+    table: Callable[[Tensor], Tensor]
     class_weights: Tensor | None = None
 
     def __call__(self, logits: Tensor, targets: Tensor, /) -> Tensor:
         """0-d mean loss."""
-        losses = self.each(logits, targets)
-        if self.class_weights is None:
-            return losses.mean()
-        weights = image_weights(self.class_weights.to(logits), targets)
-        return (losses * weights).sum() / weights.sum()
+        losses = self.table(logits)
+        if self.class_weights is not None:
+            losses = losses * self.class_weights.to(logits)
+        return of_target(losses, targets).sum() / self.weight(targets)
 
     def weight(self, targets: Tensor, /) -> float | Tensor:
         """N, or the sum of the class weights."""
@@ -124,11 +146,5 @@ def total_weight(class_weights: Tensor | None, targets: Tensor) -> float | Tenso
     """N, or the sum of what the images weigh."""
     if class_weights is None:
         return float(targets.shape[0])
-    return image_weights(class_weights.to(targets.device), targets).sum()
-
-
-def image_weights(class_weights: Tensor, targets: Tensor) -> Tensor:
-    """`(N,)`: what each image weighs."""
-    if targets.ndim == 1:
-        return class_weights[targets]
-    return targets @ class_weights.to(targets.dtype)
+    weights = class_weights.to(targets.device)
+    return (weights[targets] if targets.ndim == 1 else targets @ weights.to(targets.dtype)).sum()

@@ -30,6 +30,10 @@ OPTIMIZERS = [
     },
     {"name": "adam", "lr": 0.01, "betas": [0.8, 0.99], "weight_decay": 1e-3},
     {"name": "adamw", "lr": 0.01, "weight_decay": 0.1, "epsilon": 1e-6},
+    {"name": "rmsprop", "lr": 0.01, "momentum": 0.5, "centered": True},
+    {"name": "lion", "lr": 0.001, "weight_decay": 0.1},
+    {"name": "muon", "lr": 0.01, "groups": [{"names": "output*", "lr_factor": 0.5}]},
+    {"name": "lamb", "lr": 0.01},
 ]
 SCHEDULES = [
     {"name": "constant", "warmup_epochs": 0.5},
@@ -39,11 +43,18 @@ SCHEDULES = [
     {"name": "cosine", "warmup_epochs": 1, "floor": 0.1},
     {"name": "polynomial", "power": 2.0},
     {"name": "plateau", "patience": 1},
+    {"name": "one_cycle"},
+    {"name": "cosine_restarts", "first_epochs": 0.5, "times": 2, "floor": 0.1},
+    {"name": "inverse_sqrt", "warmup_epochs": 0.5},
 ]
 LOSSES = [
     {"name": "cross_entropy", "label_smoothing": 0.1, "class_weights": [1.0, 2.0, 3.0]},
     {"name": "cross_entropy", "class_weights": "balanced"},
     {"name": "mse"},
+    {"name": "focal", "gamma": 1.0, "class_weights": "balanced"},
+    {"name": "poly1", "epsilon": 2.0},
+    {"name": "binary_cross_entropy", "class_weights": [1.0, 2.0, 3.0]},
+    {"name": "hinge", "form": "one_vs_rest", "squared": True},
 ]
 OTHERS = [
     {"train.l1": 1e-4},

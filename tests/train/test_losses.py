@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cnntrain.tasks.criterion import MeanLoss, foremost
+from cnntrain.tasks.criterion import foremost
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 from cnntrain.tasks.losses.mse import mse
 from cnntrain.train import TrainState
@@ -17,7 +17,6 @@ CRITERIA = [
     CrossEntropy(class_weights=tuple(WEIGHTS.tolist())),
     CrossEntropy(label_smoothing=0.2, class_weights=tuple(WEIGHTS.tolist())),
     mse(),
-    MeanLoss(mse().each, WEIGHTS),
 ]
 
 

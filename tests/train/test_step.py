@@ -10,7 +10,6 @@ from torch import nn
 from cnntrain.data.batch import Batch
 from cnntrain.optim import parameter_groups, set_learning_rate
 from cnntrain.optim.optimizers.sgd import sgd
-from cnntrain.tasks.criterion import MeanLoss
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 from cnntrain.tasks.losses.mse import mse
 from cnntrain.train import EpochDone, Learner, Recipe, train
@@ -31,7 +30,6 @@ CRITERIA = {
     "smoothed, weighted": CrossEntropy(
         label_smoothing=0.2, class_weights=(0.1, 2.0, 1.0, 0.5, 3.0)
     ),
-    "squared error, weighted": MeanLoss(mse().each, torch.tensor([0.1, 2.0, 1.0, 0.5, 3.0])),
 }
 
 
