@@ -39,8 +39,8 @@ def test_the_plugins_train(here: Path) -> None:
     (here / "run.yaml").write_text(RUN_FILE)
     outcome = fit(load(here / "run.yaml"), quiet=True)
     assert outcome.done is not None
-    assert outcome.done.best_error is not None
-    assert outcome.done.best_error < 0.1
+    assert outcome.done.best_value is not None
+    assert outcome.done.best_value < 0.1
 
 
 @pytest.mark.parametrize(

@@ -22,17 +22,23 @@ from cnntrain.arch.plan import Plan, PlannedList, PlannedNode
 from cnntrain.arch.receptive import PIXEL, Field, path_beside, through, union
 from cnntrain.arch.shape_errors import check_output, filled
 from cnntrain.core.errors import ConfigError
+from cnntrain.tasks.classification import CLASSIFICATION
+from cnntrain.tasks.protocol import Task
 
 _TAKEN = frozenset(dir(Network({}, sources={}, in_shape=(), out_shape=(), aux={})))
 """Attributes of a network; a layer of the same name would hide one."""
 
 
-def make_plan(description: Description) -> Plan:
+def make_plan(description: Description, *, task: Task = CLASSIFICATION) -> Plan:
     """Run every node once on the meta device.
+
+    Args:
+        description: of the network.
+        task: what its output must suit.
 
     Raises:
         ConfigError: at the YAML line of the layer whose parameters or input do not fit, or of the
-            last layer if the output is not `(num_classes,)`.
+            last layer if the output does not suit the task.
     """
     facts = description.facts
     shape = (facts.image_channels, facts.image_height, facts.image_width)
@@ -49,9 +55,9 @@ def make_plan(description: Description) -> Plan:
                 raise ConfigError.of([problem])
             planned = _plan_list(head.nodes, source.out_shape, source.receptive_field, trials)
             aux.append((head.name, head.source, head.weight, planned))
-    check_output("the network", body, description)
+    check_output("the network", body, description, task)
     for name, _, _, planned in aux:
-        check_output(f"the head '{name}'", planned, description)
+        check_output(f"the head '{name}'", planned, description, task)
     return Plan(body, tuple(aux), description)
 
 

@@ -16,13 +16,8 @@ from cnntrain.arch.plan import PlannedList
 from cnntrain.arch.receptive import window
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Problem
-
-
-def said(shape: Shape) -> str:
-    """A shape without N in words."""
-    if len(shape) == 3:
-        return f"{shape[0]} maps of {shape[1]}x{shape[2]}"
-    return f"{shape[0]} numbers" if len(shape) == 1 else f"shape {tuple(shape)}"
+from cnntrain.show.words import shape_text
+from cnntrain.tasks.protocol import Task
 
 
 def misfit(
@@ -36,10 +31,10 @@ def misfit(
         error: what its constructor or `forward` raised.
         module: the layer itself, if it could be made.
     """
-    reads = said(inputs[0])
+    reads = shape_text(inputs[0])
     if len(inputs) > 1:
         pairs = zip(inputs, node.sources, strict=True)
-        reads = " and ".join(f"{said(shape)} ({source})" for shape, source in pairs)
+        reads = " and ".join(f"{shape_text(shape)} ({source})" for shape, source in pairs)
     start = f"'{node.name}' ({node.operation}) cannot read {reads}: "
     too_large = _window_too_large(module, inputs[0])
     if too_large is not None:
@@ -79,22 +74,18 @@ def _plugin_line(node: Node, error: Exception) -> str | None:
     return f"{file}:{lines[-1]}" if lines else None
 
 
-def check_output(what: str, planned: PlannedList, description: Description) -> None:
-    """Refuse a network, or a head, that does not end in one number per class.
+def check_output(what: str, planned: PlannedList, description: Description, task: Task) -> None:
+    """Refuse a network, or a head, whose output is not what the task needs.
 
     Raises:
         ConfigError: at the last layer.
     """
-    classes, shape = description.facts.num_classes, planned.out_shape
-    if classes is None or shape == (classes,):
-        return
-    if len(shape) == 1:
-        message = f"{what} gives {shape[0]} outputs, but the data have {classes} classes"
-        remedy = "end with `- linear: {out: $num_classes}`"
-    else:
-        message = f"{what} ends in {said(shape)}, not in one number per class"
-        remedy = "end with `- flatten` and `- linear: {out: $num_classes}`"
-    raise ConfigError.of([planned.nodes[-1].node.problem(message, remedy)])
+    classes = description.facts.num_classes
+    wrong = None if classes is None else task.wrong_output(planned.out_shape, classes)
+    if wrong is not None:
+        reason, remedy = wrong
+        node = planned.nodes[-1].node
+        raise ConfigError.of([node.problem(f"{what} {reason}", remedy)])
 
 
 def filled(node: Node, inputs: Sequence[Shape]) -> dict[str, int | Shape | tuple[Shape, ...]]:
@@ -111,11 +102,11 @@ def filled(node: Node, inputs: Sequence[Shape]) -> dict[str, int | Shape | tuple
             found[name] = tuple(inputs) if node.entry.options.get("inputs") == "many" else shape
             continue
         if name == "in_channels" and len(shape) != 3:
-            message = f"'{node.operation}' reads maps (C, H, W), but gets {said(shape)}"
+            message = f"'{node.operation}' reads maps (C, H, W), but gets {shape_text(shape)}"
             remedy = "put it above the layer that makes the maps flat"
             raise ConfigError.of([node.problem(message, remedy)])
         if name == "in_features" and len(shape) != 1:
-            message = f"'{node.operation}' reads a flat vector, but gets {said(shape)}"
+            message = f"'{node.operation}' reads a flat vector, but gets {shape_text(shape)}"
             remedy = "put `- flatten` or `- global_avg_pool` above it"
             raise ConfigError.of([node.problem(message, remedy)])
         found[name] = shape[0]

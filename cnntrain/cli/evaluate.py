@@ -15,10 +15,6 @@ from cnntrain.show.tables import columns
 if TYPE_CHECKING:
     from cnntrain.model.evaluate import Evaluated
     from cnntrain.model.model import Model
-    from cnntrain.tasks import Classification
-
-SHOWN_CLASSES = 20
-"""The confusion table is printed up to this many classes; the picture and --json have all."""
 
 OPTIMISTIC = "these images selected the epoch, so the error on others is likely to be larger"
 
@@ -74,9 +70,7 @@ def evaluate(
     models = [open_model(run, overrides=overrides or []) for run in runs]
     evaluated = Ensemble(models).evaluate(split, crops=crops, scales=sides)
     if confusion is not None:
-        from cnntrain.record.confusion import draw_confusion
-
-        draw_confusion(evaluated.metrics.confusion, classes=evaluated.classes, path=confusion)
+        evaluated.task.draw(evaluated.metrics, evaluated.classes, confusion)
         output.note(f"confusion matrix: {confusion}")
     if evaluated.mirrors_unseen:
         output.note(f"note: {MIRRORED}")
@@ -98,15 +92,7 @@ def _as_text(evaluated: Evaluated) -> str:
         lines = [f"{len(evaluated.members)} networks {images}", _members(evaluated), ""]
     else:
         lines = [f"{_named(evaluated.model)} {images}"]
-    top5 = "" if metrics.top5 is None else f"  top-5 {metrics.top5:.2%}"
-    lines += [
-        f"top-1 {metrics.top1:.2%}{top5}  error {metrics.error:.2%}  loss {metrics.loss:.4f}  "
-        f"({metrics.correct:,} of {metrics.images:,} right)",
-        "",
-        _per_class(evaluated),
-    ]
-    if len(evaluated.classes) <= SHOWN_CLASSES:
-        lines += ["", "confusion (rows: true class, columns: predicted)", _confusion(evaluated)]
+    lines.append(evaluated.task.report(metrics, evaluated.classes))
     return "\n".join(lines)
 
 
@@ -117,56 +103,24 @@ def _named(model: Model) -> str:
 def _members(evaluated: Evaluated) -> str:
     """What each member of a committee does by itself, and all of them together."""
     named = [(_named(model), metrics) for model, metrics in evaluated.members]
-    rows = [["network", "top-1", "error", "loss"]]
+    rows: list[list[str]] = []
     for name, metrics in (*named, ("together", evaluated.metrics)):
-        rows.append([name, f"{metrics.top1:.2%}", f"{metrics.error:.2%}", f"{metrics.loss:.4f}"])
+        summary = evaluated.task.summary(metrics)
+        rows += [["network", *summary]] if not rows else []
+        rows.append([name, *summary.values()])
     share = evaluated.disagreements / evaluated.metrics.images
     disagree = f"they disagree on {evaluated.disagreements:,} images ({share:.2%})"
     return f"{columns(rows, right=range(1, 4))}\n{disagree}"
 
 
-def _per_class(evaluated: Evaluated) -> str:
-    from cnntrain.tasks import class_scores, mean_score
-
-    scores = class_scores(evaluated.metrics.confusion)
-    rows = [["class", "images", "precision", "recall", "F1"]]
-    named = zip((*evaluated.classes, "mean"), (*scores, mean_score(scores)), strict=True)
-    for name, score in named:
-        ratios = (f"{value:.2%}" for value in (score.precision, score.recall, score.f1))
-        rows.append([name, f"{score.images:,}", *ratios])
-    return columns(rows, right=range(1, 5))
-
-
-def _confusion(evaluated: Evaluated) -> str:
-    classes = evaluated.classes
-    counts = zip(classes, evaluated.metrics.confusion, strict=True)
-    rows = [[name, *(str(count) if count else "." for count in row)] for name, row in counts]
-    return columns([["", *classes], *rows], right=range(1, len(classes) + 1))
-
-
 def _as_data(evaluated: Evaluated, *, crops: str) -> dict[str, Any]:
-    from cnntrain.tasks import class_scores
-
-    metrics = evaluated.metrics
-    scores = zip(evaluated.classes, class_scores(metrics.confusion), strict=True)
     return {
         **_network(evaluated),
         "split": evaluated.split,
         "selected_the_weights": evaluated.selected,
         "crops": crops,
         "views": evaluated.views,
-        **_figures(metrics),
-        "classes": [
-            {
-                "name": name,
-                "images": score.images,
-                "precision": score.precision,
-                "recall": score.recall,
-                "f1": score.f1,
-            }
-            for name, score in scores
-        ],
-        "confusion": [list(row) for row in metrics.confusion],
+        **evaluated.task.data(evaluated.metrics, evaluated.classes),
     }
 
 
@@ -175,23 +129,13 @@ def _network(evaluated: Evaluated) -> dict[str, Any]:
     if not evaluated.members:
         model = evaluated.model
         return {"checkpoint": str(model.path), "epoch": model.epoch}
+    task = evaluated.task
     return {
         "members": [
-            {"checkpoint": str(model.path), "epoch": model.epoch, **_figures(metrics)}
+            {"checkpoint": str(model.path), "epoch": model.epoch, **task.data(metrics)}
             for model, metrics in evaluated.members
         ],
         "disagreements": evaluated.disagreements,
-    }
-
-
-def _figures(metrics: Classification) -> dict[str, Any]:
-    return {
-        "images": metrics.images,
-        "correct": metrics.correct,
-        "loss": metrics.loss,
-        "top1": metrics.top1,
-        "top5": metrics.top5,
-        "error": metrics.error,
     }
 
 

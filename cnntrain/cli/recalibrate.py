@@ -12,7 +12,6 @@ from cnntrain.show.tables import columns
 
 if TYPE_CHECKING:
     from cnntrain.model.recalibrate import Recalibrated
-    from cnntrain.tasks import Classification
 
 
 def recalibrate(
@@ -40,11 +39,12 @@ def recalibrate(
 
 
 def _as_text(done: Recalibrated) -> str:
-    rows = [[done.split, "images", "loss", "top-1", "error"]]
+    rows: list[list[str]] = []
     for name, metrics in (("before", done.before), ("after", done.after)):
-        figures = (f"{metrics.loss:.4f}", f"{metrics.top1:.2%}", f"{metrics.error:.2%}")
-        rows.append([name, f"{metrics.images:,}", *figures])
-    table = columns(rows, right=range(1, 5))
+        summary = {"images": f"{metrics.images:,}", **done.task.summary(metrics)}
+        rows += [[done.split, *summary]] if not rows else []
+        rows.append([name, *summary.values()])
+    table = columns(rows, right=range(1, len(rows[0])))
     return f"{table}\n{len(done.layers)} batch normalisations of {done.source}: {done.path}"
 
 
@@ -54,16 +54,6 @@ def _as_data(done: Recalibrated) -> dict[str, Any]:
         "checkpoint": str(done.path),
         "layers": list(done.layers),
         "split": done.split,
-        "before": _metrics(done.before),
-        "after": _metrics(done.after),
-    }
-
-
-def _metrics(metrics: Classification) -> dict[str, Any]:
-    return {
-        "images": metrics.images,
-        "correct": metrics.correct,
-        "loss": metrics.loss,
-        "top1": metrics.top1,
-        "error": metrics.error,
+        "before": done.task.data(done.before),
+        "after": done.task.data(done.after),
     }

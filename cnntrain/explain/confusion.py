@@ -5,8 +5,9 @@ from __future__ import annotations
 from cnntrain.core.kinds import Split
 from cnntrain.explain import picture
 from cnntrain.model.model import Model
-from cnntrain.record.confusion import confusion_figure
 from cnntrain.show.image_table import Picture
+from cnntrain.tasks.classification_report import Classification
+from cnntrain.tasks.confusion_matrix import confusion_figure
 
 
 @picture("confusion")
@@ -18,6 +19,7 @@ def confusion(
     """Which classes are taken for which."""
     evaluated = model.evaluate(split)
     metrics, classes = evaluated.metrics, evaluated.classes
+    assert isinstance(metrics, Classification)
     figure = confusion_figure(metrics.confusion, classes=classes)
     facts = {
         "split": evaluated.split,

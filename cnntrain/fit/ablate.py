@@ -115,17 +115,19 @@ def ablate(
         outcome = fit(each, overrides=[] if variant.left_out else overrides, quiet=True)
         if outcome.exit_code or outcome.done is None:
             return Ablation(tuple(done), outcome.exit_code)
-        test = None if outcome.test is None else outcome.test.error
-        done.append(_trained(variant, outcome.run, test=test, best=outcome.done.best_error))
+        done.append(_trained(variant, outcome.run))
     return Ablation(tuple(done))
 
 
-def _trained(
-    variant: Variant, run: RunFolder, *, test: float | None, best: float | None
-) -> Variant:
-    error = best if test is None else test
-    split = "" if error is None else "validation" if test is None else "test"
-    return replace(variant, error=error, split=split, run=run.path)
+def _trained(variant: Variant, run: RunFolder) -> Variant:
+    """With the test error, or without test images the one of the best epoch in validation."""
+    summary = json.loads(run.summary.read_text("utf-8"))
+    tested = run.evaluations("test")[-1:]
+    best = [row for row in run.evaluations("validation") if row["epoch"] == summary["best_epoch"]]
+    found = tested or best
+    if not found:
+        return replace(variant, run=run.path)
+    return replace(variant, error=found[0]["error"], split=found[0]["split"], run=run.path)
 
 
 def _finished(loaded: Loaded, variant: Variant, *, name: str) -> Variant | None:
@@ -147,8 +149,7 @@ def _finished(loaded: Loaded, variant: Variant, *, name: str) -> Variant | None:
         and run.config.read_text("utf-8").strip() == wanted.strip()
         and all(environment[key] == now[key] for key in ("cnntrain", "torch", "git"))
     )
-    test = summary["test"] and summary["test"]["error"]
-    return _trained(variant, run, test=test, best=summary["best_error"]) if is_same else None
+    return _trained(variant, run) if is_same else None
 
 
 def _of_architecture(file: Path, document: Document, names: tuple[str, ...]) -> Variant:

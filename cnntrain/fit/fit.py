@@ -25,7 +25,7 @@ from cnntrain.runs.contents import read_run_file
 from cnntrain.runs.environment import describe_environment
 from cnntrain.runs.folder import RunFolder, create_run
 from cnntrain.runs.locate import find_run
-from cnntrain.tasks import Classification
+from cnntrain.tasks.protocol import Result
 from cnntrain.train import RunDone, restore
 
 CHANGEABLE = (
@@ -50,7 +50,7 @@ class Outcome:
 
     run: RunFolder
     done: RunDone | None
-    test: Classification | None
+    test: Result | None
     exit_code: int
 
 

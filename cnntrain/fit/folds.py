@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from cnntrain.assemble.checked import check_run_file
 from cnntrain.assemble.parts import only_these
@@ -215,7 +215,7 @@ def _train_one(
     observers: Sequence[Observer],
 ) -> single.Outcome:
     if run.last.is_file() or run.previous.is_file():
-        evaluations = _evaluations(run)
+        evaluations = run.evaluations("validation")
         if not evaluations or evaluations[-1]["epoch"] < loaded.train.epochs:
             return single.resume(run.path, overrides=overrides, quiet=quiet, observers=observers)
     if run.path.exists():  # it was killed before its first checkpoint, or after its last epoch
@@ -230,16 +230,10 @@ def _is_done(run: RunFolder) -> bool:
     return json.loads(run.summary.read_text("utf-8"))["reason"] in ("finished", "early stop")
 
 
-def _evaluations(run: RunFolder, split: str = "validation") -> list[dict[str, Any]]:
-    """The run's evaluations on a split, in order."""
-    lines = run.metrics_jsonl.read_text("utf-8").split("\n")[:-1]
-    rows = [json.loads(line) for line in lines]
-    return [row for row in rows if row["type"] == "evaluation" and row["split"] == split]
-
-
 def _result(number: int, run: RunFolder) -> FoldResult:
-    rows, tests = _evaluations(run), _evaluations(run, "test")
-    best = min(rows, key=lambda row: (row["error"], row["loss"]))
+    rows, tests = run.evaluations("validation"), run.evaluations("test")
+    epoch = json.loads(run.summary.read_text("utf-8"))["best_epoch"]
+    best = next(row for row in rows if row["epoch"] == epoch)
     return FoldResult(
         fold=number,
         run=run.path.name,

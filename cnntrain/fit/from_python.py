@@ -19,7 +19,7 @@ from cnntrain.model.model import Model
 from cnntrain.model.opening import model_from, open_model
 from cnntrain.record.history import History
 from cnntrain.record.observe import Observer
-from cnntrain.tasks import Classification
+from cnntrain.tasks.protocol import Result
 from cnntrain.train import RunDone, undisturbed
 
 
@@ -30,7 +30,7 @@ class Fitted:
     Args:
         history: one mapping an epoch, with the columns of metrics.csv.
         model: the network with the best weights, the last ones where there is no validation.
-        done: how it ended: `reason`, `epoch`, `step`, `best_epoch`, `best_error`, `seconds`.
+        done: how it ended: `reason`, `epoch`, `step`, `best_epoch`, `best_value`, `seconds`.
         test: the result on the test set; None without one, or if training was stopped.
         run: the run's folder, if there is one.
     """
@@ -38,7 +38,7 @@ class Fitted:
     history: list[dict[str, object]]
     model: Model
     done: RunDone
-    test: Classification | None
+    test: Result | None
     run: Path | None
 
 

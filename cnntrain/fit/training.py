@@ -17,7 +17,7 @@ from cnntrain.fit.signals import stop_on_signals
 from cnntrain.model.recalibrate import SPLIT, recalibrated
 from cnntrain.model.state import network_of
 from cnntrain.record.observe import Observer, observe
-from cnntrain.tasks import Classification
+from cnntrain.tasks.protocol import Result
 from cnntrain.train import EvalDone, Event, RunDone, StopRequest, evaluate, train
 
 Listen = Callable[[Sequence[str]], Sequence[Observer]]
@@ -29,7 +29,7 @@ class Ended:
     """How a training ended: the last event, the test result, the process's exit code."""
 
     done: RunDone | None
-    test: Classification | None
+    test: Result | None
     exit_code: int
 
 
@@ -48,7 +48,7 @@ def train_to_the_end(
         DataError, DivergedError, DiskError: see their kinds.
     """
     stop = StopRequest()
-    tested: list[Classification] = []
+    tested: list[Result] = []
     every = prepared.loaded.config.record.every
     with reading(prepared.data, prepared.loaded):
         listeners = listen(compute_features(prepared.data, quiet=quiet))
@@ -59,7 +59,7 @@ def train_to_the_end(
 
 
 def _events(
-    prepared: Prepared, *, kept: Kept, stop: StopRequest, tested: list[Classification]
+    prepared: Prepared, *, kept: Kept, stop: StopRequest, tested: list[Result]
 ) -> Iterator[Event]:
     """The training's events; before the last one those of what follows if it is complete."""
     learner, data = prepared.learner, prepared.data
@@ -114,8 +114,14 @@ def _evaluated(
     """The result on a split; none without its images, or if the evaluation was stopped."""
     if loader is None:
         return
-    precision = prepared.learner.precision
-    metrics = evaluate(net, loader, criterion=prepared.criterion, precision=precision, stop=stop)
+    metrics = evaluate(
+        net,
+        loader,
+        criterion=prepared.criterion,
+        precision=prepared.learner.precision,
+        stop=stop,
+        task=prepared.learner.task,
+    )
     if metrics is not None:
         epoch = last.best_epoch or last.epoch
         yield EvalDone(epoch, last.step, split, metrics, perf_counter() - began)

@@ -20,7 +20,8 @@ from cnntrain.model.images import Images, find_images
 from cnntrain.model.splits import Split
 from cnntrain.model.views import Viewer, make_viewer
 from cnntrain.record.progress import bar
-from cnntrain.tasks import Classification, ClassificationSums
+from cnntrain.tasks.classification import CLASSIFICATION
+from cnntrain.tasks.protocol import Result, Task
 from cnntrain.train import evaluate as evaluate_batches
 
 if TYPE_CHECKING:
@@ -49,12 +50,13 @@ class Evaluated:
     model: Model
     classes: tuple[str, ...]
     split: Split
-    metrics: Classification
+    metrics: Result
     selected: bool
     views: int = 1
-    members: tuple[tuple[Model, Classification], ...] = ()
+    members: tuple[tuple[Model, Result], ...] = ()
     disagreements: int = 0
     mirrors_unseen: bool = False
+    task: Task = CLASSIFICATION
 
 
 def evaluate(
@@ -99,7 +101,7 @@ def evaluate(
         return _together(viewers, images)
 
 
-def _as_in_training(images: Images) -> Classification:
+def _as_in_training(images: Images) -> Result:
     model = images.model
     criterion = make_criterion(model.loaded, data=images, device=model.device)
     with images.opened() as loader:
@@ -107,7 +109,7 @@ def _as_in_training(images: Images) -> Classification:
 
 
 def _together(viewers: Sequence[Viewer], images: Images) -> Evaluated:
-    results: list[tuple[Model, Classification]] = []
+    results: list[tuple[Model, Result]] = []
     said: list[Tensor] = []
     total = torch.zeros(())
     for viewer in viewers:
@@ -182,7 +184,7 @@ def _refuse_seen(model: Model, images: Images) -> None:
         )
 
 
-def _metrics(scores: Tensor, targets: Tensor) -> Classification:
-    sums = ClassificationSums(num_classes=scores.shape[1], device=scores.device)
+def _metrics(scores: Tensor, targets: Tensor) -> Result:
+    sums = CLASSIFICATION.sums(scores)
     sums.add(scores, targets, loss=F.nll_loss(scores, targets), weight=len(targets))
     return sums.compute()

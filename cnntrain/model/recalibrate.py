@@ -22,7 +22,8 @@ from cnntrain.model.opening import EVALUATE, Use, open_model
 from cnntrain.model.state import network_of
 from cnntrain.record.progress import WatchedLoader
 from cnntrain.runs.locate import find_run
-from cnntrain.tasks import Classification
+from cnntrain.tasks.classification import CLASSIFICATION
+from cnntrain.tasks.protocol import Result, Task
 from cnntrain.train import evaluate, make_deterministic
 from cnntrain.train.recalibrate import recalibrate
 
@@ -43,8 +44,9 @@ class Recalibrated:
     path: Path
     layers: tuple[str, ...]
     split: str
-    before: Classification
-    after: Classification
+    before: Result
+    after: Result
+    task: Task = CLASSIFICATION
 
 
 def recalibrate_run(

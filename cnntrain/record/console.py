@@ -11,7 +11,14 @@ from typing import Never, TextIO
 
 from tqdm import tqdm
 
-from cnntrain.record.console_summary import closing_line, closing_lines, closing_rows, print_table
+from cnntrain.record.console_summary import (
+    closing_line,
+    closing_lines,
+    closing_rows,
+    figures_text,
+    print_table,
+    result_text,
+)
 from cnntrain.record.intervals import Record, StepReport
 from cnntrain.record.totals import Tally, data_wait
 from cnntrain.show.words import clock_time, percent, quantity
@@ -97,6 +104,7 @@ class Console:
 
     def _start(self, event: RunStarted) -> None:
         self._started = event
+        self._tally.begin(event)
         if not self._quiet:
             width = max((len(label) for label, _ in self._card), default=0)
             for label, text in self._card:
@@ -142,8 +150,7 @@ class Console:
         self._tally.add_evaluation(event)
         if event.split != "validation" and not self._quiet:  # validation is in the epoch's line
             self.close()
-            found = event.metrics
-            self._say(f"{event.split} loss {found.loss:.4g}  error {percent(found.error)}")
+            self._say(f"{event.split} {result_text(event.metrics, self._tally.task, gap='  ')}")
 
     def _epoch(self, event: EpochDone) -> None:
         self._tally.add(event)
@@ -166,12 +173,11 @@ class Console:
         epochs = self._started.epochs
         parts = [
             f"epoch {event.epoch:>{len(str(epochs))}}/{epochs}",
-            f"train loss {event.train_loss:.4g} error {percent(event.train_error)}",
+            f"train {figures_text(event.train_loss, event.train_figures, self._tally.task)}",
         ]
         if event.validation is not None:
-            found = event.validation
             star = " (best)" if event.is_best else ""
-            parts.append(f"validation loss {found.loss:.4g} error {percent(found.error)}{star}")
+            parts.append(f"validation {result_text(event.validation, self._tally.task)}{star}")
         rate = event.images / event.seconds if event.seconds > 0 else 0.0
         parts += [
             f"lr {event.lr:.3g}",

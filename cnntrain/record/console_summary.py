@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -14,10 +14,36 @@ from rich.table import Table
 from cnntrain.record.totals import Tally
 from cnntrain.show.tables import columns
 from cnntrain.show.words import clock_time, percent, quantity
+from cnntrain.tasks.protocol import Result, Task
 from cnntrain.train.events import EpochDone, RunDone
 
-_HEADER = ("", "epoch", "train loss", "train error", "validation loss", "validation error")
-_TEST = ("test loss", "test error")
+
+def figures_text(
+    loss: float, figures: Mapping[str, float | None], task: Task, *, gap: str = " "
+) -> str:
+    """`loss 0.1234 error 1.20 %`."""
+    named = {"loss": loss, **figures}
+    return gap.join(f"{name} {task.text(name, value)}" for name, value in named.items())
+
+
+def result_text(result: Result, task: Task, *, gap: str = " ") -> str:
+    """The loss and the figures that a line has room for."""
+    figures = {name: result.figures[name] for name in task.headline}
+    return figures_text(result.loss, figures, task, gap=gap)
+
+
+def _header(task: Task) -> tuple[str, ...]:
+    train = [f"train {name}" for name in ("loss", *task.train_figures)]
+    validation = [f"validation {name}" for name in ("loss", *task.headline)]
+    return ("", "epoch", *train, *validation)
+
+
+def _cells(result: Result | None, task: Task) -> tuple[str, ...]:
+    names = ("loss", *task.headline)
+    if result is None:
+        return ("-",) * len(names)
+    values = {"loss": result.loss, **result.figures}
+    return tuple(task.text(name, values[name]) for name in names)
 
 
 def closing_rows(tally: Tally) -> list[tuple[str, ...]]:
@@ -26,15 +52,16 @@ def closing_rows(tally: Tally) -> list[tuple[str, ...]]:
     The result on the test set stands in the row of the epoch whose weights were tested; that row
     is nearly empty if the epoch was before the run was resumed.
     """
-    rows = [_row(label, epoch) for label, epoch in _labelled(tally)]
+    task, header = tally.task, _header(tally.task)
+    rows = [_row(label, epoch, task) for label, epoch in _labelled(tally)]
     tested = tally.test
     if tested is None:
-        return [_HEADER, *rows]
-    result = (f"{tested.metrics.loss:.4g}", percent(tested.metrics.error))
+        return [header, *rows]
     if all(row[1] != str(tested.epoch) for row in rows):
-        rows.insert(0, ("best", str(tested.epoch), *["-"] * (len(_HEADER) - 2)))
-    whole = [(*row, *(result if row[1] == str(tested.epoch) else ("-", "-"))) for row in rows]
-    return [_HEADER + _TEST, *whole]
+        rows.insert(0, ("best", str(tested.epoch), *["-"] * (len(header) - 2)))
+    results = [tested.metrics if row[1] == str(tested.epoch) else None for row in rows]
+    whole = [(*row, *_cells(result, task)) for row, result in zip(rows, results, strict=True)]
+    return [(*header, *(f"test {name}" for name in ("loss", *task.headline))), *whole]
 
 
 def _labelled(tally: Tally) -> list[tuple[str, EpochDone]]:
@@ -42,16 +69,10 @@ def _labelled(tally: Tally) -> list[tuple[str, EpochDone]]:
     return [(label, epoch) for label, epoch in named if epoch is not None]
 
 
-def _row(label: str, epoch: EpochDone) -> tuple[str, ...]:
-    found = epoch.validation
-    return (
-        label,
-        str(epoch.epoch),
-        f"{epoch.train_loss:.4g}",
-        percent(epoch.train_error),
-        "-" if found is None else f"{found.loss:.4g}",
-        "-" if found is None else percent(found.error),
-    )
+def _row(label: str, epoch: EpochDone, task: Task) -> tuple[str, ...]:
+    train = {"loss": epoch.train_loss, **epoch.train_figures}
+    texts = [task.text(name, train[name]) for name in ("loss", *task.train_figures)]
+    return (label, str(epoch.epoch), *texts, *_cells(epoch.validation, task))
 
 
 def print_table(rows: Sequence[tuple[str, ...]], *, stream: TextIO, fancy: bool) -> None:
@@ -78,8 +99,8 @@ def closing_lines(event: RunDone, *, tally: Tally, run: Path | None) -> list[str
             f", {quantity(tally.images_per_second)} images/s, "
             f"{percent(tally.data_wait, places=0)} of the time waiting for data"
         )
-    if event.best_error is not None and tally.best is None:  # it was found before the resume
-        lines.append(f"best validation error {_best(event)}")
+    if event.best_value is not None and tally.best is None:  # it was found before the resume
+        lines.append(_best(event, tally))
     if run is None:
         return lines
     path = shlex.quote(str(run))
@@ -93,10 +114,12 @@ def closing_lines(event: RunDone, *, tally: Tally, run: Path | None) -> list[str
 def closing_line(event: RunDone, *, tally: Tally, run: Path | None) -> str:
     """All of it in one line, for those who asked for quiet."""
     parts = [_ending(event)]
-    if event.best_error is not None:
-        parts.append(f"best validation error {_best(event)}")
+    if event.best_value is not None:
+        parts.append(_best(event, tally))
     if tally.test is not None:
-        parts.append(f"test error {percent(tally.test.metrics.error)}")
+        figures = tally.test.metrics.figures
+        texts = (f"{name} {tally.task.text(name, figures[name])}" for name in tally.task.headline)
+        parts.append(f"test {', '.join(texts)}")
     if run is not None:
         parts.append(str(run))
     return "; ".join(parts)
@@ -107,5 +130,6 @@ def _ending(event: RunDone) -> str:
     return f"{reason} at epoch {event.epoch}, step {event.step}"
 
 
-def _best(event: RunDone) -> str:
-    return f"{percent(event.best_error)} (epoch {event.best_epoch})"
+def _best(event: RunDone, tally: Tally) -> str:
+    value = tally.task.text(tally.select, event.best_value)
+    return f"best validation {tally.select} {value} (epoch {event.best_epoch})"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from cnntrain.record.intervals import Record
 from cnntrain.record.metrics_file import epoch_row
-from cnntrain.train.events import EpochDone
+from cnntrain.tasks.classification import CLASSIFICATION
+from cnntrain.tasks.protocol import Task
+from cnntrain.train.events import EpochDone, RunStarted
 
 
 class History:
@@ -15,11 +17,14 @@ class History:
 
     def __init__(self) -> None:
         self.rows: list[dict[str, object]] = []
+        self._task: Task = CLASSIFICATION
 
     def observe(self, event: Record) -> None:
         """Take down an epoch."""
-        if isinstance(event, EpochDone):
-            self.rows.append(epoch_row(event))
+        if isinstance(event, RunStarted):
+            self._task = event.task
+        elif isinstance(event, EpochDone):
+            self.rows.append(epoch_row(event, task=self._task))
 
     def close(self) -> None:
         """Nothing is left to do."""

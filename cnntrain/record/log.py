@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cnntrain.core.atomic import disk_errors
@@ -45,9 +45,14 @@ def log_to(path: Path, *, level: int = logging.INFO) -> Iterator[None]:
 class EventLog:
     """Logs the start, the epochs, the evaluations and the end of a run."""
 
+    def __init__(self) -> None:
+        self._headline: Sequence[str] = ()
+        self._select = ""
+
     def observe(self, event: Record) -> None:
         """Log the event; steps are left to the metrics file."""
         if isinstance(event, RunStarted):
+            self._headline, self._select = event.task.headline, event.select
             LOG.info(
                 "training starts at epoch %d, step %d; %d epochs of %d steps",
                 event.epoch,
@@ -57,22 +62,22 @@ class EventLog:
             )
         elif isinstance(event, EvalDone):
             LOG.info(
-                "epoch %d, step %d: %s loss %.6g, error %.6g over %d images, %.3f s",
+                "epoch %d, step %d: %s loss %.6g%s over %d images, %.3f s",
                 event.epoch,
                 event.step,
                 event.split,
                 event.metrics.loss,
-                event.metrics.error,
+                _listed({name: event.metrics.figures[name] for name in self._headline}),
                 event.metrics.images,
                 event.seconds,
             )
         elif isinstance(event, EpochDone):
             LOG.info(
-                "epoch %d, step %d: training loss %.6g, error %.6g, lr %.6g, %d images, %.3f s%s",
+                "epoch %d, step %d: training loss %.6g%s, lr %.6g, %d images, %.3f s%s",
                 event.epoch,
                 event.step,
                 event.train_loss,
-                event.train_error,
+                _listed(event.train_figures),
                 event.lr,
                 event.images,
                 event.seconds,
@@ -80,14 +85,19 @@ class EventLog:
             )
         elif isinstance(event, RunDone):
             LOG.info(
-                "%s at epoch %d, step %d after %.3f s; best error %s at epoch %s",
+                "%s at epoch %d, step %d after %.3f s; best %s %s at epoch %s",
                 event.reason,
                 event.epoch,
                 event.step,
                 event.seconds,
-                event.best_error,
+                self._select,
+                event.best_value,
                 event.best_epoch,
             )
 
     def close(self) -> None:
         """Nothing is left to do."""
+
+
+def _listed(figures: Mapping[str, float | None]) -> str:
+    return "".join(f", {name} {value:.6g}" for name, value in figures.items() if value is not None)

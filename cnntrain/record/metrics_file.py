@@ -14,23 +14,25 @@ from cnntrain.core.atomic import disk_errors, write_text_atomically
 from cnntrain.record.intervals import Record, StepReport
 from cnntrain.record.json_text import json_text
 from cnntrain.record.totals import data_wait
+from cnntrain.tasks.classification import CLASSIFICATION
+from cnntrain.tasks.protocol import Task
 from cnntrain.train.events import EpochDone, EvalDone, RunStarted
 
-COLUMNS = (
-    "epoch",
-    "step",
-    "train_loss",
-    "train_error",
-    "validation_loss",
-    "validation_error",
-    "validation_top5_error",
-    "lr",
-    "is_best",
-    "images",
-    "seconds",
-    "images_per_second",
-    "data_wait",
-)
+
+def columns(task: Task) -> tuple[str, ...]:
+    """The columns of metrics.csv: the loss and the task's figures, of training and validation."""
+    return (
+        "epoch",
+        "step",
+        *(f"train_{name}" for name in ("loss", *task.train_figures)),
+        *(f"validation_{name}" for name in ("loss", *task.figures)),
+        "lr",
+        "is_best",
+        "images",
+        "seconds",
+        "images_per_second",
+        "data_wait",
+    )
 
 
 class MetricsFile:
@@ -46,6 +48,7 @@ class MetricsFile:
     """
 
     def __init__(self, *, jsonl: Path, csv: Path) -> None:
+        self._task: Task = CLASSIFICATION
         self._jsonl = _Lines(jsonl)
         self._csv = _Lines(csv)
 
@@ -54,14 +57,16 @@ class MetricsFile:
         if isinstance(event, StepReport):
             self._jsonl.add(json_text({"type": "step"} | vars(event)))
         elif isinstance(event, RunStarted):
+            self._task = event.task
+            header = _csv_line(columns(event.task))
             self._jsonl.open(lambda line: _stays_in_json(line, event))
-            self._csv.open(lambda line: _stays_in_csv(line, event), header=_csv_line(COLUMNS))
+            self._csv.open(lambda line: _stays_in_csv(line, event), header=header)
         elif isinstance(event, EvalDone):
             self._jsonl.add(json_text(_evaluation(event)))
         elif isinstance(event, EpochDone):
-            row = epoch_row(event)
+            row = epoch_row(event, task=self._task)
             self._jsonl.add(json_text({"type": "epoch"} | row))
-            self._csv.add(_csv_line(_cell(row[column]) for column in COLUMNS))
+            self._csv.add(_csv_line(_cell(value) for value in row.values()))
 
     def close(self) -> None:
         """Close both files."""
@@ -118,7 +123,7 @@ def _stays_in_json(line: str, start: RunStarted) -> bool:
 
 def _stays_in_csv(line: str, start: RunStarted) -> bool:
     cells = line.split(",")
-    if len(cells) != len(COLUMNS):
+    if len(cells) != len(columns(start.task)):
         return False
     try:
         return _stays(epoch=int(cells[0]), step=int(cells[1]), of_epoch=True, start=start)
@@ -127,7 +132,6 @@ def _stays_in_csv(line: str, start: RunStarted) -> bool:
 
 
 def _evaluation(event: EvalDone) -> dict[str, object]:
-    top5 = event.metrics.top5
     return {
         "type": "evaluation",
         "epoch": event.epoch,
@@ -135,32 +139,36 @@ def _evaluation(event: EvalDone) -> dict[str, object]:
         "split": event.split,
         "images": event.metrics.images,
         "loss": event.metrics.loss,
-        "error": event.metrics.error,
-        "top5_error": None if top5 is None else 1.0 - top5,
-        "correct": event.metrics.correct,
+        **event.metrics.figures,
         "seconds": event.seconds,
     }
 
 
-def epoch_row(event: EpochDone) -> dict[str, object]:
-    """An epoch under the names of `COLUMNS`."""
+def epoch_row(event: EpochDone, *, task: Task) -> dict[str, object]:
+    """An epoch under the names of its columns, in their order."""
+    rate = event.images / event.seconds if event.seconds > 0 else None
+    values = (
+        event.epoch,
+        event.step,
+        event.train_loss,
+        *(event.train_figures[name] for name in task.train_figures),
+        *validation_values(event, task=task),
+        event.lr,
+        event.is_best,
+        event.images,
+        event.seconds,
+        rate,
+        data_wait(event.data_seconds, event.seconds),
+    )
+    return dict(zip(columns(task), values, strict=True))
+
+
+def validation_values(event: EpochDone, *, task: Task) -> list[float | None]:
+    """The loss and the task's figures on the validation images; None where there is none."""
     found = event.validation
-    top5 = None if found is None else found.top5
-    return {
-        "epoch": event.epoch,
-        "step": event.step,
-        "train_loss": event.train_loss,
-        "train_error": event.train_error,
-        "validation_loss": None if found is None else found.loss,
-        "validation_error": None if found is None else found.error,
-        "validation_top5_error": None if top5 is None else 1.0 - top5,
-        "lr": event.lr,
-        "is_best": event.is_best,
-        "images": event.images,
-        "seconds": event.seconds,
-        "images_per_second": event.images / event.seconds if event.seconds > 0 else None,
-        "data_wait": data_wait(event.data_seconds, event.seconds),
-    }
+    if found is None:
+        return [None] * (1 + len(task.figures))
+    return [found.loss, *(found.figures[name] for name in task.figures)]
 
 
 def _cell(value: object) -> object:

@@ -9,7 +9,8 @@ from cnntrain.core.atomic import write_text_atomically
 from cnntrain.record.intervals import Record
 from cnntrain.record.json_text import json_text
 from cnntrain.record.totals import Tally
-from cnntrain.train.events import EpochDone, EvalDone, RunDone
+from cnntrain.tasks.protocol import Task
+from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted
 
 
 def _no_facts() -> Mapping[str, object]:
@@ -35,7 +36,9 @@ class SummaryFile:
 
     def observe(self, event: Record) -> None:
         """Count epochs; write at the end."""
-        if isinstance(event, EpochDone):
+        if isinstance(event, RunStarted):
+            self._tally.begin(event)
+        elif isinstance(event, EpochDone):
             self._tally.add(event)
         elif isinstance(event, EvalDone):
             self._tally.add_evaluation(event)
@@ -46,9 +49,9 @@ class SummaryFile:
                 "epoch": event.epoch,
                 "step": event.step,
                 "best_epoch": event.best_epoch,
-                "best_error": event.best_error,
-                "last": None if tally.last is None else _figures(tally.last),
-                "best": None if tally.best is None else _figures(tally.best),
+                f"best_{tally.select}": event.best_value,
+                "last": None if tally.last is None else _figures(tally.last, tally.task),
+                "best": None if tally.best is None else _figures(tally.best, tally.task),
                 "test": None if tally.test is None else _result(tally.test),
                 "seconds": event.seconds,
                 "images": tally.images,
@@ -63,15 +66,15 @@ class SummaryFile:
         """Nothing is left to do."""
 
 
-def _figures(epoch: EpochDone) -> dict[str, object]:
+def _figures(epoch: EpochDone, task: Task) -> dict[str, object]:
     found = epoch.validation
     return {
         "epoch": epoch.epoch,
         "step": epoch.step,
         "train_loss": epoch.train_loss,
-        "train_error": epoch.train_error,
+        **{f"train_{name}": value for name, value in epoch.train_figures.items()},
         "validation_loss": None if found is None else found.loss,
-        "validation_error": None if found is None else found.error,
+        **{f"validation_{name}": found and found.figures[name] for name in task.headline},
     }
 
 
@@ -81,8 +84,6 @@ def _result(event: EvalDone) -> dict[str, object]:
     return {
         "epoch": event.epoch,
         "images": found.images,
-        "correct": found.correct,
         "loss": found.loss,
-        "error": found.error,
-        "top5_error": None if found.top5 is None else 1.0 - found.top5,
+        **found.figures,
     }

@@ -15,6 +15,8 @@ from cnntrain.record.histograms import weight_histograms
 from cnntrain.record.intervals import Record, StepReport
 from cnntrain.record.pictures import filters_picture, images_picture
 from cnntrain.record.totals import data_wait
+from cnntrain.tasks.classification import CLASSIFICATION
+from cnntrain.tasks.protocol import Task
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, StepDone
 
 if TYPE_CHECKING:
@@ -22,13 +24,6 @@ if TYPE_CHECKING:
 
 TRAIN = "train"
 HISTOGRAM_SHARE = 0.01  # of the time of training, at most
-FINAL = (
-    "final/train_loss",
-    "final/train_error",
-    "final/validation_loss",
-    "final/validation_error",
-    "final/best_validation_error",
-)
 
 
 class TensorBoard:
@@ -61,6 +56,8 @@ class TensorBoard:
         self._settings = dict(settings or {})
         self._writers: dict[str, SummaryWriter] = {}
         self._purge_step: int | None = None
+        self._task: Task = CLASSIFICATION
+        self._select = "error"
         self._last: EpochDone | None = None
         self._trained = 0.0  # seconds
         self._drawing = 0.0  # seconds that histograms took
@@ -120,6 +117,7 @@ class TensorBoard:
         self._file(split).add_summary(Summary(value=points), step)
 
     def _start(self, event: RunStarted) -> None:
+        self._task, self._select = event.task, event.select
         if event.step > 0:
             self._purge_step = event.step + 1
             for split in sorted(path for path in self._folder.glob("*") if path.is_dir()):
@@ -143,9 +141,8 @@ class TensorBoard:
 
     def _evaluation(self, event: EvalDone) -> None:
         found = event.metrics
-        top5 = None if found.top5 is None else 1.0 - found.top5
-        values = {"loss": found.loss, "error": found.error, "top5_error": top5}
-        self._scalars(event.split, event.step, values)
+        figures = {name: found.figures[name] for name in self._task.figures}
+        self._scalars(event.split, event.step, {"loss": found.loss, **figures})
 
     def _epoch(self, event: EpochDone) -> None:
         self._last = event
@@ -153,7 +150,7 @@ class TensorBoard:
         rate = event.images / event.seconds if event.seconds > 0 else None
         values = {
             "loss": event.train_loss,
-            "error": event.train_error,
+            **event.train_figures,
             "epoch/learning_rate": event.lr,
             "epoch/images_per_second": rate,
             "epoch/data_wait": data_wait(event.data_seconds, event.seconds),
@@ -185,6 +182,12 @@ class TensorBoard:
         self._drawing_once = time.perf_counter() - began
         self._drawing += self._drawing_once
 
+    def _final(self) -> list[str]:
+        """The tags of the figures at the end."""
+        train = [f"final/train_{name}" for name in ("loss", *self._task.train_figures)]
+        validation = [f"final/validation_{name}" for name in ("loss", *self._task.headline)]
+        return [*train, *validation, f"final/best_validation_{self._select}"]
+
     def _hparams(self, *, done: bool) -> None:
         """The three summaries of TensorBoard's hparams; add_hparams would make a run of its own."""
         from torch.utils.tensorboard.summary import hparams
@@ -193,7 +196,7 @@ class TensorBoard:
             name: value if isinstance(value, int | float | str) else str(value)
             for name, value in self._settings.items()
         }
-        experiment, start, end = hparams(settings, dict.fromkeys(FINAL, 0.0))  # type: ignore[no-untyped-call] # torch's
+        experiment, start, end = hparams(settings, dict.fromkeys(self._final(), 0.0))  # type: ignore[no-untyped-call] # torch's
         for summary in (end,) if done else (experiment, start):
             self._file(TRAIN).add_summary(summary)
 
@@ -202,11 +205,11 @@ class TensorBoard:
         found = None if last is None else last.validation
         values = (
             None if last is None else last.train_loss,
-            None if last is None else last.train_error,
+            *(None if last is None else last.train_figures[n] for n in self._task.train_figures),
             None if found is None else found.loss,
-            None if found is None else found.error,
-            event.best_error,
+            *(None if found is None else found.figures[n] for n in self._task.headline),
+            event.best_value,
         )
-        self._scalars(TRAIN, event.step, dict(zip(FINAL, values, strict=True)))
+        self._scalars(TRAIN, event.step, dict(zip(self._final(), values, strict=True)))
         if event.reason != "stopped":
             self._hparams(done=True)

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnntrain.train.events import EpochDone, EvalDone
+from cnntrain.tasks.classification import CLASSIFICATION
+from cnntrain.tasks.protocol import Task
+from cnntrain.train.events import EpochDone, EvalDone, RunStarted
 
 
 @dataclass
 class Tally:
     """Sums over the epochs since the run was started or resumed."""
 
+    task: Task = CLASSIFICATION
+    select: str = "error"
     best: EpochDone | None = None
     last: EpochDone | None = None
     test: EvalDone | None = None
     images: int = 0
     seconds: float = 0.0
     data_seconds: float = 0.0
+
+    def begin(self, event: RunStarted) -> None:
+        """Note what the run is for."""
+        self.task, self.select = event.task, event.select
 
     def add(self, epoch: EpochDone) -> None:
         """Count one epoch in."""

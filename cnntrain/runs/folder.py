@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -9,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from cnntrain.core.atomic import disk_errors, write_text_atomically
 from cnntrain.core.errors import UsageError
@@ -117,6 +119,12 @@ class RunFolder:
     def write_json(self, path: Path, value: Mapping[str, object]) -> None:
         """Write a mapping as indented JSON (NaN becomes null)."""
         self.write_text(path, json_text(value, indent=2))
+
+    def evaluations(self, split: str) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl that are evaluations of a split, in order."""
+        lines = self.metrics_jsonl.read_text("utf-8").split("\n")[:-1]
+        rows = [json.loads(line) for line in lines]
+        return [row for row in rows if row["type"] == "evaluation" and row["split"] == split]
 
     def lock(self) -> RunLock:
         """The lock to hold while training here: `with run.lock(): ...`."""

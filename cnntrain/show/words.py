@@ -6,6 +6,13 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 
+def shape_text(shape: tuple[int, ...]) -> str:
+    """The shape of one image's values, without N, in words."""
+    if len(shape) == 3:
+        return f"{shape[0]} maps of {shape[1]}x{shape[2]}"
+    return f"{shape[0]} numbers" if len(shape) == 1 else f"shape {tuple(shape)}"
+
+
 def percent(share: float | None, *, places: int = 2) -> str:
     """A share of one in percent: 0.0123 is `1.23 %`; `-` for None."""
     return "-" if share is None else f"{100 * share:.{places}f} %"

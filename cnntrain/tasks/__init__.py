@@ -1,19 +1,6 @@
-"""Counts on the device, and the frozen results made of them."""
+"""What a network is for, one task per file, with the losses that fit; decorators for one's own."""
 
 from cnntrain.core.choices import LOSSES, TASKS
-from cnntrain.tasks.classification import Classification, ClassificationSums, sum_dtype
-from cnntrain.tasks.per_class import ClassScore, class_scores, mean_score
-
-__all__ = [
-    "ClassScore",
-    "Classification",
-    "ClassificationSums",
-    "class_scores",
-    "loss",
-    "mean_score",
-    "sum_dtype",
-    "task",
-]
 
 loss = LOSSES.register
 task = TASKS.register

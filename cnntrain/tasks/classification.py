@@ -1,42 +1,135 @@
-"""Loss, top-1, top-5 and the confusion matrix: sums on the device, one read at the end."""
+"""One class for each image: loss, top-1, top-5 and the confusion matrix."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from cnntrain.core.errors import DataError
+from cnntrain.show.words import percent, shape_text
+from cnntrain.tasks import task
+from cnntrain.tasks.classification_report import Classification, as_data, report
+from cnntrain.tasks.per_class import class_scores, mean_score
+from cnntrain.tasks.protocol import Result
 
 TOP = 5
+_TOGETHER = 16
+"""Batches whose mistakes are counted at once: one by one it is 1 % of a small network's step."""
 
 
-@dataclass(frozen=True)
-class Classification:
-    """How well a network classifies a set of images.
+@task("classification")
+class Classify:
+    """Each image is of one class; targets are class numbers, or shares of classes."""
+
+    figures: Sequence[str] = ("error", "top5_error")
+    headline: Sequence[str] = ("error",)
+    train_figures: Sequence[str] = ("error",)
+    selects: Sequence[str] = ("error", "loss", "macro_f1", "balanced_accuracy")
+
+    def wrong_output(self, shape: tuple[int, ...], classes: int) -> tuple[str, str] | None:
+        """One number per class is right."""
+        if shape == (classes,):
+            return None
+        if len(shape) == 1:
+            message = f"gives {shape[0]} outputs, but the data have {classes} classes"
+            return message, "end with `- linear: {out: $num_classes}`"
+        message = f"ends in {shape_text(shape)}, not in one number per class"
+        return message, "end with `- flatten` and `- linear: {out: $num_classes}`"
+
+    def sums(self, outputs: Tensor) -> ClassificationSums:
+        """For logits `(N, classes)`."""
+        return ClassificationSums(num_classes=outputs.shape[1], device=outputs.device)
+
+    def epoch_sums(self, device: torch.device) -> MistakeSums:
+        """Mistakes, in training mode, augmentation and all."""
+        return MistakeSums(device)
+
+    def cost(self, result: Result, select: str) -> float:
+        """The error, the loss, or what is missing to a macro F1 or a balanced accuracy of 1."""
+        assert isinstance(result, Classification)
+        if select == "error":
+            return result.error
+        if select == "loss":
+            return result.loss
+        mean = mean_score(class_scores(result.confusion))
+        return 1.0 - (mean.f1 if select == "macro_f1" else mean.recall)
+
+    def selected(self, select: str, cost: float) -> float:
+        """The figure itself."""
+        return cost if select in ("error", "loss") else 1.0 - cost
+
+    def summary(self, result: Result) -> Mapping[str, str]:
+        """Top-1, error and loss."""
+        assert isinstance(result, Classification)
+        shares = {"top-1": result.top1, "error": result.error}
+        texts = {name: f"{share:.2%}" for name, share in shares.items()}
+        return {**texts, "loss": f"{result.loss:.4f}"}
+
+    def report(self, result: Result, classes: Sequence[str]) -> str:
+        """Top-1, top-5, scores per class, confusion matrix."""
+        assert isinstance(result, Classification)
+        return report(result, classes)
+
+    def draw(self, result: Result, classes: Sequence[str], path: Path) -> None:
+        """The confusion matrix."""
+        from cnntrain.tasks.confusion_matrix import (
+            draw_confusion,  # matplotlib: only if it is drawn
+        )
+
+        assert isinstance(result, Classification)
+        draw_confusion(result.confusion, classes=classes, path=path)
+
+    def data(self, result: Result, classes: Sequence[str] = ()) -> dict[str, Any]:
+        """Counts and shares; with classes, their scores and the confusion matrix."""
+        assert isinstance(result, Classification)
+        return as_data(result, classes)
+
+    def text(self, figure: str, value: float | None) -> str:
+        """Shares in percent."""
+        if figure == "loss":
+            return "-" if value is None else f"{value:.4g}"
+        return percent(value)
+
+
+CLASSIFICATION = Classify()
+
+
+class MistakeSums:
+    """Images misclassified in an epoch, counted on the device.
 
     Args:
-        images: how many were classified, each exactly once.
-        loss: mean of the training criterion over the images (weighted, if it has class weights).
-        top1: fraction whose highest logit is the true class.
-        top5: fraction whose true class is among the five highest; None with fewer than 6 classes,
-            where it would always be 1.
-        correct: images that top-1 counts.
-        confusion: images by true class (row) and predicted class (column).
+        device: where the logits are.
     """
 
-    images: int
-    loss: float
-    top1: float
-    top5: float | None
-    correct: int
-    confusion: tuple[tuple[int, ...], ...]
+    def __init__(self, device: torch.device) -> None:
+        self._wrong = torch.zeros((), dtype=torch.int64, device=device)
+        self._uncounted: list[tuple[Tensor, Tensor]] = []
 
-    @property
-    def error(self) -> float:
-        """The fraction that top-1 misses."""
-        return (self.images - self.correct) / self.images
+    def add(self, outputs: Tensor, targets: Tensor) -> None:
+        """Logits `(N, classes)`; classes `(N,)`, or shares of them of which the largest counts."""
+        self._uncounted.append((outputs, targets if targets.ndim == 1 else targets.argmax(dim=1)))
+        if len(self._uncounted) >= _TOGETHER:
+            self._count()
+
+    def figures(self, images: int) -> dict[str, float]:
+        """The share of mistakes."""
+        self._count()
+        return {"error": int(self._wrong) / images if images else float("nan")}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The count, 0-d int64."""
+        self._count()
+        return {"wrong": self._wrong}
+
+    def _count(self) -> None:
+        if self._uncounted:
+            logits, targets = (torch.cat(parts) for parts in zip(*self._uncounted, strict=True))
+            self._wrong += (logits.argmax(dim=1) != targets).sum()
+            self._uncounted.clear()
 
 
 class ClassificationSums:
@@ -58,11 +151,13 @@ class ClassificationSums:
         self._loss = torch.zeros((), dtype=sum_dtype(device), device=device)
         self._weight = torch.zeros_like(self._loss)
 
-    def add(self, logits: Tensor, targets: Tensor, *, loss: Tensor, weight: float | Tensor) -> None:
+    def add(
+        self, outputs: Tensor, targets: Tensor, *, loss: Tensor, weight: float | Tensor
+    ) -> None:
         """Count one batch.
 
         Args:
-            logits: `(N, num_classes)`.
+            outputs: logits `(N, num_classes)`.
             targets: `(N,)` int64, all in `[0, num_classes)`.
             loss: 0-d, the mean loss of the batch.
             weight: what that mean was divided by: N, or the sum of the images' class weights.
@@ -70,10 +165,10 @@ class ClassificationSums:
         self._images += targets.shape[0]
         self._loss += loss.to(self._loss.dtype) * weight
         self._weight += weight
-        cells = targets * self._num_classes + logits.argmax(dim=1)
+        cells = targets * self._num_classes + outputs.argmax(dim=1)
         self._confusion.index_add_(0, cells, torch.ones_like(cells))
         if self._num_classes > TOP:
-            among = logits.topk(TOP, dim=1).indices == targets.unsqueeze(1)
+            among = outputs.topk(TOP, dim=1).indices == targets.unsqueeze(1)
             self._top5 += among.sum()
 
     def compute(self) -> Classification:

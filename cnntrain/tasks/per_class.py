@@ -35,12 +35,17 @@ def class_scores(confusion: Sequence[Sequence[int]]) -> tuple[ClassScore, ...]:
 
 
 def mean_score(scores: Sequence[ClassScore]) -> ClassScore:
-    """The unweighted (macro) mean over the classes; images and predictions are added up."""
-    count = len(scores)
+    """The unweighted (macro) mean over the classes that have images; images and predictions add up.
+
+    The mean recall is the balanced accuracy (Brodersen et al. 2010). As in scikit-learn, a class
+    without images has no recall to be averaged.
+    """
+    there = [score for score in scores if score.images] or list(scores)
+    count = len(there)
     return ClassScore(
-        precision=sum(score.precision for score in scores) / count,
-        recall=sum(score.recall for score in scores) / count,
-        f1=sum(score.f1 for score in scores) / count,
+        precision=sum(score.precision for score in there) / count,
+        recall=sum(score.recall for score in there) / count,
+        f1=sum(score.f1 for score in there) / count,
         images=sum(score.images for score in scores),
         predicted=sum(score.predicted for score in scores),
     )

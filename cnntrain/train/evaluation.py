@@ -1,4 +1,4 @@
-"""Classify a whole split, each image exactly once."""
+"""Evaluate a network on a whole split, each image exactly once."""
 
 from __future__ import annotations
 
@@ -11,16 +11,22 @@ from torch import nn
 
 from cnntrain.core.errors import DataError
 from cnntrain.data.batch import Loader
-from cnntrain.tasks import Classification, ClassificationSums
+from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.criterion import Criterion
+from cnntrain.tasks.protocol import Result, Sums, Task
 from cnntrain.train.precision import Precision, autocast
 from cnntrain.train.stopping import StopRequest
 
 
 @overload
 def evaluate(
-    net: nn.Module, loader: Loader, *, criterion: Criterion, precision: Precision = ...
-) -> Classification: ...
+    net: nn.Module,
+    loader: Loader,
+    *,
+    criterion: Criterion,
+    precision: Precision = ...,
+    task: Task = ...,
+) -> Result: ...
 @overload
 def evaluate(
     net: nn.Module,
@@ -29,7 +35,8 @@ def evaluate(
     criterion: Criterion,
     precision: Precision = ...,
     stop: StopRequest,
-) -> Classification | None: ...
+    task: Task = ...,
+) -> Result | None: ...
 def evaluate(
     net: nn.Module,
     loader: Loader,
@@ -37,29 +44,31 @@ def evaluate(
     criterion: Criterion,
     precision: Precision = "float32",
     stop: StopRequest | None = None,
-) -> Classification | None:
-    """Loss, top-1, top-5 and confusion matrix of a network on a split.
+    task: Task = CLASSIFICATION,
+) -> Result | None:
+    """The loss and the task's figures of a network on a split.
 
     Batches are weighted by their size, so the last, smaller one counts as it should. The network
     is in evaluation mode meanwhile, and each of its modules in its own mode again afterwards.
 
     Args:
-        net: gives logits `(N, classes)` for images `(N, C, H, W)`.
+        net: gives outputs `(N, ...)` for images `(N, C, H, W)`.
         loader: of the split.
         criterion: the loss to average.
         precision: of the forward pass.
         stop: looked at after each batch; when it is raised the result is None.
+        task: what is counted.
     """
-    sums: ClassificationSums | None = None
+    sums: Sums | None = None
     with evaluation_mode(net), torch.inference_mode():
         for images, targets in loader.batches(0):
             with autocast(precision, images.device):
-                logits = net(images)
-            logits = logits.float()
+                outputs = net(images)
+            outputs = outputs.float()
             if sums is None:
-                sums = ClassificationSums(num_classes=logits.shape[1], device=images.device)
-            loss, weight = criterion(logits, targets), criterion.weight(targets)
-            sums.add(logits, targets, loss=loss, weight=weight)
+                sums = task.sums(outputs)
+            loss, weight = criterion(outputs, targets), criterion.weight(targets)
+            sums.add(outputs, targets, loss=loss, weight=weight)
             if stop is not None and stop.requested:
                 return None
         if sums is None:

@@ -6,12 +6,14 @@ written. An observer reads; it never changes training.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 from torch import Tensor
 
-from cnntrain.tasks import Classification
+from cnntrain.tasks.classification import CLASSIFICATION
+from cnntrain.tasks.protocol import Result, Task
 
 Reason: TypeAlias = Literal["finished", "early stop", "stopped"]
 
@@ -25,12 +27,16 @@ class RunStarted:
         steps_per_epoch: optimizer steps in one.
         epoch: epochs already done; 0 for a new run.
         step: optimizer steps already done; 0 for a new run.
+        task: says which figures there will be, and how to write them.
+        select: the one of them that selects the best weights.
     """
 
     epochs: int
     steps_per_epoch: int
     epoch: int
     step: int
+    task: Task = CLASSIFICATION
+    select: str = "error"
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ class EvalDone:
     epoch: int
     step: int
     split: str
-    metrics: Classification
+    metrics: Result
     seconds: float
 
 
@@ -88,10 +94,10 @@ class EpochDone:
         epoch: from 1.
         step: optimizer steps done in all.
         train_loss: mean criterion over the epoch's batches, as they were when they were learnt.
-        train_error: fraction misclassified over the same, in training mode, augmentation and all.
+        train_figures: the task's figures over the same, in training mode, augmentation and all.
         lr: learning rate of the last step.
         validation: the evaluation after this epoch, if there was one.
-        is_best: it has the lowest validation error so far (of equal ones, the lowest loss).
+        is_best: its weights are the best so far (of equal ones, those of the lowest loss).
         images: images learnt from.
         seconds: wall time of the epoch without its evaluation.
         data_seconds: of `seconds`, spent waiting for batches.
@@ -100,9 +106,9 @@ class EpochDone:
     epoch: int
     step: int
     train_loss: float
-    train_error: float
+    train_figures: Mapping[str, float]
     lr: float
-    validation: Classification | None
+    validation: Result | None
     is_best: bool
     images: int
     seconds: float
@@ -117,8 +123,8 @@ class RunDone:
         reason: all epochs done, no more improvement, or a stop request.
         epoch: epochs done.
         step: optimizer steps done in all.
-        best_epoch: the epoch of the lowest validation error.
-        best_error: that error.
+        best_epoch: the epoch of the best weights.
+        best_value: the figure that selected it.
         seconds: wall time of this process's part of the run.
     """
 
@@ -126,20 +132,8 @@ class RunDone:
     epoch: int
     step: int
     best_epoch: int | None
-    best_error: float | None
+    best_value: float | None
     seconds: float
 
 
 Event: TypeAlias = RunStarted | StepDone | EvalDone | EpochDone | RunDone
-
-
-class Observer(Protocol):
-    """Anything that listens to a run."""
-
-    def observe(self, event: Event, /) -> None:
-        """Take note of one event."""
-        ...
-
-    def close(self) -> None:
-        """Release files; called once, also when training failed."""
-        ...

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from cnntrain.tasks.classification import CLASSIFICATION
+from cnntrain.tasks.protocol import Task
 from cnntrain.train.ema import Ema
 from cnntrain.train.precision import Precision, grad_scaler
 from cnntrain.train.state import TrainState
@@ -29,6 +31,7 @@ class Learner:
             evaluation: a probe's head, whose batches are features. Empty: the whole model.
         start: by name of the parameter, the weights towards which it decays in place of zero
             (`Recipe.l2_sp`).
+        task: what the network is for.
     """
 
     model: nn.Module
@@ -38,6 +41,7 @@ class Learner:
     precision: Precision = "float32"
     part: str = ""
     start: Mapping[str, Tensor] = field(default_factory=dict)
+    task: Task = CLASSIFICATION
     net: nn.Module = field(init=False)
     device: torch.device = field(init=False)
     scaler: torch.amp.GradScaler = field(init=False)
@@ -47,7 +51,7 @@ class Learner:
         self.net = self.model.get_submodule(self.part) if compiled is None else compiled
         self.device = next(self.model.parameters()).device
         self.scaler = grad_scaler(self.precision, self.device)
-        self.state = TrainState(self.device)
+        self.state = TrainState(self.device, self.task)
         self._anchored = [self.model.get_parameter(name) for name in self.start]
         if not self.scaler.is_enabled():
             # The fused kernels skip the step when this flag is 1; the scaler hands them its own.

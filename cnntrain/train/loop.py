@@ -13,8 +13,8 @@ from time import perf_counter
 from cnntrain.core.errors import ConfigError, DataError
 from cnntrain.data.batch import Batch, Loader
 from cnntrain.optim import set_learning_rate
-from cnntrain.tasks import Classification
 from cnntrain.tasks.criterion import Criterion
+from cnntrain.tasks.protocol import Result
 from cnntrain.train.evaluation import evaluate, training_mode
 from cnntrain.train.events import EpochDone, EvalDone, Event, Reason, RunDone, RunStarted, StepDone
 from cnntrain.train.finite import explain_divergence
@@ -57,7 +57,14 @@ def train(
         explain_divergence, learner, loader=loader, criterion=criterion, recipe=recipe
     )
     check_every = 1 if learner.device.type == "cpu" else recipe.check_every
-    yield RunStarted(recipe.epochs, loader.batches_per_epoch, state.epoch, state.step)
+    yield RunStarted(
+        recipe.epochs,
+        loader.batches_per_epoch,
+        state.epoch,
+        state.step,
+        task=learner.task,
+        select=recipe.select,
+    )
 
     while _reason_to_end(recipe, state) is None and not stop.requested:
         epoch = state.epoch + 1
@@ -72,7 +79,7 @@ def train(
             if learner.ema is not None:
                 learner.ema.update(step=state.step + 1)
             images = batch.targets.shape[0]
-            state.count(done.loss, weight=done.weight, logits=done.logits, targets=batch.targets)
+            state.count(done.loss, weight=done.weight, outputs=done.outputs, targets=batch.targets)
             if state.step % check_every == 0 and state.diverged:
                 raise explain()
             now = perf_counter()
@@ -106,6 +113,7 @@ def train(
                 criterion=criterion,
                 precision=learner.precision,
                 stop=stop,
+                task=learner.task,
             )
             if metrics is None:  # stopped: a resumed run begins with this evaluation
                 break
@@ -119,7 +127,7 @@ def train(
         epoch=state.epoch,
         step=state.step,
         best_epoch=state.best_epoch,
-        best_error=state.best_error,
+        best_value=state.best_value(recipe.select),
         seconds=perf_counter() - began,
     )
 
@@ -152,20 +160,21 @@ def _timed(batches: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:
         began = perf_counter()
 
 
-def _end_epoch(recipe: Recipe, state: TrainState, metrics: Classification | None) -> EpochDone:
+def _end_epoch(recipe: Recipe, state: TrainState, metrics: Result | None) -> EpochDone:
     """Note the epoch's result, apply the rules that read it, and set the state to the next one."""
     is_best = False
     if metrics is not None:
-        is_best = state.take_best(state.epoch + 1, metrics)
+        cost = state.task.cost(metrics, recipe.select)
+        is_best = state.take_best(state.epoch + 1, cost=cost, loss=metrics.loss)
         if recipe.plateau is not None:
-            state.plateau = recipe.plateau.after(state.plateau, metrics.error)
+            state.plateau = recipe.plateau.after(state.plateau, cost)
         if recipe.early_stop is not None:
-            state.early_stop = recipe.early_stop.after(state.early_stop, metrics.error)
+            state.early_stop = recipe.early_stop.after(state.early_stop, cost)
     done = EpochDone(
         epoch=state.epoch + 1,
         step=state.step,
         train_loss=state.train_loss(),
-        train_error=state.train_error(),
+        train_figures=state.train_figures(),
         lr=state.lr,
         validation=metrics,
         is_best=is_best,

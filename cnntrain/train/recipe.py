@@ -31,6 +31,8 @@ class Recipe:
         freezing: which layers stand still in which epoch.
         clip_norm: scale the gradient down to this Euclidean norm where it is longer.
         early_stop: end the run when the validation error no longer falls.
+        select: what chooses the best weights, and what early stopping and a plateau look at; one
+            of the task's.
         evaluate_every: epochs between evaluations; the last epoch is always evaluated.
         norm_every: steps between reports of the gradient norm (it costs time); 0 is never. With
             `clip_norm` it is known, and reported, at every step.
@@ -49,6 +51,7 @@ class Recipe:
     clip_norm: float | None = None
     early_stop: EarlyStop | None = None
     evaluate_every: int = 1
+    select: str = "error"
     norm_every: int = 50
     check_every: int = 50
 

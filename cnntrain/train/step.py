@@ -18,25 +18,25 @@ from cnntrain.train.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BatchResult:
     """What a forward and backward pass over a batch gave; all on the device.
 
     Args:
         loss: 0-d, mean criterion of the batch.
         objective: 0-d, what was differentiated: `loss`, auxiliary heads, L1, L2-SP.
         weight: what the mean was taken over.
-        logits: (N, classes), detached.
+        outputs: (N, ...), detached.
     """
 
     loss: Tensor
     objective: Tensor
     weight: float | Tensor
-    logits: Tensor
+    outputs: Tensor
 
 
 def forward_backward(
     learner: Learner, batch: Batch, *, criterion: Criterion, recipe: Recipe
-) -> Outcome:
+) -> BatchResult:
     """Leave the gradient of the whole batch's objective in the parameters.
 
     In `recipe.accumulate` parts, each weighted by its share of the batch, the gradients add up to
@@ -44,7 +44,7 @@ def forward_backward(
     """
     whole = criterion.weight(batch.targets)
     learner.optimizer.zero_grad(set_to_none=True)
-    outcome: Outcome | None = None
+    outcome: BatchResult | None = None
     for part in _parts(batch, recipe.accumulate):
         with autocast(learner.precision, learner.device):
             outputs = learner.net(part.images)
@@ -59,13 +59,13 @@ def forward_backward(
         learner.scaler.scale(objective).backward()  # type: ignore[no-untyped-call]  # torch's gap
         measured = loss.detach()
         minimised = measured if objective is loss else objective.detach()
-        done = Outcome(measured, minimised, whole, logits.detach())
+        done = BatchResult(measured, minimised, whole, logits.detach())
         outcome = done if outcome is None else _sum(outcome, done)
     assert outcome is not None
     return outcome
 
 
-def update(learner: Learner, outcome: Outcome, *, recipe: Recipe) -> Tensor | None:
+def update(learner: Learner, outcome: BatchResult, *, recipe: Recipe) -> Tensor | None:
     """Change the weights by the gradient, unless the objective or its norm is not finite.
 
     Returns:
@@ -119,10 +119,10 @@ def _losses(
     return logits, objective, loss
 
 
-def _sum(first: Outcome, second: Outcome) -> Outcome:
-    return Outcome(
+def _sum(first: BatchResult, second: BatchResult) -> BatchResult:
+    return BatchResult(
         loss=first.loss + second.loss,
         objective=first.objective + second.objective,
         weight=first.weight,
-        logits=torch.cat([first.logits, second.logits]),
+        outputs=torch.cat([first.outputs, second.outputs]),
     )

@@ -63,7 +63,7 @@ def test_in_one_pass_they_are_means_over_the_batches(cnntrain: Cnntrain, run: Pa
     answer = cnntrain("recalibrate", run)
     assert answer.code == 0
     words = answer.out.split()
-    assert words[:5] == ["validation", "images", "loss", "top-1", "error"]
+    assert words[:5] == ["validation", "images", "top-1", "error", "loss"]
     assert {"before", "after"} <= set(words)
     mean, _ = statistics_of_all_images(open_model(run / "checkpoints" / "best.pt"))
     weights = load(run / "checkpoints" / "recalibrated.pt")["model"]

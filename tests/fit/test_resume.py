@@ -311,7 +311,7 @@ def test_the_best_is_kept_across_a_resume(
     before = (run / "checkpoints" / "best.pt").read_bytes()
     outcome = train_tiny(resumed=run)
     assert outcome.done is not None
-    assert (outcome.done.best_epoch, outcome.done.best_error) == (1, 0.0)
+    assert (outcome.done.best_epoch, outcome.done.best_value) == (1, 0.0)
     assert (run / "checkpoints" / "best.pt").read_bytes() == before
 
 

@@ -120,4 +120,4 @@ def test_a_compiled_network_trains_and_goes_on(
     assert outcome.done.reason == "finished"
     assert open_model(tmp_path / "run").evaluate().metrics == outcome.test
     found = open_model(tmp_path / "run").evaluate("validation").metrics
-    assert found.error == outcome.done.best_error
+    assert found.error == outcome.done.best_value

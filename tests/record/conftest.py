@@ -63,7 +63,7 @@ def _run(
             epoch=e,
             step=step,
             train_loss=1.0 / e,
-            train_error=0.5 / e,
+            train_figures={"error": 0.5 / e},
             lr=0.1,
             validation=found,
             is_best=True,
@@ -76,7 +76,7 @@ def _run(
         epoch=epochs,
         step=step,
         best_epoch=epochs,
-        best_error=1 - (80 + epochs) / 100,
+        best_value=1 - (80 + epochs) / 100,
         seconds=3723.0,
     )
 

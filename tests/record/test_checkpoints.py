@@ -44,7 +44,7 @@ def feed(keeper: CheckpointKeeper[dict[str, int]], events: object) -> None:
 
 
 def epoch(number: int, *, is_best: bool) -> EpochDone:
-    return EpochDone(number, number, 1.0, 0.5, 0.1, None, is_best, 10, 1.0, 0.0)
+    return EpochDone(number, number, 1.0, {"error": 0.5}, 0.1, None, is_best, 10, 1.0, 0.0)
 
 
 @pytest.fixture

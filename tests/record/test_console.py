@@ -108,7 +108,7 @@ def test_waiting_for_data_is_told_once_with_its_cure(run: Run) -> None:
 
 
 def test_a_short_wait_is_not_worth_a_word() -> None:
-    epoch = EpochDone(1, 1, 1.0, 0.5, 0.1, None, False, 10, 0.3, 0.2)
+    epoch = EpochDone(1, 1, 1.0, {"error": 0.5}, 0.1, None, False, 10, 0.3, 0.2)
     assert "waiting for" not in plain(iter([RunStarted(1, 1, 0, 0), epoch]))
 
 

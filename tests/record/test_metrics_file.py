@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from cnntrain.core.errors import DiskError
-from cnntrain.record.metrics_file import COLUMNS, MetricsFile
+from cnntrain.record.metrics_file import MetricsFile, columns
 from cnntrain.record.observe import observe
+from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.train.events import EpochDone, Event, RunStarted
 
 Run = Callable[..., Iterator[Event]]
@@ -51,7 +52,7 @@ def test_one_object_a_report_an_evaluation_and_an_epoch(tmp_path: Path, run: Run
 def test_one_row_an_epoch_under_one_header(tmp_path: Path, run: Run) -> None:
     record(tmp_path, run(epochs=2, steps=4))
     found = rows(tmp_path)
-    assert tuple(found[0]) == COLUMNS
+    assert tuple(found[0]) == columns(CLASSIFICATION)
     assert [row["epoch"] for row in found] == ["1", "2"]
     assert found[0]["validation_top5_error"] == ""  # of two classes there is none
     assert found[1]["train_loss"] == "0.5"
@@ -98,7 +99,7 @@ def test_a_torn_end_is_dropped(tmp_path: Path, run: Run, kept: float) -> None:
 def test_numbers_that_are_not_finite_are_no_json(tmp_path: Path) -> None:
     events = [
         RunStarted(epochs=1, steps_per_epoch=1, epoch=0, step=0),
-        EpochDone(1, 1, float("nan"), 0.5, 0.1, None, False, 10, 1.0, 0.0),
+        EpochDone(1, 1, float("nan"), {"error": 0.5}, 0.1, None, False, 10, 1.0, 0.0),
     ]
     record(tmp_path, events)
     assert "NaN" not in (tmp_path / "metrics.jsonl").read_text()

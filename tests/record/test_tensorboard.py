@@ -18,10 +18,17 @@ from cnntrain.record.event_files import prune_events
 from cnntrain.record.histograms import SAMPLE, weight_histograms
 from cnntrain.record.observe import observe
 from cnntrain.record.pictures import filters_picture, images_picture
-from cnntrain.record.tensorboard import FINAL, TensorBoard
+from cnntrain.record.tensorboard import TensorBoard
 from cnntrain.train.events import EpochDone, Event
 
 Run = Callable[..., Iterator[Event]]
+FINAL = (
+    "final/train_loss",
+    "final/train_error",
+    "final/validation_loss",
+    "final/validation_error",
+    "final/best_validation_error",
+)
 STEP_TAGS = {"loss", "learning_rate", "gradient_norm", "images_per_second", "data_wait"}
 
 
@@ -154,7 +161,9 @@ def test_flush_brings_the_points_to_disk(tmp_path: Path, run: Run) -> None:
 def test_histograms_give_way_where_they_would_cost_too_much(tmp_path: Path) -> None:
     board = TensorBoard(tmp_path, net=network())
     for number in range(1, 6):  # epochs of a microsecond: the first histograms use up their share
-        board.observe(EpochDone(number, number, 1.0, 0.5, 0.1, None, False, 10, 1e-6, 0.0))
+        board.observe(
+            EpochDone(number, number, 1.0, {"error": 0.5}, 0.1, None, False, 10, 1e-6, 0.0)
+        )
     board.close()
     assert [h.step for h in read(tmp_path / "train").Histograms("weights/0.weight")] == [1]
 

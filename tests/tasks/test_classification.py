@@ -1,13 +1,16 @@
 """Expected values: torchmetrics and scikit-learn on the same logits, and small cases by hand."""
 
+import warnings
+
 import pytest
 import torch
 import torch.nn.functional as F
-from sklearn.metrics import precision_recall_fscore_support
+from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix
 
 from cnntrain.core.errors import DataError
-from cnntrain.tasks import ClassificationSums, class_scores, mean_score
+from cnntrain.tasks.classification import CLASSIFICATION, ClassificationSums
+from cnntrain.tasks.per_class import class_scores, mean_score
 
 
 def measured(logits, targets, sizes):
@@ -85,3 +88,25 @@ def test_a_class_without_images_or_predictions_scores_zero() -> None:
     [first, absent] = class_scores([[4, 0], [0, 0]])
     assert (first.precision, first.recall, first.f1) == (1.0, 1.0, 1.0)
     assert (absent.precision, absent.recall, absent.f1, absent.images) == (0.0, 0.0, 0.0, 0)
+
+
+def test_means_leave_out_classes_without_images(answers) -> None:
+    """A class that a split lacks has no recall; scikit-learn's means are over the others."""
+    logits, targets = answers
+    targets = targets.where(targets != 1, 0)
+    predicted = logits.argmax(1)
+    result = measured(logits, targets, [103])
+    there = sorted(set(targets.tolist()))
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        targets, predicted, labels=there, zero_division=0, average="macro"
+    )
+    mean = mean_score(class_scores(result.confusion))
+    assert (mean.precision, mean.recall, mean.f1) == pytest.approx((precision, recall, f1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # classes that are predicted, but not there
+        balanced = balanced_accuracy_score(targets, predicted)
+    assert CLASSIFICATION.cost(result, "balanced_accuracy") == pytest.approx(1 - balanced)
+    assert CLASSIFICATION.cost(result, "macro_f1") == pytest.approx(1 - f1)
+    assert CLASSIFICATION.selected("macro_f1", 1 - f1) == pytest.approx(f1)
+    assert CLASSIFICATION.cost(result, "error") == result.error
+    assert CLASSIFICATION.cost(result, "loss") == result.loss

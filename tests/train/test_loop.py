@@ -89,7 +89,7 @@ def test_epoch_averages_are_over_images(make_net: Callable, make_data: Callable)
     assert end.train_loss == pytest.approx(mean)
     net.train()
     wrong = sum(int((net(x).argmax(1) != y).sum()) for x, y in loader.batches(1))
-    assert end.train_error == wrong / 21
+    assert end.train_figures == {"error": wrong / 21}
     assert end.validation is None
     assert not end.is_best
 
@@ -103,7 +103,7 @@ def test_the_best_epoch_is_that_of_the_lowest_error(make_setup: Callable) -> Non
         rank == min(ranks[: i + 1]) for i, rank in enumerate(ranks)
     ]
     assert events[-1].best_epoch == 1 + ranks.index(min(ranks))
-    assert events[-1].best_error == min(ranks)[0]
+    assert events[-1].best_value == min(ranks)[0]
 
 
 def linear_learner(lr: float) -> Learner:

@@ -106,7 +106,7 @@ def test_stopped_twice_in_the_middle(make_setup: Callable, tmp_path, stops, opti
 def outcomes(events):
     """What each epoch reported, without the times."""
     return [
-        (e.epoch, e.step, e.train_loss, e.train_error, e.lr, e.validation, e.is_best, e.images)
+        (e.epoch, e.step, e.train_loss, e.train_figures, e.lr, e.validation, e.is_best, e.images)
         for e in events
         if isinstance(e, EpochDone)
     ]

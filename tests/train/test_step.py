@@ -52,7 +52,7 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)
     torch.testing.assert_close(parts.loss, once.loss)
     torch.testing.assert_close(parts.objective, once.objective)
-    torch.testing.assert_close(parts.logits, once.logits)
+    torch.testing.assert_close(parts.outputs, once.outputs)
 
 
 def test_l1_is_over_the_decayed_weights_only() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from cnntrain.record.confusion import confusion_figure, draw_confusion
+from cnntrain.tasks.confusion_matrix import confusion_figure, draw_confusion
 
 
 def test_names_of_classes_are_no_formulas(tmp_path: Path) -> None:

@@ -1,0 +1,106 @@
+"""What a classification gave, as a value, as text and as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnntrain.show.tables import columns
+from cnntrain.tasks.per_class import class_scores, mean_score
+
+SHOWN_CLASSES = 20
+"""The confusion table is printed up to this many classes; the picture and --json have all."""
+
+
+@dataclass(frozen=True)
+class Classification:
+    """How well a network classifies a set of images.
+
+    Args:
+        images: how many were classified, each exactly once.
+        loss: mean of the training criterion over the images (weighted, if it has class weights).
+        top1: fraction whose highest logit is the true class.
+        top5: fraction whose true class is among the five highest; None with fewer than 6 classes,
+            where it would always be 1.
+        correct: images that top-1 counts.
+        confusion: images by true class (row) and predicted class (column).
+    """
+
+    images: int
+    loss: float
+    top1: float
+    top5: float | None
+    correct: int
+    confusion: tuple[tuple[int, ...], ...]
+
+    @property
+    def error(self) -> float:
+        """The fraction that top-1 misses."""
+        return (self.images - self.correct) / self.images
+
+    @property
+    def figures(self) -> Mapping[str, float | None]:
+        """The errors, and how many are right."""
+        top5_error = None if self.top5 is None else 1.0 - self.top5
+        return {"error": self.error, "top5_error": top5_error, "correct": self.correct}
+
+
+def report(result: Classification, classes: Sequence[str]) -> str:
+    """The figures, the scores per class and, of a few classes, the confusion matrix."""
+    top5 = "" if result.top5 is None else f"  top-5 {result.top5:.2%}"
+    lines = [
+        f"top-1 {result.top1:.2%}{top5}  error {result.error:.2%}  loss {result.loss:.4f}  "
+        f"({result.correct:,} of {result.images:,} right)",
+        "",
+        _per_class(result, classes),
+    ]
+    if len(classes) <= SHOWN_CLASSES:
+        lines += ["", "confusion (rows: true class, columns: predicted)"]
+        lines += [_confusion(result, classes)]
+    return "\n".join(lines)
+
+
+def _per_class(result: Classification, classes: Sequence[str]) -> str:
+    scores = class_scores(result.confusion)
+    rows = [["class", "images", "precision", "recall", "F1"]]
+    named = zip((*classes, "mean"), (*scores, mean_score(scores)), strict=True)
+    for name, score in named:
+        ratios = (f"{value:.2%}" for value in (score.precision, score.recall, score.f1))
+        rows.append([name, f"{score.images:,}", *ratios])
+    return columns(rows, right=range(1, 5))
+
+
+def _confusion(result: Classification, classes: Sequence[str]) -> str:
+    counts = zip(classes, result.confusion, strict=True)
+    rows = [[name, *(str(count) if count else "." for count in row)] for name, row in counts]
+    return columns([["", *classes], *rows], right=range(1, len(classes) + 1))
+
+
+def as_data(result: Classification, classes: Sequence[str] = ()) -> dict[str, Any]:
+    """The figures; with the classes' names also their scores and the confusion matrix."""
+    figures = {
+        "images": result.images,
+        "correct": result.correct,
+        "loss": result.loss,
+        "top1": result.top1,
+        "top5": result.top5,
+        "error": result.error,
+    }
+    if not classes:
+        return figures
+    scores = zip(classes, class_scores(result.confusion), strict=True)
+    return {
+        **figures,
+        "classes": [
+            {
+                "name": name,
+                "images": score.images,
+                "precision": score.precision,
+                "recall": score.recall,
+                "f1": score.f1,
+            }
+            for name, score in scores
+        ],
+        "confusion": [list(row) for row in result.confusion],
+    }
