@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from cnntrain.arch.description import Facts, describe, usual_facts
@@ -16,7 +16,6 @@ from cnntrain.config import shipped
 from cnntrain.config.from_python import Source, read_given, try_to_load_given
 from cnntrain.core.document import Document
 from cnntrain.core.errors import UsageError
-from cnntrain.core.problems import suggestion
 
 
 def build(
@@ -49,7 +48,8 @@ def build(
         UsageError: there is no such network, or a run file's images are to be others.
         ConfigError: everything that is wrong with it, at its lines.
     """
-    document, _ = read_given(network, find=_find_network)
+    find = partial(shipped.find_network, among=("archs/", ""))
+    document, _ = read_given(network, find=find)
     if isinstance(document.data, dict) and "layers" in document.data:
         plan = plan_architecture(
             document,
@@ -63,7 +63,7 @@ def build(
             message = "a run file's classes and images are those of its `data`"
             raise UsageError(message, remedy="leave them out, or give an architecture")
         changes = {f"vars.{name}": value for name, value in (vars or {}).items()}
-        plan = check_loaded(*try_to_load_given(network, changes, find=_find_network)).plan
+        plan = check_loaded(*try_to_load_given(network, changes, find=find)).plan
     net = make_network(plan, seed=seed)
     net.plan = plan
     return net
@@ -89,16 +89,3 @@ def plan_architecture(
         num_classes or usual.num_classes, image_channels or usual.image_channels, height, width
     )
     return make_plan(describe(document, facts=facts, variables=variables))
-
-
-def _find_network(name: str) -> Path:
-    """A path, else the shipped architecture, else the shipped run file of that name."""
-    for choice in (Path(name), Path(f"{name}.yaml")):
-        if choice.is_file():
-            return choice
-    found = shipped.find(f"archs/{name}") or shipped.find(name)
-    if found is None:
-        known = [each.removeprefix("archs/") for each in shipped.arch_names()]
-        remedy = suggestion(Path(name).stem, known)
-        raise UsageError(f"there is no network '{name}'", remedy=remedy)
-    return found

@@ -17,7 +17,6 @@ from cnntrain.config.schema import RunConfig
 from cnntrain.config.unplannable import unplannable
 from cnntrain.core.document import read_document
 from cnntrain.core.errors import ConfigError, UsageError
-from cnntrain.core.problems import near_match
 
 if TYPE_CHECKING:
     from cnntrain.arch.plan import Plan
@@ -127,7 +126,7 @@ def network_named(
 
         loaded, plan = plan_of_run(path)
         return plan, what_learns(loaded, plan=plan)
-    file = _network_file(name)
+    file = shipped.find_network(name)
     document = read_document(file)
     if not (isinstance(document.data, dict) and "layers" in document.data):
         _refuse(asked, "a run file's images are those of its `data`")
@@ -168,18 +167,3 @@ def checked_run_file(name: str, overrides: list[str]) -> Checked:
     from cnntrain.assemble.checked import check_loaded
 
     return check_loaded(loaded, problems)
-
-
-def _network_file(name: str) -> Path:
-    """A path, else the shipped run file, else the shipped architecture of that name."""
-    for choice in (Path(name), Path(f"{name}.yaml")):
-        if choice.is_file():
-            return choice
-    found = shipped.find(name) or shipped.find(f"archs/{name}")
-    if found is None:
-        here = shipped.folder()
-        files = here.rglob("*.yaml") if here else ()
-        near = near_match(Path(name).stem, [file.stem for file in files])
-        remedy = f"did you mean '{near}'?" if near else "`cnntrain list configs` shows some"
-        raise UsageError(f"there is no network '{name}'", remedy=remedy)
-    return found

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cnntrain.core.errors import UsageError
-from cnntrain.core.problems import suggestion
+from cnntrain.core.problems import near_match, suggestion
 
 
 def folder() -> Path | None:
@@ -34,6 +35,29 @@ def find(name: str) -> Path | None:
         return None
     file = here / (name if name.endswith(".yaml") else f"{name}.yaml")
     return file if file.is_file() else None
+
+
+def find_network(name: str, *, among: Sequence[str] = ("", "archs/")) -> Path:
+    """A path, else the shipped file of that name: a run file, or else an architecture.
+
+    Args:
+        name: with or without `.yaml`.
+        among: where shipped files are looked for, in this order.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for choice in (Path(name), Path(f"{name}.yaml")):
+        if choice.is_file():
+            return choice
+    found = next(filter(None, (find(f"{place}{name}") for place in among)), None)
+    if found is None:
+        here = folder()
+        files = here.rglob("*.yaml") if here else ()
+        near = near_match(Path(name).stem, [file.stem for file in files])
+        remedy = f"did you mean '{near}'?" if near else "`cnntrain list configs` shows some"
+        raise UsageError(f"there is no network '{name}'", remedy=remedy)
+    return found
 
 
 def resolve(name: str) -> Path:
