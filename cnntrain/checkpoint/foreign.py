@@ -22,6 +22,7 @@ from cnntrain.core.complaints import shown, value_at
 from cnntrain.core.document import Document, KeyPath, read_document
 from cnntrain.core.errors import CheckpointError, ConfigError
 from cnntrain.core.problems import Problem
+from cnntrain.show.words import listed
 
 _SLOT = re.compile(r"\{(?P<name>[a-z]+)(?P<offset>[+-][0-9]{1,4})?\}|(?P<rest>\*)")
 _NUMBER = "0|[1-9][0-9]{0,8}"
@@ -163,15 +164,15 @@ def rename(
         for other in others:
             origins[other].append(name)
     unmapped = [name for name, others in became.items() if not others]
-    split = [f"'{name}' to {_listed(others)}" for name, others in became.items() if others[1:]]
-    merged = [f"{_listed(names)} to '{other}'" for other, names in origins.items() if names[1:]]
+    split = [f"'{name}' to {_quoted(others)}" for name, others in became.items() if others[1:]]
+    merged = [f"{_quoted(names)} to '{other}'" for other, names in origins.items() if names[1:]]
     reasons = []
     if unmapped:
-        reasons.append(f"has no rule for {_listed(unmapped)} ({len(unmapped)} of {len(state)})")
+        reasons.append(f"has no rule for {_quoted(unmapped)} ({len(unmapped)} of {len(state)})")
     if split:
-        reasons.append(f"maps {', '.join(split[:_SHOWN])}")
+        reasons.append(f"maps {listed(split, most=_SHOWN)}")
     if merged:
-        reasons.append(f"maps {', '.join(merged[:_SHOWN])}")
+        reasons.append(f"maps {listed(merged, most=_SHOWN)}")
     if reasons:
         side = "its names to ours" if reverse else "our names to its names"
         remedy = "correct the map, or use that of the network the weights are from"
@@ -213,7 +214,5 @@ def _pattern(text: str, slots: Mapping[str, int | None], numbers: frozenset[str]
     return Pattern(text, regex, {key: offset or 0 for key, offset in slots.items()}, numbers)
 
 
-def _listed(names: Iterable[Any]) -> str:
-    names = list(names)
-    shown_names = ", ".join(f"'{name}'" for name in names[:_SHOWN])
-    return shown_names if len(names) <= _SHOWN else f"{shown_names}, ..."
+def _quoted(names: Iterable[Any]) -> str:
+    return listed([f"'{name}'" for name in names], most=_SHOWN)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cnntrain.checkpoint.store import holds_checkpoint, read_old_torch_file, read_torch_file
 from cnntrain.core.errors import CheckpointError
+from cnntrain.show.words import listed
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Keys under which programs keep a state_dict beside the epoch, the optimizer, ..."""
@@ -44,7 +45,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     found = _unwrapped(state)
     tensors = {str(name): value for name, value in found.items() if isinstance(value, Tensor)}
     if not tensors:
-        keys = ", ".join(str(key) for key in list(found)[:_SHOWN]) or "none"
+        keys = listed(list(found), most=_SHOWN)
         raise CheckpointError(
             f"{path} holds no weights by name; its keys are: {keys}",
             remedy="save `model.state_dict()`, alone or under the key 'state_dict'",

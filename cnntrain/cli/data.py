@@ -16,6 +16,7 @@ from cnntrain.config.load import load
 from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import UsageError
 from cnntrain.show.tables import columns
+from cnntrain.show.words import listed
 
 if TYPE_CHECKING:
     from cnntrain.config.schema import RunConfig
@@ -103,9 +104,8 @@ def _as_text(report: Report, *, balance: str) -> str:
     rows.append(["total", *(f"{sum(report.counts[split]):,}" for split in splits)])
     lines = [columns(rows, right=range(1, len(splits) + 1)), ""]
     for split, sizes in report.sizes.items():
-        shown = ", ".join(f"{h}x{w} ({count:,})" for (h, w), count in sizes[:5])
-        more = f" and {len(sizes) - 5} more" if len(sizes) > 5 else ""
-        lines.append(f"sizes in {split} (height x width): {shown}{more}")
+        shown = listed([f"{h}x{w} ({count:,})" for (h, w), count in sizes], most=5)
+        lines.append(f"sizes in {split} (height x width): {shown}")
     lines.append(balance)
     lines += [f"unreadable: {bad.path}: {bad.reason}" for bad in report.unreadable]
     lines += [

@@ -14,6 +14,7 @@ from cnntrain.model.model import Model
 from cnntrain.show.image_table import Picture, columns_for, draw_table
 from cnntrain.show.pixels import signed
 from cnntrain.show.tiles import numbered, ruled
+from cnntrain.show.words import listed
 
 MOST_TILES, MOST_ROWS, MOST_COLUMNS = 256, 24, 32
 
@@ -79,7 +80,7 @@ def kernels(model: Model, layer: str | None) -> tuple[str, Tensor]:
     inside = {n: w for n, w in found.items() if n == layer or n.startswith(f"{layer}.")}
     if len(inside) == 1:
         return next(iter(inside.items()))
-    some = ", ".join(list(inside or found)[:8])
+    some = listed(list(inside or found), most=8)
     if inside:
         raise UsageError(f"'{layer}' has several layers with filters", remedy=f"name one: {some}")
     raise UsageError(f"'{layer}' has no filters", remedy=f"these have: {some}" if found else "")

@@ -20,6 +20,7 @@ from cnntrain.explain.filters import all_kernels, kernels
 from cnntrain.model.model import Model
 from cnntrain.show.image_table import Cell, Picture, columns_for, draw_table, in_rows
 from cnntrain.show.pixels import magnified, signed
+from cnntrain.show.words import listed
 
 Array = NDArray[np.float64]
 
@@ -210,7 +211,7 @@ def gabor(
         raise UsageError(
             f"the filters of '{name}' are {size}: a Gabor function, which has 8 parameters, fits "
             "anything so small",
-            remedy=f"these are large enough: {', '.join(large[:8])}"
+            remedy=f"these are large enough: {listed(large, most=8)}"
             if large
             else "all filters of this network are so small; `visualize filters` shows them",
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.core.problems import near_match
+from cnntrain.show.words import listed
 
 if TYPE_CHECKING:
     from cnntrain.model.model import Model
@@ -30,8 +31,8 @@ def check_classes(
     missing = sorted(set(model.classes) - set(classes))
     if tuple(classes) == model.classes or (any_order and not unknown and not missing):
         return
-    parts = [f"unknown to the network: {', '.join(unknown[:6])}"] if unknown else []
-    parts += [f"not in {whose}: {', '.join(missing[:6])}"] if missing else []
+    parts = [f"unknown to the network: {listed(unknown, most=6)}"] if unknown else []
+    parts += [f"not in {whose}: {listed(missing, most=6)}"] if missing else []
     raise CheckpointError(
         f"the classes of {whose} are not those of {model.path} "
         f"({'; '.join(parts) or 'the same ones in another order'})",
@@ -50,6 +51,7 @@ def class_number(model: Model, name: str) -> int:
     if name in model.classes:
         return model.classes.index(name)
     near = near_match(name, model.classes)
-    some = ", ".join(model.classes[:12]) + (", ..." if len(model.classes) > 12 else "")
-    remedy = f"did you mean '{near}'?" if near else f"the classes are {some}"
+    remedy = (
+        f"did you mean '{near}'?" if near else f"the classes are {listed(model.classes, most=12)}"
+    )
     raise UsageError(f"the network has no class '{name}'", remedy=remedy)

@@ -11,6 +11,7 @@ from cnntrain.arch.plan import PlannedNode
 from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import near_match
 from cnntrain.model.taps import Tap
+from cnntrain.show.words import listed
 
 if TYPE_CHECKING:
     from cnntrain.model.model import Model
@@ -45,8 +46,7 @@ def _near(model: Model, name: str) -> str:
     if near is not None:
         return f"did you mean '{near}'?"
     outer = [node.name for node in model.plan.body.nodes]
-    some = ", ".join(outer[:12]) + (", ..." if len(outer) > 12 else "")
-    return f"its layers are {some} (`cnntrain summary` shows all)"
+    return f"its layers are {listed(outer, most=12)} (`cnntrain summary` shows all)"
 
 
 def last_maps(model: Model) -> str:

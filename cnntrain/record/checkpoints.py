@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from cnntrain.core.atomic import disk_errors
+from cnntrain.core.units import byte_size
 from cnntrain.record.intervals import Record
 from cnntrain.train.events import EpochDone, RunDone, StepDone
 
@@ -116,6 +117,6 @@ class CheckpointKeeper(Generic[State]):
             self._save(path, state, previous=previous)
             size = path.stat().st_size
         seconds = time.perf_counter() - began
-        LOG.info("saved %s: %.2f MB in %.3f s", path, size / 1e6, seconds)
+        LOG.info("saved %s: %s in %.3f s", path, byte_size(size), seconds)
         done = self.saves
         self.saves = Saves(done.files + 1, done.seconds + seconds, done.bytes + size)

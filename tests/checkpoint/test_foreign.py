@@ -85,8 +85,8 @@ def test_many_names_without_a_rule_are_not_all_listed() -> None:
         rename({f"layer{i}": i for i in range(100)}, RESNET, reverse=True)
     message = str(caught.value)
     assert message.startswith(
-        "the map of its names to ours has no rule for 'layer0', 'layer1', 'layer2', 'layer3', ... "
-        "(100 of 100); correct the map"
+        "the map of its names to ours has no rule for 'layer0', 'layer1', 'layer2', 'layer3' "
+        "and 96 more (100 of 100); correct the map"
     )
 
 
