@@ -85,7 +85,6 @@ SplitName = Annotated[
     Literal["train", "validation", "test"] | None,
     typer.Option("--split", help="Default: test if there is one, else validation."),
 ]
-Limit = Annotated[int, typer.Option(min=1, help="Images looked at, drawn at random.")]
 Out = Annotated[
     Path | None,
     typer.Option(
