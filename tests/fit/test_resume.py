@@ -119,6 +119,11 @@ def tensorboard_steps(folder: Path, tag: str) -> list[int]:
         {"train.accumulate": 2},
         {"train.optimizer": {"name": "adamw", "lr": 0.01}},
         {"train.schedule": {"name": "cosine", "warmup_epochs": 1}},
+        {"train.optimizer": {"name": "rmsprop", "lr": 0.01, "momentum": 0.5, "centered": True}},
+        {"train.optimizer": {"name": "lion", "lr": 0.001}},
+        {"train.optimizer": {"name": "muon", "lr": 0.01}},
+        {"train.optimizer": {"name": "lamb", "lr": 0.01}},
+        {"train.schedule": {"name": "cosine_restarts", "first_epochs": 0.5}},
     ],
     ids=str,
 )

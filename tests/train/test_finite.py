@@ -7,10 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from cnntrain.core.choices import OPTIMIZERS
 from cnntrain.core.errors import DivergedError
 from cnntrain.optim import parameter_groups
-from cnntrain.optim.optimizers.adam import adam
-from cnntrain.optim.optimizers.adamw import adamw
 from cnntrain.optim.optimizers.sgd import sgd
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 from cnntrain.train import Learner, Recipe, StepDone, snapshot, train
@@ -63,7 +62,7 @@ def weights_are(learner, copies) -> bool:
     return all(torch.equal(p, c) for p, c in zip(learner.parameters(), copies, strict=True))
 
 
-@pytest.mark.parametrize("make", [sgd, adam, adamw])
+@pytest.mark.parametrize("make", [OPTIMIZERS.load(name) for name in OPTIMIZERS.names()])
 def test_a_spoiled_image(make_data: Callable, make) -> None:
     loader, learner = make_data(37), spoiled_learner(make)
     loader.changes[2, 1] = lambda images: images.index_fill(0, torch.tensor([3]), float("inf"))
