@@ -63,7 +63,7 @@ def test_a_network_and_its_table(notebook: dict[str, Any]) -> None:
 def test_training(notebook: dict[str, Any]) -> None:
     result = notebook["result"]
     assert [row["epoch"] for row in result.history] == [1, 2]
-    assert result.done.best_error < 0.2
+    assert result.done.best_value < 0.2
     assert result.run is None
 
 
@@ -76,7 +76,7 @@ def test_the_live_plot_is_drawn_after_each_epoch(notebook: dict[str, Any]) -> No
 def test_the_model_is_the_one_that_was_trained(notebook: dict[str, Any]) -> None:
     kept, found = notebook["kept"], notebook["found"]
     assert kept.run.parent == Path("runs/digits")
-    assert found.metrics.error == kept.done.best_error
+    assert found.metrics.error == kept.done.best_value
     answer, other = notebook["answers"]
     assert answer.label == str(load_digits().target[7])
     assert "was evaluated on 1 x 8 x 8" in other.error
@@ -89,7 +89,7 @@ def test_the_doctor_finds_the_rate(notebook: dict[str, Any]) -> None:
 def test_the_loss_of_the_page_trains(notebook: dict[str, Any]) -> None:
     robust = notebook["robust"]
     assert robust.model.loaded.train.loss.name == "generalized"
-    assert robust.done.best_error < 0.2
+    assert robust.done.best_value < 0.2
     # by hand: p = 1/2 of two equal logits, (1 - 0.5 ** 0.5) / 0.5
     loss = notebook["loss"](q=0.5)(torch.zeros(3, 2), torch.tensor([0, 1, 1]))
     assert float(loss) == pytest.approx((1 - 0.5**0.5) / 0.5)
