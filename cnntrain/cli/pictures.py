@@ -183,10 +183,12 @@ def file_to_write(
     path = given or Path(usual)
     if path.is_file() and not force and path.suffix.lower() in suffixes:
         from cnntrain.explain.images import check_asked
+        from cnntrain.model.opening import open_model
 
         known = {name: asked.get(name) for name in ("layer", "split")}
         one = [asked["image"]] if asked.get("image") else []
-        check_asked(run, images=asked.get("images") or one, overrides=overrides, **known)
+        model = open_model(run, overrides=overrides)
+        check_asked(model, images=asked.get("images") or one, **known)
     return output.new_file(given, usual=usual, force=force, suffixes=suffixes)
 
 

@@ -13,9 +13,9 @@ from cnntrain.core.errors import DataError, UsageError
 from cnntrain.data.decode import FORMATS, UnreadableImageError
 from cnntrain.data.image_file import load_image
 from cnntrain.model.images import find_images
+from cnntrain.model.inputs import One
 from cnntrain.model.layers import find_layer
 from cnntrain.model.model import Model
-from cnntrain.model.opening import open_model
 from cnntrain.model.splits import Split
 
 
@@ -29,14 +29,15 @@ class Shown:
 
 
 def show_images(
-    model: Model, wanted: Sequence[str], *, split: Split | None = None, usual: int = 4
+    model: Model, wanted: Sequence[One], *, split: Split | None = None, usual: int = 4
 ) -> Shown:
     """The images that a user asks for.
 
     Args:
         model: the model.
-        wanted: image files, or positions in the split, counted from 0; if there are none, `usual`
-            images of the split, one of each class before a second one of any.
+        wanted: image files, positions in the split, counted from 0, or images in memory (see
+            `cnntrain.model.inputs`); if there are none, `usual` images of the split, one of each
+            class before a second one of any.
         split: see `find_images`.
         usual: how many where none are asked for.
 
@@ -45,51 +46,45 @@ def show_images(
             network takes.
         UnreadableImageError: a file cannot be decoded.
     """
-    files = [name for name in wanted if Path(name).is_file()]
-    numbers = [name for name in wanted if name not in files]
-    for name in numbers:
-        if not name.isdecimal():
-            kind = "is a folder, not an image" if Path(name).is_dir() else "is not there"
+    found: dict[int, tuple[Tensor, str, int | None]] = {}
+    positions: dict[int, int] = {}
+    for place, each in enumerate(wanted):
+        if not isinstance(each, str | Path):
+            found[place] = model.prepare(each), f"image {place}", None
+        elif Path(each).is_file():
+            found[place] = _read_file(model, Path(each)), short(str(each)), None
+        elif str(each).isdecimal():
+            positions[place] = int(str(each))
+        else:
+            kind = "is a folder, not an image" if Path(each).is_dir() else "is not there"
             raise UsageError(
-                f"{name} {kind}",
+                f"{each} {kind}",
                 remedy="name a file, or an image of the split by its number, counted from 0",
             )
-    images: dict[str, tuple[Tensor, str, int | None]] = {}
-    for name in files:
-        images[name] = _read_file(model, Path(name)), short(name), None
-    if numbers or not wanted:
+    if positions or not wanted:
         data = find_images(model, split=split)
         size = len(data.positions)
-        beyond = [name for name in numbers if int(name) >= size]
+        beyond = [number for number in positions.values() if number >= size]
         if beyond:
             message = f"there is no image {beyond[0]} in the {data.split} split"
             raise UsageError(message, remedy=f"it has 0 to {size - 1}")
-        chosen = [int(name) for name in numbers] or _spread(data.targets, usual)
-        names = numbers or [str(number) for number in chosen]
-        for name, number, image in zip(names, chosen, data.at(chosen), strict=True):
-            label = short(data.label(number))
-            images[name] = image[None], label, int(data.targets[number])
-        wanted = wanted or names
-    found = [images[name] for name in wanted]
-    stacked = torch.cat([image.to(model.device) for image, _, _ in found])
-    return Shown(stacked, tuple(each[1] for each in found), tuple(each[2] for each in found))
+        positions = positions or dict(enumerate(_spread(data.targets, usual)))
+        images = data.at(list(positions.values()))
+        for (place, number), image in zip(positions.items(), images, strict=True):
+            found[place] = image[None], short(data.label(number)), int(data.targets[number])
+    several = [found[place] for place in sorted(found)]
+    stacked = torch.cat([image.to(model.device) for image, _, _ in several])
+    return Shown(stacked, tuple(each[1] for each in several), tuple(each[2] for each in several))
 
 
 def check_asked(
-    path: Path,
-    *,
-    layer: str | None,
-    images: Sequence[str],
-    split: Split | None,
-    overrides: Sequence[str],
+    model: Model, *, layer: str | None, images: Sequence[str], split: Split | None
 ) -> None:
     """Whether what a picture is asked to show is there.
 
     Raises:
-        UsageError: the run is not, or the layer, or an image.
-        CheckpointError: the checkpoint is missing or damaged.
+        UsageError: the layer is not, or an image.
     """
-    model = open_model(path, overrides=overrides)
     if layer is not None:
         find_layer(model, layer)
     if images:

@@ -74,8 +74,8 @@ def inputs(images: Images, *, channels: int) -> list[Input]:
         UsageError: a path does not exist, there is no image at all, or an array or a tensor has
             another type or shape.
     """
-    single = isinstance(images, str | Path | Image.Image | np.ndarray | Tensor)
-    given: Sequence[Any] = [images] if single else list(images)  # type: ignore[arg-type]
+    several = isinstance(images, Sequence) and not isinstance(images, str)
+    given: Sequence[Any] = images if several else [images]  # type: ignore[assignment]
     found: list[Input] = []
     for each in given:
         if isinstance(each, str | Path):
