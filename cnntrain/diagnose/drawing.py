@@ -8,6 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from cnntrain.show.image_table import Cell, draw_table, in_rows
+from cnntrain.show.pixels import coloured, stretched
+
 SIZE = (6.4, 2.8)
 """Inches of a plot."""
 
@@ -74,20 +77,6 @@ def image_grid(
         columns: images in a row.
         most: images to show.
     """
-    shown = images[:most].detach().float().cpu()
-    low = shown.amin(dim=(1, 2, 3), keepdim=True)
-    high = shown.amax(dim=(1, 2, 3), keepdim=True)
-    shown = (shown - low) / (high - low).clamp_min(1e-12)
-    columns = min(columns, max(1, len(shown)))
-    rows = max(1, -(-len(shown) // columns))
-    figure = Figure(figsize=(1.15 * columns, 1.4 * rows), layout="constrained")
-    for number, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
-        axes.axis("off")
-        if number < len(shown):
-            image = shown[number]
-            if len(image) == 3:
-                axes.imshow(image.permute(1, 2, 0).numpy())
-            else:
-                axes.imshow(image[0].numpy(), cmap="gray")
-            axes.set_title(captions[number], fontsize=8)
-    return figure
+    tiles = coloured(stretched(images[:most]))
+    cells = [Cell(*each) for each in zip(tiles, captions, strict=False)]
+    return draw_table(in_rows(cells, columns), side=1.1)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from cnntrain.show.pixels import coloured, magnified, mosaic
+from cnntrain.show.pixels import coloured, magnified, mosaic, stretched
 
 _TILE = 24  # pixels; smaller tiles are enlarged to about that
 
@@ -37,16 +37,12 @@ def filters_picture(net: nn.Module, *, most: int = 64) -> Tensor | None:
     Returns:
         (3, H', W') from 0 to 1; None for a network without a two-dimensional convolution.
     """
-    weight = next((m.weight for m in net.modules() if isinstance(m, nn.Conv2d)), None)
-    if weight is None:
+    tiles = next((m.weight for m in net.modules() if isinstance(m, nn.Conv2d)), None)
+    if tiles is None:
         return None
-    tiles = weight.detach().float().cpu()
     if tiles.shape[1] != 3:
         tiles = tiles.flatten(0, 1).unsqueeze(1)
-    tiles = tiles[:most]
-    low = tiles.amin(dim=(1, 2, 3), keepdim=True)
-    high = tiles.amax(dim=(1, 2, 3), keepdim=True)
-    return _grid((tiles - low) / (high - low).clamp_min(1e-12))
+    return _grid(stretched(tiles[:most]))
 
 
 def _grid(tiles: Tensor) -> Tensor:

@@ -78,7 +78,7 @@ class Scale:
 def draw_table(
     rows: Sequence[Sequence[Cell]],
     *,
-    title: str,
+    title: str = "",
     headings: Sequence[str] = (),
     labels: Sequence[str] = (),
     side: float = 1.3,
@@ -101,7 +101,8 @@ def draw_table(
     lines = max(_lines(cell.caption) for row in rows for cell in row)
     left = _EDGE + (max(map(width_of, labels)) + 0.08 if labels else 0)
     places = _columns(rows, left=left, unit=unit)
-    ends = [_EDGE + max(width_of(line, TITLE) for line in title.splitlines()), sum(places[-1])]
+    ends = [_EDGE + width_of(line, TITLE) for line in title.splitlines()]
+    ends += [sum(places[-1])]
     ends += [x + width_of(text, _HEADING) for text, (x, _) in zip(headings, places, strict=False)]
     total = max(ends) + _EDGE
     above = _EDGE + 0.21 * _lines(title) + (_LINE + 0.05 if headings else 0.05)

@@ -50,6 +50,14 @@ def photographs(images: Tensor, *, scaling: Scaling) -> Pixels:
     return coloured(scaling.undo(images.detach().float()).clamp(0, 1))
 
 
+def stretched(images: Tensor) -> Tensor:
+    """Images (N, C, H, W), each by itself over the full range from 0 to 1."""
+    images = images.detach().float()
+    low = images.amin(dim=(1, 2, 3), keepdim=True)
+    high = images.amax(dim=(1, 2, 3), keepdim=True)
+    return (images - low) / (high - low).clamp_min(1e-12)
+
+
 def signed(tiles: Tensor) -> Pixels:
     """Values around zero: grey is zero, each tile is scaled by its largest magnitude.
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from cnntrain.show.image_table import heat
-from cnntrain.show.pixels import Scaling, enlarged, mosaic, photographs, signed
+from cnntrain.show.pixels import Scaling, enlarged, mosaic, photographs, signed, stretched
 
 SCALING = Scaling((0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
 
@@ -47,3 +47,8 @@ def test_enlarging_keeps_a_slope() -> None:
     ramp = torch.arange(4.0).view(1, 1, 4).expand(1, 4, 4)
     row = enlarged(ramp, (8, 8))[0, 0]
     torch.testing.assert_close(row[1:-1].diff(), torch.full((5,), 0.5))
+
+
+def test_each_image_is_stretched_by_itself() -> None:
+    images = torch.tensor([[2.0, 4.0], [-30.0, 10.0], [5.0, 5.0]]).view(3, 1, 1, 2)
+    assert stretched(images).view(3, 2).tolist() == [[0, 1], [0, 1], [0, 0]]
