@@ -115,6 +115,7 @@ def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
     assert [name for name in one if not torch.equal(one[name], other[name])] == []
 
 
+@pytest.mark.slow
 @every_case
 def test_the_same_numbers(case: Case) -> None:
     rules, theirs = rules_of(case), torchvisions(case)
