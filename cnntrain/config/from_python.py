@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from cnntrain.config import shipped
-from cnntrain.config.load import Loaded, try_to_load_document
+from cnntrain.config.load import Loaded, sound, try_to_load_document
 from cnntrain.config.show import dump_yaml
 from cnntrain.core.complaints import dotted
 from cnntrain.core.document import Document, KeyPath, parse_document, read_document
-from cnntrain.core.errors import ConfigError, UsageError
+from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import Problem
 
 Source: TypeAlias = str | os.PathLike[str] | Mapping[str, Any]
@@ -31,10 +31,7 @@ def load_given(source: Source, changes: Changes = ()) -> Loaded:
         UsageError: there is no such file, or a value is not plain data.
         ConfigError: everything that is wrong; the lines of a mapping are those of its YAML.
     """
-    loaded, problems = try_to_load_given(source, changes)
-    if loaded is None or problems:
-        raise ConfigError.of(problems)
-    return loaded
+    return sound(*try_to_load_given(source, changes))
 
 
 def try_to_load_given(

@@ -78,7 +78,7 @@ def load(file: Path | str, overrides: Sequence[str] = ()) -> Loaded:
     Raises:
         ConfigError: everything that is wrong, each with its place.
     """
-    return _sound(*try_to_load(file, overrides))
+    return sound(*try_to_load(file, overrides))
 
 
 def try_to_load(
@@ -104,10 +104,11 @@ def load_text(text: str, *, file: Path | str, overrides: Sequence[str] = ()) -> 
         overrides: see `load`.
     """
     document = parse_document(text, name=str(file))
-    return _sound(*try_to_load_document(document, file=Path(file), overrides=overrides))
+    return sound(*try_to_load_document(document, file=Path(file), overrides=overrides))
 
 
-def _sound(loaded: Loaded | None, problems: Sequence[Problem]) -> Loaded:
+def sound(loaded: Loaded | None, problems: Sequence[Problem]) -> Loaded:
+    """What `try_to_load` gave, if nothing is wrong with it; else a ConfigError."""
     if problems or loaded is None:
         raise ConfigError.of(problems)
     return loaded
