@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -16,7 +17,7 @@ from cnntrain.config.train_section import Loss
 from cnntrain.core.errors import CnntrainError, ConfigError, UsageError
 from cnntrain.data.loaders import Data, EmptyClassError, ListError, open_data, worker_count
 from cnntrain.data.stream import worker_failure
-from cnntrain.tasks.criterion import Criterion, MeanLoss
+from cnntrain.tasks.criterion import Criterion, MeanLoss, weights_tensor
 
 EVAL_BATCH = 256
 """Images in a batch of evaluation where the run file does not say; larger is not faster."""
@@ -188,8 +189,9 @@ def make_criterion(loaded: Loaded, *, data: Counted, device: torch.device) -> Cr
     """
     train = loaded.config.train
     loss = Loss.of(Loss.usual) if train is None else train.loss
-    given = {"classes": data.classes, "class_counts": data.counts["train"], "device": device}
-    made = make_choice(loss, loaded=loaded, path=("train", "loss"), given=given)
+    counts = data.counts["train"]
+    weigh = partial(weights_tensor, classes=data.classes, class_counts=counts, device=device)
+    made = make_choice(loss, loaded=loaded, path=("train", "loss"), given={"weigh": weigh})
     return made if hasattr(made, "weight") else MeanLoss(made)
 
 

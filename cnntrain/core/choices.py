@@ -48,7 +48,7 @@ OPTIMIZERS = _catalogue("optimizer", "optim.optimizers", filled=("groups",))
 SCHEDULES = _catalogue(
     "schedule", "optim.schedules", filled=("steps_per_epoch", "total_steps", "warmup_steps")
 )
-LOSSES = _catalogue("loss", "tasks.losses", filled=("classes", "class_counts", "device"))
+LOSSES = _catalogue("loss", "tasks.losses", filled=("weigh",))
 TASKS = _catalogue("task", "tasks")
 CHECKS = _catalogue("check", "diagnose.checks", filled=("setup",))
 OBSERVERS = _catalogue("observer", "record")

@@ -90,6 +90,7 @@ Floats = Annotated[tuple[float, ...], BeforeValidator(_sequence(_is_number, "num
 Betas = Annotated[tuple[float, float], BeforeValidator(_betas)]
 Milestones = Annotated[tuple[float, ...], BeforeValidator(_milestones)]
 Weights = Annotated[tuple[float, ...], BeforeValidator(_weights)]
+ClassWeights = Literal["balanced"] | Weights | None
 Numbers = Annotated[
     tuple[int, ...],
     BeforeValidator(_sequence(lambda item: _is_integer(item) and item >= 0, "numbers from 0 on")),

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from cnntrain.core.choices import ChoiceError
+from cnntrain.core.kinds import ClassWeights
 
-ClassWeights = Literal["balanced"] | tuple[float, ...] | None
+Weigh = Callable[[ClassWeights], Tensor | None]
+"""What makes a tensor of what a run file says of class weights: `weights_tensor`, for the run."""
 
 
 class Criterion(Protocol):
@@ -92,9 +94,9 @@ class LossByClass:
 def weights_tensor(
     wanted: ClassWeights,
     *,
-    classes: Sequence[str],
-    class_counts: Sequence[int],
-    device: torch.device | str,
+    classes: Sequence[str] = (),
+    class_counts: Sequence[int] = (),
+    device: torch.device | str = "cpu",
 ) -> Tensor | None:
     """A factor for each class, `(classes,)` float32 on the device; None where none is wanted.
 

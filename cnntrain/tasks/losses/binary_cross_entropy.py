@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
-
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnntrain.core.kinds import Weights
+from cnntrain.core.kinds import ClassWeights
 from cnntrain.tasks import loss
-from cnntrain.tasks.criterion import LossByClass, weights_tensor
+from cnntrain.tasks.criterion import LossByClass, Weigh, weights_tensor
 
 
 @loss("binary_cross_entropy", applies="sigmoid")
 def binary_cross_entropy(
     *,
-    class_weights: Literal["balanced"] | Weights | None = None,
-    classes: Sequence[str] = (),
-    class_counts: Sequence[int] = (),
-    device: torch.device | str = "cpu",
+    class_weights: ClassWeights = None,
+    weigh: Weigh = weights_tensor,
 ) -> LossByClass:
     """Each class against all others: the cross entropy of its sigmoid, summed over the classes.
 
@@ -30,11 +24,8 @@ def binary_cross_entropy(
     Args:
         class_weights: A factor for each class; balanced: inverse to its number of training images.
     """
-    weights = weights_tensor(
-        class_weights, classes=classes, class_counts=class_counts, device=device
-    )
 
     def table(logits: Tensor) -> Tensor:
         return F.softplus(logits).sum(dim=1, keepdim=True) - logits
 
-    return LossByClass(table, weights)
+    return LossByClass(table, weigh(class_weights))

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnntrain.core.kinds import BelowOne, Weights
+from cnntrain.core.kinds import BelowOne, ClassWeights
 from cnntrain.tasks import loss
-from cnntrain.tasks.criterion import total_weight, weights_tensor
+from cnntrain.tasks.criterion import Weigh, total_weight, weights_tensor
 
 
 @loss("cross_entropy", applies="softmax")
@@ -31,15 +28,11 @@ class CrossEntropy:
         self,
         *,
         label_smoothing: BelowOne = 0.0,
-        class_weights: Literal["balanced"] | Weights | None = None,
-        classes: Sequence[str] = (),
-        class_counts: Sequence[int] = (),
-        device: torch.device | str = "cpu",
+        class_weights: ClassWeights = None,
+        weigh: Weigh = weights_tensor,
     ) -> None:
         self.label_smoothing = label_smoothing
-        self.class_weights = weights_tensor(
-            class_weights, classes=classes, class_counts=class_counts, device=device
-        )
+        self.class_weights = weigh(class_weights)
 
     def __call__(self, logits: Tensor, targets: Tensor, /) -> Tensor:
         """0-d mean loss."""

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
-
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnntrain.core.kinds import Weights
+from cnntrain.core.kinds import ClassWeights
 from cnntrain.tasks import loss
-from cnntrain.tasks.criterion import LossByClass, weights_tensor
+from cnntrain.tasks.criterion import LossByClass, Weigh, weights_tensor
 
 
 @loss("poly1", applies="softmax")
 def poly1(
     *,
     epsilon: float = 1.0,
-    class_weights: Literal["balanced"] | Weights | None = None,
-    classes: Sequence[str] = (),
-    class_counts: Sequence[int] = (),
-    device: torch.device | str = "cpu",
+    class_weights: ClassWeights = None,
+    weigh: Weigh = weights_tensor,
 ) -> LossByClass:
     """Cross entropy with another weight of its first term: -log p + epsilon (1 - p).
 
@@ -32,12 +26,9 @@ def poly1(
         epsilon: Added to the weight of 1 - p, which is 1 in cross entropy; -1 leaves that term out.
         class_weights: A factor for each class; balanced: inverse to its number of training images.
     """
-    weights = weights_tensor(
-        class_weights, classes=classes, class_counts=class_counts, device=device
-    )
 
     def table(logits: Tensor) -> Tensor:
         logarithms = F.log_softmax(logits, dim=1)
         return -logarithms - epsilon * logarithms.expm1()
 
-    return LossByClass(table, weights)
+    return LossByClass(table, weigh(class_weights))
