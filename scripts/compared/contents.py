@@ -28,6 +28,7 @@ MASKS = (
     (re.compile(rf"{DAY}[T_ -]?\d\d[:-]?\d\d[:-]?\d\d([+.,]\d[\d:]*)?(-[0-9a-f]{{4}})?"), "TIME"),
     (re.compile(r"tfevents\.[\w.-]+"), "tfevents"),
     (re.compile(rf"{NUMBER} (images/s|ms|s|min|h|seconds|minutes)\b"), "SPEED"),
+    (re.compile(r"[\d.]+ [kM]B (?=in SPEED)"), "SIZE "),
     (re.compile(r"(data wait|waiting for data:?) +\d+ %|\d+ % of the time waiting"), "WAIT"),
     (re.compile(r"(?m)^.*spent \d+ % of its time waiting for data.*\n"), ""),
     (re.compile(r'(?m)^ *File ".*", line \d+, in .*\n( {4,}.*\n)*'), ""),  # of a traceback
