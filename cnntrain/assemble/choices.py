@@ -11,6 +11,7 @@ from cnntrain.core.choices import ChoiceError
 from cnntrain.core.complaints import dotted
 from cnntrain.core.document import KeyPath
 from cnntrain.core.errors import CnntrainError, ConfigError
+from cnntrain.tasks.protocol import Task
 
 
 def make_choice(choice: Choice, *, loaded: Loaded, path: KeyPath, given: Mapping[str, Any]) -> Any:
@@ -36,3 +37,13 @@ def make_choice(choice: Choice, *, loaded: Loaded, path: KeyPath, given: Mapping
         at = (*path, error.parameter) if isinstance(error, ChoiceError) else path
         remedy = remedy or f"change {dotted('', path)}"
         raise ConfigError.of([loaded.problem(at, message, remedy)]) from error
+
+
+def make_task(loaded: Loaded) -> Task:
+    """What the run file's network is for.
+
+    Raises:
+        ConfigError: the task cannot be made with its parameters.
+    """
+    made: Task = make_choice(loaded.config.task, loaded=loaded, path=("task",), given={})
+    return made

@@ -13,6 +13,7 @@ from cnntrain.arch.initialise import InitRuleError, initialise
 from cnntrain.arch.network import Network
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.planner import make_plan
+from cnntrain.assemble.choices import make_task
 from cnntrain.config.load import Loaded
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Problem
@@ -180,7 +181,7 @@ def _plan_for(
     except ConfigError as error:
         problems += error.problems
     try:
-        return make_plan(description), problems
+        return make_plan(description, task=make_task(loaded)), problems
     except ConfigError as error:
         return None, [*problems, *error.problems]
 

@@ -12,6 +12,7 @@ from torch import nn
 from cnntrain.arch.network import Network
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.trainable import Learning
+from cnntrain.assemble.choices import make_task
 from cnntrain.assemble.networks import make_network, plan_network
 from cnntrain.assemble.parts import (
     apply_threads,
@@ -150,6 +151,7 @@ def _make_learner(
         precision=config.compute.precision,
         part=part,
         start=start,
+        task=make_task(loaded),
     )
 
 

@@ -75,6 +75,7 @@ def make_recipe(loaded: Loaded, *, steps_per_epoch: int) -> Recipe:
         if early is not None
         else None,
         evaluate_every=train.evaluate_every,
+        select=train.select or loaded.config.task.selects[0],
         norm_every=loaded.config.record.every,
         check_every=loaded.config.record.every,
     )

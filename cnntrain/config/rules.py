@@ -12,7 +12,7 @@ from cnntrain.config.finetune_rules import FINETUNE_RULES
 from cnntrain.config.given import Given, Rule
 from cnntrain.config.schema import RunConfig
 from cnntrain.core.document import Document, KeyPath
-from cnntrain.core.problems import Problem
+from cnntrain.core.problems import Problem, suggestion
 from cnntrain.data import TRANSFORMS
 from cnntrain.data.metadata import facts
 
@@ -44,6 +44,7 @@ def needs_validation(given: Given) -> Iterator[Problem]:
             train.schedule.reads_validation,
         ),
         (("train", "evaluate_every"), "evaluation", train.evaluate_every != 1),
+        (("train", "select"), "selecting weights", train.select is not None),
     ]
     for path, what, is_used in users:
         if is_used:
@@ -59,6 +60,14 @@ def _has_validation(given: Given) -> bool | None:
         return True
     data = given.config.data
     return facts(data.name, data.parameters).validation
+
+
+def _select(given: Given) -> Iterator[Problem]:
+    select, task = given.train.select, given.config.task
+    if select is not None and select not in task.selects:
+        message = f"nothing called '{select}' can select the weights in {task.name}"
+        remedy = suggestion(select, task.selects)
+        yield given.problem(("train", "select"), message, remedy)
 
 
 def _nesterov(given: Given) -> Iterator[Problem]:
@@ -235,6 +244,7 @@ RULES: tuple[Rule, ...] = (_normalization, _statistics, _transforms, _loading)
 TRAIN_RULES: tuple[Rule, ...] = (
     _accumulation,
     _needs_validation,
+    _select,
     _nesterov,
     _decay,
     _schedule,

@@ -15,7 +15,7 @@ from cnntrain.config.choice import Choice
 from cnntrain.config.data_section import Data
 from cnntrain.config.finetune_section import Finetune
 from cnntrain.config.section import Device, RunName, Section
-from cnntrain.config.train_section import Loss, Optimizer, Schedule, Train
+from cnntrain.config.train_section import Loss, Optimizer, Schedule, Task, Train
 from cnntrain.core.document import KeyPath
 from cnntrain.core.kinds import Names, NonNegative, Positive
 
@@ -51,6 +51,7 @@ class Record(Section):
 
 
 CHOICE_SECTIONS: Mapping[KeyPath, type[Choice]] = {
+    ("task",): Task,
     ("data",): Data,
     ("train", "optimizer"): Optimizer,
     ("train", "schedule"): Schedule,
@@ -76,6 +77,8 @@ class RunConfig(Section):
     """Where and how the arithmetic is done."""
     data: Data
     """The images, and what is done to them."""
+    task: Task = Field(default_factory=lambda: Task.of(Task.usual))
+    """What the network is for."""
     finetune: Finetune | None = None
     """Weights to start from, and what may change of them; null: start from scratch."""
     train: Train | None = None

@@ -9,7 +9,7 @@ from pydantic import Field
 from cnntrain.config.choice import Choice
 from cnntrain.config.section import FROM_LIST, Section
 from cnntrain.core.catalogue import Catalogue
-from cnntrain.core.choices import LOSSES, OPTIMIZERS, SCHEDULES
+from cnntrain.core.choices import LOSSES, OPTIMIZERS, SCHEDULES, TASKS
 from cnntrain.core.kinds import BelowOne, NonNegativeFloat, Positive, PositiveFloat
 
 
@@ -28,6 +28,23 @@ class Loss(Choice):
     def applies(self) -> str:
         """What it applies to the network's outputs itself: softmax, sigmoid or nothing."""
         return str(self.entry.options.get("applies", ""))
+
+
+class Task(Choice):
+    """What the network is for."""
+
+    catalogue: ClassVar[Catalogue] = TASKS
+    usual: ClassVar[str] = "classification"
+
+    name: str
+    """A registered task; see `cnntrain list tasks`."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """The task's own keys."""
+
+    @property
+    def selects(self) -> tuple[str, ...]:
+        """What may select the best weights, the default first."""
+        return tuple(self.entry.options.get("selects", ("loss",)))
 
 
 class Group(Section):
@@ -88,10 +105,10 @@ class Ema(Section):
 
 
 class EarlyStop(Section):
-    """Stop when the validation error no longer falls."""
+    """Stop when the validation error, or what `select` names, no longer improves."""
 
     patience: Positive
-    """Evaluations without a new lowest validation error after which training stops."""
+    """Evaluations without a new best one after which training stops."""
     min_delta: NonNegativeFloat = 0.0
     """By how much the error (a fraction) must fall to count as lower."""
 
@@ -119,5 +136,7 @@ class Train(Section):
     """After the last epoch, measure the best weights' batch-norm statistics on all images again."""
     early_stop: EarlyStop | None = None
     """When to stop before the last epoch; null: never."""
+    select: str | None = None
+    """What picks the best weights: error, loss, macro_f1, balanced_accuracy; null: the error."""
     evaluate_every: Positive = 1
     """Epochs from one evaluation on the validation images to the next; the last always has one."""

@@ -56,7 +56,11 @@ class Evaluated:
     members: tuple[tuple[Model, Result], ...] = ()
     disagreements: int = 0
     mirrors_unseen: bool = False
-    task: Task = CLASSIFICATION
+
+    @property
+    def task(self) -> Task:
+        """What words the result."""
+        return self.model.task
 
 
 def evaluate(
@@ -105,7 +109,9 @@ def _as_in_training(images: Images) -> Result:
     model = images.model
     criterion = make_criterion(model.loaded, data=images, device=model.device)
     with images.opened() as loader:
-        return evaluate_batches(model.net, loader, criterion=criterion, precision=model.precision)
+        return evaluate_batches(
+            model.net, loader, criterion=criterion, precision=model.precision, task=model.task
+        )
 
 
 def _together(viewers: Sequence[Viewer], images: Images) -> Evaluated:

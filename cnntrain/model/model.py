@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cnntrain.arch.network import Network
 from cnntrain.arch.plan import Plan, PlannedNode
+from cnntrain.assemble.choices import make_task
 from cnntrain.assemble.networks import image_sizes
 from cnntrain.assemble.parts import apply_threads, choose_device, place, uses_channels_last
 from cnntrain.config.load import Loaded
@@ -27,6 +28,7 @@ from cnntrain.model.predict import Prediction, predict
 from cnntrain.model.splits import Split
 from cnntrain.model.views import prepared
 from cnntrain.show.pixels import Scaling
+from cnntrain.tasks.protocol import Task
 from cnntrain.train import make_deterministic, undisturbed
 from cnntrain.train.precision import Precision, autocast
 
@@ -61,6 +63,11 @@ class Model:
     path: Path
     epoch: int
     is_best: bool
+
+    @cached_property
+    def task(self) -> Task:
+        """What it is for."""
+        return make_task(self.loaded)
 
     @property
     def precision(self) -> Precision:

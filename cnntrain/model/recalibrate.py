@@ -22,7 +22,6 @@ from cnntrain.model.opening import EVALUATE, Use, open_model
 from cnntrain.model.state import network_of
 from cnntrain.record.progress import WatchedLoader
 from cnntrain.runs.locate import find_run
-from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Result, Task
 from cnntrain.train import evaluate, make_deterministic
 from cnntrain.train.recalibrate import recalibrate
@@ -46,7 +45,7 @@ class Recalibrated:
     split: str
     before: Result
     after: Result
-    task: Task = CLASSIFICATION
+    task: Task
 
 
 def recalibrate_run(
@@ -89,14 +88,14 @@ def recalibrate_run(
             ((name, found) for name, found in loaders.items() if found), ("train", data.train)
         )
         criterion = make_criterion(loaded, data=data, device=model.device)
-        measure = partial(evaluate, criterion=criterion, precision=precision)
+        measure = partial(evaluate, criterion=criterion, precision=precision, task=model.task)
         images = WatchedLoader(data.train, what="train")
         loader = WatchedLoader(loader, what=split)
         before = measure(net, loader)
         layers = recalibrate(net, images, exact=exact, precision=precision)
         after = measure(net, loader)
     save(target, _with_weights(load(source), net))
-    return Recalibrated(source, target, layers, split, before, after)
+    return Recalibrated(source, target, layers, split, before, after, task=model.task)
 
 
 def recalibrated(prepared: Prepared, state: State) -> tuple[nn.Module, State]:

@@ -21,14 +21,16 @@ _TOGETHER = 16
 """Batches whose mistakes are counted at once: one by one it is 1 % of a small network's step."""
 
 
-@task("classification")
+@task(
+    "classification",
+    selects=("error", "loss", "macro_f1", "balanced_accuracy"),
+)
 class Classify:
     """Each image is of one class; targets are class numbers, or shares of classes."""
 
     figures: Sequence[str] = ("error", "top5_error")
     headline: Sequence[str] = ("error",)
     train_figures: Sequence[str] = ("error",)
-    selects: Sequence[str] = ("error", "loss", "macro_f1", "balanced_accuracy")
 
     def wrong_output(self, shape: tuple[int, ...], classes: int) -> tuple[str, str] | None:
         """One number per class is right."""

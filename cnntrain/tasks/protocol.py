@@ -65,17 +65,18 @@ class EpochSums(Protocol):
 class Task(Protocol):
     """One kind of target, and all that follows from it.
 
+    `@task("name", selects=("error", "loss"))` states what may select the best weights, the default
+    first, for the run file's `train.select`.
+
     Attributes:
         figures: what an evaluation reports besides the loss, in the order of the columns.
         headline: those of them that one line on the terminal has room for.
         train_figures: what an epoch of training reports besides the loss.
-        selects: what may choose the best weights, the default first; the loss is one of them.
     """
 
     figures: Sequence[str]
     headline: Sequence[str]
     train_figures: Sequence[str]
-    selects: Sequence[str]
 
     def wrong_output(self, shape: tuple[int, ...], classes: int) -> tuple[str, str] | None:
         """Why a network that gives `shape` for an image does not fit, and the remedy."""

@@ -1,0 +1,179 @@
+"""What a task decides: what selects the best weights; and a task of one's own, in one file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cnntrain.assemble.checked import check_run_file
+from cnntrain.checkpoint import load
+from cnntrain.core.errors import ConfigError
+from cnntrain.fit.fit import Outcome
+from cnntrain.model.opening import open_model
+from cnntrain.tasks.per_class import class_scores, mean_score
+
+Train = Callable[..., Outcome]
+RunFile = Callable[..., Path]
+
+ORDINAL = '''
+import torch
+from dataclasses import dataclass
+from cnntrain.tasks import loss, task
+
+@loss("distance")
+class Distance:
+    """Mean distance between the output and the number of the class."""
+
+    def __call__(self, outputs, targets):
+        return (outputs[:, 0] - targets).abs().mean()
+
+    def weight(self, targets):
+        return float(len(targets))
+
+    def plain(self, *, weighted=False):
+        return self
+
+@dataclass(frozen=True)
+class Result:
+    images: int
+    loss: float
+    distance: float
+
+    @property
+    def figures(self):
+        return {"distance": self.distance}
+
+class Sums:
+    def __init__(self):
+        self.images, self.total = 0, 0.0
+
+    def add(self, outputs, targets, *, loss=None, weight=None):
+        self.images += len(targets)
+        self.total += float((outputs[:, 0] - targets).abs().sum())
+
+    def compute(self):
+        return Result(self.images, self.total / self.images, self.total / self.images)
+
+class EpochSums:
+    def __init__(self, device):
+        self.total = torch.zeros((), device=device)
+
+    def add(self, outputs, targets):
+        self.total += (outputs[:, 0] - targets).abs().sum()
+
+    def figures(self, images):
+        return {"distance": float(self.total) / images}
+
+    def tensors(self):
+        return {"distance_sum": self.total}
+
+@task("ordinal", selects=("distance", "loss"))
+class Ordinal:
+    """The number of the class, as a number.
+
+    Args:
+        places: digits after the point.
+    """
+
+    figures = headline = train_figures = ("distance",)
+
+    def __init__(self, *, places: int = 3):
+        self.places = places
+
+    def wrong_output(self, shape, classes):
+        return None if shape == (1,) else (f"gives {shape}, not one number", "end in one output")
+
+    def sums(self, outputs):
+        return Sums()
+
+    def epoch_sums(self, device):
+        return EpochSums(device)
+
+    def cost(self, result, select):
+        return result.loss if select == "loss" else result.distance
+
+    def selected(self, select, cost):
+        return cost
+
+    def text(self, figure, value):
+        return "-" if value is None else f"{value:.{self.places}f}"
+
+    def summary(self, result):
+        return {"distance": self.text("distance", result.distance)}
+
+    def report(self, result, classes):
+        return f"mean distance {result.distance}"
+
+    def data(self, result, classes=()):
+        return {"images": result.images, "distance": result.distance}
+'''
+
+
+@pytest.mark.parametrize("select", ["loss", "macro_f1", "balanced_accuracy", "error"])
+def test_what_selects_the_best_weights(
+    select: str, train_tiny: Train, run_file: RunFile, tmp_path: Path
+) -> None:
+    file = run_file({"train.select": select, "train.epochs": 5})
+    outcome = train_tiny(file, out=tmp_path / "run")
+    folder = tmp_path / "run"
+    found = open_model(folder).evaluate("validation").metrics
+    mean = mean_score(class_scores(found.confusion))
+    value = {"loss": found.loss, "error": found.error, "macro_f1": mean.f1}
+    expected = value.get(select, mean.recall)
+    assert outcome.done is not None
+    assert outcome.done.best_value == pytest.approx(expected)
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary[f"best_{select}"] == pytest.approx(expected)
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    evaluations = [r for r in rows if r["type"] == "evaluation" and r["split"] == "validation"]
+    if select in ("loss", "error"):
+        best = min(evaluations, key=lambda row: (row[select], row["loss"]))
+        assert summary["best_epoch"] == best["epoch"]
+    resumed = train_tiny(resumed=folder, overrides=["train.epochs=6"])
+    assert resumed.done is not None
+    again = json.loads((folder / "summary.json").read_text())
+    assert again["best_epoch"] in (summary["best_epoch"], 6)
+
+
+def test_what_cannot_select(run_file: RunFile) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'macro_f1'"):
+        check_run_file(run_file({"train.select": "macro_fl"}))
+    file = run_file({"train.select": "loss", "data.validation": None})
+    with pytest.raises(ConfigError, match="selecting weights needs validation images"):
+        check_run_file(file)
+
+
+def test_a_task_of_ones_own(train_tiny: Train, run_file: RunFile, tmp_path: Path) -> None:
+    """Through the loop, the recorder, the checkpoints, eval and a resume."""
+    (tmp_path / "ordinal.py").write_text(ORDINAL)
+    one = [{"conv": {"out": 4, "kernel": 3}}, "relu", "flatten", {"linear": {"out": 1}}]
+    changes = {
+        "plugins": ["ordinal.py"],
+        "task.name": "ordinal",
+        "train.loss.name": "distance",
+        "arch.layers": one,
+        "train.epochs": 3,
+    }
+    whole = train_tiny(run_file(changes), out=tmp_path / "whole")
+    assert whole.done is not None
+    assert whole.test is not None
+    assert whole.test.figures["distance"] < 0.6  # of classes 0, 1, 2: guessing the middle has 0.67
+    header, *rows = (tmp_path / "whole" / "metrics.csv").read_text().splitlines()
+    assert header.split(",")[2:6] == [
+        "train_loss", "train_distance", "validation_loss", "validation_distance",
+    ]  # fmt: skip
+    assert len(rows) == 3
+    assert open_model(tmp_path / "whole").evaluate().metrics == whole.test
+    train_tiny(run_file(changes), out=tmp_path / "cut", stop=7)
+    train_tiny(resumed=tmp_path / "cut")
+    states = [load(tmp_path / name / "checkpoints" / "last.pt") for name in ("whole", "cut")]
+    assert all((a == b).all() for a, b in zip(*(s["model"].values() for s in states), strict=True))
+    with pytest.raises(ConfigError, match=r"the network gives \(3,\), not one number"):
+        check_run_file(run_file(changes | {"arch.layers": [*one[:-1], {"linear": {"out": 3}}]}))
+    with pytest.raises(ConfigError, match="unknown task 'ordinla'; did you mean 'ordinal'"):
+        check_run_file(run_file(changes | {"task.name": "ordinla"}))
+    with pytest.raises(ConfigError, match="unknown key 'place' in task"):
+        check_run_file(run_file(changes | {"task.place": 2}))
