@@ -6,7 +6,9 @@ import errno
 import os
 import sys
 import traceback
+from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -16,10 +18,7 @@ from cnntrain.cli import (
     check,
     compare,
     data,
-    diagnose,
     evaluate,
-    export,
-    features,
     fit,
     listing,
     new,
@@ -28,7 +27,6 @@ from cnntrain.cli import (
     schema,
     show,
     summary,
-    visualize,
 )
 from cnntrain.cli.pictures import PictureCommands
 from cnntrain.core.errors import CnntrainError, DiskError, MemoryExhaustedError, UsageError
@@ -62,19 +60,32 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: no boxes, and no colours that NO_COLOR does not turn off
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _add_if_there(name: str) -> None:
+    """Add the command of a room that no other room needs; it is absent with its file."""
+    if find_spec(f"cnntrain.cli.{name}") is None:
+        return
+    module = import_module(f"cnntrain.cli.{name}")
+    if hasattr(module, "app"):
+        app.add_typer(module.app, name=name)
+    else:
+        app.command(name)(getattr(module, name))
+
+
 app.command("fit")(fit.fit)
 app.command("eval")(evaluate.evaluate)
 app.command("predict")(predict.predict)
-app.command("export")(export.export)
+_add_if_there("export")
 app.command("recalibrate")(recalibrate.recalibrate)
-app.add_typer(visualize.app, name="visualize")
-app.command("features")(features.features)
+_add_if_there("visualize")
+_add_if_there("features")
 app.command("ablate")(ablate.ablate)
 app.command("check")(check.check)
 app.command("show")(show.show)
 app.command("summary")(summary.summary)
 app.command("compare")(compare.compare)
-app.command("diagnose")(diagnose.diagnose)
+_add_if_there("diagnose")
 app.command("list")(listing.listing)
 app.command("schema")(schema.schema)
 app.command("new")(new.new)

@@ -1,0 +1,96 @@
+"""Rooms that no other room needs: each is removed with its commands, and the rest works."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import cnntrain
+
+PACKAGE = Path(cnntrain.__file__).parent
+
+LEAVES = {
+    "diagnose": ["diagnose"],
+    "explain": ["features", "visualize"],
+    "export": ["export"],
+}
+"""Each leaf with the commands that it has files of in `cli/`."""
+
+CALLED_BY = {"diagnose": {"__init__.py"}, "explain": {"cli/pictures.py"}, "export": set[str]()}
+"""Who else imports it, at the moment when it is asked for: the front door, and the commands of
+pictures, of which there are none without the leaf."""
+
+SCRIPT = """
+import importlib, json, pkgutil, sys
+import cnntrain
+names = [m.name for m in pkgutil.walk_packages(cnntrain.__path__, "cnntrain.")]
+for name in names:
+    importlib.import_module(name)
+from cnntrain.cli.app import main
+codes = []
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["cnntrain", *words]
+    try:
+        main()
+        codes.append(0)
+    except SystemExit as end:
+        codes.append(end.code)
+print(json.dumps([cnntrain.__file__, names, [code or 0 for code in codes]]))
+"""
+
+
+def imported(file: Path) -> Iterator[str]:
+    """Every module that a file imports anywhere, for type checkers too."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_without_a_leaf_the_rest_works(
+    leaf: str, run_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    place = tmp_path / "place"
+    package = place / "cnntrain"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.rmtree(package / leaf)
+    for command in LEAVES[leaf]:
+        (package / "cli" / f"{command}.py").unlink()
+    for file in package.rglob("*.py"):
+        if file.relative_to(package).as_posix() not in CALLED_BY[leaf]:
+            asked = [name for name in imported(file) if f"{name}.".startswith(f"cnntrain.{leaf}.")]
+            assert not asked, file
+
+    file, run = str(run_file({"train.epochs": 1})), str(tmp_path / "run")
+    working = [["check", file], ["fit", file, "--out", run], ["eval", run], ["--help"]]
+    working += [["list", what] for what in ("layers", "checks", "pictures", "keys")]
+    removed = [[command, "--help"] for command in LEAVES[leaf]]
+    environment = {**os.environ, "PYTHONPATH": str(place), "XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps([*working, *removed])],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    used, modules, codes = json.loads(done.stdout.splitlines()[-1])
+    assert Path(used).parent == package
+    assert f"cnntrain.{leaf}" not in modules
+    assert len(modules) > 200
+    # 2 is what the command line answers to a command that there is not
+    assert codes == [0] * len(working) + [2] * len(removed), done.stderr
+    for command in LEAVES[leaf]:
+        assert f"No such command '{command}'" in done.stderr
+        assert f"\n  {command} " not in done.stdout
