@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 from cnntrain.core.atomic import disk_errors, write_text_atomically
 from cnntrain.core.errors import UsageError
 from cnntrain.record.json_text import json_text
-from cnntrain.runs.lock import RunLock
+from cnntrain.runs.lock import run_lock
 
 RUN_PATTERN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 _NAME = re.compile(r"[^/\\:*?\"<>|\x00-\x1f]+")
@@ -126,9 +127,9 @@ class RunFolder:
         rows = [json.loads(line) for line in lines]
         return [row for row in rows if row["type"] == "evaluation" and row["split"] == split]
 
-    def lock(self) -> RunLock:
+    def lock(self) -> AbstractContextManager[None]:
         """The lock to hold while training here: `with run.lock(): ...`."""
-        return RunLock(self.path / "lock")
+        return run_lock(self.path / "lock")
 
 
 def create_run(
