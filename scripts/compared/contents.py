@@ -86,7 +86,10 @@ def read(file: Path, places: Mapping[str, str]) -> Any:
         case ".yaml":
             return _clean(yaml.safe_load(file.read_text()), places)
         case ".pt":
-            return _clean(torch.load(file, weights_only=True), places)
+            checkpoint = torch.load(file, weights_only=True)
+            if isinstance(checkpoint.get("config"), str):
+                checkpoint["config"] = yaml.safe_load(checkpoint["config"])
+            return _clean(checkpoint, places)
         case ".npz":
             with np.load(file) as arrays:
                 return {name: torch.tensor(_plain(arrays[name])) for name in arrays}
