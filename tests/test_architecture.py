@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import copy
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from cnntrain.assemble.transfer.preprocessing import follow_weights
 from cnntrain.config import shipped
 from cnntrain.config.load import load, load_text
 from cnntrain.config.show import dump_yaml, resolved_tree
+from cnntrain.core.choices import CHOICES
 from cnntrain.core.document import read_document
 from cnntrain.core.errors import ConfigError
 
@@ -34,6 +36,47 @@ FORBIDDEN_CLASSES = re.compile(r"Manager|Handler|Engine|Util|Helper")
 TORCH_FREE = ("core/", "config/", "cli/", "__init__.py", "layers/__init__.py", "data/__init__.py")
 UPPER = ("runs", "assemble", "model", "fit", "explain", "diagnose", "export")
 HEAVY = ("torch", "torchvision", "numpy", "sklearn", "matplotlib", "tensorboard")
+NO_COMMANDS = {"__init__", "app", "options", "output", "pictures"}
+"""The files of cli/ that are not named by a command."""
+
+CLASSES_WITH_TWO_MEANINGS = {
+    "Data",
+    "EarlyStop",
+    "Ema",
+    "Facts",
+    "Graph",
+    "Images",
+    "Loaded",
+    "Picture",
+    "Report",
+    "Task",
+    "Trial",
+    "What",
+}
+"""Names that two classes have today. The list may shrink, never grow."""
+
+FILES_WITH_TWO_MEANINGS = {
+    "choices",
+    "data",
+    "evaluation",
+    "features",
+    "freezing",
+    "from_python",
+    "images",
+    "layers",
+    "parts",
+    "pictures",
+    "recalibrate",
+    "recipe",
+    "show",
+    "signals",
+    "splits",
+    "state",
+    "training",
+    "units",
+    "weights",
+}
+"""Names that two files have today. The list may shrink, never grow."""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -96,9 +139,32 @@ def _at_import(tree: ast.Module) -> ast.Module:
 def test_the_command_line_names_every_command() -> None:
     text = (PACKAGE / "cli" / "app.py").read_text("utf-8")
     modules = {file.stem for file in (PACKAGE / "cli").glob("*.py")}
-    for module in modules - {"__init__", "app", "options", "output", "pictures"}:
+    for module in modules - NO_COMMANDS:
         added = rf"^(app\.(command|add_typer)\(.*{module}\.|_add_if_there\(\"{module}\"\)$)"
         assert re.search(added, text, re.MULTILINE), module
+
+
+def test_no_class_name_means_two_things() -> None:
+    nodes = [node for tree in TREES.values() for node in ast.walk(tree)]
+    names = [node.name for node in nodes if isinstance(node, ast.ClassDef)]
+    public = (name for name in names if not name.startswith("_"))
+    assert several(public) == CLASSES_WITH_TWO_MEANINGS
+
+
+def test_no_file_name_means_two_things() -> None:
+    """Commands and choices are named by what a user types; a file may have its room's name."""
+    choices = {entry.file for kind in CHOICES.values() for entry in kind.entries()}
+    names = [file.parent.name for file in FILES if file.stem == "__init__"]
+    for file in FILES:
+        is_command = file.parent.name == "cli" and file.stem not in NO_COMMANDS
+        own_room = file.stem in ("__init__", file.parent.name)
+        if not (is_command or own_room or file in choices):
+            names.append(file.stem)
+    assert several(names) == FILES_WITH_TWO_MEANINGS
+
+
+def several(names: Iterable[str]) -> set[str]:
+    return {name for name, count in Counter(names).items() if count > 1}
 
 
 @pytest.mark.parametrize("name", NAMES)
