@@ -10,7 +10,7 @@ and contrast normalisation, which the paper leaves out of this path.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,17 +18,16 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from cnntrain.arch.receptive import Field
 from cnntrain.core.kinds import Count, Numbers, Positive, Split
 from cnntrain.explain import picture
-from cnntrain.explain.patches import cut, patches_of, told
-from cnntrain.explain.strongest import Strongest, answers
+from cnntrain.explain.patches import cut, field_in_words, patches_of
+from cnntrain.explain.strongest import Answers, answers
 from cnntrain.layers.divisive_norm import DivisiveNorm
 from cnntrain.layers.lcn import LocalContrastNorm
 from cnntrain.model.model import Model
 from cnntrain.model.taps import Tap, tapped
 from cnntrain.show.image_table import Cell, Picture, draw_table
-from cnntrain.show.pixels import Pixels, signed
+from cnntrain.show.pixels import signed
 
 CONTRAST = (nn.LocalResponseNorm, DivisiveNorm, LocalContrastNorm)
 
@@ -130,50 +129,37 @@ def _clipped(signals: Tensor) -> Tensor:
     return signals.clamp(-limits, limits)
 
 
-def draw_deconv(
-    net: nn.Module,
-    peaks: Strongest,
-    units: Sequence[int],
-    *,
-    layer: str,
-    images: Mapping[int, Tensor],
-    pixels: Mapping[int, Pixels],
-    field: Field | None,
-) -> Figure:
+def draw_deconv(net: nn.Module, found: Answers) -> Figure:
     """A row per unit: its strongest activations projected back, then the patches themselves.
 
     Args:
         net: in evaluation mode.
-        peaks: the strongest answers.
-        units: the rows.
-        layer: its dotted name.
-        images: (1, C, H, W) as the network sees them, by their position in the loader's order.
-        pixels: the same as pixels.
-        field: the receptive field of the layer.
+        found: the units' strongest answers.
     """
     rows = []
-    for unit in units:
-        answers = peaks.answers(unit)
+    for unit in found.units:
+        answers = found.peaks.answers(unit)
         projected = deconvolve(
             net,
-            torch.cat([images[answer.image] for answer in answers]),
-            layer=layer,
+            torch.cat([found.images[answer.image] for answer in answers]),
+            layer=found.layer,
             units=[unit] * len(answers),
             rows=[answer.row for answer in answers],
             columns=[answer.column for answer in answers],
         )
         tiles = zip(signed(_clipped(projected)), answers, strict=True)
-        left = [Cell(cut(tile, field, row=each.row, column=each.column)) for tile, each in tiles]
-        patches = patches_of(peaks, unit, images=pixels, field=field)
-        right = [Cell(patch, apart=number == 0) for number, patch in enumerate(patches)]
-        rows.append([*left, *right])
-    count = peaks.values.shape[1]
+        left = [
+            Cell(cut(tile, found.field, row=each.row, column=each.column)) for tile, each in tiles
+        ]
+        patches = enumerate(patches_of(found, unit))
+        rows.append([*left, *(Cell(patch, apart=number == 0) for number, patch in patches)])
+    count = found.peaks.values.shape[1]
     return draw_table(
         rows,
-        title=f"{layer}: strongest answers among {peaks.seen:,} images, projected to the pixels\n"
-        f"(Zeiler and Fergus 2014; grey is zero); {told(field, next(iter(pixels.values())))}",
+        title=f"{found.layer}: strongest answers among {found.peaks.seen:,} images, projected to "
+        f"the pixels\n(Zeiler and Fergus 2014; grey is zero); {field_in_words(found)}",
         headings=["projected back", *[""] * (count - 1), "the images there"],
-        labels=[f"unit {unit}" for unit in units],
+        labels=[f"unit {unit}" for unit in found.units],
         side=0.75,
     )
 
@@ -195,13 +181,4 @@ def deconv(
         count: units where none is named.
     """
     found = answers(model, layer, units=units, count=count, split=split, limit=limit)
-    figure = draw_deconv(
-        model.net,
-        found.peaks,
-        found.units,
-        layer=found.layer,
-        images=found.images,
-        pixels=found.pixels,
-        field=found.field,
-    )
-    return Picture(figure, found.facts)
+    return Picture(draw_deconv(model.net, found), found.facts)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 from matplotlib.figure import Figure
 
 from cnntrain.arch.receptive import Axis, Field
 from cnntrain.core.kinds import Count, Numbers, Positive, Split
 from cnntrain.explain import picture
-from cnntrain.explain.strongest import Strongest, answers
+from cnntrain.explain.strongest import Answers, answers
 from cnntrain.model.model import Model
 from cnntrain.show.image_table import Cell, Picture, draw_table
 from cnntrain.show.pixels import NOTHING, Pixels
@@ -54,8 +52,9 @@ def _is_whole(field: Field | None, height: int, width: int) -> bool:
     )
 
 
-def told(field: Field | None, image: Pixels) -> str:
-    """The receptive field in words."""
+def field_in_words(found: Answers) -> str:
+    """The receptive field of the layer, and whether it is the whole image."""
+    field, image = found.field, next(iter(found.pixels.values()))
     if field is None:
         return "whole images (the layer's receptive field is not known)"
     if field.whole:
@@ -64,50 +63,26 @@ def told(field: Field | None, image: Pixels) -> str:
     return size + (": whole images" if _is_whole(field, *image.shape[:2]) else "")
 
 
-def patches_of(
-    peaks: Strongest, unit: int, *, images: Mapping[int, Pixels], field: Field | None
-) -> list[Pixels]:
-    """The patches of a unit, the strongest first.
-
-    Args:
-        peaks: the strongest answers.
-        unit: which.
-        images: by their position in the loader's order.
-        field: the receptive field of the layer.
-    """
+def patches_of(found: Answers, unit: int) -> list[Pixels]:
+    """The patches of a unit, the strongest first."""
     return [
-        cut(images[answer.image], field, row=answer.row, column=answer.column)
-        for answer in peaks.answers(unit)
+        cut(found.pixels[answer.image], found.field, row=answer.row, column=answer.column)
+        for answer in found.peaks.answers(unit)
     ]
 
 
-def draw_patches(
-    peaks: Strongest,
-    units: Sequence[int],
-    *,
-    images: Mapping[int, Pixels],
-    field: Field | None,
-    name: str,
-) -> Figure:
-    """A row per unit, the strongest answer at the left, with the answers below.
-
-    Args:
-        peaks: the strongest answers.
-        units: the rows.
-        images: by their position in the loader's order.
-        field: the receptive field of the layer.
-        name: of the layer.
-    """
+def draw_patches(found: Answers) -> Figure:
+    """A row per unit, the strongest answer at the left, with the answers below."""
     rows = []
-    for unit in units:
-        patches = patches_of(peaks, unit, images=images, field=field)
-        answers = peaks.values[unit].tolist()
-        rows.append([Cell(p, f"{v:.3g}") for p, v in zip(patches, answers, strict=True)])
+    for unit in found.units:
+        patches = patches_of(found, unit)
+        values = found.peaks.values[unit].tolist()
+        rows.append([Cell(p, f"{v:.3g}") for p, v in zip(patches, values, strict=True)])
     return draw_table(
         rows,
-        title=f"{name}: what units answer to most among {peaks.seen:,} images\n"
-        f"{told(field, next(iter(images.values())))}",
-        labels=[f"unit {unit}" for unit in units],
+        title=f"{found.layer}: what units answer to most among {found.peaks.seen:,} images\n"
+        f"{field_in_words(found)}",
+        labels=[f"unit {unit}" for unit in found.units],
         side=1.0,
     )
 
@@ -129,7 +104,4 @@ def patches(
         count: units where none is named.
     """
     found = answers(model, layer, units=units, count=count, split=split, limit=limit)
-    figure = draw_patches(
-        found.peaks, found.units, images=found.pixels, field=found.field, name=found.layer
-    )
-    return Picture(figure, found.facts)
+    return Picture(draw_patches(found), found.facts)

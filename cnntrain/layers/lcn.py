@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import Literal
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from cnntrain.core.kinds import Positive, PositiveFloat
 from cnntrain.layers import layer
+from cnntrain.layers.full_precision import widened, without_autocast
 from cnntrain.layers.shapes import require_maps
 
 
@@ -102,10 +102,8 @@ def normalise_contrast(
     epsilon: float,
 ) -> Tensor:
     """The function of `LocalContrastNorm`: (N, C, H, W) -> the same shape and type."""
-    device = x.device.type
-    has_autocast = torch.amp.is_autocast_available(device)
-    with torch.autocast(device, enabled=False) if has_autocast else nullcontext():
-        values = x.to(torch.promote_types(x.dtype, torch.float32))
+    with without_autocast(x):
+        values = widened(x)
         # The result depends on differences only, so any reference will do, without a gradient. A
         # pixel of the image itself makes a constant image exactly zero before any rounding.
         reference = values[:, :1, :1, :1] if across_maps else values[:, :, :1, :1]

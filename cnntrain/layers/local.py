@@ -52,7 +52,6 @@ class Local(nn.Module):
         super().__init__()
         require_maps("local", in_shape)
         self.kernel_size, self.stride, self.padding = pair(kernel), pair(stride), pair(padding)
-        self.in_size = in_shape[1:]
         sides = zip(in_shape[1:], self.padding, self.kernel_size, self.stride, strict=True)
         self.out_size = tuple((side + 2 * pad - k) // step + 1 for side, pad, k, step in sides)
         if min(self.out_size) < 1:

@@ -139,11 +139,6 @@ def of_target(losses: Tensor, targets: Tensor) -> Tensor:
     return (losses * targets).sum(dim=1)
 
 
-def foremost(targets: Tensor) -> Tensor:
-    """`(N,)` int64: the class, of shares the largest one's: what a prediction is compared with."""
-    return targets if targets.ndim == 1 else targets.argmax(dim=1)
-
-
 def total_weight(class_weights: Tensor | None, targets: Tensor) -> float | Tensor:
     """N, or the sum of what the images weigh."""
     if class_weights is None:

@@ -4,7 +4,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cnntrain.tasks.criterion import foremost
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 from cnntrain.tasks.losses.mse import mse
 from cnntrain.train import TrainState
@@ -87,13 +86,6 @@ def test_parts_add_up_to_the_whole(criterion, logits, pairs) -> None:
         for a, b in ((0, 2), (2, 3), (3, 7))
     )
     assert parts == pytest.approx(whole, rel=1e-5)
-
-
-def test_a_prediction_is_compared_with_the_larger_share(pairs) -> None:
-    first, second = pairs
-    assert torch.equal(foremost(first), first)
-    assert torch.equal(foremost(mixed(first, second, 0.6)), first)
-    assert torch.equal(foremost(mixed(first, second, 0.4)), second)
 
 
 def test_the_train_error_is_against_the_larger_share(logits, pairs) -> None:
