@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -20,6 +20,8 @@ from cnntrain.assemble.networks import make_network, plan_network
 from cnntrain.assemble.transfer.preprocessing import follow_weights
 from cnntrain.config import shipped
 from cnntrain.config.load import load, load_text
+from cnntrain.config.schema import RunConfig
+from cnntrain.config.section import Section
 from cnntrain.config.show import dump_yaml, resolved_tree
 from cnntrain.core.choices import CHOICES
 from cnntrain.core.document import read_document
@@ -40,16 +42,12 @@ NO_COMMANDS = {"__init__", "app", "options", "output", "pictures"}
 """The files of cli/ that are not named by a command."""
 
 CLASSES_WITH_TWO_MEANINGS = {
-    "Data",
-    "EarlyStop",
-    "Ema",
     "Facts",
     "Graph",
     "Images",
     "Loaded",
     "Picture",
     "Report",
-    "Task",
     "Trial",
     "What",
 }
@@ -149,6 +147,23 @@ def test_no_class_name_means_two_things() -> None:
     names = [node.name for node in nodes if isinstance(node, ast.ClassDef)]
     public = (name for name in names if not name.startswith("_"))
     assert several(public) == CLASSES_WITH_TWO_MEANINGS
+
+
+def test_a_mapping_in_the_run_file_is_called_a_section() -> None:
+    """What it describes is often a class of that name: the loss, the task, the early stopping."""
+    names = {section.__name__ for section in sections_of(RunConfig)}
+    assert {name for name in names if not name.endswith("Section")} == set()
+    assert {"DataSection", "EmaSection", "TransformsSection"} <= names
+
+
+def sections_of(section: type[Section]) -> Iterator[type[Section]]:
+    """Of all keys whose value is a section or null, at every depth."""
+    for field in section.model_fields.values():
+        kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
+        kind = kinds[0] if len(kinds) == 1 else field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            yield kind
+            yield from sections_of(kind)
 
 
 def test_no_file_name_means_two_things() -> None:

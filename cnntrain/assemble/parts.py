@@ -12,8 +12,8 @@ from torch import nn
 
 from cnntrain.assemble.choices import make_choice
 from cnntrain.config.load import Loaded
-from cnntrain.config.schema import Compute
-from cnntrain.config.train_section import Loss
+from cnntrain.config.schema import ComputeSection
+from cnntrain.config.train_section import LossSection
 from cnntrain.core.errors import CnntrainError, ConfigError, UsageError
 from cnntrain.data.loaders import Data, EmptyClassError, ListError, open_data, worker_count
 from cnntrain.data.stream import worker_failure
@@ -45,7 +45,7 @@ class Opened(Protocol):
         ...
 
 
-def choose_device(compute: Compute, loaded: Loaded) -> torch.device:
+def choose_device(compute: ComputeSection, loaded: Loaded) -> torch.device:
     """The device that is meant; `auto` is a GPU where there is one.
 
     Raises:
@@ -69,7 +69,7 @@ def choose_device(compute: Compute, loaded: Loaded) -> torch.device:
     return device
 
 
-def uses_channels_last(compute: Compute, device: torch.device) -> bool:
+def uses_channels_last(compute: ComputeSection, device: torch.device) -> bool:
     """Whether images are stored with the channels innermost; `auto` is where it is faster.
 
     Measured: faster on CPUs (convolutions 1.1 to 1.2 times) and on GPUs with half precision.
@@ -79,7 +79,7 @@ def uses_channels_last(compute: Compute, device: torch.device) -> bool:
     return device.type == "cpu" or compute.precision != "float32"
 
 
-def place(net: nn.Module, *, compute: Compute, device: torch.device) -> None:
+def place(net: nn.Module, *, compute: ComputeSection, device: torch.device) -> None:
     """Move a network to its device, in the layout of its images."""
     layout = uses_channels_last(compute, device)
     net.to(memory_format=torch.channels_last if layout else torch.contiguous_format)
@@ -188,14 +188,14 @@ def make_criterion(loaded: Loaded, *, data: Counted, device: torch.device) -> Cr
         ConfigError: it cannot be made for these classes, at its line.
     """
     train = loaded.config.train
-    loss = Loss.of(Loss.usual) if train is None else train.loss
+    loss = LossSection.of(LossSection.usual) if train is None else train.loss
     counts = data.counts["train"]
     weigh = partial(weights_tensor, classes=data.classes, class_counts=counts, device=device)
     made = make_choice(loss, loaded=loaded, path=("train", "loss"), given={"weigh": weigh})
     return made if hasattr(made, "weight") else MeanLoss(made)
 
 
-def apply_threads(compute: Compute) -> None:
+def apply_threads(compute: ComputeSection) -> None:
     """Set the number of CPU threads, if the run file says one."""
     if compute.threads is not None:
         torch.set_num_threads(compute.threads)

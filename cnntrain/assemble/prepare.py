@@ -31,7 +31,7 @@ from cnntrain.checkpoint import State
 from cnntrain.config.given import Given
 from cnntrain.config.load import Loaded
 from cnntrain.config.rules import needs_validation
-from cnntrain.config.train_section import Train
+from cnntrain.config.train_section import TrainSection
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.loaders import Data
@@ -125,7 +125,7 @@ def prepare(loaded: Loaded, *, resumed: State | None = None, plan: Plan | None =
 
 
 def _make_learner(
-    net: Network, *, wanted: Train, loaded: Loaded, plan: Plan, anchors: Collection[str]
+    net: Network, *, wanted: TrainSection, loaded: Loaded, plan: Plan, anchors: Collection[str]
 ) -> Learner:
     """The learner; weights named in `anchors` decay towards what they are now, if that is asked."""
     config = loaded.config

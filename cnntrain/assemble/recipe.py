@@ -20,7 +20,7 @@ SCHEDULE = ("train", "schedule")
 def make_groups(
     net: nn.Module,
     *,
-    optimizer: train_section.Optimizer,
+    optimizer: train_section.OptimizerSection,
     rates: Mapping[str, float] | None = None,
     anchored: Collection[str] = (),
 ) -> list[ParameterGroup]:

@@ -27,7 +27,7 @@ TransformCalls = Annotated[tuple[TransformCall, ...], FROM_LIST]
 NORMALIZE = TransformCall(name="normalize")
 
 
-class Transforms(Section):
+class TransformsSection(Section):
     """What is done to the images, in order; each item is a name or `name: {parameters}`."""
 
     train: TransformCalls = (NORMALIZE,)
@@ -36,7 +36,7 @@ class Transforms(Section):
     """Done to the images of validation, test and prediction."""
 
 
-class Data(Choice):
+class DataSection(Choice):
     """The images, and what is done to them."""
 
     catalogue: ClassVar[Catalogue] = DATASETS
@@ -55,7 +55,7 @@ class Data(Choice):
     """Images in one batch of evaluation; null: chosen for speed, with no effect on results."""
     drop_last: bool = False
     """Leave out an epoch's last batch if it is not full."""
-    transforms: Transforms = Transforms()
+    transforms: TransformsSection = TransformsSection()
     """What is done to the images, in order."""
     workers: Workers = "auto"
     """Processes that read images; auto: as many as the machine serves."""

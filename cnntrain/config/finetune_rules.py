@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cnntrain.config.finetune_section import Finetune
+from cnntrain.config.finetune_section import FinetuneSection
 from cnntrain.config.given import Given, Rule
 from cnntrain.core.problems import Problem
 from cnntrain.data import TRANSFORMS
@@ -14,12 +14,12 @@ TRAINING = ("freeze", "unfreeze", "lr_scale", "layer_decay", "l2_sp", "probe")
 """What has a meaning only while the network is trained."""
 
 
-def _of(given: Given) -> Finetune:
+def _of(given: Given) -> FinetuneSection:
     assert given.config.finetune is not None
     return given.config.finetune
 
 
-def _used(finetune: Finetune) -> list[str]:
+def _used(finetune: FinetuneSection) -> list[str]:
     """The keys of `TRAINING` that are set to something."""
     return [key for key in TRAINING if getattr(finetune, key)]
 

@@ -27,7 +27,7 @@ def _epoch(value: Any) -> Any:
 Epoch = Annotated[int, BeforeValidator(_epoch)]
 
 
-class Weights(Section):
+class WeightsSection(Section):
     """Where the weights come from: exactly one of `torchvision`, `run` and `file`."""
 
     torchvision: str | None = None
@@ -40,10 +40,10 @@ class Weights(Section):
     """A map of names, `ours: theirs`, or the name of a .yaml file with one."""
 
 
-class Finetune(Section):
+class FinetuneSection(Section):
     """Transfer learning: weights to start from, and what may change of them."""
 
-    weights: Weights
+    weights: WeightsSection
     """Where the weights come from."""
     head: Literal["auto", "new", "keep"] = "auto"
     """The last layer: auto makes a new one unless it was trained for the same classes."""

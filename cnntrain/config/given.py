@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from cnntrain.config.schema import RunConfig
-from cnntrain.config.train_section import Train
+from cnntrain.config.train_section import TrainSection
 from cnntrain.core.complaints import Complaint, dotted
 from cnntrain.core.document import Document, KeyPath
 from cnntrain.core.problems import Problem
@@ -20,7 +20,7 @@ class Given:
     document: Document
 
     @property
-    def train(self) -> Train:
+    def train(self) -> TrainSection:
         """The `train` section, for rules that are asked only where there is one."""
         assert self.config.train is not None
         return self.config.train

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from cnntrain.config.choice import Choice, other_defaults
-from cnntrain.config.data_section import Transforms
+from cnntrain.config.data_section import TransformsSection
 from cnntrain.config.keys import fields_of
 from cnntrain.config.schema import CHOICE_SECTIONS, RunConfig
 from cnntrain.config.sections import SECTIONS
@@ -41,8 +41,8 @@ def run_schema() -> Schema:
         definitions[kind.__name__] = _alternatives(kind, definitions[kind.__name__])
     definitions.pop("TransformCall")
     definitions["Transform"] = _choice(TRANSFORMS.entries())
-    transforms = definitions["Transforms"]["properties"]
-    for split, field in Transforms.model_fields.items():
+    transforms = definitions["TransformsSection"]["properties"]
+    for split, field in TransformsSection.model_fields.items():
         transforms[split] = {
             "type": "array",
             "items": {"$ref": "#/$defs/Transform"},

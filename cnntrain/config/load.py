@@ -11,7 +11,7 @@ from cnntrain.config.overrides import Override, apply_override, parse_override
 from cnntrain.config.rules import broken_rules
 from cnntrain.config.schema import RunConfig
 from cnntrain.config.sections import find_beside, read_sections, read_weights
-from cnntrain.config.train_section import Train
+from cnntrain.config.train_section import TrainSection
 from cnntrain.config.validate import validate
 from cnntrain.core.choices import CHOICES
 from cnntrain.core.complaints import Complaint, shown
@@ -43,7 +43,7 @@ class Loaded:
     follows_weights: bool = False
 
     @property
-    def train(self) -> Train:
+    def train(self) -> TrainSection:
         """The `train` section.
 
         Raises:

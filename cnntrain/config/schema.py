@@ -12,15 +12,21 @@ from typing import Any, Literal
 from pydantic import Field
 
 from cnntrain.config.choice import Choice
-from cnntrain.config.data_section import Data
-from cnntrain.config.finetune_section import Finetune
+from cnntrain.config.data_section import DataSection
+from cnntrain.config.finetune_section import FinetuneSection
 from cnntrain.config.section import Device, RunName, Section
-from cnntrain.config.train_section import Loss, Optimizer, Schedule, Task, Train
+from cnntrain.config.train_section import (
+    LossSection,
+    OptimizerSection,
+    ScheduleSection,
+    TaskSection,
+    TrainSection,
+)
 from cnntrain.core.document import KeyPath
 from cnntrain.core.kinds import Names, NonNegative, Positive
 
 
-class Compute(Section):
+class ComputeSection(Section):
     """Where and how the arithmetic is done."""
 
     device: Device = "auto"
@@ -37,7 +43,7 @@ class Compute(Section):
     """CPU threads; null: torch's choice."""
 
 
-class Record(Section):
+class RecordSection(Section):
     """What is kept of a run, and where."""
 
     root: str = "runs"
@@ -51,11 +57,11 @@ class Record(Section):
 
 
 CHOICE_SECTIONS: Mapping[KeyPath, type[Choice]] = {
-    ("task",): Task,
-    ("data",): Data,
-    ("train", "optimizer"): Optimizer,
-    ("train", "schedule"): Schedule,
-    ("train", "loss"): Loss,
+    ("task",): TaskSection,
+    ("data",): DataSection,
+    ("train", "optimizer"): OptimizerSection,
+    ("train", "schedule"): ScheduleSection,
+    ("train", "loss"): LossSection,
 }
 """The sections that choose one entry of a catalogue, and its keys."""
 
@@ -73,15 +79,15 @@ class RunConfig(Section):
     """The network: vars, blocks, layers, aux, init; or the name of a .yaml file with them."""
     vars: dict[str, Any] = Field(default_factory=dict)
     """Values for the architecture's `vars`."""
-    compute: Compute = Compute()
+    compute: ComputeSection = ComputeSection()
     """Where and how the arithmetic is done."""
-    data: Data
+    data: DataSection
     """The images, and what is done to them."""
-    task: Task = Field(default_factory=lambda: Task.of(Task.usual))
+    task: TaskSection = Field(default_factory=lambda: TaskSection.of(TaskSection.usual))
     """What the network is for."""
-    finetune: Finetune | None = None
+    finetune: FinetuneSection | None = None
     """Weights to start from, and what may change of them; null: start from scratch."""
-    train: Train | None = None
+    train: TrainSection | None = None
     """How the weights are found; may be left out where `finetune` only lends them to be used."""
-    record: Record = Record()
+    record: RecordSection = RecordSection()
     """What is kept of a run, and where."""

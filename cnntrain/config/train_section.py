@@ -13,7 +13,7 @@ from cnntrain.core.choices import LOSSES, OPTIMIZERS, SCHEDULES, TASKS
 from cnntrain.core.kinds import BelowOne, NonNegativeFloat, Positive, PositiveFloat
 
 
-class Loss(Choice):
+class LossSection(Choice):
     """What is made small."""
 
     catalogue: ClassVar[Catalogue] = LOSSES
@@ -30,7 +30,7 @@ class Loss(Choice):
         return str(self.entry.options.get("applies", ""))
 
 
-class Task(Choice):
+class TaskSection(Choice):
     """What the network is for."""
 
     catalogue: ClassVar[Catalogue] = TASKS
@@ -58,7 +58,7 @@ class Group(Section):
     """Weight decay of these parameters."""
 
 
-class Optimizer(Choice):
+class OptimizerSection(Choice):
     """How a gradient moves the weights."""
 
     catalogue: ClassVar[Catalogue] = OPTIMIZERS
@@ -78,7 +78,7 @@ class Optimizer(Choice):
     """Other settings for some parameters; of several that match, a later one overrides."""
 
 
-class Schedule(Choice):
+class ScheduleSection(Choice):
     """How the learning rate changes: a factor of the optimizer's `lr`."""
 
     catalogue: ClassVar[Catalogue] = SCHEDULES
@@ -97,14 +97,14 @@ class Schedule(Choice):
         return bool(self.entry.options.get("reads_validation"))
 
 
-class Ema(Section):
+class EmaSection(Section):
     """An exponential moving average of the weights, which is what gets evaluated."""
 
     decay: BelowOne
     """Share of the average that each step keeps."""
 
 
-class EarlyStop(Section):
+class EarlyStopSection(Section):
     """Stop when the validation error, or what `select` names, no longer improves."""
 
     patience: Positive
@@ -113,28 +113,30 @@ class EarlyStop(Section):
     """By how much the error (a fraction) must fall to count as lower."""
 
 
-class Train(Section):
+class TrainSection(Section):
     """How the weights are found."""
 
     epochs: Positive
     """Passes over the training images."""
     accumulate: Positive = 1
     """Parts in which each batch goes through the network: less memory, the same gradient."""
-    loss: Loss = Field(default_factory=lambda: Loss.of(Loss.usual))
+    loss: LossSection = Field(default_factory=lambda: LossSection.of(LossSection.usual))
     """What is made small."""
-    optimizer: Optimizer
+    optimizer: OptimizerSection
     """How a gradient moves the weights."""
-    schedule: Schedule = Field(default_factory=lambda: Schedule.of(Schedule.usual))
+    schedule: ScheduleSection = Field(
+        default_factory=lambda: ScheduleSection.of(ScheduleSection.usual)
+    )
     """How the learning rate changes."""
     l1: NonNegativeFloat = 0.0
     """Factor of the sum of all decayed weights' magnitudes, added to the loss."""
     clip_norm: PositiveFloat | None = None
     """Gradients are scaled down to this norm if theirs is larger."""
-    ema: Ema | None = None
+    ema: EmaSection | None = None
     """An average of the weights over the steps, evaluated in their place; null: none."""
     recalibrate: bool = False
     """After the last epoch, measure the best weights' batch-norm statistics on all images again."""
-    early_stop: EarlyStop | None = None
+    early_stop: EarlyStopSection | None = None
     """When to stop before the last epoch; null: never."""
     select: str | None = None
     """What picks the best weights: error, loss, macro_f1, balanced_accuracy; null: the error."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnntrain.config.choice import Choice, other_defaults
-from cnntrain.config.data_section import TransformCall, Transforms
+from cnntrain.config.data_section import TransformCall, TransformsSection
 from cnntrain.config.keys import fields_of, keys_at, keys_named
 from cnntrain.config.mending import validate_mending
 from cnntrain.config.schema import CHOICE_SECTIONS, RunConfig
@@ -140,7 +140,7 @@ def _own_keys(
 
 def _transforms(section: Mapping[str, Any], found: list[Complaint]) -> dict[str, Any]:
     prepared = dict(section)
-    for split, field in Transforms.model_fields.items():
+    for split, field in TransformsSection.model_fields.items():
         items = section.get(split, [call.name for call in field.default])
         if isinstance(items, list):
             path = ("data", "transforms", split)

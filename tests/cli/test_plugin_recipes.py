@@ -117,7 +117,7 @@ def test_they_are_listed_and_in_the_schema(file: Path, cnntrain: Cnntrain) -> No
         answer = cnntrain("list", what, name, "--plugin", "mine.py")
         assert answer.code == 0, answer.err
         assert parameter in answer.out
-        section = {"losses": "Loss"}.get(what, what.removesuffix("s").capitalize())
+        section = {"losses": "Loss"}.get(what, what.removesuffix("s").capitalize()) + "Section"
         schema = json.loads(cnntrain("schema", "--plugin", "mine.py").out)
         names = [each["properties"]["name"]["const"] for each in schema["$defs"][section]["oneOf"]]
         assert name in names

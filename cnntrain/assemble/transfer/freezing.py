@@ -15,7 +15,7 @@ from cnntrain.arch.plan import Plan
 from cnntrain.arch.trainable import Learning, Learns
 from cnntrain.assemble.networks import head_names
 from cnntrain.assemble.recipe import make_groups
-from cnntrain.config.finetune_section import Finetune
+from cnntrain.config.finetune_section import FinetuneSection
 from cnntrain.config.load import Loaded
 from cnntrain.core.document import KeyPath
 from cnntrain.core.errors import ConfigError
@@ -187,7 +187,9 @@ def _range(factors: Iterable[float], lr: float) -> str:
     return "-".join(f"{lr * factor:.3g}" for factor in ends)
 
 
-def _freeze_problems(loaded: Loaded, finetune: Finetune, net: nn.Module) -> Iterator[Problem]:
+def _freeze_problems(
+    loaded: Loaded, finetune: FinetuneSection, net: nn.Module
+) -> Iterator[Problem]:
     for index, pattern in enumerate(finetune.freeze):
         yield from _unmatched(loaded, pattern, (*FREEZE, index), net)
 
@@ -207,7 +209,7 @@ def _unfreeze_problems(loaded: Loaded, freezing: Freezing, net: nn.Module) -> It
 
 
 def _scale_problems(
-    loaded: Loaded, finetune: Finetune, freezing: Freezing, net: nn.Module
+    loaded: Loaded, finetune: FinetuneSection, freezing: Freezing, net: nn.Module
 ) -> Iterator[Problem]:
     names = [name for name, _ in net.named_parameters()]
     for pattern in finetune.lr_scale:

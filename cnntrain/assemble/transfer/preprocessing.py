@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnntrain.assemble.transfer.sources import at_source, known_steps
-from cnntrain.config.data_section import TransformCall, Transforms
+from cnntrain.config.data_section import TransformCall, TransformsSection
 from cnntrain.config.load import TRANSFORMS_AT, Loaded
 from cnntrain.config.rules import broken_rules
 from cnntrain.core.errors import ConfigError
@@ -38,7 +38,7 @@ def follow_weights(loaded: Loaded) -> Loaded:
     numbers = next((call.parameters for call in theirs if call.name == "normalize"), {})
     evaluation = _numbered(whole.eval, numbers) if given["eval"] else theirs
     training = _numbered(whole.train, numbers) if given["train"] else evaluation
-    transforms = Transforms(train=training, eval=evaluation)
+    transforms = TransformsSection(train=training, eval=evaluation)
     data = config.data.model_copy(update={"transforms": transforms})
     followed = config.model_copy(update={"data": data})
     problems = broken_rules(followed, loaded.document)

@@ -16,7 +16,7 @@ from cnntrain.assemble.transfer.torchvision_weights import fetch, find_published
 from cnntrain.checkpoint import load
 from cnntrain.checkpoint.foreign import Rule, rules_of
 from cnntrain.checkpoint.state_dicts import read_metadata, read_state_dict
-from cnntrain.config.finetune_section import Weights
+from cnntrain.config.finetune_section import WeightsSection
 from cnntrain.config.load import Loaded
 from cnntrain.core.errors import CheckpointError, CnntrainError, ConfigError
 from cnntrain.runs.contents import classes_in, steps_in, weights_in
@@ -166,6 +166,6 @@ def at_source(loaded: Loaded) -> Iterator[None]:
         raise type(error)(problem.message, remedy=problem.remedy, place=here) from error
 
 
-def _weights(loaded: Loaded) -> Weights:
+def _weights(loaded: Loaded) -> WeightsSection:
     assert loaded.config.finetune is not None
     return loaded.config.finetune.weights
