@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.options import TRAINED, Json, Overrides
+from cnntrain.cli.options import TRAINED, Json, Overrides, SplitName
 from cnntrain.core.errors import UsageError
 from cnntrain.show.tables import columns
 
@@ -48,10 +48,7 @@ def evaluate(
             metavar="RUN...", help=f"{TRAINED} Of several the softmax is averaged (a committee)."
         ),
     ],
-    split: Annotated[
-        Literal["train", "validation", "test"] | None,
-        typer.Option(help="Default: test if there is one, else validation."),
-    ] = None,
+    split: SplitName = None,
     crops: Crops = "center",
     scales: Scales = None,
     overrides: Overrides = None,

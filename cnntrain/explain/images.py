@@ -11,7 +11,6 @@ from torch import Tensor
 
 from cnntrain.core.errors import DataError, UsageError
 from cnntrain.data.decode import FORMATS, UnreadableImageError
-from cnntrain.data.image_file import load_image
 from cnntrain.model.images import find_images
 from cnntrain.model.inputs import One
 from cnntrain.model.layers import find_layer
@@ -92,24 +91,13 @@ def check_asked(
 
 
 def _read_file(model: Model, path: Path) -> Tensor:
-    expected = model.in_shape
     try:
-        image = load_image(path, model.pipeline, channels=expected[0])
+        return model.prepare(path)
     except UnreadableImageError as error:
         raise DataError(
             f"cannot read the image {path}: {error.reason}",
             remedy=f"give an image file ({', '.join(FORMATS)})",
         ) from error
-    except ValueError as error:  # a transform refuses it: too small for a crop, say
-        raise UsageError(f"{path}: {error}", remedy="use another image") from error
-    if tuple(image.shape[1:]) != expected:
-        shapes = [" x ".join(map(str, shape)) for shape in (image.shape[1:], expected)]
-        raise UsageError(
-            f"{path} is {shapes[0]} after its transforms, but the network takes {shapes[1]} "
-            "(channels x height x width)",
-            remedy="resize it",
-        )
-    return image
 
 
 def short(label: str) -> str:

@@ -18,8 +18,8 @@ from torch.nn import functional
 from cnntrain.arch.plan import Plan
 from cnntrain.assemble.networks import make_network
 from cnntrain.data.batch import Batch
-from cnntrain.data.image_file import load_image
-from cnntrain.data.pipeline import build_pipeline
+from cnntrain.data.crops import make_views
+from cnntrain.data.splits import Files
 from cnntrain.optim import parameter_groups
 from cnntrain.optim.optimizers.adamw import adamw
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
@@ -56,8 +56,10 @@ def files_of(train: Path) -> list[Path]:
 
 def photographs(plan: Plan, number: int, *, root: Path) -> Batch:
     files = files_of(root / "cifar10" / "train")
-    pipeline = build_pipeline([{"name": "resize", "size": list(plan.body.in_shape[1:])}])
-    images = torch.cat([load_image(file, pipeline, channels=3) for file in files[:number]])
+    size = list(plan.body.in_shape[1:])
+    views = make_views([{"name": "resize", "size": size}], crops="center")
+    part = Files(tuple(files[:number]), torch.zeros(number, dtype=torch.int64), 3)
+    images = views.prepare(torch.stack([views.read(part, i)[0] for i in range(len(part))]))
     return Batch((images - images.mean()) / images.std(), torch.arange(number) % 10)
 
 

@@ -267,9 +267,8 @@ def test_a_picture_of_another_size(cnntrain: Cnntrain, run: Path, tmp_path: Path
     Image.new("RGB", (9, 12)).save(tmp_path / "narrow.png")
     answer = cnntrain("visualize", "saliency", run, "--image", tmp_path / "narrow.png")
     assert answer.code == 2
-    assert (
-        "narrow.png is 3 x 12 x 9 after its transforms, but the network takes 3 x 12" in answer.err
-    )
+    says = "narrow.png: is 3 x 12 x 9 after its transforms, but the network was evaluated on 3 x 12"
+    assert says in answer.err
 
 
 def test_a_file_that_is_no_image(cnntrain: Cnntrain, run: Path, tmp_path: Path) -> None:

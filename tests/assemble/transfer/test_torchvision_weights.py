@@ -20,8 +20,8 @@ from cnntrain.assemble.transfer.preprocessing import follow_weights, plain_steps
 from cnntrain.assemble.transfer.torchvision_weights import find_published, names_of
 from cnntrain.config.load import load
 from cnntrain.core.errors import CheckpointError, ConfigError
-from cnntrain.data.image_file import load_image
-from cnntrain.data.pipeline import build_eval_pipeline
+from cnntrain.data.crops import make_views
+from cnntrain.data.splits import Files
 from cnntrain.model.opening import open_model
 
 NAME = "resnet18/IMAGENET1K_V1"
@@ -131,8 +131,9 @@ def test_images_are_prepared_as_torchvision_does_it(model: str, tmp_path: Path) 
     picture.save(tmp_path / "image.png")
     for weights in get_model_weights(model):
         published = find_published(f"{model}/{weights.name}")
-        pipeline = build_eval_pipeline(published.steps)
-        ours = load_image(tmp_path / "image.png", pipeline, channels=3)[0]
+        views = make_views(published.steps, crops="center")
+        part = Files((tmp_path / "image.png",), torch.tensor([0]), 3)
+        ours = views.prepare(torch.stack(views.read(part, 0)))[0]
         theirs = weights.transforms()(picture)
         if model == "googlenet":  # its network does the rest: torchvision's GoogLeNet
             net = torchvision.models.GoogLeNet(transform_input=True, init_weights=False)

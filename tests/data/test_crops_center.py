@@ -5,14 +5,20 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
-from cnntrain.data.image_file import load_image, load_pixels
+from cnntrain.data.crops import Views, make_views
 from cnntrain.data.loaders import open_data
-from cnntrain.data.pipeline import build_pipeline
 from cnntrain.data.read import open_splits
 from cnntrain.data.splits import Files, Pixels
 
 EVAL = [("resize", {"size": 9}), ("center_crop", {"size": (8, 7)}), ("normalize", {})]
+
+
+def load_image(path: Path, views: Views, *, channels: int) -> Tensor:
+    (pixels,) = views.read(Files((path,), torch.tensor([0]), channels), 0)
+    assert pixels.dtype == torch.uint8
+    return views.prepare(pixels[None])[0]
 
 
 @pytest.mark.parametrize("memory", ["resident", "stream"])
@@ -30,9 +36,9 @@ def test_files(make_folder, memory: str, channels: int, suffix: str) -> None:
     assert isinstance(test, Files)
     assert data.test is not None
     seen = torch.cat([batch.images for batch in data.test.batches(1)])
-    pipeline = build_pipeline(data.eval_pipeline)
+    views = make_views(data.eval_pipeline, crops="center")
     for path, image in zip(test.paths, seen, strict=True):
-        assert torch.equal(load_image(path, pipeline, channels=channels)[0], image)
+        assert torch.equal(load_image(path, views, channels=channels), image)
 
 
 def test_images_exported_from_a_set_in_memory(tmp_path: Path) -> None:
@@ -41,9 +47,8 @@ def test_images_exported_from_a_set_in_memory(tmp_path: Path) -> None:
     assert isinstance(splits.validation, Pixels)
     assert data.validation is not None
     seen = torch.cat([batch.images for batch in data.validation.batches(1)])
-    pipeline = build_pipeline(data.eval_pipeline)
+    views = make_views(data.eval_pipeline, crops="center")
     for number, pixels in enumerate(splits.validation.images):
         path = tmp_path / f"{number}.png"
         Image.fromarray(pixels[0].numpy()).save(path)
-        assert torch.equal(load_image(path, pipeline, channels=1)[0], seen[number])
-        assert load_pixels(path, pipeline, channels=1).dtype == torch.uint8
+        assert torch.equal(load_image(path, views, channels=1), seen[number])
