@@ -42,14 +42,7 @@ NO_COMMANDS = {"__init__", "app", "options", "output", "pictures"}
 """The files of cli/ that are not named by a command."""
 
 CLASSES_WITH_TWO_MEANINGS = {
-    "Facts",
-    "Graph",
-    "Images",
-    "Loaded",
     "Picture",
-    "Report",
-    "Trial",
-    "What",
 }
 """Names that two classes have today. The list may shrink, never grow."""
 

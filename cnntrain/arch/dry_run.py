@@ -32,7 +32,7 @@ Nested = Mapping[str, PlannedList | Mapping[str, PlannedList]]
 
 
 @dataclass(frozen=True)
-class Trial:
+class DryRun:
     """What came out.
 
     `inside` tells under which dotted name the module keeps each nested list; `own` are the modules
@@ -54,11 +54,11 @@ class Trials:
     """Layers that were tried; those with the same parameters and inputs are tried once."""
 
     counter: MultiplyAdds
-    known: dict[Hashable, Trial] = field(default_factory=dict)
+    known: dict[Hashable, DryRun] = field(default_factory=dict)
 
     def of(
         self, node: Node, keywords: Mapping[str, Any], inputs: tuple[Shape, ...], nested: Nested
-    ) -> Trial:
+    ) -> DryRun:
         """Construct a layer and run it, under the meta device, or remember it from before.
 
         Raises:
@@ -76,7 +76,7 @@ class Trials:
 
     def _try(
         self, node: Node, keywords: Mapping[str, Any], inputs: tuple[Shape, ...], nested: Nested
-    ) -> Trial:
+    ) -> DryRun:
         before = self.counter.total
         modules = build_inside(nested)
         module, watch = None, Watch()
@@ -91,7 +91,7 @@ class Trials:
             message = f"'{node.operation}' does not return one tensor of shape (N, ...)"
             raise ConfigError.of([node.problem(message, "correct its forward")])
         inside = _names_inside(node, module, modules)
-        return Trial(
+        return DryRun(
             module,
             tuple(output.shape[1:]),
             sum(parameter.numel() for parameter in module.parameters()),

@@ -39,23 +39,23 @@ class Box:
 
 
 @dataclass
-class Graph:
+class Diagram:
     """Boxes and frames in it; the frames are graphs that share its arrows and numbers."""
 
     title: str = ""
     number: int = 0
-    inside: list[Box | Graph] = field(default_factory=list)
+    inside: list[Box | Diagram] = field(default_factory=list)
     arrows: list[tuple[int, int]] = field(default_factory=list)
-    everything: list[Box | Graph] = field(default_factory=list)
+    everything: list[Box | Diagram] = field(default_factory=list)
 
     @property
     def boxes(self) -> list[Box]:
         """All, those in frames included."""
         return [each for each in self.everything if isinstance(each, Box)]
 
-    def frame(self, title: str) -> Graph:
+    def frame(self, title: str) -> Diagram:
         """A frame in it."""
-        frame = Graph(title, len(self.everything), arrows=self.arrows, everything=self.everything)
+        frame = Diagram(title, len(self.everything), arrows=self.arrows, everything=self.everything)
         self.inside.append(frame)
         self.everything.append(frame)
         return frame
@@ -69,7 +69,7 @@ class Graph:
         return box.number
 
 
-def as_graph(plan: Plan, *, depth: int | None = None, title: str = "") -> Graph:
+def as_graph(plan: Plan, *, depth: int | None = None, title: str = "") -> Diagram:
     """A network from top to bottom, blocks in a row that are alike drawn once.
 
     Args:
@@ -88,14 +88,14 @@ def as_graph(plan: Plan, *, depth: int | None = None, title: str = "") -> Graph:
     return shown
 
 
-def as_dot(graph: Graph) -> str:
+def as_dot(graph: Diagram) -> str:
     """In Graphviz's language."""
 
     def box(box: Box) -> str:
         text = _quoted(f"{box.title}\n{box.detail}".strip())
         return f'n{box.number} [label={text} fillcolor="{COLOURS[box.look]}"]'
 
-    def frame(frame: Graph) -> tuple[str, str]:
+    def frame(frame: Diagram) -> tuple[str, str]:
         return f"subgraph cluster_{frame.number} {{ label={_quoted(frame.title)}", "}"
 
     lines = [
@@ -109,14 +109,14 @@ def as_dot(graph: Graph) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_mermaid(graph: Graph) -> str:
+def as_mermaid(graph: Diagram) -> str:
     """In Mermaid's language, which GitHub and many editors draw."""
 
     def box(box: Box) -> str:
         text = "<br>".join(filter(None, (box.title, box.detail)))
         return f'n{box.number}["{_entities(text)}"]:::{box.look}'
 
-    def frame(frame: Graph) -> tuple[str, str]:
+    def frame(frame: Diagram) -> tuple[str, str]:
         return f'subgraph s{frame.number}["{_entities(frame.title)}"]', "end"
 
     lines = [
@@ -129,9 +129,9 @@ def as_mermaid(graph: Graph) -> str:
 
 
 def _lines(
-    graph: Graph,
+    graph: Diagram,
     box: Callable[[Box], str],
-    frame: Callable[[Graph], tuple[str, str]],
+    frame: Callable[[Diagram], tuple[str, str]],
     indent: str,
 ) -> Iterator[str]:
     for each in graph.inside:
@@ -152,8 +152,8 @@ def _entities(text: str) -> str:
     return text.replace('"', "#quot;")
 
 
-def _graph(plan: Plan, levels: int, title: str) -> Graph:
-    graph = Graph(title)
+def _graph(plan: Plan, levels: int, title: str) -> Diagram:
+    graph = Diagram(title)
     begin = graph.box(INPUT, times(plan.body.in_shape), "plain", reads=())
     apart = {source for _, source, _, _ in plan.aux}
     ends = _put_list(graph, plan.body, levels, reads=begin, apart=apart)
@@ -167,7 +167,7 @@ def _graph(plan: Plan, levels: int, title: str) -> Graph:
 
 
 def _put_list(
-    graph: Graph, planned: PlannedList, levels: int, *, reads: int, apart: Collection[str] = ()
+    graph: Diagram, planned: PlannedList, levels: int, *, reads: int, apart: Collection[str] = ()
 ) -> dict[str, int]:
     """The number of the box that each node's output comes from, of all blocks that were drawn."""
     ends = {INPUT: reads}
@@ -177,7 +177,7 @@ def _put_list(
     return ends
 
 
-def _put(graph: Graph, nodes: Sequence[PlannedNode], levels: int, *, reads: Sequence[int]) -> int:
+def _put(graph: Diagram, nodes: Sequence[PlannedNode], levels: int, *, reads: Sequence[int]) -> int:
     node, lists = nodes[-1], list(nodes[-1].lists)
     if not lists:
         return graph.box(node.name, _detail(node), _look(node), reads=reads)

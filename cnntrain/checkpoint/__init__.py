@@ -5,7 +5,7 @@ from cnntrain.checkpoint.randomness import capture_randomness, restore_randomnes
 from cnntrain.checkpoint.store import (
     LAST,
     PREVIOUS,
-    Loaded,
+    StoredCheckpoint,
     damage,
     load,
     load_newest,
@@ -16,7 +16,7 @@ from cnntrain.checkpoint.store import (
 __all__ = [
     "LAST",
     "PREVIOUS",
-    "Loaded",
+    "StoredCheckpoint",
     "State",
     "capture_randomness",
     "check_primitives",

@@ -53,7 +53,7 @@ _UNPICKLING_ERRORS = (
 
 
 @dataclass(frozen=True)
-class Loaded:
+class StoredCheckpoint:
     """A checkpoint that was read.
 
     Args:
@@ -120,7 +120,7 @@ def load(path: Path) -> State:
     return state
 
 
-def load_newest(folder: Path, *, names: Sequence[str] = (LAST, PREVIOUS)) -> Loaded:
+def load_newest(folder: Path, *, names: Sequence[str] = (LAST, PREVIOUS)) -> StoredCheckpoint:
     """Read the first of `names` that is intact.
 
     Raises:
@@ -130,7 +130,7 @@ def load_newest(folder: Path, *, names: Sequence[str] = (LAST, PREVIOUS)) -> Loa
     for name in names:
         path = folder / name
         try:
-            return Loaded(path, load(path), tuple(skipped))
+            return StoredCheckpoint(path, load(path), tuple(skipped))
         except CheckpointError as error:
             skipped.append(error.problems[0].message)
     raise CheckpointError(

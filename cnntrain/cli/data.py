@@ -20,7 +20,7 @@ from cnntrain.show.words import listed
 
 if TYPE_CHECKING:
     from cnntrain.config.schema import RunConfig
-    from cnntrain.data.check import Duplicate, Report
+    from cnntrain.data.check import DataReport, Duplicate
 
 UNEVEN = 2.0
 """Ratio of the largest to the smallest class from which a remedy is named."""
@@ -83,7 +83,7 @@ def show(
     output.result(str(out))
 
 
-def _balance(report: Report, config: RunConfig) -> str:
+def _balance(report: DataReport, config: RunConfig) -> str:
     """How uneven the classes are, and what to do about it if nothing is done yet."""
     counts = report.counts["train"]
     empty = [name for name, count in zip(report.classes, counts, strict=True) if not count]
@@ -96,7 +96,7 @@ def _balance(report: Report, config: RunConfig) -> str:
     return f"{text}; set data.sampling or train.loss.class_weights to balanced, not both"
 
 
-def _as_text(report: Report, *, balance: str) -> str:
+def _as_text(report: DataReport, *, balance: str) -> str:
     splits = list(report.counts)
     rows = [["class", *splits]]
     for index, name in enumerate(report.classes):
@@ -133,7 +133,7 @@ def _group(group: Duplicate) -> str:
     return " = ".join(f"{split} {image} ({label})" for split, image, label in group.images[:4])
 
 
-def _as_data(report: Report) -> dict[str, Any]:
+def _as_data(report: DataReport) -> dict[str, Any]:
     return {
         "classes": list(report.classes),
         "counts": {split: list(counts) for split, counts in report.counts.items()},

@@ -12,7 +12,7 @@ from cnntrain.cli import output
 from cnntrain.core.choices import CHOICES
 
 
-class What(StrEnum):
+class FileKind(StrEnum):
     """The two kinds of file."""
 
     run = "run"
@@ -20,7 +20,9 @@ class What(StrEnum):
 
 
 def schema(
-    what: Annotated[What, typer.Argument(help="Run files or architecture files.")] = What.run,
+    what: Annotated[
+        FileKind, typer.Argument(help="Run files or architecture files.")
+    ] = FileKind.run,
     plugin: Annotated[
         list[Path] | None, typer.Option(help="What this file registers is in it, too.")
     ] = None,
@@ -31,4 +33,4 @@ def schema(
     for file in plugin or ():
         for catalogue in CHOICES.values():
             catalogue.add_plugin(file)
-    output.result_json(run_schema() if what is What.run else arch_schema())
+    output.result_json(run_schema() if what is FileKind.run else arch_schema())

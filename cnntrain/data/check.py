@@ -62,7 +62,7 @@ class Unfit:
 
 
 @dataclass(frozen=True)
-class Report:
+class DataReport:
     """What a data set is made of, and what is wrong with it.
 
     Args:
@@ -106,7 +106,7 @@ def check_data(
     train_transforms: Items = (),
     eval_transforms: Items = (),
     progress: Callable[[int], object] = lambda images: None,
-) -> Report:
+) -> DataReport:
     """Read every image of a data set once.
 
     Args:
@@ -148,7 +148,7 @@ def check_data(
         unfit += _unfit(split, pipeline, found, examples)
     groups = [Duplicate(tuple(images)) for images in seen.values() if len(images) > 1]
     counts = class_counts(splits)
-    return Report(
+    return DataReport(
         classes=splits.classes,
         counts=counts,
         sizes=sizes,

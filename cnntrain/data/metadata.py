@@ -14,7 +14,7 @@ from cnntrain.data.folders import class_folders
 
 
 @dataclass(frozen=True)
-class Facts:
+class DatasetFacts:
     """What planning a network needs of its data.
 
     Args:
@@ -32,7 +32,7 @@ class Facts:
     validation: bool | None = None
 
 
-def facts(name: str, parameters: Mapping[str, Any]) -> Facts:
+def facts(name: str, parameters: Mapping[str, Any]) -> DatasetFacts:
     """The facts that a data set states in its decorator.
 
     `@dataset("mnist", classes=10, channels=1, size=28)` states literals; `"$key"` takes a value
@@ -56,7 +56,7 @@ def facts(name: str, parameters: Mapping[str, Any]) -> Facts:
     channels = _resolve(options.get("channels", 3), parameters)
     height_width = None if pair is None else (int(pair[0]), int(pair[1]))
     validation = _has_validation(options, parameters, folder_known=names is not None)
-    return Facts(classes, int(channels), height_width, names, validation)
+    return DatasetFacts(classes, int(channels), height_width, names, validation)
 
 
 def _resolve(option: Any, parameters: Mapping[str, Any]) -> Any:

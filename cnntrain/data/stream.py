@@ -14,7 +14,7 @@ from cnntrain.data.order import batch_seed
 from cnntrain.data.pipeline import Pipeline
 from cnntrain.data.resident import ONE_SIZE, different_sizes
 from cnntrain.data.splits import Part
-from cnntrain.data.worker import Failure, Images, Key, collate, ignore_interrupt
+from cnntrain.data.worker import Failure, ImageReader, Key, collate, ignore_interrupt
 
 TIMEOUT = 600
 """Seconds without a batch after which the workers are taken for dead."""
@@ -55,7 +55,7 @@ class StreamLoader:
         self._workers = workers
         self._order = _Order(part.targets, batching)
         self._loader = DataLoader(
-            Images(part, head, single, seed=batching.seed, draft=batching.shuffle),
+            ImageReader(part, head, single, seed=batching.seed, draft=batching.shuffle),
             batch_sampler=self._order,
             num_workers=workers,
             collate_fn=collate,

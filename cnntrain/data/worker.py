@@ -38,7 +38,7 @@ class Failure:
         return TransformError(self.error.position, self.error.name, reason)
 
 
-class Images(Dataset[tuple[Tensor, int, int] | Failure]):
+class ImageReader(Dataset[tuple[Tensor, int, int] | Failure]):
     """Reads one image at a time; can be sent to any process.
 
     Args:

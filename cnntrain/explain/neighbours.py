@@ -13,7 +13,7 @@ from torch import Tensor
 from cnntrain.core.kinds import Count, Names, Positive, Split
 from cnntrain.explain import picture
 from cnntrain.explain.images import show_images
-from cnntrain.model.images import Images, find_images
+from cnntrain.model.images import SplitImages, find_images
 from cnntrain.model.layers import feature_tap
 from cnntrain.model.model import Model
 from cnntrain.model.taps import Tap, bounded, features, tapped
@@ -146,7 +146,7 @@ def _features_of(model: Model, images: Tensor, tap: Tap) -> Tensor:
 
 
 def _neighbour_facts(
-    data: Images, distances: Tensor, positions: Tensor, targets: Tensor
+    data: SplitImages, distances: Tensor, positions: Tensor, targets: Tensor
 ) -> tuple[list[list[dict[str, object]]], list[list[str]]]:
     facts, captions = [], []
     for values, numbers in zip(distances.tolist(), positions.tolist(), strict=True):

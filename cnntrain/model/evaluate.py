@@ -16,7 +16,7 @@ from cnntrain.core.errors import DataError, UsageError
 from cnntrain.data.crops import Crops
 from cnntrain.data.decode import UnreadableImageError
 from cnntrain.model.classes import check_classes
-from cnntrain.model.images import Images, find_images
+from cnntrain.model.images import SplitImages, find_images
 from cnntrain.model.splits import Split
 from cnntrain.model.views import Viewer, make_viewer
 from cnntrain.record.progress import bar
@@ -105,7 +105,7 @@ def evaluate(
         return _together(viewers, images)
 
 
-def _as_in_training(images: Images) -> Result:
+def _as_in_training(images: SplitImages) -> Result:
     model = images.model
     criterion = make_criterion(model.loaded, data=images, device=model.device)
     with images.opened() as loader:
@@ -114,7 +114,7 @@ def _as_in_training(images: Images) -> Result:
         )
 
 
-def _together(viewers: Sequence[Viewer], images: Images) -> Evaluated:
+def _together(viewers: Sequence[Viewer], images: SplitImages) -> Evaluated:
     results: list[tuple[Model, Result]] = []
     said: list[Tensor] = []
     total = torch.zeros(())
@@ -138,7 +138,7 @@ def _together(viewers: Sequence[Viewer], images: Images) -> Evaluated:
     )
 
 
-def _scores(viewer: Viewer, images: Images) -> Tensor:
+def _scores(viewer: Viewer, images: SplitImages) -> Tensor:
     found: list[Tensor] = []
     count = len(images.part)
     with bar(images.split, total=count) as shown:
@@ -173,7 +173,7 @@ def _is_unmirrored(model: Model) -> bool:
     return config.finetune is None and "horizontal_flip" not in names
 
 
-def _refuse_seen(model: Model, images: Images) -> None:
+def _refuse_seen(model: Model, images: SplitImages) -> None:
     """Networks that held other images out for validation have learnt from some of these."""
     ours, theirs = images.model.loaded.config, model.loaded.config
     if images.split != "validation" or theirs.train is None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Images:
+class SplitImages:
     """Images of one split, prepared as the model was evaluated, or some of them.
 
     They have an order, that of the positions, which is the stored one. Nothing is read before it is
@@ -116,7 +116,7 @@ class Images:
 
 def find_images(
     model: Model, *, split: Split | None = None, limit: int | None = None, any_order: bool = False
-) -> Images:
+) -> SplitImages:
     """The images of a split of a model's data.
 
     Args:
@@ -147,4 +147,4 @@ def find_images(
     if limit is not None and limit < count:
         generator = torch.Generator().manual_seed(derive_seed(0, "pictures"))
         positions = torch.randperm(count, generator=generator)[:limit].sort().values
-    return Images(model, name, there[name], positions, splits.classes, class_counts(splits))
+    return SplitImages(model, name, there[name], positions, splits.classes, class_counts(splits))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cnntrain.arch.graph import READABLE, Graph, as_dot, as_graph, as_mermaid
+from cnntrain.arch.graph import READABLE, Diagram, as_dot, as_graph, as_mermaid
 from cnntrain.arch.plan import Plan
 
 ARCHS = Path(__file__).parents[2] / "configs" / "archs"
@@ -18,7 +18,7 @@ Planned = Callable[..., Plan]
 Shipped = Callable[[Path], Plan]
 
 
-def arrows(graph: Graph) -> list[tuple[str, str]]:
+def arrows(graph: Diagram) -> list[tuple[str, str]]:
     titles = {box.number: box.title for box in graph.boxes}
     return [(titles[source], titles[end]) for source, end in graph.arrows]
 
@@ -26,7 +26,7 @@ def arrows(graph: Graph) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("write", [as_dot, as_mermaid])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_outermost_name_is_written(
-    name: str, write: Callable[[Graph], str], shipped: Shipped
+    name: str, write: Callable[[Diagram], str], shipped: Shipped
 ) -> None:
     plan = shipped(ARCHS / f"{name}.yaml")
     text = write(as_graph(plan, title=name))

@@ -21,7 +21,7 @@ from cnntrain.data.batch import Batching
 from cnntrain.data.pipeline import build_pipeline
 from cnntrain.data.splits import Pixels
 from cnntrain.data.stream import StreamLoader
-from cnntrain.data.worker import Images
+from cnntrain.data.worker import ImageReader
 
 PLUGIN = '''
 """Augmentation of a user's own."""
@@ -159,13 +159,13 @@ def test_the_name_of_a_plugin_is_the_same_in_every_process(plugin: Path) -> None
 
 
 @pytest.fixture
-def one_image(plugin: Path) -> Images:
+def one_image(plugin: Path) -> ImageReader:
     part = Pixels(torch.full((1, 3, 4, 4), 100, dtype=torch.uint8), torch.tensor([0]))
     head, single = build_pipeline([{"name": "my_brighter"}]).divide(random_in_worker=True)
-    return Images(part, head, single, seed=3, draft=False)
+    return ImageReader(part, head, single, seed=3, draft=False)
 
 
-def test_an_image_that_comes_twice_in_an_epoch_is_augmented_twice(one_image: Images) -> None:
+def test_an_image_that_comes_twice_in_an_epoch_is_augmented_twice(one_image: ImageReader) -> None:
     """As one of a rare class does where all classes are drawn equally often."""
     values = [
         [int(one_image[(epoch, place, 0)][0].max()) for place in range(9)] for epoch in (1, 2)
@@ -174,7 +174,9 @@ def test_an_image_that_comes_twice_in_an_epoch_is_augmented_twice(one_image: Ima
     assert values[0] != values[1]
 
 
-def test_what_workers_get_is_the_same_after_it_was_sent(plugin: Path, one_image: Images) -> None:
+def test_what_workers_get_is_the_same_after_it_was_sent(
+    plugin: Path, one_image: ImageReader
+) -> None:
     made, sent = one_image, pickle.dumps(one_image)
     forget_plugin(plugin)
     assert torch.equal(pickle.loads(sent)[(1, 0, 0)][0], made[(1, 0, 0)][0])

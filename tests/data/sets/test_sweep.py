@@ -5,7 +5,7 @@ import torch
 
 from cnntrain.data import DATASETS
 from cnntrain.data.loaders import open_data
-from cnntrain.data.metadata import Facts, facts
+from cnntrain.data.metadata import DatasetFacts, facts
 from cnntrain.data.sets.synthetic import synthetic
 from cnntrain.data.splits import Pixels
 
@@ -25,14 +25,14 @@ def test_every_parameter_is_described(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("digits", Facts(10, 1, (8, 8))),
-        ("mnist", Facts(10, 1, (28, 28))),
-        ("fashion_mnist", Facts(10, 1, (28, 28))),
-        ("cifar10", Facts(10, 3, (32, 32))),
-        ("cifar100", Facts(100, 3, (32, 32))),
+        ("digits", DatasetFacts(10, 1, (8, 8))),
+        ("mnist", DatasetFacts(10, 1, (28, 28), validation=False)),
+        ("fashion_mnist", DatasetFacts(10, 1, (28, 28), validation=False)),
+        ("cifar10", DatasetFacts(10, 3, (32, 32), validation=False)),
+        ("cifar100", DatasetFacts(100, 3, (32, 32), validation=False)),
     ],
 )
-def test_published_facts(name: str, expected: Facts) -> None:
+def test_published_facts(name: str, expected: DatasetFacts) -> None:
     assert facts(name, {}) == expected
 
 
@@ -53,7 +53,12 @@ def test_facts_read_of_real_sets_are_true(real_data) -> None:
     for name in ("mnist",):
         splits = DATASETS.load(name)(root=str(real_data))
         stated = facts(name, {"root": str(real_data)})
-        assert stated == Facts(len(splits.classes), splits.train.channels, splits.train.size)
+        assert stated == DatasetFacts(
+            len(splits.classes),
+            splits.train.channels,
+            splits.train.size,
+            validation=splits.validation is not None,
+        )
 
 
 def test_digits_are_those_of_scikit_learn() -> None:
