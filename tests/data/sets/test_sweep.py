@@ -25,7 +25,7 @@ def test_every_parameter_is_described(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("digits", DatasetFacts(10, 1, (8, 8))),
+        ("digits", DatasetFacts(10, 1, (8, 8), validation=False)),
         ("mnist", DatasetFacts(10, 1, (28, 28), validation=False)),
         ("fashion_mnist", DatasetFacts(10, 1, (28, 28), validation=False)),
         ("cifar10", DatasetFacts(10, 3, (32, 32), validation=False)),
