@@ -1,46 +1,125 @@
-"""The README's examples are files that work."""
+"""The examples of README and of docs/plugins.md are files that work; links lead somewhere."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+import typer.main
 
+from cnntrain.cli.app import EXIT_CODES, app
 from cnntrain.config.load import load
+from cnntrain.core.choices import CHOICES, PICTURES
 from cnntrain.core.errors import ConfigError
 from cnntrain.fit.fit import fit
+from cnntrain.model.opening import open_model
 
-README = Path(__file__).parent.parent / "README.md"
-PLUGINS = re.findall(r"```python\n# (\w+\.py)\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+OWN = (ROOT / "docs" / "plugins.md").read_text("utf-8")
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+PLUGINS = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", README + OWN, re.DOTALL))
 
 RUN_FILE = """
-plugins: [swish.py, squares.py, negative.py]
+plugins: [PLUGINS]
 arch:
-  layers: [{conv: {out: 4}}, {swish: {slope: 2.0}}, global_avg_pool, {linear: {out: $num_classes}}]
+  layers:
+    - conv: {out: 4}
+    - swish: {slope: 2.0}
+    - relu_cubed: {factor: 0.8}
+    - global_avg_pool
+    - linear: {out: $num_classes}
 data:
   name: squares
   images: 96
   validation: 32
   transforms: {train: [{negative: {p: 0.0}}, normalize]}
-train: {epochs: 8, optimizer: {name: adam, lr: 0.02}}
-"""
+train:
+  epochs: 8
+  optimizer: {name: adagrad, lr: 0.1, epsilon: 1e-8}
+  schedule: {name: triangle, epochs: 4, floor: 0.2}
+  loss: {name: mean_absolute}
+""".replace("PLUGINS", ", ".join(PLUGINS))
 
 
 @pytest.fixture
 def here(own_place: None) -> Path:
-    assert [name for name, _ in PLUGINS] == ["swish.py", "squares.py", "negative.py"]
-    for name, text in PLUGINS:
+    assert list(PLUGINS) == [
+        *("relu_cubed.py", "swish.py", "squares.py", "negative.py"),
+        *("adagrad.py", "triangle.py", "mean_absolute.py", "weights.py"),
+    ]
+    for name, text in PLUGINS.items():
         Path(name).write_text(text)
     return Path()
 
 
-def test_the_plugins_train(here: Path) -> None:
+def test_the_plugins_train_and_draw(here: Path) -> None:
     (here / "run.yaml").write_text(RUN_FILE)
     outcome = fit(load(here / "run.yaml"), quiet=True)
     assert outcome.done is not None
     assert outcome.done.best_value is not None
     assert outcome.done.best_value < 0.1
+    weights = PICTURES.load("weights")
+    drawn = weights(model=open_model(outcome.run.path), layer="conv1", bins=20)
+    assert drawn.facts == {"layer": "conv1", "weights": 4 * 9}
+    assert len(drawn.figure.axes[0].patches) == 20
+
+
+def test_the_triangle_and_the_loss_by_hand(here: Path) -> None:
+    names: dict[str, Any] = {}
+    for file in ("triangle.py", "mean_absolute.py"):
+        exec(compile(Path(file).read_text(), file, "exec"), names)
+    factor = names["triangle"](epochs=2.0, floor=0.2, steps_per_epoch=10)
+    assert [factor(step) for step in (0, 5, 10, 15, 20)] == pytest.approx([0.2, 0.6, 1, 0.6, 0.2])
+    # two equal logits: p = 1/2
+    loss = names["mean_absolute"]()(torch.zeros(3, 2), torch.tensor([0, 1, 1]))
+    assert float(loss) == pytest.approx(0.5)
+
+
+def test_adagrad_is_torchs(here: Path) -> None:
+    names: dict[str, Any] = {}
+    exec(compile(Path("adagrad.py").read_text(), "adagrad.py", "exec"), names)
+    ours, theirs = (torch.nn.Parameter(torch.linspace(-1, 1, 5)) for _ in range(2))
+    group = {"params": [ours], "lr": 0.1, "weight_decay": 0.2}
+    pair = [(names["Adagrad"](groups=[group]), ours)]
+    pair += [(torch.optim.Adagrad([theirs], lr=0.1, weight_decay=0.2), theirs)]
+    for optimizer, parameter in pair:
+        for step in range(3):
+            parameter.grad = (parameter.detach() - step) ** 2
+            optimizer.step()
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_the_exit_codes_are_those_of_the_help() -> None:
+    assert EXIT_CODES in " ".join(README.split())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text("utf-8")
+    for link in [*re.findall(r"\]\(([^)#]+)\)", text), *re.findall(r'src="([^"]+)"', text)]:
+        assert (page.parent / link).exists(), link
+
+
+def test_the_files_and_commands_that_it_names_are_there() -> None:
+    for file in re.findall(r"\bconfigs/[\w/]+\.yaml", README):
+        assert (ROOT / file).is_file(), file
+    length = len((ROOT / "configs/archs/resnet20.yaml").read_text("utf-8").splitlines())
+    assert f"`resnet20.yaml` is {length} lines" in README
+    commands = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    named = " ".join(row.split("|")[1] for row in _rows("## The commands"))
+    assert commands - set(re.findall(r"\w+", named)) == set()
+    words = set(re.findall(r"\w+", " ".join(_rows("## The commands"))))
+    assert {*PICTURES.names(), *CHOICES} <= words
+
+
+def _rows(heading: str) -> list[str]:
+    """Those of the table below a heading."""
+    part = README.partition(heading)[2].partition("\n## ")[0]
+    return [line for line in part.splitlines() if line.startswith("|")]
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,8 @@ from cnntrain.core.errors import CnntrainError, DiskError, MemoryExhaustedError,
 from cnntrain.core.version import __version__
 
 EXIT_CODES = (
-    "Exit codes: 0 done, 1 a bug of ours, 2 usage or configuration, 3 data, 4 checkpoint, "
-    "5 diverged, 6 out of memory, 7 disk, 130 Ctrl-C, 143 SIGTERM after saving."
+    "Exit codes: 0 done, 1 internal error (please report), 2 usage or configuration, 3 data, "
+    "4 checkpoint, 5 diverged, 6 out of memory, 7 disk, 130 Ctrl-C, 143 SIGTERM after saving."
 )
 
 

@@ -17,26 +17,8 @@ import torchvision
 Cnntrain = Callable[..., Any]
 RunFile = Callable[..., Path]
 
-OUTSIDE = """
-import json, sys
-import numpy as np
-import onnxruntime
-from PIL import Image, ImageOps
-
-session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
-about = json.loads(session.get_modelmeta().custom_metadata_map["cnntrain"])
-resize, crop, rescale, normalize = about["preprocessing"]
-for path in sys.argv[2:]:
-    image = ImageOps.exif_transpose(Image.open(path)).convert(about["input"]["mode"])
-    size = [side * resize["shortest_edge"] // min(image.size) for side in image.size]
-    image = image.resize(size, Image.Resampling.BILINEAR)
-    left, top = round((size[0] - crop["width"]) / 2), round((size[1] - crop["height"]) / 2)
-    pixels = np.asarray(image.crop((left, top, left + crop["width"], top + crop["height"])))
-    pixels = (pixels * rescale["factor"] - normalize["mean"]) / normalize["std"]
-    [logits] = session.run(None, {"images": pixels.transpose(2, 0, 1)[None].astype(np.float32)})
-    print(path, about["classes"][logits.argmax()])
-"""
-"""As in the README."""
+PAGE = Path(__file__).parents[2] / "docs" / "export.md"
+[OUTSIDE] = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
 
 SMALL = {
     "name": "insects",
