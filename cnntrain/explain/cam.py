@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from cnntrain.core.kinds import Names, Split
 from cnntrain.explain import picture
-from cnntrain.explain.decided import decide
+from cnntrain.explain.decided import Decided, decide
 from cnntrain.model.layers import find_layer, last_maps, pooled_end
 from cnntrain.model.model import Model
 from cnntrain.model.taps import Tap, tapped
 from cnntrain.show.image_table import Cell, Picture, Scale, draw_table, heat
-from cnntrain.show.pixels import Pixels, enlarged, magnified, photographs
+from cnntrain.show.pixels import enlarged, magnified
 
 
 def class_activation(
@@ -70,28 +70,15 @@ def grad_cam(net: nn.Module, images: Tensor, *, classes: Sequence[int], layer: s
         return (weights * found[tap]).sum(dim=1).relu().detach()
 
 
-def draw_cam(
-    images: Pixels,
-    found: Tensor,
-    *,
-    captions: Sequence[str],
-    aims: Sequence[str],
-    title: str,
-) -> Figure:
-    """Each image, and under the map of its class; the map is scaled image by image.
-
-    Args:
-        images: (N, H, W, 3).
-        found: (N, h, w).
-        captions: below the images.
-        aims: below the maps: their classes.
-        title: above.
-    """
-    images = magnified(images, max(1, 112 // min(images.shape[1:3])))  # else the map has steps
+def draw_cam(found: Tensor, decided: Decided, *, title: str) -> Figure:
+    """Each image, and under the map (N, h, w) of its class, which is scaled image by image."""
+    least = min(decided.pixels.shape[1:3])
+    images = magnified(decided.pixels, max(1, 112 // least))  # else the map has steps
     height, width = images.shape[1:3]
     maps = enlarged(found.cpu(), (height, width)).clamp_min(0)
     rows = []
-    for image, each, caption, aim in zip(images, maps, captions, aims, strict=True):
+    shown = zip(images, maps, decided.captions, decided.aims, strict=True)
+    for image, each, caption, aim in shown:
         colours = heat(each.numpy(), low=0, high=float(each.max()), colours="inferno")
         grey = image.mean(axis=2, keepdims=True)
         both = 0.45 * grey + 0.55 * colours
@@ -132,11 +119,6 @@ def cam(
         told = f"maps of {name}, weighted by their mean gradient"
         find = partial(grad_cam, layer=name)
     decided = decide(model, images, class_, split=split)
-    figure = draw_cam(
-        photographs(decided.images, scaling=model.scaling),
-        find(model.net, decided.images, classes=decided.targets),
-        captions=decided.captions,
-        aims=decided.aims,
-        title=f"{method}\n{told}",
-    )
+    found = find(model.net, decided.images, classes=decided.targets)
+    figure = draw_cam(found, decided, title=f"{method}\n{told}")
     return Picture(figure, {"method": method, "images": decided.facts}, f"{method}: {told}")

@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from cnntrain.core.kinds import Split
-from cnntrain.explain.fool import best
+from cnntrain.explain.fool import best, probabilities_of
 from cnntrain.explain.images import show_images
 from cnntrain.model.classes import class_number
 from cnntrain.model.model import Model
+from cnntrain.show.pixels import Pixels, photographs
 
 
 @dataclass(frozen=True)
 class Decided:
-    """Images (N, C, H, W), what they are and are taken for, and the class a picture is about."""
+    """Images (N, C, H, W), what they are and are taken for, and the class a picture is about.
+
+    `pixels` are the images as photographs, (N, H, W, 3).
+    """
 
     images: Tensor
+    pixels: Pixels
     targets: list[int]
     captions: list[str]
     aims: list[str]
@@ -40,8 +44,8 @@ def decide(
     wanted = None if target is None else class_number(model, target)
     shown = show_images(model, images, split=split)
     classes = model.classes
-    with torch.inference_mode():
-        probabilities = model.net(shown.images).float().softmax(dim=1).cpu()
+    probabilities = probabilities_of(model.net, shown.images).cpu()
+    pixels = photographs(shown.images, scaling=model.scaling)
     targets, captions, aims, facts = [], [], [], []
     for label, true, row in zip(shown.labels, shown.targets, probabilities, strict=True):
         top = int(row.argmax())
@@ -54,4 +58,4 @@ def decide(
         captions.append("\n".join(lines))
         facts.append(fact)
         targets.append(aim)
-    return Decided(shown.images, targets, captions, aims, facts)
+    return Decided(shown.images, pixels, targets, captions, aims, facts)

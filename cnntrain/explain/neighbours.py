@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from cnntrain.core.kinds import Count, Names, Positive, Split
@@ -18,7 +17,7 @@ from cnntrain.model.layers import feature_tap
 from cnntrain.model.model import Model
 from cnntrain.model.taps import Tap, bounded, features, tapped
 from cnntrain.show.image_table import Cell, Picture, draw_table
-from cnntrain.show.pixels import Pixels, photographs
+from cnntrain.show.pixels import photographs
 
 Distance = Literal["cosine", "euclidean"]
 
@@ -55,33 +54,6 @@ def nearest(
 def _unit(values: Tensor) -> Tensor:
     lengths: Tensor = torch.linalg.vector_norm(values, dim=1, keepdim=True)
     return values / lengths.clamp_min(1e-30)
-
-
-def draw_neighbours(
-    queries: Pixels,
-    found: Sequence[Pixels],
-    *,
-    labels: Sequence[str],
-    captions: Sequence[Sequence[str]],
-    title: str,
-) -> Figure:
-    """A row per query: the image, then its neighbours.
-
-    Args:
-        queries: (Q, H, W, 3).
-        found: for each query (K, H, W, 3).
-        labels: below the queries.
-        captions: below the neighbours.
-        title: above.
-    """
-    rows = []
-    for query, label, images, lines in zip(queries, labels, found, captions, strict=True):
-        cells = [
-            Cell(image, line, apart=number == 0)
-            for number, (image, line) in enumerate(zip(images, lines, strict=True))
-        ]
-        rows.append([Cell(query, label), *cells])
-    return draw_table(rows, title=title, headings=["query", "nearest"], side=1.3)
 
 
 @picture("retrieve", command=True)
@@ -121,16 +93,16 @@ def retrieve(
         label if true is None else f"{label}\n{model.classes[true]}"
         for label, true in zip(shown.labels, shown.targets, strict=True)
     ]
-    figure = draw_neighbours(
-        photographs(shown.images, scaling=model.scaling),
-        pictures,
-        labels=labels,
-        captions=captions,
-        title=title,
-    )
+    asked = photographs(shown.images, scaling=model.scaling)
+    rows = []
+    for query, label, near, lines in zip(asked, labels, pictures, captions, strict=True):
+        cells = [Cell(image, line) for image, line in zip(near, lines, strict=True)]
+        cells[0] = replace(cells[0], apart=True)
+        rows.append([Cell(query, label), *cells])
+    figure = draw_table(rows, title=title, headings=["query", "nearest"], side=1.3)
     named = [
-        {"image": label, "neighbours": near}
-        for label, near in zip(shown.labels, facts, strict=True)
+        {"image": label, "neighbours": each}
+        for label, each in zip(shown.labels, facts, strict=True)
     ]
     return Picture(
         figure,

@@ -16,7 +16,7 @@ from cnntrain.explain import picture
 from cnntrain.explain.decided import decide
 from cnntrain.model.model import Model
 from cnntrain.show.image_table import Cell, Picture, Scale, draw_table, heat
-from cnntrain.show.pixels import Pixels, photographs
+from cnntrain.show.pixels import Pixels
 
 MOST_SQUARES = 200
 """Each costs a forward pass of the image."""
@@ -176,9 +176,8 @@ def occlusion(
         occlude(model.net, image, target=aim, size=square, stride=step)
         for image, aim in zip(torch.split(decided.images, 1), decided.targets, strict=True)
     ]
-    pixels = photographs(decided.images, scaling=model.scaling)
     figure = draw_occlusion(
-        pixels, found, size=square, captions=decided.captions, aims=decided.aims
+        decided.pixels, found, size=square, captions=decided.captions, aims=decided.aims
     )
     facts = [
         {

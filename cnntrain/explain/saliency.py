@@ -11,10 +11,9 @@ from torch import Tensor, nn
 
 from cnntrain.core.kinds import Names, Split
 from cnntrain.explain import picture
-from cnntrain.explain.decided import decide
+from cnntrain.explain.decided import Decided, decide
 from cnntrain.model.model import Model
 from cnntrain.show.image_table import Cell, Picture, Scale, draw_table, heat
-from cnntrain.show.pixels import Pixels, photographs
 
 
 def saliency(net: nn.Module, images: Tensor, *, classes: Sequence[int]) -> Tensor:
@@ -39,20 +38,12 @@ def saliency(net: nn.Module, images: Tensor, *, classes: Sequence[int]) -> Tenso
     return slopes.abs().amax(dim=1)
 
 
-def draw_saliency(
-    images: Pixels, found: Tensor, *, captions: Sequence[str], aims: Sequence[str]
-) -> Figure:
-    """Each image with its saliency, which is scaled image by image.
-
-    Args:
-        images: (N, H, W, 3).
-        found: (N, H, W).
-        captions: below the images.
-        aims: below the maps: their classes.
-    """
+def draw_saliency(found: Tensor, decided: Decided) -> Figure:
+    """Each image with its saliency (N, H, W), which is scaled image by image."""
     rows = []
     maps = found.cpu().float().numpy()
-    for image, values, caption, aim in zip(images, maps, captions, aims, strict=True):
+    shown = zip(decided.pixels, maps, decided.captions, decided.aims, strict=True)
+    for image, values, caption, aim in shown:
         top = float(np.percentile(values, 99.5)) or 1.0
         colours = heat(values, low=0, high=top, colours="magma")
         rows.append([Cell(image, caption), Cell(colours, aim)])
@@ -76,6 +67,4 @@ def saliency_picture(
     """Which pixels change the score of a class most."""
     decided = decide(model, images, class_, split=split)
     found = saliency(model.net, decided.images, classes=decided.targets)
-    pixels = photographs(decided.images, scaling=model.scaling)
-    figure = draw_saliency(pixels, found, captions=decided.captions, aims=decided.aims)
-    return Picture(figure, {"method": "gradient", "images": decided.facts})
+    return Picture(draw_saliency(found, decided), {"method": "gradient", "images": decided.facts})

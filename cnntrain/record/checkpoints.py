@@ -28,14 +28,6 @@ class Saves:
     bytes: int = 0
 
 
-def _nothing() -> None:
-    pass
-
-
-def _always() -> bool:
-    return True
-
-
 class Save(Protocol[Kept]):
     """Writes a state to a path, at once or not at all."""
 
@@ -69,8 +61,8 @@ class CheckpointKeeper(Generic[State]):
         snapshot: Callable[[], State],
         save: Save[State],
         every_steps: int | None = None,
-        finite: Callable[[], bool] = _always,
-        before_save: Callable[[], None] = _nothing,
+        finite: Callable[[], bool] = lambda: True,
+        before_save: Callable[[], None] = lambda: None,
         last_is_sound: bool = True,
     ) -> None:
         assert every_steps is None or every_steps >= 1
