@@ -19,7 +19,7 @@ from cnntrain.arch.plan import Plan
 from cnntrain.assemble.parts import evaluation_batch
 from cnntrain.config.load import Loaded
 from cnntrain.data.batch import Batching
-from cnntrain.data.features import FeatureLoader
+from cnntrain.data.feature_loader import FeatureLoader
 from cnntrain.data.loaders import Data
 from cnntrain.record.progress import bar
 from cnntrain.train import Precision, evaluation_mode

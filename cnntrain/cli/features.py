@@ -44,7 +44,7 @@ def features(
                          overrides=overrides or [], suffixes=suffixes)  # fmt: skip
     if file.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
         raise UsageError(".parquet needs pyarrow", remedy="pip install pyarrow, or write .npz")
-    from cnntrain.explain.features import write_features
+    from cnntrain.explain.feature_file import write_features
     from cnntrain.model.opening import open_model
 
     model = open_model(run, overrides=overrides or [])

@@ -182,7 +182,7 @@ def file_to_write(
     usual = f"{name[:120]}{suffixes[0]}"
     path = given or Path(usual)
     if path.is_file() and not force and path.suffix.lower() in suffixes:
-        from cnntrain.explain.images import check_asked
+        from cnntrain.explain.shown import check_asked
         from cnntrain.model.opening import open_model
 
         known = {name: asked.get(name) for name in ("layer", "split")}

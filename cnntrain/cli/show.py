@@ -21,7 +21,7 @@ def show(
     ] = True,
 ) -> None:
     """Print a run file as it is obeyed. Every value stands there, with where it comes from."""
-    from cnntrain.config.show import with_origins, yaml_text
+    from cnntrain.config.resolved import with_origins, yaml_text
 
     loaded = load(shipped.resolve(file), overrides or [])
     if loaded.config.finetune is not None:

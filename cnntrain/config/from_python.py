@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from cnntrain.config import shipped
 from cnntrain.config.load import Loaded, sound, try_to_load_document
-from cnntrain.config.show import dump_yaml
+from cnntrain.config.resolved import dump_yaml
 from cnntrain.core.complaints import dotted
 from cnntrain.core.document import Document, KeyPath, parse_document, read_document
 from cnntrain.core.errors import UsageError

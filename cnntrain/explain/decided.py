@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cnntrain.core.kinds import Split
 from cnntrain.explain.fool import best, probabilities_of
-from cnntrain.explain.images import show_images
+from cnntrain.explain.shown import show_images
 from cnntrain.model.classes import class_number
 from cnntrain.model.model import Model
 from cnntrain.show.pixels import Pixels, photographs

@@ -14,7 +14,7 @@ from torch.nn import functional
 from cnntrain.core.errors import UsageError
 from cnntrain.core.kinds import Names, Split
 from cnntrain.explain import picture
-from cnntrain.explain.images import Shown, show_images
+from cnntrain.explain.shown import Shown, show_images
 from cnntrain.model.classes import class_number
 from cnntrain.model.model import Model
 from cnntrain.show.image_table import Cell, Picture, draw_table

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cnntrain.core.kinds import Split
 from cnntrain.explain import picture
-from cnntrain.explain.images import show_images
+from cnntrain.explain.shown import show_images
 from cnntrain.model.layers import find_layer
 from cnntrain.model.model import Model
 from cnntrain.model.taps import Tap, tapped

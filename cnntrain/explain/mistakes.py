@@ -13,7 +13,7 @@ from cnntrain.core.errors import UsageError
 from cnntrain.core.kinds import Count, Split
 from cnntrain.data.batch import Loader
 from cnntrain.explain import picture
-from cnntrain.explain.images import short
+from cnntrain.explain.shown import short
 from cnntrain.model.images import find_images
 from cnntrain.model.model import Model
 from cnntrain.show.image_table import Cell, Picture, columns_for, draw_table, in_rows

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cnntrain.core.kinds import Count, Names, Positive, Split
 from cnntrain.explain import picture
-from cnntrain.explain.images import show_images
+from cnntrain.explain.shown import show_images
 from cnntrain.model.images import SplitImages, find_images
 from cnntrain.model.layers import feature_tap
 from cnntrain.model.model import Model

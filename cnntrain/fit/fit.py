@@ -13,12 +13,12 @@ from cnntrain.assemble.parts import only_these
 from cnntrain.assemble.prepare import Prepared, prepare
 from cnntrain.checkpoint import load, load_newest
 from cnntrain.config.load import Loaded
-from cnntrain.config.show import dump_yaml, resolved_tree
+from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.core.errors import UsageError
 from cnntrain.fit.kept import InFolder
 from cnntrain.fit.observers import make_observers
 from cnntrain.fit.resume_checks import check_same_data, check_unfinished, what_changes
-from cnntrain.fit.training import train_to_the_end
+from cnntrain.fit.to_the_end import train_to_the_end
 from cnntrain.record.log import log_to
 from cnntrain.record.observe import Observer
 from cnntrain.runs.contents import read_run_file

@@ -17,8 +17,8 @@ from typing import Literal, get_args
 from cnntrain.assemble.checked import check_run_file
 from cnntrain.assemble.parts import only_these
 from cnntrain.config.load import Loaded, load
+from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.config.section import FoldOf
-from cnntrain.config.show import dump_yaml, resolved_tree
 from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import CnntrainError, UsageError
 from cnntrain.fit import fit as single

@@ -14,7 +14,7 @@ from cnntrain.config.from_python import Changes, Source, as_overrides, try_to_lo
 from cnntrain.fit import fit as in_folder
 from cnntrain.fit.kept import InMemory
 from cnntrain.fit.observers import console
-from cnntrain.fit.training import Ended, train_to_the_end
+from cnntrain.fit.to_the_end import Ended, train_to_the_end
 from cnntrain.model.model import Model
 from cnntrain.model.opening import model_from, open_model
 from cnntrain.record.history import History

@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 
 from cnntrain.assemble.prepare import Prepared
 from cnntrain.checkpoint import State, load, save
-from cnntrain.model.state import whole_state
+from cnntrain.model.saved_state import whole_state
 from cnntrain.record.intervals import Record
 from cnntrain.runs.folder import RunFolder
 from cnntrain.train import EpochDone

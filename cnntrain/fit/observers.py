@@ -12,13 +12,13 @@ import torch
 from cnntrain.assemble.prepare import Prepared
 from cnntrain.assemble.transfer.freezing import in_words
 from cnntrain.checkpoint import save
-from cnntrain.config.show import resolved_tree
+from cnntrain.config.resolved import resolved_tree
 from cnntrain.core.version import __version__
 from cnntrain.data import TRANSFORMS
 from cnntrain.data.loaders import core_count, unmixed, worker_count
 from cnntrain.data.preview import denormalize
 from cnntrain.data.resident import ResidentLoader
-from cnntrain.model.state import whole_state
+from cnntrain.model.saved_state import whole_state
 from cnntrain.record.checkpoints import CheckpointKeeper, Saves
 from cnntrain.record.console import Console
 from cnntrain.record.log import EventLog

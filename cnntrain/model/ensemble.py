@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from cnntrain.data.crops import Crops
 from cnntrain.model.evaluate import Evaluated, evaluate
+from cnntrain.model.every_split import Split
 from cnntrain.model.inputs import Images
 from cnntrain.model.model import Model
 from cnntrain.model.predict import Prediction, predict
-from cnntrain.model.splits import Split
 
 
 @dataclass(frozen=True)

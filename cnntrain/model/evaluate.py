@@ -16,8 +16,8 @@ from cnntrain.core.errors import DataError, UsageError
 from cnntrain.data.crops import Crops
 from cnntrain.data.decode import UnreadableImageError
 from cnntrain.model.classes import check_classes
+from cnntrain.model.every_split import Split
 from cnntrain.model.images import SplitImages, find_images
-from cnntrain.model.splits import Split
 from cnntrain.model.views import Viewer, make_viewer
 from cnntrain.record.progress import bar
 from cnntrain.tasks.classification import CLASSIFICATION

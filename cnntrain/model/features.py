@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from cnntrain.model.every_split import Split
 from cnntrain.model.images import find_images
 from cnntrain.model.layers import feature_tap
-from cnntrain.model.splits import Split
 from cnntrain.model.taps import features
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from cnntrain.data.pipeline import TransformError
 from cnntrain.data.read import class_counts
 from cnntrain.data.splits import Part
 from cnntrain.model.classes import check_classes
-from cnntrain.model.splits import Split, every_split
+from cnntrain.model.every_split import Split, every_split
 from cnntrain.record.progress import WatchedLoader
 
 if TYPE_CHECKING:

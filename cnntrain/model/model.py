@@ -22,10 +22,10 @@ from cnntrain.core.errors import UsageError
 from cnntrain.data.crops import Crops
 from cnntrain.data.pipeline import Pipeline, build_eval_pipeline
 from cnntrain.model.evaluate import Evaluated, evaluate
+from cnntrain.model.every_split import Split
 from cnntrain.model.features import Features, extract
 from cnntrain.model.inputs import Images
 from cnntrain.model.predict import Prediction, predict
-from cnntrain.model.splits import Split
 from cnntrain.model.views import prepared
 from cnntrain.show.pixels import Scaling
 from cnntrain.tasks.protocol import Task

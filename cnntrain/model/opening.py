@@ -20,7 +20,7 @@ from cnntrain.core.errors import CheckpointError, ConfigError, UsageError
 from cnntrain.data.metadata import facts
 from cnntrain.data.read import open_splits
 from cnntrain.model.model import Model, make_model
-from cnntrain.model.state import put_weights
+from cnntrain.model.saved_state import put_weights
 from cnntrain.runs.contents import classes_in, read_run_file, steps_in
 from cnntrain.runs.locate import find_run, has_run, run_file_at
 

@@ -19,7 +19,7 @@ from cnntrain.core.errors import UsageError
 from cnntrain.data.batch import Loader
 from cnntrain.model.classes import check_classes
 from cnntrain.model.opening import EVALUATE, Use, open_model
-from cnntrain.model.state import network_of
+from cnntrain.model.saved_state import network_of
 from cnntrain.record.progress import WatchedLoader
 from cnntrain.runs.locate import find_run
 from cnntrain.tasks.protocol import Result, Task

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from cnntrain.core.atomic import disk_errors
 from cnntrain.record.event_files import prune_events
 from cnntrain.record.histograms import weight_histograms
+from cnntrain.record.image_grids import filters_picture, images_picture
 from cnntrain.record.intervals import Record, StepReport
-from cnntrain.record.pictures import filters_picture, images_picture
 from cnntrain.record.totals import data_wait
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task

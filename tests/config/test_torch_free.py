@@ -5,11 +5,11 @@ import sys
 
 PROGRAM = """
 import sys
-from cnntrain.config import json_schema, shipped, show
+from cnntrain.config import json_schema, shipped, resolved
 from cnntrain.config.load import load
 from cnntrain.core.errors import ConfigError
 loaded = load(shipped.resolve("lenet5"))
-show.with_origins(loaded), json_schema.run_schema(), json_schema.arch_schema()
+resolved.with_origins(loaded), json_schema.run_schema(), json_schema.arch_schema()
 try:
     load(shipped.resolve("lenet5"), ["train.optimizer.momentom=1", "data.name=minst"])
 except ConfigError as error:

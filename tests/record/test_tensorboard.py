@@ -16,8 +16,8 @@ from torch import nn
 
 from cnntrain.record.event_files import prune_events
 from cnntrain.record.histograms import SAMPLE, weight_histograms
+from cnntrain.record.image_grids import filters_picture, images_picture
 from cnntrain.record.observe import observe
-from cnntrain.record.pictures import filters_picture, images_picture
 from cnntrain.record.tensorboard import TensorBoard
 from cnntrain.train.events import EpochDone, Event
 

@@ -6,7 +6,7 @@ import pytest
 
 from cnntrain.config import shipped
 from cnntrain.config.load import load, load_text
-from cnntrain.config.show import dump_yaml, resolved_tree, with_origins, yaml_text
+from cnntrain.config.resolved import dump_yaml, resolved_tree, with_origins, yaml_text
 from cnntrain.core.document import parse_document
 
 TRICKY = ["1e-3", "no", "010", "12:30", "null", "~", "", "<<", "a: b", "# x", "- y", "two\nlines",

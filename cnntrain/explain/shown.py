@@ -11,11 +11,11 @@ from torch import Tensor
 
 from cnntrain.core.errors import DataError, UsageError
 from cnntrain.data.decode import FORMATS, UnreadableImageError
+from cnntrain.model.every_split import Split
 from cnntrain.model.images import find_images
 from cnntrain.model.inputs import One
 from cnntrain.model.layers import find_layer
 from cnntrain.model.model import Model
-from cnntrain.model.splits import Split
 
 
 @dataclass(frozen=True)

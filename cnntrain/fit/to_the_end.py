@@ -12,10 +12,10 @@ from cnntrain.assemble.parts import reading
 from cnntrain.assemble.prepare import Prepared
 from cnntrain.assemble.probe import compute_features
 from cnntrain.data.batch import Loader
+from cnntrain.fit.interruption import stop_on_signals
 from cnntrain.fit.kept import Kept
-from cnntrain.fit.signals import stop_on_signals
 from cnntrain.model.recalibrate import SPLIT, recalibrated
-from cnntrain.model.state import network_of
+from cnntrain.model.saved_state import network_of
 from cnntrain.record.observe import Observer, observe
 from cnntrain.tasks.protocol import Result
 from cnntrain.train import EvalDone, Event, RunDone, StopRequest, evaluate, train

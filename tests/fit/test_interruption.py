@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from cnntrain.fit.signals import StoppedAtOnceError, stop_on_signals
+from cnntrain.fit.interruption import StoppedAtOnceError, stop_on_signals
 from cnntrain.train import StopRequest
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.data.batch import Batching
-from cnntrain.data.features import FeatureLoader
+from cnntrain.data.feature_loader import FeatureLoader
 from cnntrain.data.pipeline import build_pipeline
 from cnntrain.data.resident import ResidentLoader
 from cnntrain.data.splits import Pixels

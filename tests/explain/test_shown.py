@@ -14,7 +14,7 @@ from PIL import Image
 from cnntrain.core.errors import UsageError
 from cnntrain.data.splits import to_picture
 from cnntrain.explain.cam import cam
-from cnntrain.explain.images import show_images
+from cnntrain.explain.shown import show_images
 from cnntrain.model.images import find_images
 from cnntrain.model.model import Model
 from cnntrain.model.opening import open_model

@@ -9,7 +9,7 @@ from torch import nn
 
 from cnntrain.assemble.prepare import Prepared
 from cnntrain.checkpoint import State
-from cnntrain.config.show import dump_yaml, resolved_tree
+from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.runs.contents import weights_in
 from cnntrain.train import load_weights, snapshot
 
