@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,20 @@ def test_the_files_and_commands_that_it_names_are_there() -> None:
     assert commands - set(re.findall(r"\w+", named)) == set()
     words = set(re.findall(r"\w+", " ".join(_rows("## The commands"))))
     assert {*PICTURES.names(), *CHOICES} <= words
+
+
+COMMANDS = re.findall(r"(?:^|`)(cnntrain [a-z]+ [^`\n]*)", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_is_understood(command: str) -> None:
+    words = shlex.split(command, comments=True)[1:]
+    program: Any = typer.main.get_command(app)
+    while hasattr(program, "commands"):
+        name = words.pop(0)
+        program = program.get_command(typer.Context(program), name)
+        assert program is not None, name
+    program.make_context(program.name, words)
 
 
 def _rows(heading: str) -> list[str]:
