@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.layers import layer
-from cnntrain.layers.shapes import require_joinable, shape_out
+from cnntrain.layers.shapes import require_joinable, shape_out, shows
 
 
 @layer("branches")
@@ -53,6 +53,4 @@ class Branches(nn.Module):
         outputs: list[Tensor] = [path(x) for path in self.paths.values()]
         return torch.cat(outputs, dim=1) if self.merge == "concat" else reduce(add, outputs)
 
-    def extra_repr(self) -> str:
-        """The parameters, for print(net)."""
-        return f"merge={self.merge!r}"
+    extra_repr = shows("merge")

@@ -10,7 +10,7 @@ from cnntrain.core.kinds import Padding, PositiveFloat, Size
 from cnntrain.layers import layer
 from cnntrain.layers.fixed_window import gaussian_window
 from cnntrain.layers.full_precision import widened, without_autocast
-from cnntrain.layers.shapes import pair, require_maps, require_small_padding
+from cnntrain.layers.shapes import pair, require_maps, require_small_padding, shows
 
 
 @layer("c_cell")
@@ -78,12 +78,7 @@ class CCell(nn.Module):
             inhibition=self.inhibition,
         )
 
-    def extra_repr(self) -> str:
-        """The parameters, for print(net)."""
-        return (
-            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
-            f"saturation={self.saturation:g}, inhibition={self.inhibition}"
-        )
+    extra_repr = shows("kernel_size", "stride", "padding", "saturation", "inhibition")
 
 
 @torch.fx.wrap  # one node of a traced graph: autocast below needs the real device

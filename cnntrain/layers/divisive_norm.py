@@ -11,7 +11,7 @@ from torch.nn import functional
 from cnntrain.core.kinds import Positive, PositiveFloat, Size
 from cnntrain.layers import layer
 from cnntrain.layers.full_precision import widened
-from cnntrain.layers.shapes import pair, require_maps
+from cnntrain.layers.shapes import pair, require_maps, shows
 
 
 @layer("divisive_norm")
@@ -68,9 +68,7 @@ class DivisiveNorm(nn.Module):
         """(N, C, H, W) -> the same shape and type."""
         return divide_by_energy(x, kernel=self.kernel_size, maps=self.maps, epsilon=self.epsilon)
 
-    def extra_repr(self) -> str:
-        """The parameters, for print(net)."""
-        return f"kernel_size={self.kernel_size}, maps={self.maps}, epsilon={self.epsilon:g}"
+    extra_repr = shows("kernel_size", "maps", "epsilon")
 
 
 @torch.fx.wrap  # one node of a traced graph: the working type depends on the real tensor

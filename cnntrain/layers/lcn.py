@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from cnntrain.core.kinds import Positive, PositiveFloat
 from cnntrain.layers import layer
 from cnntrain.layers.full_precision import widened, without_autocast
-from cnntrain.layers.shapes import require_maps
+from cnntrain.layers.shapes import require_maps, shows
 
 
 @layer("lcn")
@@ -83,12 +83,7 @@ class LocalContrastNorm(nn.Module):
             epsilon=self.epsilon,
         )
 
-    def extra_repr(self) -> str:
-        """The parameters, for print(net)."""
-        return (
-            f"kernel={self.kernel}, sigma={self.sigma:g}, across_maps={self.across_maps}, "
-            f"floor={self.floor!r}, epsilon={self.epsilon:g}"
-        )
+    extra_repr = shows("kernel", "sigma", "across_maps", "floor", "epsilon")
 
 
 @torch.fx.wrap  # one node of a traced graph: autocast below needs the real device

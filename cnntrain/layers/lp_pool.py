@@ -11,7 +11,7 @@ from torch.nn import functional
 from cnntrain.core.kinds import Padding, PositiveFloat, Size
 from cnntrain.layers import layer
 from cnntrain.layers.full_precision import widened
-from cnntrain.layers.shapes import pair, require_maps, require_small_padding
+from cnntrain.layers.shapes import pair, require_maps, require_small_padding, shows
 
 
 @layer("lp_pool")
@@ -65,12 +65,7 @@ class LpPool(nn.Module):
             x, p=self.p, kernel=self.kernel_size, stride=self.stride, padding=self.padding
         )
 
-    def extra_repr(self) -> str:
-        """The parameters, for print(net)."""
-        return (
-            f"p={self.p:g}, kernel_size={self.kernel_size}, stride={self.stride}, "
-            f"padding={self.padding}"
-        )
+    extra_repr = shows("p", "kernel_size", "stride", "padding")
 
 
 @torch.fx.wrap  # one node of a traced graph: the working type depends on the real tensor

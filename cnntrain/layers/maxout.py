@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from cnntrain.core.kinds import Positive
 from cnntrain.layers import layer
+from cnntrain.layers.shapes import shows
 
 
 @layer("maxout")
@@ -40,6 +41,4 @@ class Maxout(nn.Module):
         """(N, C, ...) -> (N, C / pieces, ...)."""
         return torch.unflatten(x, 1, (-1, self.pieces)).amax(dim=2)
 
-    def extra_repr(self) -> str:
-        """The parameters, for print(net)."""
-        return f"pieces={self.pieces}"
+    extra_repr = shows("pieces")

@@ -1,8 +1,8 @@
-"""Sizes and shapes as the layers' constructors see them: pairs, and the shapes of nested layers."""
+"""What layers share: pairs of sizes, shapes of nested layers, refusals, and print(net)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import nn
 
@@ -67,3 +67,13 @@ def require_joinable(what: str, shapes: Sequence[tuple[str, tuple[int, ...]]], m
         f"{what} differ in shape: {listed}; "
         f"give them equal channels and strides, or join them with concat"
     )
+
+
+def shows(*names: str) -> Callable[[nn.Module], str]:
+    """A layer's `extra_repr`: these attributes, for print(net)."""
+
+    def extra_repr(module: nn.Module) -> str:
+        values = ((name, getattr(module, name)) for name in names)
+        return ", ".join(f"{n}={v:g}" if isinstance(v, float) else f"{n}={v!r}" for n, v in values)
+
+    return extra_repr

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from cnntrain.core.kinds import Fraction
 from cnntrain.layers import layer
+from cnntrain.layers.shapes import shows
 
 
 @layer("stochastic_depth")
@@ -50,6 +51,4 @@ class StochasticDepth(nn.Module):
         kept = functional.dropout(x.new_ones((images, *self._ones)), self.p)
         return torch.mul(x, kept)
 
-    def extra_repr(self) -> str:
-        """The parameters, for print(net)."""
-        return f"p={self.p:g}, per={self.per!r}"
+    extra_repr = shows("p", "per")

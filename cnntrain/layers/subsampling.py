@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from cnntrain.core.kinds import Size
 from cnntrain.layers import layer
-from cnntrain.layers.shapes import pair, require_maps
+from cnntrain.layers.shapes import pair, require_maps, shows
 
 
 @layer("subsampling")
@@ -53,6 +53,4 @@ class Subsampling(nn.Module):
         factor, offset = (value.view(-1, 1, 1).to(x.dtype) for value in (self.weight, self.bias))
         return sums * factor + offset
 
-    def extra_repr(self) -> str:
-        """The parameters, for print(net)."""
-        return f"kernel_size={self.kernel_size}, stride={self.stride}"
+    extra_repr = shows("kernel_size", "stride")

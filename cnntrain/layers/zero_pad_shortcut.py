@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from cnntrain.core.kinds import Positive, Size
 from cnntrain.layers import layer
-from cnntrain.layers.shapes import pair, require_maps
+from cnntrain.layers.shapes import pair, require_maps, shows
 
 
 @layer("zero_pad_shortcut")
@@ -51,6 +51,4 @@ class ZeroPadShortcut(nn.Module):
         sampled = x[:, :, :: self.stride[0], :: self.stride[1]]
         return functional.pad(sampled, (0, 0, 0, 0, self.before, self.after))
 
-    def extra_repr(self) -> str:
-        """The parameters, for print(net)."""
-        return f"stride={self.stride}, before={self.before}, after={self.after}"
+    extra_repr = shows("stride", "before", "after")

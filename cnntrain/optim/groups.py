@@ -23,13 +23,7 @@ from cnntrain.core.problems import near_match
 from cnntrain.show.words import listed
 
 UNDECAYED_MODULES: tuple[type[nn.Module], ...] = (
-    nn.BatchNorm1d,
-    nn.BatchNorm2d,
-    nn.BatchNorm3d,
-    nn.SyncBatchNorm,
-    nn.InstanceNorm1d,
-    nn.InstanceNorm2d,
-    nn.InstanceNorm3d,
+    nn.modules.batchnorm._NormBase,  # batch and instance normalisation of every dimension
     nn.GroupNorm,
     nn.LayerNorm,
     nn.RMSNorm,
