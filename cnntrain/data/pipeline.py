@@ -181,9 +181,13 @@ def _made(position: int, item: Mapping[str, Any]) -> Transform | Mixing:
     mixes = bool(entry.options.get("mixes"))
     if isinstance(made, Mixing if mixes else Transform):
         return made
-    call = "mix(images, shares, random)" if mixes else "__call__(images, generator)"
+    call = (
+        "mix(images, shares, random)"
+        if mixes
+        else "__call__(images, generator) and output_size(size)"
+    )
     message = f"the transform '{name}' is a {type(made).__name__} that cannot be applied"
-    remedy = f"make it a class with {call} and output_size(size)"
+    remedy = f"make it a class with {call}"
     raise ConfigError(message, remedy=remedy, place=Place(str(entry.file), entry.line, 1))
 
 

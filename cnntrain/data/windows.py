@@ -41,6 +41,14 @@ class Windows:
     border: Border = "zero"
 
 
+class SameSize:
+    """Part of a transform that leaves the images' size as it is."""
+
+    def output_size(self, size: HeightWidth) -> HeightWidth:
+        """The same size."""
+        return size
+
+
 @runtime_checkable
 class Sizing(Protocol):
     """A transform that is nothing but a choice of windows."""

@@ -9,11 +9,11 @@ from torch import Tensor
 from cnntrain.core.kinds import NonNegativeFloat, Range
 from cnntrain.data import transform
 from cnntrain.data.draws import uniform
-from cnntrain.data.windows import HeightWidth
+from cnntrain.data.windows import SameSize
 
 
 @transform("affine", random=True)
-class Affine:
+class Affine(SameSize):
     """A random affine map about the middle of the image, in torchvision's convention.
 
     The point p of the image goes to `T R S p`: first shear and scale, then rotate, then shift.
@@ -45,10 +45,6 @@ class Affine:
         self.translate = translate
         self.scale = scale
         self.shear = shear
-
-    def output_size(self, size: HeightWidth) -> HeightWidth:
-        """The same size."""
-        return size
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Map each of `(N, C, H, W)`; uint8 stays uint8."""

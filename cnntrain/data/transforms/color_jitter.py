@@ -8,13 +8,13 @@ from torch import Tensor
 from cnntrain.core.kinds import NonNegativeFloat
 from cnntrain.data import transform
 from cnntrain.data.draws import per_image, uniform, unit
-from cnntrain.data.windows import HeightWidth
+from cnntrain.data.windows import SameSize
 
 _LUMA = (0.2989, 0.587, 0.114)  # ITU-R BT.601, with torchvision's digits
 
 
 @transform("color_jitter", random=True, before_normalize=True)
-class ColorJitter:
+class ColorJitter(SameSize):
     """Brightness, contrast, saturation and hue of each image, in this order.
 
     torchvision's formulas on pixels from 0 to 1; torchvision draws the order as well. Factors are
@@ -43,10 +43,6 @@ class ColorJitter:
         self.contrast = contrast
         self.saturation = saturation
         self.hue = hue
-
-    def output_size(self, size: HeightWidth) -> HeightWidth:
-        """The same size."""
-        return size
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """`(N, C, H, W)` to float32 from 0 to 1."""

@@ -33,10 +33,6 @@ class Cutmix:
         self.alpha = alpha
         self.probability = probability
 
-    def output_size(self, size: HeightWidth) -> HeightWidth:
-        """The same size."""
-        return size
-
     def mix(self, images: Tensor, shares: Tensor, random: Random) -> tuple[Tensor, Tensor]:
         """Fill a rectangle of each of `(N, C, H, W)` from its neighbour."""
         height, width = images.shape[2:]

@@ -8,11 +8,11 @@ from torch import Tensor
 from cnntrain.core.kinds import Fraction
 from cnntrain.data import transform
 from cnntrain.data.draws import chosen
-from cnntrain.data.windows import HeightWidth
+from cnntrain.data.windows import SameSize
 
 
 @transform("horizontal_flip", random=True)
-class HorizontalFlip:
+class HorizontalFlip(SameSize):
     """Mirror each image left to right with a probability. Not for digits or letters.
 
     Args:
@@ -21,10 +21,6 @@ class HorizontalFlip:
 
     def __init__(self, *, probability: Fraction = 0.5) -> None:
         self.probability = probability
-
-    def output_size(self, size: HeightWidth) -> HeightWidth:
-        """The same size."""
-        return size
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Mirror some of `(N, C, H, W)`."""

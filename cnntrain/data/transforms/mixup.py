@@ -9,7 +9,6 @@ from torch import Tensor
 from cnntrain.core.kinds import Fraction, PositiveFloat
 from cnntrain.data import transform
 from cnntrain.data.mixing import blend
-from cnntrain.data.windows import HeightWidth
 
 
 @transform("mixup", random=True, mixes=True)
@@ -30,10 +29,6 @@ class Mixup:
     def __init__(self, *, alpha: PositiveFloat = 0.2, probability: Fraction = 1.0) -> None:
         self.alpha = alpha
         self.probability = probability
-
-    def output_size(self, size: HeightWidth) -> HeightWidth:
-        """The same size."""
-        return size
 
     def mix(self, images: Tensor, shares: Tensor, random: Random) -> tuple[Tensor, Tensor]:
         """Blend each of `(N, C, H, W)` and of `(N, classes)` with its neighbour."""

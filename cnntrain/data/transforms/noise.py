@@ -8,11 +8,11 @@ from torch import Tensor
 from cnntrain.core.kinds import PositiveFloat
 from cnntrain.data import transform
 from cnntrain.data.draws import unit
-from cnntrain.data.windows import HeightWidth
+from cnntrain.data.windows import SameSize
 
 
 @transform("noise", random=True, before_normalize=True)
-class Noise:
+class Noise(SameSize):
     """Independent Gaussian noise on every pixel and channel, then clipped to 0..1.
 
     Args:
@@ -21,10 +21,6 @@ class Noise:
 
     def __init__(self, *, std: PositiveFloat = 0.05) -> None:
         self.std = std
-
-    def output_size(self, size: HeightWidth) -> HeightWidth:
-        """The same size."""
-        return size
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """`(N, C, H, W)` to float32 from 0 to 1."""

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from cnntrain.core.kinds import Floats
 from cnntrain.data import transform
-from cnntrain.data.windows import HeightWidth
+from cnntrain.data.windows import SameSize
 
 
 @transform("normalize")
-class Normalize:
+class Normalize(SameSize):
     """`(pixel - mean) / std` per channel, with pixels from 0 to 1.
 
     From uint8 it is one multiplication and one addition, `pixel * 1/(255 std) - mean/std`.
@@ -34,10 +34,6 @@ class Normalize:
         self.mean = mean
         self.std = std
         self._constants: dict[tuple[torch.device, bool], tuple[Tensor, Tensor]] = {}
-
-    def output_size(self, size: HeightWidth) -> HeightWidth:
-        """The same size."""
-        return size
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """`(N, C, H, W)` uint8, or float from 0 to 1, to float32 in the same memory format."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from cnntrain.core.kinds import PositiveFloat
 from cnntrain.data import transform
 from cnntrain.data.draws import unit
-from cnntrain.data.windows import HeightWidth
+from cnntrain.data.windows import SameSize
 
 # Principal components of the RGB pixels (0..1) of ImageNet's training images, as published with
 # fb.resnet.torch (Gross and Wilber 2016); the columns of VECTORS are the components, and VALUES
@@ -22,7 +22,7 @@ VECTORS = (
 
 
 @transform("pca_lighting", random=True, before_normalize=True)
-class PcaLighting:
+class PcaLighting(SameSize):
     """Add to all pixels of an image one random multiple of the principal colours of ImageNet.
 
     Krizhevsky et al. 2012, section 4.1: `[p1, p2, p3] [a1 l1, a2 l2, a3 l3]^T`, a ~ N(0, std).
@@ -34,10 +34,6 @@ class PcaLighting:
 
     def __init__(self, *, std: PositiveFloat = 0.1) -> None:
         self.std = std
-
-    def output_size(self, size: HeightWidth) -> HeightWidth:
-        """The same size."""
-        return size
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """`(N, 3, H, W)` to float32."""

@@ -11,13 +11,13 @@ from torchvision.transforms import v2
 from cnntrain.core.kinds import NonNegative, Positive
 from cnntrain.data import transform
 from cnntrain.data.torchvision_augment import each_image
-from cnntrain.data.windows import HeightWidth
+from cnntrain.data.windows import SameSize
 
 _STRENGTHS = 31
 
 
 @transform("rand_augment", random=True, before_normalize=True, by_image=True)
-class RandAugment:
+class RandAugment(SameSize):
     """Geometric and colour operations on 8-bit pixels, drawn anew for each image.
 
     Cubuk et al. 2020 (section 3), in torchvision's implementation, image by image: shift, shear,
@@ -44,10 +44,6 @@ class RandAugment:
             num_magnitude_bins=_STRENGTHS,
             interpolation=v2.InterpolationMode(interpolation),
         )
-
-    def output_size(self, size: HeightWidth) -> HeightWidth:
-        """The same size."""
-        return size
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Augment each of `(N, C, H, W)`; uint8 stays uint8."""

@@ -10,13 +10,13 @@ from torch import Tensor
 from cnntrain.core.kinds import Fraction, Range
 from cnntrain.data import transform
 from cnntrain.data.draws import chosen
-from cnntrain.data.windows import HeightWidth
+from cnntrain.data.windows import SameSize
 
 _TRIES = 10
 
 
 @transform("random_erasing", random=True)
-class RandomErasing:
+class RandomErasing(SameSize):
     """Set a random rectangle to zero (black, or the mean after `normalize`).
 
     Zhong et al. 2017, algorithm 1, in torchvision's form: up to ten draws of area and ratio; an
@@ -42,10 +42,6 @@ class RandomErasing:
         self.probability = probability
         self.scale = scale
         self.ratio = ratio
-
-    def output_size(self, size: HeightWidth) -> HeightWidth:
-        """The same size."""
-        return size
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Erase a rectangle of some of `(N, C, H, W)`."""

@@ -10,11 +10,11 @@ from torchvision.transforms import v2
 
 from cnntrain.data import transform
 from cnntrain.data.torchvision_augment import each_image
-from cnntrain.data.windows import HeightWidth
+from cnntrain.data.windows import SameSize
 
 
 @transform("trivial_augment", random=True, before_normalize=True, by_image=True)
-class TrivialAugment:
+class TrivialAugment(SameSize):
     """One operation on 8-bit pixels, it and its strength drawn anew for each image.
 
     Müller and Hutter 2021 (section 3), the wide set of strengths, in torchvision's implementation,
@@ -27,10 +27,6 @@ class TrivialAugment:
 
     def __init__(self, *, interpolation: Literal["nearest", "bilinear"] = "nearest") -> None:
         self._augment = v2.TrivialAugmentWide(interpolation=v2.InterpolationMode(interpolation))
-
-    def output_size(self, size: HeightWidth) -> HeightWidth:
-        """The same size."""
-        return size
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Augment each of `(N, C, H, W)`; uint8 stays uint8."""
