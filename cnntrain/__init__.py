@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 from cnntrain.core.version import __version__
 
 if TYPE_CHECKING:
-    from cnntrain.assemble.from_python import build
+    from cnntrain.assemble.build_network import build
     from cnntrain.diagnose.diagnose import examine as diagnose
-    from cnntrain.fit.from_python import fit
-    from cnntrain.model.from_python import load
+    from cnntrain.fit.fitted import fit
+    from cnntrain.model.load_run import load
 
 __all__ = ["__version__", "build", "diagnose", "fit", "load"]
 
 _ROOMS = ("diagnose", "fit")
 """The functions that have a room's name: the room itself can be called."""
 
-_HOMES = {"build": "cnntrain.assemble.from_python", "load": "cnntrain.model.from_python"}
+_HOMES = {"build": "cnntrain.assemble.build_network", "load": "cnntrain.model.load_run"}
 """The modules of the others."""
 
 

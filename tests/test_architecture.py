@@ -47,17 +47,10 @@ CLASSES_WITH_TWO_MEANINGS = {
 """Names that two classes have today. The list may shrink, never grow."""
 
 FILES_WITH_TWO_MEANINGS = {
-    "choices",
     "data",
     "evaluation",
-    "freezing",
-    "from_python",
-    "layers",
-    "parts",
-    "recalibrate",
     "recipe",
     "units",
-    "weights",
 }
 """Names that two files have today. The list may shrink, never grow."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from cnntrain.arch.description import Description, try_to_describe, usual_facts
 from cnntrain.arch.plan import Plan
 from cnntrain.assemble.networks import make_network, try_to_plan
-from cnntrain.assemble.transfer.freezing import what_learns
+from cnntrain.assemble.transfer.make_freezing import what_learns
 from cnntrain.assemble.transfer.preprocessing import follow_weights
 from cnntrain.assemble.transfer.sources import name_rules
 from cnntrain.config.load import FINETUNE_AT, TRANSFORMS_AT, Loaded, try_to_load

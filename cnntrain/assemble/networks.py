@@ -13,7 +13,7 @@ from cnntrain.arch.initialise import InitRuleError, initialise
 from cnntrain.arch.network import Network
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.planner import make_plan
-from cnntrain.assemble.choices import make_task
+from cnntrain.assemble.make_choice import make_task
 from cnntrain.config.load import Loaded
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Problem

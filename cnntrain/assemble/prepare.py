@@ -12,21 +12,26 @@ from torch import nn
 from cnntrain.arch.network import Network
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.trainable import Learning
-from cnntrain.assemble.choices import make_task
+from cnntrain.assemble.make_choice import make_task
+from cnntrain.assemble.make_recipe import make_groups, make_optimizer, make_recipe
 from cnntrain.assemble.networks import make_network, plan_network
-from cnntrain.assemble.parts import (
+from cnntrain.assemble.probe import is_probe, with_features
+from cnntrain.assemble.transfer.make_freezing import (
+    check_groups,
+    learning_of,
+    make_freezing,
+    make_rates,
+)
+from cnntrain.assemble.transfer.preprocessing import follow_weights
+from cnntrain.assemble.transfer.sources import read_source
+from cnntrain.assemble.transfer.start_from import Start, refuse_still, start_from
+from cnntrain.assemble.translation import (
     apply_threads,
     choose_device,
     make_criterion,
     open_run_data,
     place,
 )
-from cnntrain.assemble.probe import is_probe, with_features
-from cnntrain.assemble.recipe import make_groups, make_optimizer, make_recipe
-from cnntrain.assemble.transfer.freezing import check_groups, learning_of, make_freezing, make_rates
-from cnntrain.assemble.transfer.preprocessing import follow_weights
-from cnntrain.assemble.transfer.sources import read_source
-from cnntrain.assemble.transfer.weights import Start, refuse_still, start_from
 from cnntrain.checkpoint import State
 from cnntrain.config.given import Given
 from cnntrain.config.load import Loaded

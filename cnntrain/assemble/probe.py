@@ -16,7 +16,7 @@ from torch import Tensor
 
 from cnntrain.arch.network import Network
 from cnntrain.arch.plan import Plan
-from cnntrain.assemble.parts import evaluation_batch
+from cnntrain.assemble.translation import evaluation_batch
 from cnntrain.config.load import Loaded
 from cnntrain.data.batch import Batching
 from cnntrain.data.feature_loader import FeatureLoader

@@ -35,8 +35,8 @@ def check(file: RunFile, overrides: Overrides = None, as_json: Json = False) -> 
     Exit code 3 if a file is unreadable, an image too small for a crop or in two splits.
     """
     loaded = load(shipped.resolve(file), overrides or [])
-    from cnntrain.assemble.parts import data_errors
     from cnntrain.assemble.transfer.preprocessing import follow_weights
+    from cnntrain.assemble.translation import data_errors
     from cnntrain.data.check import check_data
     from cnntrain.record.progress import bar
 
@@ -72,8 +72,8 @@ def show(
     loaded = load(shipped.resolve(file), overrides or [])
     if out.exists() and not force:
         raise UsageError(f"{out} exists already", remedy="give another --out, or --force")
-    from cnntrain.assemble.parts import open_run_data
     from cnntrain.assemble.transfer.preprocessing import follow_weights
+    from cnntrain.assemble.translation import open_run_data
     from cnntrain.data.preview import contact_sheet
 
     data = open_run_data(follow_weights(loaded), device="cpu")

@@ -120,7 +120,7 @@ def network_named(
     asked = [option for option, value in images.items() if value is not None]
     if path.is_dir() or path.suffix == ".pt":
         _refuse([*asked, *(["-s"] if overrides else [])], "a run is as it was trained")
-        from cnntrain.assemble.transfer.freezing import what_learns
+        from cnntrain.assemble.transfer.make_freezing import what_learns
         from cnntrain.model.opening import plan_of_run
 
         loaded, plan = plan_of_run(path)
@@ -131,7 +131,7 @@ def network_named(
         _refuse(asked, "a run file's images are those of its `data`")
         loaded = load(file, overrides or [])
         from cnntrain.assemble.networks import plan_network, unknown_classes
-        from cnntrain.assemble.transfer.freezing import what_learns
+        from cnntrain.assemble.transfer.make_freezing import what_learns
         from cnntrain.assemble.transfer.preprocessing import follow_weights
 
         loaded = follow_weights(loaded)
@@ -140,7 +140,7 @@ def network_named(
         plan = plan_network(loaded)
         return plan, what_learns(loaded, plan=plan)
     _refuse(["-s"] if overrides else [], "for an architecture file change the file")
-    from cnntrain.assemble.from_python import plan_architecture
+    from cnntrain.assemble.build_network import plan_architecture
 
     plan = plan_architecture(
         document, num_classes=classes, image_channels=channels, image_size=size

@@ -11,7 +11,7 @@ from cnntrain.cli.options import Json, Overrides, Run
 from cnntrain.show.tables import columns
 
 if TYPE_CHECKING:
-    from cnntrain.model.recalibrate import Recalibrated
+    from cnntrain.model.recalibrated import Recalibrated
 
 
 def recalibrate(
@@ -29,7 +29,7 @@ def recalibrate(
     place of the running averages. They become checkpoints/recalibrated.pt; no file is changed.
     Layers that stood still (finetune.freeze) keep theirs.
     """
-    from cnntrain.model.recalibrate import recalibrate_run
+    from cnntrain.model.recalibrated import recalibrate_run
 
     done = recalibrate_run(run, exact=exact, overrides=overrides or [])
     if as_json:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
 
-from cnntrain.assemble.parts import open_run_data
+from cnntrain.assemble.translation import open_run_data
 from cnntrain.config.from_python import Changes, Source
 from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import suggestion

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from cnntrain.arch.network import Network
-from cnntrain.assemble.parts import open_run_data
+from cnntrain.assemble.make_recipe import make_optimizer
 from cnntrain.assemble.prepare import Prepared, prepare
-from cnntrain.assemble.recipe import make_optimizer
+from cnntrain.assemble.translation import open_run_data
 from cnntrain.config.from_python import Changes, Source, as_overrides, load_given, name_in
 from cnntrain.config.load import Loaded
 from cnntrain.data.batch import Batch, Loader

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cnntrain.core.kinds import Names, Split
 from cnntrain.explain import picture
 from cnntrain.explain.decided import Decided, decide
-from cnntrain.model.layers import find_layer, last_maps, pooled_end
+from cnntrain.model.find_layers import find_layer, last_maps, pooled_end
 from cnntrain.model.model import Model
 from cnntrain.model.taps import Tap, tapped
 from cnntrain.show.image_table import Cell, Picture, Scale, draw_table, heat

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cnntrain.core.errors import UsageError
 from cnntrain.explain import picture
-from cnntrain.model.layers import find_layer
+from cnntrain.model.find_layers import find_layer
 from cnntrain.model.model import Model
 from cnntrain.show.image_table import Picture, columns_for, draw_table
 from cnntrain.show.pixels import signed

@@ -13,7 +13,7 @@ from torch import Tensor
 from cnntrain.core.kinds import Split
 from cnntrain.explain import picture
 from cnntrain.explain.shown import show_images
-from cnntrain.model.layers import find_layer
+from cnntrain.model.find_layers import find_layer
 from cnntrain.model.model import Model
 from cnntrain.model.taps import Tap, tapped
 from cnntrain.show.image_table import Cell, Picture, Scale, columns_for, draw_table, heat

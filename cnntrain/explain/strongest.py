@@ -13,8 +13,8 @@ from cnntrain.arch.receptive import Field
 from cnntrain.core.errors import UsageError
 from cnntrain.core.kinds import Split
 from cnntrain.data.batch import Loader
+from cnntrain.model.find_layers import find_layer, last_maps
 from cnntrain.model.images import find_images
-from cnntrain.model.layers import find_layer, last_maps
 from cnntrain.model.model import Model
 from cnntrain.model.taps import Tap, tapped
 from cnntrain.show.pixels import Pixels, photographs

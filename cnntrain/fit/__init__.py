@@ -2,4 +2,4 @@
 
 from cnntrain.core.callable_room import make_callable
 
-make_callable(__name__, function="from_python.fit")
+make_callable(__name__, function="fitted.fit")

@@ -9,8 +9,8 @@ from pathlib import Path
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.table import as_data
 from cnntrain.arch.table_text import as_text
-from cnntrain.assemble.parts import only_these
 from cnntrain.assemble.prepare import Prepared, prepare
+from cnntrain.assemble.translation import only_these
 from cnntrain.checkpoint import load, load_newest
 from cnntrain.config.load import Loaded
 from cnntrain.config.resolved import dump_yaml, resolved_tree

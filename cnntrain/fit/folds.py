@@ -15,7 +15,7 @@ from statistics import fmean, stdev
 from typing import Literal, get_args
 
 from cnntrain.assemble.checked import check_run_file
-from cnntrain.assemble.parts import only_these
+from cnntrain.assemble.translation import only_these
 from cnntrain.config.load import Loaded, load
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.config.section import FoldOf

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from cnntrain.assemble.prepare import Prepared
-from cnntrain.assemble.transfer.freezing import in_words
+from cnntrain.assemble.transfer.make_freezing import in_words
 from cnntrain.checkpoint import save
 from cnntrain.config.resolved import resolved_tree
 from cnntrain.core.version import __version__

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cnntrain.assemble.make_recipe import make_recipe
 from cnntrain.assemble.prepare import Prepared
-from cnntrain.assemble.recipe import make_recipe
 from cnntrain.checkpoint import State
 from cnntrain.config.load import Loaded
 from cnntrain.core.errors import CheckpointError, UsageError

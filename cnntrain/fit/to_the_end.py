@@ -8,13 +8,13 @@ from time import perf_counter
 
 from torch import nn
 
-from cnntrain.assemble.parts import reading
 from cnntrain.assemble.prepare import Prepared
 from cnntrain.assemble.probe import compute_features
+from cnntrain.assemble.translation import reading
 from cnntrain.data.batch import Loader
 from cnntrain.fit.interruption import stop_on_signals
 from cnntrain.fit.kept import Kept
-from cnntrain.model.recalibrate import SPLIT, recalibrated
+from cnntrain.model.recalibrated import SPLIT, recalibrated
 from cnntrain.model.saved_state import network_of
 from cnntrain.record.observe import Observer, observe
 from cnntrain.tasks.protocol import Result

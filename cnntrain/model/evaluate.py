@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnntrain.assemble.parts import make_criterion
+from cnntrain.assemble.translation import make_criterion
 from cnntrain.core.errors import DataError, UsageError
 from cnntrain.data.crops import Crops
 from cnntrain.data.decode import UnreadableImageError

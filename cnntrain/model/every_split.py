@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnntrain.assemble.parts import data_errors
+from cnntrain.assemble.translation import data_errors
 from cnntrain.config.load import Loaded
 from cnntrain.core import kinds
 from cnntrain.data.read import open_splits

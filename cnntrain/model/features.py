@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from cnntrain.model.every_split import Split
+from cnntrain.model.find_layers import feature_tap
 from cnntrain.model.images import find_images
-from cnntrain.model.layers import feature_tap
 from cnntrain.model.taps import features
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from cnntrain.assemble.parts import data_errors, evaluation_batch, reading, uses_channels_last
+from cnntrain.assemble.translation import data_errors, evaluation_batch, reading, uses_channels_last
 from cnntrain.core.errors import UsageError
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batching, Loader

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from cnntrain.arch.plan import Plan
 from cnntrain.assemble.networks import make_network, plan_network
-from cnntrain.assemble.parts import apply_threads, data_errors, only_these
 from cnntrain.assemble.transfer.preprocessing import follow_weights, lacks_numbers, plain_steps
 from cnntrain.assemble.transfer.sources import Source, read_source
-from cnntrain.assemble.transfer.weights import start_from
+from cnntrain.assemble.transfer.start_from import start_from
+from cnntrain.assemble.translation import apply_threads, data_errors, only_these
 from cnntrain.checkpoint import State, load
 from cnntrain.config import shipped
 from cnntrain.config.load import Loaded

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.arch.fully_convolutional import Dense
-from cnntrain.assemble.parts import evaluation_batch
+from cnntrain.assemble.translation import evaluation_batch
 from cnntrain.core.errors import UsageError
 from cnntrain.data.crops import Crops, Views, make_views
 from cnntrain.data.decode import UnreadableImageError

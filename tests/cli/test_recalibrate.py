@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from cnntrain.assemble.parts import open_run_data
+from cnntrain.assemble.translation import open_run_data
 from cnntrain.checkpoint import load
 from cnntrain.model.model import Model
 from cnntrain.model.opening import open_model

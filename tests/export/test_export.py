@@ -18,8 +18,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from cnntrain.assemble.parts import open_run_data
 from cnntrain.assemble.transfer.about import plain_steps
+from cnntrain.assemble.translation import open_run_data
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.data.batch import Batch
 from cnntrain.export.export import Exported, export

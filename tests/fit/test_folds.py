@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from cnntrain.assemble.parts import open_run_data
+from cnntrain.assemble.translation import open_run_data
 from cnntrain.checkpoint import load as load_checkpoint
 from cnntrain.config.load import load
 from cnntrain.core.errors import ConfigError, UsageError

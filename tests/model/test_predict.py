@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cnntrain.assemble.parts import open_run_data
+from cnntrain.assemble.translation import open_run_data
 from cnntrain.config.load import load
 from cnntrain.core.errors import UsageError
 from cnntrain.fit.fit import Outcome

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cnntrain.model.opening import open_model
-from cnntrain.model.recalibrate import recalibrate_run
+from cnntrain.model.recalibrated import recalibrate_run
 from cnntrain.record import progress
 
 pytestmark = pytest.mark.usefixtures("own_place")

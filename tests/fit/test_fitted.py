@@ -16,7 +16,7 @@ import yaml
 
 import cnntrain
 from cnntrain.core.errors import ConfigError, DivergedError, UsageError
-from cnntrain.fit.from_python import Fitted
+from cnntrain.fit.fitted import Fitted
 from cnntrain.train import StepDone
 
 Changed = Callable[..., dict[str, Any]]

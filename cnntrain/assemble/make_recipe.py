@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from torch import nn
 from torch.optim import Optimizer
 
-from cnntrain.assemble.choices import make_choice
+from cnntrain.assemble.make_choice import make_choice
 from cnntrain.config import train_section
 from cnntrain.config.load import Loaded
 from cnntrain.optim import GroupRule, ParameterGroup, Warmup, parameter_groups

@@ -13,8 +13,8 @@ from torch import nn
 from cnntrain.arch.build import build
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.trainable import Learning, Learns
+from cnntrain.assemble.make_recipe import make_groups
 from cnntrain.assemble.networks import head_names
-from cnntrain.assemble.recipe import make_groups
 from cnntrain.config.finetune_section import FinetuneSection
 from cnntrain.config.load import Loaded
 from cnntrain.core.document import KeyPath

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cnntrain.assemble.networks import make_network, plan_network
 from cnntrain.assemble.prepare import prepare
-from cnntrain.assemble.transfer.freezing import in_words, what_learns
+from cnntrain.assemble.transfer.make_freezing import in_words, what_learns
 from cnntrain.checkpoint import load as load_checkpoint
 from cnntrain.config.load import load
 from cnntrain.core.errors import ConfigError

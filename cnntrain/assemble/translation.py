@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from cnntrain.assemble.choices import make_choice
+from cnntrain.assemble.make_choice import make_choice
 from cnntrain.config.load import Loaded
 from cnntrain.config.schema import ComputeSection
 from cnntrain.config.train_section import LossSection

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from cnntrain.assemble.networks import head_names, make_network, plan_network
 from cnntrain.assemble.prepare import prepare
 from cnntrain.assemble.transfer.sources import read_source
-from cnntrain.assemble.transfer.weights import Start, start_from
+from cnntrain.assemble.transfer.start_from import Start, start_from
 from cnntrain.checkpoint import load as load_checkpoint
 from cnntrain.checkpoint import save
 from cnntrain.config.load import Loaded, load
