@@ -10,6 +10,7 @@ from cnntrain.assemble.prepare import Prepared
 from cnntrain.checkpoint import State, load, save
 from cnntrain.model.saved_state import whole_state
 from cnntrain.record.intervals import Record
+from cnntrain.record.observe import Observer
 from cnntrain.runs.folder import RunFolder
 from cnntrain.train import EpochDone
 
@@ -58,7 +59,7 @@ class InFolder:
         save(self.run.best, state)
 
 
-class InMemory:
+class InMemory(Observer):
     """An observer that copies the best weights, on their device; nothing is written.
 
     Args:
@@ -75,9 +76,6 @@ class InMemory:
         """Copy the weights, if they are the best ones."""
         if isinstance(event, EpochDone) and event.is_best:
             self._best = copy.deepcopy(self.last())
-
-    def close(self) -> None:
-        """Nothing is left to do."""
 
     def best(self) -> State | None:
         """The copy."""

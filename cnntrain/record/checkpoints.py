@@ -12,6 +12,7 @@ from typing import Generic, Protocol, TypeVar
 from cnntrain.core.atomic import disk_errors
 from cnntrain.core.units import byte_size
 from cnntrain.record.intervals import Record
+from cnntrain.record.observe import Observer
 from cnntrain.train.events import EpochDone, RunDone, StepDone
 
 State = TypeVar("State")
@@ -36,7 +37,7 @@ class Save(Protocol[Kept]):
         ...
 
 
-class CheckpointKeeper(Generic[State]):
+class CheckpointKeeper(Observer, Generic[State]):
     """Saves last.pt after each epoch, every N steps and when stopped; best.pt when it is best.
 
     Training waits at its `yield` meanwhile, so the state is whole. There is a whole last.pt at
@@ -85,9 +86,6 @@ class CheckpointKeeper(Generic[State]):
             self._keep(event.step, is_best=event.is_best)
         elif isinstance(event, RunDone) and event.step != self._saved_step:
             self._keep(event.step, is_best=False)
-
-    def close(self) -> None:
-        """Nothing is left to do: each save is whole when it is made."""
 
     def _keep(self, step: int, *, is_best: bool) -> None:
         if not self._finite():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from cnntrain.record.intervals import Record
 from cnntrain.record.metrics_file import epoch_row
+from cnntrain.record.observe import Observer
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
 from cnntrain.train.events import EpochDone, RunStarted
 
 
-class History:
+class History(Observer):
     """Collects one row an epoch, with the columns of metrics.csv.
 
     `rows` is a list of plain mappings, which `pandas.DataFrame` takes as it is.
@@ -25,6 +26,3 @@ class History:
             self._task = event.task
         elif isinstance(event, EpochDone):
             self.rows.append(epoch_row(event, task=self._task))
-
-    def close(self) -> None:
-        """Nothing is left to do."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cnntrain.core.atomic import disk_errors
 from cnntrain.record.intervals import Record
+from cnntrain.record.observe import Observer
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted
 
 LOG = logging.getLogger("cnntrain.run")
@@ -42,7 +43,7 @@ def log_to(path: Path, *, level: int = logging.INFO) -> Iterator[None]:
         handler.close()
 
 
-class EventLog:
+class EventLog(Observer):
     """Logs the start, the epochs, the evaluations and the end of a run."""
 
     def __init__(self) -> None:
@@ -94,9 +95,6 @@ class EventLog:
                 event.best_value,
                 event.best_epoch,
             )
-
-    def close(self) -> None:
-        """Nothing is left to do."""
 
 
 def _listed(figures: Mapping[str, float | None]) -> str:

@@ -17,7 +17,8 @@ class Observer(Protocol):
         """Take note of one event."""
 
     def close(self) -> None:
-        """Finish; called once, also after an error."""
+        """Finish; called once, also after an error. By default nothing is left to do."""
+        return
 
 
 def observe(

@@ -8,6 +8,7 @@ from pathlib import Path
 from cnntrain.core.atomic import write_text_atomically
 from cnntrain.record.intervals import Record
 from cnntrain.record.json_text import json_text
+from cnntrain.record.observe import Observer
 from cnntrain.record.totals import Tally
 from cnntrain.tasks.protocol import Task
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted
@@ -17,7 +18,7 @@ def _no_facts() -> Mapping[str, object]:
     return {}
 
 
-class SummaryFile:
+class SummaryFile(Observer):
     """Writes the final figures when the run is done.
 
     Seconds, images and data wait are of the epochs since the run was started or resumed.
@@ -61,9 +62,6 @@ class SummaryFile:
             write_text_atomically(
                 self._path, json_text(found | dict(self._facts()), indent=2) + "\n"
             )
-
-    def close(self) -> None:
-        """Nothing is left to do."""
 
 
 def _figures(epoch: EpochDone, task: Task) -> dict[str, object]:
