@@ -46,14 +46,6 @@ CLASSES_WITH_TWO_MEANINGS = {
 }
 """Names that two classes have today. The list may shrink, never grow."""
 
-FILES_WITH_TWO_MEANINGS = {
-    "data",
-    "evaluation",
-    "recipe",
-    "units",
-}
-"""Names that two files have today. The list may shrink, never grow."""
-
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_can_be_read_in_five_minutes(name: str) -> None:
@@ -153,7 +145,7 @@ def test_no_file_name_means_two_things() -> None:
         own_room = file.stem in ("__init__", file.parent.name)
         if not (is_command or own_room or file in choices):
             names.append(file.stem)
-    assert several(names) == FILES_WITH_TWO_MEANINGS
+    assert several(names) == set()
 
 
 def several(names: Iterable[str]) -> set[str]:

@@ -50,7 +50,18 @@ SCHEDULES = _catalogue(
 )
 LOSSES = _catalogue("loss", "tasks.losses", filled=("weigh",))
 TASKS = _catalogue("task", "tasks")
-CHECKS = _catalogue("check", "diagnose.checks", filled=("setup",))
+CHECKS = _catalogue(
+    "check",
+    "diagnose.checks",
+    filled=(
+        *("net", "trained", "is_trained", "is_pretrained"),
+        *("method", "bare", "without", "criterion", "applies", "warmup", "shares"),
+        *("augmented", "batches", "batch", "small_batch", "few", "train", "other", "shared"),
+        *("classes", "class_names", "counts", "is_weighted", "train_images"),
+        *("batch_size", "drops_last", "loader", "data_cure"),
+        *("steps", "recipe_steps", "overfit_steps", "step_images", "weights"),
+    ),
+)
 OBSERVERS = _catalogue("observer", "record")
 PICTURES = _catalogue("picture", "explain", filled=("model",))
 

@@ -1,7 +1,8 @@
 """The doctor's examinations: why does this network not learn?
 
-One check in a file. Each takes plain keywords, works on copies, and returns a `Report`; `doctor`
-puts what they found in the order of causes. Called, the room is `cnntrain.diagnose`.
+One check in a file of `checks/`. Each takes plain keywords, works on copies, and returns a
+`Report`; `doctor` puts what they found in the order of causes. Called, the room is
+`cnntrain.diagnose`.
 """
 
 from cnntrain.core.callable_room import make_callable

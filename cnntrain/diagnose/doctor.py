@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from cnntrain.diagnose.faults import ORDER, SYMPTOMS
+from cnntrain.diagnose.faults import SYMPTOMS
+from cnntrain.diagnose.ranking import known_faults
 from cnntrain.diagnose.report import Finding, Report, Verdict
 
 
@@ -35,21 +36,22 @@ class Diagnosis:
 def diagnose(reports: Sequence[Report]) -> Diagnosis:
     """Rank the findings: faults before suspicions, among them causes before what follows.
 
-    The order of causes is that of `FAULTS`. A finding is dropped where another check saw something
-    that cannot be if it were true: a network that learns well does not suffer from its gradients.
-    One that follows from another one which is at least as certain is told with it, as its effect;
-    so is a symptom that follows from a suspicion, which it bears out.
+    The order of causes is that of `known_faults`. A finding is dropped where another check saw
+    something that cannot be if it were true: a network that learns well does not suffer from its
+    gradients. One that follows from another one which is at least as certain is reported with it,
+    as its effect; so is a symptom that follows from a suspicion, which it bears out.
     """
     refuted = {fault for report in reports for fault in report.refutes}
     found = [finding for report in reports for finding in report.findings]
     left = [finding for finding in found if finding.fault not in refuted]
-    left.sort(key=_rank)
+    order = list(known_faults())
+
+    def rank(finding: Finding) -> tuple[bool, int]:
+        return not finding.is_certain, order.index(finding.fault)
+
+    left.sort(key=rank)
     dropped = [finding for finding in found if finding.fault in refuted]
-    return Diagnosis(tuple(reports), tuple(sorted(_folded(left), key=_rank)), tuple(dropped))
-
-
-def _rank(finding: Finding) -> tuple[bool, int]:
-    return not finding.is_certain, ORDER[finding.fault]
+    return Diagnosis(tuple(reports), tuple(sorted(_folded(left), key=rank)), tuple(dropped))
 
 
 def _folded(ranked: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -80,5 +80,3 @@ STOPS = (
     *(*DAMPED, *TOO_LARGE),
 )
 """Because of these a network does not learn, whatever the recipe."""
-
-ORDER = {code: position for position, code in enumerate(FAULTS)}

@@ -9,7 +9,9 @@ from typing import Literal
 
 from matplotlib.figure import Figure
 
-from cnntrain.diagnose.faults import FAULTS
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.problems import suggestion
+from cnntrain.diagnose.ranking import known_faults
 
 Verdict = Literal["fine", "suspect", "fault", "not applicable"]
 Cell = str | int | float | None
@@ -20,7 +22,7 @@ class Finding:
     """One thing that is wrong.
 
     Args:
-        fault: its code, one of `FAULTS`.
+        fault: its code, one of `FAULTS` or of those that a plugin declares.
         headline: what is wrong, with the layer and the most telling number.
         evidence: the numbers it rests on, in a sentence.
         remedy: what to do next.
@@ -38,7 +40,10 @@ class Finding:
     effects: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:
-        assert {self.fault, *self.follows} <= FAULTS.keys(), (self.fault, self.follows)
+        known = known_faults()
+        for code in (self.fault, *self.follows):
+            if code not in known:
+                raise ConfigError(f"there is no fault '{code}'", remedy=suggestion(code, known))
 
     @property
     def verdict(self) -> Verdict:

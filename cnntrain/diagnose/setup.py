@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -18,7 +19,11 @@ from cnntrain.assemble.translation import open_run_data
 from cnntrain.config.from_python import Changes, Source, as_overrides, load_given, name_in
 from cnntrain.config.load import Loaded
 from cnntrain.data.batch import Batch, Loader
+from cnntrain.data.loaders import Data
+from cnntrain.diagnose.ranking import asked_checks
+from cnntrain.diagnose.samples import Samples, open_samples
 from cnntrain.diagnose.training import Method, groups_like
+from cnntrain.fit.observers import data_cure
 from cnntrain.model.opening import Use, open_model
 from cnntrain.runs.locate import run_file_at
 
@@ -87,6 +92,7 @@ class Patient:
         effort: how much is done.
         is_pretrained: whether the network begins with weights that were learnt before.
         loaded: the run file as it is; `prepared` reads images one by one.
+        until_checked: closes what was opened for one check.
     """
 
     prepared: Prepared
@@ -94,6 +100,7 @@ class Patient:
     effort: Effort
     is_pretrained: bool
     loaded: Loaded
+    until_checked: ExitStack = field(default_factory=ExitStack)
 
     @property
     def net(self) -> nn.Module:
@@ -125,6 +132,24 @@ class Patient:
     def listed(self, images: int) -> Batch:
         """So many of the plain training images in one batch."""
         return _joined(self.plain, images)
+
+    @cached_property
+    def samples(self) -> Samples:
+        """Images of the splits, to be looked at."""
+        return open_samples(self.prepared.loaded, self.prepared.data)
+
+    @cached_property
+    def run_data(self) -> Data:
+        """The data read as the run reads them; open until the check that asked for them ends."""
+        opened = open_run_data(self.loaded, device=self.prepared.device)
+        self.until_checked.callback(opened.close)
+        self.until_checked.callback(vars(self).pop, "run_data")
+        return opened
+
+    @property
+    def data_cure(self) -> str:
+        """What to do in this run if training waits for its images."""
+        return data_cure(replace(self.prepared, loaded=self.loaded, data=self.run_data))
 
     @property
     def method(self) -> Method:
@@ -162,7 +187,7 @@ class Patient:
         return found
 
 
-def open_patient(name: Source, *, overrides: Changes = ()) -> Patient:
+def open_patient(name: Source, *, overrides: Changes = (), checks: Sequence[str] = ()) -> Patient:
     """The run file, or the run, that is named or given; nothing is written.
 
     Image files are read when they are needed, and no more of them.
@@ -171,6 +196,8 @@ def open_patient(name: Source, *, overrides: Changes = ()) -> Patient:
         name: a run file, the name of a shipped one, a run file's text or its contents, a run's
             folder or a checkpoint.
         overrides: changes of single values.
+        checks: that will be made: looked up before anything is prepared, after the run file has
+            named its plugins.
 
     Raises:
         UsageError, ConfigError, DataError, CheckpointError: see their kinds.
@@ -182,6 +209,7 @@ def open_patient(name: Source, *, overrides: Changes = ()) -> Patient:
     else:
         model = open_model(path, overrides=as_overrides(overrides), use=DIAGNOSE)
         loaded, trained = model.loaded, model.net.requires_grad_(True)
+    asked_checks(checks)
     prepared = prepare(_lightly(loaded))
     freezing = prepared.recipe.freezing
     freezing.hold(prepared.learner.model, epoch=freezing.settled)

@@ -13,8 +13,9 @@ import yaml
 import cnntrain
 from cnntrain.checkpoint import capture_randomness
 from cnntrain.core.errors import UsageError
-from cnntrain.diagnose.diagnose import CHECKS, examine
+from cnntrain.diagnose.diagnose import examine
 from cnntrain.diagnose.doctor import Diagnosis
+from cnntrain.diagnose.ranking import check_names
 from cnntrain.diagnose.setup import Effort, open_patient
 from cnntrain.fit.fit import Outcome
 from cnntrain.train import undisturbed
@@ -22,7 +23,7 @@ from cnntrain.train import undisturbed
 pytestmark = pytest.mark.usefixtures("own_place")
 
 RunFile = Callable[..., Path]
-WITHOUT_MACHINE = [name for name in CHECKS if name != "machine"]
+WITHOUT_MACHINE = [name for name in check_names() if name != "machine"]
 
 
 def faults(diagnosis: Diagnosis) -> list[str]:

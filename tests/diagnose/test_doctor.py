@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from cnntrain.core.errors import ConfigError
 from cnntrain.diagnose.doctor import diagnose
 from cnntrain.diagnose.drawing import bars_by_layer
 from cnntrain.diagnose.page import cell_text, html_page
@@ -98,8 +99,8 @@ def test_verdicts() -> None:
 
 
 def test_an_unknown_code_is_refused() -> None:
-    with pytest.raises(AssertionError):
-        found("no_such_fault")
+    with pytest.raises(ConfigError, match="no fault 'dead_unit'; did you mean 'dead_units'"):
+        found("dead_unit")
 
 
 class Page(HTMLParser):

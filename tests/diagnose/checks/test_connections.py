@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
-from cnntrain.diagnose.connections import check_connections
+from cnntrain.diagnose.checks.connections import check_connections
 from cnntrain.diagnose.report import Report
 from cnntrain.diagnose.training import Method
 from cnntrain.optim import GroupRule, parameter_groups
@@ -32,7 +32,7 @@ def faults(report: Report) -> list[str]:
 def test_all_layers_learn(convnet: Make, method: Make, batches: list[Batch]) -> None:
     net = convnet()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    report = check_connections(net, batches=batches[:4], method=method())
+    report = check_connections(net=net, batches=batches[:4], bare=method())
     assert report.verdict == "fine"
     assert report.numbers == {"layers": 4, "frozen": 0}
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
@@ -43,8 +43,8 @@ def test_a_last_layer_of_zeros_lets_the_gradient_through_later(
 ) -> None:
     net = convnet()
     nn.init.zeros_(net.get_submodule("output").weight)
-    assert check_connections(net, batches=batches[:4], method=method()).verdict == "fine"
-    assert faults(check_connections(net, batches=batches[:1], method=method())) == ["no_gradient"]
+    assert check_connections(net=net, batches=batches[:4], bare=method()).verdict == "fine"
+    assert faults(check_connections(net=net, batches=batches[:1], bare=method())) == ["no_gradient"]
 
 
 def test_a_frozen_layer_with_random_weights(
@@ -52,10 +52,10 @@ def test_a_frozen_layer_with_random_weights(
 ) -> None:
     net = convnet()
     net.get_submodule("conv1").requires_grad_(False)
-    report = check_connections(net, batches=batches[:4], method=method())
+    report = check_connections(net=net, batches=batches[:4], bare=method())
     assert faults(report) == ["frozen_layer"]
     assert "'conv1'" in report.findings[0].headline
-    again = check_connections(net, batches=batches[:4], method=method(), is_pretrained=True)
+    again = check_connections(net=net, batches=batches[:4], bare=method(), is_pretrained=True)
     assert again.verdict == "fine"
 
 
@@ -66,13 +66,13 @@ def test_a_learning_rate_of_zero_freezes_too(convnet: Make, batches: list[Batch]
         CrossEntropy(),
         Recipe(epochs=1, lr=0.1, norm_every=0),
     )
-    report = check_connections(convnet(), batches=batches[:4], method=resting)
+    report = check_connections(net=convnet(), batches=batches[:4], bare=resting)
     assert faults(report) == ["frozen_layer"]
     assert "'fc1'" in report.findings[0].headline
 
 
 def test_layers_before_a_detach(convnet: Make, method: Make, batches: list[Batch]) -> None:
-    report = check_connections(convnet(act1=Cut()), batches=batches[:4], method=method())
+    report = check_connections(net=convnet(act1=Cut()), batches=batches[:4], bare=method())
     assert faults(report) == ["detached_layer"]
     assert "'conv1', 'norm1'" in report.findings[0].headline
 
@@ -82,6 +82,6 @@ def test_dead_rectifiers_leave_a_gradient_of_zero(
 ) -> None:
     net = convnet()
     nn.init.constant_(net.get_submodule("fc1").bias, -100.0)
-    report = check_connections(net, batches=batches[:4], method=method())
+    report = check_connections(net=net, batches=batches[:4], bare=method())
     assert faults(report) == ["no_gradient"]
     assert [row[3] for row in report.tables[0].rows] == ["zero", "zero", "zero", "yes"]

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
+from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import SIZE, image_grid
 from cnntrain.diagnose.faults import STOPS
 from cnntrain.diagnose.modes import steady_copy
@@ -43,12 +44,13 @@ class Attempt:
         return self.errors[-1]
 
 
+@check("overfit", place=7)
 def check_overfit(
-    net: nn.Module,
     *,
-    images: Sequence[Batch],
+    net: nn.Module,
+    few: Batch,
     class_names: Sequence[str],
-    steps: int = 400,
+    overfit_steps: int = 400,
     seed: int = 0,
 ) -> Report:
     """Learn some images to zero error, and classify those same images.
@@ -58,15 +60,15 @@ def check_overfit(
 
     Args:
         net: the network; it is not changed.
-        images: batches of about 64 images in all, as evaluation prepares them.
+        few: about 64 images, as evaluation prepares them.
         class_names: names of the classes.
-        steps: at most, at each of three rates.
+        overfit_steps: at most, at each of three rates.
         seed: kept apart from the run's.
     """
-    targets = torch.cat([batch.targets for batch in images])
+    targets = few.targets
     attempts: list[Attempt] = []
     for rate in RATES:
-        attempts.append(_attempt(net, images, rate=rate, steps=steps, seed=seed))
+        attempts.append(_attempt(net, few, rate=rate, steps=overfit_steps, seed=seed))
         if attempts[-1].wrong == 0.0:
             break
     best = min(attempts, key=lambda attempt: attempt.wrong)
@@ -95,22 +97,20 @@ def check_overfit(
                 tuple((a.rate, ROUND * len(a.errors), a.wrong) for a in attempts),
             ),
         ),
-        pictures=_pictures(attempts, images, missed, predicted, class_names),
+        pictures=_pictures(attempts, few, missed, predicted, class_names),
     )
 
 
-def _attempt(
-    net: nn.Module, images: Sequence[Batch], *, rate: float, steps: int, seed: int
-) -> Attempt:
+def _attempt(net: nn.Module, few: Batch, *, rate: float, steps: int, seed: int) -> Attempt:
     moving = steady_copy(net)
     errors: list[float] = []
-    logits, targets = logits_of(moving, images)
+    logits, targets = logits_of(moving, [few])
 
     def enough(done: int) -> bool:
         nonlocal logits
         if done % ROUND:
             return False
-        logits, _ = logits_of(moving, images)
+        logits, _ = logits_of(moving, [few])
         errors.append(float((logits.argmax(dim=1) != targets).float().mean()))
         return errors[-1] == 0.0
 
@@ -120,7 +120,7 @@ def _attempt(
         Recipe(epochs=1, lr=rate),
     )
     train_briefly(
-        moving, images, method=method, steps=steps, rate=lambda _: rate, seed=seed, enough=enough
+        moving, [few], method=method, steps=steps, rate=lambda _: rate, seed=seed, enough=enough
     )
     return Attempt(rate, tuple(errors) or (1.0,), logits)
 
@@ -142,7 +142,7 @@ def _failed(wrong: int, count: int, guessing: float, attempts: Sequence[Attempt]
 
 def _pictures(
     attempts: Sequence[Attempt],
-    images: Sequence[Batch],
+    few: Batch,
     missed: Tensor,
     predicted: Tensor,
     class_names: Sequence[str],
@@ -160,11 +160,9 @@ def _pictures(
     axes.legend()
     pictures = [Picture("a few images, learnt by heart", figure)]
     if len(missed):
-        everything = torch.cat([batch.images for batch in images])
-        targets = torch.cat([batch.targets for batch in images])
         captions = [
-            f"{class_names[int(targets[i])]}\n{class_names[int(predicted[i])]}?" for i in missed
+            f"{class_names[int(few.targets[i])]}\n{class_names[int(predicted[i])]}?" for i in missed
         ]
         title = "images that would not be learnt (label, and what the network says)"
-        pictures.append(Picture(title, image_grid(everything[missed], captions)))
+        pictures.append(Picture(title, image_grid(few.images[missed], captions)))
     return tuple(pictures)

@@ -18,8 +18,8 @@ from cnntrain.arch.planner import make_plan
 from cnntrain.config import shipped
 from cnntrain.core.document import read_document
 from cnntrain.data.batch import Batch
+from cnntrain.diagnose.checks.gradients import check_gradients
 from cnntrain.diagnose.float64 import compare
-from cnntrain.diagnose.gradients import check_gradients
 from cnntrain.diagnose.jacobians import wrong_layers
 from cnntrain.diagnose.report import Report
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
@@ -42,7 +42,7 @@ def check(method: Make, many: Batch) -> Callable[[nn.Module], Report]:
     batch = Batch(many.images[:32], many.targets[:32])
 
     def examine(net: nn.Module) -> Report:
-        return check_gradients(net, batch=batch, method=method())
+        return check_gradients(trained=net, small_batch=batch, method=method())
 
     return examine
 
@@ -119,7 +119,7 @@ def test_zero_biases_on_black_images_are_no_error(convnet: Make, method: Make) -
     images = torch.zeros(8, 1, 8, 8)
     images[:, :, :3, :3] = torch.rand(8, 1, 3, 3)
     batch = Batch(images, torch.arange(8) % 4)
-    assert check_gradients(net, batch=batch, method=method()).verdict == "fine"
+    assert check_gradients(trained=net, small_batch=batch, method=method()).verdict == "fine"
 
 
 def deep(activation: type[nn.Module], *, depth: int = 10) -> nn.Sequential:
@@ -169,7 +169,7 @@ def test_the_first_steps_updates_are_measured(method: Make, many: Batch) -> None
     """One plain SGD step of a linear layer moves its weights by exactly rate times gradient."""
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
     batch = Batch(many.images[:32], many.targets[:32])
-    report = check_gradients(net, batch=batch, method=method(lr=1e-6, momentum=0.0))
+    report = check_gradients(trained=net, small_batch=batch, method=method(lr=1e-6, momentum=0.0))
     [row] = report.tables[1].rows
     weights, gradient, ratio = row[2], row[3], row[5]
     assert math.isclose(ratio, 1e-6 * gradient / weights, rel_tol=1e-2)

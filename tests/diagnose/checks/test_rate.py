@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from cnntrain.data.batch import Batch
-from cnntrain.diagnose.rate import check_rate
+from cnntrain.diagnose.checks.rate import check_rate
 from cnntrain.diagnose.report import Report
 from cnntrain.diagnose.trials import range_test
 from cnntrain.tasks.losses.mse import mse
@@ -45,7 +45,7 @@ def quadratic() -> tuple[nn.Module, list[Batch], float, float]:
 def test_the_edge_of_a_quadratic_is_where_the_formula_says(method: Make) -> None:
     net, batches, limit, least = quadratic()
     how = method(lr=limit / 1.5, momentum=0.0, criterion=mse())
-    report = check_rate(net, batches=batches, method=how, classes=2, steps=200)
+    report = check_rate(net=net, batches=batches, bare=how, classes=2, steps=200)
     ends = {row[0]: row[1] for row in report.tables[0].rows}
     # the rates are limit / 1.5 times powers of two: the first above the limit diverges, or at
     # least does not come down, the first below converges
@@ -64,7 +64,7 @@ def test_a_rate_a_hundred_times_wrong(
     net = convnet()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     state = torch.get_rng_state()
-    report = check_rate(net, batches=batches, method=method(lr=lr), classes=4, steps=60)
+    report = check_rate(net=net, batches=batches, bare=method(lr=lr), classes=4, steps=60)
     assert faults(report) == expected
     suggested = report.numbers["suggested"]
     assert isinstance(suggested, float)
@@ -84,14 +84,14 @@ def test_a_rate_just_above_the_largest_one_is_suspected(
     """Halved until it is below the limit: 1.5 / 2 of it, and 30 / 32."""
     net, batches, limit, _ = quadratic()
     how = method(lr=times * limit, momentum=0.0, criterion=mse())
-    report = check_rate(net, batches=batches, method=how, classes=2, steps=200)
+    report = check_rate(net=net, batches=batches, bare=how, classes=2, steps=200)
     assert faults(report) == ["rate_too_high"]
     assert f"about {said} too high" in report.headline
     assert report.verdict == verdict
 
 
 def test_the_table_has_the_runs_own_rate(convnet: Make, method: Make, batches: list[Batch]) -> None:
-    report = check_rate(convnet(), batches=batches, method=method(lr=0.03), classes=4, steps=30)
+    report = check_rate(net=convnet(), batches=batches, bare=method(lr=0.03), classes=4, steps=30)
     rates = [row[0] for row in report.tables[0].rows]
     assert rates == sorted(rates, reverse=True)
     assert [row[2] for row in report.tables[0].rows if row[0] == 0.03] == ["yours"]
@@ -104,7 +104,7 @@ def test_a_network_that_nothing_helps_accuses_no_rate(
     net = convnet()
     for parameter in net.parameters():
         nn.init.zeros_(parameter)
-    report = check_rate(net, batches=batches, method=method(), classes=4, steps=20)
+    report = check_rate(net=net, batches=batches, bare=method(), classes=4, steps=20)
     assert faults(report) == []
     assert report.verdict == "not applicable"
     assert report.headline.startswith("nothing can be said of yours: in 20 steps no rate")
@@ -116,7 +116,7 @@ def test_where_many_rates_are_as_good_ones_own_stays(method: Make) -> None:
     images = torch.eye(4).repeat(4, 1).reshape(16, 1, 2, 2)
     net = nn.Sequential(nn.Flatten(), nn.Linear(4, 4), nn.BatchNorm1d(4))
     batches = [Batch(images, torch.arange(16) % 4)]
-    report = check_rate(net, batches=batches, method=method(lr=0.5), classes=4, steps=40)
+    report = check_rate(net=net, batches=batches, bare=method(lr=0.5), classes=4, steps=40)
     rates = [row[0] for row in report.tables[0].rows]
     assert len(rates) > 5
     assert report.numbers["suggested"] == 0.5
@@ -129,7 +129,7 @@ def test_a_slow_rate_is_too_low_if_the_run_is_short(
 ) -> None:
     how = method(lr=5e-4, momentum=0.9)
     report = check_rate(
-        convnet(), batches=batches, method=how, classes=4, steps=60, shares=[1.0] * run
+        net=convnet(), batches=batches, bare=how, classes=4, steps=60, shares=[1.0] * run
     )
     ends = {row[2]: row[1] for row in report.tables[0].rows}
     made = (math.log(4) - ends["yours"]) / (math.log(4) - min(r[1] for r in report.tables[0].rows
@@ -155,7 +155,9 @@ def test_a_schedule_that_takes_the_rate_away(
     shares, is_certain = SHARES[name]
     how = method(lr=0.05)
     how = replace(how, recipe=replace(how.recipe, epochs=10 if len(shares) > 20 else 1))
-    report = check_rate(convnet(), batches=batches, method=how, classes=4, steps=30, shares=shares)
+    report = check_rate(
+        net=convnet(), batches=batches, bare=how, classes=4, steps=30, shares=shares
+    )
     assert faults(report) == ([] if is_certain is None else ["rate_falls_early"])
     assert all(finding.is_certain == is_certain for finding in report.findings)
 
@@ -163,6 +165,6 @@ def test_a_schedule_that_takes_the_rate_away(
 def test_equal_runs_give_equal_reports(convnet: Make, method: Make, batches: list[Batch]) -> None:
     net = convnet(act2=nn.Sequential(nn.ReLU(), nn.Dropout(0.5)))
     first, second = (
-        check_rate(net, batches=batches, method=method(), classes=4, steps=20) for _ in range(2)
+        check_rate(net=net, batches=batches, bare=method(), classes=4, steps=20) for _ in range(2)
     )
     assert first.tables == second.tables

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
+from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import bars_by_layer
 from cnntrain.diagnose.faults import SILENT
 from cnntrain.diagnose.modes import steady_copy
@@ -33,8 +34,9 @@ LARGE, SURE = 5.0, 20.0
 """Times the loss of guessing from which on it is a suspicion, and a fault."""
 
 
+@check("initial", place=4)
 def check_initial(
-    net: nn.Module, *, batch: Batch, criterion: Criterion, classes: int, applies: str = ""
+    *, net: nn.Module, batch: Batch, criterion: Criterion, classes: int, applies: str = ""
 ) -> Report:
     """Look at the first forward and backward pass (LeCun et al. 1998, "Efficient BackProp").
 

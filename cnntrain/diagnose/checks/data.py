@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import bars_by_layer, image_grid
 from cnntrain.diagnose.leaks import leaks
 from cnntrain.diagnose.neighbours import (
@@ -40,11 +41,12 @@ UNEVEN = 20.0
 """Times the images of the smallest class."""
 
 
+@check("data", place=1)
 def check_data(
-    train: Sample,
     *,
+    train: Sample,
     other: Sample | None,
-    classes: Sequence[str],
+    class_names: Sequence[str],
     counts: Mapping[str, Sequence[int]],
     shared: Mapping[str, Sequence[tuple[str, str]]],
     is_weighted: bool,
@@ -54,7 +56,7 @@ def check_data(
     Args:
         train: of the training images, some hundred or thousand.
         other: of the validation or test images.
-        classes: their names.
+        class_names: of the classes.
         counts: images per class of each split.
         shared: of each other split, the images that training has too.
         is_weighted: whether the run makes up for uneven classes.
@@ -62,21 +64,21 @@ def check_data(
     own = votes_of(train, train)
     findings = [
         *_not_finite(train),
-        *_missing(classes, counts),
-        *suspicious_labels(train, own, classes),
+        *_missing(class_names, counts),
+        *suspicious_labels(train, own, class_names),
         *leaks(train, other, counts=counts, shared=shared),
-        *_splits(train, other, own, classes),
+        *_splits(train, other, own, class_names),
         *_values(train),
-        *([] if is_weighted else _uneven(classes, counts)),
+        *([] if is_weighted else _uneven(class_names, counts)),
     ]
     agreement = own.agreement(train.targets)
     headline = (
-        f"{sum(counts['train'])} training images of {len(classes)} classes; of {len(own.winner)} "
-        f"looked at, {agreement:.0%} have the label of their nearest neighbours"
+        f"{sum(counts['train'])} training images of {len(class_names)} classes; of "
+        f"{len(own.winner)} looked at, {agreement:.0%} have the label of their nearest neighbours"
     )
     mean, deviation = _channel_statistics(train.images)
     rows: list[tuple[Cell, ...]] = [
-        (name, *(counts[split][i] for split in counts)) for i, name in enumerate(classes)
+        (name, *(counts[split][i] for split in counts)) for i, name in enumerate(class_names)
     ]
     return Report(
         NAME,
@@ -90,7 +92,7 @@ def check_data(
             "shared_images": sum(len(found) for found in shared.values()),
         },
         tables=(Table("images by class", ("class", *counts), tuple(rows)),),
-        pictures=_pictures(train, own, classes, counts["train"]),
+        pictures=_pictures(train, own, class_names, counts["train"]),
     )
 
 

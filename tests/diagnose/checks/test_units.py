@@ -8,13 +8,21 @@ import torch
 from torch import nn
 
 from cnntrain.data.batch import Batch
-from cnntrain.diagnose.units import check_units, units_of
+from cnntrain.diagnose.checks.units import check_units, units_of
 
 
 def images(count: int = 64) -> list[Batch]:
     generator = torch.Generator().manual_seed(0)
     values = torch.randn(count, 2, 5, 5, generator=generator)
     return [Batch(half, torch.zeros(len(half), dtype=torch.int64)) for half in values.chunk(2)]
+
+
+def joined() -> Batch:
+    """The same images in one batch."""
+    first, second = images()
+    return Batch(
+        torch.cat([first.images, second.images]), torch.cat([first.targets, second.targets])
+    )
 
 
 def conv(maps: int) -> nn.Conv2d:
@@ -61,11 +69,11 @@ def test_the_findings_of_a_trained_network() -> None:
     with torch.no_grad():
         dead.bias[:3] = -100.0
     net = nn.Sequential(dead, nn.ReLU(), nn.Flatten(), nn.Linear(36, 3)).train()
-    report = check_units(net, batches=images(), is_trained=True)
+    report = check_units(trained=net, batch=joined(), is_trained=True)
     assert [finding.fault for finding in report.findings] == ["dead_units"]
     assert "75% of the 4 units of '1'" in report.headline
     assert net[1].training
-    initial = check_units(net, batches=images(), is_trained=False)
+    initial = check_units(trained=net, batch=joined(), is_trained=False)
     assert initial.verdict == "not applicable"
     assert "initial" in initial.headline
     assert "75% of the units of '0'" not in initial.headline
@@ -77,5 +85,5 @@ def test_saturation() -> None:
     with torch.no_grad():
         steep.weight.mul_(1e4)
     net = nn.Sequential(nn.Flatten(), steep, nn.Tanh(), nn.Linear(4, 3))
-    report = check_units(net, batches=images(), is_trained=True)
+    report = check_units(trained=net, batch=joined(), is_trained=True)
     assert [finding.fault for finding in report.findings] == ["saturated_units"]

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from cnntrain.data.batch import Batch
+from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import SIZE
 from cnntrain.diagnose.faults import STOPS
 from cnntrain.diagnose.modes import batch_norms, set_steady
@@ -85,15 +86,16 @@ class Tried:
     evaluated: float
 
 
+@check("recipe", place=9)
 def check_recipe(
-    net: nn.Module,
     *,
+    net: nn.Module,
     augmented: Sequence[Batch],
-    plain: Sequence[Batch],
+    batches: Sequence[Batch],
     method: Method,
     without: Mapping[str, Method],
     classes: int,
-    steps: int = 150,
+    recipe_steps: int = 150,
     seed: int = 0,
 ) -> Report:
     """Train a copy as the run does; where it does not learn, again without one thing at a time.
@@ -105,21 +107,21 @@ def check_recipe(
     Args:
         net: the network; it is not changed.
         augmented: training batches as the run has them.
-        plain: the same images as evaluation prepares them.
+        batches: the same images as evaluation prepares them.
         method: how the run trains.
         without: the method without one of `SUSPECTS`, by its name, for those that the run has;
             dropout and augmentation need none.
         classes: how many there are.
-        steps: of each training.
+        recipe_steps: of each training.
         seed: of dropout.
     """
 
-    def attempt(what: str, batches: Sequence[Batch], how: Method, is_steady: bool) -> Tried:
+    def attempt(what: str, seen: Sequence[Batch], how: Method, is_steady: bool) -> Tried:
         return _attempt(
-            what, net, batches, plain, method=how, steps=steps, is_steady=is_steady, seed=seed
+            what, net, seen, batches, method=how, steps=recipe_steps, is_steady=is_steady, seed=seed
         )
 
-    targets = torch.cat([batch.targets for batch in plain])
+    targets = torch.cat([batch.targets for batch in batches])
     chance = chance_loss(method.criterion.plain(), targets, classes=classes)
     tried = [attempt("as the run file says", augmented, method, False)]
     whole = tried[0]
@@ -130,19 +132,21 @@ def check_recipe(
     if is_stuck:
         if _is_random(net):
             tried.append(attempt("without dropout", augmented, method, True))
-        if not all(torch.equal(a.images, p.images) for a, p in zip(augmented, plain, strict=True)):
-            tried.append(attempt("without augmentation", plain, method, False))
-    findings = [*_held_back(tried, chance, steps), *_stale(net, whole, chance, steps)]
+        pairs = zip(augmented, batches, strict=True)
+        if not all(torch.equal(ours.images, theirs.images) for ours, theirs in pairs):
+            tried.append(attempt("without augmentation", batches, method, False))
+    findings = _held_back(tried, chance, recipe_steps)
+    findings += _stale(net, whole, chance, recipe_steps)
     is_clueless = whole.after >= GUESSES * chance
-    can_tell = steps >= MANY and _full_steps(method, steps) > 0.5 * steps
+    can_tell = recipe_steps >= MANY and _full_steps(method, recipe_steps) > 0.5 * recipe_steps
     if is_clueless and can_tell:
-        findings.append(no_progress(whole.before, whole.after, chance=chance, steps=steps))
+        findings.append(no_progress(whole.before, whole.after, chance=chance, steps=recipe_steps))
     refutes: tuple[str, ...] = ()
     if whole.after < LEARNS_WELL * chance:
-        is_warm = method.recipe.schedule(steps // 2) > 0.5
+        is_warm = method.recipe.schedule(recipe_steps // 2) > 0.5
         acquits_rate = is_warm and whole.after < LEARNS_BEST * chance
         refutes = (*REFUTES, *(("rate_too_high",) if acquits_rate else ()))
-    told = f"in {steps} steps the loss goes from {whole.before:.3g} to {whole.after:.3g}; "
+    told = f"in {recipe_steps} steps the loss goes from {whole.before:.3g} to {whole.after:.3g}; "
     told += f"guessing gives {chance:.3g}"
     if is_clueless:
         told += ": in so few steps at so low a rate nothing can be said"
@@ -155,7 +159,7 @@ def check_recipe(
             "loss_after": whole.after,
             "error_after": whole.error,
             "loss_of_guessing": chance,
-            "steps": steps,
+            "steps": recipe_steps,
         },
         tables=(_table(tried),),
         pictures=(Picture("the first steps of training", _draw(tried, chance=chance)),),

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from cnntrain.data.batch import Batch
+from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import SIZE
 from cnntrain.diagnose.faults import DAMPED, TOO_LARGE
 from cnntrain.diagnose.modes import steady_copy
@@ -45,11 +46,12 @@ SHORT_LIVED, EPOCHS = 8.0, 1.5
 as far as, at the full rate, and these are less than a trial, or than these epochs."""
 
 
+@check("rate", place=8)
 def check_rate(
-    net: nn.Module,
     *,
+    net: nn.Module,
     batches: Sequence[Batch],
-    method: Method,
+    bare: Method,
     classes: int,
     steps: int = 80,
     warmup: int = 0,
@@ -65,17 +67,19 @@ def check_rate(
     Args:
         net: the network; it is not changed.
         batches: of training images.
-        method: how the run trains; the rates tried are its own times powers of two.
+        bare: how the run trains, without what holds the weights back; the rates
+            tried are its own times powers of two.
         classes: how many there are.
         steps: of each trial.
         warmup: steps over which the rate rises, as far as the run has such.
         shares: the share of the full rate that each step of the run has; none if not known.
         seed: of dropout.
     """
-    ends = Ends(net, batches, method, steps, min(warmup, steps // 4), seed)
-    tested = range_test(steady_copy(net), batches, method=method, steps=steps)
-    chance = _chance(batches, method=method, classes=classes, steps=steps)
-    own = method.recipe.lr
+    batches = batches[:steps]
+    ends = Ends(net, batches, bare, steps, min(warmup, steps // 4), seed)
+    tested = range_test(steady_copy(net), batches, method=bare, steps=steps)
+    chance = _chance(batches, method=bare, classes=classes, steps=steps)
+    own = bare.recipe.lr
     trials = halved(ends, own=own, edge=tested.edge, chance=chance, enough=LEARNS * chance)
     learning = [trial.rate for trial in trials if trial.end < LEARNS * chance]
     if not learning:
@@ -91,7 +95,7 @@ def check_rate(
     finding = (
         _too_high(progress[own], own=own, good=good, edge=max(learning), steps=steps)
         or _too_low(progress[own], own=own, good=good, trials=whole / steps, steps=steps)
-        or _falls_early(whole, run=len(shares), epochs=method.recipe.epochs, steps=steps)
+        or _falls_early(whole, run=len(shares), epochs=bare.recipe.epochs, steps=steps)
     )
     made = f"makes {max(0.0, progress[own]):.0%} of the best one's progress in {steps} steps"
     best = f"the best rates are {good[-1]:.2g} to {good[0]:.2g}"

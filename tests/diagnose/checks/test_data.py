@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from cnntrain.diagnose.data import check_data
+from cnntrain.diagnose.checks.data import check_data
 from cnntrain.diagnose.neighbours import Sample
 from cnntrain.diagnose.report import Report
 
@@ -30,12 +30,12 @@ def check(train: Sample, **changes: Any) -> Report:
     counts = {"train": tuple(torch.bincount(train.targets, minlength=5).tolist())}
     given: dict[str, Any] = {
         "other": None,
-        "classes": CLASSES,
+        "class_names": CLASSES,
         "counts": counts,
         "shared": {},
         "is_weighted": False,
     }
-    return check_data(train, **given | changes)
+    return check_data(train=train, **given | changes)
 
 
 def faults(report: Report) -> list[str]:
@@ -77,7 +77,7 @@ def test_two_classes_that_overlap_are_no_noise() -> None:
     images = x[:, None, None, None].expand(-1, 3, 4, 4)
     overlapping = (2 * x + 0.5 * torch.randn(IMAGES, generator=generator) > 0).long()
     changed = ((x > 0) ^ (torch.rand(IMAGES, generator=generator) < 0.15)).long()
-    given = {"classes": CLASSES[:2], "counts": {"train": (IMAGES // 2, IMAGES // 2)}}
+    given = {"class_names": CLASSES[:2], "counts": {"train": (IMAGES // 2, IMAGES // 2)}}
     overlap = check(Sample("train", 3 * images, overlapping), **given)
     assert overlap.numbers["contradicted"] > 0.08  # as many as wrong labels would have
     assert faults(overlap) == []

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
+from cnntrain.diagnose import check
 from cnntrain.diagnose.modes import batch_norms
 from cnntrain.diagnose.report import Finding, Report, not_applicable
 
@@ -19,18 +20,19 @@ DIFFERS = 0.01
 """Difference of two answers, of their own deviation, that no rounding explains."""
 
 
-def check_evaluation(net: nn.Module, *, batch: Batch) -> Report:
+@check("evaluation", place=6)
+def check_evaluation(*, trained: nn.Module, small_batch: Batch) -> Report:
     """Classify the same images twice, and some of them two by two.
 
     Batch normalisation that still uses the batch's statistics makes the answer for an image depend
     on the others; dropout that is still on makes it random.
 
     Args:
-        net: the network; it is not changed.
-        batch: at least four images.
+        trained: the network; it is not changed.
+        small_batch: at least four images.
     """
-    judged = copy.deepcopy(net).eval()
-    images = batch.images
+    judged = copy.deepcopy(trained).eval()
+    images = small_batch.images
     if len(images) < 4:
         return not_applicable(NAME, "there are fewer than four images")
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -52,7 +54,7 @@ def check_evaluation(net: nn.Module, *, batch: Batch) -> Report:
             )
         )
     elif divided > DIFFERS:
-        norms = len(batch_norms(net))
+        norms = len(batch_norms(trained))
         findings.append(
             Finding(
                 "eval_mode_batch_norm",

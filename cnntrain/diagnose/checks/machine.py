@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch, Loader
+from cnntrain.diagnose import check
 from cnntrain.diagnose.report import Cell, Finding, Report, Table
 from cnntrain.diagnose.training import Method, train_briefly
 from cnntrain.train.evaluation import training_mode
@@ -44,8 +45,9 @@ class Speed:
     memory: int | None
 
 
+@check("machine", place=11)
 def check_machine(
-    net: nn.Module, *, loader: Loader, method: Method, batch_size: int, data_cure: str
+    *, net: nn.Module, loader: Loader, method: Method, step_images: int, data_cure: str
 ) -> Report:
     """Time the run's own loader and its steps, and other batch sizes.
 
@@ -53,7 +55,7 @@ def check_machine(
         net: the network; copies of it are trained.
         loader: the run's, of the training images.
         method: how the run trains.
-        batch_size: the run's.
+        step_images: in a batch: the run's, or fewer.
         data_cure: what to do in this run if training waits for its images.
     """
     began = perf_counter()
@@ -61,8 +63,8 @@ def check_machine(
     first = perf_counter()
     list(islice(loader.batches(2), len(batches)))
     reading = (perf_counter() - first) / max(1, sum(len(b.targets) for b in batches))
-    speeds = _search(net, batches, method=method, batch_size=batch_size, began=began)
-    own = next(speed for speed in speeds if speed.batch_size == batch_size)
+    speeds = _search(net, batches, method=method, batch_size=step_images, began=began)
+    own = next(speed for speed in speeds if speed.batch_size == step_images)
     best = max(
         (s for s in speeds if s.images_per_second is not None),
         key=lambda s: s.images_per_second or 0.0,
@@ -74,7 +76,7 @@ def check_machine(
     findings = [*_waiting(waits, data_cure), *_memory(own, best)]
     other: Precision = "bfloat16" if method.precision == "float32" else "float32"
     changed = _speed(
-        net, batches, method=replace(method, precision=other), size=batch_size
+        net, batches, method=replace(method, precision=other), size=step_images
     ).images_per_second
     gain = changed / trained if changed is not None and trained is not None else 0.0
     rows: list[tuple[Cell, ...]] = [

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from cnntrain.data.batch import Batch
-from cnntrain.diagnose import machine
-from cnntrain.diagnose.machine import check_machine
+from cnntrain.diagnose.checks import machine
+from cnntrain.diagnose.checks.machine import check_machine
 from cnntrain.diagnose.training import Method
 from cnntrain.optim import parameter_groups
 from cnntrain.optim.optimizers.sgd import sgd
@@ -65,7 +65,7 @@ def test_waiting_for_images(
         Recipe(epochs=1, lr=0.1),
     )
     report = check_machine(
-        net, loader=Loader(CLOCK, seconds), method=method, batch_size=8, data_cure="buy a disk"
+        net=net, loader=Loader(CLOCK, seconds), method=method, step_images=8, data_cure="buy a disk"
     )
     assert [finding.fault for finding in report.findings] == expected
     # four steps of a second each for 8 images; a batch of 8 is read in `seconds`

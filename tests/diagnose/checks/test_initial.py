@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
-from cnntrain.diagnose.initial import check_initial
+from cnntrain.diagnose.checks.initial import check_initial
 from cnntrain.diagnose.report import Report
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 from cnntrain.tasks.losses.mse import mse
@@ -22,7 +22,7 @@ Make = Callable[..., Any]
 def check(net: nn.Module, batch: Batch, criterion: Any = None) -> Report:
     applies = "" if criterion else "softmax"
     criterion = criterion or CrossEntropy()
-    return check_initial(net, batch=batch, criterion=criterion, classes=4, applies=applies)
+    return check_initial(net=net, batch=batch, criterion=criterion, classes=4, applies=applies)
 
 
 def faults(report: Report) -> list[str]:

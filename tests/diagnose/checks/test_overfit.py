@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from cnntrain.data.batch import Batch
-from cnntrain.diagnose.overfit import check_overfit
+from cnntrain.diagnose.checks.overfit import check_overfit
 from cnntrain.diagnose.report import Report
 
 Make = Callable[..., Any]
@@ -18,7 +18,7 @@ NAMES = ("a", "b", "c", "d")
 
 def check(net: nn.Module, batch: Batch, *, steps: int = 200) -> Report:
     few = Batch(batch.images[:64], batch.targets[:64])
-    return check_overfit(net, images=[few], class_names=NAMES, steps=steps)
+    return check_overfit(net=net, few=few, class_names=NAMES, overfit_steps=steps)
 
 
 def faults(report: Report) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from cnntrain.data.batch import Batch
+from cnntrain.diagnose import check
 from cnntrain.diagnose.faults import DAMPED
 from cnntrain.diagnose.modes import owners, steady_copy
 from cnntrain.diagnose.report import Finding, Report, Table
@@ -18,6 +19,7 @@ from cnntrain.train.learner import Learner
 from cnntrain.train.step import forward_backward, update
 
 NAME = "connections"
+STEPS = 4
 
 
 @dataclass
@@ -32,8 +34,9 @@ class _Layer:
     largest: float = 0.0
 
 
+@check("connections", place=3)
 def check_connections(
-    net: nn.Module, *, batches: Sequence[Batch], method: Method, is_pretrained: bool = False
+    *, net: nn.Module, batches: Sequence[Batch], bare: Method, is_pretrained: bool = False
 ) -> Report:
     """Train a copy for a few steps, one a batch, and see which layers get a gradient.
 
@@ -42,25 +45,25 @@ def check_connections(
 
     Args:
         net: the network; it is not changed.
-        batches: of training images.
-        method: how the run trains.
+        batches: of training images; the first are taken.
+        bare: how the run trains, without what holds the weights back.
         is_pretrained: whether frozen layers hold weights that were learnt before.
     """
     moving = steady_copy(net)
-    learner = Learner(moving, method.make_optimizer(moving), precision=method.precision)
+    learner = Learner(moving, bare.make_optimizer(moving), precision=bare.precision)
     layers = _layers(moving, learner)
-    for batch in batches:
-        set_learning_rate(learner.optimizer, method.recipe.lr)
-        done = forward_backward(learner, batch, criterion=method.criterion, recipe=method.recipe)
+    for batch in batches[:STEPS]:
+        set_learning_rate(learner.optimizer, bare.recipe.lr)
+        done = forward_backward(learner, batch, criterion=bare.criterion, recipe=bare.recipe)
         for layer, module in zip(layers, _owned(moving), strict=True):
             grads = [p.grad for p in module.parameters(recurse=False) if p.grad is not None]
             layer.reached |= bool(grads)
             layer.largest = max([layer.largest, *(float(g.abs().max()) for g in grads)])
-        update(learner, done, recipe=method.recipe)
+        update(learner, done, recipe=bare.recipe)
         learner.state.step += 1
         if learner.state.diverged:
             break
-    findings = _findings(layers, steps=len(batches), is_pretrained=is_pretrained)
+    findings = _findings(layers, steps=min(len(batches), STEPS), is_pretrained=is_pretrained)
     frozen = [layer.name for layer in layers if layer.frozen == layer.parameters or layer.rests]
     headline = f"all {len(layers)} layers with weights get a gradient"
     if frozen and is_pretrained:

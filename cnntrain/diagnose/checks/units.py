@@ -15,14 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
+from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import bars_by_layer
-from cnntrain.diagnose.report import (
-    Finding,
-    Picture,
-    Report,
-    Table,
-    not_applicable,
-)
+from cnntrain.diagnose.report import Finding, Picture, Report, Table, not_applicable
 from cnntrain.diagnose.signals import RANGES, SATURATED, leaves
 from cnntrain.show.words import listed
 
@@ -81,17 +76,18 @@ class Units:
     unit_sparsity: float
 
 
-def check_units(net: nn.Module, *, batches: Sequence[Batch], is_trained: bool) -> Report:
+@check("units", place=10)
+def check_units(*, trained: nn.Module, batch: Batch, is_trained: bool) -> Report:
     """Look at each layer's outputs over some images, in evaluation mode.
 
     Args:
-        net: the network; it is not changed.
-        batches: images, some hundred.
+        trained: the network; it is not changed.
+        batch: images, some hundred.
         is_trained: whether the weights were learnt; initial ones the check `initial` judges.
     """
-    found = units_of(net, batches)
+    found = units_of(trained, [batch])
     findings = [*_dead(found), *_saturated(found), *_alike(found)] if is_trained else []
-    images = sum(len(batch.targets) for batch in batches)
+    images = len(batch.targets)
     if not found:
         return not_applicable(NAME, "there is no layer whose units are known")
     worst = max(found, key=lambda each: each.still)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
-from cnntrain.diagnose.evaluation import check_evaluation
+from cnntrain.diagnose.checks.evaluation import check_evaluation
 
 Make = Callable[..., Any]
 
@@ -35,7 +35,7 @@ def test_evaluation(
 ) -> None:
     net = convnet(**layers)
     state = torch.get_rng_state()
-    report = check_evaluation(net, batch=many)
+    report = check_evaluation(trained=net, small_batch=many)
     assert [finding.fault for finding in report.findings] == ([fault] if fault else [])
     assert torch.equal(state, torch.get_rng_state())
     assert net.training
@@ -43,4 +43,4 @@ def test_evaluation(
 
 def test_too_few_images(convnet: Make, many: Batch) -> None:
     few = Batch(many.images[:2], many.targets[:2])
-    assert check_evaluation(convnet(), batch=few).verdict == "not applicable"
+    assert check_evaluation(trained=convnet(), small_batch=few).verdict == "not applicable"

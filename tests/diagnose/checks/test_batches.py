@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from cnntrain.diagnose.batches import check_batches
+from cnntrain.diagnose.checks.batches import check_batches
 
 
 @pytest.mark.parametrize(
@@ -23,14 +23,14 @@ def test_a_last_batch_of_one_image(
     images: int, size: int, drops_last: bool, last: int, is_found: bool
 ) -> None:
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
-    report = check_batches(net, images=images, batch_size=size, drops_last=drops_last)
+    report = check_batches(net=net, train_images=images, batch_size=size, drops_last=drops_last)
     assert [finding.fault for finding in report.findings] == (["lone_image"] if is_found else [])
     assert report.numbers["last_batch"] == last
 
 
 def test_other_layers_do_not_mind() -> None:
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.GroupNorm(1, 2))
-    report = check_batches(net, images=65, batch_size=32, drops_last=False)
+    report = check_batches(net=net, train_images=65, batch_size=32, drops_last=False)
     assert report.verdict == "fine"
     assert report.headline == "2 batches of 32 images, and one of 1"
 
@@ -38,4 +38,6 @@ def test_other_layers_do_not_mind() -> None:
 def test_frozen_statistics_do_not_mind() -> None:
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
     net[1].frozen = True
-    assert check_batches(net, images=65, batch_size=32, drops_last=False).verdict == "fine"
+    assert (
+        check_batches(net=net, train_images=65, batch_size=32, drops_last=False).verdict == "fine"
+    )

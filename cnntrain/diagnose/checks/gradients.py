@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
+from cnntrain.diagnose import check
 from cnntrain.diagnose.differences import WRONG, Difference
 from cnntrain.diagnose.drawing import bars_by_layer
 from cnntrain.diagnose.faults import SILENT
@@ -32,10 +33,11 @@ STEPS = 5
 """Real steps over which the updates are measured."""
 
 
+@check("gradients", place=5)
 def check_gradients(
-    net: nn.Module,
     *,
-    batch: Batch,
+    trained: nn.Module,
+    small_batch: Batch,
     method: Method,
     weights: int = 200,
     images: int = 8,
@@ -48,8 +50,8 @@ def check_gradients(
     a rectifier may stand on its kink.
 
     Args:
-        net: the network; it is not changed.
-        batch: of the training images.
+        trained: the network; it is not changed.
+        small_batch: of the training images.
         method: how the run trains.
         weights: to be compared in all, at least one a tensor; of a network with more tensors so
             many, evenly chosen.
@@ -57,13 +59,13 @@ def check_gradients(
         seed: of the choice.
     """
     findings: list[Finding] = []
-    few = Batch(batch.images[:images], batch.targets[:images])
-    compared = compare(net, few, criterion=method.criterion, weights=weights, seed=seed)
+    few = Batch(small_batch.images[:images], small_batch.targets[:images])
+    compared = compare(trained, few, criterion=method.criterion, weights=weights, seed=seed)
     differences = [] if isinstance(compared, str) else compared
-    findings += _wrong(net, few, differences, seed=seed)
-    steady = steady_copy(net)
-    signals, loss = layer_signals(steady, batch, criterion=method.criterion)
-    flow = _flow(steady, net, batch, method=method, seed=seed)
+    findings += _wrong(trained, few, differences, seed=seed)
+    steady = steady_copy(trained)
+    signals, loss = layer_signals(steady, small_batch, criterion=method.criterion)
+    flow = _flow(steady, trained, small_batch, method=method, seed=seed)
     findings += _lost_or_grown(signals) if math.isfinite(loss) else [_not_finite(loss)]
     worst = max(differences, key=lambda d: d.error, default=None)
     told = (

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from cnntrain.data.batch import Batch
-from cnntrain.diagnose.recipe import REFUTES, check_recipe
+from cnntrain.diagnose.checks.recipe import REFUTES, check_recipe
 from cnntrain.diagnose.report import Report
 from cnntrain.diagnose.training import Method
 from cnntrain.optim import Warmup
@@ -31,13 +31,13 @@ def check(
     **without: Method,
 ) -> Report:
     return check_recipe(
-        net,
+        net=net,
         augmented=augmented or batches,
-        plain=batches,
+        batches=batches,
         method=how,
         without={name.replace("_", " "): each for name, each in without.items()},
         classes=4,
-        steps=60,
+        recipe_steps=60,
     )
 
 
@@ -109,7 +109,13 @@ def test_no_progress_for_no_known_reason(
     """While the rate still rises nothing can be said."""
     how = method(lr=1e-9, schedule=schedule)
     report = check_recipe(
-        convnet(), augmented=batches, plain=batches, method=how, without={}, classes=4, steps=100
+        net=convnet(),
+        augmented=batches,
+        batches=batches,
+        method=how,
+        without={},
+        classes=4,
+        recipe_steps=100,
     )
     assert faults(report) == expected
     assert report.verdict == ("suspect" if expected else "not applicable")
