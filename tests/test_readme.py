@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from pathlib import Path
@@ -15,6 +16,7 @@ from cnntrain.cli.app import EXIT_CODES, app
 from cnntrain.config.load import load
 from cnntrain.core.choices import CHOICES, PICTURES
 from cnntrain.core.errors import ConfigError
+from cnntrain.diagnose.diagnose import examine
 from cnntrain.fit.fit import fit
 from cnntrain.model.opening import open_model
 
@@ -51,6 +53,7 @@ def here(own_place: None) -> Path:
     assert list(PLUGINS) == [
         *("relu_cubed.py", "swish.py", "squares.py", "negative.py"),
         *("adagrad.py", "triangle.py", "mean_absolute.py", "weights.py"),
+        "contrast.py",
     ]
     for name, text in PLUGINS.items():
         Path(name).write_text(text)
@@ -67,6 +70,17 @@ def test_the_plugins_train_and_draw(here: Path) -> None:
     drawn = weights(model=open_model(outcome.run.path), layer="conv1", bins=20)
     assert drawn.facts == {"layer": "conv1", "weights": 4 * 9}
     assert len(drawn.figure.axes[0].patches) == 20
+
+
+def test_the_check_finds_faint_images(here: Path) -> None:
+    (here / "run.yaml").write_text(RUN_FILE)
+    plain = {"data.transforms.train": [], "data.transforms.eval": []}
+    diagnosis = examine(here / "run.yaml", checks=["contrast"], overrides=plain)
+    assert [finding.fault for finding in diagnosis.findings] == ["faint"]
+    # pixels are equally often each of 100 neighbouring numbers of 255
+    expected = math.sqrt((100**2 - 1) / 12) / 255
+    assert diagnosis.reports[0].numbers["deviation"] == pytest.approx(expected, rel=0.02)
+    assert not examine(here / "run.yaml", checks=["contrast"]).findings
 
 
 def test_the_triangle_and_the_loss_by_hand(here: Path) -> None:
