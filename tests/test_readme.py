@@ -12,6 +12,7 @@ import pytest
 import torch
 import typer.main
 
+from cnntrain.checkpoint import load as load_checkpoint
 from cnntrain.cli.app import EXIT_CODES, app
 from cnntrain.config.load import load
 from cnntrain.core.choices import CHOICES, PICTURES
@@ -45,6 +46,7 @@ train:
   optimizer: {name: adagrad, lr: 0.1, epsilon: 1e-8}
   schedule: {name: triangle, epochs: 4, floor: 0.2}
   loss: {name: mean_absolute}
+record: {observers: [weight_norm: {layer: conv1}]}
 """.replace("PLUGINS", ", ".join(PLUGINS))
 
 
@@ -52,7 +54,7 @@ train:
 def here(own_place: None) -> Path:
     assert list(PLUGINS) == [
         *("relu_cubed.py", "swish.py", "squares.py", "negative.py"),
-        *("adagrad.py", "triangle.py", "mean_absolute.py", "weights.py"),
+        *("adagrad.py", "triangle.py", "mean_absolute.py", "weight_norm.py", "weights.py"),
         "contrast.py",
     ]
     for name, text in PLUGINS.items():
@@ -66,6 +68,10 @@ def test_the_plugins_train_and_draw(here: Path) -> None:
     assert outcome.done is not None
     assert outcome.done.best_value is not None
     assert outcome.done.best_value < 0.1
+    norms = (outcome.run.path / "norms.txt").read_text().splitlines()
+    assert [line.split()[0] for line in norms] == [f"{epoch}" for epoch in range(1, 9)]
+    last = load_checkpoint(outcome.run.last)["model"]["conv1.weight"]
+    assert float(norms[-1].split()[1]) == pytest.approx(float(last.square().sum().sqrt()))
     weights = PICTURES.load("weights")
     drawn = weights(model=open_model(outcome.run.path), layer="conv1", bins=20)
     assert drawn.facts == {"layer": "conv1", "weights": 4 * 9}

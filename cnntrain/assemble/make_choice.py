@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cnntrain.config.choice import Choice
+from cnntrain.config.choice import Chosen
 from cnntrain.config.load import Loaded
 from cnntrain.core.choices import ChoiceError
 from cnntrain.core.complaints import dotted
@@ -14,11 +14,11 @@ from cnntrain.core.errors import CnntrainError, ConfigError
 from cnntrain.tasks.protocol import Task
 
 
-def make_choice(choice: Choice, *, loaded: Loaded, path: KeyPath, given: Mapping[str, Any]) -> Any:
+def make_choice(choice: Chosen, *, loaded: Loaded, path: KeyPath, given: Mapping[str, Any]) -> Any:
     """Make what was chosen, with its own keys and what follows from the run.
 
     Args:
-        choice: a section that chooses.
+        choice: a section that chooses, or an item of a list of calls.
         loaded: the run file.
         path: where the section is in it.
         given: what may be filled in; what of it is asked for is.

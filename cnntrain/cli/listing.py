@@ -11,7 +11,7 @@ import typer
 from cnntrain.cli import output
 from cnntrain.cli.options import Json
 from cnntrain.config import shipped
-from cnntrain.config.data_section import TransformCall
+from cnntrain.config.choice import Call
 from cnntrain.config.keys import Key, all_keys
 from cnntrain.config.section import Section
 from cnntrain.core.catalogue import Catalogue
@@ -146,7 +146,7 @@ def _yaml(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, tuple):
         return f"[{', '.join(map(_yaml, value))}]"
-    return value.name if isinstance(value, TransformCall) else str(value)
+    return value.name if isinstance(value, Call) else str(value)
 
 
 def _page(entry: Entry, catalogue: Catalogue) -> str:

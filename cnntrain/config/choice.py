@@ -1,25 +1,21 @@
-"""Sections that choose: the chosen one's own keys stand beside those that every choice has."""
+"""Sections that choose: one entry, its own keys beside the common ones; or a list of calls."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from pydantic import Field
+
 from cnntrain.config.section import Section
 from cnntrain.core.catalogue import Catalogue
 from cnntrain.core.entry import Entry
 
 
-class Choice(Section):
-    """One entry of a catalogue.
-
-    A subclass has the fields `name` and `parameters`, which loading fills with the entry's own
-    keys; it has the keys that all entries have before and after them, in the order of the file.
-    `usual` is what an unknown name counts as while the rest of the file is checked.
-    """
+class Chosen(Section):
+    """One entry of a catalogue, with its name and its own parameters."""
 
     catalogue: ClassVar[Catalogue]
-    usual: ClassVar[str] = ""
 
     if TYPE_CHECKING:
         name: str
@@ -35,6 +31,34 @@ class Choice(Section):
     def entry(self) -> Entry:
         """What was chosen."""
         return self.catalogue.entry(self.name)
+
+
+class Choice(Chosen):
+    """A section that chooses one entry.
+
+    A subclass has the fields `name` and `parameters`, which loading fills with the entry's own
+    keys; it has the keys that all entries have before and after them, in the order of the file.
+    `usual` is what an unknown name counts as while the rest of the file is checked.
+    """
+
+    usual: ClassVar[str] = ""
+
+
+class Call(Chosen):
+    """One item of a list, defaults filled in; in the file a name, or `name: {parameters}`.
+
+    An entry with the option `unlisted`, which says why, is for no list.
+    """
+
+    name: str
+    """A registered entry."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """The entry's own parameters."""
+
+    @classmethod
+    def entries(cls) -> list[Entry]:
+        """What may be listed."""
+        return [each for each in cls.catalogue.entries() if "unlisted" not in each.options]
 
 
 def other_defaults(entry: Entry) -> Mapping[str, Any]:

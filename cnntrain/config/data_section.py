@@ -6,21 +6,18 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from cnntrain.config.choice import Choice
+from cnntrain.config.choice import Call, Choice
 from cnntrain.config.section import FROM_LIST, FoldOf, HeldOut, Section, Workers
 from cnntrain.core.catalogue import Catalogue
-from cnntrain.core.choices import DATASETS
+from cnntrain.core.choices import DATASETS, TRANSFORMS
 from cnntrain.core.kinds import Positive
 from cnntrain.data import held_out
 
 
-class TransformCall(Section):
-    """One transform with its parameters, defaults filled in; in the file `name: {parameters}`."""
+class TransformCall(Call):
+    """One transform with its parameters."""
 
-    name: str
-    """A registered transform; see `cnntrain list transforms`."""
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    """The transform's own parameters."""
+    catalogue: ClassVar[Catalogue] = TRANSFORMS
 
 
 TransformCalls = Annotated[tuple[TransformCall, ...], FROM_LIST]

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from cnntrain.config.choice import Choice, other_defaults
-from cnntrain.config.data_section import TransformsSection
-from cnntrain.config.keys import fields_of
-from cnntrain.config.schema import CHOICE_SECTIONS, RunConfig
+from cnntrain.config.choice import Call, Choice, other_defaults
+from cnntrain.config.keys import calls_in, fields_of
+from cnntrain.config.schema import CALL_SECTIONS, CHOICE_SECTIONS, RunConfig
+from cnntrain.config.section import Section
 from cnntrain.config.sections import SECTIONS
-from cnntrain.core.choices import LAYERS, TRANSFORMS
+from cnntrain.core.choices import LAYERS
 from cnntrain.core.entry import Entry, Parameter
 
 Schema = dict[str, Any]
@@ -39,16 +39,9 @@ def run_schema() -> Schema:
     schema["required"] = [name for name in schema["required"] if name != "name"]
     for kind in CHOICE_SECTIONS.values():
         definitions[kind.__name__] = _alternatives(kind, definitions[kind.__name__])
-    definitions.pop("TransformCall")
-    definitions["Transform"] = _choice(TRANSFORMS.entries())
-    transforms = definitions["TransformsSection"]["properties"]
-    for split, field in TransformsSection.model_fields.items():
-        transforms[split] = {
-            "type": "array",
-            "items": {"$ref": "#/$defs/Transform"},
-            "default": [call.name for call in field.default],
-            "description": field.description,
-        }
+    for section in CALL_SECTIONS.values():
+        for name, call in calls_in(section).items():
+            _put_calls(definitions, section, name, call)
     definitions |= _architecture_definitions()
     sections = schema["properties"]
     sections["arch"] = {
@@ -56,9 +49,9 @@ def run_schema() -> Schema:
         "description": sections["arch"]["description"],
     }
     for name in SECTIONS:
-        section = {k: v for k, v in sections[name].items() if k not in ("default", "description")}
+        keys = {k: v for k, v in sections[name].items() if k not in ("default", "description")}
         description = RunConfig.model_fields[name].description
-        sections[name] = {"anyOf": [section, _FILE_NAME], "description": description}
+        sections[name] = {"anyOf": [keys, _FILE_NAME], "description": description}
     return {"$schema": DRAFT, "title": "cnntrain run file", **schema}
 
 
@@ -83,6 +76,19 @@ def _alternatives(kind: type[Choice], common: Schema) -> Schema:
         required = [*common["required"], *(p.name for p in entry.parameters if p.required)]
         alternatives.append(_mapping({**properties, "name": name, **own}, required))
     return {"oneOf": alternatives}
+
+
+def _put_calls(definitions: Schema, section: type[Section], name: str, call: type[Call]) -> None:
+    """A section's list of calls."""
+    field, item = section.model_fields[name], call.catalogue.kind.capitalize()
+    definitions.pop(call.__name__, None)
+    definitions[item] = _choice(call.entries())
+    definitions[section.__name__]["properties"][name] = {
+        "type": "array",
+        "items": {"$ref": f"#/$defs/{item}"},
+        "default": [each.name for each in field.default],
+        "description": field.description,
+    }
 
 
 def _choice(entries: Iterable[Entry]) -> Schema:

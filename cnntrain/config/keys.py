@@ -8,8 +8,7 @@ from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
-from cnntrain.config.choice import Choice, other_defaults
-from cnntrain.config.data_section import TransformCall
+from cnntrain.config.choice import Call, Choice, other_defaults
 from cnntrain.config.schema import RunConfig
 from cnntrain.config.section import Section
 from cnntrain.core.document import KeyPath
@@ -47,6 +46,16 @@ def sections_in(annotation: Any) -> list[type[Section]]:
     return [section for inner in get_args(annotation) for section in sections_in(inner)]
 
 
+def calls_in(section: type[Section]) -> dict[str, type[Call]]:
+    """The fields that are lists of calls, with what they call."""
+    return {
+        name: kind
+        for name, field in section.model_fields.items()
+        for kind in sections_in(field.annotation)
+        if issubclass(kind, Call)
+    }
+
+
 def keys_at(tree: Any, path: KeyPath) -> list[str]:
     """The keys that the mapping at `path` of a run file may have."""
     choices: list[type[Section]] = [RunConfig]
@@ -78,7 +87,7 @@ def _walk(section: type[Section], prefix: str) -> Iterator[Key]:
         default = field.get_default(call_default_factory=True)
         path, description = prefix + name, field.description or ""
         yield Key(path, "", field.is_required(), default, description)
-        inner = [s for s in sections_in(field.annotation) if s is not TransformCall]
+        inner = [s for s in sections_in(field.annotation) if not issubclass(s, Call)]
         is_list = "tuple" in str(field.annotation)
         for inside in inner:
             yield from _walk(inside, f"{path}{'[]' if is_list else ''}.")

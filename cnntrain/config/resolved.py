@@ -7,8 +7,7 @@ from typing import Any
 
 import yaml
 
-from cnntrain.config.choice import Choice
-from cnntrain.config.data_section import TransformCall
+from cnntrain.config.choice import Call, Choice
 from cnntrain.config.load import Loaded
 from cnntrain.config.overrides import COMMAND_LINE
 from cnntrain.config.schema import RunConfig
@@ -104,7 +103,7 @@ def _origin(path: KeyPath, loaded: Loaded) -> str:
 
 def _plain(value: Any) -> Any:
     """Mappings, lists and scalars, as they stand in a file."""
-    if isinstance(value, TransformCall):
+    if isinstance(value, Call):
         parameters = {name: _plain(inner) for name, inner in value.parameters.items()}
         return {value.name: parameters} if parameters else value.name
     if isinstance(value, Choice):  # where its own keys stand among the common ones

@@ -7,14 +7,14 @@ The sections `data`, `finetune` and `train` have files of their own. `arch` is c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from cnntrain.config.choice import Choice
-from cnntrain.config.data_section import DataSection
+from cnntrain.config.choice import Call, Choice
+from cnntrain.config.data_section import DataSection, TransformsSection
 from cnntrain.config.finetune_section import FinetuneSection
-from cnntrain.config.section import Device, RunName, Section
+from cnntrain.config.section import FROM_LIST, Device, RunName, Section
 from cnntrain.config.train_section import (
     LossSection,
     OptimizerSection,
@@ -22,6 +22,8 @@ from cnntrain.config.train_section import (
     TaskSection,
     TrainSection,
 )
+from cnntrain.core.catalogue import Catalogue
+from cnntrain.core.choices import OBSERVERS
 from cnntrain.core.document import KeyPath
 from cnntrain.core.kinds import Names, NonNegative, Positive
 
@@ -43,6 +45,12 @@ class ComputeSection(Section):
     """CPU threads; null: torch's choice."""
 
 
+class ObserverCall(Call):
+    """One observer with its parameters."""
+
+    catalogue: ClassVar[Catalogue] = OBSERVERS
+
+
 class RecordSection(Section):
     """What is kept of a run, and where."""
 
@@ -54,6 +62,8 @@ class RecordSection(Section):
     """Write TensorBoard event files."""
     checkpoint_every: Positive | None = None
     """Steps from one checkpoint to the next, besides the one after each epoch."""
+    observers: Annotated[tuple[ObserverCall, ...], FROM_LIST] = ()
+    """More observers of the training, from plugins; each a name or `name: {parameters}`."""
 
 
 CHOICE_SECTIONS: Mapping[KeyPath, type[Choice]] = {
@@ -64,6 +74,12 @@ CHOICE_SECTIONS: Mapping[KeyPath, type[Choice]] = {
     ("train", "loss"): LossSection,
 }
 """The sections that choose one entry of a catalogue, and its keys."""
+
+CALL_SECTIONS: Mapping[KeyPath, type[Section]] = {
+    ("data", "transforms"): TransformsSection,
+    ("record",): RecordSection,
+}
+"""The sections with lists of calls."""
 
 
 class RunConfig(Section):

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cnntrain.config.choice import Choice, other_defaults
-from cnntrain.config.data_section import TransformCall, TransformsSection
-from cnntrain.config.keys import fields_of, keys_at, keys_named
+from cnntrain.config.choice import Call, Choice, other_defaults
+from cnntrain.config.keys import calls_in, fields_of, keys_at, keys_named
 from cnntrain.config.mending import validate_mending
-from cnntrain.config.schema import CHOICE_SECTIONS, RunConfig
+from cnntrain.config.schema import CALL_SECTIONS, CHOICE_SECTIONS, RunConfig
+from cnntrain.config.section import Section
 from cnntrain.core.catalogue import Catalogue
-from cnntrain.core.choices import TRANSFORMS
 from cnntrain.core.complaints import (
     Complaint,
     complaints,
@@ -55,12 +54,10 @@ def validate(tree: Mapping[str, Any], *, name: str, skip: Iterable[KeyPath] = ()
     prepared = {"name": name, **tree}
     for path, kind in CHOICE_SECTIONS.items():
         _prepare_choice(prepared, path, kind, found)
-    if isinstance(tree.get("data"), Mapping):
-        given = tree["data"].get("transforms", {})
-        if isinstance(given, Mapping):
-            prepared["data"]["transforms"] = _transforms(given, found)
-        if tree.get("finetune") is not None:
-            _train_as_eval(tree["data"], prepared["data"])
+    for path, section in CALL_SECTIONS.items():
+        _prepare_calls(prepared, path, section, found)
+    if isinstance(tree.get("data"), Mapping) and tree.get("finetune") is not None:
+        _train_as_eval(tree["data"], prepared["data"])
     config, errors, mended = validate_mending(prepared)
     found += complaints(errors, prepared, known=lambda path: keys_at(prepared, path), where="")
     if tree.get("train") is None and tree.get("finetune") is None:
@@ -138,15 +135,21 @@ def _own_keys(
     return keywords, without_misspelt([*wrong, *by_entry], known=lambda _: known)
 
 
-def _transforms(section: Mapping[str, Any], found: list[Complaint]) -> dict[str, Any]:
-    prepared = dict(section)
-    for split, field in TransformsSection.model_fields.items():
-        items = section.get(split, [call.name for call in field.default])
+def _prepare_calls(
+    prepared: dict[str, Any], path: KeyPath, section: type[Section], found: list[Complaint]
+) -> None:
+    """Put calls in the place of a section's lists of them, checked and with defaults filled in."""
+    *around, last = map(str, path)
+    for outer in (*around, last):
+        inside = prepared.get(outer, {} if outer == last else None)
+        if not isinstance(inside, Mapping):
+            return  # the schema tells what is wrong
+        prepared[outer] = prepared = dict(inside)
+    for name, kind in calls_in(section).items():
+        items = prepared.get(name, [call.name for call in section.model_fields[name].default])
         if isinstance(items, list):
-            path = ("data", "transforms", split)
-            calls = [_call(item, (*path, i), found) for i, item in enumerate(items)]
-            prepared[split] = tuple(call for call in calls if call is not None)
-    return prepared
+            calls = [_call(kind, item, (*path, name, i), found) for i, item in enumerate(items)]
+            prepared[name] = tuple(call for call in calls if call is not None)
 
 
 def _train_as_eval(section: Mapping[str, Any], prepared: dict[str, Any]) -> None:
@@ -156,8 +159,8 @@ def _train_as_eval(section: Mapping[str, Any], prepared: dict[str, Any]) -> None
         prepared["transforms"]["train"] = prepared["transforms"]["eval"]
 
 
-def _call(item: Any, path: KeyPath, found: list[Complaint]) -> TransformCall | None:
-    """One item of a list of transforms: a name, or `name: {parameters}`."""
+def _call(kind: type[Call], item: Any, path: KeyPath, found: list[Complaint]) -> Call | None:
+    """One item of a list of calls: a name, or `name: {parameters}`."""
     if isinstance(item, Mapping) and len(item) == 1:
         name, values = next(iter(item.items()))
         at_parameters = (*path, name)
@@ -167,22 +170,35 @@ def _call(item: Any, path: KeyPath, found: list[Complaint]) -> TransformCall | N
     if not isinstance(name, str) or not isinstance(values, Mapping):
         what = f"{len(item)} keys" if isinstance(item, Mapping) else shown(item)
         what = shown(values) if isinstance(name, str) else what
-        message = f"a transform is a name or `name: {{parameters}}`, not {what}"
+        called = kind.catalogue.kind
+        article = "an" if called[0] in "aeiou" else "a"
+        message = f"{article} {called} is a name or `name: {{parameters}}`, not {what}"
         remedy = "start each with `- `, its parameters in braces"
         found.append(
             Complaint(path if not isinstance(name, str) else at_parameters, message, remedy)
         )
         return None
-    entry = TRANSFORMS.find(name)
-    if entry is None:
-        at_key = at_parameters != path
-        unknown = _unknown(TRANSFORMS, name, at_parameters)
-        found.append(dataclasses.replace(unknown, at_key=at_key))
+    entry = kind.catalogue.find(name)
+    if entry is None or "unlisted" in entry.options:
+        wrong = _not_listed(kind, name, entry, at_parameters)
+        found.append(dataclasses.replace(wrong, at_key=at_parameters != path))
         return None
-    keywords, wrong = entry.check(values)
-    found += [dataclasses.replace(c, path=(*at_parameters, *c.path)) for c in wrong]
+    keywords, complained = entry.check(values)
+    found += [dataclasses.replace(c, path=(*at_parameters, *c.path)) for c in complained]
     is_whole = all(parameter.name in keywords for parameter in entry.parameters)
-    return TransformCall(name=name, parameters=keywords) if is_whole else None
+    return kind(name=name, parameters=keywords) if is_whole else None
+
+
+def _not_listed(kind: type[Call], name: str, entry: Entry | None, path: KeyPath) -> Complaint:
+    """What is wrong with a name in a list of calls."""
+    if entry is not None:
+        message = (
+            f"the {kind.catalogue.kind} '{name}' cannot be listed: {entry.options['unlisted']}"
+        )
+        return Complaint(path, message, "remove it")
+    names = [each.name for each in kind.entries()]
+    remedy = suggestion(name, names) if names else "name the file that registers it in `plugins`"
+    return Complaint(path, f"unknown {kind.catalogue.kind} '{name}'", remedy)
 
 
 def _unknown(catalogue: Catalogue, name: str, path: KeyPath) -> Complaint:

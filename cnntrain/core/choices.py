@@ -62,7 +62,16 @@ CHECKS = _catalogue(
         *("steps", "recipe_steps", "overfit_steps", "step_images", "weights"),
     ),
 )
-OBSERVERS = _catalogue("observer", "record")
+OBSERVERS = _catalogue(
+    "observer",
+    "record",
+    filled=(
+        *("run", "net", "images", "classes", "settings", "card", "quiet", "stream", "clock"),
+        *("metrics_jsonl", "metrics_csv", "summary", "tensorboard", "checkpoints"),
+        *("snapshot", "save", "before_save", "checkpoint_every", "finite", "last_is_sound"),
+        *("facts", "data_cure"),
+    ),
+)
 PICTURES = _catalogue("picture", "explain", filled=("model",))
 
 CHOICES: Mapping[str, Catalogue] = {

@@ -40,6 +40,7 @@ CHANGEABLE = (
     "record.every",
     "record.tensorboard",
     "record.checkpoint_every",
+    "record.observers",
 )
 """What `-s` may change when a run goes on: nothing that would make it another run."""
 

@@ -13,7 +13,7 @@ from cnntrain.assemble.prepare import prepare
 from cnntrain.config.from_python import Changes, Source, as_overrides, try_to_load_given
 from cnntrain.fit import fit as in_folder
 from cnntrain.fit.kept import InMemory
-from cnntrain.fit.observers import console
+from cnntrain.fit.observers import make_observers
 from cnntrain.fit.to_the_end import Ended, train_to_the_end
 from cnntrain.model.model import Model
 from cnntrain.model.opening import model_from, open_model
@@ -61,7 +61,7 @@ def fit(
         overrides: changes of single values, such as `{"train.epochs": 2}`.
         out: an exact place for the run's folder, or the folder of all runs (`record.root`, usually
             "runs"), in which it gets a place by name and time; None: nothing is written, whatever
-            `record` says.
+            `record` says, but for the files of observers that it lists.
         observers: objects with `observe(event)` and `close()`, such as a plot.
         quiet: say nothing.
 
@@ -104,8 +104,8 @@ def _in_memory(
     kept = InMemory(prepared)
 
     def listen(notes: Sequence[str]) -> list[Observer]:
-        told = [] if quiet else [console(prepared, notes=notes)]
-        return [kept, *told, *observers]
+        own = make_observers(prepared, run=None, silent=quiet, notes=notes)
+        return [kept, *own, *observers]
 
     ended = train_to_the_end(prepared, kept=kept, listen=listen, quiet=quiet)
     return ended, model_from(kept.best() or kept.last(), path=Path("<memory>"))

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
+from cnntrain.assemble.make_choice import make_choice
 from cnntrain.assemble.prepare import Prepared
 from cnntrain.assemble.transfer.make_freezing import in_words
-from cnntrain.checkpoint import save
+from cnntrain.checkpoint import State, save
+from cnntrain.config.load import Loaded
 from cnntrain.config.resolved import resolved_tree
+from cnntrain.config.schema import ObserverCall
+from cnntrain.core.errors import ConfigError
 from cnntrain.core.version import __version__
 from cnntrain.data import TRANSFORMS
 from cnntrain.data.loaders import core_count, unmixed, worker_count
@@ -20,12 +26,7 @@ from cnntrain.data.preview import denormalize
 from cnntrain.data.resident import ResidentLoader
 from cnntrain.model.saved_state import whole_state
 from cnntrain.record.checkpoints import CheckpointKeeper, Saves
-from cnntrain.record.console import Console
-from cnntrain.record.log import EventLog
-from cnntrain.record.metrics_file import MetricsFile
 from cnntrain.record.observe import Observer
-from cnntrain.record.summary import SummaryFile
-from cnntrain.record.tensorboard import TensorBoard
 from cnntrain.runs.folder import RunFolder
 
 SAMPLE_IMAGES = 16
@@ -39,52 +40,76 @@ UNSELECTED = (
 def make_observers(
     prepared: Prepared,
     *,
-    run: RunFolder,
-    quiet: bool,
+    run: RunFolder | None,
+    quiet: bool = False,
     silent: bool = False,
     notes: Sequence[str] = (),
     last_is_sound: bool = True,
 ) -> list[Observer]:
     """The observers of a run, in the order in which they see each event.
 
-    Metrics come before checkpoints, so that no checkpoint is ahead of its metrics.
+    Metrics come before checkpoints, so that no checkpoint is ahead of its metrics. Without a folder
+    (`run` is None) nothing is written but by those that `record.observers` lists.
     """
     record = prepared.loaded.config.record
-    board = _tensorboard(prepared, run) if record.tensorboard else None
-    keeper = CheckpointKeeper(
-        run.checkpoints,
-        snapshot=partial(whole_state, prepared),
-        save=save,
-        every_steps=record.checkpoint_every,
-        finite=lambda: not bool(prepared.learner.state.diverged),
-        last_is_sound=last_is_sound,
-        **({} if board is None else {"before_save": board.flush}),
-    )
-    observers: list[Observer] = [
-        MetricsFile(jsonl=run.metrics_jsonl, csv=run.metrics_csv),
-        EventLog(),
+    named: dict[str, Any] = {}
+    given = {
+        **_given(prepared, run=run, quiet=quiet or silent, notes=notes),
+        "last_is_sound": last_is_sound,
+        "before_save": lambda: named["tensorboard"].flush() if "tensorboard" in named else None,
+        "facts": lambda: _facts(prepared, named.get("checkpoints")),
+    }
+    make = partial(make_choice, loaded=prepared.loaded, given=given)
+
+    def built_in(*names: str) -> list[Observer]:
+        named.update({name: make(ObserverCall(name=name), path=("record",)) for name in names})
+        return [named[name] for name in names]
+
+    board = ["tensorboard"] if record.tensorboard else []
+    return [
+        *(built_in("metrics_file", "log", *board) if run is not None else []),
+        *(_listed(make, index, prepared.loaded) for index in range(len(record.observers))),
+        *(built_in("checkpoints", "summary") if run is not None else []),
+        *(built_in("console") if not silent else []),
     ]
-    if board is not None:
-        observers.append(board)
-    observers += [
-        keeper,
-        SummaryFile(run.summary, facts=lambda: _facts(prepared, keeper.saves)),
-    ]
-    if not silent:
-        observers.append(console(prepared, run=run.path, quiet=quiet, notes=notes))
-    return observers
 
 
-def console(
-    prepared: Prepared,
-    *,
-    run: Path | None = None,
-    quiet: bool = False,
-    notes: Sequence[str] = (),
-) -> Console:
-    """What tells a person how the training goes."""
-    told = [*card(prepared), *_notes(notes)]
-    return Console(run=run, card=told, quiet=quiet, data_cure=data_cure(prepared))
+def _listed(make: Callable[..., Any], index: int, loaded: Loaded) -> Observer:
+    """One of `record.observers`."""
+    call = loaded.config.record.observers[index]
+    path = ("record", "observers", index, call.name)
+    observer: Observer = make(call, path=path)
+    for method in ("observe", "close"):
+        if not callable(getattr(observer, method, None)):
+            message = f"the observer '{call.name}' has no method `{method}`"
+            remedy = "an observer has `observe(event)` and `close()`"
+            raise ConfigError.of([loaded.problem(path, message, remedy, key=True)])
+    return observer
+
+
+def _given(
+    prepared: Prepared, *, run: RunFolder | None, quiet: bool, notes: Sequence[str]
+) -> dict[str, Any]:
+    """What an observer may ask for by the name of a parameter; files are None without a folder."""
+    config = prepared.loaded.config
+    files = ("metrics_jsonl", "metrics_csv", "summary", "tensorboard", "checkpoints")
+    return {
+        "run": None if run is None else run.path,
+        **{name: None if run is None else getattr(run, name) for name in files},
+        "net": prepared.learner.model,
+        "images": partial(_sample_images, prepared),
+        "classes": prepared.data.classes,
+        "settings": _flat(resolved_tree(config)),
+        "card": [*card(prepared), *_notes(notes)],
+        "quiet": quiet,
+        "stream": sys.stderr,
+        "clock": time.monotonic,
+        "snapshot": partial(whole_state, prepared),
+        "save": save,
+        "checkpoint_every": config.record.checkpoint_every,
+        "finite": lambda: not bool(prepared.learner.state.diverged),
+        "data_cure": data_cure(prepared),
+    }
 
 
 def card(prepared: Prepared) -> list[tuple[str, str]]:
@@ -145,25 +170,19 @@ def _notes(texts: Sequence[str]) -> list[tuple[str, str]]:
     return [("note", text) for text in texts]
 
 
-def _tensorboard(prepared: Prepared, run: RunFolder) -> TensorBoard:
-    data = prepared.data
-    shown = None
-    if prepared.learner.state.step == 0 and not prepared.learner.part:  # a probe has no images
-        images = next(iter(data.train.batches(1))).images[:SAMPLE_IMAGES]
-        shown = denormalize(images, data.statistics).float() / 255
-    return TensorBoard(
-        run.tensorboard,
-        net=prepared.learner.model,
-        images=shown,
-        settings=_flat(resolved_tree(prepared.loaded.config)),
-    )
+def _sample_images(prepared: Prepared) -> Tensor | None:
+    """Images as the network sees them in training; None in a resumed run and of features."""
+    if prepared.learner.state.step > 0 or prepared.learner.part:
+        return None
+    images = next(iter(prepared.data.train.batches(1))).images[:SAMPLE_IMAGES]
+    return denormalize(images, prepared.data.statistics).float() / 255
 
 
 def _flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     """The settings that a search may vary, under dotted names; the architecture is no number."""
     found: dict[str, object] = {}
     for key, value in tree.items():
-        if key in ("arch", "plugins"):
+        if key in ("arch", "plugins", "observers"):
             continue
         if isinstance(value, Mapping):
             found |= _flat(value, f"{prefix}{key}.")
@@ -172,7 +191,8 @@ def _flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     return found
 
 
-def _facts(prepared: Prepared, saves: Saves) -> dict[str, object]:
+def _facts(prepared: Prepared, keeper: CheckpointKeeper[State] | None) -> dict[str, object]:
+    saves = Saves() if keeper is None else keeper.saves
     return {
         "checkpoints": {"files": saves.files, "seconds": saves.seconds, "bytes": saves.bytes},
         "peak_memory_bytes": _peak_memory(prepared.device),

@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 from cnntrain.core.atomic import disk_errors
 from cnntrain.core.units import byte_size
+from cnntrain.record import observer
 from cnntrain.record.intervals import Record
 from cnntrain.record.observe import Observer
 from cnntrain.train.events import EpochDone, RunDone, StepDone
@@ -37,6 +38,7 @@ class Save(Protocol[Kept]):
         ...
 
 
+@observer("checkpoints", unlisted="every run has it")
 class CheckpointKeeper(Observer, Generic[State]):
     """Saves last.pt after each epoch, every N steps and when stopped; best.pt when it is best.
 
@@ -45,10 +47,11 @@ class CheckpointKeeper(Observer, Generic[State]):
     first, as a file of its own, so that no last.pt ever speaks of a best that is not there.
 
     Args:
-        folder: where the files go.
+        checkpoints: the folder of the files.
         snapshot: gives the state to save, taken once for all files of one moment.
         save: writes a state to a path, and keeps what was there as previous.pt.
-        every_steps: optimizer steps between two saves besides those of the epochs; None for none.
+        checkpoint_every: optimizer steps between two saves besides those of the epochs; None for
+            none.
         finite: whether all parameters are finite; a state that is not is never saved.
         before_save: called before each save, to bring the metrics to disk first.
         last_is_sound: False where the run was resumed from another file than last.pt: what lies
@@ -57,21 +60,21 @@ class CheckpointKeeper(Observer, Generic[State]):
 
     def __init__(
         self,
-        folder: Path,
         *,
+        checkpoints: Path,
         snapshot: Callable[[], State],
         save: Save[State],
-        every_steps: int | None = None,
+        checkpoint_every: int | None = None,
         finite: Callable[[], bool] = lambda: True,
         before_save: Callable[[], None] = lambda: None,
         last_is_sound: bool = True,
     ) -> None:
-        assert every_steps is None or every_steps >= 1
+        assert checkpoint_every is None or checkpoint_every >= 1
         self.saves = Saves()
-        self._folder = folder
+        self._folder = checkpoints
         self._snapshot = snapshot
         self._save = save
-        self._every_steps = every_steps
+        self._every_steps = checkpoint_every
         self._finite = finite
         self._before_save = before_save
         self._last_is_sound = last_is_sound

@@ -11,6 +11,7 @@ from typing import Never, TextIO
 
 from tqdm import tqdm
 
+from cnntrain.record import observer
 from cnntrain.record.console_summary import (
     closing_line,
     closing_lines,
@@ -34,6 +35,7 @@ DEFAULT_CURE = (
 )
 
 
+@observer("console", unlisted="every run has it")
 class Console:
     """Tells a person how the run goes, on the error stream.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cnntrain.record import observer
 from cnntrain.record.intervals import Record
 from cnntrain.record.metrics_file import epoch_row
 from cnntrain.record.observe import Observer
@@ -10,6 +11,7 @@ from cnntrain.tasks.protocol import Task
 from cnntrain.train.events import EpochDone, RunStarted
 
 
+@observer("history", unlisted="every training from Python has it")
 class History(Observer):
     """Collects one row an epoch, with the columns of metrics.csv.
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cnntrain.core.atomic import disk_errors
+from cnntrain.record import observer
 from cnntrain.record.intervals import Record
 from cnntrain.record.observe import Observer
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted
@@ -43,6 +44,7 @@ def log_to(path: Path, *, level: int = logging.INFO) -> Iterator[None]:
         handler.close()
 
 
+@observer("log", unlisted="every run has it")
 class EventLog(Observer):
     """Logs the start, the epochs, the evaluations and the end of a run."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from cnntrain.core.atomic import disk_errors, write_text_atomically
+from cnntrain.record import observer
 from cnntrain.record.intervals import Record, StepReport
 from cnntrain.record.json_text import json_text
 from cnntrain.record.totals import data_wait
@@ -35,6 +36,7 @@ def columns(task: Task) -> tuple[str, ...]:
     )
 
 
+@observer("metrics_file", unlisted="every run has it")
 class MetricsFile:
     """Writes one JSON object a report, epoch and evaluation, and one CSV row an epoch.
 
@@ -43,14 +45,14 @@ class MetricsFile:
     Numbers that are not finite are null in JSON and empty in CSV.
 
     Args:
-        jsonl: the JSON lines file.
-        csv: the CSV file.
+        metrics_jsonl: the JSON lines file.
+        metrics_csv: the CSV file.
     """
 
-    def __init__(self, *, jsonl: Path, csv: Path) -> None:
+    def __init__(self, *, metrics_jsonl: Path, metrics_csv: Path) -> None:
         self._task: Task = CLASSIFICATION
-        self._jsonl = _Lines(jsonl)
-        self._csv = _Lines(csv)
+        self._jsonl = _Lines(metrics_jsonl)
+        self._csv = _Lines(metrics_csv)
 
     def observe(self, event: Record) -> None:
         """Write the event's row, if it has one."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cnntrain.core.atomic import write_text_atomically
+from cnntrain.record import observer
 from cnntrain.record.intervals import Record
 from cnntrain.record.json_text import json_text
 from cnntrain.record.observe import Observer
@@ -18,20 +19,21 @@ def _no_facts() -> Mapping[str, object]:
     return {}
 
 
+@observer("summary", unlisted="every run has it")
 class SummaryFile(Observer):
     """Writes the final figures when the run is done.
 
     Seconds, images and data wait are of the epochs since the run was started or resumed.
 
     Args:
-        path: the file.
+        summary: the file.
         facts: more entries, asked for at the end (time spent on checkpoints, peak memory).
     """
 
     def __init__(
-        self, path: Path, *, facts: Callable[[], Mapping[str, object]] = _no_facts
+        self, *, summary: Path, facts: Callable[[], Mapping[str, object]] = _no_facts
     ) -> None:
-        self._path = path
+        self._path = summary
         self._facts = facts
         self._tally = Tally()
 

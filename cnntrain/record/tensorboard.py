@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 from cnntrain.core.atomic import disk_errors
+from cnntrain.record import observer
 from cnntrain.record.event_files import prune_events
 from cnntrain.record.histograms import weight_histograms
 from cnntrain.record.image_grids import filters_picture, images_picture
@@ -26,6 +27,7 @@ TRAIN = "train"
 HISTOGRAM_SHARE = 0.01  # of the time of training, at most
 
 
+@observer("tensorboard", unlisted="`record.tensorboard` turns it on and off")
 class TensorBoard:
     """Writes one sub-folder a split, so that one plot shows `loss` of both, and `error` of both.
 
@@ -36,23 +38,24 @@ class TensorBoard:
     step is taken out. TensorBoard is imported when the first file is opened.
 
     Args:
-        folder: the folder of the sub-folders.
+        tensorboard: the folder of the sub-folders.
         net: whose weights are shown.
-        images: sample inputs before normalisation, (N, C, H, W) from 0 to 1; None to show none.
+        images: gives sample inputs before normalisation, (N, C, H, W) from 0 to 1; None to show
+            none.
         settings: the run's settings by name; what is no number or text is shown as text.
     """
 
     def __init__(
         self,
-        folder: Path,
         *,
+        tensorboard: Path,
         net: nn.Module,
-        images: Tensor | None = None,
+        images: Callable[[], Tensor | None] = lambda: None,
         settings: Mapping[str, object] | None = None,
     ) -> None:
-        self._folder = folder
+        self._folder = tensorboard
         self._net = net
-        self._images = images
+        self._images = images()
         self._settings = dict(settings or {})
         self._writers: dict[str, SummaryWriter] = {}
         self._purge_step: int | None = None

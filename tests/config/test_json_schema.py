@@ -14,6 +14,7 @@ import pytest
 
 from cnntrain.config import shipped
 from cnntrain.config.json_schema import DRAFT, arch_schema, run_schema
+from cnntrain.core.choices import OBSERVERS
 from cnntrain.core.document import read_document
 from cnntrain.layers import LAYERS
 
@@ -164,3 +165,23 @@ def test_every_layer_is_there_with_its_parameters() -> None:
         schema = item[entry.name]
         mapping = schema if "properties" in schema else schema["anyOf"][0]
         assert list(mapping["properties"]) == [p.name for p in entry.parameters]
+
+
+def test_observers_are_those_of_plugins(run_file: Path, tmp_path: Path) -> None:
+    file = tmp_path / "plot.py"
+    file.write_text("@observer('test_schema_plot')\ndef plot(*, every: int = 1, net): ...\n")
+    OBSERVERS.add_plugin(file)
+    schema = run_schema()
+    tree = read_document(run_file).data
+    for listed, expected in (
+        ([], True),
+        (["test_schema_plot"], True),
+        ([{"test_schema_plot": {"every": 3}}], True),
+        ([{"test_schema_plot": {"evry": 3}}], False),
+        ([{"test_schema_plot": {"net": 3}}], False),
+        (["tensorboard"], False),
+        ("test_schema_plot", False),
+    ):
+        changed = {**tree, "record": {**tree["record"], "observers": listed}}
+        assert is_valid(changed, schema, schema) is expected, listed
+        assert is_valid(changed, RUN, RUN) is (listed == [])

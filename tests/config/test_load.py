@@ -119,6 +119,42 @@ def test_plugins_are_read_but_not_run(run_file: Path) -> None:
         assert any(name.startswith("test_load_") for name in catalogue.names())
 
 
+@pytest.mark.parametrize(
+    ("listed", "message"),
+    [
+        ("[test_load_plt]", "unknown observer 'test_load_plt'; did you mean 'test_load_plot'?"),
+        ("[{test_load_plot: {evry: 2}}]", "unknown key 'evry' in 'test_load_plot'; did you mean"),
+        ("[{test_load_plot: {every: 0}}]", "'every' must be at least 1, not 0"),
+        ("[{test_load_plot: {net: 0}}]", "'net' of 'test_load_plot' follows from the run; remove"),
+        (
+            "[[test_load_plot]]",
+            r"an observer is a name or `name: {parameters}`, not \['test_load_plot'\]",
+        ),
+        ("test_load_plot", "'observers' must be a list, not the string"),
+        ("[tensorboard]", "'tensorboard' cannot be listed: `record.tensorboard` turns it on"),
+        ("[test_load_plot, {log: {}}]", "'log' cannot be listed: every run has it; remove it"),
+        ("[history]", "'history' cannot be listed: every training from Python has it; remove"),
+    ],
+)
+def test_observers_that_cannot_be_listed(run_file: Path, listed: str, message: str) -> None:
+    Path("plot.py").write_text(
+        "from cnntrain.core.kinds import Positive\n"
+        "from cnntrain.record import observer\n\n"
+        "@observer('test_load_plot')\ndef plot(*, every: Positive = 1, net): ...\n"
+    )
+    Path("run.yaml").write_text("plugins: [plot.py]\n" + run_file.read_text())
+    config = load("run.yaml", ["record.observers=[test_load_plot]"]).config
+    assert config.record.observers[0].parameters == {"every": 1}
+    with pytest.raises(ConfigError, match=message) as caught:
+        load("run.yaml", [f"record.observers={listed}"])
+    assert len(caught.value.problems) == 1
+
+
+def test_an_observer_whose_plugin_is_not_named(run_file: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown observer 'plot'; name the file that registers"):
+        load(run_file, ["record.observers=[plot]"])
+
+
 def test_an_unreadable_section_is_told_once(run_file: Path) -> None:
     Path("net.yaml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError) as caught:

@@ -53,7 +53,7 @@ def disk() -> Disk:
 
 
 def test_last_after_each_epoch_and_best_when_it_is(tmp_path: Path, disk: Disk) -> None:
-    keeper = CheckpointKeeper(tmp_path, snapshot=disk.snapshot, save=disk.save)
+    keeper = CheckpointKeeper(checkpoints=tmp_path, snapshot=disk.snapshot, save=disk.save)
     feed(keeper, [epoch(1, is_best=True), epoch(2, is_best=False), epoch(3, is_best=False)])
     assert disk.writes == ["best.pt 1", "last.pt 1", "last.pt 2", "last.pt 3"]
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {
@@ -64,14 +64,16 @@ def test_last_after_each_epoch_and_best_when_it_is(tmp_path: Path, disk: Disk) -
 
 
 def test_best_is_a_file_of_its_own(tmp_path: Path, disk: Disk) -> None:
-    keeper = CheckpointKeeper(tmp_path, snapshot=disk.snapshot, save=disk.save)
+    keeper = CheckpointKeeper(checkpoints=tmp_path, snapshot=disk.snapshot, save=disk.save)
     feed(keeper, [epoch(1, is_best=True)])
     assert not (tmp_path / "best.pt").samefile(tmp_path / "last.pt")
     assert disk.snapshots == 1
 
 
 def test_every_steps_and_not_twice_at_the_end(tmp_path: Path, run: Run, disk: Disk) -> None:
-    keeper = CheckpointKeeper(tmp_path, snapshot=disk.snapshot, save=disk.save, every_steps=3)
+    keeper = CheckpointKeeper(
+        checkpoints=tmp_path, snapshot=disk.snapshot, save=disk.save, checkpoint_every=3
+    )
     feed(keeper, [e for e in run(epochs=1, steps=7) if not isinstance(e, EpochDone)])
     assert disk.writes == ["last.pt 1", "last.pt 2", "last.pt 3"]  # steps 3, 6, and the end
     disk.writes.clear()
@@ -80,7 +82,7 @@ def test_every_steps_and_not_twice_at_the_end(tmp_path: Path, run: Run, disk: Di
 
 
 def test_a_stopped_run_is_saved_where_it_stands(tmp_path: Path, run: Run, disk: Disk) -> None:
-    keeper = CheckpointKeeper(tmp_path, snapshot=disk.snapshot, save=disk.save)
+    keeper = CheckpointKeeper(checkpoints=tmp_path, snapshot=disk.snapshot, save=disk.save)
     stopped = RunDone("stopped", 1, 6, 1, 0.2, 10.0)
     feed(keeper, [*run(epochs=2, steps=4, until=6), stopped])
     assert disk.writes == ["best.pt 1", "last.pt 1", "last.pt 2"]
@@ -91,7 +93,7 @@ def test_a_state_that_is_not_finite_is_never_saved(
 ) -> None:
     finite = iter([True, False])
     keeper = CheckpointKeeper(
-        tmp_path, snapshot=disk.snapshot, save=disk.save, finite=lambda: next(finite)
+        checkpoints=tmp_path, snapshot=disk.snapshot, save=disk.save, finite=lambda: next(finite)
     )
     feed(keeper, [epoch(1, is_best=True), epoch(2, is_best=True)])
     assert disk.writes == ["best.pt 1", "last.pt 1"]
@@ -100,7 +102,7 @@ def test_a_state_that_is_not_finite_is_never_saved(
 
 def test_metrics_come_to_disk_before_the_state(tmp_path: Path, disk: Disk) -> None:
     keeper = CheckpointKeeper(
-        tmp_path,
+        checkpoints=tmp_path,
         snapshot=disk.snapshot,
         save=disk.save,
         before_save=lambda: disk.writes.append("flushed"),
@@ -110,14 +112,14 @@ def test_metrics_come_to_disk_before_the_state(tmp_path: Path, disk: Disk) -> No
 
 
 def test_what_saving_cost(tmp_path: Path, disk: Disk) -> None:
-    keeper = CheckpointKeeper(tmp_path, snapshot=disk.snapshot, save=disk.save)
+    keeper = CheckpointKeeper(checkpoints=tmp_path, snapshot=disk.snapshot, save=disk.save)
     feed(keeper, [epoch(1, is_best=True)])
     assert (keeper.saves.files, keeper.saves.bytes) == (2, 2)  # "1" twice
     assert keeper.saves.seconds > 0
 
 
 def test_a_full_disk_leaves_the_last_state(tmp_path: Path, disk: Disk) -> None:
-    keeper = CheckpointKeeper(tmp_path, snapshot=disk.snapshot, save=disk.save)
+    keeper = CheckpointKeeper(checkpoints=tmp_path, snapshot=disk.snapshot, save=disk.save)
     keeper.observe(epoch(1, is_best=False))
     disk.full = True
     with pytest.raises(DiskError, match="No space left"):
@@ -128,7 +130,9 @@ def test_a_full_disk_leaves_the_last_state(tmp_path: Path, disk: Disk) -> None:
 def test_a_damaged_last_does_not_push_out_a_good_previous(tmp_path: Path, disk: Disk) -> None:
     (tmp_path / "last.pt").write_text("damaged")
     (tmp_path / "previous.pt").write_text("good")
-    keeper = CheckpointKeeper(tmp_path, snapshot=disk.snapshot, save=disk.save, last_is_sound=False)
+    keeper = CheckpointKeeper(
+        checkpoints=tmp_path, snapshot=disk.snapshot, save=disk.save, last_is_sound=False
+    )
     keeper.observe(epoch(1, is_best=False))
     assert (tmp_path / "previous.pt").read_text() == "good"
     keeper.observe(epoch(2, is_best=False))
@@ -136,7 +140,7 @@ def test_a_damaged_last_does_not_push_out_a_good_previous(tmp_path: Path, disk: 
 
 
 def test_steps_alone_save_nothing(tmp_path: Path, run: Run, disk: Disk) -> None:
-    keeper = CheckpointKeeper(tmp_path, snapshot=disk.snapshot, save=disk.save)
+    keeper = CheckpointKeeper(checkpoints=tmp_path, snapshot=disk.snapshot, save=disk.save)
     steps: list[Event] = [e for e in run() if isinstance(e, StepDone)]
     feed(keeper, steps)
     assert disk.writes == []

@@ -19,7 +19,7 @@ Run = Callable[..., Iterator[Event]]
 
 
 def record(folder: Path, events: object, *, every: int = 2) -> None:
-    files = MetricsFile(jsonl=folder / "metrics.jsonl", csv=folder / "metrics.csv")
+    files = MetricsFile(metrics_jsonl=folder / "metrics.jsonl", metrics_csv=folder / "metrics.csv")
     observe(events, observers=[files], every=every)  # type: ignore[arg-type]
 
 

@@ -19,7 +19,7 @@ Run = Callable[..., Iterator[Event]]
 
 def test_the_final_figures(tmp_path: Path, run: Run) -> None:
     path = tmp_path / "summary.json"
-    observe(run(), observers=[SummaryFile(path, facts=lambda: {"peak_bytes": 7})])
+    observe(run(), observers=[SummaryFile(summary=path, facts=lambda: {"peak_bytes": 7})])
     found = json.loads(path.read_text())
     assert (found["reason"], found["epoch"], found["step"]) == ("finished", 3, 12)
     assert (found["best_epoch"], found["best_error"]) == (3, pytest.approx(0.17))
@@ -31,7 +31,7 @@ def test_the_final_figures(tmp_path: Path, run: Run) -> None:
 
 
 def test_a_killed_run_has_no_summary(tmp_path: Path, run: Run) -> None:
-    observe(run(until=5), observers=[SummaryFile(tmp_path / "summary.json")])
+    observe(run(until=5), observers=[SummaryFile(summary=tmp_path / "summary.json")])
     assert not list(tmp_path.iterdir())
 
 

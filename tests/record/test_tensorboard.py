@@ -41,9 +41,9 @@ def record(
     folder: Path, events: Iterator[Event], *, settings: dict[str, object] | None = None
 ) -> None:
     board = TensorBoard(
-        folder,
+        tensorboard=folder,
         net=network(),
-        images=torch.zeros(3, 1, 5, 5),
+        images=lambda: torch.zeros(3, 1, 5, 5),
         settings=settings or {"train.optimizer.lr": 0.1},
     )
     observe(events, observers=[board], every=2)
@@ -150,7 +150,7 @@ def test_a_stopped_run_is_not_said_to_be_over(tmp_path: Path, run: Run) -> None:
 
 
 def test_flush_brings_the_points_to_disk(tmp_path: Path, run: Run) -> None:
-    board = TensorBoard(tmp_path, net=network())
+    board = TensorBoard(tensorboard=tmp_path, net=network())
     for event in run(until=7):
         board.observe(event)
     board.flush()
@@ -159,7 +159,7 @@ def test_flush_brings_the_points_to_disk(tmp_path: Path, run: Run) -> None:
 
 
 def test_histograms_give_way_where_they_would_cost_too_much(tmp_path: Path) -> None:
-    board = TensorBoard(tmp_path, net=network())
+    board = TensorBoard(tensorboard=tmp_path, net=network())
     for number in range(1, 6):  # epochs of a microsecond: the first histograms use up their share
         board.observe(
             EpochDone(number, number, 1.0, {"error": 0.5}, 0.1, None, False, 10, 1e-6, 0.0)
