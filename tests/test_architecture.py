@@ -41,11 +41,6 @@ HEAVY = ("torch", "torchvision", "numpy", "sklearn", "matplotlib", "tensorboard"
 NO_COMMANDS = {"__init__", "app", "options", "output", "pictures"}
 """The files of cli/ that are not named by a command."""
 
-CLASSES_WITH_TWO_MEANINGS = {
-    "Picture",
-}
-"""Names that two classes have today. The list may shrink, never grow."""
-
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_can_be_read_in_five_minutes(name: str) -> None:
@@ -116,7 +111,7 @@ def test_no_class_name_means_two_things() -> None:
     nodes = [node for tree in TREES.values() for node in ast.walk(tree)]
     names = [node.name for node in nodes if isinstance(node, ast.ClassDef)]
     public = (name for name in names if not name.startswith("_"))
-    assert several(public) == CLASSES_WITH_TWO_MEANINGS
+    assert several(public) == set()
 
 
 def test_a_mapping_in_the_run_file_is_called_a_section() -> None:

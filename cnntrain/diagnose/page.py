@@ -6,7 +6,7 @@ import base64
 from html import escape
 
 from cnntrain.diagnose.doctor import Diagnosis
-from cnntrain.diagnose.report import Cell, Finding, Picture, Report, Table
+from cnntrain.diagnose.report import Cell, Finding, Plot, Report, Table
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
@@ -110,7 +110,7 @@ def _section(report: Report) -> str:
     return "\n".join(parts)
 
 
-def _picture(picture: Picture) -> str:
+def _picture(picture: Plot) -> str:
     data = base64.b64encode(picture.png()).decode("ascii")
     title = escape(picture.title)
     return f'<h3>{title}</h3><img alt="{title}" src="data:image/png;base64,{data}">'

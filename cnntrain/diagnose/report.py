@@ -61,7 +61,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Plot:
     """A figure with what is to be seen in it."""
 
     title: str
@@ -95,7 +95,7 @@ class Report:
     findings: tuple[Finding, ...] = ()
     numbers: Mapping[str, Cell] = field(default_factory=dict)
     tables: tuple[Table, ...] = ()
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[Plot, ...] = ()
     refutes: tuple[str, ...] = ()
     applies: bool = True
     seconds: float = 0.0

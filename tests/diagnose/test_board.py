@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from cnntrain.diagnose.board import write_board
 from cnntrain.diagnose.doctor import diagnose
-from cnntrain.diagnose.report import Finding, Picture, Report
+from cnntrain.diagnose.report import Finding, Plot, Report
 
 
 def test_words_numbers_and_pictures(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_words_numbers_and_pictures(tmp_path: Path) -> None:
         "it diverged",
         (finding,),
         numbers={"suggested": 0.25, "why": "words are no scalars"},
-        pictures=(Picture("losses", figure),),
+        pictures=(Plot("losses", figure),),
     )
     write_board(diagnose([report]), tmp_path / "tb", subject="my.yaml")
     found = EventAccumulator(str(tmp_path / "tb"))

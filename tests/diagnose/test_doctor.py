@@ -11,7 +11,7 @@ from cnntrain.core.errors import ConfigError
 from cnntrain.diagnose.doctor import diagnose
 from cnntrain.diagnose.drawing import bars_by_layer
 from cnntrain.diagnose.page import cell_text, html_page
-from cnntrain.diagnose.report import Finding, Picture, Report, Table, not_applicable
+from cnntrain.diagnose.report import Finding, Plot, Report, Table, not_applicable
 
 
 def found(*faults: str, is_certain: bool = True) -> tuple[Finding, ...]:
@@ -122,7 +122,7 @@ class Page(HTMLParser):
 
 
 def test_the_page_is_whole_and_needs_nothing_from_outside() -> None:
-    picture = Picture("a <picture>", bars_by_layer([("x", 1.0), ("y", 0.0)], label="norm"))
+    picture = Plot("a <picture>", bars_by_layer([("x", 1.0), ("y", 0.0)], label="norm"))
     table = Table("numbers", ("name", "value"), (("a<b", 0.123456), ("c", None)))
     pair = (*found("rate_too_high"), finding("diverges", "rate_too_high"))
     report = Report("rate", "seen", pair, tables=(table,), pictures=(picture,))

@@ -23,7 +23,7 @@ from cnntrain.diagnose.neighbours import (
     suspicious_labels,
     votes_of,
 )
-from cnntrain.diagnose.report import Cell, Finding, Picture, Report, Table
+from cnntrain.diagnose.report import Cell, Finding, Plot, Report, Table
 from cnntrain.show.words import listed
 
 NAME = "data"
@@ -98,14 +98,14 @@ def check_data(
 
 def _pictures(
     train: Sample, own: Votes, classes: Sequence[str], counts: Sequence[int]
-) -> tuple[Picture, ...]:
+) -> tuple[Plot, ...]:
     telling = own.kappa(train.targets) >= TELLING
     odd = torch.nonzero(own.contradicts(train.targets) & telling).flatten()
     captions = [
         f"{classes[int(train.targets[i])]}\n{classes[int(own.winner[i])]}?" for i in odd.tolist()
     ]
     pictures = [
-        Picture(
+        Plot(
             "training images by class",
             bars_by_layer(
                 list(zip(classes, map(float, counts), strict=True)),
@@ -116,7 +116,7 @@ def _pictures(
     ]
     if captions:
         title = "images whose neighbours have another label (label, and what they have)"
-        pictures.append(Picture(title, image_grid(train.images[odd], captions)))
+        pictures.append(Plot(title, image_grid(train.images[odd], captions)))
     return tuple(pictures)
 
 

@@ -17,7 +17,7 @@ from cnntrain.diagnose.faults import SILENT
 from cnntrain.diagnose.float64 import compare, in_float64
 from cnntrain.diagnose.jacobians import wrong_layers
 from cnntrain.diagnose.modes import owners, steady_copy
-from cnntrain.diagnose.report import Finding, Picture, Report, Table
+from cnntrain.diagnose.report import Finding, Plot, Report, Table
 from cnntrain.diagnose.signals import Signal, layer_signals, squashing
 from cnntrain.diagnose.training import Method, train_briefly
 from cnntrain.show.words import listed
@@ -241,13 +241,13 @@ def _flow_table(signals: Sequence[Signal], flow: Mapping[str, _Flow]) -> Table:
     return Table("gradients at the initial weights, and the first steps' updates", columns, rows)
 
 
-def _pictures(signals: Sequence[Signal], flow: Mapping[str, _Flow]) -> tuple[Picture, ...]:
+def _pictures(signals: Sequence[Signal], flow: Mapping[str, _Flow]) -> tuple[Plot, ...]:
     at_outputs = [(s.name, s.gradient or 0.0) for s in signals if s.has_weights]
     updates = [(name, f.update / f.weights) for name, f in flow.items() if f.weights]
     title = "the loss's gradient at each layer's outputs (first layer on the left)"
     return (
-        Picture(title, bars_by_layer(at_outputs, label="norm")),
-        Picture(
+        Plot(title, bars_by_layer(at_outputs, label="norm")),
+        Plot(
             "update of a step over the weights (around 0.001 is usual)",
             bars_by_layer(updates, label="ratio", usual=(1e-4, 1e-2)),
         ),

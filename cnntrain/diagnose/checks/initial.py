@@ -12,7 +12,7 @@ from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import bars_by_layer
 from cnntrain.diagnose.faults import SILENT
 from cnntrain.diagnose.modes import steady_copy
-from cnntrain.diagnose.report import Finding, Picture, Report, Table
+from cnntrain.diagnose.report import Finding, Plot, Report, Table
 from cnntrain.diagnose.signals import Signal, layer_signals, squashing, variation
 from cnntrain.diagnose.training import chance_loss, logits_of
 from cnntrain.show.words import listed
@@ -71,7 +71,7 @@ def check_initial(
         numbers={"loss": loss, "loss_of_guessing": chance, "ln_classes": math.log(classes)},
         tables=(_table(shown),),
         pictures=(
-            Picture(
+            Plot(
                 "deviation of each layer's outputs from image to image, at the initial weights",
                 bars_by_layer([(s.name, s.varies) for s in shown], label="deviation"),
             ),

@@ -14,7 +14,7 @@ from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import SIZE, image_grid
 from cnntrain.diagnose.faults import STOPS
 from cnntrain.diagnose.modes import steady_copy
-from cnntrain.diagnose.report import Finding, Picture, Report, Table
+from cnntrain.diagnose.report import Finding, Plot, Report, Table
 from cnntrain.diagnose.training import Method, logits_of, train_briefly
 from cnntrain.optim import parameter_groups
 from cnntrain.optim.optimizers.adamw import adamw
@@ -146,7 +146,7 @@ def _pictures(
     missed: Tensor,
     predicted: Tensor,
     class_names: Sequence[str],
-) -> tuple[Picture, ...]:
+) -> tuple[Plot, ...]:
     figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.subplots()
     for place, attempt in enumerate(attempts):
@@ -158,11 +158,11 @@ def _pictures(
     axes.set_xlabel("step")
     axes.set_ylabel("error")
     axes.legend()
-    pictures = [Picture("a few images, learnt by heart", figure)]
+    pictures = [Plot("a few images, learnt by heart", figure)]
     if len(missed):
         captions = [
             f"{class_names[int(few.targets[i])]}\n{class_names[int(predicted[i])]}?" for i in missed
         ]
         title = "images that would not be learnt (label, and what the network says)"
-        pictures.append(Picture(title, image_grid(few.images[missed], captions)))
+        pictures.append(Plot(title, image_grid(few.images[missed], captions)))
     return tuple(pictures)

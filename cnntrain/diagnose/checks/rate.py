@@ -16,7 +16,7 @@ from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import SIZE
 from cnntrain.diagnose.faults import DAMPED, TOO_LARGE
 from cnntrain.diagnose.modes import steady_copy
-from cnntrain.diagnose.report import Cell, Finding, Picture, Report, Table
+from cnntrain.diagnose.report import Cell, Finding, Plot, Report, Table
 from cnntrain.diagnose.training import Method, chance_loss
 from cnntrain.diagnose.trials import GOOD, Ends, RangeTest, Trial, halved, range_test
 
@@ -226,7 +226,7 @@ def _report(
             "range_test_edge": tested.edge,
         },
         tables=(Table("loss after some steps at each rate", ("rate", "loss", ""), tuple(rows)),),
-        pictures=(Picture("the rate against the loss", _draw(trials, tested, own=own)),),
+        pictures=(Plot("the rate against the loss", _draw(trials, tested, own=own)),),
     )
 
 

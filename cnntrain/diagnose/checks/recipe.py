@@ -16,7 +16,7 @@ from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import SIZE
 from cnntrain.diagnose.faults import STOPS
 from cnntrain.diagnose.modes import batch_norms, set_steady
-from cnntrain.diagnose.report import Cell, Finding, Picture, Report, Table
+from cnntrain.diagnose.report import Cell, Finding, Plot, Report, Table
 from cnntrain.diagnose.suspects import SUSPECTS, no_progress
 from cnntrain.diagnose.training import (
     Course,
@@ -162,7 +162,7 @@ def check_recipe(
             "steps": recipe_steps,
         },
         tables=(_table(tried),),
-        pictures=(Picture("the first steps of training", _draw(tried, chance=chance)),),
+        pictures=(Plot("the first steps of training", _draw(tried, chance=chance)),),
         refutes=refutes,
         applies=bool(findings) or not is_clueless,
     )

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import bars_by_layer
-from cnntrain.diagnose.report import Finding, Picture, Report, Table, not_applicable
+from cnntrain.diagnose.report import Finding, Plot, Report, Table, not_applicable
 from cnntrain.diagnose.signals import RANGES, SATURATED, leaves
 from cnntrain.show.words import listed
 
@@ -104,7 +104,7 @@ def check_units(*, trained: nn.Module, batch: Batch, is_trained: bool) -> Report
         numbers={"images": images, "most_still": worst.still},
         tables=(_table(found),),
         pictures=(
-            Picture(
+            Plot(
                 "units that say the same for all images",
                 bars_by_layer(
                     [(each.layer, each.still) for each in found],
@@ -113,7 +113,7 @@ def check_units(*, trained: nn.Module, batch: Batch, is_trained: bool) -> Report
                     top=1.0,
                 ),
             ),
-            Picture(
+            Plot(
                 "mean |correlation| of two units",
                 bars_by_layer(
                     [(each.layer, each.correlation) for each in found],
