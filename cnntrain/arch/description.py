@@ -239,7 +239,7 @@ def _read_head(
     weight = _weight(head.get("weight", 1.0), (*path, "weight"), context)
     name = head.get("as", f"aux{index + 1}")
     if not is_word(name) or name in taken:
-        why = "is taken" if name in taken else "is no word of letters, digits and _"
+        why = "is taken" if name in taken else "is not a word of letters, digits and _"
         report.add((*path, "as"), f"the name '{name}' {why}", "choose another with `as`")
     nodes = _expand_some((*path, "layers"), context)
     return AuxHead(str(name), str(head["from"]), weight, nodes, path)
@@ -248,7 +248,7 @@ def _read_head(
 def _expand_some(path: KeyPath, context: Context) -> Nodes:
     nodes = expand_list(path, context)
     if not nodes and not context.report.problems:
-        message = "no layer is left, for every `repeat` is 0"
+        message = "no layer is left because every `repeat` is 0"
         context.report.add(path, message, "make one of them 1 or more")
     return nodes
 

@@ -125,11 +125,13 @@ def _value(node: ast.expr, scope: Mapping[str, Any], text: str) -> Any:
         name = node.id.removeprefix("_name_")
         value = _look_up(name, scope)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ExpressionError(f"'${name}' is no number", "write it alone, without arithmetic")
+            raise ExpressionError(
+                f"'${name}' is not a number", "write it alone, without arithmetic"
+            )
         return value
     if isinstance(node, ast.Name):
         raise ExpressionError(
-            f"'{node.id}' in '{text}' is no number", f"write ${node.id} if it is a name"
+            f"'{node.id}' in '{text}' is not a number", f"write ${node.id} if it is a name"
         )
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         return -_value(node.operand, scope, text)

@@ -70,7 +70,7 @@ def in_words(plan: Plan, *, batch: int, table: Sequence[Row] = ()) -> list[str]:
     """The totals in words; the rows of the table tell what stands still."""
     total = totals(plan, batch=batch)
     frozen = frozen_parameters(table)
-    trained = f", of which {frozen:,} stand still in the first epoch" if frozen else " trained"
+    trained = f", of which {frozen:,} are frozen in the first epoch" if frozen else " trained"
     heads = total["head_multiply_adds"]
     images = "1 image" if batch == 1 else f"{batch:,} images"
     kept = byte_size(total["activation_bytes"])

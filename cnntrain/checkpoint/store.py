@@ -135,7 +135,7 @@ def load_newest(folder: Path, *, names: Sequence[str] = (LAST, PREVIOUS)) -> Sto
             skipped.append(error.problems[0].message)
     raise CheckpointError(
         f"no checkpoint to load in {folder}: {'; '.join(skipped)}",
-        remedy="name a checkpoint file, or start the run anew",
+        remedy="name a checkpoint file, or start a new run",
     )
 
 

@@ -28,7 +28,7 @@ def ablate(
     train: Annotated[bool, typer.Option(help="Train each, or only count.")] = True,
     epochs: Annotated[int | None, typer.Option(min=1, help="Short for -s train.epochs=N.")] = None,
     anew: Annotated[
-        bool, typer.Option("--anew", help="Train each, also where a run has done that already.")
+        bool, typer.Option("--anew", help="Retrain even if a finished run exists.")
     ] = False,
     overrides: Overrides = None,
     as_json: Json = False,

@@ -127,7 +127,7 @@ def main() -> None:
         if _is_out_of_memory(error):
             _fail(_OUT_OF_MEMORY, MemoryExhaustedError.exit_code)
         _fail(
-            f"this is a bug in cnntrain: {type(error).__name__}: {error} "
+            f"internal error (please report): {type(error).__name__}: {error} "
             "(CNNTRAIN_DEBUG=1 shows the traceback)",
             1,
         )

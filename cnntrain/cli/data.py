@@ -71,7 +71,7 @@ def show(
     """Draw augmented training images. As the network sees them, with their labels."""
     loaded = load(shipped.resolve(file), overrides or [])
     if out.exists() and not force:
-        raise UsageError(f"{out} exists already", remedy="give another --out, or --force")
+        raise UsageError(f"{out} already exists", remedy="give another --out, or --force")
     from cnntrain.assemble.transfer.preprocessing import follow_weights
     from cnntrain.assemble.translation import open_run_data
     from cnntrain.data.preview import contact_sheet

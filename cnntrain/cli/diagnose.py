@@ -28,7 +28,7 @@ def diagnose(
     checks: Annotated[
         list[str] | None,
         typer.Option(
-            "--check", metavar="NAME", help="Only this check, with its tables. Repeatable."
+            "--check", metavar="NAME", help="Run only this check and print its tables. Repeatable."
         ),
     ] = None,
     overrides: Overrides = None,
@@ -49,7 +49,7 @@ def diagnose(
     nothing of the run is changed. Tells what is wrong, on which evidence, and what to do next.
     """
     if html is not None and html.exists() and not force:
-        raise UsageError(f"{html} exists already", remedy="give another --html, or --force")
+        raise UsageError(f"{html} already exists", remedy="give another --html, or --force")
     if html is not None and not html.parent.is_dir():
         raise UsageError(f"there is no folder {html.parent}", remedy="make it first")
     from cnntrain.core.atomic import write_text_atomically

@@ -148,7 +148,7 @@ def read_scales(text: str | None, *, crops: str) -> tuple[int, ...]:
         raise UsageError("--scales has no effect without --crops dense", remedy="add it")
     words = [word.strip() for word in text.split(",")]
     if not all(word.isascii() and word.isdecimal() for word in words):
-        raise UsageError(f"--scales {text} is no list of lengths", remedy="such as 256,384,512")
+        raise UsageError(f"--scales {text} is not a list of lengths", remedy="such as 256,384,512")
     scales = tuple(int(word) for word in words)
     if len(set(scales)) < len(scales):
         raise UsageError(f"--scales {text} has a length twice", remedy="give each once")

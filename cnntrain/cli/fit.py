@@ -49,7 +49,7 @@ def fit(
     if resume is not None and (out is not None or folds is not None):
         option = "--out" if out is not None else "--folds"
         remedy = f"remove {option}"
-        raise UsageError("a resumed run stays what and where it is", remedy=remedy)
+        raise UsageError("--out and --folds cannot be combined with --resume", remedy=remedy)
     if folds is not None:
         assert file is not None
         _cross_validate(shipped.resolve(file), given, folds, out=out, quiet=quiet, verbose=verbose)

@@ -36,7 +36,7 @@ def new(
                 file.write(source.read_text(encoding="utf-8"))
         except FileExistsError:
             raise UsageError(
-                f"{target} exists already", remedy="give another name: --out FILE"
+                f"{target} already exists", remedy="give another name: --out FILE"
             ) from None
     output.result(str(target))
     if "archs" in source.parts:

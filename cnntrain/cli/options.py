@@ -68,8 +68,12 @@ NETWORK = (
 Classes = Annotated[
     int | None, typer.Option(min=1, help="Number of classes, for an architecture file.")
 ]
-Size = Annotated[int | None, typer.Option(min=1, help="Side of the images, likewise.")]
-Channels = Annotated[int | None, typer.Option(min=1, help="1 for grey images, likewise.")]
+Size = Annotated[
+    int | None, typer.Option(min=1, help="Image side length, for an architecture file.")
+]
+Channels = Annotated[
+    int | None, typer.Option(min=1, help="1 for grey images, for an architecture file.")
+]
 Batch = Annotated[
     int, typer.Option(min=1, help="Images in a batch, for the memory of the activations.")
 ]
@@ -89,7 +93,8 @@ Out = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="A .png or .svg file. Default: named by what is asked for, as maps-conv2-5.png.",
+        help="A .png or .svg file. Default: a name derived from the request, "
+        "e.g. maps-conv2-5.png.",
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]

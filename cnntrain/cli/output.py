@@ -67,7 +67,7 @@ def new_file(
             f"{path} is no {' or '.join(suffixes)} file", remedy="end the name of --out in that"
         )
     if path.is_dir() or (path.exists() and not force):
-        raise UsageError(f"{path} exists already", remedy="give another --out, or --force")
+        raise UsageError(f"{path} already exists", remedy="give another --out, or --force")
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}", remedy="make it first")
     return path

@@ -24,7 +24,7 @@ def predict(  # noqa: PLR0913  # the flags of the command
     paths: Annotated[
         list[Path], typer.Argument(metavar="PATH...", help="Image files, or folders of them.")
     ],
-    top: Annotated[int, typer.Option(min=1, help="Classes told for each image.")] = 3,
+    top: Annotated[int, typer.Option(min=1, help="Number of top classes to report per image.")] = 3,
     form: Annotated[
         Literal["table", "csv"] | None,
         typer.Option("--format", help="Default: table; see also --json."),

@@ -17,7 +17,9 @@ def show(
     overrides: Overrides = None,
     origins: Annotated[
         bool,
-        typer.Option("--origins/--plain", help="With where each value comes from, or without."),
+        typer.Option(
+            "--origins/--plain", help="Show where each value comes from (--plain: values only)."
+        ),
     ] = True,
 ) -> None:
     """Print a run file as it is obeyed. Every value stands there, with where it comes from."""

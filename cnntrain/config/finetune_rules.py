@@ -85,7 +85,7 @@ def _recalibration(given: Given) -> Iterator[Problem]:
     still = "probe" if finetune.probe else "freeze"
     if train is not None and train.recalibrate and getattr(finetune, still):
         there = given.at("finetune", still)
-        message = f"recalibration would change the statistics of layers that stand still ({there})"
+        message = f"recalibration would change the statistics of frozen layers ({there})"
         yield given.problem(("train", "recalibrate"), message, "remove one of the two")
 
 

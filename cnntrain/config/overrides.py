@@ -48,7 +48,7 @@ def parse_override(text: str, *, number: int) -> Override:
     ]
     places = tuple(Place(COMMAND_LINE, number, column, source) for column in columns)
     if not equals or not all(path):
-        message = f"'{text}' is no override"
+        message = f"'{text}' is not an override"
         raise ConfigError(message, remedy="write -s section.key=value", place=places[0])
     start = len(_FLAG) + len(key) + 1
     try:

@@ -14,7 +14,7 @@ from cnntrain.core.kinds import BelowOne, NonNegativeFloat, Positive, PositiveFl
 
 
 class LossSection(Choice):
-    """What is made small."""
+    """The loss to minimise."""
 
     catalogue: ClassVar[Catalogue] = LOSSES
     usual: ClassVar[str] = "cross_entropy"
@@ -67,7 +67,7 @@ class OptimizerSection(Choice):
     name: str
     """A registered optimizer; see `cnntrain list optimizers`."""
     lr: PositiveFloat
-    """Learning rate, at the schedule's top."""
+    """Peak learning rate, before the schedule's factor."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """The optimizer's own keys."""
     weight_decay: NonNegativeFloat = 0.0
@@ -121,7 +121,7 @@ class TrainSection(Section):
     accumulate: Positive = 1
     """Parts in which each batch goes through the network: less memory, the same gradient."""
     loss: LossSection = Field(default_factory=lambda: LossSection.of(LossSection.usual))
-    """What is made small."""
+    """The loss to minimise."""
     optimizer: OptimizerSection
     """How a gradient moves the weights."""
     schedule: ScheduleSection = Field(

@@ -117,7 +117,7 @@ class Catalogue:
             taken = self._entries.get(entry.name)
             if taken is not None:
                 place = Place(str(file), entry.line, 1)
-                message = f"{self.kind} '{entry.name}' exists already in {taken.file}"
+                message = f"{self.kind} '{entry.name}' already exists in {taken.file}"
                 raise ConfigError(message, remedy="choose another name", place=place)
         self._entries |= {entry.name: entry for entry in added}
         return found

@@ -200,7 +200,7 @@ def _remedy(value: Any, errors: Sequence[Mapping[str, Any]], wanted: str) -> str
 
 def _remedy_for_text(text: str, errors: Sequence[Mapping[str, Any]], kinds: set[str]) -> str:
     if text.lower() in ("none", "null"):
-        return "write null, in small letters, for nothing"
+        return "write null, in lower case, for nothing"
     if kinds & {"int_type", "float_type"}:
         if _is_numeric(text):
             return "remove the quotes"

@@ -239,7 +239,7 @@ def set_value(document: Document, path: KeyPath, value: Any, place: Place) -> No
         if not isinstance(inside, dict | list):
             name = ".".join(map(str, path[: depth + 1]))
             raise ConfigError(
-                f"'{name}' is no mapping, so nothing can be set below it",
+                f"'{name}' is not a mapping, so nothing can be set below it",
                 remedy="set the whole of it",
                 place=place,
             )

@@ -161,7 +161,7 @@ def _targets(formats: Sequence[str], out: Path | None, name: str) -> dict[str, P
         return {form: (out or Path()) / f"{name}{SUFFIXES[form]}" for form in formats}
     if len(formats) > 1:
         raise UsageError(
-            f"{out} is no folder, and there are {len(formats)} files to write",
+            f"{out} is not a folder, and there are {len(formats)} files to write",
             remedy="give --out a folder that exists, or export one format at a time",
         )
     [form] = formats
@@ -180,7 +180,7 @@ def _refuse_existing(targets: Mapping[str, Path]) -> None:
     for path in paths:
         if path.exists():
             raise UsageError(
-                f"{path} exists already", remedy="--force replaces it; --out gives another name"
+                f"{path} already exists", remedy="--force replaces it; --out gives another name"
             )
 
 

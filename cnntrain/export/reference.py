@@ -47,7 +47,7 @@ class Reference:
             raise CnntrainError(
                 f"{what} differs from the network by {difference:.2g} in its logits on "
                 f"{len(self.images)} images, more than {self.limit:.2g}; nothing is written",
-                remedy="use another format, and tell cnntrain's maintainers of this architecture",
+                remedy="use another format, and report this architecture to cnntrain's maintainers",
             )
         return difference
 

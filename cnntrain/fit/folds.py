@@ -27,7 +27,7 @@ from cnntrain.runs.folder import RunFolder, create_folder
 from cnntrain.runs.locate import is_run
 
 CHANGEABLE = tuple(key for key in single.CHANGEABLE if not key.startswith("train."))
-"""What `-s` may change when a cross-validation goes on: nothing that sets its folds apart."""
+"""What `-s` may change when a cross-validation resumes: nothing that sets its folds apart."""
 
 Figure = Literal["error", "best_error", "test_error"]
 
@@ -166,12 +166,14 @@ def resume_folds(
     Raises:
         UsageError: the folder is another one's, or a change is not one that can be made.
     """
-    only_these(list(overrides), allowed=CHANGEABLE, doing="a cross-validation goes on")
+    only_these(list(overrides), allowed=CHANGEABLE, doing="a cross-validation resumes")
     folder = RunFolder(path)
     with folder.lock():
         held_out = load(folder.config).config.data.validation
         if not isinstance(held_out, FoldOf):
-            raise UsageError(f"{path} is no cross-validation's folder", remedy="check the path")
+            raise UsageError(
+                f"{path} is not the folder of a cross-validation", remedy="check the path"
+            )
         files = load_folds(folder.config, overrides, folds=held_out.of)
         return _train(files, folder=folder, overrides=overrides, quiet=quiet, tell=tell,
                       observers=observers)  # fmt: skip

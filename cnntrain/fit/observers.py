@@ -32,7 +32,7 @@ from cnntrain.runs.folder import RunFolder
 SAMPLE_IMAGES = 16
 
 UNSELECTED = (
-    "there are no validation images, so nothing tells which weights are best: the last ones count; "
+    "there are no validation images, so the best weights are unknown: the last ones count; "
     "data.validation: 0.1 sets some training images aside"
 )
 

@@ -51,7 +51,7 @@ class LpPool(nn.Module):
         require_small_padding("lp_pool", pair(padding), pair(kernel))
         if p < 1:
             raise ValueError(
-                f"lp_pool: with p {p:g} it is no norm, and its gradient at zero is infinite; "
+                f"lp_pool: with p {p:g} it is not a norm, and its gradient at zero is infinite; "
                 f"use at least 1"
             )
         self.p = p

@@ -122,7 +122,7 @@ def _open_run_file(path: Path, loaded: Loaded) -> Model:
         remedy = f"did you mean '{trained}'?" if has_run(trained) else remedy
         raise UsageError(f"{path} is a run file without weights", remedy=remedy)
     if lacks_numbers(loaded):
-        message = "nobody says how images were normalised for these weights"
+        message = "the normalisation used for these weights is unknown"
         remedy = "give the numbers: `normalize: {mean: [...], std: [...]}`"
         at_list = ("data", "transforms", "eval")
         raise ConfigError.of([loaded.problem(at_list, message, remedy)])

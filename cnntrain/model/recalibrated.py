@@ -62,13 +62,13 @@ def recalibrate_run(
         overrides: changes, as for an evaluation.
 
     Raises:
-        UsageError: the network has no batch normalisation, or recalibrated.pt exists already.
+        UsageError: the network has no batch normalisation, or recalibrated.pt already exists.
         CheckpointError: the checkpoint is missing, damaged, or of other classes.
     """
     source = find_run(path).to_evaluate()
     target = source.with_name("recalibrated.pt")
     if target.exists():
-        raise UsageError(f"{target} exists already", remedy="remove it, or give it another name")
+        raise UsageError(f"{target} already exists", remedy="remove it, or give it another name")
     model = open_model(source, overrides=overrides, use=RECALIBRATE)
     net, loaded, precision = model.net, model.loaded, model.precision
     freezing = make_freezing(loaded, plan=model.plan, net=net)
@@ -76,7 +76,7 @@ def recalibrate_run(
     if not has_running_statistics(net):
         raise UsageError(
             f"the network of {source} has no batch normalisation with running statistics, or they "
-            "stand still (finetune.freeze)",
+            "are frozen (finetune.freeze)",
             remedy="there is nothing to recalibrate",
         )
     make_deterministic(loaded.config.compute.deterministic)

@@ -172,7 +172,7 @@ def _check_rule(rule: GroupRule, owned: Sequence[_Owned], model: nn.Module) -> N
         )
     if not any(one.parameter.requires_grad for one in matched):
         raise ConfigError(
-            f"the group '{rule.names}' has no effect: all that it matches stands still",
+            f"the group '{rule.names}' has no effect: everything it matches is frozen",
             remedy="remove it, or let some of it learn",
         )
     if rule.weight_decay and all(one.exempt for one in matched):

@@ -92,7 +92,7 @@ class CheckpointKeeper(Observer, Generic[State]):
 
     def _keep(self, step: int, *, is_best: bool) -> None:
         if not self._finite():
-            LOG.warning("step %d: not saved, for some parameters are not finite", step)
+            LOG.warning("step %d: not saved because some parameters are not finite", step)
             return
         self._before_save()
         state = self._snapshot()

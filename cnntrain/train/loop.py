@@ -135,7 +135,8 @@ def train(
 def _check_feasible(recipe: Recipe, loader: Loader, validation: Loader | None) -> None:
     if loader.batches_per_epoch < 1:
         raise DataError(
-            "the training split makes no batch", remedy="use a smaller batch_size, or more images"
+            "the training split yields no batches",
+            remedy="use a smaller batch_size, or more images",
         )
     for name in ("plateau", "early_stop"):
         if validation is None and getattr(recipe, name) is not None:

@@ -159,7 +159,7 @@ def test_a_plugin_cannot_take_the_name_of_a_layer(add_plugin: AddPlugin) -> None
     with pytest.raises(ConfigError) as caught:
         add_plugin(SCALE.replace("my_scale", "conv"))
     message = str(caught.value)
-    assert "my_layers.py:16:1: layer 'conv' exists already in" in message
+    assert "my_layers.py:16:1: layer 'conv' already exists in" in message
     assert message.splitlines()[0].endswith("choose another name")
     assert LAYERS.entry("conv").file.name == "conv.py"
 

@@ -75,7 +75,7 @@ def test_in_the_table(shipped: Callable[[Path], Plan]) -> None:
         assert found[name].endswith(f" {mark}"), name
     # conv1 64*3*7*7 + 2*64; conv2_x 4 * (64*64*9 + 2*64); conv3_x.block2 2 * (128*128*9 + 2*128)
     still = 9536 + 4 * 36992 + 2 * 147712
-    assert f"of which {still:,} stand still in the first epoch" in text
+    assert f"of which {still:,} are frozen in the first epoch" in text
     data = as_data(plan, learning=learning_of(plan))
     assert data["frozen_parameters"] == still
     table = {row["name"]: row["learns"] for row in data["layers"]}

@@ -122,7 +122,7 @@ def test_each_image_goes_through_the_network_once(
     said = capsys.readouterr().err
     assert "6 features of each of 72 training and 24 validation images were computed in" in said
     weights = 6 * 9 + 6 + 12
-    assert f"{weights} of {weights + 21} weights stand still" in said
+    assert f"{weights} of {weights + 21} weights are frozen" in said
 
 
 @pytest.mark.parametrize("stop", [5, 7])

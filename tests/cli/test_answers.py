@@ -297,7 +297,7 @@ def test_a_bug_is_exit_code_1_with_a_traceback_on_request(
     answer = cnntrain("fit", run_file())
     assert answer.code == 1
     [line] = answer.err.splitlines()
-    assert line.startswith("error: this is a bug in cnntrain: KeyError: 'oops'")
+    assert line.startswith("error: internal error (please report): KeyError: 'oops'")
     monkeypatch.setenv("CNNTRAIN_DEBUG", "1")
     assert "Traceback" in cnntrain("fit", run_file()).err
 

@@ -51,7 +51,7 @@ def test_the_page_is_written_once(cnntrain: Cnntrain, run_file: RunFile, tmp_pat
     assert "http" not in text  # nothing is fetched
     answer = cnntrain(*words)
     assert (answer.code, answer.out) == (2, "")
-    assert "report.html exists already" in answer.err
+    assert "report.html already exists" in answer.err
     page.write_text("old")
     assert cnntrain(*words, "--force").code == 0
     assert page.read_text("utf-8") != "old"

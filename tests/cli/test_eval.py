@@ -75,7 +75,7 @@ def test_it_is_said_that_images_selected_the_weights(cnntrain: Cnntrain, run: Pa
     ("words", "says"),
     [
         (["--scales", "32"], "--scales has no effect without --crops dense; add it"),
-        (["--crops", "dense", "--scales", "8,x"], "--scales 8,x is no list of lengths"),
+        (["--crops", "dense", "--scales", "8,x"], "--scales 8,x is not a list of lengths"),
         (["--crops", "dense", "--scales", "8,9,8"], "--scales 8,9,8 has a length twice"),
         (["--crops", "dense", "--scales", "5"], "the scale 5 is smaller than the 6 that "),
         (["--crops", "five"], "'five' is not one of 'center', 'ten', '144', 'dense'"),

@@ -80,7 +80,7 @@ def test_one_line_for_each_file(cnntrain: Cnntrain, run_file: RunFile) -> None:
     assert re.fullmatch(line.format("safetensors", "the same logits as"), second), second
     answer = cnntrain("export", "run", "--to", "safetensors")
     assert answer.code == 2
-    assert "tiny.safetensors exists already" in answer.err
+    assert "tiny.safetensors already exists" in answer.err
     answer = cnntrain("export", "run", "--to", "safetensors", "--force", "--json")
     assert (answer.code, answer.err) == (0, "")
     [file] = json.loads(answer.out)["files"]

@@ -50,7 +50,7 @@ def test_features_in_a_file(cnntrain: Cnntrain, run: Path) -> None:
         assert found["files"].tolist() == [f"image {number}" for number in range(30)]
         assert found["classes"].tolist() == ["class0", "class1", "class2"]
         assert str(found["layer"]) == "input of 'output'"
-    assert "features.npz exists already" in cnntrain("features", run).err
+    assert "features.npz already exists" in cnntrain("features", run).err
 
 
 def test_features_in_a_table(cnntrain: Cnntrain, run: Path) -> None:

@@ -65,7 +65,7 @@ def test_fit_then_use(cnntrain: Cnntrain, tuned: Path, tmp_path: Path) -> None:
 
     answer = cnntrain("fit", tuned, "--out", "run")
     assert answer.code == 0, answer.err
-    assert f"{FROZEN} of {FROZEN + HEAD} weights stand still" in answer.err
+    assert f"{FROZEN} of {FROZEN + HEAD} weights are frozen" in answer.err
     before, after = weights(tmp_path / "runs" / "first" / "latest"), weights(tmp_path / "run")
     same = {name for name, value in after.items() if torch.equal(value, before[name])}
     assert same == {name for name in after if not name.startswith("output")}

@@ -75,7 +75,7 @@ def test_nothing_is_overwritten(cnntrain: Cnntrain, run: Path) -> None:
     assert cnntrain("recalibrate", run).code == 0
     answer = cnntrain("recalibrate", run)
     assert answer.code == 2
-    assert "recalibrated.pt exists already" in answer.err
+    assert "recalibrated.pt already exists" in answer.err
 
 
 def test_without_batch_norm_there_is_nothing_to_do(cnntrain: Cnntrain, run_file: RunFile) -> None:
@@ -157,4 +157,4 @@ def test_what_stands_still_keeps_its_statistics(cnntrain: Cnntrain, run_file: Ru
     assert cnntrain("fit", file, *whole, "-q", "--out", "all").code == 0
     answer = cnntrain("recalibrate", "all")
     assert answer.code == 2
-    assert "or they stand still (finetune.freeze); there is nothing to recalibrate" in answer.err
+    assert "or they are frozen (finetune.freeze); there is nothing to recalibrate" in answer.err

@@ -80,7 +80,7 @@ def test_every_kind_makes_a_picture_and_overwrites_none(
         assert len(picture.convert("RGB").getcolors(1 << 24)) > 20
     again = cnntrain("visualize", kind, run)
     assert again.code == 2
-    assert f"{kind}.png exists already; give another --out, or --force" in again.err
+    assert f"{kind}.png already exists; give another --out, or --force" in again.err
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_picture_is_named_by_what_it_shows(
 ) -> None:
     assert photo.parent == Path.cwd()
     assert cnntrain("visualize", *words.split(), run).out == f"{file}\n"
-    assert f"{file} exists already" in cnntrain("visualize", *words.split(), run).err
+    assert f"{file} already exists" in cnntrain("visualize", *words.split(), run).err
 
 
 def test_what_is_wrong_is_told_before_the_file_that_exists(cnntrain: Cnntrain, run: Path) -> None:

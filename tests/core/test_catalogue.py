@@ -114,7 +114,7 @@ def test_plugins(catalogue: Catalogue, tmp_path: Path) -> None:
     assert catalogue.names() == ["mine", "pool", "wrap"]
     other = folder / "other.py"
     other.write_text('@thing("mine")\ndef mine(): ...\n')
-    with pytest.raises(ConfigError, match="'mine' exists already"):
+    with pytest.raises(ConfigError, match="'mine' already exists"):
         catalogue.add_plugin(other)
 
 

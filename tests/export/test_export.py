@@ -148,7 +148,7 @@ def test_sizes_are_told_in_full(run_file: RunFile, train_tiny: Train, tmp_path: 
 def test_nothing_is_overwritten_unless_that_is_asked_for(run: Path) -> None:
     existing = Path("tiny.safetensors")
     existing.write_text("older")
-    with pytest.raises(UsageError, match=r"^tiny\.safetensors exists already; --force replaces"):
+    with pytest.raises(UsageError, match=r"^tiny\.safetensors already exists; --force replaces"):
         list(export(open_model(run), formats=["onnx", "safetensors"]))
     assert existing.read_text() == "older"
     assert not Path("tiny.onnx").exists()

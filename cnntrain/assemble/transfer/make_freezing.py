@@ -52,7 +52,7 @@ def make_freezing(loaded: Loaded, *, plan: Plan, net: nn.Module) -> Freezing:
     ]
     names = [name for name, _ in net.named_parameters()]
     if not problems and all(freezing.stands_still(name, epoch=1) for name in names):
-        message = "all layers stand still in the first epoch, so nothing would learn"
+        message = "all layers are frozen in the first epoch, so nothing would be trained"
         remedy = f"leave out the last one, '{_last(plan)}'"
         problems.append(loaded.problem(FREEZE, message, remedy))
     if problems:
@@ -162,7 +162,7 @@ def in_words(learning: Learning, *, lr: float) -> list[tuple[str, str]]:
     total = sum(size for size, _ in learning.values())
     still = sum(size for size, learns in learning.values() if learns.from_epoch != 1)
     if still:
-        parts = [f"{still:,} of {total:,} weights stand still"]
+        parts = [f"{still:,} of {total:,} weights are frozen"]
         later = {learns.from_epoch for _, learns in learning.values()} - {None, 1}
         for epoch in sorted(epoch for epoch in later if epoch is not None):
             sizes = [size for size, learns in learning.values() if learns.from_epoch == epoch]
@@ -203,7 +203,7 @@ def _unfreeze_problems(loaded: Loaded, freezing: Freezing, net: nn.Module) -> It
             unmatched = list(_unmatched(loaded, pattern, path, net))
             yield from unmatched
             if not unmatched and not any(covers(pattern, name) for name in before):
-                message = f"'{pattern}' has no effect: nothing of it stands still before epoch"
+                message = f"'{pattern}' has no effect: none of it is frozen before epoch"
                 remedy = "remove it, or freeze it (finetune.freeze)"
                 yield loaded.problem(path, f"{message} {epoch}", remedy)
 
@@ -219,7 +219,7 @@ def _scale_problems(
             message = f"'{pattern}' matches no layer with weights"
             yield loaded.problem(path, message, _remedy(pattern, net), key=True)
         elif all(freezing.begins(name) is None for name in matched):
-            message = f"'{pattern}' has no effect: all that it matches stands still"
+            message = f"'{pattern}' has no effect: everything it matches is frozen"
             yield loaded.problem(path, message, "remove it, or do not freeze it", key=True)
 
 
@@ -233,7 +233,7 @@ def _unmatched(loaded: Loaded, pattern: str, path: KeyPath, net: nn.Module) -> I
     if matched:
         message = f"'{pattern}' matches only layers without weights"
     elif any(covered([pattern], name) for name, _ in net.named_parameters()):
-        message = f"'{pattern}' matches single weights, but a layer stands still as a whole"
+        message = f"'{pattern}' matches single weights, but a layer is frozen as a whole"
     yield loaded.problem(path, message, _remedy(pattern, net))
 
 

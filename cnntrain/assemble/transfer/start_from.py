@@ -30,8 +30,8 @@ _GUESSED = (
     "others, set finetune.head: new"
 )
 _UNKNOWN_NUMBERS = (
-    "nobody says how images were normalised for these weights: the statistics of the training "
-    "images are used; better give `normalize: {mean: ..., std: ...}`"
+    "the normalisation used for these weights is unknown; using the training set's statistics. "
+    "To override, set `normalize: {mean: ..., std: ...}`"
 )
 
 
@@ -67,7 +67,7 @@ class Start:
             ("  new", f"{listed(self.new, most=_SHOWN)} (the head)" if self.new else "none"),
             ("  skipped", listed(skipped, most=_SHOWN)),
             ("  missing", listed(self.missing, most=_SHOWN)),
-            ("  left over", listed(self.left_over, most=_SHOWN)),
+            ("  unused", listed(self.left_over, most=_SHOWN)),
             *(("note", note) for note in self.notes),
         ]
 
@@ -167,7 +167,7 @@ def refuse_still(start: Start, freezing: Freezing, *, loaded: Loaded) -> None:
     """
     still = [name for name in start.missing if freezing.stands_still(name, epoch=1)]
     if still:
-        message = f"{still[0]} is not in {start.source}, so it must not stand still"
+        message = f"{still[0]} is not in {start.source}, so it must not be frozen"
         with at_source(loaded):
             remedy = "map its name (finetune.weights.rename), or do not freeze its layer"
             raise CheckpointError(message, remedy=remedy)
@@ -193,7 +193,7 @@ def _refuse_too_few(pair: _Pair, *, least: float) -> None:
         f"{pair.source.name} has {count} of the {len(wanted)} weights of the network "
         f"({count / len(wanted):.0%}; at least {least:.0%} are needed); "
         f"not there: {listed(pair.missing, most=_SHOWN)}; "
-        f"left over there: {listed(pair.found.left_over, most=_SHOWN)}"
+        f"unused: {listed(pair.found.left_over, most=_SHOWN)}"
     )
     raise CheckpointError(message, remedy=_map_remedy(pair))
 
@@ -227,7 +227,7 @@ def _refuse_values(pair: _Pair, chosen: Mapping[str, Tensor]) -> None:
     for name, value in chosen.items():
         if value.is_floating_point() != pair.own[name].is_floating_point():
             kind = str(value.dtype).removeprefix("torch.")
-            message = f"{name} of {pair.source.name} is {kind}, which is no weight"
+            message = f"{name} of {pair.source.name} is {kind}, which is not a weight"
             raise CheckpointError(message, remedy="take weights that are not quantised")
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             message = f"{name} of {pair.source.name} is not finite"

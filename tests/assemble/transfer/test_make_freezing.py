@@ -90,8 +90,7 @@ def test_frozen_layers_and_their_statistics_are_those_of_the_file(
     said = capsys.readouterr().err
     still, total = SIZES["stem"] + SIZES["body"], sum(SIZES.values())
     assert (
-        f"{still} of {total} weights stand still; {SIZES['body']} of them learn from epoch 3"
-        in said
+        f"{still} of {total} weights are frozen; {SIZES['body']} of them learn from epoch 3" in said
     )
     buffers = load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["optimizer"]
     assert isinstance(buffers, dict)
@@ -195,13 +194,13 @@ WRONG = {
     ),
     "a weight": (
         {"freeze": ["output.bias"]},
-        "'output.bias' matches single weights, but a layer stands still as a whole; "
+        "'output.bias' matches single weights, but a layer is frozen as a whole; "
         "did you mean 'output'?",
         "- output.bias",
     ),
     "everything": (
         {"freeze": ["*"]},
-        "all layers stand still in the first epoch, so nothing would learn; "
+        "all layers are frozen in the first epoch, so nothing would be trained; "
         "leave out the last one, 'output'",
         "- '*'",
     ),
@@ -212,13 +211,13 @@ WRONG = {
     ),
     "unfreezing what learns": (
         {"freeze": ["stem"], "unfreeze": {2: ["body"]}},
-        "'body' has no effect: nothing of it stands still before epoch 2; remove it, or freeze it "
+        "'body' has no effect: none of it is frozen before epoch 2; remove it, or freeze it "
         "(finetune.freeze)",
         "- body",
     ),
     "unfreezing twice": (
         {"freeze": ["stem"], "unfreeze": {2: ["stem"], 3: ["stem.conv1"]}},
-        "'stem.conv1' has no effect: nothing of it stands still before epoch 3",
+        "'stem.conv1' has no effect: none of it is frozen before epoch 3",
         "- stem.conv1",
     ),
     "a rate for nothing": (
@@ -228,7 +227,7 @@ WRONG = {
     ),
     "a rate for what stands still": (
         {"freeze": ["stem"], "lr_scale": {"stem.conv1": 0.1}},
-        "'stem.conv1' has no effect: all that it matches stands still; remove it, or do not "
+        "'stem.conv1' has no effect: everything it matches is frozen; remove it, or do not "
         "freeze it",
         "stem.conv1: 0.1",
     ),
@@ -251,7 +250,7 @@ def test_what_cannot_be_obeyed_is_told_at_its_line(finetune: RunFile, name: str)
     ("names", "message"),
     [
         ("boddy", "the group pattern 'boddy' matches no parameter; did you mean 'body'?"),
-        ("stem*", "the group 'stem*' has no effect: all that it matches stands still"),
+        ("stem*", "the group 'stem*' has no effect: everything it matches is frozen"),
     ],
 )
 def test_groups_of_the_optimizer_are_told_at_their_line(
@@ -285,4 +284,4 @@ def test_the_folder_tells_what_stood_still(
     plan = json.loads((tmp_path / "run" / "plan.json").read_text())
     assert plan["frozen_parameters"] == SIZES["stem"]
     text = (tmp_path / "run" / "plan.txt").read_text()
-    assert f"of which {SIZES['stem']} stand still in the first epoch" in text
+    assert f"of which {SIZES['stem']} are frozen in the first epoch" in text

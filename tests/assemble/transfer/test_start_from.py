@@ -123,7 +123,7 @@ def test_a_layer_of_another_name_is_named(resnet18: nn.Module, start: Callable[.
     assert "is it 'layer2.0.konv1.weight' there?" in note
     table = dict(found.rows())
     assert table["  missing"] == ours
-    assert table["  left over"] == "layer2.0.konv1.weight"
+    assert table["  unused"] == "layer2.0.konv1.weight"
 
 
 def test_what_stands_still_must_be_loaded(first: Path, run_file: Callable[..., Path]) -> None:
@@ -175,7 +175,7 @@ def test_another_width_is_refused(run_file: Callable[..., Path], tmp_path: Path)
     ("spoil", "says"),
     [
         (lambda value: value * float("nan"), "is not finite"),
-        (lambda value: value.to(torch.int8), "is int8, which is no weight"),
+        (lambda value: value.to(torch.int8), "is int8, which is not a weight"),
     ],
 )
 def test_values_that_are_no_weights(
