@@ -123,7 +123,7 @@ def totals(plan: Plan, *, batch: int = 1) -> dict[str, int]:
 
 
 def frozen_parameters(table: Sequence[Row]) -> int:
-    """How many parameters stand still in the first epoch."""
+    """How many parameters are frozen in the first epoch."""
     return sum(standing_still(row.learns) for row in table if row.depth == 0)
 
 

@@ -67,7 +67,7 @@ def as_markdown(
 
 
 def in_words(plan: Plan, *, batch: int, table: Sequence[Row] = ()) -> list[str]:
-    """The totals in words; the rows of the table tell what stands still."""
+    """The totals in words; the rows of the table tell what is frozen."""
     total = totals(plan, batch=batch)
     frozen = frozen_parameters(table)
     trained = f", of which {frozen:,} are frozen in the first epoch" if frozen else " trained"

@@ -12,7 +12,7 @@ class Learns:
     """How a parameter learns.
 
     Args:
-        from_epoch: the epoch, from 1, from which on it does; None: it stands still.
+        from_epoch: the epoch, from 1, from which on it does; None: it is frozen.
         lr_factor: of its learning rate.
     """
 
@@ -60,7 +60,7 @@ def joined(several: Iterable[tuple[Share, ...]]) -> tuple[Share, ...]:
 
 
 def standing_still(found: Iterable[Share]) -> int:
-    """How many parameters stand still in the first epoch."""
+    """How many parameters are frozen in the first epoch."""
     return sum(share.parameters for share in found if share.from_epoch != 1)
 
 

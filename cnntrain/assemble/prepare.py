@@ -219,7 +219,7 @@ def _refuse_recalibration(loaded: Loaded, net: Network) -> None:
 
 
 def has_running_statistics(net: nn.Module) -> bool:
-    """Whether some batch normalisation keeps statistics, and does not stand still."""
+    """Whether some batch normalisation keeps statistics, and is not frozen."""
     norms = [each for each in net.modules() if isinstance(each, nn.BatchNorm1d | nn.BatchNorm2d)]
     return any(each.track_running_stats and not getattr(each, "frozen", False) for each in norms)
 

@@ -1,6 +1,6 @@
 """Linear probing: what the features of a trained network tell about other classes.
 
-All but the last layer stands still and computes as in evaluation, so the features of an image are
+All but the last layer is frozen and computes as in evaluation, so the features of an image are
 always the same: they are computed once, and the last layer is trained on them by the usual loop
 (Alain and Bengio, "Understanding Intermediate Layers Using Linear Classifier Probes", 2016).
 """

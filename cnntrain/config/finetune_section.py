@@ -50,7 +50,7 @@ class FinetuneSection(Section):
     least_loaded: Fraction = 0.9
     """Share of the network's weights, the head apart, below which loading is an error."""
     freeze: Names = ()
-    """Layers, by name or shell pattern, whose weights and batch-norm statistics stand still."""
+    """Layers, by name or shell pattern, whose weights and batch-norm statistics are frozen."""
     unfreeze: dict[Epoch, Names] = Field(default_factory=dict)
     """Epoch: frozen layers (patterns) that learn from that epoch on."""
     lr_scale: dict[str, NonNegativeFloat] = Field(default_factory=dict)
@@ -60,4 +60,4 @@ class FinetuneSection(Section):
     l2_sp: NonNegativeFloat = 0.0
     """Weight decay towards the loaded weights in place of zero (Li et al. 2018, L2-SP)."""
     probe: bool = False
-    """Linear probe: all but the head stands still, and its features are computed once."""
+    """Linear probe: all but the head is frozen, and its features are computed once."""

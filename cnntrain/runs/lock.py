@@ -34,7 +34,7 @@ def run_lock(path: Path) -> Iterator[None]:
             lock.acquire(blocking=False)
         except Timeout:
             raise UsageError(
-                f"{path.parent} is being trained in by another process{_holder(path)}",
+                f"another process{_holder(path)} is training in {path.parent}",
                 remedy=f"wait for it or stop it; if none runs any more, delete {path}",
             ) from None
         path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What stands still while a network is fine-tuned: a pure function of the epoch.
+"""What is frozen while a network is fine-tuned: a pure function of the epoch.
 
 Frozen layers keep their weights and their batch normalisation statistics, and compute as in
 evaluation: dropout and stochastic depth in them do nothing. No gradient is computed for them, and
@@ -20,10 +20,10 @@ from cnntrain.core.patterns import around, covered
 
 @dataclass(frozen=True)
 class Freezing:
-    """Which layers stand still, and until when; without arguments none does.
+    """Which layers are frozen, and until when; without arguments none does.
 
     Args:
-        layers: names or shell patterns; what is in a layer stands still with it.
+        layers: names or shell patterns; what is in a layer is frozen with it.
         until: epoch, from 1, to names or patterns of those of them that learn from then on.
     """
 
@@ -43,14 +43,14 @@ class Freezing:
         return min(epochs, default=None)
 
     def stands_still(self, name: str, *, epoch: int) -> bool:
-        """Whether a parameter or a module stands still in an epoch, from 1."""
+        """Whether a parameter or a module is frozen in an epoch, from 1."""
         begin = self.begins(name)
         return begin is None or begin > epoch
 
     def hold(self, net: nn.Module, *, epoch: int) -> None:
-        """Let those layers stand still that do in an epoch, from 1, and the others learn.
+        """Freeze the layers that are frozen in an epoch, from 1, and let the others learn.
 
-        A parameter learns if it has `requires_grad`; a module that stands still with all that is in
+        A parameter learns if it has `requires_grad`; a module that is frozen with all that is in
         it gets `frozen = True`, which `training_mode` obeys. Without layers nothing is touched.
         """
         if not self.layers:

@@ -28,7 +28,7 @@ class Recipe:
             `l2_sp / 2 * |w - w0|^2` is added to the loss (L2-SP: Li, Grandvalet and Davoine,
             "Explicit Inductive Bias for Transfer Learning with Convolutional Networks", 2018,
             equation 2), with any optimizer, and before the gradient is clipped.
-        freezing: which layers stand still in which epoch.
+        freezing: which layers are frozen in which epoch.
         clip_norm: scale the gradient down to this Euclidean norm where it is longer.
         early_stop: end the run when the validation error no longer falls.
         select: what chooses the best weights, and what early stopping and a plateau look at; one

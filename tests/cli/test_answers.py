@@ -365,7 +365,7 @@ def test_new_never_overwrites(cnntrain: Cnntrain) -> None:
     assert cnntrain("new", "lenet5").out == "lenet5.yaml\n"
     answer = cnntrain("new", "lenet5")
     assert answer.code == 2
-    assert "exists already" in answer.err
+    assert "already exists" in answer.err
     assert cnntrain("check", "lenet5.yaml").code == 0
     answer = cnntrain("new", "lenet")
     assert answer.code == 2

@@ -105,7 +105,7 @@ def test_a_picture_is_named_by_what_it_shows(
 def test_what_is_wrong_is_told_before_the_file_that_exists(cnntrain: Cnntrain, run: Path) -> None:
     for name in ("filters", "filters-steam", "saliency-40"):
         Path(f"{name}.png").write_bytes(b"")
-    assert "exists already" in cnntrain("visualize", "filters", run).err
+    assert "already exists" in cnntrain("visualize", "filters", run).err
     for words, says in [
         (("filters", "no_run"), "no_run"),
         (("filters", run, "--layer", "steam"), "the network has no layer 'steam'"),
@@ -114,7 +114,7 @@ def test_what_is_wrong_is_told_before_the_file_that_exists(cnntrain: Cnntrain, r
         answer = cnntrain("visualize", *words)
         assert answer.code == 2
         assert says in answer.err
-        assert "exists already" not in answer.err
+        assert "already exists" not in answer.err
 
 
 def test_a_picture_is_told_by_its_file_and_can_be_replaced(cnntrain: Cnntrain, run: Path) -> None:

@@ -132,7 +132,7 @@ def test_set_value() -> None:
     set_value(document, ("a", "list", 1), 5, place)
     assert document.data == {"a": {"b": 2, "list": [1, 5]}, "new": {"inner": 3}}
     assert document.places.of(("a", "b")) == place
-    with pytest.raises(ConfigError, match=r"'a\.b' is no mapping"):
+    with pytest.raises(ConfigError, match=r"'a\.b' is not a mapping"):
         set_value(document, ("a", "b", "c"), 1, place)
     for path in (("a", "list", 2), ("a", "list", "x"), ("a", "list", 7, "y")):
         with pytest.raises(ConfigError, match="there is no element"):

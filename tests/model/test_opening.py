@@ -144,7 +144,7 @@ def test_the_head_must_be_that_of_the_data(weights: Path, run_file: Callable[...
 
 
 def test_normalisation_must_be_known(weights: Path, run_file: Callable[..., Path]) -> None:
-    with pytest.raises(ConfigError, match="nobody says how images were normalised") as caught:
+    with pytest.raises(ConfigError, match="normalisation used for these weights") as caught:
         open_model(lending(run_file, **{"data.transforms": {"eval": ["normalize"]}}))
     assert caught.value.problems[0].place is not None
 

@@ -142,5 +142,5 @@ def test_a_rule_without_effect_is_an_error(rule: GroupRule, message: str) -> Non
 def test_a_rule_for_what_stands_still_is_an_error() -> None:
     net = make_net()
     net.conv1.requires_grad_(False)
-    with pytest.raises(ConfigError, match=r"the group 'conv\*' has no effect: .* stands still"):
+    with pytest.raises(ConfigError, match=r"the group 'conv\*' has no effect: .* is frozen"):
         parameter_groups(net, rules=[GroupRule("conv*", lr_factor=0.1)])

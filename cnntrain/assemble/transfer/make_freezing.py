@@ -32,7 +32,7 @@ PROBE = ("finetune", "probe")
 
 
 def make_freezing(loaded: Loaded, *, plan: Plan, net: nn.Module) -> Freezing:
-    """Which layers stand still, and until when.
+    """Which layers are frozen, and until when.
 
     Raises:
         ConfigError: a pattern matches no layer with weights or has no effect, nothing learns in the
@@ -141,7 +141,7 @@ def learning_of(
 
     Args:
         net: the network.
-        freezing: what stands still in it.
+        freezing: what is frozen in it.
         groups: the optimizer's groups of parameters.
     """
     factors = {name: group["lr_factor"] for group in groups for name in group["param_names"]}

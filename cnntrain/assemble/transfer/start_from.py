@@ -160,7 +160,7 @@ def start_from(
 
 
 def refuse_still(start: Start, freezing: Freezing, *, loaded: Loaded) -> None:
-    """A layer that is to stand still must have been loaded.
+    """A layer that is to be frozen must have been loaded.
 
     Raises:
         CheckpointError: its weights are as chance made them; names the first.

@@ -322,7 +322,7 @@ def test_numbers_that_nobody_knows_are_said(
     torch.save(weights, tmp_path / "weights.pth")
     prepared = prepare(load(run_file({"finetune": {"weights": {"file": "weights.pth"}}})))
     assert prepared.start is not None
-    assert any("statistics of the training images" in note for note in prepared.start.notes)
+    assert any("training set's statistics" in note for note in prepared.start.notes)
     known = {"normalize": {"mean": [0.5], "std": [0.25]}}
     said = {"data.transforms": {"eval": [known]}, "finetune": {"weights": {"file": "weights.pth"}}}
     prepared = prepare(load(run_file(said)))
