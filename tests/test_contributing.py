@@ -21,10 +21,8 @@ def test_every_kind_of_choice_has_a_row_with_its_folder() -> None:
         [row] = [row for kind, row in KINDS.items() if kind.startswith(catalogue.kind)]
         folder, _, _ = row[1].strip("`").rpartition("/")
         assert (ROOT / folder).is_dir(), row
-        named = re.findall(r"`@(\w+)`", row[2])
-        assert named in ([], [catalogue.decorator])
-        if named:
-            assert {entry.file.parent for entry in catalogue.entries()} == {ROOT / folder}
+        assert row[2] == f"`@{catalogue.decorator}`"
+        assert {entry.file.parent for entry in catalogue.entries()} == {ROOT / folder}
     assert "command" in KINDS
 
 
