@@ -10,7 +10,9 @@ from torch.optim import Optimizer
 from cnntrain.assemble.make_choice import make_choice
 from cnntrain.config import train_section
 from cnntrain.config.load import Loaded
+from cnntrain.core.errors import ConfigError
 from cnntrain.optim import GroupRule, ParameterGroup, Warmup, parameter_groups
+from cnntrain.optim.guarded import GuardedOptimizer
 from cnntrain.train import EarlyStop, Recipe
 
 OPTIMIZER = ("train", "optimizer")
@@ -47,8 +49,18 @@ def make_optimizer(loaded: Loaded, *, groups: Collection[ParameterGroup]) -> Opt
     """
     given = {"groups": groups}
     made = make_choice(loaded.train.optimizer, loaded=loaded, path=OPTIMIZER, given=given)
-    assert isinstance(made, Optimizer)
-    return made
+    if isinstance(made, Optimizer) and _can_be_called_off(made):
+        return made
+    name = loaded.train.optimizer.name
+    message = f"'{name}' makes a {type(made).__name__} that would step at a loss that is not finite"
+    remedy = "give torch's optimizer fused=True, or derive yours from GuardedOptimizer"
+    raise ConfigError.of([loaded.problem((*OPTIMIZER, "name"), message, remedy)])
+
+
+def _can_be_called_off(optimizer: Optimizer) -> bool:
+    """Whether its step changes nothing while the flag `found_inf` is 1."""
+    fused = all(group.get("fused") for group in optimizer.param_groups)
+    return isinstance(optimizer, GuardedOptimizer) or fused
 
 
 def make_recipe(loaded: Loaded, *, steps_per_epoch: int) -> Recipe:

@@ -148,3 +148,22 @@ def test_what_is_misspelt_is_told_at_its_line(
         assert message in answer.err
         assert "run.yaml:" in answer.err
     assert not Path("run").exists()
+
+
+def test_an_optimizer_that_cannot_be_called_off_is_refused(
+    cnntrain: Cnntrain, run_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    """torch's unfused optimizers would step at a loss that is not finite."""
+    (tmp_path / "plain.py").write_text(
+        "import torch\n"
+        "from cnntrain.optim import optimizer\n\n"
+        '@optimizer("plain")\n'
+        "def plain(*, groups):\n"
+        '    """Adagrad."""\n'
+        "    return torch.optim.Adagrad(groups)\n"
+    )
+    file = run_file({"plugins": ["plain.py"], "train.optimizer": {"name": "plain", "lr": 0.1}})
+    answer = cnntrain("fit", file)
+    assert answer.code == 2
+    assert "'plain' makes a Adagrad that would step" in answer.err
+    assert "fused=True" in answer.err
