@@ -61,7 +61,7 @@ def facts(name: str, parameters: Mapping[str, Any]) -> DatasetFacts:
 
 def _resolve(option: Any, parameters: Mapping[str, Any]) -> Any:
     if isinstance(option, str) and option.startswith("$"):
-        return parameters[option[1:]]
+        return parameters.get(option[1:])
     return option
 
 

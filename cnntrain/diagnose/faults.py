@@ -55,7 +55,7 @@ FAULTS: dict[str, str] = {
     "memory_full": "memory is full, and the processor idle",
     # what follows from something above, or from something unknown
     "no_gradient": "a layer's gradient is zero",
-    "cannot_overfit": "a few images cannot be learnt by heart",
+    "cannot_overfit": "the network cannot memorise a few images",
     "diverges": "the loss grows without bound",
     "no_progress": "training does not get below guessing",
 }

@@ -160,7 +160,7 @@ def test_nothing_is_overwritten_unless_that_is_asked_for(run: Path) -> None:
 @pytest.mark.parametrize(
     ("formats", "out", "message"),
     [
-        (["onnx", "safetensors"], "net.onnx", "is no folder, and there are 2 files to write"),
+        (["onnx", "safetensors"], "net.onnx", "is not a folder, and there are 2 files to write"),
         (["torch_export"], "net.onnx", r"written as torch_export, whose files end in \.pt2"),
         (["torchvision"], "net.pth", "torchvision has no model"),
     ],

@@ -88,7 +88,7 @@ def test_half_precision_is_rounded_once(p: float) -> None:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"p": 0.5}, "with p 0.5 it is no norm, .*; use at least 1"),
+        ({"p": 0.5}, "with p 0.5 it is not a norm, .*; use at least 1"),
         ({"kernel": 3, "padding": 2}, r"lp_pool: padding \[2, 2\] is more than half"),
         ({"in_shape": (10,)}, r"lp_pool reads maps \(C, H, W\)"),
     ],

@@ -228,7 +228,7 @@ def test_impossible_recipes(make_data: Callable, make_net: Callable) -> None:
     net = make_net()
     learner = Learner(net, sgd(groups=parameter_groups(net), momentum=0.0))
     empty = make_data(0)
-    with pytest.raises(DataError, match="makes no batch"):
+    with pytest.raises(DataError, match="yields no batches"):
         next(
             train(learner, recipe=Recipe(epochs=1, lr=0.1), criterion=CrossEntropy(), loader=empty)
         )

@@ -48,7 +48,7 @@ def check_evaluation(*, trained: nn.Module, small_batch: Batch) -> Report:
         findings.append(
             Finding(
                 "random_evaluation",
-                "the same images get other answers the second time",
+                "evaluating the same images twice gives different outputs",
                 f"outputs differ by up to {repeated:.2g} of their deviation",
                 "what is random must ask `self.training`, and do nothing without it",
             )

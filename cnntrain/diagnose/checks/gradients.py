@@ -155,7 +155,7 @@ def _lost_or_grown(signals: Sequence[Signal]) -> list[Finding]:
             f"use relu in place of the {squashed} sigmoids or tanhs" if squashed else
             "start with larger weights (`init: [{weight: kaiming, bias: 0}]`)"
         )  # fmt: skip
-        headline = f"of the gradient {ratio:.0e} arrives at '{first.name}'"
+        headline = f"only {ratio:.0e} of the gradient reaches '{first.name}'"
         remedy += ", or put batch_norm after each convolution, or shorten the way with residual"
         # Too small weights shrink what goes forth as what comes back; sigmoids are known for this.
         follows = SILENT if squashed else (*SILENT, "vanishing_activations")

@@ -144,7 +144,7 @@ def _dead(signals: Sequence[Signal]) -> list[Finding]:
         Finding(
             "dead_units",
             f"{worst.zero_units:.0%} of the units of '{worst.name}' are 0 for every image",
-            f"so it is, for {DEAD:.0%} of the units or more, in {len(dead)} of the rectifier "
+            f"the same holds for {DEAD:.0%} of the units or more in {len(dead)} of the rectifier "
             "layers, at the initial weights; no gradient passes a dead unit",
             "start the biases at 0 and the weights with kaiming, or use leaky_relu",
         )

@@ -1,4 +1,4 @@
-"""Check `overfit`: can the network learn a few images by heart?"""
+"""Check `overfit`: can the network memorise a few images?"""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def check_overfit(
     findings = []
     if len(missed):
         findings.append(_failed(len(missed), count, guessing, attempts))
-    done = f"all {count} images are learnt by heart in {ROUND * len(best.errors)} steps"
+    done = f"all {count} images are memorised in {ROUND * len(best.errors)} steps"
     return Report(
         NAME,
         findings[0].headline if findings else done,
@@ -130,9 +130,9 @@ def _failed(wrong: int, count: int, guessing: float, attempts: Sequence[Attempt]
     share = wrong / count
     return Finding(
         "cannot_overfit",
-        f"{wrong} of {count} images cannot be learnt by heart",
+        f"the network cannot memorise {wrong} of {count} images",
         f"error after {ROUND * len(attempts[0].errors)} steps of Adam without augmentation, "
-        f"dropout and decay: {errors}; guessing has {guessing:.0%}",
+        f"dropout and decay: {errors}; chance is {guessing:.0%}",
         "look at the images that are not learnt and their labels; if it is nearly all of them, at "
         "the gradients and the initial weights; else make the network larger",
         is_certain=share > 0.5 * guessing,
@@ -158,7 +158,7 @@ def _pictures(
     axes.set_xlabel("step")
     axes.set_ylabel("error")
     axes.legend()
-    pictures = [Plot("a few images, learnt by heart", figure)]
+    pictures = [Plot("a few images, memorised", figure)]
     if len(missed):
         captions = [
             f"{class_names[int(few.targets[i])]}\n{class_names[int(predicted[i])]}?" for i in missed

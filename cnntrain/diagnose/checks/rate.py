@@ -84,8 +84,9 @@ def check_rate(
     learning = [trial.rate for trial in trials if trial.end < LEARNS * chance]
     if not learning:
         headline = (
-            f"nothing can be said of yours: in {steps} steps no rate from {trials[-1].rate:.2g} to "
-            f"{trials[0].rate:.2g} brings the loss below that of guessing, {chance:.3g}"
+            f"no verdict on your learning rate: in {steps} steps no rate from "
+            f"{trials[-1].rate:.2g} to {trials[0].rate:.2g} brings the loss below that of "
+            f"guessing, {chance:.3g}"
         )
         return replace(_report(headline, [], trials, tested, own=own, good=()), applies=False)
     gained = chance - min(trial.end for trial in trials)

@@ -96,7 +96,7 @@ def check_units(*, trained: nn.Module, batch: Batch, is_trained: bool) -> Report
         headline = f"{worst.still:.0%} of the units of '{worst.layer}' are the same for all "
         headline += f"{images} images; of no layer it is a larger share"
     if not is_trained:
-        headline = f"not judged, for the weights are initial ones: {headline}"
+        headline = f"not judged because the weights are initial ones: {headline}"
     return Report(
         NAME,
         findings[0].headline if findings else headline,
@@ -254,8 +254,8 @@ def _dead(found: Sequence[Units]) -> list[Finding]:
             "dead_units",
             f"{worst.dead:.0%} of the {worst.count} units of '{worst.layer}' are 0 for every image",
             f"{DEAD:.0%} or more of the units are dead in {listed([e.layer for e in dead])}",
-            "a smaller learning rate, leaky_relu or batch_norm keeps them alive; what is dead "
-            "stays so: train anew",
+            "a smaller learning rate, leaky_relu or batch_norm keeps them alive; dead units "
+            "do not recover: retrain",
             follows=("not_normalised", "rate_too_high"),
         )
     ]
@@ -270,7 +270,7 @@ def _saturated(found: Sequence[Units]) -> list[Finding]:
         Finding(
             "saturated_units",
             f"{worst.saturated:.0%} of the outputs of '{worst.layer}' are at the ends of its range",
-            f"so it is, for {FULL:.0%} or more, in {listed([each.layer for each in full])}",
+            f"the same holds for {FULL:.0%} or more in {listed([each.layer for each in full])}",
             "a smaller learning rate, weight decay or batch_norm before it",
             is_certain=False,
             follows=("not_normalised", "rate_too_high"),

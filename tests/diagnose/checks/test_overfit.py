@@ -1,4 +1,4 @@
-"""`overfit`: networks that can learn images by heart, and those that cannot."""
+"""`overfit`: networks that can memorise images, and those that cannot."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def test_a_network_that_nothing_helps_accuses_no_rate(
     report = check_rate(net=net, batches=batches, bare=method(), classes=4, steps=20)
     assert faults(report) == []
     assert report.verdict == "not applicable"
-    assert report.headline.startswith("nothing can be said of yours: in 20 steps no rate")
+    assert report.headline.startswith("no verdict on your learning rate: in 20 steps no rate")
     assert report.numbers["suggested"] is None
 
 
