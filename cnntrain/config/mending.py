@@ -50,8 +50,7 @@ def validate_mending(
             found = error.errors()
         if number == 0:
             errors, changed = list(found), copy.deepcopy(tree)
-        # list items last to first: the positions before one that is removed stay
-        for each in sorted(found, key=lambda e: list(map(str, e["loc"])), reverse=True):
+        for each in found:
             path = real_path(changed, tuple(each["loc"]), keep_last=each["type"] == "missing")
             if not path:
                 return None, errors, ()
@@ -66,9 +65,8 @@ def _mend(tree: dict[str, Any], path: KeyPath, kind: str) -> None:
         parent = value_at(tree, tuple(around))
     except (KeyError, IndexError, TypeError):
         return  # what held it is mended already
-    if isinstance(parent, list):
-        if isinstance(key, int) and key < len(parent):
-            del parent[key]
+    if isinstance(parent, list):  # as a whole: without one item the others' lines would be wrong
+        _mend(tree, tuple(around), "value")
         return
     if not isinstance(parent, dict):
         return
@@ -79,7 +77,7 @@ def _mend(tree: dict[str, Any], path: KeyPath, kind: str) -> None:
             parent.setdefault(meant, value)
         return
     name = dotted("", (*around, key))
-    if isinstance(parent, dict) and name in _STAND_INS:
+    if name in _STAND_INS:
         parent[key] = copy.deepcopy(_STAND_INS[name])
     elif kind == "missing" and around:
         _mend(tree, tuple(around), "value")

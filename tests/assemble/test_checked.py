@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 
 from cnntrain.assemble.checked import check_run_file
+from cnntrain.assemble.transfer.preprocessing import follow_weights
 from cnntrain.cli.app import main
 from cnntrain.core.errors import ConfigError
 
@@ -101,3 +102,42 @@ def test_a_mended_key_brings_no_complaints_of_its_own(run_file: Callable[..., Pa
     with pytest.raises(ConfigError) as error:
         check_run_file(file)
     assert [p.message.split(" must")[0] for p in error.value.problems] == ["'validation'"]
+
+
+def test_a_wrong_item_of_a_list_does_not_move_the_lines_of_the_others(tmp_path: Path) -> None:
+    """The second group changes nothing: said at its own line or, with the list in doubt, not."""
+    (tmp_path / "run.yaml").write_text(
+        "arch: {layers: [flatten, {linear: {out: $num_classes}}]}\n"
+        "data: {name: digits, validation: 0.1}\n"
+        "train:\n"
+        "  epochs: 2\n"
+        "  optimizer:\n"
+        "    name: sgd\n"
+        "    lr: 0.1\n"
+        "    groups:\n"
+        "      - {lr_factor: 2}\n"
+        "      - {names: 'linear*'}\n"
+    )
+    with pytest.raises(ConfigError) as error:
+        check_run_file(tmp_path / "run.yaml")
+    found = [(p.place.line if p.place else 0, p.message) for p in error.value.problems]
+    assert found == [(9, "'names' is missing in train.optimizer.groups[0]")]
+
+
+def test_the_weights_are_asked_once_how_images_are_prepared(
+    run_file: Callable[..., Path],
+    train_tiny: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a run that is a whole checkpoint to be read."""
+    train_tiny(run_file({"train.epochs": 1}), out=tmp_path / "first")
+    changes = {"finetune.weights.run": str(tmp_path / "first"), "data.transforms": {}}
+    checked = check_run_file(run_file(changes))
+    assert checked.loaded.follows_weights
+
+    def never(loaded: object) -> None:
+        raise AssertionError("read again")
+
+    monkeypatch.setattr("cnntrain.assemble.transfer.preprocessing.known_steps", never)
+    assert follow_weights(checked.loaded) is checked.loaded

@@ -26,6 +26,8 @@ def follow_weights(loaded: Loaded) -> Loaded:
     Raises:
         CheckpointError, ConfigError: the weights do not tell, or do not fit the data.
     """
+    if loaded.follows_weights:  # the weights were asked when the file was checked
+        return loaded
     config = loaded.config
     given = {split: loaded.is_given((*TRANSFORMS_AT, split)) for split in ("train", "eval")}
     whole = config.data.transforms
