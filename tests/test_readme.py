@@ -54,8 +54,8 @@ record: {observers: [weight_norm: {layer: conv1}]}
 def here(own_place: None) -> Path:
     assert list(PLUGINS) == [
         *("relu_cubed.py", "swish.py", "squares.py", "negative.py"),
-        *("adagrad.py", "triangle.py", "mean_absolute.py", "weight_norm.py", "weights.py"),
-        "contrast.py",
+        *("adagrad.py", "triangle.py", "mean_absolute.py", "ordinal.py", "weight_norm.py"),
+        *("weights.py", "contrast.py"),
     ]
     for name, text in PLUGINS.items():
         Path(name).write_text(text)

@@ -132,7 +132,7 @@ class Catalogue:
 
     def _is_known(self, entry: Entry) -> bool:
         known = self.find(entry.name)
-        return known is not None and known.file == entry.file
+        return known is not None and known.file.resolve() == entry.file.resolve()
 
     def _read(self) -> None:
         if self._is_read:
