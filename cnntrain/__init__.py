@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from cnntrain.assemble.build_network import build
     from cnntrain.diagnose.diagnose import examine as diagnose
     from cnntrain.fit.fitted import fit
-    from cnntrain.model.load_run import load
+    from cnntrain.model.opening import load
 
 __all__ = ["__version__", "build", "diagnose", "fit", "load"]
 
 _ROOMS = ("diagnose", "fit")
 """The functions that have a room's name: the room itself can be called."""
 
-_HOMES = {"build": "cnntrain.assemble.build_network", "load": "cnntrain.model.load_run"}
+_HOMES = {"build": "cnntrain.assemble.build_network", "load": "cnntrain.model.opening"}
 """The modules of the others."""
 
 

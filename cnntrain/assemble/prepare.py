@@ -35,6 +35,7 @@ from cnntrain.assemble.translation import (
 from cnntrain.checkpoint import State
 from cnntrain.config.given import Given
 from cnntrain.config.load import Loaded
+from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.config.rules import needs_validation
 from cnntrain.config.train_section import TrainSection
 from cnntrain.core.errors import ConfigError
@@ -42,12 +43,7 @@ from cnntrain.core.seeding import derive_seed
 from cnntrain.data.loaders import Data
 from cnntrain.optim.groups import anchored_weights
 from cnntrain.tasks.criterion import Criterion
-from cnntrain.train import (
-    Ema,
-    Learner,
-    Recipe,
-    make_deterministic,
-)
+from cnntrain.train import Ema, Learner, Recipe, make_deterministic, snapshot
 
 
 @dataclass(frozen=True)
@@ -127,6 +123,21 @@ def prepare(loaded: Loaded, *, resumed: State | None = None, plan: Plan | None =
         learning=learning_of(net, freezing=freezing, groups=learner.optimizer.param_groups),
         start=start,
     )
+
+
+def whole_state(prepared: Prepared) -> State:
+    """The learner's snapshot with the resolved run file, the classes and the preprocessing."""
+    data = prepared.data
+    return {
+        **snapshot(prepared.learner),
+        "config": dump_yaml(resolved_tree(prepared.loaded.config)),
+        "classes": list(data.classes),
+        "counts": list(data.counts["train"]),
+        "transforms": {
+            "train": [dict(step) for step in data.train_pipeline],
+            "eval": [dict(step) for step in data.eval_pipeline],
+        },
+    }
 
 
 def _make_learner(

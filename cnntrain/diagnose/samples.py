@@ -16,7 +16,7 @@ from cnntrain.data.shared_images import shared_images
 from cnntrain.data.splits import Part, Pixels
 from cnntrain.data.stream import StreamLoader
 from cnntrain.diagnose.neighbours import Sample
-from cnntrain.model.every_split import every_split
+from cnntrain.model.images import every_split
 
 IN_MEMORY, FROM_FILES = 2000, 500
 """Images of a split that are looked at."""

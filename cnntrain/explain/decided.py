@@ -10,7 +10,6 @@ from torch import Tensor
 from cnntrain.core.kinds import Split
 from cnntrain.explain.fool import best, probabilities_of
 from cnntrain.explain.shown import show_images
-from cnntrain.model.classes import class_number
 from cnntrain.model.model import Model
 from cnntrain.show.pixels import Pixels, photographs
 
@@ -41,7 +40,7 @@ def decide(
         target: the class that a picture is about; None: of each image what it is seen as.
         split: whose images.
     """
-    wanted = None if target is None else class_number(model, target)
+    wanted = None if target is None else model.class_number(target)
     shown = show_images(model, images, split=split)
     classes = model.classes
     probabilities = probabilities_of(model.net, shown.images).cpu()

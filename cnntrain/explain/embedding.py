@@ -15,10 +15,9 @@ from torch import Tensor
 from cnntrain.core.errors import UsageError
 from cnntrain.core.kinds import Positive, Split
 from cnntrain.explain import picture
-from cnntrain.model.find_layers import feature_tap
 from cnntrain.model.images import find_images
 from cnntrain.model.model import Model
-from cnntrain.model.taps import Tap, features
+from cnntrain.model.taps import Tap, feature_tap, features
 from cnntrain.show.image_table import Picture
 
 Method = Literal["pca", "tsne"]

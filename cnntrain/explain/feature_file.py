@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from cnntrain.core.atomic import disk_errors
-from cnntrain.model.features import Features
+from cnntrain.model.taps import Features
 
 
 def write_features(found: Features, path: Path) -> None:

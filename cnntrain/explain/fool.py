@@ -15,7 +15,6 @@ from cnntrain.core.errors import UsageError
 from cnntrain.core.kinds import Names, Split
 from cnntrain.explain import picture
 from cnntrain.explain.shown import Shown, show_images
-from cnntrain.model.classes import class_number
 from cnntrain.model.model import Model
 from cnntrain.show.image_table import Cell, Picture, draw_table
 from cnntrain.show.pixels import Scaling, coloured, signed
@@ -183,7 +182,7 @@ def fool(
     Raises:
         UsageError: the images are seen as the class already.
     """
-    aim = None if class_ is None else class_number(model, class_)
+    aim = None if class_ is None else model.class_number(class_)
     shown = show_images(model, images, split=split, usual=CHANGED if aim is None else 4 * CHANGED)
     if aim is not None:
         shown = _others(model, shown, aim, named=bool(images))

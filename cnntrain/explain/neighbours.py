@@ -12,10 +12,9 @@ from torch import Tensor
 from cnntrain.core.kinds import Count, Names, Positive, Split
 from cnntrain.explain import picture
 from cnntrain.explain.shown import show_images
-from cnntrain.model.find_layers import feature_tap
 from cnntrain.model.images import SplitImages, find_images
 from cnntrain.model.model import Model
-from cnntrain.model.taps import Tap, bounded, features, tapped
+from cnntrain.model.taps import Tap, bounded, feature_tap, features, tapped
 from cnntrain.show.image_table import Cell, Picture, draw_table
 from cnntrain.show.pixels import photographs
 

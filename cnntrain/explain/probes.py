@@ -22,10 +22,10 @@ from torch import Tensor
 from cnntrain.core.errors import UsageError
 from cnntrain.core.kinds import Names, Positive, Split
 from cnntrain.explain import picture
-from cnntrain.model.find_layers import PASSED_ON, feature_tap
+from cnntrain.model.find_layers import PASSED_ON
 from cnntrain.model.images import find_images
 from cnntrain.model.model import Model
-from cnntrain.model.taps import Tap, features
+from cnntrain.model.taps import Tap, feature_tap, features
 from cnntrain.show.image_table import Picture
 from cnntrain.show.tables import columns
 

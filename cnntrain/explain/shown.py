@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from cnntrain.core.errors import DataError, UsageError
+from cnntrain.core.kinds import Split
 from cnntrain.data.decode import FORMATS, UnreadableImageError
-from cnntrain.model.every_split import Split
 from cnntrain.model.find_layers import find_layer
 from cnntrain.model.images import find_images
 from cnntrain.model.inputs import One

@@ -6,9 +6,8 @@ import copy
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from cnntrain.assemble.prepare import Prepared
+from cnntrain.assemble.prepare import Prepared, whole_state
 from cnntrain.checkpoint import State, load, save
-from cnntrain.model.saved_state import whole_state
 from cnntrain.record.intervals import Record
 from cnntrain.record.observe import Observer
 from cnntrain.runs.folder import RunFolder

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.assemble.make_choice import make_choice
-from cnntrain.assemble.prepare import Prepared
+from cnntrain.assemble.prepare import Prepared, whole_state
 from cnntrain.assemble.transfer.make_freezing import in_words
 from cnntrain.checkpoint import State, save
 from cnntrain.config.load import Loaded
@@ -24,7 +24,6 @@ from cnntrain.data import TRANSFORMS
 from cnntrain.data.loaders import core_count, unmixed, worker_count
 from cnntrain.data.preview import denormalize
 from cnntrain.data.resident import ResidentLoader
-from cnntrain.model.saved_state import whole_state
 from cnntrain.record.checkpoints import CheckpointKeeper, Saves
 from cnntrain.record.observe import Observer
 from cnntrain.runs.folder import RunFolder

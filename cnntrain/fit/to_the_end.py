@@ -14,8 +14,7 @@ from cnntrain.assemble.translation import reading
 from cnntrain.data.batch import Loader
 from cnntrain.fit.interruption import stop_on_signals
 from cnntrain.fit.kept import Kept
-from cnntrain.model.recalibrated import SPLIT, recalibrated
-from cnntrain.model.saved_state import network_of
+from cnntrain.model.recalibrated import SPLIT, network_of, recalibrated
 from cnntrain.record.observe import Observer, observe
 from cnntrain.tasks.protocol import Result
 from cnntrain.train import EvalDone, Event, RunDone, StopRequest, evaluate, train

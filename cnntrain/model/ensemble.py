@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cnntrain.core.kinds import Split
 from cnntrain.data.crops import Crops
 from cnntrain.model.evaluate import Evaluated, evaluate
-from cnntrain.model.every_split import Split
 from cnntrain.model.inputs import Images
 from cnntrain.model.model import Model
 from cnntrain.model.predict import Prediction, predict

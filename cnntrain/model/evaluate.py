@@ -13,10 +13,9 @@ from torch import Tensor
 
 from cnntrain.assemble.translation import make_criterion
 from cnntrain.core.errors import DataError, UsageError
+from cnntrain.core.kinds import Split
 from cnntrain.data.crops import Crops
 from cnntrain.data.decode import UnreadableImageError
-from cnntrain.model.classes import check_classes
-from cnntrain.model.every_split import Split
 from cnntrain.model.images import SplitImages, find_images
 from cnntrain.model.views import Viewer, make_viewer
 from cnntrain.record.progress import bar
@@ -38,8 +37,6 @@ class Evaluated:
     Args:
         model: what was evaluated; of a committee the first.
         classes: the rows and columns of the confusion matrix.
-        split: the images.
-        metrics: how well they were classified.
         selected: whether these images selected the weights, so that the result is optimistic.
         views: of each image, mirrored ones included.
         members: of a committee, what each model does by itself; none for one model.
@@ -96,7 +93,7 @@ def evaluate(
     with first.running(deterministic=True):
         images = find_images(first, split=split, any_order=len(models) > 1)
         for model in models:
-            check_classes(model, images.classes, any_order=len(models) > 1)
+            model.check_classes(images.classes, any_order=len(models) > 1)
             _refuse_seen(model, images)
         if len(models) == 1 and crops == "center":
             metrics = _as_in_training(images)
@@ -145,7 +142,7 @@ def _scores(viewer: Viewer, images: SplitImages) -> Tensor:
         for start in range(0, count, _READ):
             numbers = range(start, min(start + _READ, count))
             scores, errors = viewer.scores(
-                lambda number: (images.part, number),
+                lambda number, _: (images.part, number),
                 numbers,
                 classes=images.classes,
                 stop_at_errors=True,

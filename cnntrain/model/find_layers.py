@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from torch import nn
-
 from cnntrain.arch.plan import PlannedNode
 from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import near_match
-from cnntrain.model.taps import Tap
 from cnntrain.show.words import listed
 
 if TYPE_CHECKING:
@@ -83,14 +80,3 @@ def pooled_end(model: Model) -> tuple[str, str] | None:
         if above.node.operation not in PASSED_ON:
             return None
     return None
-
-
-def feature_tap(model: Model, layer: str | None) -> Tap:
-    """The output of a layer; without a name what the last linear layer reads."""
-    if layer is not None:
-        find_layer(model, layer)
-        return Tap(layer)
-    linear = [name for name in model.layers if isinstance(model.net.get_submodule(name), nn.Linear)]
-    if linear:
-        return Tap(linear[-1], reads=True)
-    return Tap(model.plan.body.nodes[-1].name)

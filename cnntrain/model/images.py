@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 
 from cnntrain.assemble.translation import data_errors, evaluation_batch, reading, uses_channels_last
+from cnntrain.config.load import Loaded
 from cnntrain.core.errors import UsageError
+from cnntrain.core.kinds import Split
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batching, Loader
 from cnntrain.data.loaders import ListError, worker_count
 from cnntrain.data.memory import make_loader
 from cnntrain.data.pipeline import TransformError
-from cnntrain.data.read import class_counts
-from cnntrain.data.splits import Part
-from cnntrain.model.classes import check_classes
-from cnntrain.model.every_split import Split, every_split
+from cnntrain.data.read import class_counts, open_splits
+from cnntrain.data.splits import Part, Splits
 from cnntrain.record.progress import WatchedLoader
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ class SplitImages:
     asked for.
 
     Args:
-        model: the model.
-        split: which.
         part: the whole split.
         positions: those of the images in it.
         classes: the names, in the order of the data.
@@ -114,6 +112,19 @@ class SplitImages:
             yield watched
 
 
+def every_split(loaded: Loaded) -> Splits:
+    """The images of all splits of a run's data; no pixel of image files is read yet.
+
+    Raises:
+        DataError: files are missing.
+    """
+    data, seed = loaded.config.data, loaded.config.seed
+    with data_errors(loaded):
+        return open_splits(
+            data.name, parameters=data.parameters, validation=data.held_out, seed=seed
+        )
+
+
 def find_images(
     model: Model, *, split: Split | None = None, limit: int | None = None, any_order: bool = False
 ) -> SplitImages:
@@ -141,7 +152,7 @@ def find_images(
     if name not in there:
         message = f"the data have no {name} split"
         raise UsageError(message, remedy=f"there is: {', '.join(there)}")
-    check_classes(model, splits.classes, any_order=any_order)
+    model.check_classes(splits.classes, any_order=any_order)
     count = len(there[name])
     positions = torch.arange(count)
     if limit is not None and limit < count:

@@ -18,16 +18,18 @@ from cnntrain.assemble.make_choice import make_task
 from cnntrain.assemble.networks import image_sizes
 from cnntrain.assemble.translation import apply_threads, choose_device, place, uses_channels_last
 from cnntrain.config.load import Loaded
-from cnntrain.core.errors import UsageError
+from cnntrain.core.errors import CheckpointError, UsageError
+from cnntrain.core.kinds import Split
+from cnntrain.core.problems import near_match
 from cnntrain.data.crops import Crops
 from cnntrain.data.pipeline import Pipeline, build_eval_pipeline
 from cnntrain.model.evaluate import Evaluated, evaluate
-from cnntrain.model.every_split import Split
-from cnntrain.model.features import Features, extract
 from cnntrain.model.inputs import Images
 from cnntrain.model.predict import Prediction, predict
+from cnntrain.model.taps import Features, extract
 from cnntrain.model.views import prepared
 from cnntrain.show.pixels import Scaling
+from cnntrain.show.words import listed
 from cnntrain.tasks.protocol import Task
 from cnntrain.train import make_deterministic, undisturbed
 from cnntrain.train.precision import Precision, autocast
@@ -95,6 +97,46 @@ class Model:
         heads = tuple(f"{name}." for name, *_ in self.plan.aux)
         return {name: node for name, node in self.plan.walk() if not name.startswith(heads)}
 
+    def check_classes(
+        self, classes: Sequence[str], *, whose: str = "the data", any_order: bool = False
+    ) -> None:
+        """Refuse classes that are not the model's.
+
+        Args:
+            classes: of images, or of another model.
+            whose: what to call them.
+            any_order: whether it is enough that the names agree.
+
+        Raises:
+            CheckpointError: they differ.
+        """
+        unknown = sorted(set(classes) - set(self.classes))
+        missing = sorted(set(self.classes) - set(classes))
+        if tuple(classes) == self.classes or (any_order and not unknown and not missing):
+            return
+        parts = [f"unknown to the network: {listed(unknown, most=6)}"] if unknown else []
+        parts += [f"not in {whose}: {listed(missing, most=6)}"] if missing else []
+        raise CheckpointError(
+            f"the classes of {whose} are not those of {self.path} "
+            f"({'; '.join(parts) or 'the same ones in another order'})",
+            remedy="give the data it was trained for, or list `data.classes` in its order"
+            if whose == "the data"
+            else "only networks for the same classes can answer together",
+        )
+
+    def class_number(self, name: str) -> int:
+        """The position of a class in the list of classes.
+
+        Raises:
+            UsageError: there is none of that name.
+        """
+        if name in self.classes:
+            return self.classes.index(name)
+        near = near_match(name, self.classes)
+        known = f"the classes are {listed(self.classes, most=12)}"
+        remedy = f"did you mean '{near}'?" if near else known
+        raise UsageError(f"the network has no class '{name}'", remedy=remedy)
+
     @contextmanager
     def running(self, *, deterministic: bool = False) -> Iterator[None]:
         """The threads that the run file asks for; afterwards the process is as it was before.
@@ -152,7 +194,7 @@ class Model:
     def features(
         self, layer: str | None = None, *, split: Split | None = None, pool: int | None = None
     ) -> Features:
-        """What a layer gives for every image of a split; see `cnntrain.model.features.extract`."""
+        """What a layer gives for every image of a split; see `cnntrain.model.taps.extract`."""
         return extract(self, layer=layer, split=split, pool=pool)
 
 

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import nn
+
+from cnntrain import checkpoint
 from cnntrain.arch.plan import Plan
 from cnntrain.assemble.networks import make_network, plan_network
 from cnntrain.assemble.transfer.preprocessing import follow_weights, lacks_numbers, plain_steps
 from cnntrain.assemble.transfer.sources import Source, read_source
 from cnntrain.assemble.transfer.start_from import start_from
 from cnntrain.assemble.translation import apply_threads, data_errors, only_these
-from cnntrain.checkpoint import State, load
+from cnntrain.checkpoint import State
 from cnntrain.config import shipped
+from cnntrain.config.from_python import Changes, as_overrides
 from cnntrain.config.load import Loaded
 from cnntrain.config.load import load as load_run_file
 from cnntrain.core.errors import CheckpointError, ConfigError, UsageError
 from cnntrain.data.metadata import facts
 from cnntrain.data.read import open_splits
 from cnntrain.model.model import Model, make_model
-from cnntrain.model.saved_state import put_weights
-from cnntrain.runs.contents import classes_in, read_run_file, steps_in
+from cnntrain.runs.contents import classes_in, read_run_file, steps_in, weights_in
 from cnntrain.runs.locate import find_run, has_run, run_file_at
+from cnntrain.train import load_weights, undisturbed
 
 
 @dataclass(frozen=True)
@@ -70,12 +75,31 @@ def open_model(path: str | Path, *, overrides: Sequence[str] = (), use: Use = EV
     file = run_file_at(path)
     if file is None:
         _refuse_changes(overrides, use)
-        checkpoint = find_run(path, others=shipped.names()).to_evaluate()
-        model = model_from(load(checkpoint), path=checkpoint, overrides=overrides)
+        weights = find_run(path, others=shipped.names()).to_evaluate()
+        model = model_from(checkpoint.load(weights), path=weights, overrides=overrides)
     else:
         model = _open_run_file(path, load_run_file(file, overrides))
     apply_threads(model.loaded.config.compute)
     return model
+
+
+def load(run: str | os.PathLike[str], *, overrides: Changes = ()) -> Model:
+    """A trained network with its classes and its preprocessing, on its device.
+
+    It has `predict`, `evaluate`, `features` and `logits`; `net` is the `nn.Module`.
+
+    Args:
+        run: a run's folder, `runs/NAME` for its latest, a checkpoint file, or a run file (or the
+            name of a shipped one) that names weights.
+        overrides: changes of single values, such as `{"compute.device": "cpu"}`.
+
+    Raises:
+        CheckpointError: the weights are missing, damaged or of another network.
+        ConfigError: the run file names none, or the device is not there.
+        UsageError: nothing is there, or a change is not allowed.
+    """
+    with undisturbed():
+        return open_model(os.fspath(run), overrides=as_overrides(overrides))
 
 
 def _refuse_changes(overrides: Sequence[str], use: Use) -> None:
@@ -112,6 +136,13 @@ def model_from(state: State, *, path: Path, overrides: Sequence[str] = ()) -> Mo
         epoch=epoch if isinstance(epoch, int) else 0,
         is_best=isinstance(train, dict) and epoch is not None and train.get("best_epoch") == epoch,
     )
+
+
+def put_weights(net: nn.Module, state: State, path: Path) -> None:
+    """Load the averaged weights where there are some, as in the evaluations of the run itself."""
+    what, weights = weights_in(state, path=path)
+    remedy = f"{path} does not fit its own architecture: was a plugin changed since?"
+    load_weights(net, weights, what, remedy=remedy)
 
 
 def _open_run_file(path: Path, loaded: Loaded) -> Model:
@@ -167,7 +198,7 @@ def plan_of_run(path: Path) -> tuple[Loaded, Plan]:
     """
     found = find_run(path)
     if found.given is not None:
-        state = load(found.given)
+        state = checkpoint.load(found.given)
         loaded = read_run_file(state, path=found.given, overrides=[])
         classes = classes_in(state, path=found.given)
         return loaded, plan_network(loaded, num_classes=len(classes))

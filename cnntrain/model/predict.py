@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from cnntrain.data.crops import Crops
 from cnntrain.data.decode import UnreadableImageError
-from cnntrain.data.splits import Part
-from cnntrain.model.classes import check_classes
 from cnntrain.model.inputs import Images, Input, inputs
 from cnntrain.model.views import Viewer, make_viewer
 from cnntrain.record.progress import bar
@@ -77,7 +74,7 @@ def predict(
     """
     first = models[0]
     for model in models:
-        check_classes(model, first.classes, whose=str(first.path), any_order=True)
+        model.check_classes(first.classes, whose=str(first.path), any_order=True)
     viewers = [make_viewer(model, crops=crops, scales=scales) for model in models]
     found = inputs(images, channels=first.in_shape[0])
     predictions: list[Prediction] = []
@@ -95,8 +92,11 @@ def _classify(
     reasons: dict[int, str] = {}
     scores: list[Tensor] = []
     for viewer in viewers:
-        part_of = partial(_part_of, images, viewer.model.in_shape[0])
-        said, errors = viewer.scores(part_of, range(len(images)), classes=classes)
+        said, errors = viewer.scores(
+            lambda number, channels: (images[number].part(channels), 0),
+            range(len(images)),
+            classes=classes,
+        )
         scores.append(said)
         for number, error in errors.items():
             reason = error.reason if isinstance(error, UnreadableImageError) else str(error)
@@ -109,7 +109,3 @@ def _classify(
         reason = reasons.get(number, "")
         found.append(Prediction(image.name, () if reason else ranking, reason))
     return found
-
-
-def _part_of(images: Sequence[Input], channels: int, number: int) -> tuple[Part, int]:
-    return images[number].part(channels), 0

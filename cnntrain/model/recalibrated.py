@@ -1,7 +1,8 @@
-"""Batch normalisation's statistics measured anew, in a run that ends and in one that has ended."""
+"""Batch normalisation's statistics measured again, in a run that ends and in one that has ended."""
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Sequence
 from contextlib import closing
@@ -17,9 +18,7 @@ from cnntrain.assemble.translation import make_criterion, open_run_data
 from cnntrain.checkpoint import State, load, save
 from cnntrain.core.errors import UsageError
 from cnntrain.data.batch import Loader
-from cnntrain.model.classes import check_classes
-from cnntrain.model.opening import EVALUATE, Use, open_model
-from cnntrain.model.saved_state import network_of
+from cnntrain.model.opening import EVALUATE, Use, open_model, put_weights
 from cnntrain.record.progress import WatchedLoader
 from cnntrain.runs.locate import find_run
 from cnntrain.tasks.protocol import Result, Task
@@ -53,7 +52,7 @@ def recalibrate_run(
 ) -> Recalibrated:
     """Measure the statistics of a run's best weights on its training images, without augmentation.
 
-    The result is a checkpoint of its own, `recalibrated.pt`, beside the other one. What stood still
+    The result is a checkpoint of its own, `recalibrated.pt`, beside the other one. What was frozen
     in these weights' epoch (`finetune.freeze`) keeps its statistics.
 
     Args:
@@ -82,7 +81,7 @@ def recalibrate_run(
     make_deterministic(loaded.config.compute.deterministic)
     opened = open_run_data(loaded, device=model.device, eval_steps=model.eval_steps)
     with closing(opened) as data:
-        check_classes(model, data.classes)
+        model.check_classes(data.classes)
         loaders: dict[str, Loader | None] = {"validation": data.validation, "test": data.test}
         split, loader = next(
             ((name, found) for name, found in loaders.items() if found), ("train", data.train)
@@ -96,6 +95,13 @@ def recalibrate_run(
         after = measure(net, loader)
     save(target, _with_weights(load(source), net))
     return Recalibrated(source, target, layers, split, before, after, task=model.task)
+
+
+def network_of(prepared: Prepared, state: State) -> nn.Module:
+    """A copy of the learner's network with the weights of another of its own states."""
+    net = copy.deepcopy(prepared.learner.model)
+    put_weights(net, state, Path("the state"))
+    return net
 
 
 def recalibrated(prepared: Prepared, state: State) -> tuple[nn.Module, State]:

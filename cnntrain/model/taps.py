@@ -7,14 +7,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from cnntrain.core.errors import UsageError
+from cnntrain.core.kinds import Split
 from cnntrain.data.batch import Loader
+from cnntrain.model.find_layers import find_layer
+from cnntrain.model.images import find_images
+
+if TYPE_CHECKING:
+    from cnntrain.model.model import Model
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,6 @@ def features(
     Args:
         net: in evaluation mode.
         loader: in stored order.
-        taps: where.
         limit: see `bounded`.
 
     Returns:
@@ -110,3 +115,62 @@ def features(
             message = f"{tap}: not all numbers are finite"
             raise UsageError(message, remedy="`cnntrain diagnose RUN` looks for the cause")
     return found, torch.cat(targets)
+
+
+def feature_tap(model: Model, layer: str | None) -> Tap:
+    """The output of a layer; without a name what the last linear layer reads."""
+    if layer is not None:
+        find_layer(model, layer)
+        return Tap(layer)
+    linear = [name for name in model.layers if isinstance(model.net.get_submodule(name), nn.Linear)]
+    if linear:
+        return Tap(linear[-1], reads=True)
+    return Tap(model.plan.body.nodes[-1].name)
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features of a split.
+
+    Args:
+        layer: where they were read.
+        split: of the data.
+        values: (N, F) float32.
+        targets: (N,) int64 classes.
+        files: what each image is called.
+        classes: the names.
+    """
+
+    layer: str
+    split: Split
+    values: Tensor
+    targets: Tensor
+    files: tuple[str, ...]
+    classes: tuple[str, ...]
+
+
+def extract(
+    model: Model,
+    *,
+    layer: str | None = None,
+    split: Split | None = None,
+    pool: int | None = None,
+) -> Features:
+    """What a layer gives for every image of a split.
+
+    Args:
+        layer: its dotted name; else what the last linear layer reads.
+        split: the test set if there is one, else validation, else training.
+        pool: average maps over regions so that there are at most so many features.
+
+    Raises:
+        UsageError: there is no such layer or split, or a feature is not a finite number.
+        CheckpointError: the data are of other classes.
+        DataError: an image cannot be read.
+    """
+    tap = feature_tap(model, layer)
+    data = find_images(model, split=split)
+    with model.running(), data.opened() as loader:
+        found, targets = features(model.net, loader, taps=[tap], limit=pool or 2**62)
+    files = tuple(data.label(number) for number in range(len(targets)))
+    return Features(str(tap), data.split, found[tap], targets, files, model.classes)

@@ -64,7 +64,7 @@ class Viewer:
 
     def scores(
         self,
-        part_of: Callable[[int], tuple[Part, int]],
+        part_of: Callable[[int, int], tuple[Part, int]],
         numbers: Sequence[int],
         *,
         classes: Sequence[str],
@@ -73,7 +73,7 @@ class Viewer:
         """Classify a few images.
 
         Args:
-            part_of: where an image is, by its number.
+            part_of: where an image is, by its number and the network's channels.
             numbers: of the images.
             classes: the columns of the answers; the model's own in any order.
             stop_at_errors: whether none is classified when one cannot be.
@@ -83,22 +83,19 @@ class Viewer:
             classified, whose scores are not numbers.
         """
         columns = [self.model.classes.index(name) for name in classes]
-        _, height, width = self.model.in_shape
+        channels, height, width = self.model.in_shape
         scores = torch.full((len(numbers), len(columns)), torch.nan)
-        errors: dict[int, Refusal] = {}
-        found: dict[int, list[Tensor]] = {}
 
         def read(number: int) -> list[Tensor] | Refusal:
             try:
-                return self.read(*part_of(number))
+                return self.read(*part_of(number, channels))
             except (UnreadableImageError, ValueError) as error:
                 return error
 
-        for row, result in enumerate(in_threads(read, numbers)):
-            if isinstance(result, list):
-                found[row] = result
-            else:
-                errors[numbers[row]] = result
+        results = list(in_threads(read, numbers))
+        found = {row: views for row, views in enumerate(results) if isinstance(views, list)}
+        refused = zip(numbers, results, strict=True)
+        errors = {number: why for number, why in refused if not isinstance(why, list)}
         if found and not (errors and stop_at_errors):
             scores[list(found)] = mean_log_softmax(
                 self.net,
@@ -116,10 +113,7 @@ class Viewer:
 def make_viewer(model: Model, *, crops: Crops = "center", scales: Sequence[int] = ()) -> Viewer:
     """The views that a model's preprocessing and a way of cropping give.
 
-    Args:
-        model: the model.
-        crops: the views of each image; see `cnntrain.data.crops`.
-        scales: for `dense`, lengths of the shorter side.
+    See `cnntrain.model.evaluate.evaluate` for `crops` and `scales`.
 
     Raises:
         UsageError: its preprocessing or its layers do not allow such views.
