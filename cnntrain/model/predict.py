@@ -13,7 +13,7 @@ from cnntrain.data.decode import UnreadableImageError
 from cnntrain.model.inputs import Images, Input, inputs
 from cnntrain.model.views import Viewer, make_viewer
 from cnntrain.record.progress import bar
-from cnntrain.train.averaging import mean_of
+from cnntrain.train.evaluation import mean_of
 
 if TYPE_CHECKING:
     from cnntrain.model.model import Model

@@ -17,7 +17,7 @@ from cnntrain.data.decode import UnreadableImageError
 from cnntrain.data.splits import Part
 from cnntrain.data.threads import in_threads
 from cnntrain.model.inputs import Images, inputs
-from cnntrain.train.averaging import mean_log_softmax
+from cnntrain.train.evaluation import mean_log_softmax
 
 if TYPE_CHECKING:
     from cnntrain.model.model import Model

@@ -1,7 +1,5 @@
 """Training: the loop, its events, evaluation, and the state that a checkpoint holds."""
 
-from cnntrain.train.determinism import make_deterministic, undisturbed
-from cnntrain.train.ema import Ema
 from cnntrain.train.evaluation import evaluate, evaluation_mode
 from cnntrain.train.events import (
     EpochDone,
@@ -11,14 +9,14 @@ from cnntrain.train.events import (
     RunDone,
     RunStarted,
     StepDone,
+    StopRequest,
 )
-from cnntrain.train.learner import Learner
+from cnntrain.train.learner import Ema, Learner
 from cnntrain.train.loop import train
-from cnntrain.train.precision import Precision
-from cnntrain.train.recipe import Recipe
+from cnntrain.train.precision import Precision, make_deterministic, undisturbed
+from cnntrain.train.recipe import EarlyStop, Recipe
 from cnntrain.train.snapshot import load_weights, restore, snapshot
 from cnntrain.train.state import TrainState
-from cnntrain.train.stopping import EarlyStop, StopRequest
 
 __all__ = [
     "EarlyStop",

@@ -1,21 +1,23 @@
-"""Evaluate a network on a whole split, each image exactly once."""
+"""Evaluate a network: on a whole split, each image exactly once, and on several views of images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import overload
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cnntrain.core.errors import DataError
 from cnntrain.data.batch import Loader
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.criterion import Criterion
 from cnntrain.tasks.protocol import Result, Sums, Task
+from cnntrain.train.events import StopRequest
 from cnntrain.train.precision import Precision, autocast
-from cnntrain.train.stopping import StopRequest
 
 
 @overload
@@ -34,8 +36,8 @@ def evaluate(
     *,
     criterion: Criterion,
     precision: Precision = ...,
-    stop: StopRequest,
     task: Task = ...,
+    stop: StopRequest,
 ) -> Result | None: ...
 def evaluate(
     net: nn.Module,
@@ -43,8 +45,8 @@ def evaluate(
     *,
     criterion: Criterion,
     precision: Precision = "float32",
-    stop: StopRequest | None = None,
     task: Task = CLASSIFICATION,
+    stop: StopRequest | None = None,
 ) -> Result | None:
     """The loss and the task's figures of a network on a split.
 
@@ -56,8 +58,8 @@ def evaluate(
         loader: of the split.
         criterion: the loss to average.
         precision: of the forward pass.
-        stop: looked at after each batch; when it is raised the result is None.
         task: what is counted.
+        stop: looked at after each batch; when it is raised the result is None.
     """
     sums: Sums | None = None
     with evaluation_mode(net), torch.inference_mode():
@@ -94,3 +96,56 @@ def training_mode(net: nn.Module) -> None:
     for module in net.modules():
         if getattr(module, "frozen", False):
             module.eval()
+
+
+def mean_log_softmax(
+    net: nn.Module,
+    images: Sequence[Sequence[Tensor]],
+    *,
+    prepare: Callable[[Tensor], Tensor],
+    mirrored: bool,
+    batch_pixels: int,
+    precision: Precision,
+    device: torch.device,
+    memory_format: torch.memory_format,
+) -> Tensor:
+    """The logarithm of each image's class probabilities, the mean over its views.
+
+    Args:
+        net: gives logits `(N, classes)` for `(N, C, H, W)`; it is on `device`.
+        images: of each image the same number of views, uint8 `(C, H, W)`, of any sizes.
+        prepare: makes of a batch of them what the network reads.
+        mirrored: whether each view also counts mirrored left to right.
+        batch_pixels: of a batch, as far as one image is not more.
+        precision: of the forward pass.
+        device: of the batches.
+        memory_format: of the batches.
+
+    Returns:
+        `(images, classes)` float32 on the CPU; logarithms, so that nothing becomes 0.
+    """
+    by_shape: dict[torch.Size, list[tuple[int, Tensor]]] = defaultdict(list)
+    for number, view in enumerate(view for views in images for view in views):
+        by_shape[view.shape].append((number, view))
+    numbers: list[int] = []
+    scores: list[Tensor] = []
+    with evaluation_mode(net), torch.inference_mode():
+        for shape, found in by_shape.items():
+            size = max(1, batch_pixels // (shape[1] * shape[2]))
+            for start in range(0, len(found), size):
+                batch = found[start : start + size]
+                pixels = torch.stack([view for _, view in batch]).to(device)
+                for views in (pixels, pixels.flip(3)) if mirrored else (pixels,):
+                    inputs = prepare(views).contiguous(memory_format=memory_format)
+                    with autocast(precision, device):
+                        logits = net(inputs)
+                    scores.append(logits.float().log_softmax(dim=1))
+                    numbers += [number for number, _ in batch]
+        order = torch.tensor(numbers).argsort(stable=True).to(device)
+        each = torch.unflatten(torch.cat(scores)[order], 0, (len(images), -1))
+        return mean_of(each.unbind(dim=1)).cpu()
+
+
+def mean_of(scores: Sequence[Tensor]) -> Tensor:
+    """The logarithm of the mean of probabilities that are given as logarithms."""
+    return torch.stack(tuple(scores)).logsumexp(dim=0) - math.log(len(scores))

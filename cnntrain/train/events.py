@@ -1,4 +1,4 @@
-"""What the training loop tells, and who listens: five frozen values, no hooks.
+"""What the training loop reports: five frozen values, no hooks; and how to ask it to stop.
 
 While the loop is suspended at an event its state is complete and at rest: a checkpoint may be
 written. An observer reads; it never changes training.
@@ -137,3 +137,14 @@ class RunDone:
 
 
 Event: TypeAlias = RunStarted | StepDone | EvalDone | EpochDone | RunDone
+
+
+class StopRequest:
+    """A flag that a signal handler may raise; looked at after every batch of every phase."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def request(self) -> None:
+        """Ask for a stop after the batch in work; safe in a signal handler."""
+        self.requested = True

@@ -16,13 +16,21 @@ from cnntrain.optim import set_learning_rate
 from cnntrain.tasks.criterion import Criterion
 from cnntrain.tasks.protocol import Result
 from cnntrain.train.evaluation import evaluate, training_mode
-from cnntrain.train.events import EpochDone, EvalDone, Event, Reason, RunDone, RunStarted, StepDone
+from cnntrain.train.events import (
+    EpochDone,
+    EvalDone,
+    Event,
+    Reason,
+    RunDone,
+    RunStarted,
+    StepDone,
+    StopRequest,
+)
 from cnntrain.train.finite import explain_divergence
 from cnntrain.train.learner import Learner
 from cnntrain.train.recipe import Recipe
 from cnntrain.train.state import TrainState
 from cnntrain.train.step import forward_backward, update
-from cnntrain.train.stopping import StopRequest
 
 
 def train(

@@ -1,15 +1,22 @@
-"""Numeric precision of the forward pass; weights, gradients and optimizer stay float32."""
+"""How exactly a machine computes: the precision of the forward pass, and repeatable kernels."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal, TypeAlias
 
 import torch
 
+from cnntrain.checkpoint import capture_randomness, restore_randomness
+from cnntrain.core.errors import ConfigError
+
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
+"""Of the forward pass; weights, gradients and optimizer stay float32."""
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
@@ -22,3 +29,45 @@ def autocast(precision: Precision, device: torch.device) -> AbstractContextManag
 def grad_scaler(precision: Precision, device: torch.device) -> torch.amp.GradScaler:
     """Scales the loss for float16, whose small gradients would be 0; does nothing otherwise."""
     return torch.amp.GradScaler(device.type, enabled=precision == "float16")
+
+
+def make_deterministic(deterministic: bool) -> None:
+    """Switch deterministic kernels on or off, for the whole process.
+
+    On: an operation that has no deterministic kernel raises torch's RuntimeError with its name, and
+    cuDNN picks its kernels by rule. Off: cuDNN times its kernels and picks the fastest.
+    Must come before the first use of CUDA: cuBLAS reads its workspace setting only once.
+    """
+    if deterministic and _WORKSPACE not in os.environ:
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch's gap
+            raise ConfigError(
+                "deterministic mode was asked for after CUDA had started",
+                remedy=f"set {_WORKSPACE}=:4096:8 in the environment",
+            )
+        os.environ[_WORKSPACE] = ":4096:8"
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.deterministic = deterministic
+    torch.backends.cudnn.benchmark = not deterministic
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Random states, threads and flags of the process are afterwards as they were before.
+
+    Those of torch (CPU and CUDA), of Python's `random` and of numpy. Only the environment variable
+    that `make_deterministic` sets stays: CUDA reads it once.
+    """
+    state, threads = capture_randomness(), torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    cudnn = torch.backends.cudnn
+    flags = (cudnn.deterministic, cudnn.benchmark)
+    try:
+        yield
+    finally:
+        restore_randomness(state)
+        if not state["cuda"]:  # not started before: its generators begin with the CPU's seed
+            torch.cuda.manual_seed_all(torch.initial_seed())
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic, warn_only=only_warns)
+        cudnn.deterministic, cudnn.benchmark = flags

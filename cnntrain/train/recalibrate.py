@@ -1,4 +1,4 @@
-"""Batch normalisation's statistics, measured anew over the whole training set.
+"""Batch normalisation's statistics, measured again over the whole training set.
 
 During training the running averages follow weights that change, and forget; Ioffe and Szegedy,
 "Batch Normalization", 2015, algorithm 2, instead measure mean and variance once the weights are
@@ -124,42 +124,30 @@ class _Reached(Exception):  # noqa: N818  nothing is wrong
     """The forward pass has come to the normalisation that is measured; the rest is not needed."""
 
 
-class _Moments:
-    """Mean and sum of squared deviations of each channel, merged batch by batch.
-
-    Chan, Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample
-    Variances", 1979. Kept on the host in float64, so that a million batches add no rounding.
-    """
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.mean = torch.zeros((), dtype=torch.float64)
-        self.squares = torch.zeros((), dtype=torch.float64)
-
-    def add(self, x: Tensor) -> None:
-        """Take in the values of a batch, (N, C, ...)."""
-        values = x.to(torch.promote_types(x.dtype, torch.float32))
-        dimensions = [d for d in range(x.dim()) if d != 1]
-        variance, mean = torch.var_mean(values, dim=dimensions, correction=0)
-        variance, mean = variance.cpu().double(), mean.cpu().double()
-        count = x.numel() // x.shape[1]
-        total = self.count + count
-        difference = mean - self.mean
-        self.mean = self.mean + difference * (count / total)
-        between = difference.square() * (self.count * count / total)
-        self.squares = self.squares + variance * count + between
-        self.count = total
-
-
 def _measure(net: nn.Module, norm: Norm, loader: Loader, precision: Precision) -> None:
-    """One pass: mean and variance of all values that reach one normalisation."""
-    moments = _Moments()
+    """One pass: mean and variance of all values that reach one normalisation, (N, C, ...).
+
+    Mean and squared deviations of each channel are merged batch by batch (Chan, Golub and LeVeque,
+    "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979), on the host
+    in float64, so that a million batches add no rounding.
+    """
+    count = batches = 0
+    mean = squares = torch.zeros((), dtype=torch.float64)
 
     def look(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        moments.add(inputs[0])
+        nonlocal count, mean, squares
+        x = inputs[0]
+        values = x.to(torch.promote_types(x.dtype, torch.float32))
+        dimensions = [d for d in range(x.dim()) if d != 1]
+        found = torch.var_mean(values, dim=dimensions, correction=0)
+        variance, difference = found[0].cpu().double(), found[1].cpu().double() - mean
+        new = x.numel() // x.shape[1]
+        total = count + new
+        mean = mean + difference * (new / total)
+        squares = squares + variance * new + difference.square() * (count * new / total)
+        count = total
         raise _Reached
 
-    batches = 0
     with norm.register_forward_pre_hook(look):
         for images in _images(loader):
             with suppress(_Reached):
@@ -168,8 +156,8 @@ def _measure(net: nn.Module, norm: Norm, loader: Loader, precision: Precision) -
     assert norm.running_mean is not None
     assert norm.running_var is not None
     assert norm.num_batches_tracked is not None
-    norm.running_mean.copy_(moments.mean)
-    norm.running_var.copy_(moments.squares / max(moments.count - 1, 1))
+    norm.running_mean.copy_(mean)
+    norm.running_var.copy_(squares / max(count - 1, 1))
     norm.num_batches_tracked.fill_(batches)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +14,7 @@ from cnntrain.core.errors import CheckpointError
 from cnntrain.optim.schedules.plateau import PlateauState
 from cnntrain.tasks.classification import CLASSIFICATION, sum_dtype
 from cnntrain.tasks.protocol import Task
-from cnntrain.train.stopping import EarlyStopState
+from cnntrain.train.recipe import EarlyStopState
 
 
 @dataclass(eq=False)
@@ -83,10 +85,9 @@ class TrainState:
 
     def take_best(self, epoch: int, *, cost: float, loss: float) -> bool:
         """Remember an evaluation if it is the best so far: of equal ones, the one of less loss."""
-        if self.best_cost is not None and self.best_loss is not None:
-            best = (self.best_cost, self.best_loss)
-            if (cost, loss) >= best:
-                return False
+        best = (self.best_cost, self.best_loss)
+        if None not in best and (cost, loss) >= best:
+            return False
         self.best_epoch, self.best_cost, self.best_loss = epoch, cost, loss
         return True
 
@@ -108,37 +109,30 @@ class TrainState:
 
     def state_dict(self) -> State:
         """Plain values and tensors."""
-        values: State = {key: getattr(self, name) for name, key in _PLAIN.items()}
-        values |= {"weight_sum": float(self.weight_sum)}
-        values |= self._totals()
-        values |= {"plateau": asdict(self.plateau), "early_stop": asdict(self.early_stop)}
-        return values
+        return {
+            **{key: getattr(self, name) for name, key in _PLAIN.items()},
+            "weight_sum": float(self.weight_sum),
+            **self._totals(),
+            "plateau": asdict(self.plateau),
+            "early_stop": asdict(self.early_stop),
+        }
 
-    def load_state_dict(self, values: State) -> None:
+    def load_state_dict(self, values: Mapping[str, Any]) -> None:
         """Take over what `state_dict` gave; raises CheckpointError where something is missing."""
         try:
             for name, key in _PLAIN.items():
                 setattr(self, name, values[key])
             for name, total in self._totals().items():
-                saved = values[name]
-                assert isinstance(saved, Tensor)
-                total.copy_(saved)
-            weight_sum = values["weight_sum"]
-            assert isinstance(weight_sum, float)
-            self.weight_sum = weight_sum
-            plateau, early_stop = values["plateau"], values["early_stop"]
-            assert isinstance(plateau, dict)
-            assert isinstance(early_stop, dict)
-            self.plateau = PlateauState(**plateau)
-            self.early_stop = EarlyStopState(**early_stop)
-        except (KeyError, TypeError, AssertionError) as error:
+                total.copy_(values[name])
+            self.weight_sum = float(values["weight_sum"])
+            self.plateau = PlateauState(**values["plateau"])
+            self.early_stop = EarlyStopState(**values["early_stop"])
+        except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"the checkpoint's position does not fit: {error}") from error
 
 
 _PLAIN = {
-    **{
-        name: name for name in ("epoch", "step", "batch", "images", "seconds", "data_seconds", "lr")
-    },
+    **{n: n for n in ("epoch", "step", "batch", "images", "seconds", "data_seconds", "lr")},
     "best_epoch": "best_epoch",
     "best_cost": "best_error",  # the key is older than `select`, whose default is the error
     "best_loss": "best_loss",

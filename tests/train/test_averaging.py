@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cnntrain.train.averaging import mean_log_softmax, mean_of
+from cnntrain.train.evaluation import mean_log_softmax, mean_of
 
 
 class Sizeless(nn.Module):

@@ -18,7 +18,7 @@ from cnntrain.optim.optimizers.sgd import sgd
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 from cnntrain.train import EpochDone, Learner, Recipe, StepDone, snapshot, train
 from cnntrain.train.evaluation import training_mode
-from cnntrain.train.freezing import Freezing
+from cnntrain.train.recipe import Freezing
 
 EARLY = Freezing(("conv1", "norm1"))
 OPTIMIZERS = {"sgd": partial(sgd, momentum=0.9), "adam": adam, "adamw": adamw}

@@ -13,7 +13,7 @@ from torch import nn
 
 from cnntrain.tasks.criterion import balanced_class_weights
 from cnntrain.train import EarlyStop, Ema, make_deterministic, undisturbed
-from cnntrain.train.stopping import EarlyStopState
+from cnntrain.train.recipe import EarlyStopState
 
 
 def test_the_average_of_weights_and_buffers(make_net: Callable) -> None:

@@ -22,7 +22,7 @@ from cnntrain.core.errors import ConfigError
 from cnntrain.core.patterns import covered, covers
 from cnntrain.core.problems import Problem, near_match
 from cnntrain.optim.rates import rate_factors
-from cnntrain.train.freezing import Freezing
+from cnntrain.train.recipe import Freezing
 
 FREEZE = ("finetune", "freeze")
 UNFREEZE = ("finetune", "unfreeze")

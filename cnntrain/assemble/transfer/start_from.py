@@ -20,7 +20,7 @@ from cnntrain.config.load import Loaded
 from cnntrain.core.errors import CheckpointError, ConfigError
 from cnntrain.core.problems import Problem, near_match
 from cnntrain.show.words import listed
-from cnntrain.train.freezing import Freezing
+from cnntrain.train.recipe import Freezing
 
 _SHOWN = 4
 """Names in a line; a network has hundreds."""
