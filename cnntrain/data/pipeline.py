@@ -13,8 +13,8 @@ from torch import Tensor
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Place
 from cnntrain.data import TRANSFORMS
-from cnntrain.data.draws import unit
 from cnntrain.data.mixing import Mixing
+from cnntrain.data.transform_parts import unit
 from cnntrain.data.windows import (
     HeightWidth,
     Sizing,

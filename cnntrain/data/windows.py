@@ -41,14 +41,6 @@ class Windows:
     border: Border = "zero"
 
 
-class SameSize:
-    """Part of a transform that leaves the images' size as it is."""
-
-    def output_size(self, size: HeightWidth) -> HeightWidth:
-        """The same size."""
-        return size
-
-
 @runtime_checkable
 class Sizing(Protocol):
     """A transform that is nothing but a choice of windows."""
@@ -62,6 +54,15 @@ class Sizing(Protocol):
             ValueError: the transform is impossible on images of that size.
         """
         ...
+
+
+class Cutting:
+    """Part of a sizing transform: its windows are cut out of a batch."""
+
+    def __call__(self: Sizing, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Cut `(N, C, H, W)`."""
+        size = (images.shape[2], images.shape[3])
+        return cut(images, self.windows(size, count=len(images), generator=generator))
 
 
 def whole(size: HeightWidth) -> Tensor:

@@ -9,8 +9,8 @@ from torch import Tensor
 from cnntrain.core.kinds import NonNegative, Positive, Size
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data import dataset
-from cnntrain.data.draws import as_pair
 from cnntrain.data.splits import Pixels, Splits
+from cnntrain.data.transform_parts import as_pair
 
 _CELLS = 4
 _PATTERN, _NOISE = 144, 112  # brightest pattern and noise: they add up to 0..254

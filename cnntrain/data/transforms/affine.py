@@ -8,8 +8,7 @@ from torch import Tensor
 
 from cnntrain.core.kinds import NonNegativeFloat, Range
 from cnntrain.data import transform
-from cnntrain.data.draws import uniform
-from cnntrain.data.windows import SameSize
+from cnntrain.data.transform_parts import SameSize, uniform
 
 
 @transform("affine", random=True)

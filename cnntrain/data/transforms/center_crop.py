@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from cnntrain.core.kinds import Size
 from cnntrain.data import transform
-from cnntrain.data.draws import as_pair
-from cnntrain.data.windows import HeightWidth, Windows, cut
+from cnntrain.data.transform_parts import as_pair
+from cnntrain.data.windows import Cutting, HeightWidth, Windows
 
 
 @transform("center_crop", sizing=True)
-class CenterCrop:
+class CenterCrop(Cutting):
     """The middle of each image; an image smaller than the crop is an error.
 
     Args:
@@ -43,8 +42,3 @@ class CenterCrop:
         top, left = round((size[0] - height) / 2), round((size[1] - width) / 2)
         box = torch.tensor([[left, top, left + width, top + height]], dtype=torch.float32)
         return Windows(box, (height, width), scaled=False)
-
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Crop `(N, C, H, W)`."""
-        size = (images.shape[2], images.shape[3])
-        return cut(images, self.windows(size, count=len(images), generator=None))

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from cnntrain.core.kinds import NonNegativeFloat
 from cnntrain.data import transform
-from cnntrain.data.draws import per_image, uniform, unit
-from cnntrain.data.windows import SameSize
+from cnntrain.data.transform_parts import SameSize, per_image, uniform, unit
 
 _LUMA = (0.2989, 0.587, 0.114)  # ITU-R BT.601, with torchvision's digits
 

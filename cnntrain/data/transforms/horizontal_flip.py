@@ -7,8 +7,7 @@ from torch import Tensor
 
 from cnntrain.core.kinds import Fraction
 from cnntrain.data import transform
-from cnntrain.data.draws import chosen
-from cnntrain.data.windows import SameSize
+from cnntrain.data.transform_parts import SameSize, chosen
 
 
 @transform("horizontal_flip", random=True)

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from cnntrain.core.kinds import PositiveFloat
 from cnntrain.data import transform
-from cnntrain.data.draws import unit
-from cnntrain.data.windows import SameSize
+from cnntrain.data.transform_parts import SameSize, unit
 
 
 @transform("noise", random=True, before_normalize=True)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from cnntrain.core.kinds import Floats
 from cnntrain.data import transform
-from cnntrain.data.windows import SameSize
+from cnntrain.data.transform_parts import SameSize
 
 
 @transform("normalize")

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from cnntrain.core.kinds import PositiveFloat
 from cnntrain.data import transform
-from cnntrain.data.draws import unit
-from cnntrain.data.windows import SameSize
+from cnntrain.data.transform_parts import SameSize, unit
 
 # Principal components of the RGB pixels (0..1) of ImageNet's training images, as published with
 # fb.resnet.torch (Gross and Wilber 2016); the columns of VECTORS are the components, and VALUES

@@ -10,8 +10,7 @@ from torchvision.transforms import v2
 
 from cnntrain.core.kinds import NonNegative, Positive
 from cnntrain.data import transform
-from cnntrain.data.torchvision_augment import each_image
-from cnntrain.data.windows import SameSize
+from cnntrain.data.transform_parts import SameSize, each_image
 
 _STRENGTHS = 31
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from cnntrain.core.kinds import Padding, Size
 from cnntrain.data import transform
-from cnntrain.data.draws import as_pair
-from cnntrain.data.windows import HeightWidth, Windows, cut
+from cnntrain.data.transform_parts import as_pair
+from cnntrain.data.windows import Cutting, HeightWidth, Windows
 
 
 @transform("random_crop", random=True, sizing=True)
-class RandomCrop:
+class RandomCrop(Cutting):
     """A window of fixed size at a random place, each possible place equally likely.
 
     `size: 32, padding: 4` on 32 x 32 images is the augmentation of He et al. 2015 (section 4.2)
@@ -67,8 +66,3 @@ class RandomCrop:
         left = torch.randint(most[1], (count,), generator=generator, device=device) - columns
         boxes = torch.stack([left, top, left + width, top + height], dim=1).float()
         return Windows(boxes, self.size, scaled=False, margin=self.padding, border=self.border)
-
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Crop `(N, C, H, W)`."""
-        size = (images.shape[2], images.shape[3])
-        return cut(images, self.windows(size, count=len(images), generator=generator))

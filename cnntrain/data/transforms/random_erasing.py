@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from cnntrain.core.kinds import Fraction, Range
 from cnntrain.data import transform
-from cnntrain.data.draws import chosen
-from cnntrain.data.windows import SameSize
+from cnntrain.data.transform_parts import SameSize, chosen, rectangles
 
 _TRIES = 10
 
@@ -49,10 +46,7 @@ class RandomErasing(SameSize):
         device = images.device
         touched = chosen(count, self.probability, generator)
         drawn = torch.rand(4, _TRIES, count, generator=generator, device=device)
-        area = rows * columns * (self.scale[0] + drawn[0] * (self.scale[1] - self.scale[0]))
-        low, high = math.log(self.ratio[0]), math.log(self.ratio[1])
-        ratio = torch.exp(low + drawn[1] * (high - low))
-        height, width = (area * ratio).sqrt().round(), (area / ratio).sqrt().round()
+        height, width = rectangles(drawn, rows * columns, scale=self.scale, ratio=self.ratio)
         fits = (height < rows) & (width < columns)
         first = fits.to(torch.uint8).argmax(dim=0)[None]
         height, width = height.gather(0, first)[0], width.gather(0, first)[0]

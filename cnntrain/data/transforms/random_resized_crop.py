@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from cnntrain.core.kinds import Range, Size
 from cnntrain.data import transform
-from cnntrain.data.draws import as_pair
-from cnntrain.data.windows import HeightWidth, Windows, cut
+from cnntrain.data.transform_parts import as_pair, rectangles
+from cnntrain.data.windows import Cutting, HeightWidth, Windows
 
 _TRIES = 10
 
 
 @transform("random_resized_crop", random=True, sizing=True)
-class RandomResizedCrop:
+class RandomResizedCrop(Cutting):
     """A random window of random area and ratio, resized to one size.
 
     Szegedy et al. 2015 (section 6), in torchvision's form: ten draws of area (uniform) and ratio
@@ -52,11 +50,8 @@ class RandomResizedCrop:
         rows, columns = size
         device = generator.device
         drawn = torch.rand(4, _TRIES, count, generator=generator, device=device)
-        area = rows * columns * (self.scale[0] + drawn[0] * (self.scale[1] - self.scale[0]))
-        low, high = math.log(self.ratio[0]), math.log(self.ratio[1])
-        ratio = torch.exp(low + drawn[1] * (high - low))
-        width = (area * ratio).sqrt().round().clamp(min=1)
-        height = (area / ratio).sqrt().round().clamp(min=1)
+        sides = rectangles(drawn, rows * columns, scale=self.scale, ratio=self.ratio)
+        width, height = (side.clamp(min=1) for side in sides)
         fits = (width <= columns) & (height <= rows)
         top = (drawn[2] * (rows - height + 1)).floor()
         left = (drawn[3] * (columns - width + 1)).floor()
@@ -76,8 +71,3 @@ class RandomResizedCrop:
             width = max(1, min(columns, round(rows * self.ratio[1])))
         top, left = (rows - height) // 2, (columns - width) // 2
         return torch.tensor([left, top, left + width, top + height], dtype=torch.float32)
-
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Crop and resize `(N, C, H, W)`."""
-        size = (images.shape[2], images.shape[3])
-        return cut(images, self.windows(size, count=len(images), generator=generator))

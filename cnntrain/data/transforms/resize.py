@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from cnntrain.core.kinds import Size
 from cnntrain.data import transform
-from cnntrain.data.windows import HeightWidth, Windows, cut, whole
+from cnntrain.data.windows import Cutting, HeightWidth, Windows, whole
 
 
 @transform("resize", sizing=True)
-class Resize:
+class Resize(Cutting):
     """Resize with a triangle filter, widened when shrinking (Pillow's BILINEAR).
 
     Args:
@@ -35,11 +34,5 @@ class Resize:
         self, size: HeightWidth, *, count: int, generator: torch.Generator | None
     ) -> Windows:
         """The whole image."""
-        return Windows(whole(size), self.output_size(size), scaled=True)
-
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Resize `(N, C, H, W)`."""
-        size = (images.shape[2], images.shape[3])
-        if self.output_size(size) == size:
-            return images
-        return cut(images, self.windows(size, count=len(images), generator=None))
+        result = self.output_size(size)
+        return Windows(whole(size), result, scaled=result != size)

@@ -9,8 +9,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from cnntrain.data import transform
-from cnntrain.data.torchvision_augment import each_image
-from cnntrain.data.windows import SameSize
+from cnntrain.data.transform_parts import SameSize, each_image
 
 
 @transform("trivial_augment", random=True, before_normalize=True, by_image=True)

@@ -6,7 +6,7 @@ import torch
 import torchvision.transforms.v2.functional as oracle
 from torchvision.transforms import InterpolationMode
 
-from cnntrain.data.draws import per_image
+from cnntrain.data.transform_parts import per_image
 from cnntrain.data.transforms.affine import Affine, warp
 from cnntrain.data.transforms.center_crop import CenterCrop
 from cnntrain.data.transforms.color_jitter import (
