@@ -1,4 +1,4 @@
-"""What a loader gives, and what a loader is."""
+"""What a loader gives, and which images come when: functions of the seed and the epoch alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from cnntrain.data.order import balanced_order, epoch_order
+from cnntrain.core.seeding import derive_seed
 
 
 class Batch(NamedTuple):
@@ -23,6 +23,12 @@ class Batch(NamedTuple):
 
     images: Tensor
     targets: Tensor
+
+    def at(self, places: slice | Tensor) -> Batch:
+        """Some of them."""
+        if isinstance(places, slice):
+            return Batch(self.images[places], self.targets[places])
+        return Batch(self.images.index_select(0, places), self.targets.index_select(0, places))
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class Batching:
     balanced: bool = False
 
     def order(self, targets: Tensor, *, epoch: int) -> Tensor | None:
-        """`(N,)` int64: which image comes when; None for the stored order.
+        """`(N,)` int64 on the CPU: which image comes when; None for the stored order.
 
         Args:
             targets: `(N,)` int64 classes of the split, on the CPU.
@@ -58,7 +64,8 @@ class Batching:
             return None
         if self.balanced:
             return balanced_order(targets, seed=self.seed, epoch=epoch)
-        return epoch_order(len(targets), seed=self.seed, epoch=epoch)
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", epoch))
+        return torch.randperm(len(targets), generator=generator)
 
     def count(self, images: int) -> int:
         """Batches in an epoch of so many images."""
@@ -89,3 +96,53 @@ class Loader(Protocol):
             start: batches to leave out at the beginning; no image of theirs is read.
         """
         ...
+
+
+def gathered(
+    kept: Batch, how: Batching, *, epoch: int, start: int, at_once: int = 8
+) -> Iterator[Batch]:
+    """The batches of one epoch out of a split that is in memory.
+
+    Args:
+        kept: the split.
+        how: size and order of the batches.
+        epoch: whose order.
+        start: batches to leave out at the beginning.
+        at_once: batches that are gathered together, which costs less than one by one.
+    """
+    size, count = how.batch_size, how.count(len(kept.targets))
+    drawn = how.order(kept.targets.cpu(), epoch=epoch)
+    order = None if drawn is None else drawn.to(kept.targets.device)
+    for first in range(start, count, at_once):
+        places = slice(first * size, min(first + at_once, count) * size)
+        several = kept.at(places if order is None else order[places])
+        for at in range(0, len(several.targets), size):
+            yield several.at(slice(at, at + size))
+
+
+def balanced_order(targets: Tensor, *, seed: int, epoch: int) -> Tensor:
+    """`(N,)` int64: as many draws as there are images, in which all classes are equally frequent.
+
+    To one image: classes that get one more than others are drawn, too. A class with fewer images
+    than its share is gone through several times, each time in a new order; of one with more, every
+    epoch shows other images.
+
+    Args:
+        targets: `(N,)` int64 classes; one without images gets no share.
+        seed: the run's.
+        epoch: decides, with the seed.
+    """
+    generator = torch.Generator().manual_seed(derive_seed(seed, "balanced", epoch))
+    counts = torch.bincount(targets)
+    by_class, ends = targets.argsort(stable=True), counts.cumsum(0)
+    classes = counts.nonzero().flatten()
+    each, left = divmod(len(targets), len(classes))
+    shares = torch.full((len(classes),), each)
+    shares[torch.randperm(len(classes), generator=generator)[:left]] += 1
+    drawn = []
+    for number, share in zip(classes.tolist(), shares.tolist(), strict=True):
+        members = by_class[ends[number] - counts[number] : ends[number]]
+        rounds = -(-share // len(members))
+        order = torch.rand(rounds, len(members), generator=generator).argsort(dim=1)
+        drawn.append(members[order.flatten()[:share]])
+    return torch.cat(drawn)[torch.randperm(len(targets), generator=generator)]

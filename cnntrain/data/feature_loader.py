@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from cnntrain.data.batch import Batch, Batching, Loader
+from cnntrain.data.batch import Batch, Batching, Loader, gathered
 from cnntrain.data.stream import StreamLoader
 
 
@@ -64,13 +64,4 @@ class FeatureLoader:
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch; see `Loader`."""
         self.fill()
-        how, (features, targets) = self._batching, self._kept
-        order = how.order(targets.cpu(), epoch=epoch)
-        order = order if order is None else order.to(features.device)
-        for number in range(start, self.batches_per_epoch):
-            places = how.positions(number)
-            if order is None:
-                yield Batch(features[places], targets[places])
-            else:
-                chosen = order[places]
-                yield Batch(features.index_select(0, chosen), targets.index_select(0, chosen))
+        return gathered(self._kept, self._batching, epoch=epoch, start=start)

@@ -13,8 +13,8 @@ from typing import Protocol, runtime_checkable
 import torch.nn.functional as F
 from torch import Tensor
 
+from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batch, Loader
-from cnntrain.data.order import mixing_seed
 
 
 @runtime_checkable
@@ -58,7 +58,7 @@ class MixedLoader:
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch; see `Loader`."""
         for number, batch in enumerate(self.loader.batches(epoch, start=start), start=start):
-            random = Random(mixing_seed(self._seed, epoch, number))
+            random = Random(derive_seed(self._seed, "mixing", epoch, number))
             mixing = self._drawn(random)
             if mixing is None:
                 yield batch

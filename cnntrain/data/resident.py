@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from cnntrain.core.errors import DataError
-from cnntrain.data.batch import Batch, Batching
-from cnntrain.data.order import batch_seed
+from cnntrain.core.seeding import derive_seed
+from cnntrain.data.batch import Batch, Batching, gathered
 from cnntrain.data.pipeline import Pipeline, TransformError
 from cnntrain.data.splits import Files, Part, Pixels, from_picture, to_picture
 from cnntrain.data.threads import in_threads
@@ -23,7 +23,6 @@ PREPARED_BYTES = 512 * 1024**2
 """Images that no randomness changes are kept ready, as float32, up to this many bytes a split."""
 
 _CHUNK = 1024
-_GATHERED = 8
 
 
 class ResidentLoader:
@@ -43,72 +42,51 @@ class ResidentLoader:
         self.batches_per_epoch = batching.count(self.size)
         self._pipeline = pipeline
         self._batching = batching
-        images = pixels.images.permute(0, 2, 3, 1) if batching.channels_last else pixels.images
+        images = self._stored(pixels.images)
         self._shape = images.shape[1:]
         # one row an image: a gather then copies rows, whatever the memory format
-        self._rows = images.reshape(self.size, -1).to(batching.device)
-        self._classes = pixels.targets
-        self._targets = pixels.targets.to(batching.device)
-        self._ready = self._prepared()
+        rows = images.reshape(self.size, -1).to(batching.device)
+        self._kept = Batch(rows, pixels.targets.to(batching.device))
+        self._is_ready = self._prepare()
 
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch; see `Loader`."""
-        how = self._batching
-        order = how.order(self._classes, epoch=epoch)
-        order = None if order is None else order.to(how.device)
-        if self._ready is not None:
-            yield from self._ready_batches(*self._ready, order=order, start=start)
-            return
-        generator = torch.Generator(how.device)
-        for number in range(start, self.batches_per_epoch):
-            rows, targets = self._gathered(self._rows, how.positions(number), order)
+        how, generator = self._batching, torch.Generator(self._batching.device)
+        at_once = 8 if self._is_ready else 1
+        drawn = gathered(self._kept, how, epoch=epoch, start=start, at_once=at_once)
+        for number, (rows, targets) in enumerate(drawn, start):
+            if self._is_ready:
+                yield Batch(self._as_images(rows), targets)
+                continue
             if self._pipeline.is_random:
-                generator.manual_seed(batch_seed(how.seed, epoch, number))
+                generator.manual_seed(derive_seed(how.seed, "batch", epoch, number))
             yield Batch(self._transform(rows, generator), targets)
 
-    def _ready_batches(
-        self, rows: Tensor, shape: torch.Size, *, order: Tensor | None, start: int
-    ) -> Iterator[Batch]:
-        """Several batches are gathered at once, which costs less than one by one."""
-        size = self._batching.batch_size
-        for first in range(start, self.batches_per_epoch, _GATHERED):
-            count = min(_GATHERED, self.batches_per_epoch - first)
-            places = slice(first * size, (first + count) * size)
-            chosen, targets = self._gathered(rows, places, order)
-            images = self._as_images(chosen, shape)
-            for at in range(0, len(targets), size):
-                yield Batch(images[at : at + size], targets[at : at + size])
-
-    def _gathered(self, rows: Tensor, places: slice, order: Tensor | None) -> tuple[Tensor, Tensor]:
-        if order is None:
-            return rows[places], self._targets[places]
-        chosen = order[places]
-        return rows.index_select(0, chosen), self._targets.index_select(0, chosen)
-
-    def _prepared(self) -> tuple[Tensor, torch.Size] | None:
-        """All images transformed, one row each, and the shape of one; None where that cannot be."""
-        generator = torch.Generator(self._batching.device)
+    def _prepare(self) -> bool:
+        """Keep all images transformed, where nothing is random and the result not too large."""
         if self._pipeline.is_random or self.size == 0:
-            return None
-        first = self._stored(self._transform(self._rows[:1], generator))
+            return False
+        rows, generator = self._kept.images, torch.Generator(self._batching.device)
+        first = self._stored(self._transform(rows[:1], generator))
         if self.size * first.numel() * first.element_size() > PREPARED_BYTES:
-            return None
-        rows = torch.empty(self.size, first.numel(), device=first.device)
+            return False
+        ready = torch.empty(self.size, first.numel(), device=first.device)
         for start in range(0, self.size, _CHUNK):
-            chunk = self._transform(self._rows[start : start + _CHUNK], generator)
-            rows[start : start + _CHUNK] = self._stored(chunk).flatten(1)
-        return rows, first.shape[1:]
+            chunk = self._transform(rows[start : start + _CHUNK], generator)
+            ready[start : start + _CHUNK] = self._stored(chunk).flatten(1)
+        self._kept, self._shape = self._kept._replace(images=ready), first.shape[1:]
+        return True
 
     def _stored(self, images: Tensor) -> Tensor:
         """In the order of the memory: (N, H, W, C) for channels last."""
         return images.permute(0, 2, 3, 1) if self._batching.channels_last else images
 
-    def _as_images(self, rows: Tensor, shape: torch.Size) -> Tensor:
-        images = rows.view(-1, *shape)
+    def _as_images(self, rows: Tensor) -> Tensor:
+        images = rows.view(-1, *self._shape)
         return images.permute(0, 3, 1, 2) if self._batching.channels_last else images
 
     def _transform(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        result = self._pipeline(self._as_images(rows, self._shape), generator)
+        result = self._pipeline(self._as_images(rows), generator)
         return result.contiguous(memory_format=self._batching.memory_format)
 
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from cnntrain.core.errors import DataError
+from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batch, Batching
-from cnntrain.data.order import batch_seed
 from cnntrain.data.pipeline import Pipeline
 from cnntrain.data.resident import ONE_SIZE, different_sizes
 from cnntrain.data.splits import Part
@@ -81,7 +81,7 @@ class StreamLoader:
         generator = torch.Generator(how.device)
         for number, (images, targets) in enumerate(self._collated(), start=start):
             if self._tail.is_random:
-                generator.manual_seed(batch_seed(how.seed, epoch, number))
+                generator.manual_seed(derive_seed(how.seed, "batch", epoch, number))
             on_device = images.to(how.device, non_blocking=True)
             result = self._tail(on_device, generator)
             targets = targets.to(how.device, non_blocking=True)

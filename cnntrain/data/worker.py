@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cnntrain.core.errors import DataError
+from cnntrain.core.seeding import derive_seed
 from cnntrain.data.decode import UnreadableImageError
 from cnntrain.data.jpeg_draft import FirstWindow
-from cnntrain.data.order import image_seed
 from cnntrain.data.pipeline import Pipeline, TransformError
 from cnntrain.data.splits import Part, from_picture
 
@@ -76,7 +76,8 @@ class ImageReader(Dataset[tuple[Tensor, int, int] | Failure]):
         generator = torch.Generator()
         is_random = head.is_random or single.is_random
         if is_random:
-            generator.manual_seed(image_seed(self._seed, epoch, place))
+            # not from its index: an image that comes twice is not to come twice the same
+            generator.manual_seed(derive_seed(self._seed, "image", epoch, place))
         first = FirstWindow(head, generator if is_random else None)
         try:
             picture = first.finish(self._part.open(index, first if self._draft else None))

@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from cnntrain.data.batch import Batching
+from cnntrain.data.batch import Batching, balanced_order
 from cnntrain.data.loaders import EmptyClassError, open_data
-from cnntrain.data.order import balanced_order
 from cnntrain.data.pipeline import build_pipeline
 from cnntrain.data.resident import ResidentLoader
 from cnntrain.data.splits import Files, Pixels
