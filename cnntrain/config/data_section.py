@@ -11,7 +11,7 @@ from cnntrain.config.section import FROM_LIST, FoldOf, HeldOut, Section, Workers
 from cnntrain.core.catalogue import Catalogue
 from cnntrain.core.choices import DATASETS, TRANSFORMS
 from cnntrain.core.kinds import Positive
-from cnntrain.data import held_out
+from cnntrain.data import metadata
 
 
 class TransformCall(Call):
@@ -60,7 +60,7 @@ class DataSection(Choice):
     """resident: all images in the device's memory; stream: read as they are needed."""
 
     @property
-    def held_out(self) -> held_out.HeldOut:
+    def held_out(self) -> metadata.HeldOut:
         """`validation`, as the room below knows it."""
         found = self.validation
-        return held_out.Fold(found.fold, found.of) if isinstance(found, FoldOf) else found
+        return metadata.Fold(found.fold, found.of) if isinstance(found, FoldOf) else found

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from PIL import Image
+import torch
 
-from cnntrain.data.decode import UnreadableImageError
-from cnntrain.data.held_out import HeldOut
+from cnntrain.data.decode import UnreadableImageError, in_threads
 from cnntrain.data.loaders import Items, make_pipelines
+from cnntrain.data.metadata import HeldOut
 from cnntrain.data.pipeline import Pipeline, TransformError
 from cnntrain.data.read import class_counts, open_splits
-from cnntrain.data.shared_images import fingerprint, pixel_fingerprints
-from cnntrain.data.splits import Part, Pixels, Splits, Unreadable
-from cnntrain.data.threads import in_threads
+from cnntrain.data.splits import Files, Part, Pixels, Unreadable
 from cnntrain.data.windows import HeightWidth
+
+MOST = 2000
+"""Files of a split that are looked for in another one; of more, so many at even distances."""
 
 
 @dataclass(frozen=True)
@@ -114,9 +117,9 @@ def check_data(
         parameters: its own parameters.
         validation: as in `open_data`.
         seed: as in `open_data`.
-        train_transforms: names and parameters; told is which images are too small for them.
-        eval_transforms: likewise.
-        progress: is told how many images more have been read.
+        train_transforms: names and parameters; images too small for them are reported.
+        eval_transforms: the same way.
+        progress: called with the number of images read since the last call.
 
     Raises:
         ListError: a list of transforms is wrong whatever the images.
@@ -130,10 +133,10 @@ def check_data(
     unfit: list[Unfit] = []
     unreadable = list(splits.skipped)
     seen: dict[bytes, list[tuple[str, str, str]]] = {}
-    for split, part in _parts(splits):
+    for split, part in splits.parts.items():
         found: Counter[HeightWidth] = Counter()
         examples: dict[HeightWidth, str] = {}
-        for index, image in enumerate(_fingerprints(part)):
+        for index, image in enumerate(_pictures(part)):
             progress(1)
             if isinstance(image, Unreadable):
                 unreadable.append(image)
@@ -148,6 +151,7 @@ def check_data(
         unfit += _unfit(split, pipeline, found, examples)
     groups = [Duplicate(tuple(images)) for images in seen.values() if len(images) > 1]
     counts = class_counts(splits)
+    fewest = min(counts["train"])
     return DataReport(
         classes=splits.classes,
         counts=counts,
@@ -155,13 +159,9 @@ def check_data(
         unreadable=tuple(unreadable),
         duplicates=tuple(sorted(groups, key=lambda group: -len(group.splits))),
         unfit=tuple(unfit),
-        imbalance=_imbalance(counts["train"]),
+        imbalance=max(counts["train"]) / fewest if fewest else math.inf,
         notes=splits.notes,
     )
-
-
-def _imbalance(counts: Sequence[int]) -> float:
-    return max(counts) / min(counts) if min(counts) else math.inf
 
 
 def _unfit(
@@ -182,28 +182,73 @@ def _unfit(
     return list(found.values())
 
 
-def _parts(splits: Splits) -> Iterator[tuple[str, Part]]:
-    for name, part in (
-        ("train", splits.train),
-        ("validation", splits.validation),
-        ("test", splits.test),
-    ):
-        if part is not None:
-            yield name, part
-
-
-def _fingerprints(part: Part) -> Iterator[tuple[bytes, HeightWidth] | Unreadable]:
+def _pictures(part: Part) -> Iterator[tuple[bytes, HeightWidth] | Unreadable]:
     """A hash of the pixels, and the size, of each image."""
     if isinstance(part, Pixels):
-        yield from ((found, part.size) for found in pixel_fingerprints(part))
+        yield from ((digest, part.size) for digest in _pixel_hashes(part))
         return
 
     def read(index: int) -> tuple[bytes, HeightWidth] | Unreadable:
         try:
-            picture: Image.Image = part.open(index)
+            picture = part.open(index)
         except UnreadableImageError as error:
             return Unreadable(error.path, error.reason)
         size = (picture.height, picture.width)
-        return fingerprint(picture.tobytes(), size), size
+        return _hash(picture.tobytes(), size), size
 
     yield from in_threads(read, range(len(part)))
+
+
+def shared_images(first: Part, second: Part) -> list[tuple[str, str]]:
+    """What the images of `second` that `first` has too are called, there and here.
+
+    Quick enough to be looked for in passing: files are compared byte by byte, and at most `MOST`
+    of `second`, where `check_data` decodes them and finds every equal picture. Files that cannot
+    be read are passed over: they are reported where they are needed.
+    """
+    if isinstance(first, Pixels) and isinstance(second, Pixels):
+        ours, theirs = (dict(enumerate(_pixel_hashes(part))) for part in (first, second))
+    elif isinstance(first, Files) and isinstance(second, Files):
+        second = second.select(torch.arange(0, len(second), -(-len(second) // MOST)))
+        lengths = _lengths(first), _lengths(second)
+        # only files of one length can be the same
+        common = set(lengths[0].values()) & set(lengths[1].values())
+        ours, theirs = (
+            _file_hashes(part, [index for index, length in each.items() if length in common])
+            for part, each in zip((first, second), lengths, strict=True)
+        )
+    else:
+        return []
+    known = {digest: index for index, digest in ours.items()}
+    return [
+        (first.label(known[digest]), second.label(index))
+        for index, digest in theirs.items()
+        if digest in known
+    ]
+
+
+def _hash(content: bytes, size: HeightWidth | None = None) -> bytes:
+    """Of a file's bytes, or of pixels together with their height and width."""
+    return hashlib.blake2b(content, digest_size=16, salt=repr(size).encode()[:16]).digest()
+
+
+def _pixel_hashes(part: Pixels) -> Iterator[bytes]:
+    for row in part.images.reshape(len(part), -1).numpy():
+        yield _hash(row.tobytes(), part.size)
+
+
+def _lengths(part: Files) -> dict[int, int]:
+    """Bytes of each file, by its position."""
+    found = {}
+    for index, path in enumerate(part.paths):
+        with suppress(OSError):
+            found[index] = path.stat().st_size
+    return found
+
+
+def _file_hashes(part: Files, positions: Sequence[int]) -> dict[int, bytes]:
+    found = {}
+    for index in positions:
+        with suppress(OSError):
+            found[index] = _hash(part.paths[index].read_bytes())
+    return found

@@ -11,12 +11,17 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image, ImageOps
 
 from cnntrain.core.errors import DataError
+
+T = TypeVar("T")
+S = TypeVar("S")
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
@@ -44,6 +49,7 @@ _DAMAGE = (
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )
+_AT_ONCE = 1024
 _ORIENTATION = 0x0112
 # Odd metadata make Pillow warn without naming the file; what matters becomes an error below.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -135,6 +141,13 @@ def header_size(path: Path) -> tuple[int, int]:
     except _DAMAGE as error:
         raise UnreadableImageError(path, _reason(error)) from error
     return (width, height) if turned else (height, width)
+
+
+def in_threads(function: Callable[[S], T], items: Sequence[S]) -> Iterator[T]:
+    """The function of each item, in order; an error ends it after the jobs that are under way."""
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(items), _AT_ONCE):
+            yield from pool.map(function, items[start : start + _AT_ONCE])
 
 
 def _refuse_bomb(image: Image.Image) -> None:

@@ -11,8 +11,8 @@ import torch
 
 from cnntrain.data.batch import Batching, Loader
 from cnntrain.data.decode import header_size
-from cnntrain.data.held_out import HeldOut
 from cnntrain.data.memory import Memory, make_loader
+from cnntrain.data.metadata import HeldOut
 from cnntrain.data.mixing import MixedLoader
 from cnntrain.data.pipeline import Pipeline, TransformError, build_eval_pipeline, build_pipeline
 from cnntrain.data.read import class_counts, open_splits

@@ -14,6 +14,18 @@ from cnntrain.data.folders import class_folders
 
 
 @dataclass(frozen=True)
+class Fold:
+    """One of `of` parts of equal size, counted from 1: cross-validation's."""
+
+    number: int
+    of: int
+
+
+HeldOut = float | int | Fold | None
+"""A fraction (below 1), a count of images, a fold, or none."""
+
+
+@dataclass(frozen=True)
 class DatasetFacts:
     """What planning a network needs of its data.
 

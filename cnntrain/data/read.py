@@ -1,4 +1,4 @@
-"""Reading a data set into its splits."""
+"""Reading a data set into its splits, and splitting validation images off the training images."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Place
+from cnntrain.core.seeding import derive_seed
 from cnntrain.data import DATASETS
-from cnntrain.data.held_out import Fold, HeldOut
-from cnntrain.data.split import stratified_fold, stratified_split
+from cnntrain.data.metadata import Fold, HeldOut
 from cnntrain.data.splits import Splits
 
 
@@ -54,9 +55,99 @@ _OWN_SPLIT = (
 
 def class_counts(splits: Splits) -> dict[str, tuple[int, ...]]:
     """Images per class of each split that there is."""
-    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     return {
         name: tuple(torch.bincount(part.targets, minlength=len(splits.classes)).tolist())
-        for name, part in parts.items()
-        if part is not None
+        for name, part in splits.parts.items()
     }
+
+
+def stratified_split(
+    targets: Tensor, *, held_out: int | float, num_classes: int, seed: int
+) -> tuple[Tensor, Tensor]:
+    """Positions of the images that stay and of those held out, both in ascending order.
+
+    Each class is held out in proportion to its size (largest remainders get the images that
+    rounding leaves over), and keeps at least one image for training.
+
+    Args:
+        targets: `(N,)` int64 classes.
+        held_out: a count of images (int), or a fraction of them (float below 1).
+        num_classes: classes, of which some may have no image.
+        seed: decides which images of each class are held out.
+
+    Raises:
+        ValueError: that many images cannot be held out.
+    """
+    total = len(targets)
+    wanted = round(held_out * total) if isinstance(held_out, float) else held_out
+    if isinstance(held_out, float) and not 0 < held_out < 1:
+        raise ValueError(f"a fraction for validation lies between 0 and 1, not {held_out}")
+    if wanted < 1:
+        raise ValueError(f"validation: {held_out} of {total} training images is not one image")
+    counts = torch.bincount(targets, minlength=num_classes)
+    room = int((counts - 1).clamp(min=0).sum())
+    if wanted > room:
+        raise ValueError(
+            f"validation: {wanted} images cannot be held out of {total}; "
+            f"{room} is the most that leaves one image of each class for training"
+        )
+    shares = _allocate(counts, wanted)
+    held: list[Tensor] = []
+    for number, share in enumerate(shares):
+        members = (targets == number).nonzero().flatten()
+        generator = torch.Generator().manual_seed(derive_seed(seed, "validation", number))
+        held.append(members[torch.randperm(len(members), generator=generator)[:share]])
+    chosen = torch.cat(held).sort().values
+    stays = torch.ones(total, dtype=torch.bool)
+    stays[chosen] = False
+    return stays.nonzero().flatten(), chosen
+
+
+def stratified_fold(
+    targets: Tensor, *, number: int, of: int, num_classes: int, seed: int
+) -> tuple[Tensor, Tensor]:
+    """Positions of the images outside of and in one of `of` folds, both in ascending order.
+
+    The images, sorted by class and within a class at random, are dealt to the folds in turn: so
+    each image is in one fold, the folds' sizes differ by one image at the most, and so do any
+    class's shares of them.
+
+    Args:
+        targets: `(N,)` int64 classes.
+        number: of the fold, from 1.
+        of: folds, 2 or more.
+        num_classes: classes, of which some may have no image.
+        seed: decides which images of a class come into which fold.
+
+    Raises:
+        ValueError: there are more folds than images, or one would take a class's only image.
+    """
+    assert 1 <= number <= of >= 2
+    if of > len(targets):
+        raise ValueError(f"{of} folds cannot be made of {len(targets)} training images")
+    counts = torch.bincount(targets, minlength=num_classes)
+    if (counts == 1).any():
+        raise ValueError(
+            f"class {int((counts == 1).nonzero()[0])} has only one training image, so the fold "
+            "that holds it would be learnt without it; add images, or leave the class out"
+        )
+    generator = torch.Generator().manual_seed(derive_seed(seed, "folds"))
+    shuffled = torch.randperm(len(targets), generator=generator)
+    by_class = shuffled[targets[shuffled].argsort(stable=True)]
+    held = torch.zeros(len(targets), dtype=torch.bool)
+    held[by_class[number - 1 :: of]] = True
+    return (~held).nonzero().flatten(), held.nonzero().flatten()
+
+
+def _allocate(counts: Tensor, wanted: int) -> list[int]:
+    """Images to hold out of each class: proportional, in whole images, summing to `wanted`."""
+    sizes = counts.tolist()
+    total = sum(sizes)
+    shares = [min(size * wanted // total, max(size - 1, 0)) for size in sizes]
+    remainders = [size * wanted % total for size in sizes]
+    order = sorted(range(len(sizes)), key=lambda number: (-remainders[number], number))
+    while sum(shares) < wanted:
+        for number in order:
+            if sum(shares) < wanted and shares[number] < sizes[number] - 1:
+                shares[number] += 1
+    return shares

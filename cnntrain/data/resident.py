@@ -14,9 +14,9 @@ from torch import Tensor
 from cnntrain.core.errors import DataError
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batch, Batching, gathered
+from cnntrain.data.decode import in_threads
 from cnntrain.data.pipeline import Pipeline, TransformError
 from cnntrain.data.splits import Files, Part, Pixels, from_picture, to_picture
-from cnntrain.data.threads import in_threads
 from cnntrain.data.windows import cut_picture, whole
 
 PREPARED_BYTES = 512 * 1024**2

@@ -6,7 +6,7 @@ A data set's function returns `Splits` of them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -127,7 +127,13 @@ class Splits:
     validation: Part | None = None
     test: Part | None = None
     notes: tuple[str, ...] = ()
-    skipped: tuple[Unreadable, ...] = field(default=())
+    skipped: tuple[Unreadable, ...] = ()
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """The splits that there are, by name."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: part for name, part in parts.items() if part is not None}
 
 
 def to_picture(pixels: Tensor) -> Image.Image:

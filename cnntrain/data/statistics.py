@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from cnntrain.data.cache import listing_key, read_json, write_json
+from cnntrain.data.decode import in_threads
 from cnntrain.data.splits import Files, Part, Pixels, from_picture
-from cnntrain.data.threads import in_threads
 
 _LEVELS = 256
 _CHUNK = 8192

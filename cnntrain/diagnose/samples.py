@@ -10,9 +10,9 @@ import torch
 from cnntrain.config.load import Loaded
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batching
+from cnntrain.data.check import shared_images
 from cnntrain.data.loaders import Data
 from cnntrain.data.pipeline import build_eval_pipeline
-from cnntrain.data.shared_images import shared_images
 from cnntrain.data.splits import Part, Pixels
 from cnntrain.data.stream import StreamLoader
 from cnntrain.diagnose.neighbours import Sample

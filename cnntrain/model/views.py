@@ -13,9 +13,8 @@ from cnntrain.arch.fully_convolutional import Dense
 from cnntrain.assemble.translation import evaluation_batch
 from cnntrain.core.errors import UsageError
 from cnntrain.data.crops import Crops, Views, make_views
-from cnntrain.data.decode import UnreadableImageError
+from cnntrain.data.decode import UnreadableImageError, in_threads
 from cnntrain.data.splits import Part
-from cnntrain.data.threads import in_threads
 from cnntrain.model.inputs import Images, inputs
 from cnntrain.train.evaluation import mean_log_softmax
 

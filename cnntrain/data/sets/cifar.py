@@ -10,11 +10,10 @@ import torch
 from cnntrain.core.errors import DataError
 from cnntrain.data import dataset
 from cnntrain.data.cache import listing_key, read_arrays, write_arrays
-from cnntrain.data.decode import decode
+from cnntrain.data.decode import decode, in_threads
 from cnntrain.data.download import download_torchvision, missing, open_torchvision
 from cnntrain.data.folders import class_folders, list_images
 from cnntrain.data.splits import Pixels, Splits
-from cnntrain.data.threads import in_threads
 
 CIFAR10_CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer",

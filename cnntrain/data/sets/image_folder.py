@@ -13,10 +13,9 @@ from cnntrain.core.errors import DataError
 from cnntrain.core.kinds import Names
 from cnntrain.core.problems import suggestion
 from cnntrain.data import dataset
-from cnntrain.data.decode import SUFFIXES, UnreadableImageError, decode
+from cnntrain.data.decode import SUFFIXES, UnreadableImageError, decode, in_threads
 from cnntrain.data.folders import Listing, class_folders, list_images
 from cnntrain.data.splits import Files, Splits, Unreadable
-from cnntrain.data.threads import in_threads
 
 
 @dataclass(frozen=True)

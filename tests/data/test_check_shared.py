@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from cnntrain.data.shared_images import shared_images
+from cnntrain.data.check import shared_images
 from cnntrain.data.splits import Files, Pixels
 
 
