@@ -7,10 +7,10 @@ appears whole or not at all.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -45,50 +45,33 @@ def listing_key(paths: Iterable[Path], *parts: object) -> str:
     return digest.hexdigest()[:32]
 
 
-def read_json(name: str) -> dict[str, Any] | None:
-    """The cached mapping of that name, or None when there is none that can be read."""
-    try:
-        found = json.loads((cache_folder() / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
+def cached(
+    name: str, key: str, *, shape: tuple[int, ...], dtype: type, compute: Callable[[], NDArray[Any]]
+) -> NDArray[Any]:
+    """An array of a cached file, or a computed one, which is then kept.
 
-
-def write_json(name: str, content: Mapping[str, Any]) -> None:
-    """Keep a mapping under that name."""
-    text = json.dumps(content).encode()
-
-    def write(file: BinaryIO) -> None:
-        file.write(text)
-
-    _keep(name, write, needed=len(text))
-
-
-def read_arrays(name: str) -> dict[str, NDArray[Any]] | None:
-    """The cached arrays of that name; the zip's checksums are verified."""
-    try:
-        # opened here: np.load would not close a file that it cannot read
-        with (cache_folder() / name).open("rb") as file, np.load(file, allow_pickle=False) as found:
-            return {key: found[key] for key in found.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-        return None
-
-
-def write_arrays(name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Keep arrays under that name, uncompressed."""
-
-    def write(file: BinaryIO) -> None:
-        np.savez(file, allow_pickle=False, **arrays)
-
-    _keep(name, write, needed=sum(array.nbytes for array in arrays.values()))
-
-
-def _keep(name: str, write: Callable[[BinaryIO], None], *, needed: int) -> None:
-    """Write a file of the cache as a whole; where that cannot be, go on without it."""
+    Args:
+        name: of the file, an uncompressed .npz.
+        key: of the array in it.
+        shape: the array's; a file that holds none of this shape and type counts as absent.
+        dtype: the array's.
+        compute: makes it.
+    """
     path = cache_folder() / name
-    try:
+    # KeyError: another array. The zip's checksums are verified. The file is opened here, because
+    # np.load would not close one that it cannot read.
+    with suppress(OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
+            array: NDArray[Any] = found[key]
+        if array.shape == shape and array.dtype == dtype:
+            return array
+    array = compute()
+
+    def write(file: BinaryIO) -> None:
+        np.savez(file, allow_pickle=False, **{key: array})
+
+    with suppress(OSError, DiskError):
         path.parent.mkdir(parents=True, exist_ok=True)
         # other processes may compute the same result and keep it at the same moment
-        write_atomically(path, write, needed=needed, mark=f".{os.getpid()}")
-    except (OSError, DiskError):
-        return
+        write_atomically(path, write, needed=array.nbytes, mark=f".{os.getpid()}")
+    return array

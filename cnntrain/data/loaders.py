@@ -17,9 +17,10 @@ from cnntrain.data.mixing import MixedLoader
 from cnntrain.data.pipeline import Pipeline, TransformError, build_eval_pipeline, build_pipeline
 from cnntrain.data.read import class_counts, open_splits
 from cnntrain.data.splits import Part, Pixels, Splits, Unreadable
-from cnntrain.data.statistics import Statistics, statistics
+from cnntrain.data.statistics import statistics
 from cnntrain.data.stream import StreamLoader
 from cnntrain.data.windows import HeightWidth
+from cnntrain.show.pixels import Scaling
 
 Items = Sequence[tuple[str, Mapping[str, Any]]]
 PlainPipeline = tuple[dict[str, Any], ...]
@@ -50,7 +51,7 @@ class Data:
     train: Loader
     validation: Loader | None
     test: Loader | None
-    statistics: Statistics | None
+    statistics: Scaling | None
     image_channels: int
     image_size: HeightWidth
     train_size: HeightWidth
@@ -229,9 +230,9 @@ def core_count() -> int:
 
 def _resolve(
     train: Part, lists: Mapping[str, Items]
-) -> tuple[Statistics | None, dict[str, PlainPipeline]]:
+) -> tuple[Scaling | None, dict[str, PlainPipeline]]:
     """The lists as plain data; `normalize` without numbers gets those of the training images."""
-    found: Statistics | None = None
+    found: Scaling | None = None
     plain: dict[str, PlainPipeline] = {}
     for key, items in lists.items():
         steps = []
@@ -242,7 +243,7 @@ def _resolve(
                     found = found or statistics(train)
                     step.update(mean=found.mean, std=found.std)
                 elif step.get("mean") is not None and step.get("std") is not None:
-                    found = found or Statistics(tuple(step["mean"]), tuple(step["std"]))
+                    found = found or Scaling(tuple(step["mean"]), tuple(step["std"]))
             steps.append({k: list(v) if isinstance(v, tuple) else v for k, v in step.items()})
         plain[key] = tuple(steps)
     return found, plain

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from cnntrain.data.batch import Loader
-from cnntrain.data.statistics import Statistics
+from cnntrain.data.statistics import denormalize
 from cnntrain.show.pixels import Scaling, coloured, magnified, mosaic
 from cnntrain.show.words import shortened
 
@@ -20,7 +20,7 @@ def contact_sheet(
     loader: Loader,
     *,
     classes: tuple[str, ...],
-    statistics: Statistics | None,
+    statistics: Scaling | None,
     columns: int = 8,
     rows: int = 8,
     epoch: int = 1,
@@ -50,14 +50,6 @@ def contact_sheet(
         text = shortened(text, width, measure=lambda text: draw.textlength(text, font=font))
         draw.text((x, y + height + 1), text, fill="black", font=font)
     return sheet
-
-
-def denormalize(images: Tensor, statistics: Statistics | None) -> Tensor:
-    """`(N, C, H, W)` float as the network sees it, back to uint8; values outside are clipped."""
-    pixels = images.float()
-    if statistics is not None:
-        pixels = Scaling(statistics.mean, statistics.std).undo(pixels)
-    return pixels.mul(255).round().clamp(0, 255).to(torch.uint8).cpu().contiguous()
 
 
 def _first(loader: Loader, *, epoch: int, count: int) -> tuple[Tensor, list[list[int]]]:

@@ -22,8 +22,8 @@ from cnntrain.core.errors import ConfigError
 from cnntrain.core.version import __version__
 from cnntrain.data import TRANSFORMS
 from cnntrain.data.loaders import core_count, unmixed, worker_count
-from cnntrain.data.preview import denormalize
 from cnntrain.data.resident import ResidentLoader
+from cnntrain.data.statistics import denormalize
 from cnntrain.record.checkpoints import CheckpointKeeper, Saves
 from cnntrain.record.observe import Observer
 from cnntrain.runs.folder import RunFolder

@@ -1,47 +1,70 @@
 """The cache: gone, damaged or read-only, it never stops anyone."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from cnntrain.data.cache import listing_key, read_arrays, read_json, write_arrays, write_json
+from cnntrain.data.cache import cached, listing_key
 
 
-def test_json_and_arrays_come_back(cache: Path) -> None:
-    write_json("a/b.json", {"n": [1, 2]})
-    write_arrays("c.npz", {"x": np.arange(5)})
-    assert read_json("a/b.json") == {"n": [1, 2]}
-    arrays = read_arrays("c.npz")
-    assert arrays is not None
-    assert arrays["x"].tolist() == [0, 1, 2, 3, 4]
-    assert sorted(p.name for p in cache.rglob("*") if p.is_file()) == ["b.json", "c.npz"]
+class Compute:
+    """A result that counts how often it is computed."""
+
+    times = 0
+
+    def __call__(self) -> NDArray[Any]:
+        self.times += 1
+        return np.arange(1000, dtype=np.uint8)
+
+
+@pytest.fixture
+def compute() -> Compute:
+    return Compute()
+
+
+def result(compute: Compute, key: str = "x", **expected: Any) -> list[int]:
+    expected = {"shape": (1000,), "dtype": np.uint8, **expected}
+    return cached("a/b.npz", key, compute=compute, **expected).tolist()
+
+
+def test_an_array_comes_back(cache: Path, compute: Compute) -> None:
+    expected = np.arange(1000, dtype=np.uint8).tolist()
+    assert [result(compute), result(compute), compute.times] == [expected, expected, 1]
+    assert [p.name for p in cache.rglob("*") if p.is_file()] == ["b.npz"]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"PK\x03\x04broken"])
-def test_damaged_files_count_as_absent(cache: Path, content: bytes) -> None:
-    cache.mkdir(parents=True)
-    for name in ("x.json", "x.npz"):
-        (cache / name).write_bytes(content)
-    assert read_json("x.json") is None
-    assert read_arrays("x.npz") is None
+def test_damaged_files_count_as_absent(cache: Path, compute: Compute, content: bytes) -> None:
+    (cache / "a").mkdir(parents=True)
+    (cache / "a" / "b.npz").write_bytes(content)
+    assert [result(compute), compute.times] == [result(compute), 1]
 
 
-def test_a_changed_byte_in_arrays_is_noticed(cache: Path) -> None:
-    write_arrays("x.npz", {"x": np.zeros(1000, np.uint8)})
-    content = bytearray((cache / "x.npz").read_bytes())
+@pytest.mark.parametrize("other", [{"key": "y"}, {"shape": (10, 100)}, {"dtype": np.int64}])
+def test_other_arrays_count_as_absent(cache: Path, compute: Compute, other: dict[str, Any]) -> None:
+    result(compute)
+    result(compute, **other)
+    assert compute.times == 2
+
+
+def test_a_changed_byte_is_noticed(cache: Path, compute: Compute) -> None:
+    expected = result(compute)
+    content = bytearray((cache / "a" / "b.npz").read_bytes())
     content[600] ^= 1
-    (cache / "x.npz").write_bytes(content)
-    assert read_arrays("x.npz") is None
+    (cache / "a" / "b.npz").write_bytes(content)
+    assert [result(compute), compute.times] == [expected, 2]
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compute: Compute
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    write_json("x.json", {})
-    assert read_json("x.json") is None
+    assert result(compute) == result(compute)
+    assert compute.times == 2
 
 
 def test_the_key_follows_names_sizes_and_times(tmp_path: Path) -> None:

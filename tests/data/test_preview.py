@@ -4,13 +4,14 @@ import numpy as np
 import torch
 
 from cnntrain.data.loaders import open_data
-from cnntrain.data.preview import contact_sheet, denormalize
-from cnntrain.data.statistics import Statistics
+from cnntrain.data.preview import contact_sheet
+from cnntrain.data.statistics import denormalize
+from cnntrain.show.pixels import Scaling
 
 
 def test_normalised_images_become_pixels_again() -> None:
     pixels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
-    found = Statistics((0.3,), (0.17,))
+    found = Scaling((0.3,), (0.17,))
     assert torch.equal(denormalize((pixels / 255 - 0.3) / 0.17, found), pixels)
     assert torch.equal(denormalize(pixels / 255, None), pixels)
 

@@ -9,7 +9,7 @@ import torch
 
 from cnntrain.core.errors import DataError
 from cnntrain.data import dataset
-from cnntrain.data.cache import listing_key, read_arrays, write_arrays
+from cnntrain.data.cache import cached, listing_key
 from cnntrain.data.decode import decode, in_threads
 from cnntrain.data.download import download_torchvision, missing, open_torchvision
 from cnntrain.data.folders import class_folders, list_images
@@ -19,6 +19,7 @@ CIFAR10_CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer",
     "dog", "frog", "horse", "ship", "truck",
 )  # fmt: skip
+_PICTURE = np.dtype((np.uint8, (3, 32, 32)))
 
 
 @dataset("cifar10", classes=10, channels=3, size=32, validation=False)
@@ -82,14 +83,13 @@ def _read_folder(split: Path) -> Pixels:
     targets = [number for number, images in enumerate(listed) for _ in images]
     if not paths:
         raise DataError(f"there are no images in {split}", remedy="check `data.root`")
-    name = f"cifar10/{listing_key(paths)}.npz"
-    cached = read_arrays(name)
-    images = None if cached is None else cached.get("images")
-    if images is None or images.shape != (len(paths), 3, 32, 32) or images.dtype != np.uint8:
-        images = np.empty((len(paths), 3, 32, 32), dtype=np.uint8)
-        for index, pixels in enumerate(in_threads(_decode, paths)):
-            images[index] = pixels
-        write_arrays(name, {"images": images})
+    images = cached(
+        f"cifar10/{listing_key(paths)}.npz",
+        "images",
+        shape=(len(paths), *_PICTURE.shape),
+        dtype=np.uint8,
+        compute=lambda: np.fromiter(in_threads(_decode, paths), _PICTURE, len(paths)),
+    )
     return Pixels(torch.from_numpy(images), torch.tensor(targets, dtype=torch.int64))
 
 
