@@ -4,13 +4,80 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
 
 from cnntrain.arch.items import INPUT
-from cnntrain.arch.plan import Plan, PlannedList, PlannedNode, flat
+from cnntrain.arch.plan import Keeps, Plan, PlannedList, PlannedNode, dotted_name
 
 FLOAT32 = 4
 """Bytes of a number."""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What autograd saved while a layer ran, and the outputs of its nested lists."""
+
+    tensors: list[Tensor] = field(default_factory=list)
+    outputs: dict[str, Tensor] = field(default_factory=dict)
+
+
+@contextmanager
+def saved_tensors(lists: Mapping[str, nn.Module]) -> Iterator[Saved]:
+    """Note what autograd saves meanwhile, but not what is saved inside the lists.
+
+    The hooks stay on the lists: they were made for this one run.
+    """
+    saved = Saved()
+    names = {graph: name for name, graph in lists.items()}
+    inside: list[nn.Module] = []
+
+    def enter(graph: nn.Module, _inputs: object) -> None:
+        inside.append(graph)
+
+    def leave(graph: nn.Module, _inputs: object, output: Tensor) -> None:
+        saved.outputs[names[inside.pop()]] = output
+
+    def note(tensor: Tensor) -> Tensor:
+        if not inside:
+            saved.tensors.append(tensor)
+        return tensor
+
+    for graph in names:
+        graph.register_forward_pre_hook(enter)
+        graph.register_forward_hook(leave)
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        yield saved
+
+
+def keeps(
+    saved: Saved, module: nn.Module, *, inputs: Sequence[Tensor], output: Tensor, batch: int
+) -> Keeps:
+    """What a layer kept of a batch of `batch` images, a prime number that nothing else is."""
+    fixed = {_memory(tensor) for tensor in (*module.parameters(), *module.buffers())}
+    kept = {_memory(tensor): tensor for tensor in saved.tensors}
+    readable = {_memory(tensor): number for number, tensor in enumerate(inputs)}
+    listed = {_memory(tensor): name for name, tensor in saved.outputs.items()}
+    own = _memory(output)
+    named = {*fixed, *readable, *listed, own}
+    sizes = [kept[memory].untyped_storage().nbytes() for memory in kept if memory not in named]
+    return Keeps(
+        inputs=frozenset(readable[memory] for memory in kept if memory in readable),
+        lists=frozenset(listed[memory] for memory in kept if memory in listed),
+        output=own in kept,
+        per_image=sum(size // batch for size in sizes if size % batch == 0),
+        once=sum(size for size in sizes if size % batch),
+        passes=listed.get(own, readable.get(own)),
+    )
+
+
+def _memory(tensor: Tensor) -> int:
+    """Tells one piece of memory from another while both are in use."""
+    return int(tensor.untyped_storage()._cdata)
 
 
 @dataclass(eq=False)
@@ -37,13 +104,9 @@ def activation_bytes(plan: Plan, *, batch: int) -> Counter[str]:
         batch: images.
     """
     ledger = _Ledger(batch)
-    image = _Memory(INPUT, 0, needs_gradient=False)
-    named = ledger.run("", plan.body, image)
+    named = ledger.run("", plan.body, _Memory(INPUT, 0, needs_gradient=False))
     for name, source, _, head in plan.aux:
         ledger.run(name, head, named[source])
-    for memory in ledger.memories:
-        if memory.is_kept:
-            ledger.bytes[memory.owner] += memory.per_image * batch
     return ledger.bytes
 
 
@@ -51,28 +114,19 @@ class _Ledger:
     def __init__(self, batch: int) -> None:
         self.batch = batch
         self.bytes: Counter[str] = Counter()
-        self.memories: list[_Memory] = []
 
     def run(self, prefix: str, planned: PlannedList, given: _Memory) -> dict[str, _Memory]:
         """The memory of every output in a list of layers; under `input` what it was given."""
         named = {INPUT: given}
         for node in planned.nodes:
-            name = f"{prefix}.{node.name}" if prefix else node.name
             reads = [named[source] for source in node.node.sources]
-            named[node.name] = self._run_node(name, node, reads)
+            named[node.name] = self._run_node(dotted_name(prefix, node.name), node, reads)
         return named
 
-    def _last(self, prefix: str, planned: PlannedList, given: _Memory) -> _Memory:
-        named = self.run(prefix, planned, given)
-        return named[planned.nodes[-1].name if planned.nodes else INPUT]
-
     def _run_node(self, name: str, node: PlannedNode, reads: list[_Memory]) -> _Memory:
-        if node.body is not None:
-            return self._last(name, node.body, reads[0])
         ends: dict[str, _Memory] = {}
-        for key, each in flat(node.nested):
-            inside = node.inside[key]
-            ends[key] = self._last(f"{name}.{inside}" if inside else name, each, reads[0])
+        for key, each in node.nested.items():
+            *_, ends[key] = self.run(dotted_name(name, node.inside[key]), each, reads[0]).values()
         keeps = node.keeps
         needs = node.parameters > 0 or any(memory.needs_gradient for memory in reads)
         if isinstance(keeps.passes, str):
@@ -81,10 +135,11 @@ class _Ledger:
             output = reads[keeps.passes]
         else:
             output = _Memory(name, FLOAT32 * math.prod(node.out_shape), needs)
-            self.memories.append(output)
         if needs:
             kept = [reads[i] for i in keeps.inputs] + [ends[key] for key in keeps.lists]
             for memory in [*kept, output] if keeps.output else kept:
-                memory.is_kept = True
+                if not memory.is_kept:
+                    memory.is_kept = True
+                    self.bytes[memory.owner] += memory.per_image * self.batch
             self.bytes[name] += keeps.per_image * self.batch + keeps.once
         return output

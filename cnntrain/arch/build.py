@@ -8,71 +8,58 @@ from typing import Any
 import torch
 from torch import nn
 
-from cnntrain.arch.expand import Node
 from cnntrain.arch.network import Graph, Network
-from cnntrain.arch.plan import Plan, PlannedList
+from cnntrain.arch.plan import Plan, PlannedList, PlannedNode
 from cnntrain.layers import LAYERS
 
 
 def build(plan: Plan, *, device: torch.device | str = "cpu") -> Network:
     """The network, with torch's own initial values; random numbers come from torch's state."""
     with torch.device(device):
-        layers, sources = _build_nodes(plan.body)
-        aux = {name: (source, weight, _build_list(head)) for name, source, weight, head in plan.aux}
-        net = Network(
-            layers,
-            sources=sources,
-            in_shape=plan.body.in_shape,
-            out_shape=plan.body.out_shape,
-            aux=aux,
-        )
+        layers = _modules(plan.body)
+        aux = {name: (source, weight, build_list(head)) for name, source, weight, head in plan.aux}
+        net = Network(layers, plan.body, aux=aux)
     net.operations = {name: node.node.operation for name, node in plan.walk()}
     return net
 
 
-def build_inside(
-    nested: Mapping[str, PlannedList | Mapping[str, PlannedList]],
-) -> dict[str, Graph | dict[str, Graph]]:
-    """The modules of a layer's nested lists, by parameter."""
-    return {
-        parameter: _build_list(each)
-        if isinstance(each, PlannedList)
-        else {key: _build_list(inner) for key, inner in each.items()}
-        for parameter, each in nested.items()
-    }
+def build_list(planned: PlannedList) -> Graph:
+    """The module of a list of layers."""
+    return Graph(_modules(planned), planned)
 
 
 def construct(
-    node: Node, keywords: Mapping[str, Any], inside: Mapping[str, Graph | dict[str, Graph]]
+    operation: str, keywords: Mapping[str, Any], inside: Mapping[str, nn.Module]
 ) -> nn.Module:
     """One layer's module.
 
     Args:
-        node: the layer.
+        operation: its registered name.
         keywords: its parameters, with those that follow from the input's shape.
-        inside: the modules of its nested lists, by parameter.
+        inside: the modules of its nested lists, by the keys of `Node.nested`.
 
     Raises:
         TypeError: the registered function returns no module.
     """
-    module = LAYERS.load(node.operation)(**keywords, **inside)
+    nested: dict[str, Any] = {}
+    for key, graph in inside.items():
+        parameter, is_named, name = key.partition(".")
+        if is_named:
+            nested.setdefault(parameter, {})[name] = graph
+        else:
+            nested[parameter] = graph
+    module = LAYERS.load(operation)(**keywords, **nested)
     if not isinstance(module, nn.Module):
         raise TypeError(f"it made {type(module).__name__}, no nn.Module; return the module")
     return module
 
 
-def _build_nodes(
-    planned: PlannedList,
-) -> tuple[dict[str, nn.Module], dict[str, tuple[str, ...]]]:
-    layers = {
-        inner.name: _build_list(inner.body)
-        if inner.body is not None
-        else construct(inner.node, inner.keywords, build_inside(inner.nested))
-        for inner in planned.nodes
-    }
-    return layers, {inner.name: inner.node.sources for inner in planned.nodes}
+def _modules(planned: PlannedList) -> dict[str, nn.Module]:
+    return {node.name: _module(node) for node in planned.nodes}
 
 
-def _build_list(planned: PlannedList) -> Graph:
-    layers, sources = _build_nodes(planned)
-    return Graph(layers, sources=sources, in_shape=planned.in_shape, out_shape=planned.out_shape)
+def _module(planned: PlannedNode) -> nn.Module:
+    inside = {key: build_list(each) for key, each in planned.nested.items()}
+    if planned.node.entry is None:
+        return inside[""]
+    return construct(planned.node.operation, planned.keywords, inside)

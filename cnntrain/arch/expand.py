@@ -16,7 +16,7 @@ from cnntrain.arch.expression import Scope
 from cnntrain.arch.items import INPUT, Item, Reporter, read_items, resolve
 from cnntrain.core.complaints import Complaint, shown, value_at
 from cnntrain.core.document import KeyPath
-from cnntrain.core.entry import Entry
+from cnntrain.core.entry import Entry, Parameter
 from cnntrain.core.problems import Problem, suggestion
 from cnntrain.layers import LAYERS
 
@@ -29,9 +29,9 @@ MAX_LAYERS = 10_000
 class Node:
     """One named layer, or a named group of nodes (a block, or a repeated item with `as`).
 
-    A layer has `entry`, `keywords` and `nested` (parameter -> nodes, or -> path name -> nodes);
-    a group has `body`. `sources` are names above in the same list, or `input`. `problem` makes a
-    message at the node's own line.
+    A layer has `entry`, `keywords` and in `nested` its lists, by parameter or by parameter and path
+    (`body`, `paths.one`); a group has only its list, under the empty name. `sources` are names
+    above in the same list, or `input`.
     """
 
     name: str
@@ -41,8 +41,12 @@ class Node:
     path: KeyPath
     entry: Entry | None = None
     keywords: Mapping[str, Any] = field(default_factory=dict)
-    nested: Mapping[str, Nodes | Mapping[str, Nodes]] = field(default_factory=dict)
-    body: Nodes = ()
+    nested: Mapping[str, Nodes] = field(default_factory=dict)
+
+    @property
+    def body(self) -> Nodes:
+        """The nodes of a group."""
+        return self.nested.get("", ())
 
     def problem(self, message: str, remedy: str) -> Problem:
         """A problem at this node's line."""
@@ -119,8 +123,8 @@ def _make_nodes(
     copies = copies[: item.repeat]
     if not is_group or item.name is None:
         return copies
-    body = tuple(copies)
-    return [Node(item.name, item.operation, sources, context.report, item.path, body=body)]
+    body = {"": tuple(copies)}
+    return [Node(item.name, item.operation, sources, context.report, item.path, nested=body)]
 
 
 def _checked_sources(
@@ -161,23 +165,24 @@ def _make_node(item: Item, name: str, sources: tuple[str, ...], context: Context
         report.add(item.parameters_path, message, remedy, key=True)
         return None
     _check_inputs(item, sources, joins=entry.options.get("inputs") == "many", report=report)
-    nested = {
-        p.name: _expand_nested(item, p.name, p.nested, context)
+    lists = {
+        p.name: _expand_nested(item, p, context)
         for p in entry.parameters
-        if p.nested and (p.required or item.parameters.get(p.name) is not None)
-        if p.name in item.parameters
+        if p.nested and p.name in item.parameters
+        if p.required or item.parameters[p.name] is not None
     }
-    plain = {k: v for k, v in item.parameters.items() if k not in nested}
+    plain = {key: value for key, value in item.parameters.items() if key not in lists}
     before = report.count
     values = resolve(plain, item.parameters_path, scope=context.scope, report=report)
     if report.count > before:
         return None
-    keywords, found = entry.check({**values, **dict.fromkeys(nested)})
+    keywords, found = entry.check({**values, **dict.fromkeys(lists)})
     for complaint in found:
         where = (*item.parameters_path, *complaint.path)
         message, remedy = _with_expression(complaint, item.parameters)
         report.add(where, message, remedy, key=complaint.at_key)
-    keywords = {k: v for k, v in keywords.items() if k not in nested}
+    keywords = {key: value for key, value in keywords.items() if key not in lists}
+    nested = {key: nodes for each in lists.values() for key, nodes in each.items()}
     return Node(name, item.operation, sources, report, item.path, entry, keywords, nested)
 
 
@@ -201,18 +206,18 @@ def _check_inputs(item: Item, sources: tuple[str, ...], *, joins: bool, report: 
         report.add((*item.path, "from"), message, remedy, key=True)
 
 
-def _expand_nested(
-    item: Item, parameter: str, form: str | None, context: Context
-) -> Nodes | dict[str, Nodes]:
-    path = (*item.parameters_path, parameter)
-    if form == "list":
-        return expand_list(path, context)
-    named = item.parameters[parameter]
+def _expand_nested(item: Item, parameter: Parameter, context: Context) -> dict[str, Nodes]:
+    """The list of layers of one parameter, or its named lists."""
+    path = (*item.parameters_path, parameter.name)
+    if parameter.nested == "list":
+        return {parameter.name: expand_list(path, context)}
+    named = item.parameters[parameter.name]
     if not isinstance(named, Mapping) or not named:
-        message = f"'{parameter}' must be a mapping of named lists, not {shown(named)}"
-        context.report.add(path, message, f"write `{parameter}: {{name: [...], other: [...]}}`")
+        message = f"'{parameter.name}' must be a mapping of named lists, not {shown(named)}"
+        remedy = f"write `{parameter.name}: {{name: [...], other: [...]}}`"
+        context.report.add(path, message, remedy)
         return {}
-    return {key: expand_list((*path, key), context) for key in named}
+    return {f"{parameter.name}.{key}": expand_list((*path, key), context) for key in named}
 
 
 def _open_block(item: Item, name: str, sources: tuple[str, ...], context: Context) -> Node | None:
@@ -242,4 +247,4 @@ def _open_block(item: Item, name: str, sources: tuple[str, ...], context: Contex
             path = (*block.path, "params", key)
             message = f"the parameter '{key}' of the block '{block.name}' is never used"
             report.add(path, message, f"write ${key} where it belongs, or remove it", key=True)
-    return Node(name, item.operation, sources, report, item.path, body=body)
+    return Node(name, item.operation, sources, report, item.path, nested={"": body})

@@ -227,7 +227,8 @@ def _groups(planned: PlannedList, apart: Collection[str]) -> list[list[PlannedNo
 
 def _is_shell(node: PlannedNode) -> bool:
     """A block around one layer that has lists is opened together with it."""
-    return node.body is not None and len(node.body.nodes) == 1 and any(node.body.nodes[0].lists)
+    body = node.nested.get("")
+    return body is not None and len(body.nodes) == 1 and any(body.nodes[0].lists)
 
 
 def _detail(node: PlannedNode) -> str:

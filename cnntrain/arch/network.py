@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from cnntrain.arch.items import INPUT
 
 if TYPE_CHECKING:
-    from cnntrain.arch.plan import Plan
+    from cnntrain.arch.plan import Plan, PlannedList
 
 Shape = tuple[int, ...]
 
@@ -18,33 +18,26 @@ Shape = tuple[int, ...]
 class Graph(nn.Module):
     """Named layers, each of which reads layers above it.
 
+    `sources` are the names that each reads; `input` is the graph's own input.
+
     Args:
         layers: name -> module, in order.
-        sources: for each name, the names it reads; `input` is the graph's own input.
-        in_shape: shape of the input without the batch, `(C, H, W)` or `(F,)`.
-        out_shape: shape of the output without the batch.
+        planned: what each reads, and the shapes without the batch, `(C, H, W)` or `(F,)`.
 
     Shape:
         (N, *in_shape) -> (N, *out_shape)
     """
 
-    def __init__(
-        self,
-        layers: Mapping[str, nn.Module],
-        *,
-        sources: Mapping[str, tuple[str, ...]],
-        in_shape: Shape,
-        out_shape: Shape,
-    ) -> None:
+    def __init__(self, layers: Mapping[str, nn.Module], planned: PlannedList) -> None:
         super().__init__()
         for name, module in layers.items():
             self.add_module(name, module)
-        self.sources = dict(sources)
-        self.in_shape = in_shape
-        self.out_shape = out_shape
+        self.sources = {node.name: node.node.sources for node in planned.nodes}
+        self.in_shape = planned.in_shape
+        self.out_shape = planned.out_shape
         self._layer_names = tuple(layers)
         above = dict(zip(self._layer_names, (INPUT, *self._layer_names), strict=False))
-        self._kept = {s for name in layers for s in sources[name] if s != above[name]}
+        self._kept = {s for name in layers for s in self.sources[name] if s != above[name]}
 
     def forward(self, images: Tensor) -> Tensor:
         """Run every layer; outputs that a later layer reads are kept by name."""
@@ -83,13 +76,11 @@ class Network(Graph):
     def __init__(
         self,
         layers: Mapping[str, nn.Module],
+        planned: PlannedList,
         *,
-        sources: Mapping[str, tuple[str, ...]],
-        in_shape: Shape,
-        out_shape: Shape,
         aux: Mapping[str, tuple[str, float, nn.Module]],
     ) -> None:
-        super().__init__(layers, sources=sources, in_shape=in_shape, out_shape=out_shape)
+        super().__init__(layers, planned)
         self.operations: dict[str, str] = {}
         self.plan: Plan | None = None
         self._aux_names = tuple(aux)

@@ -2,41 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from cnntrain.arch.description import Description
 from cnntrain.arch.expand import Node
 from cnntrain.arch.network import Shape
 from cnntrain.arch.receptive import Field
-from cnntrain.arch.saved_tensors import Keeps
+
+
+@dataclass(frozen=True)
+class Keeps:
+    """The tensors that autograd saves, by whose they are; each piece of memory counts once.
+
+    Args:
+        inputs: numbers of the inputs that it keeps.
+        lists: nested lists of layers whose output it keeps, by their keys.
+        output: whether it keeps its own output.
+        per_image: bytes of all else, for each image of the batch: masks, indices, intermediates.
+        once: bytes of all else, for the batch as a whole: a batch norm's statistics.
+        passes: the number of the input, or the key of the list, whose memory its output is: a
+            view, or worked on in place; None for memory of its own.
+    """
+
+    inputs: frozenset[int] = frozenset()
+    lists: frozenset[str] = frozenset()
+    output: bool = False
+    per_image: int = 0
+    once: int = 0
+    passes: int | str | None = None
 
 
 @dataclass(frozen=True)
 class PlannedNode:
     """A node with what the meta run found. Counts include what is nested in it.
 
-    `multiply_adds` is for one image and one forward pass; `receptive_field` is None
-    where a layer does not tell its window. `inside` tells under which dotted name the module keeps
-    a nested list: `body`, `paths.one`, or nothing if the module is that list. `own` are modules
-    with parameters outside of the nested lists (a residual's projection), with the names of their
-    classes. `keeps` is what its forward pass leaves in memory.
+    Attributes:
+        key: equal for nodes that do the same.
+        multiply_adds: of one image and one forward pass.
+        receptive_field: None where a layer does not state its window.
+        keywords: the parameters, with those that follow from the input.
+        nested: the lists inside it, by the keys of `Node.nested`.
+        inside: under which dotted name the module keeps each nested list: `body`, `paths.one`, or
+            nothing if the module is that list.
+        own: modules with parameters outside of the nested lists (a residual's projection), by
+            dotted name, with the names of their classes.
+        keeps: what its forward pass leaves in memory.
     """
 
     node: Node
+    key: Hashable
     in_shapes: tuple[Shape, ...]
     out_shape: Shape
     parameters: int
     buffers: int
     multiply_adds: int
-    receptive_field: Field | None
+    keeps: Keeps
+    receptive_field: Field | None = None
     keywords: Mapping[str, Any] = field(default_factory=dict)
-    nested: Mapping[str, PlannedList | Mapping[str, PlannedList]] = field(default_factory=dict)
+    nested: Mapping[str, PlannedList] = field(default_factory=dict)
     inside: Mapping[str, str] = field(default_factory=dict)
     own: Mapping[str, str] = field(default_factory=dict)
-    keeps: Keeps = field(default_factory=Keeps)
-    body: PlannedList | None = None
 
     @property
     def name(self) -> str:
@@ -46,22 +73,8 @@ class PlannedNode:
     @property
     def lists(self) -> Iterator[tuple[str, PlannedList]]:
         """The lists inside it, with the part of the dotted name that leads there."""
-        if self.body is not None:
-            yield "", self.body
-        for key, each in flat(self.nested):
+        for key, each in self.nested.items():
             yield self.inside[key], each
-
-
-T = TypeVar("T")
-
-
-def flat(nested: Mapping[str, T | Mapping[str, T]]) -> Iterator[tuple[str, T]]:
-    """Nested lists with their dotted keys: `body`, `paths.one`."""
-    for parameter, inside in nested.items():
-        if isinstance(inside, Mapping):
-            yield from ((f"{parameter}.{key}", each) for key, each in inside.items())
-        else:
-            yield parameter, inside
 
 
 @dataclass(frozen=True)
@@ -71,7 +84,30 @@ class PlannedList:
     nodes: tuple[PlannedNode, ...]
     in_shape: Shape
     out_shape: Shape
-    receptive_field: Field | None
+    receptive_field: Field | None = None
+
+    @property
+    def parameters(self) -> int:
+        """Trained numbers."""
+        return sum(node.parameters for node in self.nodes)
+
+    @property
+    def buffers(self) -> int:
+        """Numbers that are stored with the weights but not trained, such as running statistics."""
+        return sum(node.buffers for node in self.nodes)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Of one image's forward pass."""
+        return sum(node.multiply_adds for node in self.nodes)
+
+    def walk(self, prefix: str = "") -> Iterator[tuple[str, PlannedNode]]:
+        """Every node with its dotted name, outer ones before what is in them."""
+        for node in self.nodes:
+            name = dotted_name(prefix, node.name)
+            yield name, node
+            for inside, each in node.lists:
+                yield from each.walk(dotted_name(name, inside))
 
 
 @dataclass(frozen=True)
@@ -88,30 +124,25 @@ class Plan:
     @property
     def parameters(self) -> int:
         """Trainable parameters, auxiliary heads included."""
-        lists = [self.body, *(head for _, _, _, head in self.aux)]
-        return sum(node.parameters for each in lists for node in each.nodes)
+        return self.body.parameters + sum(head.parameters for *_, head in self.aux)
 
     @property
     def buffers(self) -> int:
-        """Numbers that are stored with the weights but not trained, such as running statistics."""
-        lists = [self.body, *(head for _, _, _, head in self.aux)]
-        return sum(node.buffers for each in lists for node in each.nodes)
+        """Numbers that are stored but not trained, auxiliary heads included."""
+        return self.body.buffers + sum(head.buffers for *_, head in self.aux)
 
     @property
     def multiply_adds(self) -> int:
         """Multiply-adds of one image's forward pass in evaluation (without auxiliary heads)."""
-        return sum(node.multiply_adds for node in self.body.nodes)
+        return self.body.multiply_adds
 
     def walk(self) -> Iterator[tuple[str, PlannedNode]]:
         """Every node with its dotted name, outer ones before what is in them."""
-        yield from _walk("", self.body)
+        yield from self.body.walk()
         for name, _, _, head in self.aux:
-            yield from _walk(name, head)
+            yield from head.walk(name)
 
 
-def _walk(prefix: str, planned: PlannedList) -> Iterator[tuple[str, PlannedNode]]:
-    for node in planned.nodes:
-        name = f"{prefix}.{node.name}" if prefix else node.name
-        yield name, node
-        for inside, each in node.lists:
-            yield from _walk(f"{name}.{inside}" if inside else name, each)
+def dotted_name(outer: str, inner: str) -> str:
+    """`outer.inner`; either may be empty."""
+    return ".".join(filter(None, (outer, inner)))

@@ -7,26 +7,39 @@ line of the layer. Of equal nodes only one is run. The random state is left as i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
+from cnntrain.arch.activation_memory import keeps, saved_tensors
+from cnntrain.arch.build import build_list, construct
 from cnntrain.arch.counting import MultiplyAdds
 from cnntrain.arch.description import Description
-from cnntrain.arch.dry_run import Trials
 from cnntrain.arch.expand import Node, Nodes
 from cnntrain.arch.items import INPUT
 from cnntrain.arch.network import Network, Shape
-from cnntrain.arch.plan import Plan, PlannedList, PlannedNode
+from cnntrain.arch.plan import Keeps, Plan, PlannedList, PlannedNode
 from cnntrain.arch.receptive import PIXEL, Field, path_beside, through, union
-from cnntrain.arch.shape_errors import check_output, filled
+from cnntrain.arch.shape_errors import check_output, filled, misfit
 from cnntrain.core.errors import ConfigError
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
 
-_TAKEN = frozenset(dir(Network({}, sources={}, in_shape=(), out_shape=(), aux={})))
+_TAKEN = frozenset(dir(Network({}, PlannedList((), (), ()), aux={})))
 """Attributes of a network; a layer of the same name would hide one."""
+
+_BATCH = 61
+"""Images in the meta run. A prime, so that the size of a tensor shows whether it grows with them;
+more than one, because batch normalisation refuses one value per channel."""
+
+_FAILURES = (
+    *(ValueError, RuntimeError, TypeError, LookupError, ArithmeticError, AssertionError),
+    *(AttributeError, NameError),
+)
+"""What constructors and `forward` raise when something does not fit; the last two in plugins."""
 
 
 def make_plan(description: Description, *, task: Task = CLASSIFICATION) -> Plan:
@@ -42,10 +55,14 @@ def make_plan(description: Description, *, task: Task = CLASSIFICATION) -> Plan:
     """
     facts = description.facts
     shape = (facts.image_channels, facts.image_height, facts.image_width)
-    counter = MultiplyAdds()  # type: ignore[no-untyped-call]  # torch's constructor
-    trials = Trials(counter)
-    with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.enable_grad(), counter:
-        body = _plan_list(description.nodes, shape, PIXEL, trials)
+    planner = _Planner()
+    with (
+        torch.random.fork_rng(devices=[]),
+        torch.device("meta"),
+        torch.enable_grad(),
+        planner.counter,
+    ):
+        body = planner.plan_list(description.nodes, shape, PIXEL)
         by_name = {node.name: node for node in body.nodes}
         aux = []
         for head in description.aux:
@@ -53,7 +70,7 @@ def make_plan(description: Description, *, task: Task = CLASSIFICATION) -> Plan:
             if head.name in _TAKEN:
                 problem = description.report.problem((*head.path, "as"), *_taken(head.name))
                 raise ConfigError.of([problem])
-            planned = _plan_list(head.nodes, source.out_shape, source.receptive_field, trials)
+            planned = planner.plan_list(head.nodes, source.out_shape, source.receptive_field)
             aux.append((head.name, head.source, head.weight, planned))
     check_output("the network", body, description, task)
     for name, _, _, planned in aux:
@@ -61,74 +78,141 @@ def make_plan(description: Description, *, task: Task = CLASSIFICATION) -> Plan:
     return Plan(body, tuple(aux), description)
 
 
-def _plan_list(nodes: Nodes, shape: Shape, seen: Field | None, trials: Trials) -> PlannedList:
-    shapes: dict[str, Shape] = {INPUT: shape}
-    fields: dict[str, Field | None] = {INPUT: seen}
-    planned = []
-    for node in nodes:
-        if node.name in _TAKEN:
-            raise ConfigError.of([node.problem(*_taken(node.name))])
-        inputs = tuple(shapes[source] for source in node.sources)
-        reads = union([fields[source] for source in node.sources])
-        done = _plan_node(node, inputs, reads, trials)
-        shapes[node.name], fields[node.name] = done.out_shape, done.receptive_field
-        planned.append(done)
-    last = nodes[-1].name if nodes else INPUT
-    return PlannedList(tuple(planned), shape, shapes[last], fields[last])
+class _Planner:
+    """Runs layers on the meta device; those with the same parameters and inputs run once."""
 
+    def __init__(self) -> None:
+        self.counter = MultiplyAdds()  # type: ignore[no-untyped-call]  # torch's constructor
+        self.known: dict[Hashable, tuple[nn.Module, PlannedNode]] = {}
 
-def _plan_node(
-    node: Node, inputs: tuple[Shape, ...], seen: Field | None, trials: Trials
-) -> PlannedNode:
-    if node.entry is None:
-        body = _plan_list(node.body, inputs[0], seen, trials)
-        return PlannedNode(
+    def plan_list(self, nodes: Nodes, shape: Shape, seen: Field | None) -> PlannedList:
+        """A list of layers that reads `shape`, whose units see `seen`."""
+        shapes: dict[str, Shape] = {INPUT: shape}
+        fields: dict[str, Field | None] = {INPUT: seen}
+        planned = []
+        for node in nodes:
+            if node.name in _TAKEN:
+                raise ConfigError.of([node.problem(*_taken(node.name))])
+            inputs = tuple(shapes[source] for source in node.sources)
+            done = self._plan_node(node, inputs, union([fields[name] for name in node.sources]))
+            shapes[node.name], fields[node.name] = done.out_shape, done.receptive_field
+            planned.append(done)
+        last = nodes[-1].name if nodes else INPUT
+        return PlannedList(tuple(planned), shape, shapes[last], fields[last])
+
+    def _plan_node(self, node: Node, inputs: tuple[Shape, ...], seen: Field | None) -> PlannedNode:
+        nested = {key: self.plan_list(each, inputs[0], seen) for key, each in node.nested.items()}
+        if node.entry is None:
+            return _group(node, inputs, nested)
+        keywords = {**node.keywords, **filled(node, inputs)}
+        key = _key(node, keywords, inputs, nested)
+        if key not in self.known:
+            self.known[key] = self._run(node, key, keywords, inputs, nested)
+        module, planned = self.known[key]
+        same_size = planned.out_shape[1:] == inputs[0][1:]
+        fields = [each.receptive_field for each in nested.values()]
+        if beside := path_beside(module, nested):
+            fields.append(through(beside, seen, same_size=same_size))
+        seen = union(fields) if fields else through(module, seen, same_size=same_size)
+        return replace(planned, node=node, nested=nested, receptive_field=seen)
+
+    def _run(
+        self,
+        node: Node,
+        key: Hashable,
+        keywords: Mapping[str, Any],
+        inputs: tuple[Shape, ...],
+        nested: Mapping[str, PlannedList],
+    ) -> tuple[nn.Module, PlannedNode]:
+        """A layer and what it gives, without its receptive field.
+
+        Raises:
+            ConfigError: at its line: its parameters or its input do not fit.
+        """
+        before = self.counter.total
+        graphs = {name: build_list(each) for name, each in nested.items()}
+        module = None
+        try:
+            module = construct(node.operation, keywords, graphs)
+            # Not the first of its graph, so that a layer may work on it in place.
+            reads = [torch.empty(_BATCH, *shape, requires_grad=True).clone() for shape in inputs]
+            with saved_tensors(graphs) as saved:
+                output = module(*reads)
+        except _FAILURES as error:
+            raise ConfigError.of([misfit(node, inputs, error, module)]) from error
+        if not isinstance(output, Tensor) or output.shape[:1] != (_BATCH,):
+            message = f"'{node.operation}' does not return one tensor of shape (N, ...)"
+            raise ConfigError.of([node.problem(message, "correct its forward")])
+        inside = _names_inside(node, module, graphs)
+        return module, PlannedNode(
             node,
+            key,
             inputs,
-            body.out_shape,
-            sum(inner.parameters for inner in body.nodes),
-            sum(inner.buffers for inner in body.nodes),
-            sum(inner.multiply_adds for inner in body.nodes),
-            body.receptive_field,
-            body=body,
+            tuple(output.shape[1:]),
+            sum(parameter.numel() for parameter in module.parameters()),
+            sum(buffer.numel() for buffer in module.buffers()),
+            (self.counter.total - before) // _BATCH,
+            keeps(saved, module, inputs=reads, output=output, batch=_BATCH),
+            keywords=keywords,
+            inside=inside,
+            own=_own_modules(module, tuple(inside.values())),
         )
-    nested = _plan_nested(node, inputs[0], seen, trials)
-    keywords = {**node.keywords, **filled(node, inputs)}
-    tried = trials.of(node, keywords, inputs, nested)
-    planned = PlannedNode(
+
+
+def _group(node: Node, inputs: tuple[Shape, ...], nested: Mapping[str, PlannedList]) -> PlannedNode:
+    """A block, or a repeated layer with a name: what its list is."""
+    body = nested[""]
+    return PlannedNode(
         node,
+        _key(node, {}, inputs, nested),
         inputs,
-        tried.out_shape,
-        tried.parameters,
-        tried.buffers,
-        tried.multiply_adds,
-        None,
-        keywords,
-        nested,
-        tried.inside,
-        tried.own,
-        tried.keeps,
+        body.out_shape,
+        body.parameters,
+        body.buffers,
+        body.multiply_adds,
+        Keeps(passes=""),
+        body.receptive_field,
+        nested=nested,
+        inside={"": ""},
     )
-    fields = [each.receptive_field for _, each in planned.lists]
-    same_size = tried.out_shape[1:] == inputs[0][1:]
-    if beside := path_beside(tried.module, nested):
-        fields.append(through(beside, seen, same_size=same_size))
-    seen = union(fields) if fields else through(tried.module, seen, same_size=same_size)
-    return replace(planned, receptive_field=seen)
 
 
-def _plan_nested(
-    node: Node, shape: Shape, seen: Field | None, trials: Trials
-) -> dict[str, PlannedList | dict[str, PlannedList]]:
-    """A layer's nested lists; each reads what the layer reads."""
-    nested: dict[str, PlannedList | dict[str, PlannedList]] = {}
-    for parameter, inside in node.nested.items():
-        if isinstance(inside, Mapping):
-            named = inside.items()
-            nested[parameter] = {key: _plan_list(v, shape, seen, trials) for key, v in named}
-        else:
-            nested[parameter] = _plan_list(inside, shape, seen, trials)
-    return nested
+def _key(
+    node: Node,
+    keywords: Mapping[str, Any],
+    inputs: tuple[Shape, ...],
+    nested: Mapping[str, PlannedList],
+) -> Hashable:
+    """All that the behaviour of a node depends on."""
+    inside = (
+        (name, tuple((each.name, each.node.sources, each.key) for each in planned.nodes))
+        for name, planned in nested.items()
+    )
+    return node.operation, repr(sorted(keywords.items())), inputs, tuple(inside)
+
+
+def _names_inside(node: Node, module: nn.Module, graphs: Mapping[str, nn.Module]) -> dict[str, str]:
+    """Under which dotted names a layer keeps its nested lists: `paths.one` -> `paths.one`."""
+    names = {id(child): name for name, child in module.named_modules()}
+    for key, graph in graphs.items():
+        if id(graph) not in names:
+            message = f"'{node.operation}' does not keep its '{key}' as a module"
+            remedy = "assign it to self in the constructor (several: in an nn.ModuleDict)"
+            raise ConfigError.of([node.problem(message, remedy)])
+    return {key: names[id(graph)] for key, graph in graphs.items()}
+
+
+def _own_modules(module: nn.Module, lists: tuple[str, ...]) -> dict[str, str]:
+    """Modules of a layer with lists in it that are in none of them: a residual's projection."""
+    if not lists or "" in lists:
+        return {}
+    below = tuple(f"{name}." for name in lists)
+    return {
+        name: type(child).__name__
+        for name, child in module.named_modules()
+        if name and any(True for _ in child.parameters(recurse=False))
+        if not f"{name}.".startswith(below)
+    }
 
 
 def _taken(name: str) -> tuple[str, str]:

@@ -22,6 +22,11 @@ class Axis:
     jump: int
     start: float
 
+    @property
+    def low(self) -> float:
+        """The first pixel of the first field; below 0 is padding."""
+        return self.start - (self.size - 1) / 2
+
 
 @dataclass(frozen=True)
 class Field:
@@ -118,7 +123,6 @@ def _stepped(axis: Axis, over: Window) -> Axis:
 
 
 def _axis_union(axes: Sequence[Axis]) -> Axis:
-    low = min(axis.start - (axis.size - 1) / 2 for axis in axes)
-    high = max(axis.start + (axis.size - 1) / 2 for axis in axes)
-    size = round(high - low) + 1
-    return Axis(size, axes[0].jump, (low + high) / 2)
+    low = min(axis.low for axis in axes)
+    high = max(axis.low + axis.size - 1 for axis in axes)
+    return Axis(round(high - low) + 1, axes[0].jump, (low + high) / 2)

@@ -86,8 +86,7 @@ def test_one_copy_of_a_repeated_block() -> None:
     plan, removed, _ = left(PLAIN, ["stage.block2"])
     assert removed == ("stage.block2",)
     stage = plan.body.nodes[7]
-    assert stage.body is not None
-    assert [node.name for node in stage.body.nodes] == ["block1", "block2"]
+    assert [node.name for node in stage.nested[""].nodes] == ["block1", "block2"]
 
 
 def test_readers_of_a_removed_layer_read_what_it_read() -> None:

@@ -13,8 +13,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from cnntrain.arch.build import build
-from cnntrain.arch.counting import MultiplyAdds
-from cnntrain.arch.meta_shapes import POINTWISE, outline
+from cnntrain.arch.counting import POINTWISE, MultiplyAdds, outline
 from cnntrain.arch.plan import Plan
 
 aten = torch.ops.aten
