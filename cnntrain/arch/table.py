@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from cnntrain.arch.activation_memory import FLOAT32, activation_bytes
 from cnntrain.arch.network import Shape
-from cnntrain.arch.plan import Plan, PlannedList, PlannedNode
+from cnntrain.arch.plan import Plan, PlannedList, PlannedNode, dotted_name
 from cnntrain.arch.receptive import Axis, Field
-from cnntrain.arch.trainable import Learning, Share, joined, shares, standing_still
 
 Kind = Literal["layer", "block", "path", "head"]
 Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many parameters learn in one way.
+
+    Args:
+        from_epoch: the epoch, from 1, from which on they learn; None: they are frozen.
+        lr_factor: of their learning rate.
+        parameters: how many.
+    """
+
+    from_epoch: int | None
+    lr_factor: float
+    parameters: int
+
+
+Learning = Mapping[str, Share]
+"""How each parameter of a network learns, by its name."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +135,7 @@ def totals(plan: Plan, *, batch: int = 1) -> dict[str, int]:
         "weight_bytes": FLOAT32 * (plan.parameters + plan.buffers),
         "multiply_adds": plan.multiply_adds,
         "flops": 2 * plan.multiply_adds,
-        "head_multiply_adds": sum(n.multiply_adds for *_, head in plan.aux for n in head.nodes),
+        "head_multiply_adds": sum(head.multiply_adds for *_, head in plan.aux),
         "batch": batch,
         "activation_bytes": activation_bytes(plan, batch=batch).total(),
     }
@@ -124,7 +143,21 @@ def totals(plan: Plan, *, batch: int = 1) -> dict[str, int]:
 
 def frozen_parameters(table: Sequence[Row]) -> int:
     """How many parameters are frozen in the first epoch."""
-    return sum(standing_still(row.learns) for row in table if row.depth == 0)
+    return frozen_at_first(share for row in table if row.depth == 0 for share in row.learns)
+
+
+def frozen_at_first(shares: Iterable[Share]) -> int:
+    """How many parameters are frozen in the first epoch."""
+    return sum(share.parameters for share in shares if share.from_epoch != 1)
+
+
+def joined(shares: Iterable[Share]) -> tuple[Share, ...]:
+    """The shares of several parameters or layers together, those that learn first at first."""
+    counts: Counter[tuple[int | None, float]] = Counter()
+    for share in shares:
+        counts[share.from_epoch, share.lr_factor] += share.parameters
+    found = [Share(epoch, factor, count) for (epoch, factor), count in counts.items()]
+    return tuple(sorted(found, key=lambda s: (s.from_epoch or float("inf"), -s.lr_factor)))
 
 
 class _Table:
@@ -139,12 +172,12 @@ class _Table:
     def inside(self, prefix: str, planned: PlannedList, depth: int) -> Iterator[Row]:
         """The rows of a list of layers and of all that is in them."""
         for node in planned.nodes:
-            name = f"{prefix}.{node.name}" if prefix else node.name
+            name = dotted_name(prefix, node.name)
             lists = list(node.lists)
             kind: Kind = "block" if lists else "layer"
             yield self.row(name, node.node.operation, kind, depth, node.node.sources, node)
             for inner, each in lists:
-                path = f"{name}.{inner}" if inner else name
+                path = dotted_name(name, inner)
                 if len(lists) > 1:
                     yield self.row(path, "path", "path", depth + 1, ("input",), each)
                 yield from self.inside(path, each, depth + 1 + (len(lists) > 1))
@@ -161,12 +194,8 @@ class _Table:
         of: PlannedNode | PlannedList,
     ) -> Row:
         """One row, of a node or of a whole list."""
-        nodes = [of] if isinstance(of, PlannedNode) else of.nodes
-        parameters = sum(node.parameters for node in nodes)
-        multiply_adds = sum(node.multiply_adds for node in nodes)
         field = of.receptive_field
-        known = None if field is None or field.whole else field
-        below = f"{name}."
+        is_whole = field is not None and field.whole
         return Row(
             name=name,
             operation=operation,
@@ -174,47 +203,48 @@ class _Table:
             depth=depth,
             reads=reads,
             out_shape=of.out_shape,
-            parameters=parameters,
-            parameter_share=parameters / self.parameters,
-            buffers=sum(node.buffers for node in nodes),
-            multiply_adds=multiply_adds,
-            multiply_add_share=multiply_adds / self.multiply_adds,
-            receptive_field=_size(field),
-            stride=None if known is None else (known.height.jump, known.width.jump),
-            offset=None if known is None else (known.height.start, known.width.start),
-            first_pixel=None if known is None else (first(known.height), first(known.width)),
+            parameters=of.parameters,
+            parameter_share=of.parameters / self.parameters,
+            buffers=of.buffers,
+            multiply_adds=of.multiply_adds,
+            multiply_add_share=of.multiply_adds / self.multiply_adds,
+            receptive_field="image" if is_whole else _pair(field, lambda axis: axis.size),
+            stride=_pair(field, lambda axis: axis.jump),
+            offset=_pair(field, lambda axis: axis.start),
+            first_pixel=_pair(field, lambda axis: round(axis.low)),
             activation_bytes=sum(
-                size for key, size in self.bytes.items() if key == name or key.startswith(below)
+                size for key, size in self.bytes.items() if f"{key}.".startswith(f"{name}.")
             ),
-            learns=shares(name, parameters, self.learning),
+            learns=self._shares([name], of.parameters),
         )
 
     def _own(self, name: str, node: PlannedNode, depth: int) -> Row:
         """What is a layer's own, besides the lists in it."""
-        inner = [each for _, planned in node.lists for each in planned.nodes]
-        parts = list(dict.fromkeys(key.partition(".")[0] for key in node.own))
-        parameters = node.parameters - sum(each.parameters for each in inner)
-        multiply_adds = node.multiply_adds - sum(each.multiply_adds for each in inner)
+        lists = node.nested.values()
+        rest = replace(
+            node,
+            parameters=node.parameters - sum(each.parameters for each in lists),
+            buffers=node.buffers - sum(each.buffers for each in lists),
+            multiply_adds=node.multiply_adds - sum(each.multiply_adds for each in lists),
+        )
+        names = list(dict.fromkeys(f"{name}.{key.partition('.')[0]}" for key in node.own))
         return replace(
-            self.row(f"{name}.{parts[0]}", "own", "layer", depth, ("input",), node),
-            parameters=parameters,
-            parameter_share=parameters / self.parameters,
-            buffers=node.buffers - sum(each.buffers for each in inner),
-            multiply_adds=multiply_adds,
-            multiply_add_share=multiply_adds / self.multiply_adds,
+            self.row(names[0], "own", "layer", depth, ("input",), rest),
             activation_bytes=self.bytes[name],
-            learns=shares(name, parameters, None)
-            if self.learning is None
-            else joined(shares(f"{name}.{part}", 0, self.learning) for part in parts),
+            learns=self._shares(names, rest.parameters),
         )
 
+    def _shares(self, names: Sequence[str], parameters: int) -> tuple[Share, ...]:
+        """The ways in which the parameters below these names learn, which are so many."""
+        if self.learning is None:
+            return (Share(1, 1.0, parameters),) if parameters else ()
+        below = tuple(f"{name}." for name in names)
+        return joined(share for name, share in self.learning.items() if name.startswith(below))
 
-def first(axis: Axis) -> int:
-    """The first pixel that the first unit sees."""
-    return round(axis.start - (axis.size - 1) / 2)
+
+T = TypeVar("T", int, float)
 
 
-def _size(field: Field | None) -> Pair | Literal["image"] | None:
-    if field is None:
-        return None
-    return "image" if field.whole else (field.height.size, field.width.size)
+def _pair(field: Field | None, of: Callable[[Axis], T]) -> tuple[T, T] | None:
+    """Something of both axes of a field; None where it is the whole image, or is not known."""
+    return None if field is None or field.whole else (of(field.height), of(field.width))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
 from cnntrain.arch.network import Shape
 from cnntrain.arch.plan import Plan
-from cnntrain.arch.table import Row, frozen_parameters, rows, totals
-from cnntrain.arch.trainable import Learning, joined, words
+from cnntrain.arch.table import Learning, Row, Share, frozen_parameters, joined, rows, totals
 from cnntrain.core.units import byte_size
 from cnntrain.show.tables import columns, markdown
 
@@ -46,33 +45,31 @@ def as_text(
         depth: levels to show; blocks that are then alike share a line. None: all, each by itself.
         learning: what of it learns, and when, which gets a column; None: all of it, always.
     """
-    found = rows(plan, batch=batch, learning=learning)
+    found, total = rows(plan, batch=batch, learning=learning), totals(plan, batch=batch)
     for indent in ("  ", " "):
-        lines = _lines(plan, folded(found, depth), batch=batch, indent=indent)
+        lines = _lines(plan, folded(found, depth), total, indent)
         table = columns(lines, right=NUMBERS, close=SHARES, rules=(1, len(lines) - 1))
         if max(map(len, table.splitlines())) <= WIDE:
             break
     legend = [*LEGEND, *(LEARNS if _is_mixed(found) else ())]
-    return "\n".join([table, "", *in_words(plan, batch=batch, table=found), "", *legend])
+    return "\n".join([table, "", *_in_words(total, frozen_parameters(found)), "", *legend])
 
 
 def as_markdown(
     plan: Plan, *, batch: int = 1, depth: int | None = None, learning: Learning | None = None
 ) -> str:
     """The table in Markdown, and the totals as a list; arguments as those of `as_text`."""
-    found = rows(plan, batch=batch, learning=learning)
-    lines = _lines(plan, folded(found, depth), batch=batch, indent="&emsp;")
-    told = (f"- {line}" for line in in_words(plan, batch=batch, table=found))
-    return "\n".join([markdown(lines, right=NUMBERS), "", *told])
+    found, total = rows(plan, batch=batch, learning=learning), totals(plan, batch=batch)
+    lines = _lines(plan, folded(found, depth), total, "&emsp;")
+    items = (f"- {line}" for line in _in_words(total, frozen_parameters(found)))
+    return "\n".join([markdown(lines, right=NUMBERS), "", *items])
 
 
-def in_words(plan: Plan, *, batch: int, table: Sequence[Row] = ()) -> list[str]:
-    """The totals in words; the rows of the table tell what is frozen."""
-    total = totals(plan, batch=batch)
-    frozen = frozen_parameters(table)
+def _in_words(total: Mapping[str, int], frozen: int) -> list[str]:
+    """The totals in words."""
     trained = f", of which {frozen:,} are frozen in the first epoch" if frozen else " trained"
     heads = total["head_multiply_adds"]
-    images = "1 image" if batch == 1 else f"{batch:,} images"
+    images = "1 image" if total["batch"] == 1 else f"{total['batch']:,} images"
     kept = byte_size(total["activation_bytes"])
     return [
         f"parameters: {total['parameters']:,}{trained}, {total['buffers']:,} more in buffers; "
@@ -118,17 +115,19 @@ def merged(same: Sequence[Row]) -> Row:
         multiply_adds=sum(row.multiply_adds for row in same),
         multiply_add_share=None if None in shares else sum(share or 0 for share in shares),
         activation_bytes=sum(row.activation_bytes for row in same),
-        learns=joined(row.learns for row in same),
+        learns=joined(share for row in same for share in row.learns),
     )
 
 
-def _lines(plan: Plan, table: Sequence[Row], *, batch: int, indent: str) -> list[tuple[str, ...]]:
-    blank = ("",) * (len(HEAD) - 3)
+def _lines(
+    plan: Plan, table: Sequence[Row], total: Mapping[str, int], indent: str
+) -> list[tuple[str, ...]]:
+    counts = (f"{total['parameters']:,}", "", f"{total['multiply_adds']:,}", "")
     lines = [
         HEAD,
-        ("input", "", times(plan.body.in_shape), *blank),
+        ("input", "", times(plan.body.in_shape), *[""] * (len(HEAD) - 3)),
         *(_cells(row, indent) for row in table),
-        _total(plan, batch),
+        ("total", "", "", *counts, "", "", "", byte_size(total["activation_bytes"])),
     ]
     if not _is_mixed(table):
         return lines
@@ -166,10 +165,19 @@ def _cells(row: Row, indent: str) -> tuple[str, ...]:
     )
 
 
-def _total(plan: Plan, batch: int) -> tuple[str, ...]:
-    total = totals(plan, batch=batch)
-    counts = (f"{total['parameters']:,}", "", f"{total['multiply_adds']:,}", "")
-    return ("total", "", "", *counts, "", "", "", byte_size(total["activation_bytes"]))
+def words(found: tuple[Share, ...]) -> str:
+    """`yes`, `no`, `from 3`, `x 0.1`, `from 3, x 0.1`; `in part` where that differs inside."""
+    epochs = {share.from_epoch for share in found}
+    if len(epochs) != 1:
+        return "in part" if epochs else ""
+    [epoch] = epochs
+    if epoch is None:
+        return "no"
+    factors = sorted({share.lr_factor for share in found})
+    rate = "-".join(f"{factor:.3g}" for factor in dict.fromkeys((factors[0], factors[-1])))
+    parts = [f"from {epoch}"] if epoch > 1 else []
+    parts += [f"x {rate}"] if factors != [1.0] else []
+    return ", ".join(parts) or "yes"
 
 
 def times(shape: Shape) -> str:

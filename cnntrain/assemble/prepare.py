@@ -11,7 +11,7 @@ from torch import nn
 
 from cnntrain.arch.network import Network
 from cnntrain.arch.plan import Plan
-from cnntrain.arch.trainable import Learning
+from cnntrain.arch.table import Learning
 from cnntrain.assemble.make_choice import make_task
 from cnntrain.assemble.make_recipe import make_groups, make_optimizer, make_recipe
 from cnntrain.assemble.networks import make_network, plan_network

@@ -20,7 +20,7 @@ from cnntrain.core.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from cnntrain.arch.plan import Plan
-    from cnntrain.arch.trainable import Learning
+    from cnntrain.arch.table import Learning
     from cnntrain.assemble.checked import Checked
 
 

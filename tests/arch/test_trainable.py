@@ -9,9 +9,8 @@ import pytest
 
 from cnntrain.arch.build import build
 from cnntrain.arch.plan import Plan
-from cnntrain.arch.table import as_data
-from cnntrain.arch.table_text import as_markdown, as_text
-from cnntrain.arch.trainable import Learning, Learns, Share, joined, shares, standing_still, words
+from cnntrain.arch.table import Learning, Share, as_data, frozen_at_first, joined, rows
+from cnntrain.arch.table_text import as_markdown, as_text, words
 
 RESNET = Path(__file__).parents[2] / "configs" / "archs" / "resnet18.yaml"
 
@@ -34,35 +33,36 @@ def test_words(found: tuple[Share, ...], expected: str) -> None:
     assert words(found) == expected
 
 
-def test_shares_add_up() -> None:
+def test_shares_add_up(planned: Callable[..., Plan]) -> None:
+    plan = planned("layers: [{conv: {out: 2}, as: a}, {conv: {out: 2}, as: ab}, relu]")
     learning = {
-        "a.weight": (6, Learns(None, 0.0)),
-        "a.bias": (2, Learns()),
-        "ab.weight": (100, Learns()),
-        "a.inner.weight": (3, Learns()),
-        "a.inner.bias": (1, Learns(2, 0.5)),
+        "a.weight": Share(None, 0.0, 6),
+        "a.bias": Share(1, 1.0, 2),
+        "ab.weight": Share(1, 1.0, 100),
+        "a.inner.weight": Share(1, 1.0, 3),
+        "a.inner.bias": Share(2, 0.5, 1),
     }
-    found = shares("a", 12, learning)
+    found = rows(plan, learning=learning)[0].learns
     assert found == (Share(1, 1.0, 5), Share(2, 0.5, 1), Share(None, 0.0, 6))
-    assert standing_still(found) == 7
-    assert joined([found, found]) == tuple(
+    assert frozen_at_first(found) == 7
+    assert joined([*found, *found]) == tuple(
         Share(s.from_epoch, s.lr_factor, 2 * s.parameters) for s in found
     )
-    assert shares("a", 12, None) == (Share(1, 1.0, 12),)
-    assert shares("relu1", 0, None) == ()
+    # without a word of what learns, all of it does: 2 filters of 3x3x3 and their offsets
+    assert [row.learns for row in rows(plan)[::2]] == [(Share(1, 1.0, 2 * 27 + 2),), ()]
 
 
 def learning_of(plan: Plan) -> Learning:
     """conv1 and conv2_x at rest, the second block of conv3_x from epoch 3 on, fc at full rate."""
 
-    def learns(name: str) -> Learns:
+    def learns(name: str, size: int) -> Share:
         if name.startswith(("conv1.", "conv2_x.")):
-            return Learns(None, 0.0)
+            return Share(None, 0.0, size)
         factor = 1.0 if name.startswith("fc.") else 0.1
-        return Learns(3 if name.startswith("conv3_x.block2.") else 1, factor)
+        return Share(3 if name.startswith("conv3_x.block2.") else 1, factor, size)
 
     net = build(plan, device="meta")
-    return {name: (p.numel(), learns(name)) for name, p in net.named_parameters()}
+    return {name: learns(name, p.numel()) for name, p in net.named_parameters()}
 
 
 def test_in_the_table(shipped: Callable[[Path], Plan]) -> None:
@@ -90,15 +90,15 @@ def test_blocks_that_learn_otherwise_do_not_share_a_line(shipped: Callable[[Path
     names = [line.split()[0] for line in as_text(plan, depth=2).splitlines() if line]
     assert "block1-2" in names  # of conv2_x
     learning = dict(learning_of(plan))
-    for name, (size, _) in learning.items():
+    for name, share in learning.items():
         if name.startswith("conv2_x.block2."):
-            learning[name] = (size, Learns(2, 1.0))
+            learning[name] = Share(2, 1.0, share.parameters)
     text = as_text(plan, depth=2, learning=learning)
     assert "block1-2" not in [line.split()[0] for line in text.splitlines() if line]
 
 
 def test_where_all_learns_alike_nothing_is_said(shipped: Callable[[Path], Plan]) -> None:
     plan = shipped(RESNET)
-    everything = {name: (1, Learns()) for name in build(plan, device="meta").state_dict()}
+    everything = {name: Share(1, 1.0, 1) for name in build(plan, device="meta").state_dict()}
     assert as_text(plan, learning=everything) == as_text(plan)
     assert as_data(plan)["frozen_parameters"] == 0

@@ -12,7 +12,7 @@ from torch import nn
 
 from cnntrain.arch.build import build
 from cnntrain.arch.plan import Plan
-from cnntrain.arch.trainable import Learning, Learns
+from cnntrain.arch.table import Learning, Share, frozen_at_first
 from cnntrain.assemble.make_recipe import make_groups
 from cnntrain.assemble.networks import head_names
 from cnntrain.config.finetune_section import FinetuneSection
@@ -146,7 +146,7 @@ def learning_of(
     """
     factors = {name: group["lr_factor"] for group in groups for name in group["param_names"]}
     return {
-        name: (parameter.numel(), Learns(freezing.begins(name), factors.get(name, 0.0)))
+        name: Share(freezing.begins(name), factors.get(name, 0.0), parameter.numel())
         for name, parameter in net.named_parameters()
     }
 
@@ -159,19 +159,19 @@ def in_words(learning: Learning, *, lr: float) -> list[tuple[str, str]]:
         lr: the learning rate that the factors are of.
     """
     found = []
-    total = sum(size for size, _ in learning.values())
-    still = sum(size for size, learns in learning.values() if learns.from_epoch != 1)
+    total = sum(share.parameters for share in learning.values())
+    still = frozen_at_first(learning.values())
     if still:
         parts = [f"{still:,} of {total:,} weights are frozen"]
-        later = {learns.from_epoch for _, learns in learning.values()} - {None, 1}
+        later = {share.from_epoch for share in learning.values()} - {None, 1}
         for epoch in sorted(epoch for epoch in later if epoch is not None):
-            sizes = [size for size, learns in learning.values() if learns.from_epoch == epoch]
+            sizes = [each.parameters for each in learning.values() if each.from_epoch == epoch]
             parts.append(f"{sum(sizes):,} of them learn from epoch {epoch} on")
         found.append(("frozen", "; ".join(parts)))
     rates: dict[str, dict[float, None]] = {}
-    for name, (_, learns) in learning.items():
-        if learns.from_epoch is not None:
-            rates.setdefault(name.partition(".")[0], {})[learns.lr_factor] = None
+    for name, share in learning.items():
+        if share.from_epoch is not None:
+            rates.setdefault(name.partition(".")[0], {})[share.lr_factor] = None
     texts = [(stage, _range(factors, lr)) for stage, factors in rates.items()]
     if len({text for _, text in texts}) > 1:
         alike = (
