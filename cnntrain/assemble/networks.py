@@ -13,10 +13,10 @@ from cnntrain.arch.initialise import InitRuleError, initialise
 from cnntrain.arch.network import Network
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.planner import make_plan
-from cnntrain.assemble.make_choice import make_task
+from cnntrain.assemble.make_parts import make_task
 from cnntrain.config.load import Loaded
 from cnntrain.core.errors import ConfigError
-from cnntrain.core.problems import Problem
+from cnntrain.core.problems import Problem, halves
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.metadata import facts as data_facts
 from cnntrain.data.pipeline import TransformError, planned_size
@@ -30,7 +30,7 @@ def plan_network(loaded: Loaded, *, num_classes: int | None = None) -> Plan:
 
     Args:
         loaded: the run file.
-        num_classes: the number of classes, where the data are open; None: what the run file tells,
+        num_classes: the number of classes, where the data are open; None: what the run file says,
             and `CLASSES_IF_UNKNOWN` if it does not.
 
     Raises:
@@ -80,14 +80,9 @@ def unknown_classes(loaded: Loaded) -> str:
 def head_names(loaded: Loaded, plan: Plan) -> frozenset[str]:
     """The head: the weights whose shapes depend on the number of classes, auxiliary heads' too.
 
-    Args:
-        loaded: the run file.
-        plan: of its network.
-
     Raises:
         ConfigError: the number of classes is written into the architecture as a number.
     """
-    here = _shapes(plan)
     count = plan.description.facts.num_classes
     assert count is not None
     _, height, width = plan.body.in_shape
@@ -95,17 +90,14 @@ def head_names(loaded: Loaded, plan: Plan) -> frozenset[str]:
     if plan_of_more is None or problems:
         message = "the network cannot be given a new head: it is not planned for any classes"
         remedy = "write $num_classes where the architecture says a number of classes"
-        raise ConfigError.of([loaded.problem(("arch",), message, remedy)])
-    other = _shapes(plan_of_more)
-    return frozenset(name for name, shape in here.items() if other.get(name) != shape)
+        raise loaded.error(("arch",), message, remedy)
+    return frozenset(_other_shapes(plan, plan_of_more))
 
 
 def make_network(plan: Plan, *, seed: int, device: str = "cpu") -> Network:
-    """Build the network with initial weights that depend on nothing but the seed.
+    """Build the network with initial weights that depend on nothing but the run's seed.
 
     Args:
-        plan: of the network.
-        seed: the run's.
         device: `cpu`, or `meta` to try all of it without allocating anything.
 
     Raises:
@@ -118,9 +110,8 @@ def make_network(plan: Plan, *, seed: int, device: str = "cpu") -> Network:
         try:
             initialise(net, rules, kinds=net.operations)
         except InitRuleError as error:
-            message, _, remedy = str(error).partition("; ")
             path, _ = plan.description.init[error.index]
-            problem = plan.description.report.problem(path, message, remedy)
+            problem = plan.description.report.problem(path, *halves(error))
             raise ConfigError.of([problem]) from error
     return net
 
@@ -147,16 +138,12 @@ def _sizes(loaded: Loaded) -> tuple[dict[str, tuple[int, int]], list[Problem]]:
         items = [(call.name, call.parameters) for call in calls]
         try:
             sizes[name] = planned_size(stored, items)
-            continue
-        except TransformError as error:
-            path = ("data", "transforms", name, error.position)
-            message, _, remedy = str(error).partition("; ")
-            problems.append(loaded.problem(path, message, remedy or "correct it or move it"))
         except ValueError as error:
-            message, _, remedy = str(error).partition("; ")
-            problems.append(loaded.problem(("data", "transforms", name), message, remedy))
-        with suppress(ValueError):
-            sizes[name] = planned_size(None, items)
+            at = (error.position,) if isinstance(error, TransformError) else ()
+            said = halves(error, "correct it or move it" if at else "")
+            problems.append(loaded.problem(("data", "transforms", name, *at), *said))
+            with suppress(ValueError):
+                sizes[name] = planned_size(None, items)
     return sizes, problems
 
 
@@ -165,12 +152,7 @@ def _plan_for(
 ) -> tuple[Plan | None, list[Problem]]:
     data = loaded.config.data
     known = data_facts(data.name, data.parameters)
-    facts = Facts(
-        num_classes=num_classes or known.num_classes or CLASSES_IF_UNKNOWN,
-        image_channels=known.channels,
-        image_height=size[0],
-        image_width=size[1],
-    )
+    facts = Facts(num_classes or known.num_classes or CLASSES_IF_UNKNOWN, known.channels, *size)
     description, problems = try_to_describe(
         loaded.document, root=("arch",), facts=facts, variables=loaded.config.vars
     )
@@ -188,20 +170,19 @@ def _plan_for(
 
 def _different_weights(loaded: Loaded, training: Plan, evaluation: Plan) -> list[Problem]:
     """Evaluation may use another size than training only where the weights do not depend on it."""
-    theirs = _shapes(evaluation)
-    for name, shape in _shapes(training).items():
-        if theirs.get(name) != shape:
-            sizes = ["x".join(map(str, plan.body.in_shape[1:])) for plan in (training, evaluation)]
-            message = (
-                f"training images become {sizes[0]} and evaluation's {sizes[1]}, but the weights "
-                f"of '{name}' depend on the size"
-            )
-            remedy = "bring both to one size, or end the network in global_avg_pool"
-            return [loaded.problem(("data", "transforms", "eval"), message, remedy)]
-    return []
+    names = _other_shapes(training, evaluation)
+    if not names:
+        return []
+    sizes = ["x".join(map(str, plan.body.in_shape[1:])) for plan in (training, evaluation)]
+    message = (
+        f"training images become {sizes[0]} and evaluation's {sizes[1]}, but the weights "
+        f"of '{names[0]}' depend on the size"
+    )
+    remedy = "bring both to one size, or end the network in global_avg_pool"
+    return [loaded.problem(("data", "transforms", "eval"), message, remedy)]
 
 
-def _shapes(plan: Plan) -> dict[str, tuple[int, ...]]:
-    """Of all that a network stores, by name."""
-    state = build(plan, device="meta").state_dict()
-    return {name: tuple(value.shape) for name, value in state.items()}
+def _other_shapes(plan: Plan, other: Plan) -> list[str]:
+    """Names of what a network stores that has another shape in the other one, or is not there."""
+    here, there = (build(each, device="meta").state_dict() for each in (plan, other))
+    return [n for n, value in here.items() if n not in there or there[n].shape != value.shape]

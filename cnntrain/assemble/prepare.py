@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import nn
@@ -12,8 +13,13 @@ from torch import nn
 from cnntrain.arch.network import Network
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.table import Learning
-from cnntrain.assemble.make_choice import make_task
-from cnntrain.assemble.make_recipe import make_groups, make_optimizer, make_recipe
+from cnntrain.assemble.make_parts import (
+    make_criterion,
+    make_groups,
+    make_optimizer,
+    make_recipe,
+    make_task,
+)
 from cnntrain.assemble.networks import make_network, plan_network
 from cnntrain.assemble.probe import is_probe, with_features
 from cnntrain.assemble.transfer.make_freezing import (
@@ -28,7 +34,6 @@ from cnntrain.assemble.transfer.start_from import Start, refuse_still, start_fro
 from cnntrain.assemble.translation import (
     apply_threads,
     choose_device,
-    make_criterion,
     open_run_data,
     place,
 )
@@ -104,7 +109,9 @@ def prepare(loaded: Loaded, *, resumed: State | None = None, plan: Plan | None =
     freezing.hold(net, epoch=freezing.settled)  # for the optimizer has all that ever learns
     check_groups(loaded, net=net)
     _refuse_single_image(loaded, data, plan, net)
-    _refuse_recalibration(loaded, net)
+    if wanted.recalibrate and not has_running_statistics(net):
+        message = "the network has no batch normalisation to recalibrate"
+        raise loaded.error(("train", "recalibrate"), message, "remove this")
     if is_probe(loaded):
         data = with_features(data, loaded=loaded, plan=plan, net=net, device=device)
     anchors = _start_names(resumed) if start is None else start.loaded
@@ -156,13 +163,13 @@ def _make_learner(
     start = anchored_weights(optimizer)
     if strength and not start:
         message = "l2_sp has no effect: no loaded weight that would decay ever learns"
-        problem = loaded.problem(("finetune", "l2_sp"), message, "remove it, or freeze less")
-        raise ConfigError.of([problem])
+        raise loaded.error(("finetune", "l2_sp"), message, "remove it, or freeze less")
     part = plan.body.nodes[-1].name if is_probe(loaded) else ""
+    trained = net.get_submodule(part)
     return Learner(
         net,
         optimizer,
-        compiled=_compiled(net.get_submodule(part)) if config.compute.compile else None,
+        compiled=cast(nn.Module, torch.compile(trained)) if config.compute.compile else None,
         ema=None if wanted.ema is None else Ema(net, decay=wanted.ema.decay),
         precision=config.compute.precision,
         part=part,
@@ -175,12 +182,6 @@ def _start_names(resumed: State | None) -> tuple[str, ...]:
     """The weights that decay towards a starting point in the run that is resumed."""
     names = {} if resumed is None else resumed.get("start", {})
     return tuple(names) if isinstance(names, dict) else ()
-
-
-def _compiled(net: nn.Module) -> nn.Module:
-    compiled = torch.compile(net)
-    assert isinstance(compiled, nn.Module)
-    return compiled
 
 
 def _refuse_without_validation(loaded: Loaded, data: Data) -> None:
@@ -219,14 +220,7 @@ def _refuse_single_image(loaded: Loaded, data: Data, plan: Plan, net: Network) -
     remedy = "set `data.drop_last: true`, or another batch_size"
     if size > 1:
         remedy += f", or lower train.accumulate ({parts})"
-    raise ConfigError.of([loaded.problem(("data", "batch_size"), message, remedy)])
-
-
-def _refuse_recalibration(loaded: Loaded, net: Network) -> None:
-    if loaded.train.recalibrate and not has_running_statistics(net):
-        message = "the network has no batch normalisation to recalibrate"
-        problem = loaded.problem(("train", "recalibrate"), message, "remove this")
-        raise ConfigError.of([problem])
+    raise loaded.error(("data", "batch_size"), message, remedy)
 
 
 def has_running_statistics(net: nn.Module) -> bool:

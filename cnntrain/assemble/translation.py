@@ -4,37 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 
-from cnntrain.assemble.make_choice import make_choice
 from cnntrain.config.load import Loaded
 from cnntrain.config.schema import ComputeSection
-from cnntrain.config.train_section import LossSection
-from cnntrain.core.errors import CnntrainError, ConfigError, UsageError
+from cnntrain.core.errors import CnntrainError, UsageError
+from cnntrain.core.problems import halves
 from cnntrain.data.loaders import Data, EmptyClassError, ListError, open_data, worker_count
 from cnntrain.data.stream import worker_failure
-from cnntrain.tasks.criterion import Criterion, MeanLoss, weights_tensor
 
 EVAL_BATCH = 256
 """Images in a batch of evaluation where the run file does not say; larger is not faster."""
-
-
-class Counted(Protocol):
-    """Images whose classes are known and counted."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The class names."""
-        ...
-
-    @property
-    def counts(self) -> Mapping[str, tuple[int, ...]]:
-        """Images per class of each split."""
-        ...
 
 
 class Opened(Protocol):
@@ -42,7 +25,6 @@ class Opened(Protocol):
 
     def close(self) -> None:
         """End the worker processes, if there are any."""
-        ...
 
 
 def choose_device(compute: ComputeSection, loaded: Loaded) -> torch.device:
@@ -64,8 +46,7 @@ def choose_device(compute: ComputeSection, loaded: Loaded) -> torch.device:
     elif device.type == "mps" and not torch.backends.mps.is_available():
         missing = "there is no Apple GPU here"
     if missing:
-        path = ("compute", "device")
-        raise ConfigError.of([loaded.problem(path, missing, "use `compute.device: auto`")])
+        raise loaded.error(("compute", "device"), missing, "use `compute.device: auto`")
     return device
 
 
@@ -170,29 +151,11 @@ def data_errors(loaded: Loaded) -> Iterator[None]:
     except CnntrainError:
         raise
     except ListError as error:
-        message, _, remedy = str(error).partition("; ")
         path = ("data", "transforms", error.split, error.position)
-        problem = loaded.problem(path, message, remedy or "correct it or move it")
-        raise ConfigError.of([problem]) from error
+        raise loaded.error(path, *halves(error, "correct it or move it")) from error
     except ValueError as error:
-        message, _, remedy = str(error).partition("; ")
-        remedy = remedy or "change the `data` section"
-        path = ("data", *(("sampling",) if isinstance(error, EmptyClassError) else ()))
-        raise ConfigError.of([loaded.problem(path, message, remedy)]) from error
-
-
-def make_criterion(loaded: Loaded, *, data: Counted, device: torch.device) -> Criterion:
-    """The loss, its class weights on the device; cross entropy where nothing is trained.
-
-    Raises:
-        ConfigError: it cannot be made for these classes, at its line.
-    """
-    train = loaded.config.train
-    loss = LossSection.of(LossSection.usual) if train is None else train.loss
-    counts = data.counts["train"]
-    weigh = partial(weights_tensor, classes=data.classes, class_counts=counts, device=device)
-    made = make_choice(loss, loaded=loaded, path=("train", "loss"), given={"weigh": weigh})
-    return made if hasattr(made, "weight") else MeanLoss(made)
+        section = ("data", "sampling") if isinstance(error, EmptyClassError) else ("data",)
+        raise loaded.error(section, *halves(error, "change the `data` section")) from error
 
 
 def apply_threads(compute: ComputeSection) -> None:

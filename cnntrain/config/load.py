@@ -52,12 +52,16 @@ class Loaded:
         if self.config.train is None:
             message = "there is no `train` section, so this file cannot train a network"
             remedy = "add `train:` with epochs and an optimizer"
-            raise ConfigError.of([self.problem((), message, remedy)])
+            raise self.error((), message, remedy)
         return self.config.train
 
     def problem(self, path: KeyPath, message: str, remedy: str, *, key: bool = False) -> Problem:
         """A problem with the value (or key) at `path`, such as `("train", "epochs")`."""
         return self.document.problem(Complaint(tuple(path), message, remedy, at_key=key))
+
+    def error(self, path: KeyPath, message: str, remedy: str) -> ConfigError:
+        """An error with this problem alone."""
+        return ConfigError.of([self.problem(path, message, remedy)])
 
     def is_doubtful(self, path: KeyPath, problems: Sequence[Problem]) -> bool:
         """Whether a problem is about something at `path` or below it."""

@@ -41,6 +41,12 @@ class Problem:
         return "\n".join(lines)
 
 
+def halves(error: Exception, usual: str = "") -> tuple[str, str]:
+    """Message and remedy of an error whose text is `message; remedy`; the usual one without."""
+    message, _, remedy = str(error).partition("; ")
+    return message, remedy or usual
+
+
 def near_match(word: str, options: Iterable[str]) -> str | None:
     """The option that `word` most probably was meant to be, or None."""
     names = list(options)

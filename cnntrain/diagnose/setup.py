@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from cnntrain.arch.network import Network
-from cnntrain.assemble.make_recipe import make_optimizer
+from cnntrain.assemble.make_parts import make_optimizer
 from cnntrain.assemble.prepare import Prepared, prepare
 from cnntrain.assemble.translation import open_run_data
 from cnntrain.config.from_python import Changes, Source, as_overrides, load_given, name_in

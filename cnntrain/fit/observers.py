@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cnntrain.assemble.make_choice import make_choice
+from cnntrain.assemble.make_parts import make_choice
 from cnntrain.assemble.prepare import Prepared, whole_state
 from cnntrain.assemble.transfer.make_freezing import in_words
 from cnntrain.checkpoint import State, save

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cnntrain.assemble.make_recipe import make_recipe
+from cnntrain.assemble.make_parts import make_recipe
 from cnntrain.assemble.prepare import Prepared
 from cnntrain.checkpoint import State
 from cnntrain.config.load import Loaded

@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnntrain.assemble.translation import make_criterion
+from cnntrain.assemble.make_parts import make_criterion
 from cnntrain.core.errors import DataError, UsageError
 from cnntrain.core.kinds import Split
+from cnntrain.core.problems import halves
 from cnntrain.data.crops import Crops
 from cnntrain.data.decode import UnreadableImageError
 from cnntrain.model.images import SplitImages, find_images
@@ -150,8 +151,8 @@ def _scores(viewer: Viewer, images: SplitImages) -> Tensor:
             for number, error in errors.items():
                 if isinstance(error, UnreadableImageError):
                     raise error
-                message, _, remedy = str(error).partition("; ")
-                message = f"{viewer.model.path} cannot classify {images.label(number)}: {message}"
+                what, remedy = halves(error)
+                message = f"{viewer.model.path} cannot classify {images.label(number)}: {what}"
                 raise DataError(message, remedy=remedy)
             found.append(scores)
             shown.update(len(numbers))

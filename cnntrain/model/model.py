@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cnntrain.arch.network import Network
 from cnntrain.arch.plan import Plan, PlannedNode
-from cnntrain.assemble.make_choice import make_task
+from cnntrain.assemble.make_parts import make_task
 from cnntrain.assemble.networks import image_sizes
 from cnntrain.assemble.translation import apply_threads, choose_device, place, uses_channels_last
 from cnntrain.config.load import Loaded

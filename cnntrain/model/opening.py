@@ -21,7 +21,7 @@ from cnntrain.config import shipped
 from cnntrain.config.from_python import Changes, as_overrides
 from cnntrain.config.load import Loaded
 from cnntrain.config.load import load as load_run_file
-from cnntrain.core.errors import CheckpointError, ConfigError, UsageError
+from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.data.metadata import facts
 from cnntrain.data.read import open_splits
 from cnntrain.model.model import Model, make_model
@@ -155,8 +155,7 @@ def _open_run_file(path: Path, loaded: Loaded) -> Model:
     if lacks_numbers(loaded):
         message = "the normalisation used for these weights is unknown"
         remedy = "give the numbers: `normalize: {mean: [...], std: [...]}`"
-        at_list = ("data", "transforms", "eval")
-        raise ConfigError.of([loaded.problem(at_list, message, remedy)])
+        raise loaded.error(("data", "transforms", "eval"), message, remedy)
     source = read_source(loaded)
     classes = _class_names(loaded, source)
     plan = plan_network(loaded, num_classes=len(classes))

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from torch import nn
 
+from cnntrain.assemble.make_parts import make_criterion
 from cnntrain.assemble.prepare import Prepared, has_running_statistics
 from cnntrain.assemble.transfer.make_freezing import make_freezing
-from cnntrain.assemble.translation import make_criterion, open_run_data
+from cnntrain.assemble.translation import open_run_data
 from cnntrain.checkpoint import State, load, save
 from cnntrain.core.errors import UsageError
 from cnntrain.data.batch import Loader

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from cnntrain.arch.fully_convolutional import Dense
 from cnntrain.assemble.translation import evaluation_batch
 from cnntrain.core.errors import UsageError
+from cnntrain.core.problems import halves
 from cnntrain.data.crops import Crops, Views, make_views
 from cnntrain.data.decode import UnreadableImageError, in_threads
 from cnntrain.data.splits import Part
@@ -124,7 +125,7 @@ def make_viewer(model: Model, *, crops: Crops = "center", scales: Sequence[int] 
     try:
         views = make_views(model.eval_steps, crops=crops, scales=scales)
     except ValueError as error:
-        message, _, remedy = str(error).partition("; ")
+        message, remedy = halves(error)
         raise UsageError(f"{model.path}: {message}", remedy=remedy) from error
     net = Dense(model.net, in_shape=model.in_shape) if crops == "dense" else model.net
     return Viewer(model, net, views)
@@ -150,7 +151,7 @@ def prepared(model: Model, images: Images) -> Tensor:
         try:
             views += viewer.read(each.part(channels), 0)
         except ValueError as error:
-            message, _, remedy = str(error).partition("; ")
+            message, remedy = halves(error)
             raise UsageError(f"{each.name}: {message}", remedy=remedy) from error
     batch = viewer.views.prepare(torch.stack(views).to(model.device))
     return batch.contiguous(memory_format=model.memory_format)

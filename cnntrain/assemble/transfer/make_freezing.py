@@ -13,7 +13,7 @@ from torch import nn
 from cnntrain.arch.build import build
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.table import Learning, Share, frozen_at_first
-from cnntrain.assemble.make_recipe import make_groups
+from cnntrain.assemble.make_parts import make_groups
 from cnntrain.assemble.networks import head_names
 from cnntrain.config.finetune_section import FinetuneSection
 from cnntrain.config.load import Loaded
@@ -80,7 +80,7 @@ def probed_head(loaded: Loaded, *, plan: Plan, net: nn.Module) -> str:
             "the number of classes, too"
         )
     if message:
-        raise ConfigError.of([loaded.problem(PROBE, message, "use finetune.freeze instead")])
+        raise loaded.error(PROBE, message, "use finetune.freeze instead")
     return name
 
 
