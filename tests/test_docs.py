@@ -10,8 +10,7 @@ import pytest
 import typer.main
 
 from cnntrain.cli.app import app
-from cnntrain.diagnose.faults import FAULTS
-from cnntrain.diagnose.ranking import check_names
+from cnntrain.diagnose.faults import FAULTS, check_names
 
 DOCS = Path(__file__).parent.parent / "docs"
 ROOT = DOCS.parent

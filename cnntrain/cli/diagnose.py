@@ -14,7 +14,7 @@ from cnntrain.record.json_text import json_text
 from cnntrain.show.tables import columns
 
 if TYPE_CHECKING:
-    from cnntrain.diagnose.doctor import Diagnosis
+    from cnntrain.diagnose.diagnose import Diagnosis
     from cnntrain.diagnose.report import Finding, Report, Table
 
 

@@ -1,7 +1,7 @@
 """The doctor's examinations: why does this network not learn?
 
 One check in a file of `checks/`. Each takes plain keywords, works on copies, and returns a
-`Report`; `doctor` puts what they found in the order of causes. Called, the room is
+`Report`; `diagnose` puts what they found in the order of causes. Called, the room is
 `cnntrain.diagnose`.
 """
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from cnntrain.core.atomic import disk_errors
-from cnntrain.diagnose.doctor import Diagnosis
+from cnntrain.diagnose.diagnose import Diagnosis
 
 
 def write_board(diagnosis: Diagnosis, folder: Path, *, subject: str) -> None:

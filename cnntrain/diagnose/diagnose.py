@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 from cnntrain.config.from_python import Changes, Source
 from cnntrain.core.choices import CHECKS
-from cnntrain.diagnose.doctor import Diagnosis
-from cnntrain.diagnose.doctor import diagnose as conclude
-from cnntrain.diagnose.filled import keywords
-from cnntrain.diagnose.ranking import asked_checks
-from cnntrain.diagnose.report import Report
-from cnntrain.diagnose.setup import open_patient
+from cnntrain.diagnose.faults import SYMPTOMS, asked_checks, known_faults
+from cnntrain.diagnose.report import Finding, Report, Verdict
+from cnntrain.diagnose.setup import keywords, open_patient
 from cnntrain.train import undisturbed
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What all checks together say.
+
+    Args:
+        reports: in the order in which the checks were made.
+        findings: what is wrong, the one to look at first in front.
+        refuted: what one check found and another one refutes.
+    """
+
+    reports: tuple[Report, ...]
+    findings: tuple[Finding, ...]
+    refuted: tuple[Finding, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst that is left."""
+        if self.findings:
+            return self.findings[0].verdict
+        applied = any(report.applies for report in self.reports)
+        return "fine" if applied else "not applicable"
 
 
 def examine(
@@ -53,3 +73,45 @@ def examine(
             if tell is not None:
                 tell(report)
     return conclude(reports)
+
+
+def conclude(reports: Sequence[Report]) -> Diagnosis:
+    """Rank the findings: faults before suspicions, among them causes before what follows.
+
+    The order of causes is that of `known_faults`. A finding is dropped where another check saw
+    something that cannot be if it were true: a network that learns well does not suffer from its
+    gradients. One that follows from another one which is at least as certain is reported with it,
+    as its effect; so is a symptom that follows from a suspicion, which it bears out.
+    """
+    refuted = {fault for report in reports for fault in report.refutes}
+    found = [finding for report in reports for finding in report.findings]
+    dropped = tuple(finding for finding in found if finding.fault in refuted)
+    order = list(known_faults())
+
+    def rank(finding: Finding) -> tuple[bool, int]:
+        return not finding.is_certain, order.index(finding.fault)
+
+    left = sorted((finding for finding in found if finding.fault not in refuted), key=rank)
+    return Diagnosis(tuple(reports), tuple(sorted(_folded(left), key=rank)), dropped)
+
+
+def _folded(ranked: Sequence[Finding]) -> Iterator[Finding]:
+    """Each finding below the one that it follows from in the end, or that says the same."""
+    above: dict[int, int] = {}
+
+    def root(place: int) -> int:
+        return root(above[place]) if place in above else place
+
+    for place, finding in enumerate(ranked):
+        for other, cause in enumerate(ranked):
+            is_sure = cause.is_certain >= finding.is_certain or finding.fault in SYMPTOMS
+            is_cause = is_sure and cause.fault in finding.follows
+            is_same = cause.fault == finding.fault and other < place
+            if (is_cause or is_same) and root(other) != place:  # no circles
+                above[place] = other
+                break
+    for first, finding in enumerate(ranked):
+        if first not in above:
+            effects = tuple(ranked[each] for each in above if root(each) == first)
+            is_certain = any(each.is_certain for each in (finding, *effects))
+            yield replace(finding, effects=effects, is_certain=is_certain)

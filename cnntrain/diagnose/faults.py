@@ -1,11 +1,19 @@
-"""What can be wrong, in the order in which to look: a cause stands before what follows from it.
+"""What can be wrong, in the order in which to look, and the checks that look for it.
 
 Wrong data spoil everything; a wrong derivative spoils every step; then comes what is connected,
 what evaluation sees, where the weights start, how large the steps are, and what holds them back.
-What stands at the end is never a cause.
+What stands at the end is never a cause. Plugins add to the causes and to the checks.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cnntrain.core.choices import CHECKS
+from cnntrain.core.entry import Entry
+from cnntrain.core.errors import ConfigError, UsageError
+from cnntrain.core.problems import Place, suggestion
 
 FAULTS: dict[str, str] = {
     # the images and their labels
@@ -80,3 +88,101 @@ STOPS = (
     *(*DAMPED, *TOO_LARGE),
 )
 """Because of these a network does not learn, whatever the recipe."""
+
+SUSPECTS: Mapping[str, tuple[str, str, str]] = {
+    "weight decay": (
+        "too_much_decay",
+        "weight decay pulls the weights to zero faster than they learn",
+        "divide train.optimizer.weight_decay by 10 or 100; 1e-4 to 1e-3 is usual with sgd",
+    ),
+    "L1": (
+        "too_much_l1",
+        "the L1 penalty pulls the weights to zero faster than they learn",
+        "divide train.l1 by 10 or 100, or remove it",
+    ),
+    "dropout": (
+        "too_much_dropout",
+        "dropout hides so much that the network does not learn",
+        "lower `p` of the dropout layers: 0.5 is much, 0.2 to 0.3 is usual before the last layer",
+    ),
+    "augmentation": (
+        "too_much_augmentation",
+        "the augmented images teach nothing about the images as they are",
+        "look at them with `cnntrain data show`; make the random transforms weaker",
+    ),
+    "label smoothing": (
+        "too_much_smoothing",
+        "label smoothing leaves nothing to learn",
+        "set train.loss.label_smoothing to 0.1, or remove it",
+    ),
+    "clipping": (
+        "clipped_to_nothing",
+        "the gradient is clipped so short that the weights do not move",
+        "multiply train.clip_norm by 10 or 100; it should be above the usual gradient norm",
+    ),
+}
+"""What may stop a training -> its fault, in words, and what to do."""
+
+EXPLAINS = (
+    *(*STOPS, *(code for code, _, _ in SUSPECTS.values())),
+    *("rate_too_high", "rate_too_low", "rate_falls_early", "labels_shifted", "labels_noisy"),
+    *("no_gradient", "cannot_overfit", "diverges"),
+)
+"""Because of these training may make no progress."""
+
+
+def check_names() -> list[str]:
+    """The names of all checks, in the order in which they are made."""
+    return [entry.name for entry in sorted(CHECKS.entries(), key=_place)]
+
+
+def asked_checks(names: Sequence[str]) -> list[Entry]:
+    """The checks of these names; none is all of them, in the order in which they are made.
+
+    Raises:
+        UsageError: there is no such check.
+    """
+    known = check_names()
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no check '{name}'", remedy=suggestion(name, known))
+    return [CHECKS.entry(name) for name in names or known]
+
+
+def known_faults() -> dict[str, str]:
+    """`FAULTS` with those of plugins: code -> what it means, in the order of causes.
+
+    A check declares faults of its own with `faults={"too_dark": "the images are too dark"}`, and
+    with `before="wrong_gradient"` where they stand: usually before the symptoms.
+
+    Raises:
+        ConfigError: a declaration is wrong.
+    """
+    found = list(FAULTS.items())
+    for entry in CHECKS.entries():
+        own = _option(entry, "faults", {}, Mapping, "a mapping of codes to what they mean")
+        before = _option(entry, "before", SYMPTOMS[0], str, "a fault")
+        codes = [code for code, _ in found]
+        if before not in codes:
+            raise wrong_check(entry, f"there is no fault '{before}'", suggestion(before, codes))
+        at = codes.index(before)
+        found[at:at] = [(code, meaning) for code, meaning in own.items() if code not in codes]
+    return dict(found)
+
+
+def _place(entry: Entry) -> tuple[float, str]:
+    """A check that says nothing of its place comes last."""
+    return _option(entry, "place", float("inf"), int | float, "a number"), entry.name
+
+
+def _option(entry: Entry, name: str, usual: Any, kind: Any, what: str) -> Any:
+    value = entry.options.get(name, usual)
+    if not isinstance(value, kind):
+        message = f"`{name}` of the check '{entry.name}' is not {what}"
+        raise wrong_check(entry, message, f"give {what}")
+    return value
+
+
+def wrong_check(entry: Entry, message: str, remedy: str) -> ConfigError:
+    """What is wrong with the declaration of a check, at its line."""
+    return ConfigError(message, remedy=remedy, place=Place(str(entry.file), entry.line, 1))

@@ -1,9 +1,12 @@
-"""What an image's nearest neighbours among the pixels say of its label (Cover and Hart 1967)."""
+"""What an image's nearest neighbours among the pixels say of its label (Cover and Hart 1967).
+
+And whether images of the split that measures are among those of training, or nearly.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -46,6 +49,18 @@ TELLING = 0.4
 
 WORSE = 0.3
 """How much less they agree where labels are other ones."""
+
+FOUND = 0.01
+"""Share of a split's images, from which on it is a fault."""
+
+TWIN = 0.3
+"""An image is nearly the same as another one, if it is this much nearer to it than to any third:
+the ratio test of Lowe, "Distinctive Image Features from Scale-Invariant Keypoints", 2004, section
+7.1. Its threshold there, 0.8, is for matches; copies saved again have less than 0.2, and different
+images of handwritten digits or photographs more than 0.5, but for a few in a thousand."""
+
+FEWEST = 3
+REMEDY = "take them out of training: the {} error is too good to be true"
 
 
 @dataclass(frozen=True)
@@ -129,41 +144,32 @@ def _features(images: Tensor) -> Tensor:
     return small.flatten(1)
 
 
-def suspicious_labels(train: Sample, votes: Votes, classes: Sequence[str]) -> list[Finding]:
-    """Labels that were moved along, or some that are wrong.
-
-    Args:
-        train: the images.
-        votes: what they say of each other.
-        classes: their names.
-    """
+def suspicious_labels(train: Sample, votes: Votes, classes: Sequence[str]) -> Iterator[Finding]:
+    """Labels that were moved along, or some that are wrong; `votes` are what the images say."""
     if len(classes) < 2 or not train.images.isfinite().all():
-        return []
+        return
     now = max(0.0, votes.kappa(train.targets))
     moved = {by: _kappa_if_moved(train, labels) for by, labels in train.moved.items()}
     best = max(moved, key=lambda by: moved[by], default=0)
     if best and moved[best] > TELLING and moved[best] > now + WORSE:
         places = f"{abs(best)} place{'s' if abs(best) > 1 else ''}"
         way = "back" if best < 0 else "on"
-        return [
-            Finding(
-                "labels_shifted",
-                f"labels and images are out of step: moved {places} {way}, the labels fit",
-                f"nearest neighbours agree on labels to {now:.0%} of what is possible beyond "
-                f"chance; with the labels moved, to {moved[best]:.0%}",
-                "look at how images and labels are put together: one of the two lists lacks an "
-                "entry, or was sorted otherwise",
-            )
-        ]
+        yield Finding(
+            "labels_shifted",
+            f"labels and images are out of step: moved {places} {way}, the labels fit",
+            f"nearest neighbours agree on labels to {now:.0%} of what is possible beyond chance; "
+            f"with the labels moved, to {moved[best]:.0%}",
+            "look at how images and labels are put together: one of the two lists lacks an entry, "
+            "or was sorted otherwise",
+        )
+        return
     wrong = votes.contradicts(train.targets)
     share = float(wrong.float().mean())
     pairs = train.targets[wrong] * len(classes) + votes.winner[wrong]
     if now < TELLING or share < NOISY or _evenness(pairs, len(classes)) < EVEN:
-        return []
-    if len(classes) <= FEW and not _is_by_chance(votes, train, classes):
-        return []
-    return [
-        Finding(
+        return
+    if len(classes) > FEW or _is_by_chance(votes, train, classes):
+        yield Finding(
             "labels_noisy",
             f"at least {share:.0%} of the labels look wrong",
             f"so many images stand among images of one other class, by their {NEIGHBOURS} nearest, "
@@ -171,7 +177,6 @@ def suspicious_labels(train: Sample, votes: Votes, classes: Sequence[str]) -> li
             "look at the pictures of this report, and correct the labels; label_smoothing and "
             "early_stop help a little",
         )
-    ]
 
 
 def _kappa_if_moved(train: Sample, labels: Tensor) -> float:
@@ -201,3 +206,52 @@ def _evenness(pairs: Tensor, classes: int) -> float:
     shares = torch.bincount(pairs).double() / max(1, len(pairs))
     entropy = -(shares * shares.clamp_min(1e-12).log()).sum()
     return float(entropy) / math.log(classes * (classes - 1))
+
+
+def leaks(
+    train: Sample,
+    other: Sample | None,
+    *,
+    counts: Mapping[str, Sequence[int]],
+    shared: Mapping[str, Sequence[tuple[str, str]]],
+) -> Iterator[Finding]:
+    """Test images among the training images.
+
+    Args:
+        train: of the training images.
+        other: of the validation or test images.
+        counts: images per class of each split.
+        shared: of each other split, the images that training has too, byte by byte.
+    """
+    for split, pairs in shared.items():
+        if pairs:
+            images = sum(counts[split])
+            yield Finding(
+                "test_in_train",
+                f"{len(pairs)} of the {images} {split} images are training images, too",
+                f"such as {pairs[0][1]}, which is {pairs[0][0]} of training",
+                REMEDY.format(split) + " (`cnntrain data check` lists them)",
+                is_certain=len(pairs) >= FOUND * images,
+            )
+    if other is not None and not any(shared.values()):
+        yield from _nearly_the_same(train, other)
+
+
+def _nearly_the_same(train: Sample, other: Sample) -> Iterator[Finding]:
+    """Copies that were saved again, scaled or cut a little."""
+    is_finite = train.images.isfinite().all() and other.images.isfinite().all()
+    if len(train.images) < 2 or not len(other.images) or not is_finite:
+        return
+    nearest, second = distances(train, other).topk(2, largest=False).values.unbind(dim=1)
+    twins = int((nearest < TWIN * second).sum())
+    if twins >= max(FEWEST, math.ceil(FOUND * len(other.images))):
+        ratio = float((nearest / second.clamp_min(torch.finfo(second.dtype).tiny)).min())
+        yield Finding(
+            "test_in_train",
+            f"{twins} of {len(other.images)} {other.split} images are nearly the same as a "
+            "training image",
+            f"they are at least {1 / TWIN:.0f} times as near to it as to the next one (the nearest "
+            f"{1 / max(ratio, 1e-3):.0f} times), among {len(train.images)} training images that "
+            "were looked at",
+            REMEDY.format(other.split) + "; look for copies that were saved again or scaled",
+        )

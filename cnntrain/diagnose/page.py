@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from html import escape
 
-from cnntrain.diagnose.doctor import Diagnosis
+from cnntrain.diagnose.diagnose import Diagnosis
 from cnntrain.diagnose.report import Cell, Finding, Plot, Report, Table
 
 _STYLE = """

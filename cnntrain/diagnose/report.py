@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import suggestion
-from cnntrain.diagnose.ranking import known_faults
+from cnntrain.diagnose.faults import known_faults
 
 Verdict = Literal["fine", "suspect", "fault", "not applicable"]
 Cell = str | int | float | None

@@ -41,11 +41,7 @@ class Samples:
 
 
 def open_samples(loaded: Loaded, data: Data) -> Samples:
-    """Draw the samples, from the run's seed.
-
-    Args:
-        loaded: the run file.
-        data: what was opened from it.
+    """Draw the samples of a run file, from its seed; `data` is what was opened from it.
 
     Raises:
         DataError: images are missing or unreadable.
@@ -53,15 +49,12 @@ def open_samples(loaded: Loaded, data: Data) -> Samples:
     splits = every_split(loaded)
     others = {"validation": splits.validation, "test": splits.test}
     there = {name: part for name, part in others.items() if part is not None}
-    samples = [
+    train, *other = [
         _sample(name, part, data=data, seed=loaded.config.seed)
         for name, part in [("train", splits.train), *there.items()][:2]
     ]
-    return Samples(
-        train=samples[0],
-        other=samples[1] if samples[1:] else None,
-        shared={name: shared_images(splits.train, part) for name, part in there.items()},
-    )
+    shared = {name: shared_images(splits.train, part) for name, part in there.items()}
+    return Samples(train, other[0] if other else None, shared)
 
 
 def _sample(split: str, part: Part, *, data: Data, seed: int) -> Sample:

@@ -1,13 +1,14 @@
-"""What the doctor examines: a run file's network, data and recipe, or those of a run."""
+"""What the doctor examines, a run file or a run, and what of it each check is given."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,13 +19,16 @@ from cnntrain.assemble.prepare import Prepared, prepare
 from cnntrain.assemble.translation import open_run_data
 from cnntrain.config.from_python import Changes, Source, as_overrides, load_given, name_in
 from cnntrain.config.load import Loaded
+from cnntrain.core.entry import Entry
+from cnntrain.core.problems import suggestion
 from cnntrain.data.batch import Batch, Loader
 from cnntrain.data.loaders import Data
-from cnntrain.diagnose.ranking import asked_checks
+from cnntrain.diagnose.faults import asked_checks, wrong_check
 from cnntrain.diagnose.samples import Samples, open_samples
-from cnntrain.diagnose.training import Method, groups_like
+from cnntrain.diagnose.training import Method, groups_like, without_decay
 from cnntrain.fit.observers import data_cure
 from cnntrain.model.opening import Use, open_model
+from cnntrain.optim import Warmup
 from cnntrain.runs.locate import run_file_at
 
 DIAGNOSE = Use("a run is diagnosed", None)
@@ -39,6 +43,9 @@ LEAST_BATCH = 8
 
 ON_GPU = 100.0
 """How much more a GPU does in that time."""
+
+SMALL, FEW = 32, 64
+"""Images of a batch that only has to be typical, and of those that are to be memorised."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,6 @@ class Patient:
         prepared: the run file's parts; its network is as training begins with it.
         trained: a run's trained network; None for a run file.
         effort: how much is done.
-        is_pretrained: whether the network begins with weights that were learnt before.
         loaded: the run file as it is; `prepared` reads images one by one.
         until_checked: closes what was opened for one check.
     """
@@ -98,7 +104,6 @@ class Patient:
     prepared: Prepared
     trained: Network | None
     effort: Effort
-    is_pretrained: bool
     loaded: Loaded
     until_checked: ExitStack = field(default_factory=ExitStack)
 
@@ -106,11 +111,6 @@ class Patient:
     def net(self) -> nn.Module:
         """The network as training begins with it."""
         return self.prepared.learner.model
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The names of the classes."""
-        return self.prepared.data.classes
 
     @cached_property
     def augmented(self) -> tuple[Batch, ...]:
@@ -122,16 +122,15 @@ class Patient:
     @cached_property
     def plain(self) -> tuple[Batch, ...]:
         """As many training batches, prepared as for evaluation."""
-        data = open_run_data(
-            self.prepared.loaded,
-            device=self.prepared.device,
-            eval_steps=self.prepared.data.eval_pipeline,
-        )
+        it = self.prepared
+        data = open_run_data(it.loaded, device=it.device, eval_steps=it.data.eval_pipeline)
         return _first(data.train, self.effort)
 
     def listed(self, images: int) -> Batch:
         """So many of the plain training images in one batch."""
-        return _joined(self.plain, images)
+        count = -(-images // len(self.plain[0].targets))  # they are of one size
+        listed, targets = zip(*self.plain[:count], strict=True)
+        return Batch(torch.cat(listed)[:images], torch.cat(targets)[:images])
 
     @cached_property
     def samples(self) -> Samples:
@@ -145,11 +144,6 @@ class Patient:
         self.until_checked.callback(opened.close)
         self.until_checked.callback(vars(self).pop, "run_data")
         return opened
-
-    @property
-    def data_cure(self) -> str:
-        """What to do in this run if training waits for its images."""
-        return data_cure(replace(self.prepared, loaded=self.loaded, data=self.run_data))
 
     @property
     def method(self) -> Method:
@@ -166,7 +160,7 @@ class Patient:
     @property
     def bare(self) -> Method:
         """The method without weight decay, L1 and label smoothing."""
-        method = _without_decay(self.method)
+        method = without_decay(self.method)
         criterion = method.criterion.plain(weighted=True)
         return replace(method, criterion=criterion, recipe=replace(method.recipe, l1=0.0))
 
@@ -177,7 +171,7 @@ class Patient:
         criterion, recipe = method.criterion, method.recipe
         found: dict[str, Method] = {}
         if any(group["weight_decay"] for group in self.prepared.learner.optimizer.param_groups):
-            found["weight decay"] = _without_decay(method)
+            found["weight decay"] = without_decay(method)
         if recipe.l1:
             found["L1"] = replace(method, recipe=replace(recipe, l1=0.0))
         if (sharp := criterion.plain(weighted=True)) is not criterion:
@@ -187,20 +181,84 @@ class Patient:
         return found
 
 
-def open_patient(name: Source, *, overrides: Changes = (), checks: Sequence[str] = ()) -> Patient:
-    """The run file, or the run, that is named or given; nothing is written.
+def _warmup(patient: Patient) -> int:
+    schedule = patient.prepared.recipe.schedule
+    return schedule.steps if isinstance(schedule, Warmup) else 0
 
-    Image files are read when they are needed, and no more of them.
 
-    Args:
-        name: a run file, the name of a shipped one, a run file's text or its contents, a run's
-            folder or a checkpoint.
-        overrides: changes of single values.
-        checks: that will be made: looked up before anything is prepared, after the run file has
-            named its plugins.
+def _shares(patient: Patient) -> tuple[float, ...]:
+    """The share of the full rate that each step of the run has."""
+    recipe, loader = patient.prepared.recipe, patient.prepared.data.train
+    return tuple(map(recipe.schedule, range(recipe.epochs * loader.batches_per_epoch)))
+
+
+def _is_weighted(patient: Patient) -> bool:
+    """Whether the run makes up for uneven classes."""
+    loaded = patient.prepared.loaded
+    weights = loaded.train.loss.parameters.get("class_weights")
+    return loaded.config.data.sampling == "balanced" or weights is not None
+
+
+FILLED: Mapping[str, Callable[[Patient], Any]] = {
+    # the network
+    "net": lambda it: it.net,
+    "trained": lambda it: it.trained or it.net,
+    "is_trained": lambda it: it.trained is not None,
+    "is_pretrained": lambda it: getattr(it.loaded.config, "finetune", None) is not None,
+    # how it trains
+    "method": lambda it: it.method,
+    "bare": lambda it: it.bare,
+    "without": lambda it: it.without,
+    "criterion": lambda it: it.prepared.criterion,
+    "applies": lambda it: it.prepared.loaded.train.loss.applies,
+    "warmup": _warmup,
+    "shares": _shares,
+    # images
+    "augmented": lambda it: it.augmented,
+    "batches": lambda it: it.plain,
+    "batch": lambda it: it.listed(it.effort.images),
+    "small_batch": lambda it: it.listed(SMALL),
+    "few": lambda it: it.listed(FEW),
+    "train": lambda it: it.samples.train,
+    "other": lambda it: it.samples.other,
+    "shared": lambda it: it.samples.shared,
+    # the data as a whole
+    "classes": lambda it: len(it.prepared.data.classes),
+    "class_names": lambda it: it.prepared.data.classes,
+    "counts": lambda it: it.prepared.data.counts,
+    "is_weighted": _is_weighted,
+    "train_images": lambda it: it.prepared.data.train.size,
+    "batch_size": lambda it: it.prepared.loaded.config.data.batch_size,
+    "drops_last": lambda it: it.prepared.loaded.config.data.drop_last,
+    "loader": lambda it: it.run_data.train,
+    "data_cure": lambda it: data_cure(replace(it.prepared, loaded=it.loaded, data=it.run_data)),
+    # how much is done
+    "steps": lambda it: it.effort.steps,
+    "recipe_steps": lambda it: it.effort.recipe_steps,
+    "overfit_steps": lambda it: it.effort.overfit_steps,
+    "step_images": lambda it: it.effort.batch,
+    "weights": lambda it: it.effort.weights,
+}
+"""Name of a check's keyword -> what it is given."""
+
+
+def keywords(entry: Entry, patient: Patient) -> dict[str, Any]:
+    """What a check asks for.
 
     Raises:
-        UsageError, ConfigError, DataError, CheckpointError: see their kinds.
+        ConfigError: it asks for something that there is not.
+    """
+    for parameter in entry.parameters:
+        if parameter.required:
+            message = f"the check '{entry.name}' asks for '{parameter.name}', which there is not"
+            raise wrong_check(entry, message, suggestion(parameter.name, FILLED))
+    return {name: FILLED[name](patient) for name in entry.filled}
+
+
+def open_patient(name: Source, *, overrides: Changes = (), checks: Sequence[str] = ()) -> Patient:
+    """The run file, or the run, of `examine`; image files are read when they are needed.
+
+    The checks are looked up before anything is prepared, after the run file has named its plugins.
     """
     path, trained = name_in(name), None
     file = None if path is None else run_file_at(Path(path))
@@ -218,8 +276,7 @@ def open_patient(name: Source, *, overrides: Changes = (), checks: Sequence[str]
         batch_size=prepared.loaded.config.data.batch_size,
         on_gpu=prepared.device.type != "cpu",
     )
-    is_pretrained = getattr(loaded.config, "finetune", None) is not None
-    return Patient(prepared, trained, effort, is_pretrained, loaded)
+    return Patient(prepared, trained, effort, loaded)
 
 
 def _lightly(loaded: Loaded) -> Loaded:
@@ -228,16 +285,6 @@ def _lightly(loaded: Loaded) -> Loaded:
     data = config.data.model_copy(update={"memory": "stream", "workers": 0})
     compute = config.compute.model_copy(update={"compile": False})
     return replace(loaded, config=config.model_copy(update={"data": data, "compute": compute}))
-
-
-def _without_decay(method: Method) -> Method:
-    def make(net: nn.Module) -> torch.optim.Optimizer:
-        optimizer = method.make_optimizer(net)
-        for group in optimizer.param_groups:
-            group["weight_decay"] = 0.0
-        return optimizer
-
-    return replace(method, make_optimizer=make)
 
 
 def _first(loader: Loader, effort: Effort) -> tuple[Batch, ...]:
@@ -251,13 +298,3 @@ def _first(loader: Loader, effort: Effort) -> tuple[Batch, ...]:
     cut = (Batch(b.images[:size], b.targets[:size]) for b in batches if len(b.targets) >= size)
     found = tuple(islice(cut, wanted))
     return tuple(found[i % len(found)] for i in range(wanted))
-
-
-def _joined(batches: Sequence[Batch], images: int) -> Batch:
-    taken: list[Batch] = []
-    for batch in batches:
-        taken.append(batch)
-        if sum(len(each.targets) for each in taken) >= images:
-            break
-    joined = torch.cat([batch.images for batch in taken])[:images]
-    return Batch(joined, torch.cat([batch.targets for batch in taken])[:images])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -30,7 +30,7 @@ SATURATED = 0.02
 """Share of the range, at each end, in which the slope is at most 8 % of the steepest."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Signal:
     """One layer without layers inside, over one batch.
 
@@ -55,25 +55,12 @@ class Signal:
     read_varies: float
     zero_units: float | None
     saturated: float | None
-    gradient: float | None
-
-
-@dataclass
-class _Seen:
-    module: nn.Module
-    deviation: float
-    varies: float
-    read_varies: float
-    zero_units: float | None
-    saturated: float | None
     gradient: float | None = None
 
 
-def leaves(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def leaves(net: nn.Module) -> dict[str, nn.Module]:
     """The modules without modules inside, by name."""
-    for name, module in net.named_modules():
-        if not any(True for _ in module.children()):
-            yield name, module
+    return {name: module for name, module in net.named_modules() if not list(module.children())}
 
 
 def layer_signals(
@@ -91,16 +78,17 @@ def layer_signals(
     Returns:
         One signal for each layer, in the order of the calls, and the loss.
     """
-    seen: dict[str, _Seen] = {}
+    seen: dict[str, Signal] = {}
     net.zero_grad(set_to_none=True)
     with ExitStack() as hooks, torch.enable_grad():
-        for name, module in leaves(net):
+        for name, module in leaves(net).items():
             hooks.callback(module.register_forward_hook(partial(_look, seen, name)).remove)
         output = net(batch.images)
-        loss = criterion(_first(output).float(), batch.targets)
+        logits = output[0] if isinstance(output, tuple) else output
+        loss = criterion(logits.float(), batch.targets)
         if loss.requires_grad:
             loss.backward()  # type: ignore[no-untyped-call]  # torch's gap
-    return tuple(_signal(name, each) for name, each in seen.items()), float(loss.detach())
+    return tuple(seen.values()), float(loss.detach())
 
 
 def squashing(signals: Sequence[Signal]) -> int:
@@ -117,8 +105,17 @@ def variation(values: Tensor) -> float:
     return float(values.flatten(1).std(dim=0, correction=0).mean())
 
 
+def saturation(module: nn.Module, values: Tensor) -> float | None:
+    """Share of an activation's outputs at the ends of its range; None where it has no ends."""
+    if type(module) not in RANGES:
+        return None
+    low, high = RANGES[type(module)]
+    margin = SATURATED * (high - low)
+    return float(((values < low + margin) | (values > high - margin)).float().mean())
+
+
 def _look(
-    seen: dict[str, _Seen],
+    seen: dict[str, Signal],
     name: str,
     module: nn.Module,
     inputs: tuple[object, ...],
@@ -128,44 +125,24 @@ def _look(
         return
     values = output.detach().float()
     read = inputs[0] if inputs and isinstance(inputs[0], Tensor) else values
-    zero = saturated = None
+    zero = None
     if isinstance(module, nn.ReLU) and values.dim() > 1:
         units = values.transpose(0, 1).flatten(1)
         zero = int((units == 0).all(dim=1).sum()) / len(units)
-    if type(module) in RANGES:
-        low, high = RANGES[type(module)]
-        margin = SATURATED * (high - low)
-        saturated = float(((values < low + margin) | (values > high - margin)).float().mean())
     seen.pop(name, None)
-    seen[name] = entry = _Seen(
-        module,
-        float(values.std(correction=0)),
-        variation(values),
-        variation(read.detach().float()),
-        zero,
-        saturated,
+    seen[name] = signal = Signal(
+        name,
+        type(module).__name__,
+        any(True for _ in module.parameters()),
+        deviation=float(values.std(correction=0)),
+        varies=variation(values),
+        read_varies=variation(read.detach().float()),
+        zero_units=zero,
+        saturated=saturation(module, values),
     )
 
     def look_back(gradient: Tensor) -> None:
-        entry.gradient = float(gradient.float().norm())
+        signal.gradient = float(gradient.float().norm())
 
     if output.requires_grad:
         output.register_hook(look_back)  # type: ignore[no-untyped-call]  # torch's gap
-
-
-def _signal(name: str, seen: _Seen) -> Signal:
-    return Signal(
-        name=name,
-        kind=type(seen.module).__name__,
-        has_weights=any(True for _ in seen.module.parameters()),
-        deviation=seen.deviation,
-        varies=seen.varies,
-        read_varies=seen.read_varies,
-        zero_units=seen.zero_units,
-        saturated=seen.saturated,
-        gradient=seen.gradient,
-    )
-
-
-def _first(output: Tensor | tuple[Tensor, object]) -> Tensor:
-    return output[0] if isinstance(output, tuple) else output

@@ -1,10 +1,11 @@
-"""A few steps of training on a copy, as the run itself would take them."""
+"""Copies of networks: the state in which checks look at them, and a few steps of training."""
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -14,10 +15,51 @@ from torch.optim import Optimizer
 from cnntrain.data.batch import Batch
 from cnntrain.optim import ParameterGroup, set_learning_rate
 from cnntrain.tasks.criterion import Criterion
+from cnntrain.train.evaluation import training_mode
 from cnntrain.train.learner import Learner
-from cnntrain.train.precision import Precision, autocast
+from cnntrain.train.precision import Precision
 from cnntrain.train.recipe import Recipe
 from cnntrain.train.step import forward_backward, update
+
+Norm = nn.modules.batchnorm._BatchNorm
+
+HOPELESS = 1e4
+"""Times the first loss (and 1): where no training comes back from."""
+
+
+def steady_copy(net: nn.Module) -> nn.Module:
+    """A copy that trains without chance: what is random does as in evaluation.
+
+    Batch normalisation uses the batch's own statistics, as in training, and auxiliary heads answer;
+    dropout and the like are off. What is marked `frozen` stays in evaluation mode.
+    """
+    steady = copy.deepcopy(net)
+    set_steady(steady)
+    return steady
+
+
+def set_steady(net: nn.Module) -> None:
+    """Put a network into the mode of `steady_copy`."""
+    training_mode(net)
+    for module in net.modules():
+        module.training &= isinstance(module, Norm)
+    net.training = True
+
+
+def batch_norms(net: nn.Module) -> list[tuple[str, Norm]]:
+    """The batch normalisations that keep running statistics, by name."""
+    return [
+        (name, module)
+        for name, module in net.named_modules()
+        if isinstance(module, Norm) and module.track_running_stats
+    ]
+
+
+def owners(net: nn.Module) -> Iterator[tuple[str, list[nn.Parameter]]]:
+    """The modules that hold parameters of their own, by name, in the order of the network."""
+    for name, module in net.named_modules():
+        if own := list(module.parameters(recurse=False)):
+            yield name, own
 
 
 @dataclass(frozen=True)
@@ -56,10 +98,6 @@ class Course:
             return math.inf
         last = self.losses[-max(1, len(self.losses) // 4) :]
         return sum(last) / len(last)
-
-
-HOPELESS = 1e4
-"""Times the first loss (and 1): where no training comes back from."""
 
 
 def train_briefly(
@@ -106,13 +144,7 @@ def train_briefly(
 
 
 def groups_like(optimizer: Optimizer, model: nn.Module, net: nn.Module) -> list[ParameterGroup]:
-    """The groups of an optimizer, with their numbers, over a copy of the network.
-
-    Args:
-        optimizer: over the model's parameters.
-        model: the network that was copied.
-        net: the copy.
-    """
+    """The groups of an optimizer over `model`, with their numbers, over `net`, a copy of it."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     groups = []
     for group in optimizer.param_groups:
@@ -122,15 +154,24 @@ def groups_like(optimizer: Optimizer, model: nn.Module, net: nn.Module) -> list[
     return cast(list[ParameterGroup], groups)
 
 
+def without_decay(method: Method) -> Method:
+    """The method with a weight decay of 0."""
+
+    def make(net: nn.Module) -> Optimizer:
+        optimizer = method.make_optimizer(net)
+        for group in optimizer.param_groups:
+            group["weight_decay"] = 0.0
+        return optimizer
+
+    return replace(method, make_optimizer=make)
+
+
 @torch.no_grad()
-def logits_of(
-    net: nn.Module, batches: Sequence[Batch], *, precision: Precision = "float32"
-) -> tuple[Tensor, Tensor]:
+def logits_of(net: nn.Module, batches: Sequence[Batch]) -> tuple[Tensor, Tensor]:
     """Outputs `(N, classes)` and targets of all images, in the modes that the modules are in."""
     outputs, targets = [], []
     for images, classes in batches:
-        with autocast(precision, images.device):
-            output = net(images)
+        output = net(images)
         outputs.append((output[0] if isinstance(output, tuple) else output).float())
         targets.append(classes)
     return torch.cat(outputs), torch.cat(targets)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from torch import nn
 
 from cnntrain.data.batch import Batch
-from cnntrain.diagnose.modes import steady_copy
 from cnntrain.diagnose.training import Method, train_briefly
 
 RANGE = (1e-6, 10.0)
@@ -47,50 +46,15 @@ class RangeTest:
     edge: float
 
 
-@dataclass(frozen=True)
-class Ends:
-    """Where the loss is after some steps at a rate.
-
-    Args:
-        net: copied for each rate.
-        batches: taken in turn.
-        method: how the run trains.
-        steps: of each trial.
-        warmup: steps over which the rate rises.
-        seed: of dropout.
-    """
-
-    net: nn.Module
-    batches: Sequence[Batch]
-    method: Method
-    steps: int
-    warmup: int
-    seed: int
-
-    def at(self, rate: float) -> Trial:
-        """From a copy of the network."""
-
-        def warmed(step: int) -> float:
-            return rate * min(1.0, (step + 1) / (self.warmup + 1))
-
-        course = train_briefly(
-            steady_copy(self.net),
-            self.batches,
-            method=self.method,
-            steps=self.steps,
-            rate=warmed,
-            seed=self.seed,
-        )
-        return Trial(rate, course.end)
-
-
-def halved(ends: Ends, *, own: float, edge: float, chance: float, enough: float) -> list[Trial]:
+def halved(
+    attempt: Callable[[float], Trial], *, own: float, edge: float, chance: float, enough: float
+) -> list[Trial]:
     """From four times the range test's edge down, until several rates in a row are worse.
 
     The rates are the run's own times powers of two, and its own is among them.
 
     Args:
-        ends: of the trials.
+        attempt: makes the trial of a rate.
         own: the run's rate.
         edge: of the range test.
         chance: the loss of guessing.
@@ -99,10 +63,10 @@ def halved(ends: Ends, *, own: float, edge: float, chance: float, enough: float)
     Returns:
         The largest rate first.
     """
-    trials = [ends.at(own)]
+    trials = [attempt(own)]
     rate, worse = own * 2.0 ** math.ceil(math.log2(4 * edge / own)), 0
     while len(trials) < MOST_TRIALS and worse < WORSE and rate >= RANGE[0] / 2:
-        trials.append(trials[0] if rate == own else ends.at(rate))
+        trials.append(trials[0] if rate == own else attempt(rate))
         best = min(trials, key=lambda trial: trial.end)
         is_good = trials[-1].end <= chance - GOOD * (chance - best.end)
         is_below = rate < best.rate and best.end < enough
@@ -116,11 +80,7 @@ def range_test(
 ) -> RangeTest:
     """Raise the rate exponentially, a factor in each step, until the loss explodes.
 
-    Args:
-        net: it is changed: give a copy.
-        batches: taken in turn.
-        method: how the run trains.
-        steps: from the lowest rate to the highest.
+    The network is changed: give a copy. From the lowest rate to the highest are `steps` steps.
     """
     low, high = RANGE
     factor = (high / low) ** (1 / max(1, steps - 1))

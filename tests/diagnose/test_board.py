@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cnntrain.diagnose.board import write_board
-from cnntrain.diagnose.doctor import diagnose
+from cnntrain.diagnose.diagnose import conclude as diagnose
 from cnntrain.diagnose.report import Finding, Plot, Report
 
 

@@ -13,9 +13,8 @@ import yaml
 import cnntrain
 from cnntrain.checkpoint import capture_randomness
 from cnntrain.core.errors import UsageError
-from cnntrain.diagnose.diagnose import examine
-from cnntrain.diagnose.doctor import Diagnosis
-from cnntrain.diagnose.ranking import check_names
+from cnntrain.diagnose.diagnose import Diagnosis, examine
+from cnntrain.diagnose.faults import check_names
 from cnntrain.diagnose.setup import Effort, open_patient
 from cnntrain.fit.fit import Outcome
 from cnntrain.train import undisturbed

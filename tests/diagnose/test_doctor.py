@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from cnntrain.core.errors import ConfigError
-from cnntrain.diagnose.doctor import diagnose
+from cnntrain.diagnose.diagnose import conclude as diagnose
 from cnntrain.diagnose.drawing import bars_by_layer
 from cnntrain.diagnose.page import cell_text, html_page
 from cnntrain.diagnose.report import Finding, Plot, Report, Table, not_applicable

@@ -13,8 +13,7 @@ import pytest
 
 from cnntrain.config.load import load
 from cnntrain.diagnose.diagnose import examine
-from cnntrain.diagnose.faults import FAULTS
-from cnntrain.diagnose.ranking import check_names
+from cnntrain.diagnose.faults import FAULTS, check_names
 
 FOLDER = Path(__file__).parents[2] / "scripts" / "planted"
 BROKEN = sorted((FOLDER / "broken").glob("*.yaml"))

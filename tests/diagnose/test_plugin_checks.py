@@ -14,10 +14,8 @@ from cnntrain.config.load import load
 from cnntrain.core.choices import CHECKS
 from cnntrain.core.errors import ConfigError, UsageError
 from cnntrain.diagnose.diagnose import examine
-from cnntrain.diagnose.faults import FAULTS
-from cnntrain.diagnose.filled import FILLED
-from cnntrain.diagnose.ranking import check_names, known_faults
-from cnntrain.diagnose.setup import open_patient
+from cnntrain.diagnose.faults import FAULTS, check_names, known_faults
+from cnntrain.diagnose.setup import FILLED, open_patient
 from cnntrain.train import undisturbed
 
 pytestmark = pytest.mark.usefixtures("own_place")

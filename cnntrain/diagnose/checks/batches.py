@@ -5,10 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from cnntrain.diagnose import check
-from cnntrain.diagnose.modes import Norm
 from cnntrain.diagnose.report import Finding, Report
-
-NAME = "batches"
+from cnntrain.diagnose.training import Norm
 
 
 @check("batches", place=2)
@@ -34,7 +32,7 @@ def check_batches(
     end = "" if not rest else ", and the rest is left out" if drops_last else f", and one of {rest}"
     told = f"{full} batches of {batch_size} images{end}"
     if not is_lone or not norms:
-        return Report(NAME, told, numbers=numbers)
+        return Report("batches", told, numbers=numbers)
     finding = Finding(
         "lone_image",
         "each epoch ends with a batch of one image, which batch normalisation cannot use",
@@ -43,4 +41,4 @@ def check_batches(
         "set data.drop_last: true, or another data.batch_size",
         is_certain=False,
     )
-    return Report(NAME, finding.headline, (finding,), numbers=numbers)
+    return Report("batches", finding.headline, (finding,), numbers=numbers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -10,15 +10,13 @@ from torch import nn
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
 from cnntrain.diagnose.faults import DAMPED
-from cnntrain.diagnose.modes import owners, steady_copy
 from cnntrain.diagnose.report import Finding, Report, Table
-from cnntrain.diagnose.training import Method
+from cnntrain.diagnose.training import Method, owners, steady_copy
 from cnntrain.optim import set_learning_rate
 from cnntrain.show.words import listed
 from cnntrain.train.learner import Learner
 from cnntrain.train.step import forward_backward, update
 
-NAME = "connections"
 STEPS = 4
 
 
@@ -32,6 +30,11 @@ class _Layer:
     rests: bool
     reached: bool = False
     largest: float = 0.0
+
+    @property
+    def is_still(self) -> bool:
+        """Whether nothing of it learns."""
+        return self.rests or self.frozen == self.parameters
 
 
 @check("connections", place=3)
@@ -55,30 +58,27 @@ def check_connections(
     for batch in batches[:STEPS]:
         set_learning_rate(learner.optimizer, bare.recipe.lr)
         done = forward_backward(learner, batch, criterion=bare.criterion, recipe=bare.recipe)
-        for layer, module in zip(layers, _owned(moving), strict=True):
-            grads = [p.grad for p in module.parameters(recurse=False) if p.grad is not None]
+        for layer, (_, own) in zip(layers, owners(moving), strict=True):
+            grads = [p.grad for p in own if p.grad is not None]
             layer.reached |= bool(grads)
             layer.largest = max([layer.largest, *(float(g.abs().max()) for g in grads)])
         update(learner, done, recipe=bare.recipe)
         learner.state.step += 1
         if learner.state.diverged:
             break
-    findings = _findings(layers, steps=min(len(batches), STEPS), is_pretrained=is_pretrained)
-    frozen = [layer.name for layer in layers if layer.frozen == layer.parameters or layer.rests]
+    steps = min(len(batches), STEPS)
+    findings = tuple(_findings(layers, steps=steps, is_pretrained=is_pretrained))
+    frozen = [layer for layer in layers if layer.is_still]
     headline = f"all {len(layers)} layers with weights get a gradient"
     if frozen and is_pretrained:
         headline = f"{len(layers) - len(frozen)} of {len(layers)} layers learn, the others rest"
     return Report(
-        NAME,
+        "connections",
         findings[0].headline if findings else headline,
-        tuple(findings),
+        findings,
         numbers={"layers": len(layers), "frozen": len(frozen)},
         tables=(_table(layers),),
     )
-
-
-def _owned(net: nn.Module) -> list[nn.Module]:
-    return [module for _, module in owners(net)]
 
 
 def _layers(net: nn.Module, learner: Learner) -> list[_Layer]:
@@ -87,53 +87,47 @@ def _layers(net: nn.Module, learner: Learner) -> list[_Layer]:
         for group in learner.optimizer.param_groups
         for parameter in group["params"]
     }
-    layers = []
-    for name, module in owners(net):
-        own = list(module.parameters(recurse=False))
-        frozen = sum(p.numel() for p in own if not p.requires_grad)
-        rests = all(not rates.get(id(p)) for p in own)
-        layers.append(_Layer(name, sum(p.numel() for p in own), frozen, rests))
-    return layers
+    return [
+        _Layer(
+            name,
+            parameters=sum(p.numel() for p in own),
+            frozen=sum(p.numel() for p in own if not p.requires_grad),
+            rests=all(not rates.get(id(p)) for p in own),
+        )
+        for name, own in owners(net)
+    ]
 
 
-def _findings(layers: Sequence[_Layer], *, steps: int, is_pretrained: bool) -> list[Finding]:
-    still = [layer for layer in layers if layer.frozen == layer.parameters or layer.rests]
-    open_to_learn = [layer for layer in layers if layer not in still]
-    cut = [layer for layer in open_to_learn if not layer.reached]
-    silent = [layer for layer in open_to_learn if layer.reached and layer.largest == 0.0]
-    found = []
+def _findings(layers: Sequence[_Layer], *, steps: int, is_pretrained: bool) -> Iterator[Finding]:
+    still = [layer for layer in layers if layer.is_still]
+    cut = [layer for layer in layers if not layer.is_still and not layer.reached]
+    silent = [layer for layer in layers if not layer.is_still and layer.reached]
+    silent = [layer for layer in silent if layer.largest == 0.0]
     if still and not is_pretrained:
-        found.append(
-            Finding(
-                "frozen_layer",
-                f"{_called(still)} cannot learn, and start from random weights",
-                f"{_share(still, layers)} of the parameters are frozen: they need no gradient, or "
-                "their learning rate is 0",
-                "let them learn (remove `lr_factor: 0` or what freezes them), or start from "
-                "trained weights",
-            )
+        yield Finding(
+            "frozen_layer",
+            f"{_called(still)} cannot learn, and start from random weights",
+            f"{_share(still, layers)} of the parameters are frozen: they need no gradient, or "
+            "their learning rate is 0",
+            "let them learn (remove `lr_factor: 0` or what freezes them), or start from trained "
+            "weights",
         )
     if cut:
-        found.append(
-            Finding(
-                "detached_layer",
-                f"the gradient does not reach {_called(cut)}",
-                f"no gradient came in {steps} steps: nothing after the layer depends on it as far "
-                "as autograd sees",
-                "look for `detach`, `no_grad`, `.data` or a comparison in the layers after it",
-            )
+        yield Finding(
+            "detached_layer",
+            f"the gradient does not reach {_called(cut)}",
+            f"no gradient came in {steps} steps: nothing after the layer depends on it as far as "
+            "autograd sees",
+            "look for `detach`, `no_grad`, `.data` or a comparison in the layers after it",
         )
     if silent:
-        found.append(
-            Finding(
-                "no_gradient",
-                f"the gradient of {_called(silent)} is exactly 0",
-                f"in {steps} steps, for {_share(silent, layers)} of the parameters",
-                "look at the layers after it: dead rectifiers, saturated units, weights of zero",
-                follows=DAMPED,
-            )
+        yield Finding(
+            "no_gradient",
+            f"the gradient of {_called(silent)} is exactly 0",
+            f"in {steps} steps, for {_share(silent, layers)} of the parameters",
+            "look at the layers after it: dead rectifiers, saturated units, weights of zero",
+            follows=DAMPED,
         )
-    return found
 
 
 def _called(layers: Sequence[_Layer]) -> str:

@@ -6,27 +6,25 @@ that was learnt; where neighbours say nothing, as on small photographs, no label
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import bars_by_layer, image_grid
-from cnntrain.diagnose.leaks import leaks
 from cnntrain.diagnose.neighbours import (
     NEIGHBOURS,
     TELLING,
     WORSE,
     Sample,
     Votes,
+    leaks,
     suspicious_labels,
     votes_of,
 )
-from cnntrain.diagnose.report import Cell, Finding, Plot, Report, Table
+from cnntrain.diagnose.report import Finding, Plot, Report, Table
 from cnntrain.show.words import listed
-
-NAME = "data"
 
 FAR = 0.8
 """Distance of the mean images of two splits, in deviations from image to image."""
@@ -62,28 +60,26 @@ def check_data(
         is_weighted: whether the run makes up for uneven classes.
     """
     own = votes_of(train, train)
-    findings = [
+    findings = (
         *_not_finite(train),
         *_missing(class_names, counts),
         *suspicious_labels(train, own, class_names),
         *leaks(train, other, counts=counts, shared=shared),
         *_splits(train, other, own, class_names),
         *_values(train),
-        *([] if is_weighted else _uneven(class_names, counts)),
-    ]
+        *(() if is_weighted else _uneven(class_names, counts)),
+    )
     agreement = own.agreement(train.targets)
     headline = (
         f"{sum(counts['train'])} training images of {len(class_names)} classes; of "
         f"{len(own.winner)} looked at, {agreement:.0%} have the label of their nearest neighbours"
     )
     mean, deviation = _channel_statistics(train.images)
-    rows: list[tuple[Cell, ...]] = [
-        (name, *(counts[split][i] for split in counts)) for i, name in enumerate(class_names)
-    ]
+    rows = tuple(zip(class_names, *counts.values(), strict=True))
     return Report(
-        NAME,
+        "data",
         findings[0].headline if findings else headline,
-        tuple(findings),
+        findings,
         numbers={
             "agreement": agreement,
             "contradicted": float(own.contradicts(train.targets).float().mean()),
@@ -91,7 +87,7 @@ def check_data(
             "deviation": float(deviation.mean()),
             "shared_images": sum(len(found) for found in shared.values()),
         },
-        tables=(Table("images by class", ("class", *counts), tuple(rows)),),
+        tables=(Table("images by class", ("class", *counts), rows),),
         pictures=_pictures(train, own, class_names, counts["train"]),
     )
 
@@ -99,82 +95,64 @@ def check_data(
 def _pictures(
     train: Sample, own: Votes, classes: Sequence[str], counts: Sequence[int]
 ) -> tuple[Plot, ...]:
+    bars = bars_by_layer(list(zip(classes, counts, strict=True)), label="images", is_log=False)
+    by_class = Plot("training images by class", bars)
     telling = own.kappa(train.targets) >= TELLING
     odd = torch.nonzero(own.contradicts(train.targets) & telling).flatten()
+    if not len(odd):
+        return (by_class,)
     captions = [
         f"{classes[int(train.targets[i])]}\n{classes[int(own.winner[i])]}?" for i in odd.tolist()
     ]
-    pictures = [
-        Plot(
-            "training images by class",
-            bars_by_layer(
-                list(zip(classes, map(float, counts), strict=True)),
-                label="images",
-                is_log=False,
-            ),
-        )
-    ]
-    if captions:
-        title = "images whose neighbours have another label (label, and what they have)"
-        pictures.append(Plot(title, image_grid(train.images[odd], captions)))
-    return tuple(pictures)
+    title = "images whose neighbours have another label (label, and what they have)"
+    return by_class, Plot(title, image_grid(train.images[odd], captions))
 
 
-def _not_finite(train: Sample) -> list[Finding]:
+def _not_finite(train: Sample) -> Iterator[Finding]:
     bad = int((~train.images.isfinite().flatten(1).all(dim=1)).sum())
-    if not bad:
-        return []
-    return [
-        Finding(
+    if bad:
+        yield Finding(
             "not_finite",
             f"{bad} of {len(train.images)} training images hold values that are not finite",
             "after the transforms of evaluation",
             "look at the transforms: normalize with a std of 0?",
         )
-    ]
 
 
-def _missing(classes: Sequence[str], counts: Mapping[str, Sequence[int]]) -> list[Finding]:
+def _missing(classes: Sequence[str], counts: Mapping[str, Sequence[int]]) -> Iterator[Finding]:
     empty = [name for name, count in zip(classes, counts["train"], strict=True) if count == 0]
-    if not empty:
-        return []
-    is_one = len(empty) == 1
-    return [
-        Finding(
+    if empty:
+        yield Finding(
             "class_missing",
-            f"{listed(empty)} {'has' if is_one else 'have'} no training image",
+            f"{listed(empty)} {'has' if len(empty) == 1 else 'have'} no training image",
             f"{len(empty)} of {len(classes)} classes; the network learns never to answer so",
             "add images of that class, or take it out of the class list",
         )
-    ]
 
 
 def _splits(
     train: Sample, other: Sample | None, own: Votes, classes: Sequence[str]
-) -> list[Finding]:
+) -> Iterator[Finding]:
     """Whether another split has images, or labels, of another kind than training."""
     if other is None or not other.images.isfinite().all():
-        return []
-    distance, what = _distance(train.images, other.images)
+        return
+    distance, what = max(_distances(train.images, other.images))
     if distance > FAR:
-        return [
-            Finding(
-                "splits_differ",
-                f"the {other.split} images are not like the training images",
-                f"their {what} differs by {distance:.1f} deviations from image to image",
-                f"prepare both alike: look at `data.transforms` and at the files of {other.split}",
-            )
-        ]
+        yield Finding(
+            "splits_differ",
+            f"the {other.split} images are not like the training images",
+            f"their {what} differs by {distance:.1f} deviations from image to image",
+            f"prepare both alike: look at `data.transforms` and at the files of {other.split}",
+        )
+        return
     before, other = own.kappa(train.targets), _frequent(other, train)
     if before < TELLING or not len(other.targets):
-        return []
+        return
     votes = votes_of(train, other)
     now = max(0.0, votes.kappa(other.targets))
-    if now > before - WORSE:
-        return []
-    renamed = votes.renamed(other.targets, classes)
-    return [
-        Finding(
+    if now <= before - WORSE:
+        renamed = votes.renamed(other.targets, classes)
+        yield Finding(
             "splits_differ",
             f"the {other.split} images do not fit their labels as the training images do",
             f"the nearest training images agree with them to {now:.0%} of what is possible beyond "
@@ -182,7 +160,6 @@ def _splits(
             + "".join(f"; '{there}' there looks like '{here}' here" for there, here in renamed[:2]),
             "look at the order of the classes there, and at how images and labels are put together",
         )
-    ]
 
 
 def _frequent(other: Sample, train: Sample) -> Sample:
@@ -194,53 +171,40 @@ def _frequent(other: Sample, train: Sample) -> Sample:
     return Sample(other.split, other.images[kept], other.targets[kept])
 
 
-def _distance(ours: Tensor, theirs: Tensor) -> tuple[float, str]:
-    """The larger one of the distances of brightness and of contrast, in deviations."""
-    found = []
-    for what, measure in (("brightness", _brightness), ("contrast", _contrast)):
-        a, b = measure(ours), measure(theirs)
-        spread = max(float(a.std(correction=0)), 0.05 * float(ours.float().std()), 1e-6)
-        found.append((abs(float(a.mean() - b.mean())) / spread, what))
-    return max(found)
+def _distances(ours: Tensor, theirs: Tensor) -> Iterator[tuple[float, str]]:
+    """How far apart brightness and contrast are, in deviations from image to image."""
+    least = max(0.05 * float(ours.float().std()), 1e-6)
+    a, b = (images.float().flatten(1) for images in (ours, theirs))
+    for what, x, y in (
+        ("brightness", a.mean(dim=1), b.mean(dim=1)),
+        ("contrast", a.std(dim=1, correction=0), b.std(dim=1, correction=0)),
+    ):
+        yield abs(float(x.mean() - y.mean())) / max(float(x.std(correction=0)), least), what
 
 
-def _brightness(images: Tensor) -> Tensor:
-    return images.float().flatten(1).mean(dim=1)
-
-
-def _contrast(images: Tensor) -> Tensor:
-    return images.float().flatten(1).std(dim=1, correction=0)
-
-
-def _values(train: Sample) -> list[Finding]:
+def _values(train: Sample) -> Iterator[Finding]:
     """Channels that say nothing, and pixels of a scale that hinders learning."""
     if not train.images.isfinite().all():
-        return []
+        return
     mean, deviation = _channel_statistics(train.images)
+    centre, scale = float((mean.abs() / deviation).max()), float(deviation.mean())
     empty = [str(i) for i, value in enumerate(deviation.tolist()) if value < 1e-6]
     if empty:
-        return [
-            Finding(
-                "constant_channel",
-                f"channel {listed(empty)} of the images is the same everywhere",
-                f"deviation 0 over {len(train.images)} images, in {len(empty)} of "
-                f"{len(deviation)} channels, so the network sees nothing in it",
-                "look at the files: was a channel lost when they were written?",
-            )
-        ]
-    centre = float((mean.abs() / deviation).max())
-    scale = float(deviation.mean())
-    if SCALE[0] <= scale <= SCALE[1] and centre <= OFF_CENTRE:
-        return []
-    return [
-        Finding(
+        yield Finding(
+            "constant_channel",
+            f"channel {listed(empty)} of the images is the same everywhere",
+            f"deviation 0 over {len(train.images)} images, in {len(empty)} of {len(deviation)} "
+            "channels, so the network sees nothing in it",
+            "look at the files: was a channel lost when they were written?",
+        )
+    elif not SCALE[0] <= scale <= SCALE[1] or centre > OFF_CENTRE:
+        yield Finding(
             "not_normalised",
             f"the network's input has mean {float(mean.mean()):.3g} and deviation {scale:.3g}; it "
             "should be near 0 and 1",
             "channel by channel: mean " + ", ".join(f"{v:.3g}" for v in mean.tolist()[:4]),
             "add `normalize` to both lists of `data.transforms`, without mean and std of its own",
         )
-    ]
 
 
 def _channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -248,17 +212,14 @@ def _channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     return values.mean(dim=1), values.std(dim=1, correction=0)
 
 
-def _uneven(classes: Sequence[str], counts: Mapping[str, Sequence[int]]) -> list[Finding]:
-    there = [(count, name) for count, name in zip(counts["train"], classes, strict=True) if count]
-    if not there or max(there)[0] < UNEVEN * min(there)[0]:
-        return []
-    (few, rare), (many, common) = min(there), max(there)
-    return [
-        Finding(
+def _uneven(classes: Sequence[str], counts: Mapping[str, Sequence[int]]) -> Iterator[Finding]:
+    there = sorted((n, name) for n, name in zip(counts["train"], classes, strict=True) if n)
+    if there and there[-1][0] >= UNEVEN * there[0][0]:
+        (few, rare), (many, common) = there[0], there[-1]
+        yield Finding(
             "uneven_classes",
             f"'{common}' has {many} training images, '{rare}' {few}",
-            f"{many / few:.0f} times as many; a network that never answers '{rare}' is hardly "
-            "ever wrong",
+            f"{many / few:.0f} times as many; a network that never answers '{rare}' is hardly ever "
+            "wrong",
             "set data.sampling: balanced, or train.loss.class_weights: balanced",
         )
-    ]

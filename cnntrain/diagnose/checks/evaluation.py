@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
-from cnntrain.diagnose.modes import batch_norms
 from cnntrain.diagnose.report import Finding, Report, not_applicable
-
-NAME = "evaluation"
+from cnntrain.diagnose.training import batch_norms
 
 PAIRED = 16
 
@@ -34,43 +33,40 @@ def check_evaluation(*, trained: nn.Module, small_batch: Batch) -> Report:
     judged = copy.deepcopy(trained).eval()
     images = small_batch.images
     if len(images) < 4:
-        return not_applicable(NAME, "there are fewer than four images")
+        return not_applicable("evaluation", "there are fewer than four images")
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         together, again = judged(images), judged(images)
-        apart = torch.cat(
-            [judged(pair) for pair in torch.split(images[:PAIRED], 2) if len(pair) == 2]
-        )
+        pairs = torch.split(images[:PAIRED], 2)
+        apart = torch.cat([judged(pair) for pair in pairs if len(pair) == 2])
     deviation = max(float(together.std()), 1e-6)
     repeated = _largest(together - again) / deviation
     divided = _largest(together[: len(apart)] - apart) / deviation
-    findings = []
-    if repeated > DIFFERS:
-        findings.append(
-            Finding(
-                "random_evaluation",
-                "evaluating the same images twice gives different outputs",
-                f"outputs differ by up to {repeated:.2g} of their deviation",
-                "what is random must ask `self.training`, and do nothing without it",
-            )
-        )
-    elif divided > DIFFERS:
-        norms = len(batch_norms(trained))
-        findings.append(
-            Finding(
-                "eval_mode_batch_norm",
-                "in evaluation the answer for an image depends on the others of its batch",
-                f"outputs of the same images in other batches differ by up to {divided:.2g} of "
-                f"their deviation; {norms} batch normalisations keep running statistics",
-                "in evaluation use the running statistics: `batch_norm` does, a layer of your own "
-                "must ask `self.training`; and never call `train()` before evaluating",
-            )
-        )
+    findings = tuple(_findings(repeated, divided, norms=len(batch_norms(trained))))
     return Report(
-        NAME,
+        "evaluation",
         findings[0].headline if findings else "an image's answer depends on nothing but the image",
-        tuple(findings),
+        findings,
         numbers={"repeated": repeated, "divided": divided},
     )
+
+
+def _findings(repeated: float, divided: float, *, norms: int) -> Iterator[Finding]:
+    if repeated > DIFFERS:
+        yield Finding(
+            "random_evaluation",
+            "evaluating the same images twice gives different outputs",
+            f"outputs differ by up to {repeated:.2g} of their deviation",
+            "what is random must ask `self.training`, and do nothing without it",
+        )
+    elif divided > DIFFERS:
+        yield Finding(
+            "eval_mode_batch_norm",
+            "in evaluation the answer for an image depends on the others of its batch",
+            f"outputs of the same images in other batches differ by up to {divided:.2g} of their "
+            f"deviation; {norms} batch normalisations keep running statistics",
+            "in evaluation use the running statistics: `batch_norm` does, a layer of your own must "
+            "ask `self.training`; and never call `train()` before evaluating",
+        )
 
 
 def _largest(difference: Tensor) -> float:

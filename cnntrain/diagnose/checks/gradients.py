@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,18 +11,14 @@ from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
-from cnntrain.diagnose.differences import WRONG, Difference
+from cnntrain.diagnose.differences import WRONG, Difference, compare, in_float64
 from cnntrain.diagnose.drawing import bars_by_layer
 from cnntrain.diagnose.faults import SILENT
-from cnntrain.diagnose.float64 import compare, in_float64
 from cnntrain.diagnose.jacobians import wrong_layers
-from cnntrain.diagnose.modes import owners, steady_copy
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
 from cnntrain.diagnose.signals import Signal, layer_signals, squashing
-from cnntrain.diagnose.training import Method, train_briefly
+from cnntrain.diagnose.training import Method, owners, steady_copy, train_briefly
 from cnntrain.show.words import listed
-
-NAME = "gradients"
 
 VANISHED = 1e-5
 """Share of the gradient at the outputs below which it is lost before the first layer."""
@@ -58,117 +54,112 @@ def check_gradients(
         images: of the batch, for the comparison.
         seed: of the choice.
     """
-    findings: list[Finding] = []
     few = Batch(small_batch.images[:images], small_batch.targets[:images])
     compared = compare(trained, few, criterion=method.criterion, weights=weights, seed=seed)
     differences = [] if isinstance(compared, str) else compared
-    findings += _wrong(trained, few, differences, seed=seed)
+    by_tensor: dict[str, list[Difference]] = {}
+    for difference in differences:
+        by_tensor.setdefault(difference.parameter, []).append(difference)
     steady = steady_copy(trained)
     signals, loss = layer_signals(steady, small_batch, criterion=method.criterion)
     flow = _flow(steady, trained, small_batch, method=method, seed=seed)
-    findings += _lost_or_grown(signals) if math.isfinite(loss) else [_not_finite(loss)]
+    findings = (*_wrong(trained, few, by_tensor, seed=seed), *_lost_or_grown(signals, loss))
     worst = max(differences, key=lambda d: d.error, default=None)
-    told = (
-        f"derivatives could not be compared in float64: {compared}"
-        if isinstance(compared, str)
-        else f"{len(differences)} derivatives agree to {worst.error:.1g} with finite differences"
-        if worst is not None and not findings
-        else f"{len(differences)} derivatives were compared with finite differences"
-    )
+    headline = f"{len(differences)} derivatives were compared with finite differences"
+    if isinstance(compared, str):
+        headline = f"derivatives could not be compared in float64: {compared}"
+    elif worst is not None:
+        headline = (
+            f"{len(differences)} derivatives agree to {worst.error:.1g} with finite differences"
+        )
     return Report(
-        NAME,
-        findings[0].headline if findings else told,
-        tuple(findings),
+        "gradients",
+        findings[0].headline if findings else headline,
+        findings,
         numbers={
             "weights_compared": len(differences),
             "largest_error": None if worst is None else worst.error,
             "at": None if worst is None else f"{worst.parameter}[{worst.index}]",
         },
-        tables=(_difference_table(differences), _flow_table(signals, flow)),
+        tables=(_difference_table(by_tensor), _flow_table(signals, flow)),
         pictures=_pictures(signals, flow),
     )
 
 
 def _wrong(
-    net: nn.Module, batch: Batch, differences: Sequence[Difference], *, seed: int
-) -> list[Finding]:
+    net: nn.Module, batch: Batch, by_tensor: Mapping[str, Sequence[Difference]], *, seed: int
+) -> Iterator[Finding]:
     """The tensors of which most derivatives are wrong, and the layer that is to blame."""
-    by_tensor: dict[str, list[Difference]] = {}
-    for difference in differences:
-        by_tensor.setdefault(difference.parameter, []).append(difference)
     wrong = {
         name: each
         for name, each in by_tensor.items()
         if 2 * sum(difference.is_wrong for difference in each) >= len(each)
     }
     if not wrong:
-        return []
+        return
     worst = max((d for each in wrong.values() for d in each if d.is_wrong), key=lambda d: d.error)
     exact, few = in_float64(net, batch, seed=seed)
     guilty = wrong_layers(exact, few.images, seed=seed)
+    places, alone = f"at or above {listed(list(wrong))}", ""
     if guilty:
-        headline = "the backward pass is wrong in " + listed(
-            [f"'{layer.name}' ({layer.kind})" for layer in guilty]
+        places = "in " + listed([f"'{layer.name}' ({layer.kind})" for layer in guilty])
+        alone = (
+            f"by itself it passes back {guilty[0].backward:.4g} along a direction in which its "
+            f"outputs change by {guilty[0].numeric:.4g}; "
         )
-        first = guilty[0]
-        told = (
-            f"by itself it passes back {first.backward:.4g} along a direction in which its outputs "
-            f"change by {first.numeric:.4g}; "
-        )
-    else:
-        headline, told = f"the backward pass is wrong at or above {listed(list(wrong))}", ""
-    evidence = (
-        f"{told}of {len(by_tensor)} weight tensors {len(wrong)} have wrong derivatives, such as "
+    yield Finding(
+        "wrong_gradient",
+        f"the backward pass is wrong {places}",
+        f"{alone}of {len(by_tensor)} weight tensors {len(wrong)} have wrong derivatives, such as "
         f"{worst.parameter}[{worst.index}]: {worst.backward:.4g} from the backward pass, "
-        f"{worst.numeric:.4g} from finite differences"
-    )
-    remedy = "correct its backward, or leave the backward pass to autograd"
-    return [Finding("wrong_gradient", headline, evidence, remedy)]
-
-
-def _not_finite(loss: float) -> Finding:
-    return Finding(
-        "not_finite",
-        f"the loss of the first batch is {loss}",
-        "it was computed with the initial weights, before any step",
-        "`cnntrain data check` looks at the images; look at the initial weights (check `initial`)",
+        f"{worst.numeric:.4g} from finite differences",
+        "correct its backward, or leave the backward pass to autograd",
     )
 
 
-def _lost_or_grown(signals: Sequence[Signal]) -> list[Finding]:
+def _lost_or_grown(signals: Sequence[Signal], loss: float) -> Iterator[Finding]:
     """Whether the gradient at the first layer's outputs is that at the last's, by magnitude."""
-    weighted = [s for s in signals if s.has_weights and s.gradient is not None]
-    if len(weighted) < 2 or not weighted[0].gradient or not weighted[-1].gradient:
-        return []
-    first, last = weighted[0], weighted[-1]
-    assert first.gradient is not None
-    assert last.gradient is not None
-    ratio = first.gradient / last.gradient
-    squashed = squashing(signals)
-    evidence = (
-        f"the norm of the loss's gradient is {last.gradient:.2g} at the outputs of '{last.name}' "
-        f"and {first.gradient:.2g} at those of '{first.name}', {len(weighted)} layers before"
-    )
-    follows: tuple[str, ...]
-    if ratio < VANISHED:
-        remedy = (
-            f"use relu in place of the {squashed} sigmoids or tanhs" if squashed else
-            "start with larger weights (`init: [{weight: kaiming, bias: 0}]`)"
-        )  # fmt: skip
-        headline = f"only {ratio:.0e} of the gradient reaches '{first.name}'"
-        remedy += ", or put batch_norm after each convolution, or shorten the way with residual"
-        # Too small weights shrink what goes forth as what comes back; sigmoids are known for this.
-        follows = SILENT if squashed else (*SILENT, "vanishing_activations")
-        return [Finding("vanishing_gradients", headline, evidence, remedy, follows=follows)]
-    if ratio > EXPLODED:
-        headline = f"the gradient grows {ratio:.0e} times until '{first.name}'"
-        remedy = (
-            "start with smaller weights (`init: [{weight: kaiming, bias: 0}]`), or put batch_norm "
-            "after each convolution; train.clip_norm keeps single steps short"
+    if not math.isfinite(loss):
+        yield Finding(
+            "not_finite",
+            f"the loss of the first batch is {loss}",
+            "it was computed with the initial weights, before any step",
+            "`cnntrain data check` looks at the images; look at the initial weights (check "
+            "`initial`)",
         )
-        follows = ("exploding_activations",)
-        return [Finding("exploding_gradients", headline, evidence, remedy, follows=follows)]
-    return []
+        return
+    weighted = [(s.name, s.gradient) for s in signals if s.has_weights and s.gradient is not None]
+    if len(weighted) < 2 or not weighted[0][1] or not weighted[-1][1]:
+        return
+    (first, arrives), (last, starts) = weighted[0], weighted[-1]
+    ratio = arrives / starts
+    evidence = (
+        f"the norm of the loss's gradient is {starts:.2g} at the outputs of '{last}' and "
+        f"{arrives:.2g} at those of '{first}', {len(weighted)} layers before"
+    )
+    if ratio < VANISHED:
+        squashed = squashing(signals)
+        cure = "start with larger weights (`init: [{weight: kaiming, bias: 0}]`)"
+        if squashed:
+            cure = f"use relu in place of the {squashed} sigmoids or tanhs"
+        yield Finding(
+            "vanishing_gradients",
+            f"only {ratio:.0e} of the gradient reaches '{first}'",
+            evidence,
+            f"{cure}, or put batch_norm after each convolution, or shorten the way with residual",
+            # Too small weights shrink what goes forth as what comes back; sigmoids are known for
+            # this.
+            follows=SILENT if squashed else (*SILENT, "vanishing_activations"),
+        )
+    elif ratio > EXPLODED:
+        yield Finding(
+            "exploding_gradients",
+            f"the gradient grows {ratio:.0e} times until '{first}'",
+            evidence,
+            "start with smaller weights (`init: [{weight: kaiming, bias: 0}]`), or put batch_norm "
+            "after each convolution; train.clip_norm keeps single steps short",
+            follows=("exploding_activations",),
+        )
 
 
 @dataclass(frozen=True)
@@ -176,45 +167,32 @@ class _Flow:
     """Norms of one layer's own parameters: weights, gradient, mean update of a step."""
 
     weights: float
-    gradient: float | None
+    gradient: float
     update: float
 
 
+@torch.no_grad()
 def _flow(
     steady: nn.Module, net: nn.Module, batch: Batch, *, method: Method, seed: int
 ) -> dict[str, _Flow]:
-    """Norms of weights, gradients and updates; `steady` has the gradients."""
-    norms = {
-        name: (
-            _norm([p.detach() for p in module.parameters(recurse=False)]),
-            _norm([p.grad for p in module.parameters(recurse=False) if p.grad is not None]),
-        )
-        for name, module in owners(steady)
-    }
-    moving = steady_copy(net)
-    before = {name: p.detach().clone() for name, p in moving.named_parameters()}
-    rate = method.recipe.lr
+    """Norms of weights, gradients and updates; `steady` is a copy of `net` with gradients."""
+    moving, rate = steady_copy(net), method.recipe.lr
     train_briefly(moving, [batch], method=method, steps=STEPS, rate=lambda _: rate, seed=seed)
-    moved = {name: p.detach() - before[name] for name, p in moving.named_parameters()}
     return {
         name: _Flow(
-            weights,
-            gradient,
-            _norm([moved[f"{name}.{own}" if name else own] for own, _ in module.named_parameters(
-                recurse=False)]) / STEPS,
+            weights=_norm(before),
+            gradient=_norm([p.grad for p in before if p.grad is not None]),
+            update=_norm([p - q for p, q in zip(after, before, strict=True)]) / STEPS,
         )
-        for (name, module), (weights, gradient) in zip(owners(moving), norms.values(), strict=True)
-    }  # fmt: skip
+        for (name, before), (_, after) in zip(owners(steady), owners(moving), strict=True)
+    }
 
 
 def _norm(tensors: Sequence[Tensor]) -> float:
     return float(torch.stack([t.float().norm() for t in tensors]).norm()) if tensors else 0.0
 
 
-def _difference_table(differences: Sequence[Difference]) -> Table:
-    by_tensor: dict[str, list[Difference]] = {}
-    for difference in differences:
-        by_tensor.setdefault(difference.parameter, []).append(difference)
+def _difference_table(by_tensor: Mapping[str, Sequence[Difference]]) -> Table:
     rows = tuple(
         (name, len(each), max(d.error for d in each), sum(d.is_wrong for d in each))
         for name, each in by_tensor.items()

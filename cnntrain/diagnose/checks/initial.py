@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
@@ -11,14 +11,11 @@ from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import bars_by_layer
 from cnntrain.diagnose.faults import SILENT
-from cnntrain.diagnose.modes import steady_copy
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
 from cnntrain.diagnose.signals import Signal, layer_signals, squashing, variation
-from cnntrain.diagnose.training import chance_loss, logits_of
+from cnntrain.diagnose.training import chance_loss, logits_of, steady_copy
 from cnntrain.show.words import listed
 from cnntrain.tasks.criterion import Criterion
-
-NAME = "initial"
 
 DEAD = 0.9
 """Share of a rectifier layer's units at 0 for every image, from which on it is dead."""
@@ -55,19 +52,19 @@ def check_initial(
     logits, _ = logits_of(steady, [batch])
     chance = chance_loss(criterion, batch.targets, classes=classes)
     shown = [s for s in signals if s.has_weights or s.zero_units is not None or s.saturated]
-    findings = [
+    findings = (
         *_alike(steady),
         *_squashed(logits, applies=applies, last=signals[-1].kind),
         *_dead(signals),
         *_saturated(signals),
         *_grown_or_faded(signals, batch.images),
         *_too_sure(loss, chance),
-    ]
+    )
     headline = f"the loss is {loss:.3g}, guessing gives {chance:.3g}"
     return Report(
-        NAME,
+        "initial",
         findings[0].headline if findings else headline,
-        tuple(findings),
+        findings,
         numbers={"loss": loss, "loss_of_guessing": chance, "ln_classes": math.log(classes)},
         tables=(_table(shown),),
         pictures=(
@@ -79,85 +76,71 @@ def check_initial(
     )
 
 
-def _alike(net: nn.Module) -> list[Finding]:
+def _alike(net: nn.Module) -> Iterator[Finding]:
     """Layers whose units have equal weights and equal gradients: they never become different."""
-    alike = []
-    for name, parameter in net.named_parameters():
-        if parameter.dim() < 2 or len(parameter) < 2 or parameter[0].numel() < 2:
-            continue
-        if _rows_equal(parameter.detach()) and (
-            parameter.grad is None or _rows_equal(parameter.grad)
-        ):
-            alike.append((name, parameter.detach()))
-    if not alike:
-        return []
-    zero = all(not weights.any() for _, weights in alike)
-    what = "are all 0" if zero else "are the same for all of its units"
-    return [
-        Finding(
+    alike = {
+        name: weights.detach()
+        for name, weights in net.named_parameters()
+        if weights.dim() >= 2 and len(weights) >= 2 and weights[0].numel() >= 2
+        and _rows_equal(weights) and (weights.grad is None or _rows_equal(weights.grad))
+    }  # fmt: skip
+    if alike:
+        is_zero = not any(weights.any() for weights in alike.values())
+        what = "are all 0" if is_zero else "are the same for all of its units"
+        yield Finding(
             "zero_initialisation",
-            f"the weights of {listed([name for name, _ in alike])} {what}",
+            f"the weights of {listed(list(alike))} {what}",
             f"in {len(alike)} tensors the units also get equal gradients, so that they stay alike "
             "in every step",
             "start from random weights: `init: [{weight: kaiming, bias: 0}]`",
         )
-    ]
 
 
 def _rows_equal(tensor: Tensor) -> bool:
-    rows = tensor.flatten(1)
+    rows = tensor.detach().flatten(1)
     spread = (rows - rows[:1]).abs().max()
     return bool(spread <= 1e-6 * rows.abs().max())
 
 
-def _squashed(logits: Tensor, *, applies: str, last: str) -> list[Finding]:
+def _squashed(logits: Tensor, *, applies: str, last: str) -> Iterator[Finding]:
     """Outputs that are probabilities already, or cannot be negative."""
     if not applies or not logits.isfinite().all():
-        return []
-    is_positive = bool((logits >= 0).all())
-    sums_to_one = bool((logits.sum(dim=1) - 1).abs().max() < 1e-3)
-    if is_positive and sums_to_one:
+        return
+    if (logits >= 0).all() and (logits.sum(dim=1) - 1).abs().max() < 1e-3:
         what, where = "probabilities that sum to 1", "softmax"
     elif last in ("Sigmoid", "Hardsigmoid"):
         what, where = "between 0 and 1", "sigmoid"
     elif last == "ReLU":
         what, where = "never negative", "relu"
     else:
-        return []
-    return [
-        Finding(
-            "squashed_outputs",
-            f"the network's outputs are {what}, and the loss applies its own {applies}",
-            f"over {len(logits)} images they lie from {float(logits.min()):.3g} to "
-            f"{float(logits.max()):.3g}",
-            f"end the network with the linear layer: remove the last {where}",
-        )
-    ]
+        return
+    yield Finding(
+        "squashed_outputs",
+        f"the network's outputs are {what}, and the loss applies its own {applies}",
+        f"over {len(logits)} images they lie from {float(logits.min()):.3g} to "
+        f"{float(logits.max()):.3g}",
+        f"end the network with the linear layer: remove the last {where}",
+    )
 
 
-def _dead(signals: Sequence[Signal]) -> list[Finding]:
+def _dead(signals: Sequence[Signal]) -> Iterator[Finding]:
     dead = [s for s in signals if s.zero_units is not None and s.zero_units >= DEAD]
-    if not dead:
-        return []
-    worst = max(dead, key=lambda s: s.zero_units or 0.0)
-    return [
-        Finding(
+    if dead:
+        worst = max(dead, key=lambda s: s.zero_units or 0.0)
+        yield Finding(
             "dead_units",
             f"{worst.zero_units:.0%} of the units of '{worst.name}' are 0 for every image",
             f"the same holds for {DEAD:.0%} of the units or more in {len(dead)} of the rectifier "
             "layers, at the initial weights; no gradient passes a dead unit",
             "start the biases at 0 and the weights with kaiming, or use leaky_relu",
         )
-    ]
 
 
-def _saturated(signals: Sequence[Signal]) -> list[Finding]:
+def _saturated(signals: Sequence[Signal]) -> Iterator[Finding]:
     full = [s for s in signals if s.saturated is not None and s.saturated >= SATURATED]
-    if not full:
-        return []
-    worst = max(full, key=lambda s: s.saturated or 0.0)
-    return [
-        Finding(
+    if full:
+        worst = max(full, key=lambda s: s.saturated or 0.0)
+        yield Finding(
             "saturated_units",
             f"{worst.saturated:.0%} of the outputs of '{worst.name}' are at the ends of its range",
             f"so it is in {len(full)} layers; the slope is nearly 0 there, and so is the gradient",
@@ -165,56 +148,50 @@ def _saturated(signals: Sequence[Signal]) -> list[Finding]:
             "images",
             follows=("not_normalised",),
         )
-    ]
 
 
-def _grown_or_faded(signals: Sequence[Signal], images: Tensor) -> list[Finding]:
+def _grown_or_faded(signals: Sequence[Signal], images: Tensor) -> Iterator[Finding]:
     """What has become of the differences between images before the last layer with weights."""
     weighted = [s for s in signals if s.has_weights]
     if len(weighted) < 3:
-        return []
+        return
     start = max(variation(images), 1e-12)
-    hidden, last = weighted[:-1], weighted[-1]
+    *hidden, last = weighted
     largest = max(hidden, key=lambda s: s.varies if math.isfinite(s.varies) else math.inf)
+    path = ", ".join(f"{s.name} {s.varies:.2g}" for s in hidden[:: max(1, len(hidden) // 5)])
+    evidence = f"deviation from image to image: images {start:.2g}, {path}"
     remedy = (
         "start with weights that keep the deviation (`init: [{weight: kaiming, bias: 0}]`), or put "
         "batch_norm after each convolution"
     )
-    follows: tuple[str, ...] = ()
     if not largest.varies / start <= GROWN:
-        headline = (
-            f"by '{largest.name}' the activations have grown {largest.varies / start:.0e} times"
-        )
-        code = "exploding_activations"
-    elif last.read_varies / start < FADED:
-        left = last.read_varies / start
+        grown = f"{largest.varies / start:.0e} times"
+        headline = f"by '{largest.name}' the activations have grown {grown}"
+        yield Finding("exploding_activations", headline, evidence, remedy)
+    elif (left := last.read_varies / start) < FADED:
         headline = f"before '{last.name}' images differ by {left:.0e} of what they did"
         if left == 0:
             headline = f"before '{last.name}' all images are the same"
-        code, follows = "vanishing_activations", SILENT
-        squashed = squashing(signals)
-        if squashed:
+        follows: tuple[str, ...] = SILENT
+        if squashed := squashing(signals):
             follows = (*SILENT, "vanishing_gradients")
             remedy = (
                 f"use relu in place of the {squashed} sigmoids or tanhs, or put batch_norm after "
                 "each convolution"
             )
-    else:
-        return []
-    path = ", ".join(f"{s.name} {s.varies:.2g}" for s in hidden[:: max(1, len(hidden) // 5)])
-    evidence = f"deviation from image to image: images {start:.2g}, {path}"
-    return [Finding(code, headline, evidence, remedy, follows=follows)]
+        yield Finding("vanishing_activations", headline, evidence, remedy, follows=follows)
 
 
-def _too_sure(loss: float, chance: float) -> list[Finding]:
+def _too_sure(loss: float, chance: float) -> Iterator[Finding]:
     if not math.isfinite(loss):
-        headline = f"the loss of the first images is {loss}"
-        remedy = "look at the images (`cnntrain data check`) and at the initial weights"
-        return [Finding("not_finite", headline, "with the initial weights", remedy)]
-    if loss <= LARGE * chance + 1:
-        return []
-    return [
-        Finding(
+        yield Finding(
+            "not_finite",
+            f"the loss of the first images is {loss}",
+            "with the initial weights",
+            "look at the images (`cnntrain data check`) and at the initial weights",
+        )
+    elif loss > LARGE * chance + 1:
+        yield Finding(
             "large_initial_loss",
             f"the first loss is {loss:.3g}, {loss / chance:.0f} times that of guessing",
             f"guessing gives {chance:.3g}: the initial outputs are large, so the network is sure "
@@ -224,7 +201,6 @@ def _too_sure(loss: float, chance: float) -> list[Finding]:
             is_certain=loss > SURE * chance,
             follows=("not_normalised", "exploding_activations"),
         )
-    ]
 
 
 def _table(signals: Sequence[Signal]) -> Table:

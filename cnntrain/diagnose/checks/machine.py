@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from time import perf_counter
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cnntrain.data.batch import Batch, Loader
 from cnntrain.diagnose import check
-from cnntrain.diagnose.report import Cell, Finding, Report, Table
+from cnntrain.diagnose.report import Finding, Report, Table
 from cnntrain.diagnose.training import Method, train_briefly
 from cnntrain.train.evaluation import training_mode
 from cnntrain.train.precision import Precision
-
-NAME = "machine"
 
 WAITING = 0.5
 """Share of the time spent waiting for images, from which on it is worth a word."""
@@ -73,16 +71,16 @@ def check_machine(
     # workers read while the device trains, so only what reading takes longer is waited for
     trained = own.images_per_second
     waits = 0.0 if trained is None else max(0.0, 1 - 1 / (trained * reading))
-    findings = [*_waiting(waits, data_cure), *_memory(own, best)]
+    findings = (*_waiting(waits, data_cure), *_memory(own, best))
     other: Precision = "bfloat16" if method.precision == "float32" else "float32"
     changed = _speed(
         net, batches, method=replace(method, precision=other), size=step_images
     ).images_per_second
     gain = changed / trained if changed is not None and trained is not None else 0.0
-    rows: list[tuple[Cell, ...]] = [
+    rows = tuple(
         (s.batch_size, s.images_per_second, None if s.memory is None else s.memory / 2**20)
         for s in speeds
-    ]
+    )
     headline = (
         f"{1 / reading:,.0f} images per second are read"
         + (f", {trained:,.0f} trained on" if trained is not None else "")
@@ -90,9 +88,9 @@ def check_machine(
         + (f"; {gain:.1f} times as fast with compute.precision: {other}" if gain > FASTER else "")
     )
     return Report(
-        NAME,
+        "machine",
         findings[0].headline if findings else headline,
-        tuple(findings),
+        findings,
         numbers={
             "read_per_second": 1 / reading,
             "trained_per_second": trained,
@@ -100,7 +98,7 @@ def check_machine(
             f"trained_per_second_in_{other}": changed,
             "best_batch_size": None if best is None else best.batch_size,
         },
-        tables=(Table("speed by batch size", ("batch", "images per second", "MiB"), tuple(rows)),),
+        tables=(Table("speed by batch size", ("batch", "images per second", "MiB"), rows),),
     )
 
 
@@ -120,14 +118,10 @@ def _search(
 
 
 def _speed(net: nn.Module, batches: Sequence[Batch], *, method: Method, size: int) -> Speed:
-    images = torch.cat([batch.images for batch in batches])
-    targets = torch.cat([batch.targets for batch in batches])
-    repeat = -(-size // len(targets))
-    batch = Batch(
-        torch.cat([images] * repeat)[:size].contiguous(memory_format=_format_of(images)),
-        torch.cat([targets] * repeat)[:size],
-    )
-    device = images.device
+    repeat = -(-size // sum(len(batch.targets) for batch in batches))
+    images, targets = zip(*batches, strict=True)
+    batch = Batch(torch.cat(images * repeat)[:size], torch.cat(targets * repeat)[:size])
+    device = batch.images.device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     try:
@@ -143,35 +137,25 @@ def _speed(net: nn.Module, batches: Sequence[Batch], *, method: Method, size: in
     return Speed(size, STEPS * size / seconds, used)
 
 
-def _format_of(images: Tensor) -> torch.memory_format:
-    channels_last = images.is_contiguous(memory_format=torch.channels_last)
-    return torch.channels_last if channels_last else torch.contiguous_format
-
-
-def _waiting(waits: float, cure: str) -> list[Finding]:
-    if waits < WAITING:
-        return []
-    return [
-        Finding(
+def _waiting(waits: float, cure: str) -> Iterator[Finding]:
+    if waits >= WAITING:
+        yield Finding(
             "waits_for_data",
             f"training would wait for its images {waits:.0%} of the time",
             "reading and preparing them alone takes longer than training on them",
             cure,
             is_certain=False,
         )
-    ]
 
 
-def _memory(own: Speed, best: Speed | None) -> list[Finding]:
+def _memory(own: Speed, best: Speed | None) -> Iterator[Finding]:
     """A GPU whose memory is full while a smaller batch would keep it as busy, or busier."""
     if own.memory is None or own.images_per_second is None or best is None:
-        return []
+        return
     total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
     reached = own.images_per_second / (best.images_per_second or own.images_per_second)
-    if own.memory < FULL * total or reached > IDLE:
-        return []
-    return [
-        Finding(
+    if own.memory >= FULL * total and reached <= IDLE:
+        yield Finding(
             "memory_full",
             f"memory is {own.memory / total:.0%} full, at {reached:.0%} of the speed of batches "
             f"of {best.batch_size}",
@@ -179,4 +163,3 @@ def _memory(own: Speed, best: Speed | None) -> list[Finding]:
             f"set data.batch_size: {best.batch_size}",
             is_certain=False,
         )
-    ]

@@ -13,15 +13,12 @@ from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import SIZE, image_grid
 from cnntrain.diagnose.faults import STOPS
-from cnntrain.diagnose.modes import steady_copy
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
-from cnntrain.diagnose.training import Method, logits_of, train_briefly
+from cnntrain.diagnose.training import Method, logits_of, steady_copy, train_briefly
 from cnntrain.optim import parameter_groups
 from cnntrain.optim.optimizers.adamw import adamw
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 from cnntrain.train.recipe import Recipe
-
-NAME = "overfit"
 
 RATES = (2e-3, 2e-4, 2e-2)
 """Learning rates of Adam, tried in turn until one learns all images."""
@@ -65,7 +62,6 @@ def check_overfit(
         overfit_steps: at most, at each of three rates.
         seed: kept apart from the run's.
     """
-    targets = few.targets
     attempts: list[Attempt] = []
     for rate in RATES:
         attempts.append(_attempt(net, few, rate=rate, steps=overfit_steps, seed=seed))
@@ -73,23 +69,16 @@ def check_overfit(
             break
     best = min(attempts, key=lambda attempt: attempt.wrong)
     predicted = best.logits.argmax(dim=1)
-    missed = (predicted != targets).nonzero().flatten()
-    count = len(targets)
-    guessing = 1 - float(torch.bincount(targets.cpu()).max()) / count
-    findings = []
-    if len(missed):
-        findings.append(_failed(len(missed), count, guessing, attempts))
-    done = f"all {count} images are memorised in {ROUND * len(best.errors)} steps"
+    missed = (predicted != few.targets).nonzero().flatten()
+    count, steps = len(few.targets), ROUND * len(best.errors)
+    guessing = 1 - float(torch.bincount(few.targets.cpu()).max()) / count
+    findings = (_failed(len(missed), count, guessing, attempts),) if len(missed) else ()
+    done = f"all {count} images are memorised in {steps} steps"
     return Report(
-        NAME,
+        "overfit",
         findings[0].headline if findings else done,
-        tuple(findings),
-        numbers={
-            "images": count,
-            "wrong": len(missed),
-            "steps": ROUND * len(best.errors),
-            "rate": best.rate,
-        },
+        findings,
+        numbers={"images": count, "wrong": len(missed), "steps": steps, "rate": best.rate},
         tables=(
             Table(
                 "error after the last step, with Adam",
@@ -127,7 +116,6 @@ def _attempt(net: nn.Module, few: Batch, *, rate: float, steps: int, seed: int) 
 
 def _failed(wrong: int, count: int, guessing: float, attempts: Sequence[Attempt]) -> Finding:
     errors = ", ".join(f"{a.wrong:.0%} at rate {a.rate:g}" for a in attempts)
-    share = wrong / count
     return Finding(
         "cannot_overfit",
         f"the network cannot memorise {wrong} of {count} images",
@@ -135,7 +123,7 @@ def _failed(wrong: int, count: int, guessing: float, attempts: Sequence[Attempt]
         f"dropout and decay: {errors}; chance is {guessing:.0%}",
         "look at the images that are not learnt and their labels; if it is nearly all of them, at "
         "the gradients and the initial weights; else make the network larger",
-        is_certain=share > 0.5 * guessing,
+        is_certain=wrong / count > 0.5 * guessing,
         follows=STOPS,
     )
 

@@ -15,12 +15,9 @@ from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import SIZE
 from cnntrain.diagnose.faults import DAMPED, TOO_LARGE
-from cnntrain.diagnose.modes import steady_copy
-from cnntrain.diagnose.report import Cell, Finding, Plot, Report, Table
-from cnntrain.diagnose.training import Method, chance_loss
-from cnntrain.diagnose.trials import GOOD, Ends, RangeTest, Trial, halved, range_test
-
-NAME = "rate"
+from cnntrain.diagnose.report import Finding, Plot, Report, Table
+from cnntrain.diagnose.training import Method, chance_loss, steady_copy, train_briefly
+from cnntrain.diagnose.trials import GOOD, RangeTest, Trial, halved, range_test
 
 LEARNS = 0.95
 """Share of the loss of guessing below which training has begun."""
@@ -76,11 +73,18 @@ def check_rate(
         seed: of dropout.
     """
     batches = batches[:steps]
-    ends = Ends(net, batches, bare, steps, min(warmup, steps // 4), seed)
+
+    def attempt(rate: float) -> Trial:
+        course = train_briefly(
+            steady_copy(net), batches, method=bare, steps=steps, seed=seed,
+            rate=lambda step: rate * min(1.0, (step + 1) / (min(warmup, steps // 4) + 1)),
+        )  # fmt: skip
+        return Trial(rate, course.end)
+
     tested = range_test(steady_copy(net), batches, method=bare, steps=steps)
     chance = _chance(batches, method=bare, classes=classes, steps=steps)
     own = bare.recipe.lr
-    trials = halved(ends, own=own, edge=tested.edge, chance=chance, enough=LEARNS * chance)
+    trials = halved(attempt, own=own, edge=tested.edge, chance=chance, enough=LEARNS * chance)
     learning = [trial.rate for trial in trials if trial.end < LEARNS * chance]
     if not learning:
         headline = (
@@ -208,16 +212,16 @@ def _report(
     good: Sequence[float],
 ) -> Report:
     suggested = None if not good else own if own in good else _middle(good)
-    rows: list[tuple[Cell, ...]] = [
+    rows = tuple(
         (
             trial.rate,
             trial.end if math.isfinite(trial.end) else "diverges",
             "yours" if trial.rate == own else "suggested" if trial.rate == suggested else "",
         )
         for trial in trials
-    ]
+    )
     return Report(
-        NAME,
+        "rate",
         headline,
         tuple(findings),
         numbers={
@@ -226,7 +230,7 @@ def _report(
             "range_test_steepest": tested.steepest,
             "range_test_edge": tested.edge,
         },
-        tables=(Table("loss after some steps at each rate", ("rate", "loss", ""), tuple(rows)),),
+        tables=(Table("loss after some steps at each rate", ("rate", "loss", ""), rows),),
         pictures=(Plot("the rate against the loss", _draw(trials, tested, own=own)),),
     )
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from matplotlib.figure import Figure
@@ -14,21 +14,20 @@ from torch import nn
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import SIZE
-from cnntrain.diagnose.faults import STOPS
-from cnntrain.diagnose.modes import batch_norms, set_steady
-from cnntrain.diagnose.report import Cell, Finding, Plot, Report, Table
-from cnntrain.diagnose.suspects import SUSPECTS, no_progress
+from cnntrain.diagnose.faults import EXPLAINS, STOPS, SUSPECTS
+from cnntrain.diagnose.report import Finding, Plot, Report, Table
 from cnntrain.diagnose.training import (
     Course,
     Method,
+    batch_norms,
     chance_loss,
     logits_of,
+    set_steady,
+    steady_copy,
     train_briefly,
 )
 from cnntrain.tasks.criterion import Criterion
 from cnntrain.train.evaluation import training_mode
-
-NAME = "recipe"
 
 LEARNS_WELL = 0.5
 """Share of the loss of guessing below which nothing can be much wrong with the network."""
@@ -116,44 +115,42 @@ def check_recipe(
         seed: of dropout.
     """
 
-    def attempt(what: str, seen: Sequence[Batch], how: Method, is_steady: bool) -> Tried:
-        return _attempt(
-            what, net, seen, batches, method=how, steps=recipe_steps, is_steady=is_steady, seed=seed
-        )
-
+    attempt = partial(_attempt, net=net, plain=batches, steps=recipe_steps, seed=seed)
     targets = torch.cat([batch.targets for batch in batches])
     chance = chance_loss(method.criterion.plain(), targets, classes=classes)
-    tried = [attempt("as the run file says", augmented, method, False)]
-    whole = tried[0]
+    whole = attempt("as the run file says", augmented, method=method)
+    tried = [whole]
     is_stuck = not whole.after < (1 - NO_PROGRESS) * chance
     for what, how in without.items():
         if is_stuck or (what in PULLS and whole.after > DOUBT * chance):
-            tried.append(attempt(f"without {what}", augmented, how, False))
+            tried.append(attempt(f"without {what}", augmented, method=how))
     if is_stuck:
         if _is_random(net):
-            tried.append(attempt("without dropout", augmented, method, True))
+            tried.append(attempt("without dropout", augmented, method=method, is_steady=True))
         pairs = zip(augmented, batches, strict=True)
         if not all(torch.equal(ours.images, theirs.images) for ours, theirs in pairs):
-            tried.append(attempt("without augmentation", batches, method, False))
-    findings = _held_back(tried, chance, recipe_steps)
-    findings += _stale(net, whole, chance, recipe_steps)
+            tried.append(attempt("without augmentation", batches, method=method))
     is_clueless = whole.after >= GUESSES * chance
-    can_tell = recipe_steps >= MANY and _full_steps(method, recipe_steps) > 0.5 * recipe_steps
-    if is_clueless and can_tell:
-        findings.append(no_progress(whole.before, whole.after, chance=chance, steps=recipe_steps))
+    findings = (
+        *_held_back(tried, chance, recipe_steps),
+        *_stale(net, whole, chance, recipe_steps),
+        *(_no_progress(whole, chance, method, recipe_steps) if is_clueless else ()),
+    )
     refutes: tuple[str, ...] = ()
     if whole.after < LEARNS_WELL * chance:
         is_warm = method.recipe.schedule(recipe_steps // 2) > 0.5
         acquits_rate = is_warm and whole.after < LEARNS_BEST * chance
         refutes = (*REFUTES, *(("rate_too_high",) if acquits_rate else ()))
-    told = f"in {recipe_steps} steps the loss goes from {whole.before:.3g} to {whole.after:.3g}; "
-    told += f"guessing gives {chance:.3g}"
+    headline = (
+        f"in {recipe_steps} steps the loss goes from {whole.before:.3g} to {whole.after:.3g}; "
+        f"guessing gives {chance:.3g}"
+    )
     if is_clueless:
-        told += ": in so few steps at so low a rate nothing can be said"
+        headline += ": in so few steps at so low a rate nothing can be said"
     return Report(
-        NAME,
-        findings[0].headline if findings else told,
-        tuple(findings),
+        "recipe",
+        findings[0].headline if findings else headline,
+        findings,
         numbers={
             "loss_before": whole.before,
             "loss_after": whole.after,
@@ -170,40 +167,37 @@ def check_recipe(
 
 def _attempt(
     what: str,
-    net: nn.Module,
     batches: Sequence[Batch],
-    plain: Sequence[Batch],
     *,
+    net: nn.Module,
+    plain: Sequence[Batch],
     method: Method,
     steps: int,
-    is_steady: bool,
+    is_steady: bool = False,
     seed: int,
 ) -> Tried:
-    moving = copy.deepcopy(net)
-    set_steady(moving)
-    before, _ = _judge(moving, plain, criterion=method.criterion.plain())
+    moving, recipe, criterion = steady_copy(net), method.recipe, method.criterion.plain()
+    before, _ = _judge(moving, plain, criterion)
     if not is_steady:
         training_mode(moving)
-    recipe = method.recipe
 
     def scheduled(step: int) -> float:
         return recipe.lr * recipe.schedule(step)
 
     course = train_briefly(moving, batches, method=method, steps=steps, rate=scheduled, seed=seed)
     set_steady(moving)
-    plainly = method.criterion.plain()
-    after, error = _judge(moving, plain, criterion=plainly)
+    after, error = _judge(moving, plain, criterion)
     evaluated = after
     if batch_norms(moving) and not course.diverged:
         for _ in range(SETTLING):
             logits_of(moving, plain[:LOOKED_AT])
-        here, _ = _judge(moving, plain[:LOOKED_AT], criterion=plainly)
-        there, _ = _judge(moving.eval(), plain[:LOOKED_AT], criterion=plainly)
+        here, _ = _judge(moving, plain[:LOOKED_AT], criterion)
+        there, _ = _judge(moving.eval(), plain[:LOOKED_AT], criterion)
         evaluated += there - here
     return Tried(what, course, before, math.inf if course.diverged else after, error, evaluated)
 
 
-def _judge(net: nn.Module, plain: Sequence[Batch], *, criterion: Criterion) -> tuple[float, float]:
+def _judge(net: nn.Module, plain: Sequence[Batch], criterion: Criterion) -> tuple[float, float]:
     logits, targets = logits_of(net, plain)
     wrong = (logits.argmax(dim=1) != targets).float().mean()
     return float(criterion(logits, targets)), float(wrong)
@@ -211,16 +205,16 @@ def _judge(net: nn.Module, plain: Sequence[Batch], *, criterion: Criterion) -> t
 
 def _is_random(net: nn.Module) -> bool:
     """Whether a module other than batch normalisation does something else in training."""
-    return any("dropout" in type(m).__name__.lower() for m in net.modules()) or any(
-        type(m).__name__ in ("DropConnect", "StochasticDepth") for m in net.modules()
-    )
+    kinds = {type(module).__name__ for module in net.modules()}
+    named = any("dropout" in kind.lower() for kind in kinds)
+    return named or not kinds.isdisjoint({"DropConnect", "StochasticDepth"})
 
 
 def _held_back(tried: Sequence[Tried], chance: float, steps: int) -> list[Finding]:
     """Accuse what makes the difference between no progress and clear progress."""
     whole = tried[0]
     made = (chance - whole.after) / chance
-    found = []
+    found: list[tuple[float, Finding]] = []
     for other in tried[1:]:
         what = other.what.removeprefix("without ")
         fault, headline, remedy = SUSPECTS[what]
@@ -234,45 +228,49 @@ def _held_back(tried: Sequence[Tried], chance: float, steps: int) -> list[Findin
                 f"{other.what} {other.after:.3g}; guessing gives {chance:.3g}"
             )
             found.append((freed, Finding(fault, headline, evidence, remedy)))
-    if found:
-        most = max(freed for freed, _ in found)
-        return [finding for freed, finding in found if freed > 0.5 * most]
-    if whole.course.diverged and all(other.course.diverged for other in tried):
-        count = len(whole.course.losses)
-        headline = f"training diverges after {count} steps"
-        evidence = f"the loss was {whole.before:.3g}, and then {whole.course.losses[-1]:.3g}"
+    if not found and all(each.course.diverged for each in tried):
+        losses = whole.course.losses
+        headline = f"training diverges after {len(losses)} steps"
+        evidence = f"the loss was {whole.before:.3g}, and then {losses[-1]:.3g}"
         remedy = "look at the other checks: the gradients, the initial weights, the rate"
-        follows = (*STOPS, "rate_too_high")
-        return [Finding("diverges", headline, evidence, remedy, follows=follows)]
-    return []
+        return [Finding("diverges", headline, evidence, remedy, follows=(*STOPS, "rate_too_high"))]
+    most = max((freed for freed, _ in found), default=0.0)
+    return [finding for freed, finding in found if freed > 0.5 * most]
 
 
-def _full_steps(method: Method, steps: int) -> float:
-    """How many steps at the full rate go as far as the first ones of the run's schedule."""
-    return sum(map(method.recipe.schedule, range(steps)))
-
-
-def _stale(net: nn.Module, whole: Tried, chance: float, steps: int) -> list[Finding]:
+def _stale(net: nn.Module, whole: Tried, chance: float, steps: int) -> Iterator[Finding]:
     """Whether evaluation suffers from running statistics that are not those of the batches."""
     norms = [(name, norm) for name, norm in batch_norms(net) if norm.momentum is not None]
-    if not norms or whole.course.diverged:
-        return []
-    if whole.evaluated < max(TIMES * whole.after, whole.after + STALE * chance):
-        return []
-    name, norm = norms[0]
-    return [
-        Finding(
+    is_worse = whole.evaluated >= max(TIMES * whole.after, whole.after + STALE * chance)
+    if norms and not whole.course.diverged and is_worse:
+        name, norm = norms[0]
+        yield Finding(
             "stale_batch_norm",
             "the running statistics of batch normalisation do not follow the batches",
             f"after {steps} steps the loss of the training images is {whole.after:.3g}, and "
             f"{whole.evaluated:.3g} in evaluation; the momentum of '{name}' is {norm.momentum:g}",
             "set the momentum of batch_norm to 0.1; `cnntrain recalibrate` mends a trained run",
         )
-    ]
+
+
+def _no_progress(whole: Tried, chance: float, method: Method, steps: int) -> Iterator[Finding]:
+    """A training that does no better than guessing, of whatever cause, if it was long enough."""
+    at_full_rate = sum(map(method.recipe.schedule, range(steps)))
+    if steps >= MANY and at_full_rate > 0.5 * steps:
+        yield Finding(
+            "no_progress",
+            f"after {steps} steps the network does no better than guessing",
+            f"the loss of the training images was {whole.before:.3g} and is {whole.after:.3g}; "
+            f"guessing gives {chance:.3g}",
+            "look at the other findings; if there are none, at the images with `cnntrain data "
+            "show`, and try another learning rate",
+            is_certain=False,
+            follows=EXPLAINS,
+        )
 
 
 def _table(tried: Sequence[Tried]) -> Table:
-    rows: tuple[tuple[Cell, ...], ...] = tuple(
+    rows = tuple(
         (t.what, t.before, t.after if math.isfinite(t.after) else "diverges", t.error)
         for t in tried
     )

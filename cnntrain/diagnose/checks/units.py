@@ -6,7 +6,7 @@ or repeat each other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import astuple, dataclass
 from functools import partial
@@ -18,10 +18,10 @@ from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import bars_by_layer
 from cnntrain.diagnose.report import Finding, Plot, Report, Table, not_applicable
-from cnntrain.diagnose.signals import RANGES, SATURATED, leaves
+from cnntrain.diagnose.signals import RANGES, leaves, saturation
 from cnntrain.show.words import listed
+from cnntrain.train.evaluation import evaluation_mode
 
-NAME = "units"
 WITH_UNITS = (nn.Conv2d, nn.Linear, nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.Softplus, *RANGES)
 
 DEAD = 0.5
@@ -85,11 +85,10 @@ def check_units(*, trained: nn.Module, batch: Batch, is_trained: bool) -> Report
         batch: images, some hundred.
         is_trained: whether the weights were learnt; initial ones the check `initial` judges.
     """
-    found = units_of(trained, [batch])
-    findings = [*_dead(found), *_saturated(found), *_alike(found)] if is_trained else []
-    images = len(batch.targets)
+    found, images = units_of(trained, [batch]), len(batch.targets)
     if not found:
-        return not_applicable(NAME, "there is no layer whose units are known")
+        return not_applicable("units", "there is no layer whose units are known")
+    findings = (*_dead(found), *_saturated(found), *_alike(found)) if is_trained else ()
     worst = max(found, key=lambda each: each.still)
     headline = f"every unit tells some of {images} images apart"
     if worst.still:
@@ -98,86 +97,61 @@ def check_units(*, trained: nn.Module, batch: Batch, is_trained: bool) -> Report
     if not is_trained:
         headline = f"not judged because the weights are initial ones: {headline}"
     return Report(
-        NAME,
+        "units",
         findings[0].headline if findings else headline,
-        tuple(findings),
+        findings,
         numbers={"images": images, "most_still": worst.still},
         tables=(_table(found),),
         pictures=(
-            Plot(
-                "units that say the same for all images",
-                bars_by_layer(
-                    [(each.layer, each.still) for each in found],
-                    label="share",
-                    is_log=False,
-                    top=1.0,
-                ),
-            ),
-            Plot(
-                "mean |correlation| of two units",
-                bars_by_layer(
-                    [(each.layer, each.correlation) for each in found],
-                    label="|r|",
-                    is_log=False,
-                    top=1.0,
-                ),
-            ),
+            _shares("units that say the same for all images", "share", found, "still"),
+            _shares("mean |correlation| of two units", "|r|", found, "correlation"),
         ),
         applies=is_trained,
     )
 
 
+def _shares(title: str, label: str, found: Sequence[Units], what: str) -> Plot:
+    bars = [(each.layer, float(getattr(each, what))) for each in found]
+    return Plot(title, bars_by_layer(bars, label=label, is_log=False, top=1.0))
+
+
 def units_of(net: nn.Module, batches: Sequence[Batch]) -> list[Units]:
     """The units of every layer, in the order of the calls."""
-    modes = [(module, module.training) for module in net.modules()]
     seen: dict[str, list[_Part]] = {}
-    net.eval()
-    with ExitStack() as hooks, torch.inference_mode():
-        for name, module in leaves(net):
-            if isinstance(module, WITH_UNITS):
-                hook = module.register_forward_hook(partial(_look, seen, name))
-                hooks.callback(hook.remove)
+    layers = {name: each for name, each in leaves(net).items() if isinstance(each, WITH_UNITS)}
+    with evaluation_mode(net), ExitStack() as hooks, torch.inference_mode():
+        for name, module in layers.items():
+            hooks.callback(module.register_forward_hook(partial(_look, seen, name)).remove)
         for batch in batches:
             net(batch.images)
-    for module, training in modes:
-        module.training = training
-    kinds = dict(leaves(net))
-    return [_units(name, kinds[name], parts) for name, parts in seen.items()]
+    return [_units(name, layers[name], parts) for name, parts in seen.items()]
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Of one batch: units at some places `(N x places, units)`, mean size, extremes, saturation."""
+    """Of one call: units at some places `(N x places, units)`, mean size, extremes, saturation."""
 
     values: Tensor
     rates: Tensor
-    is_zero: Tensor
     low: Tensor
     high: Tensor
-    saturated: float
+    saturated: float | None
 
 
 def _look(
-    seen: dict[str, list[_Part]], name: str, module: nn.Module, inputs: object, output: object
+    seen: dict[str, list[_Part]], name: str, module: nn.Module, _inputs: object, output: object
 ) -> None:
-    del inputs
     if not isinstance(output, Tensor) or output.dim() < 2:
         return
-    maps = output.float()[:, :MOST_UNITS].flatten(2) if output.dim() > 2 else output.float()
-    maps = maps if maps.dim() == 3 else maps[:, :MOST_UNITS, None]
-    saturated = 0.0
-    if type(module) in RANGES:
-        low, high = RANGES[type(module)]
-        margin = SATURATED * (high - low)
-        saturated = float(((maps < low + margin) | (maps > high - margin)).float().mean())
+    maps = output.float()[:, :MOST_UNITS]
+    maps = maps.flatten(2) if maps.dim() > 2 else maps[..., None]
     places = torch.linspace(0, maps.shape[2] - 1, min(PLACES, maps.shape[2])).long()
     part = _Part(
         values=maps[:, :, places.to(maps.device)].transpose(1, 2).flatten(0, 1),
         rates=maps.abs().mean(dim=2),
-        is_zero=(maps == 0).all(dim=2).all(dim=0),
         low=maps.amin(dim=(0, 2)),
         high=maps.amax(dim=(0, 2)),
-        saturated=saturated,
+        saturated=saturation(module, maps),
     )
     seen.setdefault(name, []).append(part)
 
@@ -185,10 +159,11 @@ def _look(
 def _units(name: str, module: nn.Module, parts: Sequence[_Part]) -> Units:
     values = torch.cat([part.values for part in parts]).double()
     rates = torch.cat([part.rates for part in parts]).double()
-    zero = torch.stack([part.is_zero for part in parts]).all(dim=0)
-    span = torch.stack([part.high for part in parts]).amax(dim=0)
-    span = span - torch.stack([part.low for part in parts]).amin(dim=0)
+    low = torch.stack([part.low for part in parts]).amin(dim=0)
+    high = torch.stack([part.high for part in parts]).amax(dim=0)
+    zero, span = (low == 0) & (high == 0), high - low
     still = span <= STILL * span.max().clamp_min(1e-12)
+    saturated = [part.saturated for part in parts if part.saturated is not None]
     correlation, alike = _correlations(values[:, ~still])
     return Units(
         layer=name,
@@ -196,9 +171,7 @@ def _units(name: str, module: nn.Module, parts: Sequence[_Part]) -> Units:
         count=len(zero),
         dead=float(zero.float().mean()) if isinstance(module, nn.ReLU) else None,
         still=float(still.float().mean()),
-        saturated=sum(part.saturated for part in parts) / len(parts)
-        if type(module) in RANGES
-        else None,
+        saturated=sum(saturated) / len(parts) if saturated else None,
         correlation=correlation,
         alike=alike,
         image_sparsity=_sparsity(rates[:, ~still], dim=0),
@@ -228,29 +201,16 @@ def _sparsity(rates: Tensor, *, dim: int) -> float:
 
 
 def _table(found: Sequence[Units]) -> Table:
-    rows = tuple(astuple(each) for each in found)
-    columns = (
-        "layer",
-        "kind",
-        "units",
-        "dead",
-        "the same for all images",
-        "saturated",
-        "mean |correlation|",
-        "alike",
-        "sparsity over images",
-        "over units",
-    )
-    return Table("the units of each layer", columns, rows)
+    columns = ("layer", "kind", "units", "dead", "the same for all images", "saturated",
+               "mean |correlation|", "alike", "sparsity over images", "over units")  # fmt: skip
+    return Table("the units of each layer", columns, tuple(map(astuple, found)))
 
 
-def _dead(found: Sequence[Units]) -> list[Finding]:
+def _dead(found: Sequence[Units]) -> Iterator[Finding]:
     dead = [each for each in found if each.dead is not None and each.dead >= DEAD]
-    if not dead:
-        return []
-    worst = max(dead, key=lambda each: each.dead or 0.0)
-    return [
-        Finding(
+    if dead:
+        worst = max(dead, key=lambda each: each.dead or 0.0)
+        yield Finding(
             "dead_units",
             f"{worst.dead:.0%} of the {worst.count} units of '{worst.layer}' are 0 for every image",
             f"{DEAD:.0%} or more of the units are dead in {listed([e.layer for e in dead])}",
@@ -258,16 +218,13 @@ def _dead(found: Sequence[Units]) -> list[Finding]:
             "do not recover: retrain",
             follows=("not_normalised", "rate_too_high"),
         )
-    ]
 
 
-def _saturated(found: Sequence[Units]) -> list[Finding]:
+def _saturated(found: Sequence[Units]) -> Iterator[Finding]:
     full = [each for each in found if each.saturated is not None and each.saturated >= FULL]
-    if not full:
-        return []
-    worst = max(full, key=lambda each: each.saturated or 0.0)
-    return [
-        Finding(
+    if full:
+        worst = max(full, key=lambda each: each.saturated or 0.0)
+        yield Finding(
             "saturated_units",
             f"{worst.saturated:.0%} of the outputs of '{worst.layer}' are at the ends of its range",
             f"the same holds for {FULL:.0%} or more in {listed([each.layer for each in full])}",
@@ -275,17 +232,14 @@ def _saturated(found: Sequence[Units]) -> list[Finding]:
             is_certain=False,
             follows=("not_normalised", "rate_too_high"),
         )
-    ]
 
 
-def _alike(found: Sequence[Units]) -> list[Finding]:
+def _alike(found: Sequence[Units]) -> Iterator[Finding]:
     """The last layer answers by class, so its units may go together."""
     alike = [each for each in found[:-1] if each.count >= 4 and each.alike >= ALIKE]
-    if not alike:
-        return []
-    worst = max(alike, key=lambda each: each.alike)
-    return [
-        Finding(
+    if alike:
+        worst = max(alike, key=lambda each: each.alike)
+        yield Finding(
             "alike_units",
             f"{worst.alike:.0%} of the {worst.count} units of '{worst.layer}' repeat another one",
             f"their correlation over the images is above {SAME}; so it is in "
@@ -293,4 +247,3 @@ def _alike(found: Sequence[Units]) -> list[Finding]:
             "fewer units there, dropout, or another initialisation",
             is_certain=False,
         )
-    ]

@@ -19,7 +19,7 @@ from cnntrain.config import shipped
 from cnntrain.core.document import read_document
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.checks.gradients import check_gradients
-from cnntrain.diagnose.float64 import compare
+from cnntrain.diagnose.differences import compare
 from cnntrain.diagnose.jacobians import wrong_layers
 from cnntrain.diagnose.report import Report
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
