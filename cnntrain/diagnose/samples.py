@@ -46,14 +46,13 @@ def open_samples(loaded: Loaded, data: Data) -> Samples:
     Raises:
         DataError: images are missing or unreadable.
     """
-    splits = every_split(loaded)
-    others = {"validation": splits.validation, "test": splits.test}
-    there = {name: part for name, part in others.items() if part is not None}
+    parts = every_split(loaded).parts
     train, *other = [
         _sample(name, part, data=data, seed=loaded.config.seed)
-        for name, part in [("train", splits.train), *there.items()][:2]
+        for name, part in list(parts.items())[:2]
     ]
-    shared = {name: shared_images(splits.train, part) for name, part in there.items()}
+    ours = parts.pop("train")
+    shared = {name: shared_images(ours, part) for name, part in parts.items()}
     return Samples(train, other[0] if other else None, shared)
 
 
