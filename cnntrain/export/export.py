@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import torchvision
-from torch.export import ExportedProgram
+from torch import nn
 
 from cnntrain.assemble.transfer.about import as_text, describe, explicit_steps
 from cnntrain.assemble.transfer.torchvision_weights import names_of
@@ -20,7 +20,7 @@ from cnntrain.core.atomic import disk_errors, write_text_atomically
 from cnntrain.core.errors import UsageError
 from cnntrain.export.onnx import require_packages, save_onnx
 from cnntrain.export.program import save_program, trace
-from cnntrain.export.reference import Reference, make_reference
+from cnntrain.export.reference import make_reference
 from cnntrain.export.weights import Twin, find_twin, save_safetensors, save_torchvision
 from cnntrain.model.model import Model
 
@@ -54,45 +54,6 @@ class Exported:
     model: str | None = None
 
 
-class _Source:
-    """A network with what its files need; each part is made when a format asks for it."""
-
-    def __init__(self, model: Model) -> None:
-        self.model = model
-        net = copy.deepcopy(model.net)  # the model stays where it is
-        self.net = net.to(memory_format=torch.contiguous_format).to("cpu")
-        head, self._tail = model.pipeline.divide(random_in_worker=False)
-        self._sizing = len(head.steps)
-        self.bytes = sum(t.numel() * t.element_size() for t in net.state_dict().values())
-
-    @cached_property
-    def about(self) -> dict[str, Any]:
-        """The description."""
-        model = self.model
-        return describe(
-            name=model.loaded.config.name,
-            epoch=model.epoch,
-            classes=model.classes,
-            in_shape=model.in_shape,
-            preprocessing=explicit_steps(model.eval_steps, sizing=self._sizing),
-        )
-
-    @cached_property
-    def reference(self) -> Reference:
-        """What files are compared with."""
-        return make_reference(self.net, in_shape=self.model.in_shape, pipeline=self._tail)
-
-    @cached_property
-    def program(self) -> ExportedProgram:
-        """The traced network."""
-        return trace(self.net, in_shape=self.model.in_shape)
-
-    @cached_property
-    def twin(self) -> Twin:
-        """torchvision's model of the network."""
-        return find_twin(self.net, num_classes=len(self.model.classes), maps=_maps())
-
-
 def export(
     model: Model, *, formats: Sequence[str], out: Path | None = None, force: bool = False
 ) -> Iterator[Exported]:
@@ -119,40 +80,51 @@ def export(
     targets = _targets(formats, out, model.loaded.config.name)
     if not force:
         _refuse_existing(targets)
-    source = _Source(model)
-    if "torchvision" in targets:
-        _ = source.twin  # refused before anything is written
-    for form, target in targets.items():
-        with disk_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-        yield from _write(form, target, source)
+    net = copy.deepcopy(model.net)  # the model stays where it is
+    net = net.to(memory_format=torch.contiguous_format).to("cpu")
+    twin = None
+    if "torchvision" in formats:  # refused before anything is written
+        twin = find_twin(net, num_classes=len(model.classes), maps=_maps())
+    yield from _write(targets, model, net, twin)
 
 
-def _write(form: str, path: Path, source: _Source) -> Iterator[Exported]:
-    """One format's file; torchvision's weights with a description beside them."""
-    text, reference, needed = as_text(source.about), source.reference, source.bytes
-    model = None
-    match form:
-        case "onnx":
-            difference = save_onnx(
-                source.program, path, text=text, reference=reference, needed=needed
-            )
-        case "torch_export":
-            difference = save_program(
-                source.program, path, text=text, reference=reference, needed=needed
-            )
-        case "safetensors":
-            difference = save_safetensors(
-                source.net, path, text=text, reference=reference, needed=needed
-            )
-        case _:
-            model = source.twin.call
-            difference = save_torchvision(source.twin, path, reference=reference, needed=needed)
-    yield Exported(form, path, path.stat().st_size, difference, len(reference.images), model)
-    if model is not None:
-        beside = _description(path)
-        write_text_atomically(beside, as_text({**source.about, "model": model}) + "\n")
-        yield Exported(form, beside, beside.stat().st_size, None, 0)
+def _write(
+    targets: Mapping[str, Path], model: Model, net: nn.Module, twin: Twin | None
+) -> Iterator[Exported]:
+    """The files of a network on the CPU; torchvision's weights with a description beside them."""
+    head, tail = model.pipeline.divide(random_in_worker=False)
+    about = describe(
+        name=model.loaded.config.name,
+        epoch=model.epoch,
+        classes=model.classes,
+        in_shape=model.in_shape,
+        preprocessing=explicit_steps(model.eval_steps, sizing=len(head.steps)),
+    )
+    reference = make_reference(net, in_shape=model.in_shape, pipeline=tail)
+    needed = sum(t.numel() * t.element_size() for t in net.state_dict().values())
+    given: dict[str, Any] = {"reference": reference, "needed": needed}
+    described = {"text": as_text(about), **given}
+    program = cache(partial(trace, net, in_shape=model.in_shape))  # once, if a format asks for it
+    for form, path in targets.items():
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        call = None
+        match form:
+            case "onnx":
+                difference = save_onnx(program(), path, **described)
+            case "torch_export":
+                difference = save_program(program(), path, **described)
+            case "safetensors":
+                difference = save_safetensors(net, path, **described)
+            case _:
+                assert twin is not None
+                call = twin.call
+                difference = save_torchvision(twin, path, **given)
+        yield Exported(form, path, path.stat().st_size, difference, len(reference.images), call)
+        if call is not None:
+            beside = _description(path)
+            write_text_atomically(beside, as_text({**about, "model": call}) + "\n")
+            yield Exported(form, beside, beside.stat().st_size, None, 0)
 
 
 def _targets(formats: Sequence[str], out: Path | None, name: str) -> dict[str, Path]:

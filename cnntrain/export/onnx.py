@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,11 +12,10 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from cnntrain.assemble.transfer.about import INPUT, KEY, OUTPUT
-from cnntrain.core.atomic import write_atomically
 from cnntrain.core.errors import UsageError
 from cnntrain.core.units import byte_size
-from cnntrain.export.program import without_chatter
-from cnntrain.export.reference import Reference
+from cnntrain.export.program import first_line, without_chatter
+from cnntrain.export.reference import Reference, write_compared
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 _LARGEST = 2**31 - 2**20
@@ -23,11 +23,7 @@ _LARGEST = 2**31 - 2**20
 
 
 def require_packages() -> None:
-    """Nothing, if what ONNX needs is installed.
-
-    Raises:
-        UsageError: it is not.
-    """
+    """Refuse to go on where a package that ONNX needs is not installed."""
     for name in PACKAGES:
         try:
             importlib.import_module(name)
@@ -41,19 +37,11 @@ def require_packages() -> None:
 def save_onnx(
     program: ExportedProgram, path: Path, *, text: str, reference: Reference, needed: int
 ) -> float:
-    """Write an ONNX file; the largest difference to the network in onnxruntime on the CPU.
-
-    Args:
-        program: the traced network.
-        path: the file.
-        text: what it says of itself, JSON in the metadata property `cnntrain`.
-        reference: what it is compared with.
-        needed: bytes that it takes, roughly.
+    """Write an ONNX file, with `text` in the metadata property `cnntrain`; see `write_compared`.
 
     Raises:
         UsageError: the network is too large, or ONNX lacks one of its operations.
-        CnntrainError: what was written gives other logits.
-        DiskError: it cannot be written.
+        CnntrainError: what was written gives other logits in onnxruntime on the CPU.
     """
     if needed > _LARGEST:
         raise UsageError(
@@ -61,17 +49,14 @@ def save_onnx(
             remedy="use --to torch_export or safetensors",
         )
     content = _convert(program, text)
-    found: list[float] = []
+
+    def compare(temporary: Path) -> float:
+        return reference.check(_session(temporary), what="the ONNX graph")
 
     def write(file: BinaryIO) -> None:
         file.write(content)
 
-    def check(temporary: Path) -> None:
-        forward = _Session(temporary)
-        found.append(reference.check(forward, what="the ONNX graph"))
-
-    write_atomically(path, write, needed=len(content), before_replace=check)
-    return found[0]
+    return write_compared(path, write, compare, needed=len(content))
 
 
 def _convert(program: ExportedProgram, text: str) -> bytes:
@@ -99,19 +84,19 @@ def _reason(error: BaseException) -> str:
     """The innermost cause, in its first line."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return first_line(error)
 
 
-class _Session:
+def _session(path: Path) -> Callable[[Tensor], Tensor]:
     """An ONNX file as a function of images."""
+    runtime: Any = importlib.import_module("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3  # errors only
+    session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
-    def __init__(self, path: Path) -> None:
-        runtime: Any = importlib.import_module("onnxruntime")
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 3  # errors only
-        self._session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-    def __call__(self, images: Tensor) -> Tensor:
-        [logits] = self._session.run([OUTPUT], {INPUT: images.numpy()})
+    def forward(images: Tensor) -> Tensor:
+        [logits] = session.run([OUTPUT], {INPUT: images.numpy()})
         return torch.from_numpy(logits)
+
+    return forward

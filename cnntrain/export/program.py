@@ -6,6 +6,7 @@ import io
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,9 +15,8 @@ from torch import nn
 from torch.export import Dim, ExportedProgram
 
 from cnntrain.assemble.transfer.about import KEY
-from cnntrain.core.atomic import write_atomically
 from cnntrain.core.errors import UsageError
-from cnntrain.export.reference import Reference
+from cnntrain.export.reference import Reference, write_compared
 
 
 def trace(net: nn.Module, *, in_shape: tuple[int, int, int]) -> ExportedProgram:
@@ -32,7 +32,7 @@ def trace(net: nn.Module, *, in_shape: tuple[int, int, int]) -> ExportedProgram:
         except Exception as error:  # whatever a layer's own code does when it is traced
             what = f"the layer '{layers[-1]}'" if layers else "the network"
             raise UsageError(
-                f"torch.export cannot trace {what}: {_first_line(error)}",
+                f"torch.export cannot trace {what}: {first_line(error)}",
                 remedy="--to safetensors has the weights alone",
             ) from error
 
@@ -40,31 +40,21 @@ def trace(net: nn.Module, *, in_shape: tuple[int, int, int]) -> ExportedProgram:
 def save_program(
     program: ExportedProgram, path: Path, *, text: str, reference: Reference, needed: int
 ) -> float:
-    """Write a `.pt2` file; the largest difference to the network.
-
-    Args:
-        program: the traced network.
-        path: the file.
-        text: what it says of itself, JSON in the extra file `cnntrain.json`.
-        reference: what it is compared with.
-        needed: bytes that it takes, roughly.
+    """Write a `.pt2` file, with `text` in the extra file `cnntrain.json`; see `write_compared`.
 
     Raises:
         CnntrainError: what was written gives other logits.
-        DiskError: it cannot be written.
     """
-    found: list[float] = []
 
     def write(file: BinaryIO) -> None:
         torch.export.save(program, file, extra_files={f"{KEY}.json": text})
 
-    def check(temporary: Path) -> None:
+    def compare(temporary: Path) -> float:
         with temporary.open("rb") as file:
             forward = torch.export.load(file).module()
-        found.append(reference.check(forward, what="the torch.export program"))
+        return reference.check(forward, what="the torch.export program")
 
-    write_atomically(path, write, needed=needed, before_replace=check)
-    return found[0]
+    return write_compared(path, write, compare, needed=needed)
 
 
 @contextmanager
@@ -84,11 +74,8 @@ def _entered(net: nn.Module) -> Iterator[list[str]]:
     """The names of the layers whose forward pass has begun and not ended, outermost first."""
     names: list[str] = []
 
-    def enter(name: str) -> Any:
-        def hook(*_: Any) -> None:
-            names.append(name)
-
-        return hook
+    def enter(name: str, *_: Any) -> None:
+        names.append(name)
 
     def leave(*_: Any) -> None:
         names.pop()
@@ -96,10 +83,8 @@ def _entered(net: nn.Module) -> Iterator[list[str]]:
     hooks = []
     for name, module in net.named_modules():
         if name:
-            hooks += [
-                module.register_forward_pre_hook(enter(name)),
-                module.register_forward_hook(leave),
-            ]
+            hooks.append(module.register_forward_pre_hook(partial(enter, name)))
+            hooks.append(module.register_forward_hook(leave))
     try:
         yield names
     finally:
@@ -107,5 +92,6 @@ def _entered(net: nn.Module) -> Iterator[list[str]]:
             each.remove()
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
+    """What an error says, in short."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

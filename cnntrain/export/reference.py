@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cnntrain.core.atomic import write_atomically
 from cnntrain.core.errors import CnntrainError
 from cnntrain.data.pipeline import Pipeline
 
@@ -72,6 +75,26 @@ def make_reference(
     pixels = (noise * (255 / (1 + len(_GRIDS)))).round().to(torch.uint8)
     images = pipeline(pixels, generator).contiguous()
     return Reference(images, _in_two_batches(net, images))
+
+
+def write_compared(
+    path: Path, write: Callable[[BinaryIO], None], compare: Callable[[Path], float], *, needed: int
+) -> float:
+    """Write a file of `needed` bytes, roughly, that takes its name once it is compared.
+
+    Returns:
+        what `compare` gives for the temporary file: the largest difference to the network.
+
+    Raises:
+        DiskError: it cannot be written.
+    """
+    found: list[float] = []
+
+    def check(temporary: Path) -> None:
+        found.append(compare(temporary))
+
+    write_atomically(path, write, needed=needed, before_replace=check)
+    return found[0]
 
 
 def _in_two_batches(forward: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:

@@ -15,44 +15,33 @@ from torch.func import functional_call
 
 from cnntrain.assemble.transfer.about import KEY
 from cnntrain.checkpoint.foreign import Rule, rename
-from cnntrain.core.atomic import write_atomically
 from cnntrain.core.errors import CheckpointError, UsageError
-from cnntrain.export.reference import Reference
+from cnntrain.export.reference import Reference, write_compared
 
 
 def save_safetensors(
     net: nn.Module, path: Path, *, text: str, reference: Reference, needed: int
 ) -> float:
-    """Write the weights by our names; the largest difference of the network that reads them.
+    """Write the weights by our names, with `text` in the metadata under `cnntrain`.
 
-    Args:
-        net: the network.
-        path: the file.
-        text: what it says of itself, JSON in the metadata under `cnntrain`.
-        reference: what it is compared with.
-        needed: bytes that it takes, roughly.
-
-    Raises:
-        DiskError: it cannot be written.
+    What is compared is the network that reads them; see `write_compared`.
     """
-    found: list[float] = []
 
     def write(file: BinaryIO) -> None:
         metadata = {"format": "pt", KEY: text}
         file.write(safetensors.torch.save(_apart(net.state_dict()), metadata))
 
     @torch.inference_mode()
-    def check(temporary: Path) -> None:
+    def compare(temporary: Path) -> float:
         weights = _apart(safetensors.torch.load_file(temporary))  # aligned, as torch's own are
 
         def forward(images: Tensor) -> Tensor:
             logits: Tensor = functional_call(net, weights, images, strict=True)
             return logits
 
-        found.append(reference.check(forward, what="the network with the written weights"))
+        return reference.check(forward, what="the network with the written weights")
 
-    write_atomically(path, write, needed=needed, before_replace=check)
-    return found[0]
+    return write_compared(path, write, compare, needed=needed)
 
 
 @dataclass(frozen=True)
@@ -77,9 +66,11 @@ class Twin:
 
     def empty(self) -> nn.Module:
         """The model without weights."""
+        draws = self.name.startswith(("vgg", "googlenet"))  # initial values, unless it is kept
+        quick = {"init_weights": False} if draws else {}
         with torch.device("meta"):
             model: nn.Module = torchvision.models.get_model(
-                self.name, weights=None, **_quick(self.name), **self.options
+                self.name, weights=None, **quick, **self.options
             )
         return model.eval()
 
@@ -87,10 +78,7 @@ class Twin:
 def find_twin(net: nn.Module, *, num_classes: int, maps: Mapping[str, Sequence[Rule]]) -> Twin:
     """The model of torchvision that has the same weights, by another name each.
 
-    Args:
-        net: the network.
-        num_classes: of its classes.
-        maps: of our names to those of torchvision's models, by the model.
+    `maps` are those of our names to torchvision's, by its model.
 
     Raises:
         UsageError: torchvision has none.
@@ -111,31 +99,29 @@ def find_twin(net: nn.Module, *, num_classes: int, maps: Mapping[str, Sequence[R
 
 
 def save_torchvision(twin: Twin, path: Path, *, reference: Reference, needed: int) -> float:
-    """Write the state_dict of torchvision's model; the largest difference of that model.
+    """Write the state_dict of torchvision's model, and compare that model; see `write_compared`.
 
     Raises:
         UsageError: torchvision's model computes something else with these weights.
-        DiskError: it cannot be written.
     """
-    found: list[float] = []
+
+    @torch.inference_mode()
+    def compare(temporary: Path) -> float:
+        model = twin.empty()
+        model.load_state_dict(torch.load(temporary, weights_only=True), assign=True)
+        difference = reference.difference(model)
+        if not difference <= reference.limit:
+            raise UsageError(
+                f"torchvision's {twin.name} has these weights, but computes something else with "
+                f"them: its logits differ by {difference:.2g}",
+                remedy="it may have another stride, activation or epsilon; use another format",
+            )
+        return difference
 
     def write(file: BinaryIO) -> None:
         torch.save(_apart(twin.state), file)
 
-    @torch.inference_mode()
-    def check(temporary: Path) -> None:
-        model = twin.empty()
-        model.load_state_dict(torch.load(temporary, weights_only=True), assign=True)
-        found.append(reference.difference(model))
-        if not found[0] <= reference.limit:
-            raise UsageError(
-                f"torchvision's {twin.name} has these weights, but computes something else with "
-                f"them: its logits differ by {found[0]:.2g}",
-                remedy="it may have another stride, activation or epsilon; use another format",
-            )
-
-    write_atomically(path, write, needed=needed, before_replace=check)
-    return found[0]
+    return write_compared(path, write, compare, needed=needed)
 
 
 def _candidates(
@@ -151,11 +137,6 @@ def _candidates(
         if model == "googlenet":
             options["aux_logits"] = any(name.startswith("aux") for name in state)
         yield Twin(model, options, state)
-
-
-def _quick(model: str) -> dict[str, bool]:
-    """Keywords without which a model would draw initial values."""
-    return {"init_weights": False} if model.startswith(("vgg", "googlenet")) else {}
 
 
 def _first_difference(given: Mapping[str, torch.Size], expected: Mapping[str, torch.Size]) -> str:
