@@ -182,13 +182,16 @@ def file_to_write(
     usual = f"{name[:120]}{suffixes[0]}"
     path = given or Path(usual)
     if path.is_file() and not force and path.suffix.lower() in suffixes:
-        from cnntrain.explain.shown import check_asked
+        from cnntrain.explain.shown import show_images
+        from cnntrain.model.find_layers import find_layer
         from cnntrain.model.opening import open_model
 
-        known = {name: asked.get(name) for name in ("layer", "split")}
-        one = [asked["image"]] if asked.get("image") else []
         model = open_model(run, overrides=overrides)
-        check_asked(model, images=asked.get("images") or one, **known)
+        if asked.get("layer") is not None:
+            find_layer(model, asked["layer"])
+        one = [asked["image"]] if asked.get("image") else []
+        if images := asked.get("images") or one:
+            show_images(model, images, split=asked.get("split"))
     return output.new_file(given, usual=usual, force=force, suffixes=suffixes)
 
 

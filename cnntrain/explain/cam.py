@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cnntrain.core.kinds import Names, Split
 from cnntrain.explain import picture
-from cnntrain.explain.decided import Decided, decide
+from cnntrain.explain.shown import Decided, decide
 from cnntrain.model.find_layers import find_layer, last_maps, pooled_end
 from cnntrain.model.model import Model
 from cnntrain.model.taps import Tap, tapped
@@ -28,11 +28,9 @@ def class_activation(
     score. Zhou et al., "Learning Deep Features for Discriminative Localization", 2016, equation 2.
 
     Args:
-        net: ends in a global average pooling and a linear layer; in evaluation mode.
+        net: ends in a global average pooling `pool` and a layer `linear`; in evaluation mode.
         images: (N, C, H, W).
-        classes: for each image a position in the list of classes.
-        pool: name of the pooling.
-        linear: name of the linear layer.
+        classes: one for each image.
 
     Returns:
         (N, h, w), of the size of the last maps; negative where the place speaks against the class.
@@ -54,11 +52,11 @@ def grad_cam(net: nn.Module, images: Tensor, *, classes: Sequence[int], layer: s
     Args:
         net: in evaluation mode.
         images: (N, C, H, W).
-        classes: for each image a position in the list of classes.
-        layer: one that gives maps.
+        classes: one for each image.
+        layer: one that gives maps (N, K, h, w).
 
     Returns:
-        (N, h, w), of the size of the layer's maps.
+        (N, h, w).
     """
     tap = Tap(layer)
     seen = images.detach().clone().requires_grad_()
@@ -77,8 +75,7 @@ def draw_cam(found: Tensor, decided: Decided, *, title: str) -> Figure:
     height, width = images.shape[1:3]
     maps = enlarged(found.cpu(), (height, width)).clamp_min(0)
     rows = []
-    shown = zip(images, maps, decided.captions, decided.aims, strict=True)
-    for image, each, caption, aim in shown:
+    for image, each, caption, aim in zip(images, maps, decided.captions, decided.aims, strict=True):
         colours = heat(each.numpy(), low=0, high=float(each.max()), colours="inferno")
         grey = image.mean(axis=2, keepdims=True)
         both = 0.45 * grey + 0.55 * colours
@@ -110,15 +107,15 @@ def cam(
     if end is not None:
         pool, linear = end
         method = "Class activation map (Zhou et al. 2016)"
-        told = f"what {pool} reads, weighted by {linear}"
+        how = f"what {pool} reads, weighted by {linear}"
         find = partial(class_activation, pool=pool, linear=linear)
     else:
         name = layer or last_maps(model)
         find_layer(model, name, maps=True)
         method = "Grad-CAM (Selvaraju et al. 2017)"
-        told = f"maps of {name}, weighted by their mean gradient"
+        how = f"maps of {name}, weighted by their mean gradient"
         find = partial(grad_cam, layer=name)
     decided = decide(model, images, class_, split=split)
     found = find(model.net, decided.images, classes=decided.targets)
-    figure = draw_cam(found, decided, title=f"{method}\n{told}")
-    return Picture(figure, {"method": method, "images": decided.facts}, f"{method}: {told}")
+    figure = draw_cam(found, decided, title=f"{method}\n{how}")
+    return Picture(figure, {"method": method, "images": decided.facts}, f"{method}: {how}")

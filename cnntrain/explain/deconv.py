@@ -1,7 +1,7 @@
 """The deconvolutional network: an activation projected back to the pixels.
 
 Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", 2014, section 2.1. The
-backward pass of the network itself does it, for three of its four steps are already those of the
+backward pass of the network itself does it: three of its four steps are already those of the
 paper: a convolution's is the transposed filters, max pooling's puts the signal where the maximum
 was (the switches; where windows overlap, signals add up), batch normalisation's is its factor. Only
 the rectifier differs, which rectifies the backward signal in place of gating it by the forward one;
@@ -32,18 +32,6 @@ from cnntrain.show.pixels import signed
 CONTRAST = (nn.LocalResponseNorm, DivisiveNorm, LocalContrastNorm)
 
 
-class _Rectified(torch.autograd.Function):
-    """max(0, x), and backward max(0, signal)."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
-        return values.clamp_min(0)
-
-    @staticmethod
-    def backward(ctx: Any, signal: Tensor) -> Tensor:
-        return signal.clamp_min(0)
-
-
 class _Passed(torch.autograd.Function):
     """The second value, and backward the signal as it is, to the first."""
 
@@ -56,14 +44,14 @@ class _Passed(torch.autograd.Function):
         return signal, None
 
 
-def _rectify(_: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-    del output
-    result: Tensor = _Rectified.apply(args[0])
+def _pass(_: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    result: Tensor = _Passed.apply(args[0], output)
     return result
 
 
-def _pass(_: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-    result: Tensor = _Passed.apply(args[0], output)
+def _rectify(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    result = _pass(module, args, output)
+    result.register_hook(lambda signal: signal.clamp_min(0))  # type: ignore[no-untyped-call]
     return result
 
 
@@ -71,10 +59,9 @@ def _pass(_: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
 def _deconvolving(net: nn.Module) -> Iterator[None]:
     handles = []
     for module in net.modules():
-        if isinstance(module, nn.ReLU):
-            handles.append(module.register_forward_hook(_rectify))
-        elif isinstance(module, CONTRAST):
-            handles.append(module.register_forward_hook(_pass))
+        if isinstance(module, (nn.ReLU, *CONTRAST)):
+            hook = _rectify if isinstance(module, nn.ReLU) else _pass
+            handles.append(module.register_forward_hook(hook))
     try:
         yield
     finally:
@@ -100,8 +87,7 @@ def deconvolve(
         images: (N, C, H, W).
         layer: its dotted name.
         units: for each image the map, or the unit of a flat layer.
-        rows: where in the map; not looked at for a flat layer.
-        columns: likewise.
+        rows: where in the map, as `columns`; not looked at for a flat layer.
 
     Returns:
         (N, C, H, W).
@@ -130,12 +116,7 @@ def _clipped(signals: Tensor) -> Tensor:
 
 
 def draw_deconv(net: nn.Module, found: Answers) -> Figure:
-    """A row per unit: its strongest activations projected back, then the patches themselves.
-
-    Args:
-        net: in evaluation mode.
-        found: the units' strongest answers.
-    """
+    """A row per unit: its strongest activations projected back, then the patches themselves."""
     rows = []
     for unit in found.units:
         answers = found.peaks.answers(unit)
@@ -151,8 +132,8 @@ def draw_deconv(net: nn.Module, found: Answers) -> Figure:
         left = [
             Cell(cut(tile, found.field, row=each.row, column=each.column)) for tile, each in tiles
         ]
-        patches = enumerate(patches_of(found, unit))
-        rows.append([*left, *(Cell(patch, apart=number == 0) for number, patch in patches)])
+        there = enumerate(patches_of(found, unit))
+        rows.append([*left, *(Cell(patch, apart=not number) for number, (patch, _) in there)])
     count = found.peaks.values.shape[1]
     return draw_table(
         rows,

@@ -34,7 +34,7 @@ _FEWER = 30
 """t-SNE starts from so many principal components, as its authors do (section 4.2)."""
 
 
-def embed(features: Tensor, *, method: Method, seed: int = 0) -> tuple[NDArray[np.float64], str]:
+def embed(features: Tensor, *, method: Method) -> tuple[NDArray[np.float64], str]:
     """Two numbers for each image.
 
     PCA: the two directions of the largest variance. t-SNE (van der Maaten and Hinton 2008) keeps
@@ -44,7 +44,6 @@ def embed(features: Tensor, *, method: Method, seed: int = 0) -> tuple[NDArray[n
     Args:
         features: (N, F), at least 3 images, not all the same.
         method: which.
-        seed: of the solvers.
 
     Returns:
         (N, 2), and what it is, in words.
@@ -52,18 +51,17 @@ def embed(features: Tensor, *, method: Method, seed: int = 0) -> tuple[NDArray[n
     values = features.double().numpy()
     most = min(values.shape)
     if method == "pca":
-        pca = PCA(n_components=min(2, most), random_state=seed)
+        pca = PCA(n_components=min(2, most), random_state=0)
         points = pca.fit_transform(values)
         shares = " and ".join(f"{share:.1%}" for share in pca.explained_variance_ratio_)
-        if points.shape[1] == 1:
-            points = np.column_stack([points[:, 0], np.zeros(len(points))])
+        points = np.pad(points, ((0, 0), (0, 2 - points.shape[1])))  # one feature has one axis
         return points, f"PCA: the axes explain {shares} of the variance"
     values = (values - values.mean(axis=0)) / values.std(axis=0).max()  # 1e-30 would vanish
     if most > _FEWER:
-        values = PCA(n_components=_FEWER, random_state=seed).fit_transform(values)
+        values = PCA(n_components=_FEWER, random_state=0).fit_transform(values)
     perplexity = min(30.0, (len(values) - 1) / 3)
     start: Literal["pca", "random"] = "pca" if values.shape[1] > 1 else "random"
-    solver = TSNE(init=start, perplexity=perplexity, random_state=seed)
+    solver = TSNE(init=start, perplexity=perplexity, random_state=0)
     return solver.fit_transform(values), f"t-SNE, perplexity {perplexity:.3g}"
 
 
@@ -81,10 +79,8 @@ def draw_embedding(
 
     Args:
         points: (N, 2).
-        targets: (N,) classes.
-        classes: the names.
+        targets: (N,) positions in `classes`, the names.
         wrong: (N,) whether the network takes the image for another class.
-        title: above.
     """
     figure = Figure(figsize=(9, 7.2), layout="constrained")
     axes = figure.subplots()
@@ -146,10 +142,11 @@ def embedding(
     wrong = found[answer].argmax(dim=1) != targets
     title = f"{tap} ({found[tap].shape[1]} features) of {data.told}\n{what}"
     figure = draw_embedding(points, targets, classes=model.classes, wrong=wrong, title=title)
-    named = enumerate(zip(targets.tolist(), points.tolist(), strict=True))
     facts = [
         {"image": data.label(number), "class": model.classes[target], "x": x, "y": y}
-        for number, (target, (x, y)) in named
+        for number, (target, (x, y)) in enumerate(
+            zip(targets.tolist(), points.tolist(), strict=True)
+        )
     ]
     known = {"layer": str(tap), "split": data.split, "method": method, "points": facts}
     return Picture(figure, known, what)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from pathlib import Path
 
 import numpy as np
@@ -21,37 +20,32 @@ def write_features(found: Features, path: Path) -> None:
     Raises:
         DiskError: the file cannot be written.
     """
+    values, names, classes = found.values.numpy(), list(found.files), found.classes
+    given = [classes[target] for target in found.targets.tolist()]
     with disk_errors(path):
-        if path.suffix.lower() == ".parquet":
-            import pyarrow  # an extra
-            import pyarrow.parquet
+        match path.suffix.lower():
+            case ".parquet":
+                import pyarrow  # an extra
+                import pyarrow.parquet
 
-            columns = {
-                "file": list(found.files),
-                "class": [found.classes[target] for target in found.targets.tolist()],
-                "label": found.targets.numpy(),
-                "features": list(found.values.numpy()),
-            }
-            table = pyarrow.table(columns).replace_schema_metadata({"layer": found.layer})
-            pyarrow.parquet.write_table(table, path)
-            return
-        if path.suffix.lower() == ".npz":
-            with path.open("wb") as file:
-                np.savez_compressed(
-                    file,
-                    features=found.values.numpy(),
-                    labels=found.targets.numpy(),
-                    files=np.array(found.files),
-                    classes=np.array(found.classes),
-                    layer=np.array(found.layer),
-                )
-            return
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        count = found.values.shape[1]
-        writer.writerow(["file", "class", *(f"feature{i + 1}" for i in range(count))])
-        for name, target, row in zip(
-            found.files, found.targets.tolist(), found.values.tolist(), strict=True
-        ):
-            writer.writerow([name, found.classes[target], *(f"{value:.7g}" for value in row)])
-        path.write_text(text.getvalue(), encoding="utf-8")
+                columns = {"file": names, "class": given, "label": found.targets.numpy()}
+                table = pyarrow.table({**columns, "features": list(values)})
+                table = table.replace_schema_metadata({"layer": found.layer})
+                pyarrow.parquet.write_table(table, path)
+            case ".npz":
+                with path.open("wb") as file:
+                    np.savez_compressed(
+                        file,
+                        features=values,
+                        labels=found.targets.numpy(),
+                        files=np.array(names),
+                        classes=np.array(classes),
+                        layer=np.array(found.layer),
+                    )
+            case _:
+                with path.open("w", encoding="utf-8", newline="") as file:
+                    writer = csv.writer(file, lineterminator="\n")
+                    count = values.shape[1]
+                    writer.writerow(["file", "class", *(f"feature{i + 1}" for i in range(count))])
+                    for name, label, row in zip(names, given, values.tolist(), strict=True):
+                        writer.writerow([name, label, *(f"{value:.7g}" for value in row)])

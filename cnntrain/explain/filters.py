@@ -20,13 +20,9 @@ MOST_TILES, MOST_ROWS, MOST_COLUMNS = 256, 24, 32
 
 
 def draw_filters(weight: Tensor, *, name: str) -> Figure:
-    """Kernels over one or three maps as grey or colour tiles, others as a row of grey slices.
+    """Kernels (out, in, height, width) over one or three maps as grey or colour tiles.
 
-    All are numbered from 0.
-
-    Args:
-        weight: (out, in, height, width).
-        name: of the layer, for the title.
+    Others are a row of grey slices. All are numbered from 0.
     """
     out, inputs, height, width = weight.shape
     what = f"{name}: {out} filters of {height} x {width} over {inputs} map{'s' * (inputs > 1)}"
@@ -64,9 +60,7 @@ def filters(
 
 
 def kernels(model: Model, layer: str | None) -> tuple[str, Tensor]:
-    """The weights (out, in, height, width) of a layer, and its name.
-
-    A linear layer that reads the pixels has filters as large as the image.
+    """The name of a layer, and its weights (out, in, height, width).
 
     Raises:
         UsageError: there are no such weights, or several in one layer.
@@ -87,7 +81,7 @@ def kernels(model: Model, layer: str | None) -> tuple[str, Tensor]:
 
 
 def all_kernels(model: Model) -> dict[str, Tensor]:
-    """Those of all layers that have some."""
+    """Those of all layers; a linear one that reads the pixels has some as large as the image."""
     found: dict[str, Tensor] = {}
     image = model.plan.body.in_shape
     for name, module in model.net.named_modules():

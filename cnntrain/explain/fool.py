@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn import functional
 
 from cnntrain.core.errors import UsageError
 from cnntrain.core.kinds import Names, Split
 from cnntrain.explain import picture
-from cnntrain.explain.shown import Shown, show_images
+from cnntrain.explain.shown import Shown, best, probabilities_of, show_images
 from cnntrain.model.model import Model
 from cnntrain.show.image_table import Cell, Picture, draw_table
 from cnntrain.show.pixels import Scaling, coloured, signed
@@ -35,8 +34,7 @@ class Fooled:
     Args:
         pixels: (1, C, H, W) from 0 to 1.
         changed: the same, changed.
-        before: (classes,) probabilities.
-        after: (classes,) probabilities.
+        before: (classes,) probabilities; `after` the same way.
         epsilon: the largest change of a pixel.
         succeeded: whether the decision changed.
     """
@@ -103,11 +101,8 @@ def sure_noise(
         net: gives scores (N, classes), in evaluation mode.
         noise: pixels (1, C, H, W) from 0 to 1.
         scaling: the normalisation.
-        target: the class.
+        target: the class; it succeeded if the probability is at least `SURE`.
         steps: at most.
-
-    Returns:
-        What it became; it succeeded if the probability is at least `SURE`.
     """
     first = noise
     before = probabilities_of(net, scaling.redo(noise))[0]
@@ -123,47 +118,6 @@ def sure_noise(
     after = probabilities_of(net, scaling.redo(noise))[0]
     largest = float((noise - first).abs().amax())
     return Fooled(first, noise, before, after, largest, bool(after[target] >= SURE))
-
-
-def best(probabilities: Tensor, classes: Sequence[str]) -> str:
-    """The most probable class with its probability."""
-    top = int(probabilities.argmax())
-    return f"{classes[top]} ({float(probabilities[top]):.1%})"
-
-
-def probabilities_of(net: nn.Module, images: Tensor) -> Tensor:
-    """(N, classes)."""
-    with torch.inference_mode():
-        result: Tensor = net(images).float().softmax(dim=1).clone()
-    return result
-
-
-def draw_fooled(found: Sequence[Fooled], *, before: Sequence[str], after: Sequence[str]) -> Figure:
-    """A row per image: what it was, what was added, what it became.
-
-    Args:
-        found: the images.
-        before: below the first column.
-        after: below the last one.
-    """
-    rows = []
-    for each, was, became in zip(found, before, after, strict=True):
-        size = f"at most {each.epsilon * 255:.0f}/255 a pixel"
-        rows.append(
-            [
-                Cell(coloured(each.pixels)[0], was),
-                Cell(signed(each.changed - each.pixels)[0], size),
-                Cell(coloured(each.changed)[0], became),
-            ]
-        )
-    return draw_table(
-        rows,
-        title="Images that fool the network: a step along the sign of the gradient\n"
-        f"(Goodfellow et al. 2015), and noise of which it is at least {SURE:.1%} sure\n"
-        "(Nguyen et al. 2015)",
-        headings=["before", "added, amplified; grey: 0", "after"],
-        side=2.0,
-    )
 
 
 @picture("fool")
@@ -184,22 +138,25 @@ def fool(
     """
     aim = None if class_ is None else model.class_number(class_)
     shown = show_images(model, images, split=split, usual=CHANGED if aim is None else 4 * CHANGED)
-    if aim is not None:
-        shown = _others(model, shown, aim, named=bool(images))
+    every = list(range(len(shown.labels)))
+    kept = every if aim is None else _others(model, shown, aim, named=bool(images))
     found = [
         fast_gradient_sign(model.net, image, scaling=model.scaling, target=aim)
-        for image in torch.split(shown.images, 1)
+        for image in torch.split(shown.images[kept], 1)
     ]
     noise = grey_noise(model.in_shape, seed=0).to(model.device)
-    aims = _other_classes(model, noise) if aim is None else [aim]
+    seen = int(probabilities_of(model.net, model.scaling.redo(noise))[0].argmax())
+    others = [each for each in range(len(model.classes)) if each != seen]
+    aims = others[:NOISES] if aim is None else [aim]
     found += [sure_noise(model.net, noise, scaling=model.scaling, target=each) for each in aims]
-    labels = [*shown.labels, *(f"noise, for {model.classes[each]}" for each in aims)]
-    why = [*[""] * len(shown.labels), *[f": below {SURE:.1%}"] * len(aims)]
+    labels = [shown.labels[each] for each in kept]
+    labels += [f"noise, for {model.classes[each]}" for each in aims]
+    why = [*[""] * len(kept), *[f": below {SURE:.1%}"] * len(aims)]
     return _pictured(found, labels=labels, why=why, classes=model.classes)
 
 
-def _others(model: Model, shown: Shown, aim: int, *, named: bool) -> Shown:
-    """Those that are not taken for a class already; of those that nobody named, a few."""
+def _others(model: Model, shown: Shown, aim: int, *, named: bool) -> list[int]:
+    """Those that are not taken for a class already; where none is named, a few."""
     rows = probabilities_of(model.net, shown.images).cpu()
     other = [number for number, row in enumerate(rows) if int(row.argmax()) != aim]
     if (named and len(other) < len(rows)) or not other:
@@ -208,31 +165,30 @@ def _others(model: Model, shown: Shown, aim: int, *, named: bool) -> Shown:
             f"{shown.labels[first]} is seen as {best(rows[first], model.classes)} already",
             remedy="choose another --class" + (" or --image" if named else ""),
         )
-    kept = other if named else other[:CHANGED]
-    return Shown(
-        shown.images[kept],
-        tuple(shown.labels[each] for each in kept),
-        tuple(shown.targets[each] for each in kept),
-    )
-
-
-def _other_classes(model: Model, noise: Tensor) -> list[int]:
-    seen = int(probabilities_of(model.net, model.scaling.redo(noise))[0].argmax())
-    return [each for each in range(len(model.classes)) if each != seen][:NOISES]
+    return other if named else other[:CHANGED]
 
 
 def _pictured(
     found: Sequence[Fooled], *, labels: Sequence[str], why: Sequence[str], classes: Sequence[str]
 ) -> Picture:
-    facts, before, after, lines = [], [], [], []
+    """A row per image: what it was, what was added, what it became."""
+    facts, rows, lines = [], [], []
     for each, label, reason in zip(found, labels, why, strict=True):
         was, became = (best(row, classes) for row in (each.before, each.after))
         fact = {"image": label, "before": was, "after": became}
         facts.append({**fact, "epsilon": each.epsilon, "fooled": each.succeeded})
-        failure = "" if each.succeeded else f"not fooled{reason}"
-        before.append(f"{label}\n{was}")
-        after.append(f"{became}\n{failure}".strip())
-        end = f"{became}; {failure}" if failure else became
-        lines.append(f"{label}: {was}, after at most {each.epsilon * 255:.0f}/255 a pixel {end}")
-    figure = draw_fooled(found, before=before, after=after)
+        failure = [] if each.succeeded else [f"not fooled{reason}"]
+        size = f"at most {each.epsilon * 255:.0f}/255 a pixel"
+        first = Cell(coloured(each.pixels)[0], f"{label}\n{was}")
+        added = Cell(signed(each.changed - each.pixels)[0], size)
+        rows.append([first, added, Cell(coloured(each.changed)[0], "\n".join([became, *failure]))])
+        lines.append(f"{label}: {was}, after {size} {'; '.join([became, *failure])}")
+    figure = draw_table(
+        rows,
+        title="Images that fool the network: a step along the sign of the gradient\n"
+        f"(Goodfellow et al. 2015), and noise of which it is at least {SURE:.1%} sure\n"
+        "(Nguyen et al. 2015)",
+        headings=["before", "added, amplified; grey: 0", "after"],
+        side=2.0,
+    )
     return Picture(figure, {"sure": SURE, "images": facts}, "\n".join(lines))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median_high
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ from cnntrain.show.pixels import magnified, signed
 from cnntrain.show.words import listed
 
 Array = NDArray[np.float64]
+
+MOST = 48
+"""Filters that are shown."""
 
 
 @dataclass(frozen=True)
@@ -158,22 +162,12 @@ def _starts(pattern: Array) -> list[Array]:
     return starts
 
 
-def draw_gabor(
-    weight: Tensor, patterns: Tensor, fits: Sequence[Gabor], *, name: str, most: int = 48
-) -> Figure:
-    """Each filter, its main pattern and the function, the best fits first.
-
-    Args:
-        weight: (out, in, height, width).
-        patterns: (out, height, width).
-        fits: one for each.
-        name: of the layer.
-        most: filters to show.
-    """
-    order = sorted(range(len(fits)), key=lambda number: -fits[number].explained)
-    shown = [
-        order[i] for i in np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(int)
-    ]
+def draw_gabor(weight: Tensor, patterns: Tensor, fits: Sequence[Gabor], *, name: str) -> Figure:
+    """Each filter (out, in, height, width), its main pattern and the function, best fits first."""
+    shares = [fit.explained for fit in fits]
+    order = sorted(range(len(fits)), key=lambda number: -shares[number])
+    places = np.linspace(0, len(order) - 1, min(MOST, len(order))).round().astype(int)
+    shown = [order[place] for place in places]
     coloured = weight.shape[1] == 3
     cells = []
     for number in shown:
@@ -183,14 +177,13 @@ def draw_gabor(
         parts = [magnified(tile, 8)[0] for tile in tiles]
         line = np.ones((len(parts[0]), 3, 3), dtype=np.float32)
         joined = np.concatenate([each for part in parts for each in (line, part)][1:], axis=1)
-        cells.append(Cell(joined, f"{number}: {fits[number].explained:.0%}", apart=True))
+        cells.append(Cell(joined, f"{number}: {shares[number]:.0%}", apart=True))
     what = "filter, its main pattern, Gabor function" if coloured else "pattern, Gabor function"
-    shares = sorted(fit.explained for fit in fits)
     part = "" if len(shown) == len(fits) else f"; {len(shown)} of {len(fits)}, evenly chosen"
     return draw_table(
         in_rows(cells, columns_for(len(cells), wide=0.6, most=6)),
         title=f"{name}: {what}; share of the variance explained\n"
-        f"median {shares[len(shares) // 2]:.0%}, "
+        f"median {median_high(shares):.0%}, "
         f"{sum(share >= 0.8 for share in shares)} of {len(shares)} filters at least 80%{part}; "
         "each tile scaled, grey is zero",
         side=1.7,
@@ -208,18 +201,15 @@ def gabor(
     if min(weight.shape[2:]) < 5:
         size = " x ".join(map(str, weight.shape[2:]))
         large = [n for n, w in all_kernels(model).items() if min(w.shape[2:]) >= 5]
+        remedy = "all filters of this network are so small; `visualize filters` shows them"
         raise UsageError(
             f"the filters of '{name}' are {size}: a Gabor function, which has 8 parameters, fits "
             "anything so small",
-            remedy=f"these are large enough: {listed(large, most=8)}"
-            if large
-            else "all filters of this network are so small; `visualize filters` shows them",
+            remedy=f"these are large enough: {listed(large, most=8)}" if large else remedy,
         )
     patterns = grey_filters(weight)
     fits = [fit_gabor(pattern) for pattern in patterns.numpy()]
     figure = draw_gabor(weight.detach().float().cpu(), patterns, fits, name=name)
-    shares = sorted(fit.explained for fit in fits)
-    text = (
-        f"{name}: Gabor functions explain {shares[len(shares) // 2]:.1%} of the variance (median)"
-    )
+    median = median_high(fit.explained for fit in fits)
+    text = f"{name}: Gabor functions explain {median:.1%} of the variance (median)"
     return Picture(figure, {"layer": name, "filters": [vars(fit) for fit in fits]}, text)

@@ -33,24 +33,19 @@ def draw_maps(
     numbered from 0; one number for each class is drawn as a bar.
 
     Args:
-        image: (H, W, 3).
-        values: what the layer gives, (C, H, W) or (F,).
-        name: of the layer.
-        label: of the image.
+        image: (H, W, 3), called `label`.
+        values: what the layer `name` gives, (C, H, W) or (F,).
         classes: if each map, or number, stands for a class.
     """
     values = values.detach().float().cpu()
     if values.ndim == 1 and classes is not None:
-        return _bars(image, values, title=f"{name}: a number for each class\n{label}",
-                     classes=classes)  # fmt: skip
+        return _bars(image, values, f"{name}: a number for each class\n{label}", classes)
     maps = values.view(len(values), *(values.shape[1:] or (1, 1)))
     silent = int((maps.flatten(1) == 0).all(dim=1).sum())
-    what = f"{len(maps)} " + (
-        "units" if values.ndim == 1 else f"maps of {maps.shape[1]} x {maps.shape[2]}"
-    )
-    title = f"{name}: {what}" + (
-        f"; {silent} {'are' if silent != 1 else 'is'} zero everywhere" if silent else ""
-    )
+    what = "units" if values.ndim == 1 else f"maps of {maps.shape[1]} x {maps.shape[2]}"
+    title = f"{name}: {len(maps)} {what}"
+    if silent:
+        title += f"; {silent} {'is' if silent == 1 else 'are'} zero everywhere"
     folded = values.ndim == 1 and len(values) > MOST
     shown = maps if folded else maps[:MOST]
     title += f"; the first {MOST}" if len(shown) < len(maps) else ""
@@ -83,7 +78,7 @@ def _folded(tiles: Pixels, columns: int, title: str) -> tuple[Cell, float]:
     return ruled(strips, columns=1, title=title, across=False, every=4, by=columns)
 
 
-def _bars(image: Pixels, values: Tensor, *, title: str, classes: Sequence[str]) -> Figure:
+def _bars(image: Pixels, values: Tensor, title: str, classes: Sequence[str]) -> Figure:
     figure = Figure(figsize=(7.0, max(2.4, 1.0 + 0.2 * len(classes))), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1, 2.2))
     left.imshow(np.clip(image, 0, 1), interpolation="nearest")

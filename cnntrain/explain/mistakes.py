@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from matplotlib.figure import Figure
 from torch import nn
 
 from cnntrain.core.errors import UsageError
@@ -17,7 +15,7 @@ from cnntrain.explain.shown import short
 from cnntrain.model.images import find_images
 from cnntrain.model.model import Model
 from cnntrain.show.image_table import Cell, Picture, columns_for, draw_table, in_rows
-from cnntrain.show.pixels import Pixels, photographs
+from cnntrain.show.pixels import photographs
 
 
 @dataclass(frozen=True)
@@ -59,44 +57,15 @@ def find_mistakes(net: nn.Module, loader: Loader) -> Mistakes:
     with torch.inference_mode():
         for images, targets in loader.batches(0):
             probabilities = net(images).float().softmax(dim=1).cpu()
+            right = targets.cpu()
             top, predicted = probabilities.max(dim=1)
-            targets = targets.cpu()
-            for index in (predicted != targets).nonzero().flatten().tolist():
-                true = int(targets[index])
-                own = float(probabilities[index, true])
-                guess = int(predicted[index])
-                found.append(Mistake(seen + index, true, guess, float(top[index]), own))
-            seen += len(targets)
+            own = probabilities.gather(1, right[:, None])[:, 0]
+            wrong = (predicted != right).nonzero().flatten()
+            columns = (seen + wrong, *(each[wrong] for each in (right, predicted, top, own)))
+            found += map(Mistake, *(column.tolist() for column in columns))
+            seen += len(right)
     found.sort(key=lambda mistake: -mistake.probability)
     return Mistakes(tuple(found), seen)
-
-
-def draw_mistakes(
-    images: Pixels,
-    shown: Sequence[Mistake],
-    *,
-    labels: Sequence[str],
-    classes: Sequence[str],
-    title: str,
-) -> Figure:
-    """A grid of the images, each with what it is, what it was taken for, and its file.
-
-    Args:
-        images: (N, H, W, 3).
-        shown: what was taken for what.
-        labels: the files.
-        classes: the names.
-        title: above.
-    """
-    cells = []
-    for image, mistake, label in zip(images, shown, labels, strict=True):
-        lines = (
-            f"as {classes[mistake.predicted]} ({mistake.probability:.1%})",
-            f"is {classes[mistake.true]} ({mistake.true_probability:.1%})",
-            label,
-        )
-        cells.append(Cell(image, "\n".join(lines)))
-    return draw_table(in_rows(cells, columns_for(len(cells), most=8)), title=title, side=1.4)
 
 
 @picture("mistakes")
@@ -120,28 +89,23 @@ def mistakes(
     chosen = wrong.found[:count]
     if not chosen:
         raise UsageError(f"all {data.told} are right", remedy="try another --split")
-    images = data.at([mistake.image for mistake in chosen])
-    labels = [data.label(mistake.image) for mistake in chosen]
+    photos = photographs(data.at([each.image for each in chosen]), scaling=model.scaling)
+    facts, cells = [], []
+    for photo, each in zip(photos, chosen, strict=True):
+        label, true = data.label(each.image), model.classes[each.true]
+        taken = model.classes[each.predicted]
+        lines = (
+            f"as {taken} ({each.probability:.1%})",
+            f"is {true} ({each.true_probability:.1%})",
+            short(label),
+        )
+        cells.append(Cell(photo, "\n".join(lines)))
+        sure = {"probability": each.probability, "class_probability": each.true_probability}
+        facts.append({"image": label, "class": true, "predicted": taken, **sure})
     verb = "is" if len(wrong.found) == 1 else "are"
     total = f"{len(wrong.found):,} of {wrong.images:,} {data.kind} {verb} wrong"
     some = f"; the {len(chosen)} of which the network is most sure"
     title = total + some * (len(chosen) < len(wrong.found))
-    figure = draw_mistakes(
-        photographs(images, scaling=model.scaling),
-        chosen,
-        labels=[short(label) for label in labels],
-        classes=model.classes,
-        title=title,
-    )
-    facts = [
-        {
-            "image": label,
-            "class": model.classes[each.true],
-            "predicted": model.classes[each.predicted],
-            "probability": each.probability,
-            "class_probability": each.true_probability,
-        }
-        for label, each in zip(labels, chosen, strict=True)
-    ]
+    figure = draw_table(in_rows(cells, columns_for(len(cells), most=8)), title=title, side=1.4)
     counts = {"split": data.split, "images": wrong.images, "wrong": len(wrong.found)}
     return Picture(figure, {**counts, "mistakes": facts}, total)

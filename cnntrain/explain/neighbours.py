@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from cnntrain.core.kinds import Count, Names, Positive, Split
 from cnntrain.explain import picture
 from cnntrain.explain.shown import show_images
-from cnntrain.model.images import SplitImages, find_images
+from cnntrain.model.images import find_images
 from cnntrain.model.model import Model
-from cnntrain.model.taps import Tap, bounded, feature_tap, features, tapped
+from cnntrain.model.taps import bounded, feature_tap, features, tapped
 from cnntrain.show.image_table import Cell, Picture, draw_table
 from cnntrain.show.pixels import photographs
 
@@ -42,17 +42,12 @@ def nearest(
     """
     queries, features = queries.double(), features.double()
     if distance == "cosine":
-        ours, theirs = (_unit(values) for values in (queries, features))
+        ours, theirs = (normalize(values, eps=1e-30) for values in (queries, features))
         distances = (1 - ours @ theirs.T).clamp_min(0)
     else:
         distances = torch.cdist(queries, features, compute_mode="donot_use_mm_for_euclid_dist")
     found = distances.topk(min(count, len(features)), dim=1, largest=False)
     return found.values, found.indices
-
-
-def _unit(values: Tensor) -> Tensor:
-    lengths: Tensor = torch.linalg.vector_norm(values, dim=1, keepdim=True)
-    return values / lengths.clamp_min(1e-30)
 
 
 @picture("retrieve", command=True)
@@ -80,53 +75,29 @@ def retrieve(
     """
     tap = feature_tap(model, layer)
     shown = show_images(model, images)
-    queries = _features_of(model, shown.images, tap)
+    with torch.inference_mode(), tapped(model.net, [tap]) as given:
+        model.net(shown.images)
+        queries = bounded(given[tap].float(), SEARCHED).cpu().clone()
     data = find_images(model, split=split, limit=limit)
     with data.opened() as loader:
         found, targets = features(model.net, loader, taps=[tap], limit=SEARCHED)
     distances, positions = nearest(queries, found[tap], distance=distance, count=count)
-    pictures = [photographs(data.at(row), scaling=model.scaling) for row in positions.tolist()]
-    facts, captions = _neighbour_facts(data, distances, positions, targets)
-    title = f"Nearest among {data.told}: {distance} distance of {tap}"
-    labels = [
-        label if true is None else f"{label}\n{model.classes[true]}"
-        for label, true in zip(shown.labels, shown.targets, strict=True)
-    ]
+    rows, facts = [], []
     asked = photographs(shown.images, scaling=model.scaling)
-    rows = []
-    for query, label, near, lines in zip(asked, labels, pictures, captions, strict=True):
-        cells = [Cell(image, line) for image, line in zip(near, lines, strict=True)]
-        cells[0] = replace(cells[0], apart=True)
-        rows.append([Cell(query, label), *cells])
+    for query, label, true, near, numbers in zip(
+        asked, shown.labels, shown.targets, distances.tolist(), positions.tolist(), strict=True
+    ):
+        row = [Cell(query, label if true is None else f"{label}\n{model.classes[true]}")]
+        known: list[dict[str, object]] = []
+        photos = photographs(data.at(numbers), scaling=model.scaling)
+        for photo, value, number in zip(photos, near, numbers, strict=True):
+            file, name = data.label(number), model.classes[int(targets[number])]
+            caption = f"{name}  {value:.3g}\n{Path(file).name}"
+            row.append(Cell(photo, caption, apart=len(row) == 1))
+            known.append({"image": file, "class": name, "distance": value})
+        rows.append(row)
+        facts.append({"image": label, "neighbours": known})
+    title = f"Nearest among {data.told}: {distance} distance of {tap}"
     figure = draw_table(rows, title=title, headings=["query", "nearest"], side=1.3)
-    named = [
-        {"image": label, "neighbours": each}
-        for label, each in zip(shown.labels, facts, strict=True)
-    ]
-    return Picture(
-        figure,
-        {"layer": str(tap), "split": data.split, "distance": distance, "queries": named},
-        title,
-    )
-
-
-def _features_of(model: Model, images: Tensor, tap: Tap) -> Tensor:
-    with torch.inference_mode(), tapped(model.net, [tap]) as found:
-        model.net(images)
-        return bounded(found[tap].float(), SEARCHED).cpu().clone()
-
-
-def _neighbour_facts(
-    data: SplitImages, distances: Tensor, positions: Tensor, targets: Tensor
-) -> tuple[list[list[dict[str, object]]], list[list[str]]]:
-    facts, captions = [], []
-    for values, numbers in zip(distances.tolist(), positions.tolist(), strict=True):
-        row: list[dict[str, object]] = []
-        lines = []
-        for value, number in zip(values, numbers, strict=True):
-            name = data.model.classes[int(targets[number])]
-            row.append({"image": data.label(number), "class": name, "distance": value})
-            lines.append(f"{name}  {value:.3g}\n{Path(data.label(number)).name}")
-        facts.append(row)
-        captions.append(lines)
-    return facts, captions
+    whole = {"layer": str(tap), "split": data.split, "distance": distance, "queries": facts}
+    return Picture(figure, whole, title)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cnntrain.core.errors import UsageError
 from cnntrain.core.kinds import Names, Positive, Split
 from cnntrain.explain import picture
-from cnntrain.explain.decided import decide
+from cnntrain.explain.shown import decide
 from cnntrain.model.model import Model
 from cnntrain.show.image_table import Cell, Picture, Scale, draw_table, heat
 from cnntrain.show.pixels import Pixels
@@ -22,7 +22,7 @@ MOST_SQUARES = 200
 """Each costs a forward pass of the image."""
 _BATCH = 64
 _LEAST = 0.1
-"""The colours span at least such a difference, for a smaller one means nothing."""
+"""The colours span at least such a difference, because a smaller one means nothing."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ def occlude(net: nn.Module, image: Tensor, *, target: int, size: int, stride: in
     Args:
         net: gives scores, in evaluation mode.
         image: (1, C, H, W).
-        target: the class, a position in the list of classes.
+        target: the class.
         size: side of the square in pixels; at most that of the image.
-        stride: step of the square in pixels; the last square ends at the border.
+        stride: step in pixels; the last square ends at the border.
     """
     height, width = image.shape[2:]
     grid = list(product(_starts(height, size, stride), _starts(width, size, stride)))
@@ -77,21 +77,12 @@ def occlude(net: nn.Module, image: Tensor, *, target: int, size: int, stride: in
 
 
 def usual_stride(height: int, width: int, *, size: int) -> int:
-    """The smallest step of which there are at most `MOST_SQUARES`; squares leave no gaps.
+    """The smallest step of which there are at most `MOST_SQUARES`; squares leave no gaps."""
 
-    Args:
-        height: of the image.
-        width: of the image.
-        size: side of the square.
-    """
-    return next(
-        (
-            step
-            for step in range(1, size)
-            if len(_starts(height, size, step)) * len(_starts(width, size, step)) <= MOST_SQUARES
-        ),
-        size,
-    )
+    def squares(step: int) -> int:
+        return len(_starts(height, size, step)) * len(_starts(width, size, step))
+
+    return next((step for step in range(1, size) if squares(step) <= MOST_SQUARES), size)
 
 
 def _starts(length: int, size: int, stride: int) -> list[int]:
@@ -110,7 +101,7 @@ def draw_occlusion(
     """Each image, the probability that remains, and the square that hurts most.
 
     All maps have one scale. The square of the last column lowers the probability more than any
-    colour of the map, which is a mean over squares, tells.
+    colour of the map says, which is a mean over squares.
 
     Args:
         images: (N, H, W, 3).
@@ -130,8 +121,8 @@ def draw_occlusion(
         hidden[top : top + size, left : left + size] = image.mean(axis=(0, 1))
         means = " to ".join(f"{float(end):.1%}" for end in each.pixels.aminmax())
         alone = f"this square alone: {each.lowest:.1%}\nin place of {each.whole:.1%}"
-        cells = [Cell(image, caption), Cell(remains, f"{aim}\nmeans: {means}"), Cell(hidden, alone)]
-        rows.append(cells)
+        middle = Cell(remains, f"{aim}\nmeans: {means}")
+        rows.append([Cell(image, caption), middle, Cell(hidden, alone)])
     return draw_table(
         rows,
         title=f"Occlusion by a square of {size} x {size} pixels (Zeiler and Fergus 2014)\n"
@@ -158,13 +149,13 @@ def occlusion(
         size: side of the square in pixels. Default: a quarter.
         stride: step in pixels. Default: such that at most 200 squares are tried.
     """
-    side = min(model.in_shape[1:])
+    height, width = model.in_shape[1:]
+    side = min(height, width)
     square = size or max(1, side // 4)
     if square >= side:
         raise UsageError(
             f"a square of {square} hides the whole image", remedy=f"--size below {side}"
         )
-    height, width = model.in_shape[1:]
     step = stride or usual_stride(height, width, size=square)
     if step > square:
         raise UsageError(

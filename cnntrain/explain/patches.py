@@ -8,24 +8,18 @@ from matplotlib.figure import Figure
 from cnntrain.arch.receptive import Axis, Field
 from cnntrain.core.kinds import Count, Numbers, Positive, Split
 from cnntrain.explain import picture
-from cnntrain.explain.strongest import Answers, answers
+from cnntrain.explain.strongest import Answer, Answers, answers
 from cnntrain.model.model import Model
 from cnntrain.show.image_table import Cell, Picture, draw_table
 from cnntrain.show.pixels import NOTHING, Pixels
 
 
 def cut(image: Pixels, field: Field | None, *, row: int, column: int) -> Pixels:
-    """What one unit sees.
-
-    Args:
-        image: (H, W, 3).
-        field: the receptive field of the unit's layer; where it is the whole image, or more, or is
-            not known, the result is the image.
-        row: of the unit in its map.
-        column: of the unit in its map.
+    """What the unit at a place of its map sees of an image (H, W, 3).
 
     Returns:
-        (field height, field width, 3); what lies in the padding is light grey.
+        (field height, field width, 3), what lies in the padding in light grey; the image, where the
+        field is the whole of it, or more, or is unknown.
     """
     height, width = image.shape[:2]
     if _is_whole(field, height, width):
@@ -63,23 +57,21 @@ def field_in_words(found: Answers) -> str:
     return size + (": whole images" if _is_whole(field, *image.shape[:2]) else "")
 
 
-def patches_of(found: Answers, unit: int) -> list[Pixels]:
-    """The patches of a unit, the strongest first."""
+def patches_of(found: Answers, unit: int) -> list[tuple[Pixels, Answer]]:
+    """The patches of a unit with its answers, the strongest first."""
     return [
-        cut(found.pixels[answer.image], found.field, row=answer.row, column=answer.column)
-        for answer in found.peaks.answers(unit)
+        (cut(found.pixels[each.image], found.field, row=each.row, column=each.column), each)
+        for each in found.peaks.answers(unit)
     ]
 
 
 def draw_patches(found: Answers) -> Figure:
     """A row per unit, the strongest answer at the left, with the answers below."""
-    rows = []
-    for unit in found.units:
-        patches = patches_of(found, unit)
-        values = found.peaks.values[unit].tolist()
-        rows.append([Cell(p, f"{v:.3g}") for p, v in zip(patches, values, strict=True)])
     return draw_table(
-        rows,
+        [
+            [Cell(patch, f"{answer.value:.3g}") for patch, answer in patches_of(found, unit)]
+            for unit in found.units
+        ],
         title=f"{found.layer}: what units answer to most among {found.peaks.seen:,} images\n"
         f"{field_in_words(found)}",
         labels=[f"unit {unit}" for unit in found.units],

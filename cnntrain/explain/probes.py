@@ -10,7 +10,6 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -62,8 +61,7 @@ def probe(layer: str, *, train: tuple[Tensor, Tensor], held_out: tuple[Tensor, T
 
     Args:
         layer: its name.
-        train: features (N, F) and classes (N,), of at least two classes.
-        held_out: likewise.
+        train: features (N, F) and classes (N,), of at least two classes; `held_out` the same way.
     """
     values, targets = train[0].double().numpy(), train[1].numpy()
     others, truth = held_out[0].double().numpy(), held_out[1].numpy()
@@ -99,14 +97,9 @@ def margin(error: float, images: int) -> float:
 def draw_probes(
     probes: Sequence[Probe], *, split: str, own: float, images: int, title: str
 ) -> Figure:
-    """The errors layer by layer, with the network's own error as a line.
+    """The errors layer by layer, with the network's `own` error as a line.
 
-    Args:
-        probes: in the order of the layers.
-        split: what the errors that count are of.
-        own: the network's error on it.
-        images: how many it has; error bars follow from that.
-        title: above.
+    Both are those of a split of so many images, which error bars follow from.
     """
     figure = Figure(figsize=(max(6.0, 2.5 + 0.32 * len(probes)), 4.6), layout="constrained")
     axes = figure.subplots()
@@ -149,8 +142,10 @@ def linear_probes(
     Raises:
         UsageError: the split is the training images themselves, or these are all of one class.
     """
-    taps = [feature_tap(model, name) for name in layers] or _all_taps(model)
-    answer = Tap(model.plan.body.nodes[-1].name)
+    nodes = model.plan.body.nodes
+    outermost = [Tap(node.name) for node in nodes if node.node.operation not in PASSED_ON]
+    taps = [feature_tap(model, name) for name in layers] or outermost
+    answer = Tap(nodes[-1].name)
     both = list(dict.fromkeys([*taps, answer]))
     data = find_images(model, split=split, limit=limit)
     if data.split == "train":
@@ -181,13 +176,13 @@ def linear_probes(
     }
     shapes = {str(tap): tuple(model.layers[tap.layer].out_shape) for tap in taps}
     note = f"±: 95 % certainty with {count:,} {data.split} images"
-    if any(each.features < prod(shapes[each.layer]) for each in found):
+    if any(each.features < math.prod(shapes[each.layer]) for each in found):
         note = f"features: maps are averaged over regions, to at most {PROBED} numbers\n{note}"
     rows = [["layer", "gives", "features", "error in training", f"error in {data.split}"]]
     for each in found:
-        shape = " x ".join(map(str, shapes[each.layer]))
-        errors = (f"{each.train_error:.2%}", _with_margin(each.error, count))
-        rows.append([each.layer, shape, f"{each.features:,}", *errors])
+        shape, share = " x ".join(map(str, shapes[each.layer])), f"{each.train_error:.2%}"
+        bounded = _with_margin(each.error, count)
+        rows.append([each.layer, shape, f"{each.features:,}", share, bounded])
     rows.append(["the network", "", "", "", _with_margin(error, count)])
     text = f"{note}\n{title}".replace(";\n", "; ")
     return Picture(figure, facts, text, columns(rows, right=range(1, 5)))
@@ -195,8 +190,3 @@ def linear_probes(
 
 def _with_margin(error: float, images: int) -> str:
     return f"{error:.2%} ± {margin(error, images):.1%}"
-
-
-def _all_taps(model: Model) -> list[Tap]:
-    """The outermost layers, without those that pass on what they read."""
-    return [Tap(n.name) for n in model.plan.body.nodes if n.node.operation not in PASSED_ON]

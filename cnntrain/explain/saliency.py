@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cnntrain.core.kinds import Names, Split
 from cnntrain.explain import picture
-from cnntrain.explain.decided import Decided, decide
+from cnntrain.explain.shown import Decided, decide
 from cnntrain.model.model import Model
 from cnntrain.show.image_table import Cell, Picture, Scale, draw_table, heat
 
@@ -20,12 +20,12 @@ def saliency(net: nn.Module, images: Tensor, *, classes: Sequence[int]) -> Tenso
     """The derivative of a class's score by each pixel: its largest magnitude over the channels.
 
     Simonyan, Vedaldi, Zisserman, "Deep Inside Convolutional Networks", 2014, section 3. It is of
-    the score before the softmax, for the probability also rises where other scores fall.
+    the score before the softmax, because the probability also rises where other scores fall.
 
     Args:
         net: gives scores (N, classes), in evaluation mode.
         images: (N, C, H, W).
-        classes: for each image a position in the list of classes.
+        classes: one for each image.
 
     Returns:
         (N, H, W).
@@ -42,8 +42,9 @@ def draw_saliency(found: Tensor, decided: Decided) -> Figure:
     """Each image with its saliency (N, H, W), which is scaled image by image."""
     rows = []
     maps = found.cpu().float().numpy()
-    shown = zip(decided.pixels, maps, decided.captions, decided.aims, strict=True)
-    for image, values, caption, aim in shown:
+    for image, values, caption, aim in zip(
+        decided.pixels, maps, decided.captions, decided.aims, strict=True
+    ):
         top = float(np.percentile(values, 99.5)) or 1.0
         colours = heat(values, low=0, high=top, colours="magma")
         rows.append([Cell(image, caption), Cell(colours, aim)])

@@ -1,4 +1,4 @@
-"""The images that pictures show."""
+"""The images that pictures show, and what the network makes of them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cnntrain.core.errors import DataError, UsageError
 from cnntrain.core.kinds import Split
 from cnntrain.data.decode import FORMATS, UnreadableImageError
-from cnntrain.model.find_layers import find_layer
 from cnntrain.model.images import find_images
 from cnntrain.model.inputs import One
 from cnntrain.model.model import Model
+from cnntrain.show.pixels import Pixels, photographs
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,8 @@ def show_images(
         usual: how many where none are asked for.
 
     Raises:
-        UsageError: there is no such file or position, or the image has another size than the
-            network takes.
-        UnreadableImageError: a file cannot be decoded.
+        UsageError: there is no such file or position, or an image has the wrong size.
+        DataError: a file cannot be decoded.
     """
     found: dict[int, tuple[Tensor, str, int | None]] = {}
     positions: dict[int, int] = {}
@@ -76,20 +75,6 @@ def show_images(
     return Shown(stacked, tuple(each[1] for each in several), tuple(each[2] for each in several))
 
 
-def check_asked(
-    model: Model, *, layer: str | None, images: Sequence[str], split: Split | None
-) -> None:
-    """Whether what a picture is asked to show is there.
-
-    Raises:
-        UsageError: the layer is not, or an image.
-    """
-    if layer is not None:
-        find_layer(model, layer)
-    if images:
-        show_images(model, images, split=split)
-
-
 def _read_file(model: Model, path: Path) -> Tensor:
     try:
         return model.prepare(path)
@@ -113,3 +98,58 @@ def _spread(targets: Tensor, count: int) -> list[int]:
         seen[target] = seen.get(target, 0) + 1
         ranked.append((seen[target], target, number))
     return [number for _, _, number in sorted(ranked)[:count]]
+
+
+def probabilities_of(net: nn.Module, images: Tensor) -> Tensor:
+    """(N, classes)."""
+    with torch.inference_mode():
+        result: Tensor = net(images).float().softmax(dim=1).clone()
+    return result
+
+
+def best(probabilities: Tensor, classes: Sequence[str]) -> str:
+    """The most probable class with its probability."""
+    top = int(probabilities.argmax())
+    return f"{classes[top]} ({float(probabilities[top]):.1%})"
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Images (N, C, H, W), what they are and are taken for, and the class a picture is about.
+
+    `pixels` are the images as photographs, (N, H, W, 3).
+    """
+
+    images: Tensor
+    pixels: Pixels
+    targets: list[int]
+    captions: list[str]
+    aims: list[str]
+    facts: list[dict[str, object]]
+
+
+def decide(
+    model: Model, images: Sequence[One], target: str | None, *, split: Split | None
+) -> Decided:
+    """What a network makes of images (see `show_images`).
+
+    The picture is about the class `target`; None: about what each image is seen as.
+    """
+    wanted = None if target is None else model.class_number(target)
+    shown = show_images(model, images, split=split)
+    classes = model.classes
+    probabilities = probabilities_of(model.net, shown.images).cpu()
+    pixels = photographs(shown.images, scaling=model.scaling)
+    targets, captions, aims, facts = [], [], [], []
+    for label, true, row in zip(shown.labels, shown.targets, probabilities, strict=True):
+        top = int(row.argmax())
+        aim = top if wanted is None else wanted
+        targets.append(aim)
+        aims.append(f"for {classes[aim]} ({float(row[aim]):.1%})")
+        name = None if true is None else classes[true]
+        captions.append(
+            f"{label}\nseen as {best(row, classes)}" + ("" if name is None else f"\nis {name}")
+        )
+        fact: dict[str, object] = {"image": label, "class": name, "predicted": classes[top]}
+        facts.append({**fact, "shown": classes[aim], "probability": float(row[aim])})
+    return Decided(shown.images, pixels, targets, captions, aims, facts)

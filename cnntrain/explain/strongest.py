@@ -22,7 +22,7 @@ from cnntrain.show.pixels import Pixels, photographs
 
 @dataclass(frozen=True)
 class Answer:
-    """What a unit says to an image: where in its map; the image by its position in the order."""
+    """What a unit says to an image (a position in the loader's order), and where in its map."""
 
     image: int
     value: float
@@ -32,14 +32,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Strongest:
-    """For each unit its strongest answers, one per image, in descending order.
+    """For each unit its strongest answers to `seen` images, one per image, in descending order.
 
-    Args:
-        values: (U, K) the answers.
-        images: (U, K) positions of the images in the loader's order.
-        rows: (U, K) where in the map; 0 for a flat layer.
-        columns: (U, K) likewise.
-        seen: how many images were looked at.
+    All are (U, K): the values, the images' positions in the loader's order, and where in the map
+    (0 for a flat layer).
     """
 
     values: Tensor
@@ -57,9 +53,7 @@ class Strongest:
     def answers(self, unit: int) -> list[Answer]:
         """Those of one unit."""
         columns = (self.images, self.values, self.rows, self.columns)
-        return [
-            Answer(*row) for row in zip(*(each[unit].tolist() for each in columns), strict=True)
-        ]
+        return list(map(Answer, *(each[unit].tolist() for each in columns)))
 
 
 def strongest(net: nn.Module, loader: Loader, *, layer: str, most: int = 9) -> Strongest:
@@ -74,9 +68,8 @@ def strongest(net: nn.Module, loader: Loader, *, layer: str, most: int = 9) -> S
         layer: its dotted name.
         most: answers to keep.
     """
-    tap, seen = Tap(layer), 0
-    values = images = places = torch.empty(0)
-    width = 1
+    tap, seen, width = Tap(layer), 0, 1
+    kept: list[Tensor] = []
     with torch.inference_mode(), tapped(net, [tap]) as found:
         for batch in loader.batches(0):
             net(batch.images)
@@ -84,15 +77,13 @@ def strongest(net: nn.Module, loader: Loader, *, layer: str, most: int = 9) -> S
             width = maps.shape[3] if maps.ndim == 4 else 1
             top, where = maps.flatten(2).max(dim=2) if maps.ndim == 4 else (maps, maps * 0)
             number = torch.arange(seen, seen + len(top))[None].expand(top.shape[1], -1)
-            if seen == 0:
-                values, images, places = top.T, number, where.long().T
-            else:
-                values = torch.cat([values, top.T], dim=1)
-                images = torch.cat([images, number], dim=1)
-                places = torch.cat([places, where.long().T], dim=1)
-            values, order = values.topk(min(most, values.shape[1]), dim=1)
-            images, places = images.gather(1, order), places.gather(1, order)
+            new = [top.T, number, where.long().T]
+            if kept:
+                new = [torch.cat(pair, dim=1) for pair in zip(kept, new, strict=True)]
+            order = new[0].topk(min(most, new[0].shape[1]), dim=1).indices
+            kept = [each.gather(1, order) for each in new]
             seen += len(top)
+    values, images, places = kept
     return Strongest(values, images, places // width, places % width, seen)
 
 
@@ -105,8 +96,7 @@ class Answers:
         field: what one of its units sees.
         peaks: the answers of all units.
         units: those that are looked at.
-        images: by number, (1, C, H, W) as the network sees them.
-        pixels: the same as pixels, (H, W, 3).
+        images: by number, (1, C, H, W) as the network sees them; `pixels`: (H, W, 3).
         facts: plain data.
     """
 
@@ -128,34 +118,23 @@ def answers(
     split: Split | None,
     limit: int,
 ) -> Answers:
-    """What units answer to most.
-
-    Args:
-        model: the model.
-        layer: its dotted name; else see `last_maps`.
-        units: maps of the layer, counted from 0; else `count` of those that are active.
-        count: how many where none are named.
-        split: whose images.
-        limit: so many images at most.
-    """
+    """What `units` of a layer answer to most; see the pictures `patches` and `deconv`."""
     name = layer or last_maps(model)
     node = find_layer(model, name)
-    _check_units(units, node.out_shape[0], name)
+    for unit in units:
+        if unit >= node.out_shape[0]:
+            message = f"the layer '{name}' has no unit {unit}"
+            raise UsageError(message, remedy=f"it has 0 to {node.out_shape[0] - 1}")
     data = find_images(model, split=split, limit=limit)
     with data.opened() as loader:
         peaks = strongest(model.net, loader, layer=name)
     chosen = _units(peaks, units, count, name)
     numbers = sorted(set(peaks.images[chosen].flatten().tolist()))
     images = data.at(numbers)
-    facts = [
-        {
-            "unit": unit,
-            "answers": [
-                {**vars(each), "image": data.label(each.image)} for each in peaks.answers(unit)
-            ],
-        }
-        for unit in chosen
-    ]
+    facts = []
+    for unit in chosen:
+        said = [{**vars(each), "image": data.label(each.image)} for each in peaks.answers(unit)]
+        facts.append({"unit": unit, "answers": said})
     return Answers(
         layer=name,
         field=node.receptive_field,
@@ -165,13 +144,6 @@ def answers(
         pixels=dict(zip(numbers, photographs(images, scaling=model.scaling), strict=True)),
         facts={"layer": name, "split": data.split, "images": peaks.seen, "units": facts},
     )
-
-
-def _check_units(wanted: Sequence[int], there: int, name: str) -> None:
-    for unit in wanted:
-        if unit >= there:
-            message = f"the layer '{name}' has no unit {unit}"
-            raise UsageError(message, remedy=f"it has 0 to {there - 1}")
 
 
 def _units(peaks: Strongest, wanted: Sequence[int], count: int, name: str) -> list[int]:
