@@ -1,4 +1,7 @@
-"""The parts of a run's checkpoint besides the learner's, checked as they are taken out."""
+"""The parts of a run's checkpoint besides the learner's, checked as they are taken out.
+
+Each function raises a CheckpointError if the checkpoint does not hold what it is asked for.
+"""
 
 from __future__ import annotations
 
@@ -9,55 +12,39 @@ from cnntrain.checkpoint import State
 from cnntrain.config.load import Loaded, load_text
 from cnntrain.core.errors import CheckpointError
 
+_FOREIGN = "it was not written by `cnntrain fit`"
+_INCOMPLETE = "use another checkpoint"
+
 
 def read_run_file(state: State, *, path: Path, overrides: list[str]) -> Loaded:
-    """The run file that a checkpoint holds, with changes from the command line.
-
-    Raises:
-        CheckpointError: the checkpoint holds none.
-        ConfigError: a change is wrong.
-    """
+    """The run file that a checkpoint holds, with changes from the command line (ConfigError)."""
     text = state.get("config")
     if not isinstance(text, str):
-        raise CheckpointError(
-            f"{path} holds no run file", remedy="it was not written by `cnntrain fit`"
-        )
+        raise CheckpointError(f"{path} holds no run file", remedy=_FOREIGN)
     return load_text(text, file=path, overrides=overrides)
 
 
 def classes_in(state: State, *, path: Path) -> tuple[str, ...]:
-    """The class names, in the order of the outputs.
-
-    Raises:
-        CheckpointError: the checkpoint holds none.
-    """
+    """The class names, in the order of the outputs."""
     found = state.get("classes")
     if isinstance(found, list) and found and all(isinstance(item, str) for item in found):
-        return tuple(str(item) for item in found)
-    raise CheckpointError(f"{path} holds no classes", remedy="it was not written by `cnntrain fit`")
+        return tuple(found)
+    raise CheckpointError(f"{path} holds no classes", remedy=_FOREIGN)
 
 
 def steps_in(state: State, *, path: Path) -> tuple[dict[str, Any], ...]:
-    """How images were prepared for evaluation.
-
-    Raises:
-        CheckpointError: the checkpoint does not tell.
-    """
+    """How images were prepared for evaluation."""
     transforms = state.get("transforms")
     steps = transforms.get("eval") if isinstance(transforms, dict) else None
     if not isinstance(steps, list):
-        raise CheckpointError(f"{path} holds no preprocessing", remedy="use another checkpoint")
+        raise CheckpointError(f"{path} holds no preprocessing", remedy=_INCOMPLETE)
     return tuple(dict(step) for step in steps)
 
 
 def weights_in(state: State, *, path: Path) -> tuple[str, dict[str, Any]]:
-    """The weights that the run evaluated, and which they are: `ema` (the average), or `model`.
-
-    Raises:
-        CheckpointError: the checkpoint holds none.
-    """
+    """The weights that the run evaluated, and which they are: `ema` (the average), or `model`."""
     part = "model" if state.get("ema") is None else "ema"
     weights = state.get(part)
     if not isinstance(weights, dict):
-        raise CheckpointError(f"{path} holds no weights", remedy="use another checkpoint")
+        raise CheckpointError(f"{path} holds no weights", remedy=_INCOMPLETE)
     return part, weights

@@ -1,4 +1,4 @@
-"""The folder of a run: where each file of it lies, and how it is made."""
+"""The folder of a run: where each file of it lies, how it is made, and its lock."""
 
 from __future__ import annotations
 
@@ -6,112 +6,74 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from cnntrain.core.atomic import disk_errors, write_text_atomically
 from cnntrain.core.errors import UsageError
 from cnntrain.record.json_text import json_text
-from cnntrain.runs.lock import run_lock
 
 RUN_PATTERN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 _NAME = re.compile(r"[^/\\:*?\"<>|\x00-\x1f]+")
 
 
+class _Part:
+    """A file or folder of a run, whether or not it exists yet: its path, by its name there."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, run: RunFolder, _owner: type[RunFolder]) -> Path:
+        return run.path / self.name
+
+
 @dataclass(frozen=True)
 class RunFolder:
-    """One run's folder; the properties name its files, whether or not they exist yet."""
+    """One run's folder, and where its files are."""
 
     path: Path
 
-    @property
-    def config(self) -> Path:
-        """The resolved configuration."""
-        return self.path / "config.yaml"
-
-    @property
-    def config_input(self) -> Path:
-        """The run file as it was given."""
-        return self.path / "config.input.yaml"
-
-    @property
-    def overrides(self) -> Path:
-        """The overrides of the command line, one a line."""
-        return self.path / "overrides.txt"
-
-    @property
-    def plan_json(self) -> Path:
-        """The plan of the network, for programs."""
-        return self.path / "plan.json"
-
-    @property
-    def plan_text(self) -> Path:
-        """The plan of the network, for people."""
-        return self.path / "plan.txt"
-
-    @property
-    def weights(self) -> Path:
-        """What became of the weights that the run started from."""
-        return self.path / "weights.json"
-
-    @property
-    def environment(self) -> Path:
-        """Versions, machine, command."""
-        return self.path / "environment.json"
-
-    @property
-    def classes(self) -> Path:
-        """The class names, one a line, in the order of the outputs."""
-        return self.path / "classes.txt"
-
-    @property
-    def metrics_jsonl(self) -> Path:
-        """One JSON object a report, an epoch, an evaluation."""
-        return self.path / "metrics.jsonl"
-
-    @property
-    def metrics_csv(self) -> Path:
-        """One row an epoch."""
-        return self.path / "metrics.csv"
-
-    @property
-    def log(self) -> Path:
-        """The log, with the tracebacks that the terminal is spared."""
-        return self.path / "train.log"
-
-    @property
-    def summary(self) -> Path:
-        """The final figures."""
-        return self.path / "summary.json"
-
-    @property
-    def tensorboard(self) -> Path:
-        """TensorBoard's event files, one sub-folder a split."""
-        return self.path / "tb"
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder of last.pt, previous.pt and best.pt."""
-        return self.path / "checkpoints"
-
-    @property
-    def last(self) -> Path:
-        """The newest checkpoint."""
-        return self.checkpoints / "last.pt"
-
-    @property
-    def previous(self) -> Path:
-        """The checkpoint before the newest."""
-        return self.checkpoints / "previous.pt"
-
-    @property
-    def best(self) -> Path:
-        """The checkpoint of the lowest validation error."""
-        return self.checkpoints / "best.pt"
+    config = _Part("config.yaml")
+    """The resolved configuration."""
+    config_input = _Part("config.input.yaml")
+    """The run file as it was given."""
+    overrides = _Part("overrides.txt")
+    """The overrides of the command line, one a line."""
+    plan_json = _Part("plan.json")
+    """The plan of the network, for programs."""
+    plan_text = _Part("plan.txt")
+    """The plan of the network, for people."""
+    weights = _Part("weights.json")
+    """What became of the weights that the run started from."""
+    environment = _Part("environment.json")
+    """Versions, machine, command."""
+    classes = _Part("classes.txt")
+    """The class names, one a line, in the order of the outputs."""
+    metrics_jsonl = _Part("metrics.jsonl")
+    """One JSON object a report, an epoch, an evaluation."""
+    metrics_csv = _Part("metrics.csv")
+    """One row an epoch."""
+    log = _Part("train.log")
+    """The log, with the tracebacks that the terminal is spared."""
+    summary = _Part("summary.json")
+    """The final figures."""
+    tensorboard = _Part("tb")
+    """TensorBoard's event files, one sub-folder a split."""
+    checkpoints = _Part("checkpoints")
+    """The folder of the three checkpoints below."""
+    last = _Part("checkpoints/last.pt")
+    """The newest checkpoint."""
+    previous = _Part("checkpoints/previous.pt")
+    """The checkpoint before the newest."""
+    best = _Part("checkpoints/best.pt")
+    """The checkpoint of the lowest validation error."""
 
     def write_text(self, path: Path, text: str) -> None:
         """Write a small file of the run at once or not at all; DiskError if it cannot be."""
@@ -167,15 +129,7 @@ def create_folder(
     suffix: str = "",
     now: Callable[[], datetime] = datetime.now,
 ) -> Path:
-    """Make a new folder; see `create_run`.
-
-    Args:
-        root: the folder of all runs.
-        name: of the run.
-        out: an exact folder.
-        suffix: what follows the time and the digits.
-        now: the clock (for tests).
-    """
+    """Make a new folder, as `create_run` does; `suffix` follows the time and the digits."""
     if out is not None:
         return _create_exact(out)
     if not _NAME.fullmatch(name) or name.strip(". ") == "" or RUN_PATTERN.fullmatch(name):
@@ -220,3 +174,40 @@ def _point_latest(parent: Path, target: str) -> None:
             draft.replace(parent / "latest")
         finally:
             draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def run_lock(path: Path) -> Iterator[None]:
+    """Hold the lock file of a run folder while its process trains there.
+
+    The system holds the lock for the process, not the file: a file that a dead process, or an
+    earlier version of cnntrain, has left behind is taken over. The file says who holds it.
+
+    Raises:
+        UsageError: another process trains in this folder.
+        DiskError: the folder cannot be written to.
+    """
+    lock = FileLock(path)
+    with disk_errors(path):
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise UsageError(
+                f"another process{_holder(path)} is training in {path.parent}",
+                remedy=f"wait for it or stop it; if none runs any more, delete {path}",
+            ) from None
+        path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # while it is held: whoever waits for it sees that it is gone
+        lock.release()
+
+
+def _holder(path: Path) -> str:
+    """Who holds the lock, in brackets; nothing where that is not written down yet."""
+    try:
+        said = path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+    return f" ({said})" if said.startswith("process ") else ""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cnntrain.core.errors import DiskError, UsageError
-from cnntrain.runs.lock import run_lock
+from cnntrain.runs.folder import run_lock
 
 HOST = socket.gethostname()
 
@@ -32,7 +32,7 @@ def test_a_second_trainer_is_refused_and_told_who_trains(tmp_path: Path) -> None
 def test_another_living_process_is_respected(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
-from cnntrain.runs.lock import run_lock
+from cnntrain.runs.folder import run_lock
 with run_lock(Path({str(tmp_path / "lock")!r})):
     print("held", flush=True)
     input()
