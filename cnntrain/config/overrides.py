@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import Any
 
-from cnntrain.core.document import Document, KeyPath, Places, parse_document, set_value
+from cnntrain.core.document import Document, KeyPath, Places, parse_document
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Place, Problem
 
@@ -42,11 +43,17 @@ def parse_override(text: str, *, number: int) -> Override:
     """
     source = _FLAG + text
     key, equals, value = text.partition("=")
-    path = tuple(part.strip() for part in key.split("."))
-    columns = [
-        len(_FLAG) + 1 + len(".".join(key.split(".")[:i])) + (i > 0) for i in range(len(path))
-    ]
-    places = tuple(Place(COMMAND_LINE, number, column, source) for column in columns)
+    parts = key.split(".")
+    path = tuple(part.strip() for part in parts)
+
+    def at(column: int) -> Place:
+        return Place(COMMAND_LINE, number, column, source)
+
+    def moved(problem: Problem) -> Problem:
+        return replace(problem, place=at(problem.place.column if problem.place else 1))
+
+    columns = accumulate((len(part) + 1 for part in parts[:-1]), initial=len(_FLAG) + 1)
+    places = tuple(map(at, columns))
     if not equals or not all(path):
         message = f"'{text}' is not an override"
         raise ConfigError(message, remedy="write -s section.key=value", place=places[0])
@@ -54,52 +61,44 @@ def parse_override(text: str, *, number: int) -> Override:
     try:
         document = parse_document(" " * start + value, name=COMMAND_LINE)
     except ConfigError as error:
-        moved = [_moved(problem, number, source) for problem in error.problems]
-        raise ConfigError.of(moved) from None
-    at_value = Place(COMMAND_LINE, number, min(start + 1, len(source)), source)
-    values = {p: _at(place, number, source) for p, place in document.places.values.items()}
-    keys = {p: _at(place, number, source) for p, place in document.places.keys.items()}
-    values[()] = values[()] if document.data is not None else at_value
+        raise ConfigError.of([moved(problem) for problem in error.problems]) from None
+    values = {inner: at(place.column) for inner, place in document.places.values.items()}
+    keys = {inner: at(place.column) for inner, place in document.places.keys.items()}
+    if document.data is None:
+        values[()] = at(min(start + 1, len(source)))
     return Override(path, places, Document(document.data, Places(keys, values)))
 
 
 def apply_override(document: Document, override: Override) -> None:
-    """Set the value in the document, with its places.
+    """Set the value in the document, with its places, making mappings on the way.
 
     Raises:
-        ConfigError: something on the way is no mapping and no list.
+        ConfigError: something on the way is no mapping, or there is no such list position.
     """
-    path = _with_positions(document, override.path)
-    known = [path[: i + 1] in document.places.keys for i in range(len(path))]
-    set_value(document, path, override.value.data, override.places[-1])
-    document.places.graft(path, override.value.places)
-    for length, place in enumerate(override.places, start=1):
-        if not known[length - 1] and isinstance(path[length - 1], str):
-            document.places.keys[path[:length]] = place
-            document.places.values.setdefault(path[:length], place)
-
-
-def _with_positions(document: Document, path: tuple[str, ...]) -> KeyPath:
-    """`path` with numbers where the document has lists."""
-    found: list[str | int] = []
-    data = document.data
-    for part in path:
-        is_position = isinstance(data, list) and part.isdecimal()
-        element = int(part) if is_position else part
-        found.append(element)
-        if isinstance(data, dict):
-            data = data.get(part)
-        elif isinstance(data, list) and isinstance(element, int) and element < len(data):
-            data = data[element]
+    path: KeyPath = ()
+    data, holder = document.data, None
+    places, place = document.places, override.places[-1]
+    for part, at_part in zip(override.path, override.places, strict=True):
+        element: Any = part
+        if isinstance(data, list):
+            element = int(part) if part.isdecimal() else part
+            if element not in range(len(data)):
+                message = f"there is no element {element} in that list"
+                raise ConfigError(message, remedy="set the whole list", place=place)
+        elif isinstance(data, dict):
+            if data.get(part) is None:
+                data[part] = {}
+            if (*path, part) not in places.keys:
+                places.keys[*path, part] = at_part
+                places.values.setdefault((*path, part), at_part)
         else:
-            data = None
-    return tuple(found)
-
-
-def _at(place: Place, number: int, source: str) -> Place:
-    return dataclasses.replace(place, line=number, source=source)
-
-
-def _moved(problem: Problem, number: int, source: str) -> Problem:
-    place = problem.place or Place(COMMAND_LINE, number, 1)
-    return dataclasses.replace(problem, place=_at(place, number, source))
+            message = (
+                f"'{'.'.join(map(str, path))}' is not a mapping, so nothing can be set below it"
+            )
+            raise ConfigError(message, remedy="set the whole of it", place=place)
+        path = (*path, element)
+        data, holder = data[element], data
+    assert holder is not None
+    holder[path[-1]] = override.value.data
+    places.graft(path, override.value.places)
+    places.keys[path] = place

@@ -8,7 +8,7 @@ PyYAML follows YAML 1.1, in which `1e-3` is a string, `no` is false, `010` is ei
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,10 +52,12 @@ class Places:
         return None
 
     def graft(self, path: KeyPath, other: Places) -> None:
-        """Take over another document's places below `path`."""
+        """Take over another document's places at `path`, whose own key stays where it is."""
         for table, theirs in ((self.keys, other.keys), (self.values, other.values)):
-            for old in [p for p in table if p[: len(path)] == path and table is self.values]:
-                del table[old]
+            old = [p for p in table if p[: len(path)] == path]
+            for inner in old:
+                if inner != path or table is self.values:
+                    del table[inner]
             table.update({path + inner: place for inner, place in theirs.items()})
 
 
@@ -218,41 +220,3 @@ class _Reader:
 
     def _complain(self, message: str, place: Place, remedy: str) -> None:
         self.problems.append(Problem(message, place, remedy))
-
-
-def set_value(document: Document, path: KeyPath, value: Any, place: Place) -> None:
-    """Put `value` at `path` in the document, making mappings on the way.
-
-    Raises:
-        ConfigError: something on the way is no mapping, or there is no such list position.
-    """
-    data = document.data
-    for depth, element in enumerate(path[:-1]):
-        if isinstance(data, list) and isinstance(element, int) and element < len(data):
-            data = data[element]
-            continue
-        if isinstance(data, list):
-            break
-        inside = data.get(element) if isinstance(data, Mapping) else None
-        if isinstance(data, Mapping) and inside is None:
-            inside = data[element] = {}  # type: ignore[index]  # documents hold plain dicts
-        if not isinstance(inside, dict | list):
-            name = ".".join(map(str, path[: depth + 1]))
-            raise ConfigError(
-                f"'{name}' is not a mapping, so nothing can be set below it",
-                remedy="set the whole of it",
-                place=place,
-            )
-        data = inside
-    else:
-        element = path[-1]
-    if isinstance(data, list) and not (isinstance(element, int) and element < len(data)):
-        raise ConfigError(
-            f"there is no element {element} in that list", remedy="set the whole list", place=place
-        )
-    for table in (document.places.keys, document.places.values):
-        for old in [p for p in table if p[: len(path)] == path]:
-            del table[old]
-    data[path[-1]] = value
-    document.places.keys[path] = place
-    document.places.values[path] = place

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cnntrain.core.document import parse_document, parse_scalar, read_document, set_value
+from cnntrain.core.document import parse_document, parse_scalar, read_document
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Place
 
@@ -122,18 +122,3 @@ def test_files(tmp_path: Path) -> None:
         read_document(file)
     with pytest.raises(ConfigError, match="cannot read"):
         read_document(tmp_path)
-
-
-def test_set_value() -> None:
-    document = parse_document("a: {b: 1, list: [1, 2]}\n", name="x")
-    place = Place("command line", 1, 4)
-    set_value(document, ("a", "b"), 2, place)
-    set_value(document, ("new", "inner"), 3, place)
-    set_value(document, ("a", "list", 1), 5, place)
-    assert document.data == {"a": {"b": 2, "list": [1, 5]}, "new": {"inner": 3}}
-    assert document.places.of(("a", "b")) == place
-    with pytest.raises(ConfigError, match=r"'a\.b' is not a mapping"):
-        set_value(document, ("a", "b", "c"), 1, place)
-    for path in (("a", "list", 2), ("a", "list", "x"), ("a", "list", 7, "y")):
-        with pytest.raises(ConfigError, match="there is no element"):
-            set_value(document, path, 1, place)
