@@ -13,7 +13,8 @@ from cnntrain.assemble.networks import make_network, try_to_plan
 from cnntrain.assemble.transfer.make_freezing import what_learns
 from cnntrain.assemble.transfer.preprocessing import follow_weights
 from cnntrain.assemble.transfer.sources import name_rules
-from cnntrain.config.load import FINETUNE_AT, TRANSFORMS_AT, Loaded, try_to_load
+from cnntrain.config.load import try_to_load
+from cnntrain.config.loaded import FINETUNE_AT, TRANSFORMS_AT, Loaded
 from cnntrain.core.errors import CnntrainError, ConfigError
 from cnntrain.core.problems import Problem
 

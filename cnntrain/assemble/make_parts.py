@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from cnntrain.config.choice import Chosen
-from cnntrain.config.load import Loaded
+from cnntrain.config.loaded import Loaded
+from cnntrain.config.section import Chosen
 from cnntrain.config.train_section import LossSection, OptimizerSection
 from cnntrain.core.choices import ChoiceError
 from cnntrain.core.complaints import dotted

@@ -14,7 +14,7 @@ from cnntrain.arch.network import Network
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.planner import make_plan
 from cnntrain.assemble.make_parts import make_task
-from cnntrain.config.load import Loaded
+from cnntrain.config.loaded import Loaded
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Problem, halves
 from cnntrain.core.seeding import derive_seed

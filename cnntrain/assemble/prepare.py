@@ -38,8 +38,7 @@ from cnntrain.assemble.translation import (
     place,
 )
 from cnntrain.checkpoint import State
-from cnntrain.config.given import Given
-from cnntrain.config.load import Loaded
+from cnntrain.config.loaded import Loaded
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.config.rules import needs_validation
 from cnntrain.config.train_section import TrainSection
@@ -187,7 +186,7 @@ def _start_names(resumed: State | None) -> tuple[str, ...]:
 def _refuse_without_validation(loaded: Loaded, data: Data) -> None:
     """What only the data can tell: that there are no images for what needs them."""
     if data.validation is None:
-        problems = list(needs_validation(Given(loaded.config, loaded.document)))
+        problems = list(needs_validation(loaded))
         if problems:
             data.close()
             raise ConfigError.of(problems)

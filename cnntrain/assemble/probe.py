@@ -17,7 +17,7 @@ from torch import Tensor
 from cnntrain.arch.network import Network
 from cnntrain.arch.plan import Plan
 from cnntrain.assemble.translation import evaluation_batch
-from cnntrain.config.load import Loaded
+from cnntrain.config.loaded import Loaded
 from cnntrain.data.batch import Batching
 from cnntrain.data.feature_loader import FeatureLoader
 from cnntrain.data.loaders import Data

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from cnntrain.config.load import Loaded
+from cnntrain.config.loaded import Loaded
 from cnntrain.config.schema import ComputeSection
 from cnntrain.core.errors import CnntrainError, UsageError
 from cnntrain.core.problems import halves

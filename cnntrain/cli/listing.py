@@ -11,9 +11,8 @@ import typer
 from cnntrain.cli import output
 from cnntrain.cli.options import Json
 from cnntrain.config import shipped
-from cnntrain.config.choice import Call
 from cnntrain.config.keys import Key, all_keys
-from cnntrain.config.section import Section
+from cnntrain.config.section import Call, Section
 from cnntrain.core.catalogue import Catalogue
 from cnntrain.core.choices import CHOICES
 from cnntrain.core.entry import Entry, Parameter

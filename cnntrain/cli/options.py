@@ -12,9 +12,8 @@ import typer
 
 from cnntrain.cli import output
 from cnntrain.config import shipped
-from cnntrain.config.load import load, try_to_load
+from cnntrain.config.load import load, try_to_load, unplannable
 from cnntrain.config.schema import RunConfig
-from cnntrain.config.unplannable import unplannable
 from cnntrain.core.document import read_document
 from cnntrain.core.errors import ConfigError, UsageError
 

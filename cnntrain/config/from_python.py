@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from cnntrain.config import shipped
-from cnntrain.config.load import Loaded, sound, try_to_load_document
+from cnntrain.config.load import sound, try_to_load_document
+from cnntrain.config.loaded import Loaded
 from cnntrain.config.resolved import dump_yaml
 from cnntrain.core.complaints import dotted
 from cnntrain.core.document import Document, KeyPath, parse_document, read_document

@@ -8,9 +8,8 @@ from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
-from cnntrain.config.choice import Call, Choice, other_defaults
 from cnntrain.config.schema import RunConfig
-from cnntrain.config.section import Section
+from cnntrain.config.section import Call, Choice, Section, other_defaults
 from cnntrain.core.document import KeyPath
 
 

@@ -1,75 +1,23 @@
-"""Loading a run file: all that is wrong with it is told at once."""
+"""Loading a run file: all that is wrong with it is reported at once."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from cnntrain.arch.description import Facts, try_to_describe, usual_facts
+from cnntrain.config.loaded import ARCH_AT, FINETUNE_AT, TRANSFORMS_AT, Loaded
 from cnntrain.config.overrides import Override, apply_override, parse_override
 from cnntrain.config.rules import broken_rules
-from cnntrain.config.schema import RunConfig
 from cnntrain.config.sections import find_beside, read_sections, read_weights
-from cnntrain.config.train_section import TrainSection
 from cnntrain.config.validate import validate
 from cnntrain.core.choices import CHOICES
-from cnntrain.core.complaints import Complaint, shown
-from cnntrain.core.document import Document, KeyPath, parse_document, read_document
-from cnntrain.core.errors import ConfigError
-from cnntrain.core.problems import Place, Problem
-
-ARCH_AT: KeyPath = ("arch",)
-TRANSFORMS_AT: KeyPath = ("data", "transforms")
-FINETUNE_AT: KeyPath = ("finetune",)
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A run file that is valid, but for its network.
-
-    Args:
-        config: every value, defaults filled in; names of files are absolute paths.
-        document: what was given, with places: the run file with its sections and overrides in it.
-        file: the run file.
-        files: all files that were read: the run file and those of its sections.
-        follows_weights: `data.transforms` that nobody gave are those of `finetune.weights`.
-    """
-
-    config: RunConfig
-    document: Document
-    file: Path
-    files: tuple[Path, ...]
-    follows_weights: bool = False
-
-    @property
-    def train(self) -> TrainSection:
-        """The `train` section.
-
-        Raises:
-            ConfigError: there is none; a file without one lends weights to eval, predict, export.
-        """
-        if self.config.train is None:
-            message = "there is no `train` section, so this file cannot train a network"
-            remedy = "add `train:` with epochs and an optimizer"
-            raise self.error((), message, remedy)
-        return self.config.train
-
-    def problem(self, path: KeyPath, message: str, remedy: str, *, key: bool = False) -> Problem:
-        """A problem with the value (or key) at `path`, such as `("train", "epochs")`."""
-        return self.document.problem(Complaint(tuple(path), message, remedy, at_key=key))
-
-    def error(self, path: KeyPath, message: str, remedy: str) -> ConfigError:
-        """An error with this problem alone."""
-        return ConfigError.of([self.problem(path, message, remedy)])
-
-    def is_doubtful(self, path: KeyPath, problems: Sequence[Problem]) -> bool:
-        """Whether a problem is about something at `path` or below it."""
-        return _concerns(path, problems, self.document)
-
-    def is_given(self, path: KeyPath) -> bool:
-        """Whether the value is written down, not a default."""
-        return tuple(path) in self.document.places.values
+from cnntrain.core.complaints import shown
+from cnntrain.core.document import Document, parse_document, read_document
+from cnntrain.core.errors import ConfigError, collected
+from cnntrain.core.problems import Problem
+from cnntrain.data import TRANSFORMS
+from cnntrain.data.metadata import facts as data_facts
 
 
 def load(file: Path | str, overrides: Sequence[str] = ()) -> Loaded:
@@ -123,11 +71,9 @@ def try_to_load_document(
 ) -> tuple[Loaded | None, list[Problem]]:
     """As `try_to_load`, for what has been read already; overrides are put into the document."""
     if not isinstance(document.data, Mapping):
-        raise ConfigError(
-            f"a run file must be a mapping (key: value), not {shown(document.data)}",
-            remedy="see `cnntrain new` for one to start from",
-            place=document.places.of(()),
-        )
+        message = f"a run file must be a mapping (key: value), not {shown(document.data)}"
+        remedy = "see `cnntrain new` for one to start from"
+        raise ConfigError(message, remedy=remedy, place=document.places.of(()))
     if "layers" in document.data and "arch" not in document.data:
         raise ConfigError(
             "this is an architecture, not a run file",
@@ -135,77 +81,78 @@ def try_to_load_document(
             place=document.places.of(("layers",), key=True),
         )
     problems: list[Problem] = []
-    given = _parse(overrides, problems)
+    given: list[Override] = []
+    for number, text in enumerate(overrides, start=1):
+        with collected(problems):
+            given.append(parse_override(text, number=number))
     _apply([o for o in given if len(o.path) == 1], document, problems)
-    failed, files = read_sections(document, file=file, problems=problems)
+    failed = read_sections(document, file=file, problems=problems)
     deeper = [o for o in given if len(o.path) > 1 and o.path[0] not in failed]
     _apply(deeper, document, problems)
     before = len(problems)
     tree = {**document.data, **_plugins(document, file, problems)}
     has_plugins = len(problems) == before  # else what they register would look unknown
-    finetune, maps = read_weights(document, file=file, problems=problems)
-    tree |= finetune
+    tree |= read_weights(document, file=file, problems=problems)
     skip = [(key,) for key in failed]
     validated = validate(tree, name=file.stem.strip("<>"), skip=skip)
     problems += [document.problem(complaint) for complaint in validated.complaints]
     if validated.config is None:
         return None, problems
+    loaded = Loaded(validated.config, document, file)
     sections = (TRANSFORMS_AT, FINETUNE_AT)
-    doubtful = [path for path in sections if _concerns(path, problems, document)]
-    for problem in broken_rules(validated.config, document):
+    doubtful = [path for path in sections if loaded.is_doubtful(path, problems)]
+    for problem in broken_rules(loaded):
         follows = any(name in problem.message for name in validated.mended)
-        if not follows and not any(_concerns(path, [problem], document) for path in doubtful):
+        if not follows and not any(loaded.is_doubtful(path, [problem]) for path in doubtful):
             problems.append(problem)
-    loaded = Loaded(validated.config, document, file, (file, *files, *maps))
     return (loaded if has_plugins and not failed else None), problems
 
 
-def _concerns(path: KeyPath, problems: Sequence[Problem], document: Document) -> bool:
-    """Whether a problem is about something at `path` or below it: what follows is in doubt."""
-    under = [p for p in (*document.places.values, *document.places.keys) if p[: len(path)] == path]
-    places = {document.places.of(p, key=key) for p in under for key in (False, True)}
-    return any(problem.place in places for problem in problems)
+def unplannable(loaded: Loaded) -> list[Problem]:
+    """What is wrong with an architecture, if that is all that planning could find: without torch.
 
-
-def _parse(overrides: Sequence[str], problems: list[Problem]) -> list[Override]:
-    found = []
-    for number, text in enumerate(overrides, start=1):
-        try:
-            found.append(parse_override(text, number=number))
-        except ConfigError as error:
-            problems += error.problems
-    return found
+    Nothing where planning would go further: the architecture is sound enough, or the sizes of the
+    images, which only torch's side can follow, could be wrong as well.
+    """
+    data = loaded.config.data
+    stated = data_facts(data.name, data.parameters)
+    calls = (*data.transforms.train, *data.transforms.eval)
+    sizing = any(TRANSFORMS.entry(call.name).options.get("sizing") for call in calls)
+    if stated.size is None or sizing or loaded.config.plugins or loaded.config.finetune:
+        return []
+    usual = usual_facts(loaded.document, root=ARCH_AT)
+    facts = Facts(stated.num_classes or usual.num_classes, stated.channels, *stated.size)
+    description, problems = try_to_describe(
+        loaded.document, root=ARCH_AT, facts=facts, variables=loaded.config.vars
+    )
+    return problems if description is None else []
 
 
 def _apply(overrides: Sequence[Override], document: Document, problems: list[Problem]) -> None:
     for override in overrides:
-        try:
+        with collected(problems):
             apply_override(document, override)
-        except ConfigError as error:
-            problems += error.problems
 
 
 def _plugins(document: Document, file: Path, problems: list[Problem]) -> dict[str, list[str]]:
     """The plugins' absolute paths, after adding what they register to the catalogues."""
     names = document.data.get("plugins")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        return {}  # the schema tells what is wrong
+        return {}  # the schema says what is wrong
     paths = []
     for index, name in enumerate(names):
         place = document.places.of(("plugins", index))
-        try:
+        with collected(problems, place=place):
             found = find_beside(name, place=place, file=file).resolve()
             paths.append(str(found))
-            _add_plugin(found, place)
-        except ConfigError as error:
-            problems += [dataclasses.replace(p, place=p.place or place) for p in error.problems]
+            _add_plugin(found)
     return {"plugins": paths}
 
 
-def _add_plugin(file: Path, place: Place | None) -> None:
+def _add_plugin(file: Path) -> None:
     registered = [entry for each in CHOICES.values() for entry in each.add_plugin(file)]
     if not registered:
         decorators = ", ".join(f"@{each.decorator}" for each in CHOICES.values())
         message = f"the plugin {file.name} registers nothing"
         remedy = f'write one of {decorators} above a function or class, as in @layer("name")'
-        raise ConfigError(message, remedy=remedy, place=place)
+        raise ConfigError(message, remedy=remedy)

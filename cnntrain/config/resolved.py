@@ -7,11 +7,10 @@ from typing import Any
 
 import yaml
 
-from cnntrain.config.choice import Call, Choice
-from cnntrain.config.load import Loaded
+from cnntrain.config.loaded import Loaded
 from cnntrain.config.overrides import COMMAND_LINE
 from cnntrain.config.schema import RunConfig
-from cnntrain.config.section import Section
+from cnntrain.config.section import Call, Choice, Section
 from cnntrain.core.document import KeyPath, parse_scalar
 
 _COMMENT_COLUMN = 60

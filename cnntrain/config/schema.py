@@ -1,7 +1,7 @@
 """The run file, top down: every key, its type, its default and what it means.
 
-The sections `data`, `finetune` and `train` have files of their own. `arch` is checked by
-`cnntrain.arch`, which knows the layers.
+`train` and `finetune` have a file of their own. `arch` is checked by `cnntrain.arch`, which knows
+the layers.
 """
 
 from __future__ import annotations
@@ -11,11 +11,19 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from cnntrain.config.choice import Call, Choice
-from cnntrain.config.data_section import DataSection, TransformsSection
-from cnntrain.config.finetune_section import FinetuneSection
-from cnntrain.config.section import FROM_LIST, Device, RunName, Section
+from cnntrain.config.section import (
+    FROM_LIST,
+    Call,
+    Choice,
+    Device,
+    FoldOf,
+    HeldOut,
+    RunName,
+    Section,
+    Workers,
+)
 from cnntrain.config.train_section import (
+    FinetuneSection,
     LossSection,
     OptimizerSection,
     ScheduleSection,
@@ -23,9 +31,10 @@ from cnntrain.config.train_section import (
     TrainSection,
 )
 from cnntrain.core.catalogue import Catalogue
-from cnntrain.core.choices import OBSERVERS
+from cnntrain.core.choices import DATASETS, OBSERVERS, TRANSFORMS
 from cnntrain.core.document import KeyPath
 from cnntrain.core.kinds import Names, NonNegative, Positive
+from cnntrain.data import metadata
 
 
 class ComputeSection(Section):
@@ -43,6 +52,58 @@ class ComputeSection(Section):
     """Same seed, same result to the last bit on a GPU too; slower."""
     threads: Positive | None = None
     """CPU threads; null: torch's choice."""
+
+
+class TransformCall(Call):
+    """One transform with its parameters."""
+
+    catalogue: ClassVar[Catalogue] = TRANSFORMS
+
+
+TransformCalls = Annotated[tuple[TransformCall, ...], FROM_LIST]
+NORMALIZE = TransformCall(name="normalize")
+
+
+class TransformsSection(Section):
+    """What is done to the images, in order; each item is a name or `name: {parameters}`."""
+
+    train: TransformCalls = (NORMALIZE,)
+    """Done to training images, drawn anew in every epoch."""
+    eval: TransformCalls = (NORMALIZE,)
+    """Done to the images of validation, test and prediction."""
+
+
+class DataSection(Choice):
+    """The images, and what is done to them."""
+
+    catalogue: ClassVar[Catalogue] = DATASETS
+
+    name: str
+    """A registered data set; see `cnntrain list datasets`."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """The data set's own parameters; they stand in the file beside the keys of this section."""
+    validation: HeldOut = None
+    """Training images held out for validation: a fraction, a count or one fold; null: none."""
+    sampling: Literal["natural", "balanced"] = "natural"
+    """natural: each training image once an epoch; balanced: classes are drawn equally often."""
+    batch_size: Positive = 64
+    """Images in one batch."""
+    eval_batch_size: Positive | None = None
+    """Images in one batch of evaluation; null: chosen for speed, with no effect on results."""
+    drop_last: bool = False
+    """Leave out an epoch's last batch if it is not full."""
+    transforms: TransformsSection = TransformsSection()
+    """What is done to the images, in order."""
+    workers: Workers = "auto"
+    """Processes that read images; auto: as many as the machine serves."""
+    memory: Literal["auto", "resident", "stream"] = "auto"
+    """resident: all images in the device's memory; stream: read as they are needed."""
+
+    @property
+    def held_out(self) -> metadata.HeldOut:
+        """`validation`, as the room below knows it."""
+        found = self.validation
+        return metadata.Fold(found.fold, found.of) if isinstance(found, FoldOf) else found
 
 
 class ObserverCall(Call):

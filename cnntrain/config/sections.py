@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from cnntrain.config import shipped
 from cnntrain.config.overrides import COMMAND_LINE
 from cnntrain.core.complaints import shown, value_at
 from cnntrain.core.document import Document, KeyPath, read_document
-from cnntrain.core.errors import ConfigError
+from cnntrain.core.errors import ConfigError, collected
 from cnntrain.core.problems import Place, Problem, near_match
 
 SECTIONS = ("arch", "vars", "compute", "data", "finetune", "train", "record")
@@ -21,9 +20,7 @@ WEIGHTS = ("finetune", "weights")
 RENAME = (*WEIGHTS, "rename")
 
 
-def read_sections(
-    document: Document, *, file: Path, problems: list[Problem]
-) -> tuple[set[str], list[Path]]:
+def read_sections(document: Document, *, file: Path, problems: list[Problem]) -> set[str]:
     """Put the contents of the named files in place of their names.
 
     Args:
@@ -32,49 +29,32 @@ def read_sections(
         problems: takes up what is wrong.
 
     Returns:
-        The sections that could not be read, and the files that were.
+        The sections that could not be read.
     """
-    failed: set[str] = set()
-    files: list[Path] = []
-    for key in SECTIONS:
-        value = document.data.get(key)
-        if not isinstance(value, str):
-            continue  # the schema tells what is wrong with anything but a mapping
-        try:
-            files.append(_read_section(document, (key,), value, file))
-        except ConfigError as error:
-            here = document.places.of((key,))
-            problems += [dataclasses.replace(p, place=p.place or here) for p in error.problems]
-            failed.add(key)
-    return failed, files
+    named = [key for key in SECTIONS if isinstance(document.data.get(key), str)]
+    failed = set(named)
+    for key in named:
+        with collected(problems, place=document.places.of((key,))):
+            _read_section(document, (key,), file)
+            failed.remove(key)
+    return failed
 
 
 def read_weights(
     document: Document, *, file: Path, problems: list[Problem]
-) -> tuple[dict[str, Any], list[Path]]:
-    """The `finetune` section, its map of names read in, and its files' names made absolute.
+) -> dict[str, dict[str, Any]]:
+    """The `finetune` section under its name, its files' names made absolute; empty without one.
 
-    The weights need not be there: only training reads them.
-
-    Args:
-        document: the run file; the map of names is put into it.
-        file: where the run file is; names are relative to it, else to the working folder.
-        problems: takes up what is wrong.
-
-    Returns:
-        The section under its name, empty where there is none, and the files that were read.
+    The weights need not be there: only training reads them. The map of names is read in; otherwise
+    as `read_sections`, but a name may also be relative to the working folder.
     """
     finetune = document.data.get("finetune")
     weights = finetune.get("weights") if isinstance(finetune, Mapping) else None
     if not isinstance(weights, Mapping):
-        return {}, []  # the schema tells what is wrong, if anything is
-    files = []
+        return {}  # the schema says what is wrong, if anything is
     if isinstance(weights.get("rename"), str):
-        try:
-            files.append(_read_section(document, RENAME, weights["rename"], file))
-        except ConfigError as error:
-            here = document.places.of(RENAME)
-            problems += [dataclasses.replace(p, place=p.place or here) for p in error.problems]
+        with collected(problems, place=document.places.of(RENAME)):
+            _read_section(document, RENAME, file)
     found = {}
     for key in ("run", "file"):
         name = weights.get(key)
@@ -83,7 +63,7 @@ def read_weights(
             choices = [folder / Path(name).expanduser() for folder in folders]
             chosen = next((choice for choice in choices if choice.exists()), choices[0])
             found[key] = str(chosen.resolve())
-    return {"finetune": {**finetune, "weights": {**weights, **found}}}, files
+    return {"finetune": {**finetune, "weights": {**weights, **found}}}
 
 
 def find_beside(name: str, *, place: Place | None, file: Path) -> Path:
@@ -102,11 +82,9 @@ def find_beside(name: str, *, place: Place | None, file: Path) -> Path:
     found = shipped.find(name) if name.endswith(".yaml") else None
     if found is not None:
         return found
-    raise ConfigError(
-        f"there is no file '{name}' in {' or '.join(_called(f) for f in folders)}",
-        remedy=_remedy(name, folders),
-        place=place,
-    )
+    called = ["this folder" if folder == Path() else str(folder) for folder in folders]
+    message = f"there is no file '{name}' in {' or '.join(called)}"
+    raise ConfigError(message, remedy=_remedy(name, folders), place=place)
 
 
 def _folders(place: Place | None, file: Path) -> list[Path]:
@@ -119,8 +97,9 @@ def _names_a_file(value: Any) -> bool:
     return isinstance(value, str) and value.endswith((".yaml", ".yml"))
 
 
-def _read_section(document: Document, path: KeyPath, name: str, file: Path) -> Path:
-    key, place = path[-1], document.places.of(path)
+def _read_section(document: Document, path: KeyPath, file: Path) -> None:
+    holder, key, place = value_at(document.data, path[:-1]), path[-1], document.places.of(path)
+    name = holder[key]
     if not _names_a_file(name):
         message = f"'{key}' must be a mapping or the name of a .yaml file, not {shown(name)}"
         in_archs = shipped.find(f"archs/{name}") if key == "arch" else None
@@ -132,21 +111,12 @@ def _read_section(document: Document, path: KeyPath, name: str, file: Path) -> P
         raise ConfigError(message, remedy=f"name a file with the keys of {key}", place=place)
     section = read_document(found)
     if not isinstance(section.data, Mapping):
-        what = (
-            f"names another file, {section.data}" if _names_a_file(section.data) else "has no keys"
-        )
-        raise ConfigError(
-            f"'{key}' is read from {found}, which {what}",
-            remedy=f"name a file with the keys of {key}",
-            place=place,
-        )
-    value_at(document.data, path[:-1])[key] = section.data
+        other = f"names another file, {section.data}"
+        what = other if _names_a_file(section.data) else "has no keys"
+        message = f"'{key}' is read from {found}, which {what}"
+        raise ConfigError(message, remedy=f"name a file with the keys of {key}", place=place)
+    holder[key] = section.data
     document.places.graft(path, section.places)
-    return found
-
-
-def _called(folder: Path) -> str:
-    return "this folder" if folder == Path() else str(folder)
 
 
 def _remedy(name: str, folders: Sequence[Path]) -> str:

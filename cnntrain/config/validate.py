@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cnntrain.config.choice import Call, Choice, other_defaults
 from cnntrain.config.keys import calls_in, fields_of, keys_at, keys_named
 from cnntrain.config.mending import validate_mending
 from cnntrain.config.schema import CALL_SECTIONS, CHOICE_SECTIONS, RunConfig
-from cnntrain.config.section import Section
+from cnntrain.config.section import Call, Choice, Section, other_defaults
 from cnntrain.core.catalogue import Catalogue
 from cnntrain.core.complaints import (
     Complaint,

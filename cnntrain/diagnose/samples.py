@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from cnntrain.config.load import Loaded
+from cnntrain.config.loaded import Loaded
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batching
 from cnntrain.data.check import shared_images

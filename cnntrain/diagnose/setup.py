@@ -18,7 +18,7 @@ from cnntrain.assemble.make_parts import make_optimizer
 from cnntrain.assemble.prepare import Prepared, prepare
 from cnntrain.assemble.translation import open_run_data
 from cnntrain.config.from_python import Changes, Source, as_overrides, load_given, name_in
-from cnntrain.config.load import Loaded
+from cnntrain.config.loaded import Loaded
 from cnntrain.core.entry import Entry
 from cnntrain.core.problems import suggestion
 from cnntrain.data.batch import Batch, Loader

@@ -17,7 +17,8 @@ from cnntrain.arch.plan import Plan
 from cnntrain.arch.planner import make_plan
 from cnntrain.assemble.networks import plan_network
 from cnntrain.assemble.transfer.preprocessing import follow_weights
-from cnntrain.config.load import Loaded, load, load_text
+from cnntrain.config.load import load, load_text
+from cnntrain.config.loaded import Loaded
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.core.complaints import value_at
 from cnntrain.core.document import Document, KeyPath, parse_document, read_document

@@ -12,7 +12,7 @@ from cnntrain.arch.table_text import as_text
 from cnntrain.assemble.prepare import Prepared, prepare
 from cnntrain.assemble.translation import only_these
 from cnntrain.checkpoint import load, load_newest
-from cnntrain.config.load import Loaded
+from cnntrain.config.loaded import Loaded
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.core.errors import UsageError
 from cnntrain.fit.kept import InFolder

@@ -16,7 +16,8 @@ from typing import Literal, get_args
 
 from cnntrain.assemble.checked import check_run_file
 from cnntrain.assemble.translation import only_these
-from cnntrain.config.load import Loaded, load
+from cnntrain.config.load import load
+from cnntrain.config.loaded import Loaded
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.config.section import FoldOf
 from cnntrain.core.atomic import disk_errors

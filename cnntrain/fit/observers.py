@@ -15,7 +15,7 @@ from cnntrain.assemble.make_parts import make_choice
 from cnntrain.assemble.prepare import Prepared, whole_state
 from cnntrain.assemble.transfer.make_freezing import in_words
 from cnntrain.checkpoint import State, save
-from cnntrain.config.load import Loaded
+from cnntrain.config.loaded import Loaded
 from cnntrain.config.resolved import resolved_tree
 from cnntrain.config.schema import ObserverCall
 from cnntrain.core.errors import ConfigError

@@ -7,7 +7,7 @@ from pathlib import Path
 from cnntrain.assemble.make_parts import make_recipe
 from cnntrain.assemble.prepare import Prepared
 from cnntrain.checkpoint import State
-from cnntrain.config.load import Loaded
+from cnntrain.config.loaded import Loaded
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.runs.folder import RunFolder
 from cnntrain.show.words import listed

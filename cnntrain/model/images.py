@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.assemble.translation import data_errors, evaluation_batch, reading, uses_channels_last
-from cnntrain.config.load import Loaded
+from cnntrain.config.loaded import Loaded
 from cnntrain.core.errors import UsageError
 from cnntrain.core.kinds import Split
 from cnntrain.core.seeding import derive_seed

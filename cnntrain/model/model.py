@@ -17,7 +17,7 @@ from cnntrain.arch.plan import Plan, PlannedNode
 from cnntrain.assemble.make_parts import make_task
 from cnntrain.assemble.networks import image_sizes
 from cnntrain.assemble.translation import apply_threads, choose_device, place, uses_channels_last
-from cnntrain.config.load import Loaded
+from cnntrain.config.loaded import Loaded
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.core.kinds import Split
 from cnntrain.core.problems import near_match

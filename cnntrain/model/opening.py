@@ -19,8 +19,8 @@ from cnntrain.assemble.translation import apply_threads, data_errors, only_these
 from cnntrain.checkpoint import State
 from cnntrain.config import shipped
 from cnntrain.config.from_python import Changes, as_overrides
-from cnntrain.config.load import Loaded
 from cnntrain.config.load import load as load_run_file
+from cnntrain.config.loaded import Loaded
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.data.metadata import facts
 from cnntrain.data.read import open_splits

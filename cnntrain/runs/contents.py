@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.checkpoint import State
-from cnntrain.config.load import Loaded, load_text
+from cnntrain.config.load import load_text
+from cnntrain.config.loaded import Loaded
 from cnntrain.core.errors import CheckpointError
 
 _FOREIGN = "it was not written by `cnntrain fit`"

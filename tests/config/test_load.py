@@ -60,8 +60,10 @@ def test_a_section_in_a_file_beside_the_run_file(run_file: Path) -> None:
     assert loaded.config.train.optimizer.name == "adam"
     assert loaded.config.train.optimizer.lr == 0.1
     assert "layers" in loaded.config.arch, "found among the shipped ones"
-    assert loaded.files[0] == Path("sub/run.yaml")
-    assert [file.name for file in loaded.files[1:]] == ["lenet5.yaml", "short.yaml"]
+    assert loaded.file == Path("sub/run.yaml")
+    arch = loaded.document.places.of(("arch", "layers"))
+    assert arch is not None
+    assert Path(arch.file).name == "lenet5.yaml"
     place = loaded.document.places.of(("train", "epochs"))
     assert place is not None
     assert (Path(place.file).name, place.line) == ("short.yaml", 1)

@@ -15,8 +15,8 @@ from cnntrain.arch.plan import Plan
 from cnntrain.arch.table import Learning, Share, frozen_at_first
 from cnntrain.assemble.make_parts import make_groups
 from cnntrain.assemble.networks import head_names
-from cnntrain.config.finetune_section import FinetuneSection
-from cnntrain.config.load import Loaded
+from cnntrain.config.loaded import Loaded
+from cnntrain.config.train_section import FinetuneSection
 from cnntrain.core.document import KeyPath
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.patterns import covered, covers

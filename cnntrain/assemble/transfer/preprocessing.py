@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnntrain.assemble.transfer.sources import at_source, known_steps
-from cnntrain.config.data_section import TransformCall, TransformsSection
-from cnntrain.config.load import TRANSFORMS_AT, Loaded
+from cnntrain.config.loaded import TRANSFORMS_AT, Loaded
 from cnntrain.config.rules import broken_rules
+from cnntrain.config.schema import TransformCall, TransformsSection
 from cnntrain.core.errors import ConfigError
 from cnntrain.data import TRANSFORMS
 
@@ -42,11 +42,12 @@ def follow_weights(loaded: Loaded) -> Loaded:
     training = _numbered(whole.train, numbers) if given["train"] else evaluation
     transforms = TransformsSection(train=training, eval=evaluation)
     data = config.data.model_copy(update={"transforms": transforms})
-    followed = config.model_copy(update={"data": data})
-    problems = broken_rules(followed, loaded.document)
+    changed = config.model_copy(update={"data": data})
+    followed = dataclasses.replace(loaded, config=changed, follows_weights=True)
+    problems = broken_rules(followed)
     if problems:
         raise ConfigError.of(problems)
-    return dataclasses.replace(loaded, config=followed, follows_weights=True)
+    return followed
 
 
 def lacks_numbers(loaded: Loaded) -> bool:

@@ -16,8 +16,8 @@ from cnntrain.assemble.transfer.torchvision_weights import fetch, find_published
 from cnntrain.checkpoint import load
 from cnntrain.checkpoint.foreign import Rule, rules_of
 from cnntrain.checkpoint.state_dicts import read_metadata, read_state_dict
-from cnntrain.config.finetune_section import WeightsSection
-from cnntrain.config.load import Loaded
+from cnntrain.config.loaded import Loaded
+from cnntrain.config.train_section import WeightsSection
 from cnntrain.core.errors import CheckpointError, CnntrainError, ConfigError
 from cnntrain.runs.contents import classes_in, steps_in, weights_in
 from cnntrain.runs.locate import find_run

@@ -16,7 +16,7 @@ from cnntrain.assemble.transfer.sources import Source, at_source
 from cnntrain.checkpoint.foreign import read_rules, rename
 from cnntrain.checkpoint.matching import COUNTER, Match, Shape, match
 from cnntrain.config import shipped
-from cnntrain.config.load import Loaded
+from cnntrain.config.loaded import Loaded
 from cnntrain.core.errors import CheckpointError, ConfigError
 from cnntrain.core.problems import Problem, near_match
 from cnntrain.show.words import listed

@@ -20,7 +20,8 @@ from cnntrain.assemble.transfer.sources import read_source
 from cnntrain.assemble.transfer.start_from import Start, start_from
 from cnntrain.checkpoint import load as load_checkpoint
 from cnntrain.checkpoint import save
-from cnntrain.config.load import Loaded, load
+from cnntrain.config.load import load
+from cnntrain.config.loaded import Loaded
 from cnntrain.core.errors import CheckpointError, ConfigError
 
 CLASSES = tuple(f"class{number}" for number in range(10))

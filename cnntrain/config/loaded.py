@@ -1,0 +1,73 @@
+"""What loading gives: a run file's values, and where each was given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnntrain.config.schema import RunConfig
+from cnntrain.config.train_section import TrainSection
+from cnntrain.core.complaints import Complaint, dotted
+from cnntrain.core.document import Document, KeyPath
+from cnntrain.core.errors import ConfigError
+from cnntrain.core.problems import Problem
+
+ARCH_AT: KeyPath = ("arch",)
+TRANSFORMS_AT: KeyPath = ("data", "transforms")
+FINETUNE_AT: KeyPath = ("finetune",)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A run file that is valid, but for its network.
+
+    Args:
+        config: every value, defaults filled in; names of files are absolute paths.
+        document: what was given, with places: the run file with its sections and overrides in it.
+        file: the run file.
+        follows_weights: `data.transforms` that nobody gave are those of `finetune.weights`.
+    """
+
+    config: RunConfig
+    document: Document
+    file: Path
+    follows_weights: bool = False
+
+    @property
+    def train(self) -> TrainSection:
+        """The `train` section.
+
+        Raises:
+            ConfigError: there is none; a file without one lends weights to eval, predict, export.
+        """
+        if self.config.train is None:
+            message = "there is no `train` section, so this file cannot train a network"
+            remedy = "add `train:` with epochs and an optimizer"
+            raise self.error((), message, remedy)
+        return self.config.train
+
+    def problem(self, path: KeyPath, message: str, remedy: str, *, key: bool = False) -> Problem:
+        """A problem with the value (or key) at `path`, such as `("train", "epochs")`."""
+        return self.document.problem(Complaint(tuple(path), message, remedy, at_key=key))
+
+    def error(self, path: KeyPath, message: str, remedy: str) -> ConfigError:
+        """An error with this problem alone."""
+        return ConfigError.of([self.problem(path, message, remedy)])
+
+    def at(self, *path: str | int) -> str:
+        """Where a value stands, for a message that is about another one."""
+        place = self.document.places.values.get(path)
+        name = dotted("", path)
+        return f"{name}, {place.file}:{place.line}" if place else f"{name}, by default"
+
+    def is_given(self, path: KeyPath) -> bool:
+        """Whether the value is written down, not a default."""
+        return tuple(path) in self.document.places.values
+
+    def is_doubtful(self, path: KeyPath, problems: Sequence[Problem]) -> bool:
+        """Whether a problem is about something at `path` or below it: what follows is in doubt."""
+        places = self.document.places
+        under = [p for p in (*places.values, *places.keys) if p[: len(path)] == path]
+        theirs = {places.of(p, key=key) for p in under for key in (False, True)}
+        return any(problem.place in theirs for problem in problems)
