@@ -6,7 +6,7 @@ from torch import nn
 
 from cnntrain.core.kinds import Padding, Size
 from cnntrain.layers import layer
-from cnntrain.layers.shapes import pair, require_maps, require_small_padding
+from cnntrain.layers.shapes import pool_window
 
 
 @layer("avg_pool")
@@ -36,12 +36,5 @@ def avg_pool(
     Raises:
         ValueError: the input has no height and width, or the padding exceeds half of the kernel.
     """
-    require_maps("avg_pool", in_shape)
-    require_small_padding("avg_pool", pair(padding), pair(kernel))
-    return nn.AvgPool2d(
-        pair(kernel),
-        stride=pair(kernel if stride is None else stride),
-        padding=pair(padding),
-        ceil_mode=ceil,
-        count_include_pad=count_padding,
-    )
+    window = pool_window("avg_pool", in_shape, kernel, stride, padding)
+    return nn.AvgPool2d(*window, ceil_mode=ceil, count_include_pad=count_padding)

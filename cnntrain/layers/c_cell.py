@@ -8,9 +8,7 @@ from torch.nn import functional
 
 from cnntrain.core.kinds import Padding, PositiveFloat, Size
 from cnntrain.layers import layer
-from cnntrain.layers.fixed_window import gaussian_window
-from cnntrain.layers.full_precision import widened, without_autocast
-from cnntrain.layers.shapes import pair, require_maps, require_small_padding, shows
+from cnntrain.layers.shapes import pool_window, shows, widened, without_autocast
 
 
 @layer("c_cell")
@@ -56,39 +54,44 @@ class CCell(nn.Module):
         inhibition: bool = True,
     ) -> None:
         super().__init__()
-        require_maps("c_cell", in_shape)
-        require_small_padding("c_cell", pair(padding), pair(kernel))
+        window = pool_window("c_cell", in_shape, kernel, stride, padding)
         if inhibition and in_shape[0] == 1:
             raise ValueError(
                 "c_cell: a single map never exceeds the mean of the maps; use inhibition: false"
             )
-        self.kernel_size, self.stride, self.padding = pair(kernel), pair(stride), pair(padding)
+        self.kernel_size, self.stride, self.padding = window
         self.saturation = saturation
         self.inhibition = inhibition
         self.register_buffer("window", gaussian_window(self.kernel_size), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H', W')."""
-        return respond(
-            x,
-            self.window,
-            stride=self.stride,
-            padding=self.padding,
-            saturation=self.saturation,
-            inhibition=self.inhibition,
-        )
+        size = (self.stride, self.padding)
+        return respond(x, self.window, *size, self.saturation, inhibition=self.inhibition)
 
     extra_repr = shows("kernel_size", "stride", "padding", "saturation", "inhibition")
+
+
+def gaussian_window(kernel: tuple[int, int]) -> Tensor:
+    """A Gaussian of standard deviation kernel / 4 along each axis, with sum 1: (height, width)."""
+    rows, columns = (_profile(side) for side in kernel)
+    return rows[:, None] * columns
+
+
+def _profile(side: int) -> Tensor:
+    distance = torch.arange(side) - (side - 1) / 2
+    weights = torch.exp(-0.5 * (distance / (side / 4)) ** 2)
+    return weights / weights.sum()
 
 
 @torch.fx.wrap  # one node of a traced graph: autocast below needs the real device
 def respond(
     x: Tensor,
     window: Tensor,
-    *,
     stride: tuple[int, int],
     padding: tuple[int, int],
     saturation: float,
+    *,
     inhibition: bool,
 ) -> Tensor:
     """The function of `CCell`: (N, C, H, W) -> (N, C, H', W')."""

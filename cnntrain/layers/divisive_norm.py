@@ -10,8 +10,7 @@ from torch.nn import functional
 
 from cnntrain.core.kinds import Positive, PositiveFloat, Size
 from cnntrain.layers import layer
-from cnntrain.layers.full_precision import widened
-from cnntrain.layers.shapes import pair, require_maps, shows
+from cnntrain.layers.shapes import pair, require_maps, shows, widened
 
 
 @layer("divisive_norm")

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from cnntrain.core.kinds import Fraction, Positive
 from cnntrain.layers import layer
+from cnntrain.layers.shapes import shows
 
 
 @layer("dropconnect")
@@ -42,8 +43,7 @@ class DropConnect(nn.Module):
         super().__init__()
         plain = nn.Linear(in_features, out, bias=bias)  # for its initial values
         self.weight, self.bias = plain.weight, plain.bias
-        self.p = p
-        self.per = per
+        self.in_features, self.out, self.p, self.per = in_features, out, p, per
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, F) -> (N, out)."""
@@ -60,7 +60,4 @@ class DropConnect(nn.Module):
         offset = functional.dropout(self.bias.expand(images, -1), self.p)
         return products + offset.to(products.dtype)
 
-    def extra_repr(self) -> str:
-        """The parameters, for print(net)."""
-        out, features = self.weight.shape
-        return f"in_features={features}, out={out}, p={self.p:g}, per={self.per!r}"
+    extra_repr = shows("in_features", "out", "p", "per")

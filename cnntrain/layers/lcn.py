@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from cnntrain.core.kinds import Positive, PositiveFloat
 from cnntrain.layers import layer
-from cnntrain.layers.full_precision import widened, without_autocast
-from cnntrain.layers.shapes import require_maps, shows
+from cnntrain.layers.shapes import require_maps, shows, widened, without_autocast
 
 
 @layer("lcn")

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from cnntrain.core.kinds import Padding, Positive, Size
 from cnntrain.layers import layer
-from cnntrain.layers.shapes import pair, require_maps
+from cnntrain.layers.shapes import pair, require_maps, shows
 
 
 @layer("local")
@@ -52,6 +52,7 @@ class Local(nn.Module):
         super().__init__()
         require_maps("local", in_shape)
         self.kernel_size, self.stride, self.padding = pair(kernel), pair(stride), pair(padding)
+        self.out = out
         sides = zip(in_shape[1:], self.padding, self.kernel_size, self.stride, strict=True)
         self.out_size = tuple((side + 2 * pad - k) // step + 1 for side, pad, k, step in sides)
         if min(self.out_size) < 1:
@@ -64,11 +65,7 @@ class Local(nn.Module):
         self.fans = (in_shape[0] * area, out * area)
         self.weight = nn.Parameter(torch.empty(positions, out, self.fans[0]))
         self.bias = nn.Parameter(torch.empty(out, *self.out_size)) if bias else None
-        self._initialise()
-
-    def _initialise(self) -> None:
-        """Uniform up to 1 / sqrt(fan_in), as torch's convolutions are."""
-        bound = 1 / math.sqrt(self.fans[0])
+        bound = 1 / math.sqrt(self.fans[0])  # as torch's convolutions are
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
 
@@ -81,9 +78,4 @@ class Local(nn.Module):
         maps = torch.unflatten(products.permute(1, 2, 0), 2, self.out_size)
         return maps if self.bias is None else maps + self.bias.to(maps.dtype)
 
-    def extra_repr(self) -> str:
-        """The parameters, for print(net)."""
-        return (
-            f"out={self.weight.shape[1]}, out_size={self.out_size}, "
-            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-        )
+    extra_repr = shows("out", "out_size", "kernel_size", "stride", "padding")

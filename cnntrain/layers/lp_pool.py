@@ -10,8 +10,7 @@ from torch.nn import functional
 
 from cnntrain.core.kinds import Padding, PositiveFloat, Size
 from cnntrain.layers import layer
-from cnntrain.layers.full_precision import widened
-from cnntrain.layers.shapes import pair, require_maps, require_small_padding, shows
+from cnntrain.layers.shapes import pool_window, shows, widened
 
 
 @layer("lp_pool")
@@ -47,23 +46,18 @@ class LpPool(nn.Module):
         padding: Padding = 0,
     ) -> None:
         super().__init__()
-        require_maps("lp_pool", in_shape)
-        require_small_padding("lp_pool", pair(padding), pair(kernel))
+        window = pool_window("lp_pool", in_shape, kernel, stride, padding)
         if p < 1:
             raise ValueError(
                 f"lp_pool: with p {p:g} it is not a norm, and its gradient at zero is infinite; "
                 f"use at least 1"
             )
         self.p = p
-        self.kernel_size = pair(kernel)
-        self.stride = pair(kernel if stride is None else stride)
-        self.padding = pair(padding)
+        self.kernel_size, self.stride, self.padding = window
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H', W')."""
-        return pool_by_norm(
-            x, p=self.p, kernel=self.kernel_size, stride=self.stride, padding=self.padding
-        )
+        return pool_by_norm(x, self.p, self.kernel_size, self.stride, self.padding)
 
     extra_repr = shows("p", "kernel_size", "stride", "padding")
 
@@ -71,7 +65,6 @@ class LpPool(nn.Module):
 @torch.fx.wrap  # one node of a traced graph: the working type depends on the real tensor
 def pool_by_norm(
     x: Tensor,
-    *,
     p: float,
     kernel: tuple[int, int],
     stride: tuple[int, int],

@@ -6,7 +6,7 @@ from torch import nn
 
 from cnntrain.core.kinds import Padding, Size
 from cnntrain.layers import layer
-from cnntrain.layers.shapes import pair, require_maps, require_small_padding
+from cnntrain.layers.shapes import pool_window
 
 
 @layer("max_pool")
@@ -34,11 +34,5 @@ def max_pool(
     Raises:
         ValueError: the input has no height and width, or the padding exceeds half of the kernel.
     """
-    require_maps("max_pool", in_shape)
-    require_small_padding("max_pool", pair(padding), pair(kernel))
-    return nn.MaxPool2d(
-        pair(kernel),
-        stride=pair(kernel if stride is None else stride),
-        padding=pair(padding),
-        ceil_mode=ceil,
-    )
+    window = pool_window("max_pool", in_shape, kernel, stride, padding)
+    return nn.MaxPool2d(*window, ceil_mode=ceil)

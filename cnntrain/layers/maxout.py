@@ -19,7 +19,7 @@ class Maxout(nn.Module):
     which can be any convex one. Maps that share the maximum share the gradient equally.
     Goodfellow et al., "Maxout Networks", 2013, section 3.
 
-    Shape: (N, C, H, W) -> (N, C / pieces, H, W); flat inputs likewise.
+    Shape: (N, C, H, W) -> (N, C / pieces, H, W); flat inputs the same way.
 
     Args:
         pieces: maps in a group.

@@ -16,7 +16,7 @@ from cnntrain.layers.shapes import require_joinable
 class Concat(nn.Module):
     """Concatenation of several inputs along the channels, in the order of `from`.
 
-    Shape: (N, C1, H, W), (N, C2, H, W), ... -> (N, C1 + C2 + ..., H, W); flat inputs likewise.
+    Shape: (N, C1, H, W), (N, C2, H, W), ... -> (N, C1 + C2 + ..., H, W); flat inputs the same way.
 
     Raises:
         ValueError: heights or widths differ.
@@ -35,7 +35,7 @@ class Concat(nn.Module):
 class Add(nn.Module):
     """Sum of several inputs of the same shape.
 
-    Shape: (N, C, H, W), (N, C, H, W), ... -> the same; flat inputs likewise.
+    Shape: (N, C, H, W), (N, C, H, W), ... -> the same; flat inputs the same way.
 
     Raises:
         ValueError: the shapes differ.

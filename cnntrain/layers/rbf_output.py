@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from cnntrain.core.kinds import NonNegative, Positive
 from cnntrain.layers import layer
-from cnntrain.layers.full_precision import widened, without_autocast
+from cnntrain.layers.shapes import shows, widened, without_autocast
 
 
 @layer("rbf_output")
@@ -54,7 +54,8 @@ class RbfOutput(nn.Module):
         values = torch.empty(out, in_features)
         if not values.is_meta:
             values.copy_(_random_codes(out, in_features, seed=seed))
-        if codes == "trained":
+        self.in_features, self.out, self.trained = in_features, out, codes == "trained"
+        if self.trained:
             self.codes = nn.Parameter(values)
         else:
             self.register_buffer("codes", values)
@@ -63,10 +64,7 @@ class RbfOutput(nn.Module):
         """(N, F) -> (N, out), all of them 0 or less but for rounding."""
         return minus_squared_distance(x, self.codes)
 
-    def extra_repr(self) -> str:
-        """The parameters, for print(net)."""
-        trained = isinstance(self.codes, nn.Parameter)
-        return f"in_features={self.codes.shape[1]}, out={self.codes.shape[0]}, trained={trained}"
+    extra_repr = shows("in_features", "out", "trained")
 
 
 @torch.fx.wrap  # one node of a traced graph: autocast below needs the real device

@@ -10,9 +10,8 @@ from torch.nn import functional
 
 from cnntrain.core.kinds import Padding, Positive, PositiveFloat, Size
 from cnntrain.layers import layer
-from cnntrain.layers.fixed_window import gaussian_window
-from cnntrain.layers.full_precision import widened, without_autocast
-from cnntrain.layers.shapes import pair, require_maps
+from cnntrain.layers.c_cell import gaussian_window
+from cnntrain.layers.shapes import pair, require_maps, shows, widened, without_autocast
 
 
 @layer("s_cell")
@@ -63,7 +62,7 @@ class SCell(nn.Module):
         super().__init__()
         require_maps("s_cell", in_shape)
         self.kernel_size, self.stride, self.padding = pair(kernel), pair(stride), pair(padding)
-        self.selectivity = selectivity
+        self.out, self.selectivity = out, selectivity
         self.weight = nn.Parameter(torch.empty(out, in_shape[0], *self.kernel_size))
         self.inhibition = nn.Parameter(torch.full((out,), 0.25))
         self.register_buffer("window", gaussian_window(self.kernel_size), persistent=False)
@@ -71,22 +70,12 @@ class SCell(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, out, H', W')."""
+        learned = (self.weight, self.inhibition)
         return respond(
-            x,
-            self.weight,
-            self.inhibition,
-            self.window,
-            stride=self.stride,
-            padding=self.padding,
-            selectivity=self.selectivity,
+            x, *learned, self.window, self.stride, self.padding, selectivity=self.selectivity
         )
 
-    def extra_repr(self) -> str:
-        """The parameters, for print(net)."""
-        return (
-            f"out={self.weight.shape[0]}, kernel_size={self.kernel_size}, stride={self.stride}, "
-            f"padding={self.padding}, selectivity={self.selectivity:g}"
-        )
+    extra_repr = shows("out", "kernel_size", "stride", "padding", "selectivity")
 
 
 @torch.fx.wrap  # one node of a traced graph: autocast below needs the real device
@@ -95,9 +84,9 @@ def respond(
     weight: Tensor,
     inhibition: Tensor,
     window: Tensor,
-    *,
     stride: tuple[int, int],
     padding: tuple[int, int],
+    *,
     selectivity: float,
 ) -> Tensor:
     """The function of `SCell`: (N, C, H, W) -> (N, out, H', W')."""

@@ -1,10 +1,12 @@
-"""What layers share: pairs of sizes, shapes of nested layers, refusals, and print(net)."""
+"""What layers share: sizes and shapes, their refusals, full precision, and print(net)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 def pair(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -30,17 +32,26 @@ def require_maps(layer: str, in_shape: tuple[int, ...]) -> None:
         )
 
 
-def require_small_padding(layer: str, padding: tuple[int, int], kernel: tuple[int, int]) -> None:
-    """Refuse a padding so large that a window could lie wholly outside of the image.
+def pool_window(
+    layer: str,
+    in_shape: tuple[int, ...],
+    kernel: int | tuple[int, int],
+    stride: int | tuple[int, int] | None,
+    padding: int | tuple[int, int],
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    """Kernel, stride (None: the kernel) and padding of a pooling layer, as pairs.
 
     Raises:
-        ValueError: the padding is more than half of the kernel.
+        ValueError: the input is not (C, H, W), or a window could lie wholly outside of the image.
     """
-    if padding[0] > kernel[0] // 2 or padding[1] > kernel[1] // 2:
+    require_maps(layer, in_shape)
+    sides, pads = pair(kernel), pair(padding)
+    if pads[0] > sides[0] // 2 or pads[1] > sides[1] // 2:
         raise ValueError(
-            f"{layer}: padding {list(padding)} is more than half of the kernel {list(kernel)}; "
-            f"use at most {[side // 2 for side in kernel]}"
+            f"{layer}: padding {list(pads)} is more than half of the kernel {list(sides)}; "
+            f"use at most {[side // 2 for side in sides]}"
         )
+    return sides, sides if stride is None else pair(stride), pads
 
 
 def require_joinable(what: str, shapes: Sequence[tuple[str, tuple[int, ...]]], merge: str) -> None:
@@ -67,6 +78,19 @@ def require_joinable(what: str, shapes: Sequence[tuple[str, tuple[int, ...]]], m
         f"{what} differ in shape: {listed}; "
         f"give them equal channels and strides, or join them with concat"
     )
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager[object]:
+    """A `with` block in which autocast on x's device does not lower any precision."""
+    device = x.device.type
+    if not torch.amp.is_autocast_available(device):
+        return nullcontext()
+    return torch.autocast(device, enabled=False)
+
+
+def widened(x: Tensor) -> Tensor:
+    """x in float32, or in its own type if that is wider: for sums that must not be rounded."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def shows(*names: str) -> Callable[[nn.Module], str]:

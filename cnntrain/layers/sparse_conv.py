@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from cnntrain.core.kinds import NonNegative, Padding, Size
 from cnntrain.layers import layer
-from cnntrain.layers.shapes import pair, require_maps
+from cnntrain.layers.shapes import pair, require_maps, shows
 
 LENET5 = (
     *((0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5)),
@@ -28,9 +28,9 @@ class SparseConv(nn.Module):
 
     `y[o, i, j] = b[o] + sum over c in T(o), p, q of w[o, c, p, q] x[c, i s + p - pad,
     j s + q - pad]`. Only the weights of real connections exist: layer C3 of LeNet-5 with 5x5
-    windows has 60 connections and 60 x 25 + 16 = 1,516 parameters. Its multiply-adds are counted
-    likewise; a full kernel with zeros is what runs, which is several times faster. LeCun et al.,
-    "Gradient-Based Learning Applied to Document Recognition", 1998, section II.B and table I.
+    windows has 60 connections and 60 x 25 + 16 = 1,516 parameters. Only they count in the
+    multiply-adds; a full kernel with zeros is what runs, which is several times faster. LeCun et
+    al., "Gradient-Based Learning Applied to Document Recognition", 1998, section II.B and table I.
 
     `weight` is (connections, kernel, kernel), in the order of the table, the inputs of each output
     map in ascending order.
@@ -77,7 +77,7 @@ class SparseConv(nn.Module):
         self.fans = (len(inputs) * area // len(lists), len(inputs) * area // in_shape[0])
         self.weight = nn.Parameter(torch.empty(len(inputs), *self.kernel_size))
         self.bias = nn.Parameter(torch.empty(len(lists))) if bias else None
-        self.out = len(lists)
+        self.connections, self.out = len(inputs), len(lists)
         self._initialise([len(row) for row in lists])
 
     @torch.no_grad()
@@ -91,22 +91,11 @@ class SparseConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, out, H', W')."""
-        y = convolve_sparsely(
-            x,
-            self.weight,
-            (self.outputs, self.inputs),
-            out=self.out,
-            stride=self.stride,
-            padding=self.padding,
-        )
+        connections = (self.outputs, self.inputs)
+        y = convolve_sparsely(x, self.weight, connections, self.out, self.stride, self.padding)
         return y if self.bias is None else y + self.bias.view(-1, 1, 1).to(y.dtype)
 
-    def extra_repr(self) -> str:
-        """The parameters, for print(net)."""
-        return (
-            f"connections={len(self.inputs)}, out={self.out}, "
-            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-        )
+    extra_repr = shows("connections", "out", "kernel_size", "stride", "padding")
 
 
 @torch.fx.wrap  # one node of a traced graph: the way depends on the real tensor
@@ -114,7 +103,6 @@ def convolve_sparsely(
     x: Tensor,
     weight: Tensor,
     connections: tuple[Tensor, Tensor],
-    *,
     out: int,
     stride: tuple[int, int],
     padding: tuple[int, int],
@@ -140,11 +128,7 @@ def convolve_sparsely(
 
 
 def _check_table(lists: list[list[int]], channels: int) -> None:
-    """Refuse a table that does not fit the input.
-
-    Raises:
-        ValueError: it is empty, or a list in it is empty, has a map twice, or an unknown one.
-    """
+    """Refuse a table that is empty, or a list in it that is, or has a map twice or unknown."""
     if not lists:
         raise ValueError("sparse_conv: the table is empty; give a list of input maps per output")
     for o, row in enumerate(lists):

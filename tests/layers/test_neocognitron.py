@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cnntrain.layers.c_cell import CCell
-from cnntrain.layers.fixed_window import gaussian_window
+from cnntrain.layers.c_cell import CCell, gaussian_window
 from cnntrain.layers.s_cell import SCell
 
 
