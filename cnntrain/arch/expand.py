@@ -11,9 +11,8 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
-from cnntrain.arch.blocks import Block, block_scope
 from cnntrain.arch.expression import Scope
-from cnntrain.arch.items import INPUT, Item, Reporter, read_items, resolve
+from cnntrain.arch.items import INPUT, Block, Item, Reader, read_items
 from cnntrain.core.complaints import Complaint, shown, value_at
 from cnntrain.core.document import KeyPath
 from cnntrain.core.entry import Entry, Parameter
@@ -37,7 +36,7 @@ class Node:
     name: str
     operation: str
     sources: tuple[str, ...]
-    report: Reporter
+    reader: Reader
     path: KeyPath
     entry: Entry | None = None
     keywords: Mapping[str, Any] = field(default_factory=dict)
@@ -50,7 +49,7 @@ class Node:
 
     def problem(self, message: str, remedy: str) -> Problem:
         """A problem at this node's line."""
-        return self.report.problem(self.path, message, remedy)
+        return self.reader.problem(self.path, message, remedy)
 
 
 @dataclass(frozen=True)
@@ -58,40 +57,39 @@ class Context:
     """What a list of items is read with.
 
     Attributes:
-        scope: what `$` means in this list.
+        reader: knows what `$` means in this list, and takes what is wrong.
         globals: the variables, which every block sees.
-        report: takes what is wrong.
         blocks: all blocks; None where one is wrong in itself.
         used_blocks: collects the blocks that an item names.
         numbers: counts the layers of the whole network.
         opened: the blocks that this list is inside of.
     """
 
-    scope: Scope
+    reader: Reader
     globals: Scope
-    report: Reporter
     blocks: Mapping[str, Block | None]
-    used_blocks: set[str]
+    used_blocks: set[str] = field(default_factory=set)
     numbers: Iterator[int] = field(default_factory=count)
     opened: tuple[str, ...] = ()
 
 
 def expand_list(path: KeyPath, context: Context) -> Nodes:
-    """The nodes of the list of items at `path`; problems go to `context.report`."""
+    """The nodes of the list of items at `path`; problems go to the reader."""
+    reader = context.reader
     nodes: list[Node] = []
     ordinals: Counter[str] = Counter()
-    before = context.report.count
-    items = list(read_items(path, scope=context.scope, report=context.report))
+    before = reader.count
+    items = list(read_items(path, reader))
     below = {item.name for item in items if item.name}
     for item in items:
-        is_whole = context.report.count == before
+        is_whole = reader.count == before
         above = [node.name for node in nodes]
-        sources = _checked_sources(item, above, below, context.report, is_whole=is_whole)
+        sources = _checked_sources(item, above, below, reader, is_whole=is_whole)
         new = _make_nodes(item, sources, ordinals, context)
         for node in new:
             if node.name in above:
                 message = f"the name '{node.name}' is taken by a layer above"
-                context.report.add(item.path, message, "choose another name with `as`")
+                reader.add(item.path, message, "choose another name with `as`")
         nodes += new
     return tuple(nodes)
 
@@ -107,7 +105,7 @@ def _make_nodes(
     if item.repeat != 1 and len(sources) > 1:
         message = f"a repeated item reads one layer, but 'from' names {len(sources)}"
         remedy = "join them above it, or remove `repeat`"
-        context.report.add((*item.path, "from"), message, remedy)
+        context.reader.add((*item.path, "from"), message, remedy)
         return []
     is_group = item.name is not None and item.repeat != 1
     first = 0 if is_group else ordinals[item.operation]
@@ -124,11 +122,11 @@ def _make_nodes(
     if not is_group or item.name is None:
         return copies
     body = {"": tuple(copies)}
-    return [Node(item.name, item.operation, sources, context.report, item.path, nested=body)]
+    return [Node(item.name, item.operation, sources, context.reader, item.path, nested=body)]
 
 
 def _checked_sources(
-    item: Item, above: list[str], below: set[str], report: Reporter, *, is_whole: bool
+    item: Item, above: list[str], below: set[str], reader: Reader, *, is_whole: bool
 ) -> tuple[str, ...]:
     """What an item reads; `is_whole`: nothing above is wrong, so `above` has all names."""
     if item.sources is None:
@@ -143,28 +141,27 @@ def _checked_sources(
             remedy = "a layer can read only layers above it: move one of the two"
         if source == item.name:
             message, remedy = f"'{source}' reads itself", "name a layer above it"
-        report.add((*item.path, "from"), message, remedy)
+        reader.add((*item.path, "from"), message, remedy)
     return item.sources
 
 
 def _make_node(item: Item, name: str, sources: tuple[str, ...], context: Context) -> Node | None:
-    report = context.report
+    reader = context.reader
     number = next(context.numbers)
     if number == MAX_LAYERS:
-        report.add(item.path, f"the network has more than {MAX_LAYERS:,} layers", "lower `repeat`")
+        reader.add(item.path, f"the network has more than {MAX_LAYERS:,} layers", "lower `repeat`")
     if number >= MAX_LAYERS:
         return None
     if item.operation in context.blocks:
         return _open_block(item, name, sources, context)
     entry = LAYERS.find(item.operation)
     if entry is None:
-        known = [*context.blocks, *LAYERS.names()]
-        message = f"unknown layer or block '{item.operation}'"
-        near = suggestion(item.operation, known)
+        near = suggestion(item.operation, [*context.blocks, *LAYERS.names()])
         remedy = near if near.startswith("did") else "`cnntrain list layers` shows what there is"
-        report.add(item.parameters_path, message, remedy, key=True)
+        message = f"unknown layer or block '{item.operation}'"
+        reader.add(item.parameters_path, message, remedy, key=True)
         return None
-    _check_inputs(item, sources, joins=entry.options.get("inputs") == "many", report=report)
+    _check_inputs(item, sources, joins=entry.options.get("inputs") == "many", reader=reader)
     lists = {
         p.name: _expand_nested(item, p, context)
         for p in entry.parameters
@@ -172,22 +169,22 @@ def _make_node(item: Item, name: str, sources: tuple[str, ...], context: Context
         if p.required or item.parameters[p.name] is not None
     }
     plain = {key: value for key, value in item.parameters.items() if key not in lists}
-    before = report.count
-    values = resolve(plain, item.parameters_path, scope=context.scope, report=report)
-    if report.count > before:
+    before = reader.count
+    values = reader.resolve(plain, item.parameters_path)
+    if reader.count > before:
         return None
     keywords, found = entry.check({**values, **dict.fromkeys(lists)})
     for complaint in found:
         where = (*item.parameters_path, *complaint.path)
         message, remedy = _with_expression(complaint, item.parameters)
-        report.add(where, message, remedy, key=complaint.at_key)
+        reader.add(where, message, remedy, key=complaint.at_key)
     keywords = {key: value for key, value in keywords.items() if key not in lists}
     nested = {key: nodes for each in lists.values() for key, nodes in each.items()}
-    return Node(name, item.operation, sources, report, item.path, entry, keywords, nested)
+    return Node(name, item.operation, sources, reader, item.path, entry, keywords, nested)
 
 
 def _with_expression(complaint: Complaint, parameters: Mapping[str, Any]) -> tuple[str, str]:
-    """Message and remedy; a wrong value that was computed is told with its expression."""
+    """Message and remedy; a wrong value that was computed is shown with its expression."""
     raw = None if complaint.at_key else value_at(parameters, complaint.path)
     if not isinstance(raw, str) or "$" not in raw:
         return complaint.message, complaint.remedy
@@ -196,55 +193,79 @@ def _with_expression(complaint: Complaint, parameters: Mapping[str, Any]) -> tup
     return f"{complaint.message}, which is '{raw}'", remedy
 
 
-def _check_inputs(item: Item, sources: tuple[str, ...], *, joins: bool, report: Reporter) -> None:
+def _check_inputs(item: Item, sources: tuple[str, ...], *, joins: bool, reader: Reader) -> None:
     if len(sources) > 1 and not joins:
         message = f"'{item.operation}' reads one layer, but 'from' names {len(sources)}"
-        report.add((*item.path, "from"), message, "join them with concat or add first")
+        reader.add((*item.path, "from"), message, "join them with concat or add first")
     if len(sources) == 1 and joins:
         message = f"'{item.operation}' joins several layers, but reads one"
         remedy = "name them: `from: [one, other]`"
-        report.add((*item.path, "from"), message, remedy, key=True)
+        reader.add((*item.path, "from"), message, remedy, key=True)
 
 
 def _expand_nested(item: Item, parameter: Parameter, context: Context) -> dict[str, Nodes]:
     """The list of layers of one parameter, or its named lists."""
-    path = (*item.parameters_path, parameter.name)
+    name, path = parameter.name, (*item.parameters_path, parameter.name)
     if parameter.nested == "list":
-        return {parameter.name: expand_list(path, context)}
-    named = item.parameters[parameter.name]
+        return {name: expand_list(path, context)}
+    named = item.parameters[name]
     if not isinstance(named, Mapping) or not named:
-        message = f"'{parameter.name}' must be a mapping of named lists, not {shown(named)}"
-        remedy = f"write `{parameter.name}: {{name: [...], other: [...]}}`"
-        context.report.add(path, message, remedy)
+        message = f"'{name}' must be a mapping of named lists, not {shown(named)}"
+        context.reader.add(path, message, f"write `{name}: {{name: [...], other: [...]}}`")
         return {}
-    return {f"{parameter.name}.{key}": expand_list((*path, key), context) for key in named}
+    return {f"{name}.{key}": expand_list((*path, key), context) for key in named}
 
 
 def _open_block(item: Item, name: str, sources: tuple[str, ...], context: Context) -> Node | None:
-    block, report = context.blocks[item.operation], context.report
+    block, reader = context.blocks[item.operation], context.reader
     context.used_blocks.add(item.operation)
     if block is None:
         return None
     if block.name in context.opened:
         circle = " > ".join([*context.opened[context.opened.index(block.name) :], block.name])
         message = f"the block '{block.name}' contains itself: {circle}"
-        report.add(item.path, message, "take one of them out; `repeat` stacks copies")
+        reader.add(item.path, message, "take one of them out; `repeat` stacks copies")
         return None
-    _check_inputs(item, sources, joins=False, report=report)
-    scope = block_scope(item, block, outer=context.scope, top=context.globals, report=report)
+    _check_inputs(item, sources, joins=False, reader=reader)
+    scope = _block_scope(item, block, context)
     if scope is None:
         return None
-    place = report.place(item.path)
+    place = reader.document.places.of(item.path)
     use = f"in the block '{block.name}', used in line {place.line if place else '?'}"
     opened = (*context.opened, block.name)
-    before = report.count
-    inner = replace(context, scope=scope, report=report.inside(use), opened=opened)
+    before = reader.count
+    inner = replace(context, reader=reader.inside(scope, use), opened=opened)
     body = expand_list((*block.path, "layers"), inner)
-    if report.count > before:
+    if reader.count > before:
         return None
-    for key in block.parameters:
-        if key not in scope.used:
-            path = (*block.path, "params", key)
-            message = f"the parameter '{key}' of the block '{block.name}' is never used"
-            report.add(path, message, f"write ${key} where it belongs, or remove it", key=True)
-    return Node(name, item.operation, sources, report, item.path, nested={"": body})
+    what = f"the parameter '{{}}' of the block '{block.name}'"
+    remedy = "write ${} where it belongs, or remove it"
+    reader.add_unused(block.parameters, scope.used, (*block.path, "params"), what, remedy)
+    return Node(name, item.operation, sources, reader, item.path, nested={"": body})
+
+
+def _block_scope(item: Item, block: Block, context: Context) -> Scope | None:
+    """What `$` means in a block: the parameters that an item gives, the defaults, the variables.
+
+    None where something is wrong with them.
+    """
+    reader = context.reader
+    before = reader.count
+    given = reader.resolve(item.parameters, item.parameters_path)
+    for key in given:
+        if key not in block.parameters:
+            message = f"unknown parameter '{key}' of the block '{block.name}'"
+            remedy = suggestion(key, block.parameters)
+            reader.add((*item.parameters_path, key), message, remedy, key=True)
+    for key, default in block.parameters.items():
+        if default is None and key not in given:
+            message = f"'{key}' is missing in '{block.name}'"
+            reader.add(item.parameters_path, message, f"add `{key}: ...`", key=True)
+    scope = Scope({}, context.globals)
+    inner = reader.inside(scope)
+    for key, default in block.parameters.items():
+        if key in given:
+            scope[key] = given[key]
+        else:
+            scope[key] = inner.resolve(default, (*block.path, "params", key))
+    return scope if reader.count == before else None

@@ -7,17 +7,19 @@ import math
 import operator
 import re
 import warnings
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from cnntrain.core.problems import near_match
 
-_OPERATORS: dict[type[ast.operator], tuple[str, Callable[[Any, Any], Any]]] = {
-    ast.Add: ("+", operator.add),
-    ast.Sub: ("-", operator.sub),
-    ast.Mult: ("*", operator.mul),
-    ast.Div: ("/", operator.truediv),
-    ast.FloorDiv: ("//", operator.floordiv),
+_OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
 }
 _NAME = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 _BRACES = re.compile(r"\$\s*\{")
@@ -32,7 +34,7 @@ class ExpressionError(ValueError):
         self.remedy = remedy
 
 
-class Scope(Mapping[str, Any]):
+class Scope(ChainMap[str, Any]):
     """Names with their values, which remembers the names that were asked for.
 
     Args:
@@ -41,31 +43,17 @@ class Scope(Mapping[str, Any]):
     """
 
     def __init__(self, values: Mapping[str, Any], outer: Scope | None = None) -> None:
-        self._values = dict(values)
-        self._outer = outer
+        super().__init__(dict(values), *([] if outer is None else [outer]))
         self.used: set[str] = set()
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self._values and self._outer is not None:
-            return self._outer[name]
-        self.used.add(name)
-        return self._values[name]
+        if name in self.maps[0]:
+            self.used.add(name)
+        return super().__getitem__(name)
 
     def __iter__(self) -> Iterator[str]:
-        yield from self._values
-        for name in self._outer or ():
-            if name not in self._values:
-                yield name
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._values or (self._outer is not None and name in self._outer)
-
-    def define(self, name: str, value: Any) -> None:
-        """Add a name."""
-        self._values[name] = value
+        """The names of this scope, then those around it."""
+        return iter(dict.fromkeys(chain(*self.maps)))
 
 
 def evaluate(text: str, scope: Mapping[str, Any]) -> Any:
@@ -119,34 +107,32 @@ def _look_up(name: str, scope: Mapping[str, Any]) -> Any:
 
 
 def _value(node: ast.expr, scope: Mapping[str, Any], text: str) -> Any:
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        return node.value
-    if isinstance(node, ast.Name) and node.id.startswith("_name_"):
-        name = node.id.removeprefix("_name_")
-        value = _look_up(name, scope)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ExpressionError(
-                f"'${name}' is not a number", "write it alone, without arithmetic"
-            )
-        return value
-    if isinstance(node, ast.Name):
-        raise ExpressionError(
-            f"'{node.id}' in '{text}' is not a number", f"write ${node.id} if it is a name"
-        )
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        return -_value(node.operand, scope, text)
-    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
-        return _binary(node, scope, text)
-    raise ExpressionError(
-        f"'{text}' is more than arithmetic", "write only $names, numbers and + - * / // ( )"
-    )
+    match node:
+        case ast.Constant(value=number) if type(number) in (int, float):
+            return number
+        case ast.Name(id=name) if name.startswith("_name_"):
+            name = name.removeprefix("_name_")
+            value = _look_up(name, scope)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                remedy = "write it alone, without arithmetic"
+                raise ExpressionError(f"'${name}' is not a number", remedy)
+            return value
+        case ast.Name(id=name):
+            remedy = f"write ${name} if it is a name"
+            raise ExpressionError(f"'{name}' in '{text}' is not a number", remedy)
+        case ast.UnaryOp(op=ast.USub()):
+            return -_value(node.operand, scope, text)
+        case ast.BinOp() if type(node.op) in _OPERATORS:
+            return _binary(node, scope, text)
+    remedy = "write only $names, numbers and + - * / // ( )"
+    raise ExpressionError(f"'{text}' is more than arithmetic", remedy)
 
 
 def _binary(node: ast.BinOp, scope: Mapping[str, Any], text: str) -> Any:
-    symbol, function = _OPERATORS[type(node.op)]
     left, right = _value(node.left, scope, text), _value(node.right, scope, text)
-    if symbol in ("/", "//") and right == 0:
+    is_division = isinstance(node.op, ast.Div)
+    if right == 0 and (is_division or isinstance(node.op, ast.FloorDiv)):
         raise ExpressionError(f"'{text}' divides by zero", "change the divisor")
-    if symbol == "/" and isinstance(left, int) and isinstance(right, int) and left % right == 0:
+    if is_division and isinstance(left, int) and isinstance(right, int) and left % right == 0:
         return left // right
-    return function(left, right)
+    return _OPERATORS[type(node.op)](left, right)

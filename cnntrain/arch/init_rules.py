@@ -17,7 +17,7 @@ from cnntrain.arch import init_schemes
 from cnntrain.arch.description import Description
 from cnntrain.arch.init_schemes import Constant, Scheme
 from cnntrain.arch.initialise import InitRule
-from cnntrain.arch.items import Reporter
+from cnntrain.arch.items import Reader
 from cnntrain.core.complaints import shown
 from cnntrain.core.document import KeyPath
 from cnntrain.core.entry import Entry, Parameter
@@ -55,33 +55,30 @@ def read_init_rules(description: Description) -> tuple[InitRule, ...]:
     Raises:
         ConfigError: unknown keys or schemes, wrong parameters; all of them.
     """
-    report = Reporter(description.report.document)
-    rules = tuple(_read_rule(rule, path, report) for path, rule in description.init)
-    if report.problems:
-        raise ConfigError.of(report.problems)
+    reader = Reader(description.reader.document)
+    rules = tuple(_read_rule(rule, path, reader) for path, rule in description.init)
+    if reader.problems:
+        raise ConfigError.of(reader.problems)
     return rules
 
 
-def _read_rule(rule: Mapping[str, Any], path: KeyPath, report: Reporter) -> InitRule:
-    for key in rule:
-        if key not in RULE_KEYS:
-            message = f"unknown key '{key}' in an initialisation rule"
-            report.add((*path, key), message, suggestion(key, RULE_KEYS), key=True)
+def _read_rule(rule: Mapping[str, Any], path: KeyPath, reader: Reader) -> InitRule:
+    reader.add_unknown(rule, path, RULE_KEYS, "an initialisation rule")
     for key in ("layers", "names"):
         if not isinstance(rule.get(key, ""), str):
             message = f"'{key}' must be a string, not {shown(rule[key])}"
-            report.add((*path, key), message, "name one layer type, or one pattern")
+            reader.add((*path, key), message, "name one layer type, or one pattern")
             return InitRule()
     weight, bias = (
-        _read_scheme(rule[key], (*path, key), report) if rule.get(key) is not None else None
+        _read_scheme(rule[key], (*path, key), reader) if rule.get(key) is not None else None
         for key in ("weight", "bias")
     )
     if rule.get("weight") is None and rule.get("bias") is None:
-        report.add(path, "the rule sets neither `weight` nor `bias`", "add one of them")
+        reader.add(path, "the rule sets neither `weight` nor `bias`", "add one of them")
     return InitRule(weight, bias, operation=rule.get("layers"), names=rule.get("names"))
 
 
-def _read_scheme(raw: Any, path: KeyPath, report: Reporter) -> Scheme | None:
+def _read_scheme(raw: Any, path: KeyPath, reader: Reader) -> Scheme | None:
     if isinstance(raw, int | float) and not isinstance(raw, bool):
         return Constant(float(raw))
     name: Any = raw
@@ -92,11 +89,11 @@ def _read_scheme(raw: Any, path: KeyPath, report: Reporter) -> Scheme | None:
     schemes = scheme_entries()
     if name not in schemes or not isinstance(given, Mapping):
         message = f"unknown initialisation {shown(raw) if isinstance(raw, Mapping) else name!r}"
-        report.add(path, message, suggestion(str(name), schemes))
+        reader.add(path, message, suggestion(str(name), schemes))
         return None
     kind, entry = schemes[name]
     keywords, found = entry.check(given)
     for complaint in found:
         where = (*path, *complaint.path)
-        report.add(where, complaint.message, complaint.remedy, key=complaint.at_key)
+        reader.add(where, complaint.message, complaint.remedy, key=complaint.at_key)
     return None if found else kind(**keywords)

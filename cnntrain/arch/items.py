@@ -1,19 +1,21 @@
-"""The syntax of one item: an operation, its parameters, `as`, `from`, `repeat`."""
+"""The syntax of an item (an operation, its parameters, `as`, `from`, `repeat`) and of a block."""
 
 from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cnntrain.arch.expression import ExpressionError, Scope, evaluate
 from cnntrain.core.complaints import shown, value_at
 from cnntrain.core.document import Document, KeyPath
-from cnntrain.core.problems import Place, Problem, near_match
+from cnntrain.core.problems import Problem, near_match, suggestion
+from cnntrain.layers import LAYERS
 
 RESERVED = ("as", "from", "repeat")
+BLOCK_KEYS = ("params", "layers")
 INPUT = "input"
 """What `from` calls the input of the list itself."""
 
@@ -29,27 +31,40 @@ class Item:
     parameters: Mapping[str, Any]
     path: KeyPath
     parameters_path: KeyPath
-    name: str | None
-    sources: tuple[str, ...] | None
-    repeat: int
+    name: str | None = None
+    sources: tuple[str, ...] | None = None
+    repeat: int = 1
 
 
-class Reporter:
-    """Collects problems of one document, each with its place.
+@dataclass(frozen=True)
+class Block:
+    """A macro: its name, the path of its list, its parameters with defaults (None: required)."""
+
+    name: str
+    path: KeyPath
+    parameters: Mapping[str, Any]
+
+
+class Reader:
+    """Evaluates what stands in a document, and collects its problems, each with its place.
 
     Args:
         document: where the paths lead.
+        scope: what `$` means.
         trail: for what stands in a block, the places where the block is used.
     """
 
-    def __init__(self, document: Document, trail: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, document: Document, scope: Scope | None = None, trail: tuple[str, ...] = ()
+    ) -> None:
         self.document = document
+        self.scope = scope if scope is not None else Scope({})
         self.trail = trail
         self._said: list[tuple[KeyPath, str, Problem]] = []
 
-    def inside(self, use: str) -> Reporter:
-        """A reporter for a block's body, which adds where the block is used."""
-        inner = Reporter(self.document, (*self.trail, use))
+    def inside(self, scope: Scope, *use: str) -> Reader:
+        """One that collects into the same list; `use`: where the block around it is used."""
+        inner = Reader(self.document, scope, (*self.trail, *use))
         inner._said = self._said
         return inner
 
@@ -66,54 +81,53 @@ class Reporter:
             first.setdefault((path, message), problem)
         return list(first.values())
 
-    def place(self, path: KeyPath, *, key: bool = False) -> Place | None:
-        """Where `path` stands."""
-        return self.document.places.of(path, key=key)
+    def value(self, path: KeyPath) -> Any:
+        """What stands at `path`, with `$` still in it."""
+        return value_at(self.document.data, path)
+
+    def resolve(self, value: Any, path: KeyPath, *, key: bool = False) -> Any:
+        """`value` with every `$` expression in it evaluated; None where one is wrong.
+
+        `key`: what is at `path` is a key, so a problem stands there and not at its value.
+        """
+        if isinstance(value, str) and "$" in value:
+            try:
+                return evaluate(value, self.scope)
+            except ExpressionError as error:
+                self.add(path, str(error), error.remedy, key=key)
+                return None
+        if isinstance(value, list):
+            return [self.resolve(inner, (*path, i)) for i, inner in enumerate(value)]
+        if isinstance(value, Mapping):
+            return {name: self.resolve(inner, (*path, name)) for name, inner in value.items()}
+        return value
 
     def add(self, path: KeyPath, message: str, remedy: str, *, key: bool = False) -> None:
         """Note one problem."""
         self._said.append((path, message, self.problem(path, message, remedy, key=key)))
 
+    def add_unknown(
+        self, given: Iterable[str], path: KeyPath, known: Collection[str], where: str
+    ) -> None:
+        """Note the keys of the mapping at `path` that are not known in it."""
+        for key in given:
+            if key not in known:
+                message = f"unknown key '{key}' in {where}"
+                self.add((*path, key), message, suggestion(key, known), key=True)
+
+    def add_unused(
+        self, names: Iterable[str], used: set[str], path: KeyPath, what: str, remedy: str
+    ) -> None:
+        """Note the keys of the mapping at `path` that nothing uses; texts with `{}` for a key."""
+        for name in names:
+            if name not in used:
+                message = f"{what.format(name)} is never used"
+                self.add((*path, name), message, remedy.format(name), key=True)
+
     def problem(self, path: KeyPath, message: str, remedy: str, *, key: bool = False) -> Problem:
         """One problem, with where the block around it is used."""
         suffix = f" ({'; '.join(self.trail)})" if self.trail else ""
-        return Problem(message + suffix, self.place(path, key=key), remedy)
-
-
-def read_items(path: KeyPath, *, scope: Scope, report: Reporter) -> Iterator[Item]:
-    """The items of the list at `path`; what is wrong is reported and left out."""
-    raw = value_at(report.document.data, path)
-    if not isinstance(raw, list) or not raw:
-        what = "an empty list" if raw == [] else shown(raw)
-        remedy = "write a list such as `[{conv: {out: 8}}, relu]`, or one `- layer` per line"
-        if isinstance(raw, str) and "$" in raw:
-            remedy = "write the list here, or make a block of it; a variable cannot hold layers"
-        report.add(path, f"a list of layers must stand here, not {what}", remedy)
-        return
-    for position in range(len(raw)):
-        item = _read_item((*path, position), scope=scope, report=report)
-        if item is not None:
-            yield item
-
-
-def resolve(value: Any, path: KeyPath, *, scope: Scope, report: Reporter, key: bool = False) -> Any:
-    """`value` with every `$` expression in it evaluated; None where one is wrong.
-
-    `key`: what is at `path` is a key, so a problem stands there and not at its value.
-    """
-    if isinstance(value, str) and "$" in value:
-        try:
-            return evaluate(value, scope)
-        except ExpressionError as error:
-            report.add(path, str(error), error.remedy, key=key)
-            return None
-    if isinstance(value, list):
-        inside = enumerate(value)
-        return [resolve(v, (*path, i), scope=scope, report=report) for i, v in inside]
-    if isinstance(value, Mapping):
-        items = value.items()
-        return {k: resolve(v, (*path, k), scope=scope, report=report) for k, v in items}
-    return value
+        return Problem(message + suffix, self.document.places.of(path, key=key), remedy)
 
 
 def is_word(name: Any) -> bool:
@@ -122,61 +136,75 @@ def is_word(name: Any) -> bool:
     return is_name and not keyword.iskeyword(name)
 
 
-def _read_item(path: KeyPath, *, scope: Scope, report: Reporter) -> Item | None:
-    raw = value_at(report.document.data, path)
+def read_items(path: KeyPath, reader: Reader) -> Iterator[Item]:
+    """The items of the list at `path`; what is wrong is reported and left out."""
+    raw = reader.value(path)
+    if not isinstance(raw, list) or not raw:
+        what = "an empty list" if raw == [] else shown(raw)
+        remedy = "write a list such as `[{conv: {out: 8}}, relu]`, or one `- layer` per line"
+        if isinstance(raw, str) and "$" in raw:
+            remedy = "write the list here, or make a block of it; a variable cannot hold layers"
+        reader.add(path, f"a list of layers must stand here, not {what}", remedy)
+        return
+    for position, each in enumerate(raw):
+        item = _read_item(each, (*path, position), reader)
+        if item is not None:
+            yield item
+
+
+def _read_item(raw: Any, path: KeyPath, reader: Reader) -> Item | None:
     if isinstance(raw, str):
-        operation = _operation(raw, path, scope, report)
-        return Item(operation, {}, path, path, None, None, 1) if operation else None
+        operation = _operation(raw, path, reader)
+        return Item(operation, {}, path, path) if operation else None
     if not isinstance(raw, Mapping):
         message = f"an item must name a layer, not be {shown(raw)}"
-        report.add(path, message, "write `- name` or `- name: {parameters}`")
+        reader.add(path, message, "write `- name` or `- name: {parameters}`")
         return None
-    key = _operation_key(raw, path, report)
+    key = _operation_key(raw, path, reader)
     if key is None:
         return None
     parameters = raw[key] if raw[key] is not None else {}
     if not isinstance(parameters, Mapping):
         message = f"the parameters of '{key}' must be a mapping, not {shown(parameters)}"
-        report.add((*path, key), message, f"write `{key}: {{name: value}}` with their names")
+        reader.add((*path, key), message, f"write `{key}: {{name: value}}` with their names")
         return None
-    operation = _operation(key, (*path, key), scope, report)
+    operation = _operation(key, (*path, key), reader)
     if operation is None:
         return None
-    name, sources = _name(raw, path, report), _sources(raw, path, report)
-    repeat = _repeat(raw, path, scope, report)
+    name, sources = _name(raw, path, reader), _sources(raw, path, reader)
+    repeat = _repeat(raw, path, reader)
     return Item(operation, parameters, path, (*path, key), name, sources, repeat)
 
 
-def _operation(text: str, path: KeyPath, scope: Scope, report: Reporter) -> str | None:
+def _operation(text: str, path: KeyPath, reader: Reader) -> str | None:
     """The name of a layer or block, which may be a variable's value."""
-    before = report.count
-    operation = resolve(text, path, scope=scope, report=report, key=True)
+    before = reader.count
+    operation = reader.resolve(text, path, key=True)
     if isinstance(operation, str):
         return operation
-    if report.count == before:
+    if reader.count == before:
         message = f"'{text}' is {shown(operation)}, which names no layer"
-        report.add(path, message, "give it the name of a layer or block", key=True)
+        reader.add(path, message, "give it the name of a layer or block", key=True)
     return None
 
 
-def _operation_key(raw: Mapping[str, Any], path: KeyPath, report: Reporter) -> str | None:
+def _operation_key(raw: Mapping[str, Any], path: KeyPath, reader: Reader) -> str | None:
     keys = [key for key in raw if key not in RESERVED]
     if len(keys) == 1:
         return keys[0]
     if not keys:
-        report.add(path, "the item names no layer", "add `name: {parameters}` to it")
-        return None
+        reader.add(path, "the item names no layer", "add `name: {parameters}` to it")
     slips = [key for key in keys if near_match(key, RESERVED)]
     for key in slips or keys[1:]:
         layer = next(other for other in keys if other != key)
         remedy = f"indent it if it is a parameter of '{layer}', or start a new item with `- `"
         remedy = f"did you mean '{near_match(key, RESERVED)}'?" if slips else remedy
         message = f"an item has one layer, but here is '{key}' beside '{layer}'"
-        report.add((*path, key), message, remedy, key=True)
+        reader.add((*path, key), message, remedy, key=True)
     return None
 
 
-def _name(raw: Mapping[str, Any], path: KeyPath, report: Reporter) -> str | None:
+def _name(raw: Mapping[str, Any], path: KeyPath, reader: Reader) -> str | None:
     if "as" not in raw:
         return None
     name = raw["as"]
@@ -187,11 +215,11 @@ def _name(raw: Mapping[str, Any], path: KeyPath, report: Reporter) -> str | None
         message = f"'{name}' is a word of Python's own"
     elif name == INPUT:
         message = f"'{INPUT}' is the name of the list's own input"
-    report.add((*path, "as"), message, "choose another name")
+    reader.add((*path, "as"), message, "choose another name")
     return None
 
 
-def _sources(raw: Mapping[str, Any], path: KeyPath, report: Reporter) -> tuple[str, ...] | None:
+def _sources(raw: Mapping[str, Any], path: KeyPath, reader: Reader) -> tuple[str, ...] | None:
     if "from" not in raw:
         return None
     given = raw["from"]
@@ -199,15 +227,51 @@ def _sources(raw: Mapping[str, Any], path: KeyPath, report: Reporter) -> tuple[s
     if names and all(isinstance(name, str) for name in names):
         return tuple(names)
     message = f"'from' must be a name or a list of names, not {shown(given)}"
-    report.add((*path, "from"), message, "name layers above in the same list (see `as`)")
+    reader.add((*path, "from"), message, "name layers above in the same list (see `as`)")
     return None
 
 
-def _repeat(raw: Mapping[str, Any], path: KeyPath, scope: Scope, report: Reporter) -> int:
-    count = resolve(raw.get("repeat", 1), (*path, "repeat"), scope=scope, report=report)
+def _repeat(raw: Mapping[str, Any], path: KeyPath, reader: Reader) -> int:
+    count = reader.resolve(raw.get("repeat", 1), (*path, "repeat"))
     if isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= 1000:
         return count
     if count is not None:
         message = f"'repeat' must be an integer from 0 to 1000, not {shown(count)}"
-        report.add((*path, "repeat"), message, "write the number of copies")
+        reader.add((*path, "repeat"), message, "write the number of copies")
     return 1
+
+
+def read_blocks(path: KeyPath, reader: Reader) -> dict[str, Block | None]:
+    """The macros at `path`, checked for their form; None where one is wrong."""
+    raw = reader.value(path)
+    if not isinstance(raw, Mapping):
+        remedy = "write `name: {params: {...}, layers: [...]}`"
+        reader.add(path, f"'blocks' must be a mapping, not {shown(raw)}", remedy)
+        return {}
+    return {name: _read_block(name, body, (*path, name), reader) for name, body in raw.items()}
+
+
+def _read_block(name: str, body: Any, path: KeyPath, reader: Reader) -> Block | None:
+    before = reader.count
+    if not is_word(name) or name in RESERVED:
+        message = f"a block cannot be called '{name}'"
+        reader.add(path, message, "use a word of letters, digits and _", key=True)
+    if LAYERS.find(name) is not None:
+        message = f"the block '{name}' has the name of a layer"
+        reader.add(path, message, "rename the block", key=True)
+    if not isinstance(body, Mapping) or "layers" not in body:
+        remedy = "write `{params: {...}, layers: [...]}`"
+        reader.add(path, f"the block '{name}' has no layers", remedy, key=True)
+        return None
+    reader.add_unknown(body, path, BLOCK_KEYS, f"the block '{name}'")
+    params = body["params"] if body.get("params") is not None else {}
+    path = (*path, "params")
+    if not isinstance(params, Mapping):
+        remedy = "write `{name: default}`, with ~ if it is required"
+        reader.add(path, f"'params' must be a mapping, not {shown(params)}", remedy)
+        return None
+    for key in params:
+        if not is_word(key):
+            message = f"a parameter cannot be called '{key}'"
+            reader.add((*path, key), message, "use a word of letters, digits and _", key=True)
+    return Block(name, path[:-1], params) if reader.count == before else None

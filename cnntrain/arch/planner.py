@@ -68,7 +68,7 @@ def make_plan(description: Description, *, task: Task = CLASSIFICATION) -> Plan:
         for head in description.aux:
             source = by_name[head.source]
             if head.name in _TAKEN:
-                problem = description.report.problem((*head.path, "as"), *_taken(head.name))
+                problem = description.reader.problem((*head.path, "as"), *_taken(head.name))
                 raise ConfigError.of([problem])
             planned = planner.plan_list(head.nodes, source.out_shape, source.receptive_field)
             aux.append((head.name, head.source, head.weight, planned))

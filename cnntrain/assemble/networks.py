@@ -111,7 +111,7 @@ def make_network(plan: Plan, *, seed: int, device: str = "cpu") -> Network:
             initialise(net, rules, kinds=net.operations)
         except InitRuleError as error:
             path, _ = plan.description.init[error.index]
-            problem = plan.description.report.problem(path, *halves(error))
+            problem = plan.description.reader.problem(path, *halves(error))
             raise ConfigError.of([problem]) from error
     return net
 
