@@ -3,16 +3,16 @@
 Weight decay is for the weights of linear maps. It is not applied to biases, nor to the scale and
 shift of a normalisation layer (which only change the effective learning rate when they shrink), nor
 to the slopes of PReLU (He et al. 2015, section 2.1: decay would push them to zero), unless
-`decay_norm_and_bias`. What a parameter is, is told by the type of the module that owns it and by
-its own name there, never by a piece of a long name. A layer of one's own names such parameters in
-an attribute `undecayed`.
+`decay_norm_and_bias`. What a parameter is, follows from the type of the module that owns it and
+from its own name there, never from a piece of a long name. A layer of one's own names such
+parameters in an attribute `undecayed`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -59,8 +59,7 @@ class ParameterGroup(TypedDict):
     anchored: bool
 
 
-@dataclass(frozen=True)
-class _Owned:
+class _Owned(NamedTuple):
     name: str
     parameter: nn.Parameter
     exempt: bool
@@ -97,9 +96,7 @@ def parameter_groups(
     for rule in rules:
         _check_rule(rule, owned, model)
     groups: dict[tuple[float, float, bool, bool], ParameterGroup] = {}
-    for one in owned:
-        if not one.parameter.requires_grad:
-            continue
+    for one in (one for one in owned if one.parameter.requires_grad):
         is_anchored = one.name in anchored and not one.exempt
         factor, decay = 1.0, 0.0 if is_anchored else weight_decay
         for rule in rules:
@@ -108,18 +105,45 @@ def parameter_groups(
                 decay = rule.weight_decay if rule.weight_decay is not None else decay
         factor *= (rates or {}).get(one.name, 1.0)
         decay = 0.0 if one.exempt else decay
-        group = groups.setdefault(
-            (factor, decay, one.exempt, is_anchored),
-            ParameterGroup(
-                params=[],
-                weight_decay=decay,
-                lr_factor=factor,
-                decayed=not one.exempt,
-                anchored=is_anchored,
-            ),
+        new = ParameterGroup(
+            params=[],
+            weight_decay=decay,
+            lr_factor=factor,
+            decayed=not one.exempt,
+            anchored=is_anchored,
         )
+        group = groups.setdefault((factor, decay, one.exempt, is_anchored), new)
         group["params"].append((one.name, one.parameter))
     return list(groups.values())
+
+
+def rate_factors(
+    names: Iterable[str],
+    *,
+    stages: Sequence[str] = (),
+    decay: float = 1.0,
+    scales: Mapping[str, float] | None = None,
+) -> dict[str, float]:
+    """The factor of each parameter's learning rate: that of its stage times that of its pattern.
+
+    Early layers of a trained network are of general use and need to change little: a small rate
+    for them, a larger one for later layers (discriminative fine-tuning: Howard and Ruder,
+    "Universal Language Model Fine-tuning for Text Classification", 2018, section 3.2).
+
+    Args:
+        names: of the parameters.
+        stages: the outermost layers with weights, in order; the last is the head.
+        decay: a stage's factor is this times the one of the stage after it, and the head's is 1;
+            so is that of what is in no stage. The paper divides by 2.6.
+        scales: factor by pattern; of several that cover a name, the last counts.
+    """
+    by_stage = {name: decay**away for away, name in enumerate(reversed(stages))}
+    factors = {}
+    for name in names:
+        matching = [factor for pattern, factor in (scales or {}).items() if covers(pattern, name)]
+        own = matching[-1] if matching else 1.0
+        factors[name] = by_stage.get(name.partition(".")[0], 1.0) * own
+    return factors
 
 
 def set_learning_rate(optimizer: Optimizer, lr: float) -> None:
@@ -149,16 +173,12 @@ def decayed_weights(optimizer: Optimizer) -> list[Tensor]:
 
 
 def _owned_parameters(model: nn.Module, *, decay_norm_and_bias: bool) -> Iterator[_Owned]:
-    seen: set[nn.Parameter] = set()
-    for prefix, module in model.named_modules():
+    for name, parameter in model.named_parameters():
+        prefix, _, own_name = name.rpartition(".")
+        module = model.get_submodule(prefix)
         undecayed = ("bias", *getattr(module, "undecayed", ()))
-        for own_name, parameter in module.named_parameters(recurse=False):
-            if parameter in seen:
-                continue
-            seen.add(parameter)
-            exempt = isinstance(module, UNDECAYED_MODULES) or own_name in undecayed
-            name = f"{prefix}.{own_name}" if prefix else own_name
-            yield _Owned(name, parameter, exempt and not decay_norm_and_bias)
+        exempt = isinstance(module, UNDECAYED_MODULES) or own_name in undecayed
+        yield _Owned(name, parameter, exempt and not decay_norm_and_bias)
 
 
 def _check_rule(rule: GroupRule, owned: Sequence[_Owned], model: nn.Module) -> None:

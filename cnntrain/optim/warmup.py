@@ -7,6 +7,7 @@ whole run: a schedule has no state, so a resumed run asks the same and is answer
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,6 +37,11 @@ class Warmup:
         if step < self.steps:
             return self.then(0) * (step + 1) / (self.steps + 1)
         return self.then(step - self.steps)
+
+
+def half_cosine(first: float, last: float, share: float) -> float:
+    """From the first value to the last, when a share of the way is done."""
+    return last + (first - last) * 0.5 * (1.0 + math.cos(math.pi * share))
 
 
 def share_done(step: int, total: int) -> float:

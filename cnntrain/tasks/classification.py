@@ -12,8 +12,13 @@ from torch import Tensor
 from cnntrain.core.errors import DataError
 from cnntrain.show.words import percent, shape_text
 from cnntrain.tasks import task
-from cnntrain.tasks.classification_report import Classification, as_data, report
-from cnntrain.tasks.per_class import class_scores, mean_score
+from cnntrain.tasks.classification_report import (
+    Classification,
+    as_data,
+    class_scores,
+    mean_score,
+    report,
+)
 from cnntrain.tasks.protocol import Result
 
 TOP = 5
@@ -21,10 +26,7 @@ _TOGETHER = 16
 """Batches whose mistakes are counted at once: one by one it is 1 % of a small network's step."""
 
 
-@task(
-    "classification",
-    selects=("error", "loss", "macro_f1", "balanced_accuracy"),
-)
+@task("classification", selects=("error", "loss", "macro_f1", "balanced_accuracy"))
 class Classify:
     """Each image is of one class; targets are class numbers, or shares of classes."""
 
@@ -78,9 +80,8 @@ class Classify:
 
     def draw(self, result: Result, classes: Sequence[str], path: Path) -> None:
         """The confusion matrix."""
-        from cnntrain.tasks.confusion_matrix import (
-            draw_confusion,  # matplotlib: only if it is drawn
-        )
+        # here, not above: it imports matplotlib
+        from cnntrain.tasks.confusion_matrix import draw_confusion
 
         assert isinstance(result, Classification)
         draw_confusion(result.confusion, classes=classes, path=path)

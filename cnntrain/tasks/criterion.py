@@ -29,15 +29,12 @@ class Criterion(Protocol):
 
     def __call__(self, logits: Tensor, targets: Tensor, /) -> Tensor:
         """0-d mean loss of `(N, classes)` logits and targets, `(N,)` or `(N, classes)`."""
-        ...
 
     def weight(self, targets: Tensor, /) -> float | Tensor:
         """What the mean is divided by: N, or the sum of the class weights."""
-        ...
 
     def plain(self, *, weighted: bool = False) -> Criterion:
         """The loss without label smoothing and, unless `weighted`, without class weights."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,17 +19,14 @@ class Result(Protocol):
     @property
     def images(self) -> int:
         """How many were evaluated, each exactly once."""
-        ...
 
     @property
     def loss(self) -> float:
         """The mean of the training criterion over them."""
-        ...
 
     @property
     def figures(self) -> Mapping[str, float | None]:
         """By name: those of the task first, then others; None where one has no meaning."""
-        ...
 
 
 class Sums(Protocol):
@@ -39,11 +36,9 @@ class Sums(Protocol):
         self, outputs: Tensor, targets: Tensor, *, loss: Tensor, weight: float | Tensor
     ) -> None:
         """Count one batch; `weight` is what its mean `loss` was divided by."""
-        ...
 
     def compute(self) -> Result:
         """The result; the one place that waits for the device."""
-        ...
 
 
 class EpochSums(Protocol):
@@ -51,15 +46,12 @@ class EpochSums(Protocol):
 
     def add(self, outputs: Tensor, targets: Tensor) -> None:
         """Count one batch, without waiting for the device."""
-        ...
 
     def figures(self, images: int) -> dict[str, float]:
         """By name, over so many images; waits for the device."""
-        ...
 
     def tensors(self) -> dict[str, Tensor]:
         """The sums themselves, by the names that checkpoints know them by."""
-        ...
 
 
 class Task(Protocol):
@@ -80,40 +72,30 @@ class Task(Protocol):
 
     def wrong_output(self, shape: tuple[int, ...], classes: int) -> tuple[str, str] | None:
         """Why a network that gives `shape` for an image does not fit, and the remedy."""
-        ...
 
     def sums(self, outputs: Tensor) -> Sums:
         """New sums for outputs of this form and device, `(N, ...)`."""
-        ...
 
     def epoch_sums(self, device: torch.device) -> EpochSums:
         """New sums for the epochs of a training."""
-        ...
 
     def cost(self, result: Result, select: str) -> float:
         """What is least for the best weights, if `select` chooses them."""
-        ...
 
     def selected(self, select: str, cost: float) -> float:
         """The figure called `select` where `cost` is that."""
-        ...
 
     def summary(self, result: Result) -> Mapping[str, str]:
         """A result in a row of a table: texts by the names of their columns."""
-        ...
 
     def report(self, result: Result, classes: Sequence[str]) -> str:
         """A result in full, as text."""
-        ...
 
     def draw(self, result: Result, classes: Sequence[str], path: Path) -> None:
         """Draw a result into a PNG."""
-        ...
 
     def data(self, result: Result, classes: Sequence[str] = ()) -> dict[str, Any]:
         """A result as JSON takes it: the figures and, with the classes' names, all of it."""
-        ...
 
     def text(self, figure: str, value: float | None) -> str:
         """A figure as people read it."""
-        ...

@@ -13,7 +13,7 @@ from cnntrain.checkpoint import load
 from cnntrain.core.errors import ConfigError
 from cnntrain.fit.fit import Outcome
 from cnntrain.model.opening import open_model
-from cnntrain.tasks.per_class import class_scores, mean_score
+from cnntrain.tasks.classification_report import class_scores, mean_score
 
 Train = Callable[..., Outcome]
 RunFile = Callable[..., Path]

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from cnntrain.optim.rates import rate_factors
+from cnntrain.optim.groups import rate_factors
 
 NAMES = [
     "stem.conv1.weight",

@@ -10,7 +10,7 @@ from torchmetrics.functional.classification import multiclass_accuracy, multicla
 
 from cnntrain.core.errors import DataError
 from cnntrain.tasks.classification import CLASSIFICATION, ClassificationSums
-from cnntrain.tasks.per_class import class_scores, mean_score
+from cnntrain.tasks.classification_report import class_scores, mean_score
 
 
 def measured(logits, targets, sizes):

@@ -21,7 +21,7 @@ from cnntrain.core.document import KeyPath
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.patterns import covered, covers
 from cnntrain.core.problems import Problem, near_match
-from cnntrain.optim.rates import rate_factors
+from cnntrain.optim.groups import rate_factors
 from cnntrain.train.recipe import Freezing
 
 FREEZE = ("finetune", "freeze")

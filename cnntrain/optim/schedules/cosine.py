@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 from cnntrain.core.kinds import BelowOne
 from cnntrain.optim import schedule
-from cnntrain.optim.warmup import Schedule, share_done
+from cnntrain.optim.warmup import Schedule, half_cosine, share_done
 
 
 @schedule("cosine")
@@ -20,9 +18,4 @@ def cosine(*, floor: BelowOne = 0.0, total_steps: int) -> Schedule:
     Args:
         floor: Factor at the end.
     """
-
-    def factor(done: int) -> float:
-        share = share_done(done, total_steps)
-        return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * share))
-
-    return factor
+    return lambda done: half_cosine(1.0, floor, share_done(done, total_steps))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 from cnntrain.core.kinds import BelowOne, Positive, PositiveFloat
 from cnntrain.optim import schedule
-from cnntrain.optim.warmup import Schedule
+from cnntrain.optim.warmup import Schedule, half_cosine
 
 
 @schedule("cosine_restarts")
@@ -35,6 +33,6 @@ def cosine_restarts(
         while since >= length:
             since -= length
             length *= times
-        return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * since / length))
+        return half_cosine(1.0, floor, since / length)
 
     return factor

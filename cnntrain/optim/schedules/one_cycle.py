@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 from cnntrain.core.kinds import BelowOne, OpenFraction
 from cnntrain.optim import schedule
-from cnntrain.optim.warmup import Schedule
+from cnntrain.optim.warmup import Schedule, half_cosine
 
 
 @schedule("one_cycle")
@@ -32,11 +30,7 @@ def one_cycle(
 
     def factor(done: int) -> float:
         if done < top:
-            return _between(start, 1.0, done / top)
-        return _between(1.0, floor, min((done - top) / rest, 1.0) if rest > 0 else 0.0)
+            return half_cosine(start, 1.0, done / top)
+        return half_cosine(1.0, floor, min((done - top) / rest, 1.0) if rest > 0 else 0.0)
 
     return factor
-
-
-def _between(first: float, last: float, share: float) -> float:
-    return last + (first - last) * 0.5 * (1.0 + math.cos(math.pi * share))
