@@ -25,7 +25,7 @@ from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.data.metadata import facts
 from cnntrain.data.read import open_splits
 from cnntrain.model.model import Model, make_model
-from cnntrain.runs.contents import classes_in, read_run_file, steps_in, weights_in
+from cnntrain.runs.contents import classes_in, epoch_in, read_run_file, steps_in, weights_in
 from cnntrain.runs.locate import find_run, has_run, run_file_at
 from cnntrain.train import load_weights, undisturbed
 
@@ -124,8 +124,7 @@ def model_from(state: State, *, path: Path, overrides: Sequence[str] = ()) -> Mo
     plan = plan_network(loaded, num_classes=len(classes))
     net = make_network(plan, seed=0)
     put_weights(net, state, path)
-    train = state.get("train")
-    epoch = train.get("epoch") if isinstance(train, dict) else None
+    epoch, is_best = epoch_in(state)
     return make_model(
         net,
         plan=plan,
@@ -133,8 +132,8 @@ def model_from(state: State, *, path: Path, overrides: Sequence[str] = ()) -> Mo
         classes=classes,
         eval_steps=steps,
         path=path,
-        epoch=epoch if isinstance(epoch, int) else 0,
-        is_best=isinstance(train, dict) and epoch is not None and train.get("best_epoch") == epoch,
+        epoch=epoch,
+        is_best=is_best,
     )
 
 

@@ -42,6 +42,14 @@ def steps_in(state: State, *, path: Path) -> tuple[dict[str, Any], ...]:
     return tuple(dict(step) for step in steps)
 
 
+def epoch_in(state: State) -> tuple[int, bool]:
+    """The epoch that the state was saved after, 0 if it is unknown; and whether it was the best."""
+    train = state.get("train")
+    epoch = train.get("epoch") if isinstance(train, dict) else None
+    is_best = isinstance(train, dict) and epoch is not None and train.get("best_epoch") == epoch
+    return (epoch if isinstance(epoch, int) else 0), is_best
+
+
 def weights_in(state: State, *, path: Path) -> tuple[str, dict[str, Any]]:
     """The weights that the run evaluated, and which they are: `ema` (the average), or `model`."""
     part = "model" if state.get("ema") is None else "ema"

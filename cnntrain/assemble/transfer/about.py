@@ -16,8 +16,6 @@ KEY = "cnntrain"
 INPUT, OUTPUT = "images", "logits"
 """Names of the exported network's input and output."""
 
-_MODES = {1: "L", 3: "RGB"}
-
 
 def describe(
     *,
@@ -31,7 +29,7 @@ def describe(
 
     Args:
         name: of the run.
-        epoch: after which the weights are; 0 where nobody knows.
+        epoch: after which the weights are; 0 where it is unknown.
         classes: the names of the outputs, in their order.
         in_shape: (C, H, W) of the images.
         preprocessing: see `explicit_steps`.
@@ -44,7 +42,7 @@ def describe(
             "name": INPUT,
             "shape": ["N", *in_shape],
             "type": "float32",
-            "mode": _MODES.get(in_shape[0]),
+            "mode": {1: "L", 3: "RGB"}.get(in_shape[0]),
         },
         "preprocessing": list(preprocessing),
         "output": {"name": OUTPUT, "shape": ["N", len(classes)]},
@@ -78,11 +76,14 @@ def as_text(about: Mapping[str, Any]) -> str:
 
 def _explicit(step: Mapping[str, Any]) -> dict[str, Any]:
     """One transform; those of plugins as they are."""
-    name, size = step["name"], step.get("size")
+    name = step["name"]
     if name not in ("resize", "center_crop"):
         return dict(step)
-    pair = [size, size] if isinstance(size, int) and name == "center_crop" else size
-    sides = {"shortest_edge": pair} if isinstance(pair, int) else _sides(pair)
+    size = step["size"]
+    if isinstance(size, int):
+        sides = {"shortest_edge": size} if name == "resize" else {"height": size, "width": size}
+    else:
+        sides = dict(zip(("height", "width"), size, strict=True))
     how = {"interpolation": "bilinear", "antialias": True} if name == "resize" else {}
     return {"name": name, **sides, **how}
 
@@ -92,8 +93,3 @@ def _plain(step: Mapping[str, Any]) -> dict[str, Any]:
         return dict(step)
     size = step["shortest_edge"] if "shortest_edge" in step else [step["height"], step["width"]]
     return {"name": step["name"], "size": size}
-
-
-def _sides(pair: Any) -> dict[str, int]:
-    height, width = pair
-    return {"height": height, "width": width}

@@ -21,10 +21,10 @@ def follow_weights(loaded: Loaded) -> Loaded:
 
     Without `data.transforms.eval` images are prepared as in the evaluation of the weights, and
     without `data.transforms.train` training images too. A `normalize` without numbers gets theirs.
-    A file of weights that cnntrain did not export tells nothing: the run file stays as it is.
+    A file of weights that cnntrain did not export says nothing: the run file stays as it is.
 
     Raises:
-        CheckpointError, ConfigError: the weights do not tell, or do not fit the data.
+        CheckpointError, ConfigError: the weights do not say, or do not fit the data.
     """
     if loaded.follows_weights:  # the weights were asked when the file was checked
         return loaded
@@ -51,19 +51,15 @@ def follow_weights(loaded: Loaded) -> Loaded:
 
 
 def lacks_numbers(loaded: Loaded) -> bool:
-    """Whether evaluation normalises with numbers that nobody has said."""
+    """Whether evaluation normalises with numbers that were not given."""
     return _unnumbered(loaded.config.data.transforms.eval)
 
 
 def other_numbers(loaded: Loaded, steps: Sequence[dict[str, Any]]) -> str | None:
-    """In words, that evaluation normalises otherwise than it was done for the weights, if it does.
-
-    Args:
-        loaded: the run file.
-        steps: how images were prepared for the weights.
-    """
+    """In words, that evaluation normalises otherwise than `steps` did for the weights, if so."""
     here, there = _normalisation(plain_steps(loaded)), _normalisation(steps)
-    if len(here) == len(there) and all(map(_are_near, here, there)):
+    # nearer than 0.01 is rounding, or less than matters
+    if len(here) == len(there) and all(abs(a - b) < 0.01 for a, b in zip(here, there, strict=True)):
         return None
     return (
         f"images are {_in_words(here)}, but for these weights they were {_in_words(there)}; "
@@ -77,11 +73,6 @@ def _normalisation(steps: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
     return tuple(value for key in _NUMBERS for value in step.get(key) or ())
 
 
-def _are_near(one: float, other: float) -> bool:
-    """Whether they differ by rounding, or by less than matters."""
-    return abs(one - other) < 0.01
-
-
 def _in_words(numbers: tuple[float, ...]) -> str:
     if not numbers:
         return "not normalised"
@@ -92,13 +83,12 @@ def _in_words(numbers: tuple[float, ...]) -> str:
 
 def plain_steps(loaded: Loaded) -> tuple[dict[str, Any], ...]:
     """The evaluation transforms as plain data, as a checkpoint holds them."""
-    calls = loaded.config.data.transforms.eval
     return tuple(
         {
-            "name": c.name,
-            **{k: list(v) if isinstance(v, tuple) else v for k, v in c.parameters.items()},
+            "name": call.name,
+            **{k: list(v) if isinstance(v, tuple) else v for k, v in call.parameters.items()},
         }
-        for c in calls
+        for call in loaded.config.data.transforms.eval
     )
 
 
@@ -118,8 +108,8 @@ def _numbered(calls: Sequence[TransformCall], numbers: dict[str, Any]) -> tuple[
 
 
 def _call(step: dict[str, Any]) -> TransformCall:
-    name = str(step["name"])
-    values = {key: value for key, value in step.items() if key != "name"}
+    values = dict(step)
+    name = str(values.pop("name"))
     entry = TRANSFORMS.find(name)
     if entry is None:
         message = f"images were prepared for the weights with '{name}', which is not known here"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,10 @@ from cnntrain.checkpoint.state_dicts import read_metadata, read_state_dict
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.train_section import WeightsSection
 from cnntrain.core.errors import CheckpointError, CnntrainError, ConfigError
-from cnntrain.runs.contents import classes_in, steps_in, weights_in
+from cnntrain.runs.contents import classes_in, epoch_in, steps_in, weights_in
 from cnntrain.runs.locate import find_run
 
 WEIGHTS = ("finetune", "weights")
-RENAME = (*WEIGHTS, "rename")
 
 
 @dataclass(frozen=True)
@@ -33,20 +32,22 @@ class Source:
     Args:
         name: what to call them in a message.
         path: their file.
-        tensors: by the names that they have there.
+        read: reads it, and downloads it first if it has to be.
+        classes: the names of their outputs; None: unknown.
+        epoch: of the run that they are from; 0: unknown.
+        steps: how images were prepared for them; None: unknown.
+        tensors: by the names that they have there, once they have been read.
         rules: the map of names, ours to theirs; empty: the names are ours.
-        classes: the names of their outputs; None: nobody knows.
-        epoch: of the run that they are from; 0: nobody knows.
-        steps: how images were prepared for them; None: nobody knows.
     """
 
     name: str
     path: Path
-    tensors: Mapping[str, Tensor]
-    rules: tuple[Rule, ...]
+    read: Callable[[], Mapping[str, Tensor]]
     classes: tuple[str, ...] | None = None
     epoch: int = 0
     steps: tuple[dict[str, Any], ...] | None = None
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
 
 
 def read_source(loaded: Loaded) -> Source:
@@ -56,38 +57,14 @@ def read_source(loaded: Loaded) -> Source:
         CheckpointError: they cannot be read, or not be downloaded.
         ConfigError: there are none of that name, or the map of names is wrong.
     """
-    weights = _weights(loaded)
     rules = name_rules(loaded)
     with at_source(loaded):
-        if weights.torchvision is not None:
-            published = find_published(weights.torchvision)
-            path = fetch(published)
-            name = f"torchvision's {published.name}"
-            tensors = read_state_dict(path)
-            steps = published.steps or None
-            return Source(name, path, tensors, rules, published.classes, steps=steps)
-        if weights.run is not None:
-            path = find_run(Path(weights.run)).to_evaluate()
-            state = load(path)
-            _, tensors = weights_in(state, path=path)
-            train = state.get("train")
-            epoch = train.get("epoch") if isinstance(train, dict) else None
-            return Source(
-                str(path),
-                path,
-                tensors,
-                rules,
-                classes_in(state, path=path),
-                int(epoch or 0),
-                steps_in(state, path=path),
-            )
-        path = Path(weights.file or "")
-        tensors, told = read_state_dict(path), _told(path)
-        return Source(str(path), path, tensors, rules, told.classes, told.epoch, told.steps)
+        source = _find(_weights(loaded))
+        return replace(source, tensors=source.read(), rules=rules)
 
 
 def known_steps(loaded: Loaded) -> tuple[dict[str, Any], ...] | None:
-    """How images were prepared for the weights of a run file; None: their file does not tell.
+    """How images were prepared for the weights of a run file; None: their file does not say.
 
     Nothing is downloaded. A run's checkpoint is read, and the metadata of a file.
 
@@ -98,35 +75,52 @@ def known_steps(loaded: Loaded) -> tuple[dict[str, Any], ...] | None:
     """
     weights = _weights(loaded)
     with at_source(loaded):
-        if weights.torchvision is not None:
-            steps = find_published(weights.torchvision).steps
-            if steps:
-                return steps
+        steps = _find(weights).steps
+        if steps is None and weights.torchvision is not None:
             message = f"the images of {weights.torchvision} are not resized as cnntrain does it"
             raise ConfigError(message, remedy="say in data.transforms how they are prepared")
-        if weights.run is not None:
-            path = find_run(Path(weights.run)).to_evaluate()
-            return steps_in(load(path), path=path)
-        return _told(Path(weights.file or "")).steps
+        return steps
 
 
-@dataclass(frozen=True)
-class _Told:
-    """What a file that cnntrain exported says of its weights; of another file nothing."""
+def _find(weights: WeightsSection) -> Source:
+    """The weights, not read yet, and what is known of them."""
+    if weights.torchvision is not None:
+        published = find_published(weights.torchvision)
+        return Source(
+            f"torchvision's {published.name}",
+            published.path,
+            lambda: read_state_dict(fetch(published)),
+            published.classes,
+            steps=published.steps or None,
+        )
+    if weights.run is not None:
+        path = find_run(Path(weights.run)).to_evaluate()
+        state = load(path)
+        return Source(
+            str(path),
+            path,
+            lambda: weights_in(state, path=path)[1],
+            classes_in(state, path=path),
+            epoch_in(state)[0],
+            steps_in(state, path=path),
+        )
+    return _file_source(Path(weights.file or ""))
 
-    classes: tuple[str, ...] | None = None
-    epoch: int = 0
-    steps: tuple[dict[str, Any], ...] | None = None
 
-
-def _told(path: Path) -> _Told:
+def _file_source(path: Path) -> Source:
+    """A file; one that cnntrain exported says what is known of its weights."""
+    source = Source(str(path), path, lambda: read_state_dict(path))
     text = read_metadata(path).get(KEY)
     if text is None:
-        return _Told()
+        return source
     try:
         about = json.loads(text)
-        classes = tuple(map(str, about["classes"]))
-        return _Told(classes, int(about["epoch"] or 0), plain_steps(about["preprocessing"]))
+        return replace(
+            source,
+            classes=tuple(map(str, about["classes"])),
+            epoch=int(about["epoch"] or 0),
+            steps=plain_steps(about["preprocessing"]),
+        )
     except (ValueError, TypeError, KeyError) as error:
         message = f"the metadata of {path} are not as cnntrain wrote them"
         raise CheckpointError(message, remedy="export it again") from error
@@ -140,7 +134,7 @@ def name_rules(loaded: Loaded) -> tuple[Rule, ...]:
     """
     weights = _weights(loaded)
     if weights.rename is not None:
-        return rules_of(loaded.document, RENAME)
+        return rules_of(loaded.document, (*WEIGHTS, "rename"))
     if weights.torchvision is None:
         return ()
     with at_source(loaded):
