@@ -13,7 +13,8 @@ from cnntrain.config.loaded import Loaded
 from cnntrain.config.schema import ComputeSection
 from cnntrain.core.errors import CnntrainError, UsageError
 from cnntrain.core.problems import halves
-from cnntrain.data.loaders import Data, EmptyClassError, ListError, open_data, worker_count
+from cnntrain.data.loaders import Data, EmptyClassError, open_data, worker_count
+from cnntrain.data.pipeline import ListError
 from cnntrain.data.stream import worker_failure
 
 EVAL_BATCH = 256

@@ -13,11 +13,12 @@ from typing import Any
 import torch
 
 from cnntrain.data.decode import UnreadableImageError, in_threads
-from cnntrain.data.loaders import Items, make_pipelines
+from cnntrain.data.loaders import make_pipelines
 from cnntrain.data.metadata import HeldOut
 from cnntrain.data.pipeline import Pipeline, TransformError
 from cnntrain.data.read import class_counts, open_splits
 from cnntrain.data.splits import Files, Part, Pixels, Unreadable
+from cnntrain.data.statistics import Items
 from cnntrain.data.windows import HeightWidth
 
 MOST = 2000

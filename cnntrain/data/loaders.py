@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
 
+from cnntrain.core.errors import DataError
 from cnntrain.data.batch import Batching, Loader
 from cnntrain.data.decode import header_size
-from cnntrain.data.memory import Memory, make_loader
 from cnntrain.data.metadata import HeldOut
 from cnntrain.data.mixing import MixedLoader
-from cnntrain.data.pipeline import Pipeline, TransformError, build_eval_pipeline, build_pipeline
+from cnntrain.data.pipeline import (
+    Pipeline,
+    TransformError,
+    build_eval_pipeline,
+    build_pipeline,
+    in_list,
+)
 from cnntrain.data.read import class_counts, open_splits
-from cnntrain.data.splits import Part, Pixels, Splits, Unreadable
-from cnntrain.data.statistics import statistics
+from cnntrain.data.resident import ResidentLoader, read_pixels
+from cnntrain.data.splits import Files, Part, Pixels, Splits
+from cnntrain.data.statistics import Items, PlainPipeline, with_statistics
 from cnntrain.data.stream import StreamLoader
-from cnntrain.data.windows import HeightWidth
+from cnntrain.data.windows import HeightWidth, Sizing
 from cnntrain.show.pixels import Scaling
 
-Items = Sequence[tuple[str, Mapping[str, Any]]]
-PlainPipeline = tuple[dict[str, Any], ...]
+RESIDENT_BYTES = 2 * 1024**3
+"""Image files are kept decoded in memory up to this many bytes a split."""
+
+LARGE = 256 * 256
+"""Pixels of an image above which a CPU decodes it again rather than resize it as a batch."""
+
+Memory = Literal["auto", "resident", "stream"]
 Sampling = Literal["natural", "balanced"]
 
 
@@ -37,14 +49,10 @@ class Data:
         validation: in stored order; None when there is no such split.
         test: in stored order; None when there is no such split.
         statistics: mean and std that `normalize` uses; None when nothing normalises.
-        image_channels: channels of every image.
-        image_size: (height, width) that the network sees in evaluation.
-        train_size: (height, width) that it sees in training.
         counts: images per class of each split.
         train_pipeline: the training transforms as plain data, all parameters resolved.
         eval_pipeline: the evaluation transforms as plain data, for the checkpoint.
         notes: what the user should know, one sentence each.
-        skipped: image files that were left out because they cannot be read.
     """
 
     classes: tuple[str, ...]
@@ -52,14 +60,10 @@ class Data:
     validation: Loader | None
     test: Loader | None
     statistics: Scaling | None
-    image_channels: int
-    image_size: HeightWidth
-    train_size: HeightWidth
     counts: dict[str, tuple[int, ...]]
     train_pipeline: PlainPipeline
     eval_pipeline: PlainPipeline
     notes: tuple[str, ...]
-    skipped: tuple[Unreadable, ...]
 
     def close(self) -> None:
         """End the worker processes, if there are any."""
@@ -75,24 +79,6 @@ def unmixed(loader: Loader) -> Loader:
 
 class EmptyClassError(ValueError):
     """Classes cannot be drawn equally often, for one has no training image."""
-
-
-class ListError(ValueError):
-    """A transform list cannot be obeyed.
-
-    Args:
-        split: `train` or `eval`: the list.
-        position: of the transform, counted from 0.
-        name: of the transform.
-        reason: why.
-    """
-
-    def __init__(self, split: str, position: int, name: str, reason: str) -> None:
-        super().__init__(f"{name} in the transforms for {split}: {reason}")
-        self.split = split
-        self.position = position
-        self.name = name
-        self.reason = reason
 
 
 def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `data` section
@@ -141,10 +127,15 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
         ValueError: the validation split cannot be made.
     """
     splits = open_splits(name, parameters=parameters or {}, validation=validation, seed=seed)
-    if sampling == "balanced":
-        _refuse_empty_class(splits)
+    counts = class_counts(splits)
+    if sampling == "balanced" and 0 in counts["train"]:
+        empty = splits.classes[counts["train"].index(0)]
+        raise EmptyClassError(
+            f"class '{empty}' has no training image, so it cannot be drawn as often as the others; "
+            "add images of it, or leave it out of the classes"
+        )
     lists = {"train": train_transforms, "eval": eval_transforms}
-    found, plain = _resolve(splits.train, lists)
+    scaling, plain = with_statistics(lists, splits.train)
     pipelines = make_pipelines(plain)
     how = Batching(batch_size, True, drop_last, seed, torch.device(device), channels_last,
                    balanced=sampling == "balanced")  # fmt: skip
@@ -156,7 +147,8 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
             f"drop_last leaves no batch: {len(splits.train)} training images are fewer than "
             f"batch_size {batch_size}"
         )
-    sizes = {key: _image_size(splits.train, pipeline, key) for key, pipeline in pipelines.items()}
+    for key, pipeline in pipelines.items():
+        _try(splits.train, pipeline, key)
     batchings = {"train": how_eval if in_order else how, "eval": how_eval}
     made = _loaders(splits, pipelines, batchings, memory=memory,
                     workers=worker_count(workers, how.device))  # fmt: skip
@@ -165,15 +157,11 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
         train=made["train"],
         validation=made.get("validation"),
         test=made.get("test"),
-        statistics=found,
-        image_channels=splits.train.channels,
-        image_size=sizes["eval"],
-        train_size=sizes["train"],
-        counts=class_counts(splits),
+        statistics=scaling,
+        counts=counts,
         train_pipeline=plain["train"],
         eval_pipeline=plain["eval"],
         notes=splits.notes,
-        skipped=splits.skipped,
     )
 
 
@@ -186,31 +174,16 @@ def _loaders(
     workers: int,
 ) -> dict[str, Loader]:
     """A loader for each split that there is."""
-    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     made: dict[str, Loader] = {}
-    for split, part in parts.items():
+    for split, part in splits.parts.items():
         key = "train" if split == "train" else "eval"
-        if part is None:
-            continue
-        try:
+        with in_list(key):
             made[split] = make_loader(part, pipelines[key], name=split, memory=memory,
-                                  workers=workers, batching=batchings[key])  # fmt: skip
-        except TransformError as error:
-            raise ListError(key, error.position, error.name, error.reason) from error
+                                      workers=workers, batching=batchings[key])  # fmt: skip
     if mixings := pipelines["train"].mixings:
         made["train"] = MixedLoader(made["train"], mixings=mixings, seed=batchings["train"].seed,
                                     num_classes=len(splits.classes))  # fmt: skip
     return made
-
-
-def _refuse_empty_class(splits: Splits) -> None:
-    counts = class_counts(splits)["train"]
-    if 0 in counts:
-        empty = splits.classes[counts.index(0)]
-        raise EmptyClassError(
-            f"class '{empty}' has no training image, so it cannot be drawn as often as the others; "
-            "add images of it, or leave it out of the classes"
-        )
 
 
 def worker_count(workers: int | Literal["auto"], device: torch.device) -> int:
@@ -228,27 +201,6 @@ def core_count() -> int:
     return os.cpu_count() or 1
 
 
-def _resolve(
-    train: Part, lists: Mapping[str, Items]
-) -> tuple[Scaling | None, dict[str, PlainPipeline]]:
-    """The lists as plain data; `normalize` without numbers gets those of the training images."""
-    found: Scaling | None = None
-    plain: dict[str, PlainPipeline] = {}
-    for key, items in lists.items():
-        steps = []
-        for name, parameters in items:
-            step = {"name": name, **parameters}
-            if name == "normalize":
-                if step.get("mean") is None and step.get("std") is None:
-                    found = found or statistics(train)
-                    step.update(mean=found.mean, std=found.std)
-                elif step.get("mean") is not None and step.get("std") is not None:
-                    found = found or Scaling(tuple(step["mean"]), tuple(step["std"]))
-            steps.append({k: list(v) if isinstance(v, tuple) else v for k, v in step.items()})
-        plain[key] = tuple(steps)
-    return found, plain
-
-
 def make_pipelines(plain: Mapping[str, PlainPipeline]) -> dict[str, Pipeline]:
     """The pipelines of the lists `train` and `eval`.
 
@@ -257,26 +209,69 @@ def make_pipelines(plain: Mapping[str, PlainPipeline]) -> dict[str, Pipeline]:
     """
     made: dict[str, Pipeline] = {}
     for key, items in plain.items():
-        try:
+        with in_list(key):
             made[key] = build_pipeline(items) if key == "train" else build_eval_pipeline(items)
-        except TransformError as error:
-            raise ListError(key, error.position, error.name, error.reason) from error
     return made
 
 
-def _image_size(train: Part, pipeline: Pipeline, key: str) -> HeightWidth:
-    """The size that comes out; tried on two black images, so that every refusal is met now."""
+def _try(train: Part, pipeline: Pipeline, key: str) -> None:
+    """Transform two black images, so that every refusal is met now."""
     stored = train.size if isinstance(train, Pixels) else header_size(train.paths[0])
-    try:
-        size = pipeline.output_size(stored)
+    with in_list(key):
+        height, width = pipeline.output_size(stored)
         head, tail = pipeline.divide(random_in_worker=True)
         black = torch.zeros(2, train.channels, *head.output_size(stored), dtype=torch.uint8)
-        result = tail(black, torch.Generator())
-    except TransformError as error:
-        raise ListError(key, error.position, error.name, error.reason) from error
-    if tuple(result.shape[2:]) != size:  # a transform of the user's own
+        rows, columns = tail(black, torch.Generator()).shape[2:]
+    if (rows, columns) != (height, width):  # a transform of the user's own
         raise ValueError(
-            f"the transforms for {key} give images of {result.shape[2]} x {result.shape[3]}, but "
-            f"their output_size says {size[0]} x {size[1]}"
+            f"the transforms for {key} give images of {rows} x {columns}, but "
+            f"their output_size says {height} x {width}"
         )
-    return size
+
+
+def make_loader(
+    part: Part, pipeline: Pipeline, *, name: str, memory: Memory, workers: int, batching: Batching
+) -> Loader:
+    """The loader that suits a split.
+
+    Args:
+        part: the split.
+        pipeline: its transforms.
+        name: of the split, for messages.
+        memory: what the user wants.
+        workers: processes, if it streams.
+        batching: size, order and place of the batches.
+    """
+    head, tail = pipeline.divide(random_in_worker=False)
+    if memory == "resident" or (
+        memory == "auto"
+        and (isinstance(part, Pixels) or _fits_memory(part, head, tail, batching.device))
+    ):
+        pixels = read_pixels(part, head, name=name)
+        return ResidentLoader(pixels, pipeline=tail, batching=batching)
+    return StreamLoader(part, name=name, pipeline=pipeline, batching=batching, workers=workers)
+
+
+def _fits_memory(part: Files, head: Pipeline, tail: Pipeline, device: torch.device) -> bool:
+    """Whether files are within the budget and of one size, and not read faster than they are cut.
+
+    On the device a batch of windows is resized by matrix products over whole images. That is
+    nothing for a GPU, but on a CPU, for large images, it takes longer than Pillow takes for all.
+    """
+    size = _fixed_size(part, head)
+    if size is None or len(part) * part.channels * size[0] * size[1] > RESIDENT_BYTES:
+        return False
+    first = tail.steps[0].transform if tail.steps else None
+    if device.type != "cpu" or size[0] * size[1] <= LARGE or not isinstance(first, Sizing):
+        return True
+    return not first.windows(size, count=1, generator=torch.Generator().manual_seed(0)).scaled
+
+
+def _fixed_size(part: Files, head: Pipeline) -> HeightWidth | None:
+    try:
+        if size := head.fixed_size():
+            return size
+        found = {head.output_size(header_size(path)) for path in part.paths}
+    except (TransformError, DataError):
+        return None  # the stream meets the same file and reports it
+    return found.pop() if len(found) == 1 else None

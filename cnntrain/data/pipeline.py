@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,12 +16,7 @@ from cnntrain.core.problems import Place
 from cnntrain.data import TRANSFORMS
 from cnntrain.data.mixing import Mixing
 from cnntrain.data.transform_parts import unit
-from cnntrain.data.windows import (
-    HeightWidth,
-    Sizing,
-    Windows,
-    cut_picture,
-)
+from cnntrain.data.windows import HeightWidth, Sizing, Windows, cut_picture
 
 
 @runtime_checkable
@@ -50,6 +46,42 @@ class TransformError(ValueError):
         self.position = position
         self.name = name
         self.reason = reason
+
+
+class ListError(ValueError):
+    """A transform list cannot be obeyed.
+
+    Args:
+        split: `train` or `eval`: the list.
+        error: of one of its transforms.
+    """
+
+    def __init__(self, split: str, error: TransformError) -> None:
+        super().__init__(f"{error.name} in the transforms for {split}: {error.reason}")
+        self.split = split
+        self.position = error.position
+
+
+@contextmanager
+def in_list(split: str) -> Iterator[None]:
+    """What a transform refuses is said of its list.
+
+    Raises:
+        ListError: in place of a TransformError.
+    """
+    try:
+        yield
+    except TransformError as error:
+        raise ListError(split, error) from error
+
+
+@contextmanager
+def _in_place(position: int, name: str) -> Iterator[None]:
+    """What a transform refuses is said of its place."""
+    try:
+        yield
+    except ValueError as error:
+        raise TransformError(position, name, str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -87,10 +119,8 @@ class Pipeline:
     def applied(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """The same, but 8-bit pixels stay such where no step makes numbers of them."""
         for step in self.steps:
-            try:
+            with _in_place(step.position, step.name):
                 images = step.transform(images, generator)
-            except ValueError as error:
-                raise TransformError(step.position, step.name, str(error)) from error
         return images
 
     def output_size(self, size: HeightWidth) -> HeightWidth:
@@ -100,11 +130,20 @@ class Pipeline:
             TransformError: a transform is impossible.
         """
         for step in self.steps:
-            try:
+            with _in_place(step.position, step.name):
                 size = step.transform.output_size(size)
-            except ValueError as error:
-                raise TransformError(step.position, step.name, str(error)) from error
         return size
+
+    def fixed_size(self) -> HeightWidth | None:
+        """What images of any size become; None where that depends on theirs.
+
+        Two large shapes stand for all: a list that gives both one size gives it to every image.
+
+        Raises:
+            TransformError: a transform is impossible.
+        """
+        first, second = (self.output_size(shape) for shape in ((4096, 4096), (4096, 6144)))
+        return first if first == second else None
 
     def divide(self, *, random_in_worker: bool) -> tuple[Pipeline, Pipeline]:
         """The leading sizing transforms, done by Pillow image by image, and the rest, batched.
@@ -122,10 +161,9 @@ class Pipeline:
 
     def fixed_windows(self, size: HeightWidth) -> list[Windows]:
         """The window of each sizing transform, in order, for images of one size."""
-        found = []
-        for number, step in enumerate(self.steps):
-            found.append(self.windows(number, size, None))
-            size = step.transform.output_size(size)
+        found: list[Windows] = []
+        for number in range(len(self.steps)):
+            found.append(self.windows(number, found[-1].size if found else size, None))
         return found
 
     def picture(self, picture: Image.Image, generator: torch.Generator | None) -> Image.Image:
@@ -139,10 +177,8 @@ class Pipeline:
         """The window of one sizing transform, for an image of a size."""
         step = self.steps[number]
         assert isinstance(step.transform, Sizing)
-        try:
+        with _in_place(step.position, step.name):
             return step.transform.windows(size, count=1, generator=generator)
-        except ValueError as error:
-            raise TransformError(step.position, step.name, str(error)) from error
 
 
 def build_pipeline(items: Sequence[Mapping[str, Any]]) -> Pipeline:
@@ -156,65 +192,56 @@ def build_pipeline(items: Sequence[Mapping[str, Any]]) -> Pipeline:
     mixings: list[Mixing] = []
     for position, item in enumerate(items):
         name = str(item["name"])
-        options = TRANSFORMS.entry(name).options
-        made = _made(position, item)
+        with _in_place(position, name):
+            made = _made(name, {key: item[key] for key in item if key != "name"})
+            _refuse_place(name, made, steps, mixings)
         if isinstance(made, Mixing):
             mixings.append(made)
-            _refuse_certainty(position, name, mixings)
         else:
-            _refuse_place(position, name, steps, mixings)
+            options = TRANSFORMS.entry(name).options
             is_random, is_by_image = (bool(options.get(key)) for key in ("random", "by_image"))
             steps.append(Step(position, name, made, is_random, is_by_image))
     return Pipeline(tuple(steps), tuple(mixings))
 
 
-def _made(position: int, item: Mapping[str, Any]) -> Transform | Mixing:
-    name = str(item["name"])
+def _made(name: str, parameters: Mapping[str, Any]) -> Transform | Mixing:
     entry = TRANSFORMS.entry(name)
-    checked, complaints = entry.check({key: item[key] for key in item if key != "name"})
+    checked, complaints = entry.check(parameters)
     if complaints:
         raise ConfigError(complaints[0].message, remedy=complaints[0].remedy)
-    try:
-        made = TRANSFORMS.load(name)(**checked)
-    except ValueError as error:
-        raise TransformError(position, name, str(error)) from error
+    made = TRANSFORMS.load(name)(**checked)
     mixes = bool(entry.options.get("mixes"))
     if isinstance(made, Mixing if mixes else Transform):
         return made
-    call = (
-        "mix(images, shares, random)"
-        if mixes
-        else "__call__(images, generator) and output_size(size)"
-    )
+    separate = "__call__(images, generator) and output_size(size)"
+    call = "mix(images, shares, random)" if mixes else separate
     message = f"the transform '{name}' is a {type(made).__name__} that cannot be applied"
     remedy = f"make it a class with {call}"
     raise ConfigError(message, remedy=remedy, place=Place(str(entry.file), entry.line, 1))
 
 
 def _refuse_place(
-    position: int, name: str, steps: Sequence[Step], mixings: Sequence[Mixing]
+    name: str, made: Transform | Mixing, steps: Sequence[Step], mixings: Sequence[Mixing]
 ) -> None:
-    earlier = [step.name for step in steps]
-    reason = ""
-    if TRANSFORMS.entry(name).options.get("before_normalize") and "normalize" in earlier:
-        reason = "works on pixels from 0 to 1, so it must stand before normalize"
-    elif name == "normalize" and "normalize" in earlier:
-        reason = "stands twice in one list"
-    elif mixings:
-        reason = "works on single images, so it must stand before what mixes them; change the order"
-    if reason:
-        raise TransformError(position, name, reason)
-
-
-def _refuse_certainty(position: int, name: str, mixings: Sequence[Mixing]) -> None:
-    """A batch is mixed in one way at the most, so the ways must leave room for each other."""
-    total = sum(mixing.probability for mixing in mixings)
-    if total > 1:
-        reason = (
-            f"a batch is mixed once at the most, but the probabilities add up to {total:g}; give "
-            f"each mixing its share, such as `{name}: {{probability: 0.5}}`"
+    """Raise a ValueError if a transform cannot stand after others."""
+    if isinstance(made, Mixing):
+        # a batch is mixed in one way at the most, so the ways must leave room for each other
+        total = sum(mixing.probability for mixing in (*mixings, made))
+        if total > 1:
+            raise ValueError(
+                f"a batch is mixed once at the most, but the probabilities add up to {total:g}; "
+                f"give each mixing its share, such as `{name}: {{probability: 0.5}}`"
+            )
+        return
+    if "normalize" in (step.name for step in steps):
+        if TRANSFORMS.entry(name).options.get("before_normalize"):
+            raise ValueError("works on pixels from 0 to 1, so it must stand before normalize")
+        if name == "normalize":
+            raise ValueError("stands twice in one list")
+    if mixings:
+        raise ValueError(
+            "works on single images, so it must stand before what mixes them; change the order"
         )
-        raise TransformError(position, name, reason)
 
 
 def build_eval_pipeline(items: Sequence[Mapping[str, Any]]) -> Pipeline:
@@ -228,13 +255,12 @@ def build_eval_pipeline(items: Sequence[Mapping[str, Any]]) -> Pipeline:
     if pipeline.mixings:
         position = len(pipeline.steps)
         raise TransformError(position, str(items[position]["name"]), reason)
-    head, tail = pipeline.divide(random_in_worker=False)
+    _, tail = pipeline.divide(random_in_worker=False)
     for step in tail.steps:
         if step.is_random:
             raise TransformError(step.position, step.name, reason)
         if isinstance(step.transform, Sizing):
             raise TransformError(step.position, step.name, "must stand first in this list")
-    assert not head.is_random
     return pipeline
 
 
@@ -252,13 +278,10 @@ def planned_size(
         ValueError: the images would not all get one size.
     """
     pipeline = build_pipeline([{"name": name, **parameters} for name, parameters in items])
-    if size is not None:
-        return pipeline.output_size(size)
-    # Two large shapes stand for all: a list that gives both one size gives it to every image.
-    found = {pipeline.output_size(shape) for shape in ((4096, 4096), (4096, 6144))}
-    if len(found) > 1:
+    found = pipeline.fixed_size() if size is None else pipeline.output_size(size)
+    if found is None:
         raise ValueError(
             "the images may differ in size, and the transforms do not bring them to one; "
             "add `resize: {size: [height, width]}`, or a crop"
         )
-    return found.pop()
+    return found

@@ -1,8 +1,9 @@
-"""Mean and standard deviation of the training images, exact."""
+"""Mean and standard deviation of the training images, exact, and where `normalize` needs them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,9 @@ from cnntrain.data.cache import cached, listing_key
 from cnntrain.data.decode import in_threads
 from cnntrain.data.splits import Files, Part, Pixels
 from cnntrain.show.pixels import Scaling
+
+Items = Sequence[tuple[str, Mapping[str, Any]]]
+PlainPipeline = tuple[dict[str, Any], ...]
 
 _LEVELS = 256
 _CHUNK = 8192
@@ -37,6 +41,36 @@ def statistics(part: Part) -> Scaling:
         compute=partial(_histogram_of_files, part),
     )
     return _from_histogram(histogram)
+
+
+def with_statistics(
+    lists: Mapping[str, Items], train: Part
+) -> tuple[Scaling | None, dict[str, PlainPipeline]]:
+    """Transform lists as plain data; `normalize` without numbers gets those of training images.
+
+    Args:
+        lists: names and parameters of the transforms, by what they are for.
+        train: the training images.
+
+    Returns:
+        What the first `normalize` does, None where there is none; and the lists.
+    """
+    scaling: Scaling | None = None
+    plain: dict[str, PlainPipeline] = {}
+    for key, items in lists.items():
+        steps = []
+        for name, parameters in items:
+            step = {"name": name, **parameters}
+            if name == "normalize":
+                mean, std = step.get("mean"), step.get("std")
+                if mean is None and std is None:
+                    scaling = scaling or statistics(train)
+                    step.update(mean=scaling.mean, std=scaling.std)
+                elif mean is not None and std is not None:
+                    scaling = scaling or Scaling(tuple(mean), tuple(std))
+            steps.append({k: list(v) if isinstance(v, tuple) else v for k, v in step.items()})
+        plain[key] = tuple(steps)
+    return scaling, plain
 
 
 def denormalize(images: Tensor, scaling: Scaling | None) -> Tensor:

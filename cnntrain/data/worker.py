@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,43 +38,6 @@ class Failure:
             return self.error
         reason = f"{self.label}: {self.error.reason}"
         return TransformError(self.error.position, self.error.name, reason)
-
-
-class FirstWindow:
-    """Draws the first window from a JPEG's header, so that the file may be decoded smaller.
-
-    Args:
-        pipeline: sizing transforms.
-        generator: the image's own.
-    """
-
-    def __init__(self, pipeline: Pipeline, generator: torch.Generator | None) -> None:
-        self._pipeline = pipeline
-        self._generator = generator
-        self._drawn: tuple[HeightWidth, Windows] | None = None
-        self._failed: TransformError | None = None
-
-    def __call__(self, size: HeightWidth) -> float:
-        """By which factor the image may be shrunk while it is decoded."""
-        if not self._pipeline.steps:
-            return 1.0
-        try:
-            self._drawn = (size, self._pipeline.windows(0, size, self._generator))
-        except TransformError as error:  # reported by `finish`: the file itself is not to blame
-            self._failed = error
-            return 1.0
-        return reduction_factor(self._drawn[1])
-
-    def finish(self, picture: Image.Image) -> Image.Image:
-        """Apply all transforms, the first with the window that was drawn."""
-        if self._failed is not None:
-            raise self._failed
-        if self._drawn is None:
-            return self._pipeline.picture(picture, self._generator)
-        original, windows = self._drawn
-        actual = (picture.height, picture.width)
-        picture = cut_picture(picture, shrunk(windows, original=original, actual=actual))
-        return Pipeline(self._pipeline.steps[1:]).picture(picture, self._generator)
 
 
 class ImageReader(Dataset[tuple[Tensor, int, int] | Failure]):
@@ -116,15 +80,30 @@ class ImageReader(Dataset[tuple[Tensor, int, int] | Failure]):
         if is_random:
             # not from its index: an image that comes twice is not to come twice the same
             generator.manual_seed(derive_seed(self._seed, "image", epoch, place))
-        first = FirstWindow(head, generator if is_random else None)
         try:
-            picture = first.finish(self._part.open(index, first if self._draft else None))
+            picture = self._sized(index, head, generator if is_random else None)
             pixels = from_picture(picture)
             if single.steps:
                 pixels = single.applied(pixels[None], generator)[0]
         except (UnreadableImageError, TransformError) as error:
             return Failure(error, self._part.label(index))
         return pixels, int(self._part.targets[index]), index
+
+    def _sized(self, index: int, head: Pipeline, generator: torch.Generator | None) -> Image.Image:
+        """One image, decoded and sized; a JPEG is decoded smaller where its first window allows."""
+        drawn: list[tuple[HeightWidth, Windows]] = []
+
+        def reduction(size: HeightWidth) -> float:
+            with suppress(TransformError):  # met again below: the file itself is not to blame
+                drawn.append((size, head.windows(0, size, generator)))
+            return reduction_factor(drawn[0][1]) if drawn else 1.0
+
+        picture = self._part.open(index, reduction if self._draft and head.steps else None)
+        if not drawn:
+            return head.picture(picture, generator)
+        (original, windows), actual = drawn[0], (picture.height, picture.width)
+        picture = cut_picture(picture, shrunk(windows, original=original, actual=actual))
+        return Pipeline(head.steps[1:]).picture(picture, generator)
 
 
 def _packed(transforms: object) -> bytes:
@@ -153,15 +132,14 @@ def collate(
     items: Sequence[tuple[Tensor, int, int] | Failure],
 ) -> tuple[Tensor | list[Tensor], Tensor, list[int]] | Failure:
     """One batch: images (a list where sizes differ), targets, positions; or the first failure."""
-    images, targets, indices = [], [], []
+    read = []
     for item in items:
         if isinstance(item, Failure):
             return item
-        images.append(item[0])
-        targets.append(item[1])
-        indices.append(item[2])
+        read.append(item)
+    images, targets, indices = zip(*read, strict=True)
     same = all(image.shape == images[0].shape for image in images)
-    return torch.stack(images) if same else images, torch.tensor(targets), indices
+    return torch.stack(images) if same else list(images), torch.tensor(targets), list(indices)
 
 
 def ignore_interrupt(_: int) -> None:

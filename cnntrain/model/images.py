@@ -16,9 +16,8 @@ from cnntrain.core.errors import UsageError
 from cnntrain.core.kinds import Split
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batching, Loader
-from cnntrain.data.loaders import ListError, worker_count
-from cnntrain.data.memory import make_loader
-from cnntrain.data.pipeline import TransformError
+from cnntrain.data.loaders import make_loader, worker_count
+from cnntrain.data.pipeline import in_list
 from cnntrain.data.read import class_counts, open_splits
 from cnntrain.data.splits import Part, Splits
 from cnntrain.record.progress import WatchedLoader
@@ -95,18 +94,15 @@ class SplitImages:
             device=device,
             channels_last=uses_channels_last(loaded.config.compute, device),
         )
-        with data_errors(loaded):
-            try:
-                loader = make_loader(
-                    part,
-                    self.model.pipeline,
-                    name=self.split,
-                    memory=data.memory,
-                    workers=worker_count(data.workers, device),
-                    batching=batching,
-                )
-            except TransformError as error:
-                raise ListError("eval", error.position, error.name, error.reason) from error
+        with data_errors(loaded), in_list("eval"):
+            loader = make_loader(
+                part,
+                self.model.pipeline,
+                name=self.split,
+                memory=data.memory,
+                workers=worker_count(data.workers, device),
+                batching=batching,
+            )
         watched = WatchedLoader(loader, what=self.split)
         with reading(watched, loaded):
             yield watched

@@ -56,4 +56,6 @@ def test_evaluation_at_another_size_needs_weights_that_do_not_depend_on_it(
     assert "'output.weight'" in str(caught.value)
     pooled = [{"conv": {"out": 4, "kernel": 3}}, "global_avg_pool", {"linear": {"out": 3}}]
     data = prepare(load(run_file({"arch": {"layers": pooled}, **larger}))).data
-    assert (data.train_size, data.image_size) == ((8, 8), (12, 12))
+    assert data.validation is not None
+    batches = [next(iter(loader.batches(1))) for loader in (data.train, data.validation)]
+    assert [batch.images.shape[2:] for batch in batches] == [(8, 8), (12, 12)]

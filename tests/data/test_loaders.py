@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from cnntrain.core.errors import DataError
-from cnntrain.data.loaders import ListError, open_data, worker_count
-from cnntrain.data.pipeline import build_pipeline
+from cnntrain.data.batch import Loader
+from cnntrain.data.loaders import open_data, worker_count
+from cnntrain.data.pipeline import ListError, build_pipeline
 from cnntrain.data.read import open_splits
 from cnntrain.data.resident import ResidentLoader
 from cnntrain.data.statistics import statistics
@@ -16,6 +17,11 @@ from cnntrain.data.stream import StreamLoader
 SMALL = {"size": 8, "classes": 4, "images": 40, "test_images": 8}
 FOLDER = {"train/a": 4, "train/b": 2, "val/a": 1, "val/b": 1}
 EVAL = [("resize", {"size": 8}), ("center_crop", {"size": 6}), ("normalize", {})]
+
+
+def size(loader: Loader | None) -> tuple[int, ...]:
+    assert loader is not None
+    return tuple(next(iter(loader.batches(1))).images.shape[2:])
 
 
 def test_splits_statistics_and_plain_pipelines() -> None:
@@ -50,8 +56,7 @@ def test_a_pipeline_comes_back_from_json() -> None:
     images = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
     made = build_pipeline(data.eval_pipeline)
     assert torch.equal(rebuilt(images, torch.Generator()), made(images, torch.Generator()))
-    assert data.image_size == (6, 6)
-    assert data.train_size == (8, 8)
+    assert [size(data.train), size(data.test)] == [(8, 8), (6, 6)]
 
 
 def test_numbers_that_are_given_are_used() -> None:
@@ -90,7 +95,7 @@ def test_small_folders_live_in_memory_unless_sizes_are_random(make_folder) -> No
         "image_folder", parameters=parameters, train_transforms=shifted, eval_transforms=EVAL
     )
     assert isinstance(data.train, ResidentLoader)
-    assert data.train_size == (6, 6)
+    assert size(data.train) == (6, 6)
 
 
 def test_large_images_of_one_size_are_read_again_for_random_windows(make_folder) -> None:

@@ -9,9 +9,9 @@ from scipy import stats
 from torchvision.transforms import v2
 
 from cnntrain.data.batch import Batch
-from cnntrain.data.loaders import Data, ListError, open_data, unmixed
+from cnntrain.data.loaders import Data, open_data, unmixed
 from cnntrain.data.mixing import MixedLoader, Mixing
-from cnntrain.data.pipeline import TransformError, build_eval_pipeline, build_pipeline
+from cnntrain.data.pipeline import ListError, TransformError, build_eval_pipeline, build_pipeline
 from cnntrain.data.preview import contact_sheet
 from cnntrain.data.resident import ResidentLoader
 from cnntrain.data.stream import StreamLoader

@@ -42,10 +42,9 @@ def test_facts_are_true(name: str) -> None:
     assert complaints == []
     stated, data = facts(name, parameters), open_data(name, parameters=parameters)
     assert stated.num_classes == len(data.classes)
-    assert stated.channels == data.image_channels
-    assert stated.size == data.image_size
     batch = next(data.train.batches(1))
-    assert batch.images.shape[1:] == (stated.channels, *data.image_size)
+    assert stated.size is not None
+    assert batch.images.shape[1:] == (stated.channels, *stated.size)
     assert batch.targets.max() < len(data.classes)
 
 
