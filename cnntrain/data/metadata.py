@@ -10,7 +10,7 @@ from typing import Any
 
 from cnntrain.core.errors import DataError
 from cnntrain.data import DATASETS
-from cnntrain.data.folders import class_folders
+from cnntrain.data.on_disk import class_folders
 
 
 @dataclass(frozen=True)

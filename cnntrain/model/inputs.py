@@ -16,7 +16,7 @@ from torch import Tensor
 
 from cnntrain.core.errors import UsageError
 from cnntrain.data.decode import SUFFIXES, converted
-from cnntrain.data.folders import list_images
+from cnntrain.data.on_disk import list_images
 from cnntrain.data.splits import Files, Part, Pixels, from_picture, to_picture
 
 One: TypeAlias = str | Path | Image.Image | NDArray[np.uint8] | Tensor

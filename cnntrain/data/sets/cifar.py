@@ -11,8 +11,7 @@ from cnntrain.core.errors import DataError
 from cnntrain.data import dataset
 from cnntrain.data.cache import cached, listing_key
 from cnntrain.data.decode import decode, in_threads
-from cnntrain.data.download import download_torchvision, missing, open_torchvision
-from cnntrain.data.folders import class_folders, list_images
+from cnntrain.data.on_disk import class_folders, fetch, list_images, open_torchvision
 from cnntrain.data.splits import Pixels, Splits
 
 CIFAR10_CLASSES = (
@@ -34,11 +33,12 @@ def cifar10(*, root: str = "data", download: bool = False) -> Splits:
         download: fetch the files with torchvision if they are not there.
     """
     base = Path(root).expanduser()
-    folder, batches = base / "cifar10", base / "cifar-10-batches-py"
-    if not batches.is_dir() and (folder / "train").is_dir() and (folder / "test").is_dir():
-        train, test = (_read_folder(folder / part) for part in ("train", "test"))
+    batches = base / "cifar-10-batches-py"
+    folders = [base / "cifar10" / part for part in ("train", "test")]
+    if not batches.is_dir() and all(folder.is_dir() for folder in folders):
+        train, test = map(_read_folder, folders)
         return Splits(CIFAR10_CLASSES, train, test=test)
-    return _read_batches("CIFAR10", base, batches, download=download, also=folder)
+    return _read_batches("CIFAR10", base, [batches, *folders], download=download)
 
 
 @dataset("cifar100", classes=100, channels=3, size=32, validation=False)
@@ -50,24 +50,21 @@ def cifar100(*, root: str = "data", download: bool = False) -> Splits:
         download: fetch the files with torchvision if they are not there.
     """
     base = Path(root).expanduser()
-    return _read_batches("CIFAR100", base, base / "cifar-100-python", download=download)
+    return _read_batches("CIFAR100", base, [base / "cifar-100-python"], download=download)
 
 
-def _read_batches(
-    name: str, root: Path, folder: Path, *, download: bool, also: Path | None = None
-) -> Splits:
-    if not folder.is_dir():
-        if not download:
-            raise missing(name, [folder] + ([also / "train", also / "test"] if also else []))
-        download_torchvision(name, root)
-    parts = []
-    classes: tuple[str, ...] = ()
-    for is_train in (True, False):
-        reader = open_torchvision(name, root, train=is_train)
-        classes = tuple(reader.classes)
-        images = torch.from_numpy(np.ascontiguousarray(reader.data.transpose(0, 3, 1, 2)))
-        parts.append(Pixels(images, torch.tensor(reader.targets, dtype=torch.int64)))
-    return Splits(classes, parts[0], test=parts[1])
+def _read_batches(name: str, root: Path, places: list[Path], *, download: bool) -> Splits:
+    """What torchvision reads of the first of the places; it stands in for the others."""
+    fetch(name, root, missing=[] if places[0].is_dir() else places, download=download)
+    readers = [open_torchvision(name, root, train=is_train) for is_train in (True, False)]
+    train, test = (
+        Pixels(
+            torch.from_numpy(np.ascontiguousarray(reader.data.transpose(0, 3, 1, 2))),
+            torch.tensor(reader.targets, dtype=torch.int64),
+        )
+        for reader in readers
+    )
+    return Splits(tuple(readers[0].classes), train, test=test)
 
 
 def _read_folder(split: Path) -> Pixels:

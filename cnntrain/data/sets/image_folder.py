@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,7 @@ from cnntrain.core.kinds import Names
 from cnntrain.core.problems import suggestion
 from cnntrain.data import dataset
 from cnntrain.data.decode import SUFFIXES, UnreadableImageError, decode, in_threads
-from cnntrain.data.folders import Listing, class_folders, list_images
+from cnntrain.data.on_disk import Listing, class_folders, list_images
 from cnntrain.data.splits import Files, Splits, Unreadable
 
 
@@ -68,45 +69,41 @@ def image_folder(
             f"there is no folder {train}",
             remedy="set `data.root` to the folder that holds it, or `data.train_folder`",
         )
-    found = tuple(class_folders(train))
-    names = _class_list(train, found, classes)
-    read = _Reader(names, channels, unreadable)
-    first = read(train, "training")
+    names = _class_list(train, classes)
+    read = partial(_read, classes=names, channels=channels, skips=unreadable == "skip")
+    splits = {"training": read(train, "training")}
     others = {
         "validation": _find(base, "validation_folder", validation_folder, ("val", "validation")),
         "test": _find(base, "test_folder", test_folder, ("test",)),
     }
-    splits = {name: read(path, name) for name, path in others.items() if path is not None}
-    notes = [note for split in (first, *splits.values()) for note in split.notes]
-    skipped = [item for split in (first, *splits.values()) for item in split.skipped]
+    splits |= {name: read(path, name) for name, path in others.items() if path is not None}
+    files = {name: split.files for name, split in splits.items()}
     return Splits(
         names,
-        first.files,
-        validation=splits["validation"].files if "validation" in splits else None,
-        test=splits["test"].files if "test" in splits else None,
-        notes=tuple(notes),
-        skipped=tuple(skipped),
+        files["training"],
+        validation=files.get("validation"),
+        test=files.get("test"),
+        notes=tuple(note for split in splits.values() for note in split.notes),
+        skipped=tuple(item for split in splits.values() for item in split.skipped),
     )
 
 
-def _class_list(
-    train: Path, found: tuple[str, ...], given: tuple[str, ...] | None
-) -> tuple[str, ...]:
+def _class_list(train: Path, given: tuple[str, ...] | None) -> tuple[str, ...]:
+    found = tuple(class_folders(train))
     if not found:
         raise DataError(
             f"there are no class folders in {train}",
             remedy="put the images of each class into a folder of its own",
         )
-    if given is None:
-        names = found
-    else:
-        names = given
-        _refuse_repeated(given)
-        absent = [name for name in given if name not in found]
-        if absent:
+    names = found if given is None else given
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise DataError(f"`data.classes` names '{name}' twice", remedy="remove one of the two")
+    for name in names:
+        if name not in found:
             raise DataError(
-                f"the class '{absent[0]}' of `data.classes` has no folder in {train}",
-                remedy=suggestion(absent[0], found),
+                f"the class '{name}' of `data.classes` has no folder in {train}",
+                remedy=suggestion(name, found),
             )
     if len(names) < 2:
         raise DataError(
@@ -114,12 +111,6 @@ def _class_list(
             remedy="a classifier needs at least two class folders",
         )
     return names
-
-
-def _refuse_repeated(names: tuple[str, ...]) -> None:
-    for number, name in enumerate(names):
-        if name in names[:number]:
-            raise DataError(f"`data.classes` names '{name}' twice", remedy="remove one of the two")
 
 
 def _find(
@@ -142,54 +133,39 @@ def _find(
     return there[0] if there else None
 
 
-class _Reader:
-    """Lists a split by the one class list."""
-
-    def __init__(
-        self, classes: tuple[str, ...], channels: int, unreadable: Literal["error", "skip"]
-    ) -> None:
-        self._classes = classes
-        self._channels = channels
-        self._skips = unreadable == "skip"
-
-    def __call__(self, folder: Path, name: str) -> _Split:
-        folders = class_folders(folder)
-        extra = [there for there in folders if there not in self._classes]
-        if extra:
+def _read(
+    folder: Path, name: str, *, classes: tuple[str, ...], channels: int, skips: bool
+) -> _Split:
+    """List a split by the one class list."""
+    folders = class_folders(folder)
+    for extra in folders:
+        if extra not in classes:
             raise DataError(
-                f"the {name} folder {folder / extra[0]} is not among the classes",
-                remedy=f"{suggestion(extra[0], self._classes)} Or move the folder away",
+                f"the {name} folder {folder / extra} is not among the classes",
+                remedy=f"{suggestion(extra, classes)} Or move the folder away",
             )
-        listings = {there: list_images(path) for there, path in folders.items()}
-        empty = [label for label in self._classes
-                 if label not in listings or not listings[label].images]  # fmt: skip
-        if name == "training" and empty:
-            raise _empty_class(folder / empty[0], listings[empty[0]])
-        paths = [(path, number) for number, label in enumerate(self._classes)
-                 if label in listings for path in listings[label].images]  # fmt: skip
-        notes = list(_notes(folder, listings.values()))
-        if empty:
-            notes.insert(0, f"{folder} has no images of {', '.join(empty)}")
-        skipped = _unreadable([path for path, _ in paths], self._channels) if self._skips else ()
-        bad = {item.path for item in skipped}
-        kept = [(path, number) for path, number in paths if path not in bad]
-        lost = set(range(len(self._classes))) - {number for _, number in kept}
-        if name == "training" and lost:
-            gone = folder / self._classes[min(lost)]
-            raise DataError(
-                f"not one image in {gone} can be read: {_reason(skipped, gone)}",
-                remedy="replace the images, or remove the folder",
-            )
-        if not kept:
-            raise DataError(f"there are no readable images in {folder}", remedy="check the folder")
-        targets = torch.tensor([number for _, number in kept], dtype=torch.int64)
-        files = Files(tuple(path for path, _ in kept), targets, self._channels)
-        return _Split(files, tuple(notes), tuple(skipped))
-
-
-def _reason(skipped: Sequence[Unreadable], folder: Path) -> str:
-    """Why the first image below a folder was left out."""
-    return next(item.reason for item in skipped if folder in item.path.parents)
+    listings = {label: list_images(path) for label, path in folders.items()}
+    images = {label: listings[label].images if label in listings else () for label in classes}
+    empty = [label for label in classes if not images[label]]
+    if name == "training" and empty:
+        raise _empty_class(folder / empty[0], listings[empty[0]])
+    paths = [(path, number) for number, label in enumerate(classes) for path in images[label]]
+    skipped = _unreadable([path for path, _ in paths], channels) if skips else ()
+    bad = {item.path: item.reason for item in skipped}
+    kept = [(path, number) for path, number in paths if path not in bad]
+    lost = set(range(len(classes))) - {number for _, number in kept}
+    if name == "training" and lost:
+        gone = folder / classes[min(lost)]
+        reason = next(reason for path, reason in bad.items() if gone in path.parents)
+        raise DataError(
+            f"not one image in {gone} can be read: {reason}",
+            remedy="replace the images, or remove the folder",
+        )
+    if not kept:
+        raise DataError(f"there are no readable images in {folder}", remedy="check the folder")
+    targets = torch.tensor([number for _, number in kept], dtype=torch.int64)
+    files = Files(tuple(path for path, _ in kept), targets, channels)
+    return _Split(files, _notes(folder, listings.values(), empty), skipped)
 
 
 def _empty_class(folder: Path, listing: Listing) -> DataError:
@@ -201,15 +177,15 @@ def _empty_class(folder: Path, listing: Listing) -> DataError:
     )
 
 
-def _notes(folder: Path, listings: Collection[Listing]) -> list[str]:
-    notes = []
+def _notes(folder: Path, listings: Collection[Listing], empty: Sequence[str]) -> tuple[str, ...]:
+    notes = [f"{folder} has no images of {', '.join(empty)}"] if empty else []
     ignored = [path for listing in listings for path in listing.ignored]
     repeated = [path for listing in listings for path in listing.repeated]
     if ignored:
         notes.append(f"{len(ignored)} files in {folder} are no images, such as {ignored[0]}")
     if repeated:
         notes.append(f"linked folders that lead back were entered once: {repeated[0]}")
-    return notes
+    return tuple(notes)
 
 
 def _unreadable(paths: list[Path], channels: int) -> tuple[Unreadable, ...]:

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from cnntrain.core.errors import DataError
 from cnntrain.data import dataset
-from cnntrain.data.download import download_torchvision, missing
+from cnntrain.data.on_disk import fetch
 from cnntrain.data.splits import Pixels, Splits
 
-_FILES = {"train": "train", "test": "t10k"}
+_PARTS = ("train", "t10k")
 _GARMENTS = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
     "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
@@ -46,13 +46,11 @@ def fashion_mnist(*, root: str = "data", download: bool = False) -> Splits:
 
 def _read(root: Path, folder: str, *, classes: tuple[str, ...], download: bool) -> Splits:
     raw = root / folder / "raw"
-    wanted = [f"{part}-{kind}" for part in _FILES.values()
+    wanted = [raw / f"{part}-{kind}" for part in _PARTS
               for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]  # fmt: skip
-    if not all(_find(raw / name) for name in wanted):
-        if not download:
-            raise missing(folder, [raw / name for name in wanted if not _find(raw / name)])
-        download_torchvision(folder, root)
-    train, test = (_read_part(raw, part, folder) for part in _FILES.values())
+    missing = [path for path in wanted if not _find(path)]
+    fetch(folder, root, missing=missing, download=download)
+    train, test = (_read_part(raw, part, folder) for part in _PARTS)
     return Splits(classes, train, test=test)
 
 

@@ -1,12 +1,13 @@
-"""What lies in a folder of images: class folders and image files. Imports no torch."""
+"""What lies on the disk: class folders, image files, sets of torchvision's. Imports no torch."""
 
 from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cnntrain.core.errors import DataError
 from cnntrain.data.decode import SUFFIXES
@@ -82,3 +83,40 @@ def _files(folder: Path, entered: set[str], repeated: list[Path]) -> Iterator[Pa
             continue
         entered.add(real)
         yield from _files(path, entered, repeated)
+
+
+def fetch(name: str, root: Path, *, missing: Sequence[Path], download: bool) -> None:
+    """Have torchvision fetch a data set, where files are missing and that is wanted.
+
+    Raises:
+        DataError: files are missing and not to be fetched, or the download failed.
+    """
+    if missing and not download:
+        looked = ", ".join(str(place.absolute()) for place in missing)
+        raise DataError(
+            f"the files of {name} are not there; looked for {looked}",
+            remedy="set `data.root` to the folder that holds them, or `data.download: true`",
+        )
+    if missing:
+        open_torchvision(name, root, train=True, download=True)
+
+
+def open_torchvision(name: str, root: Path, *, train: bool, download: bool = False) -> Any:
+    """A torchvision data set; its checksums are verified.
+
+    Raises:
+        DataError: files are missing or damaged, or the download failed.
+    """
+    # Here, not above: importing torchvision takes seconds, and most data sets do without it.
+    import torchvision.datasets as collection
+
+    try:
+        return getattr(collection, name)(str(root), train=train, download=download)
+    except (OSError, RuntimeError) as error:
+        what = "downloading" if download else "reading"
+        raise DataError(
+            f"{what} {name} in {root.absolute()} failed: {str(error).splitlines()[0]}",
+            remedy="check the connection and the free space, or put the files there yourself"
+            if download
+            else "delete its folder and fetch it again with `data.download: true`",
+        ) from error
