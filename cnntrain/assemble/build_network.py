@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from cnntrain.arch.description import Facts, describe, usual_facts
+from cnntrain.arch.description import Facts, usual_facts
 from cnntrain.arch.network import Network
 from cnntrain.arch.plan import Plan
-from cnntrain.arch.planner import make_plan
 from cnntrain.assemble.checked import check_loaded
-from cnntrain.assemble.networks import make_network
+from cnntrain.assemble.networks import make_network, plan_of
 from cnntrain.config import shipped
 from cnntrain.config.from_python import Source, read_given, try_to_load_given
 from cnntrain.core.document import Document
-from cnntrain.core.errors import UsageError
+from cnntrain.core.errors import ConfigError, UsageError
 
 
 def build(
@@ -88,4 +87,7 @@ def plan_architecture(
     facts = Facts(
         num_classes or usual.num_classes, image_channels or usual.image_channels, height, width
     )
-    return make_plan(describe(document, facts=facts, variables=variables))
+    plan, problems = plan_of(document, facts=facts, variables=variables)
+    if plan is None or problems:
+        raise ConfigError.of(problems)
+    return plan

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 import torch
 
@@ -15,11 +17,14 @@ from cnntrain.arch.plan import Plan
 from cnntrain.arch.planner import make_plan
 from cnntrain.assemble.make_parts import make_task
 from cnntrain.config.loaded import Loaded
+from cnntrain.core.document import Document, KeyPath
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Problem, halves
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.metadata import facts as data_facts
 from cnntrain.data.pipeline import TransformError, planned_size
+from cnntrain.tasks.classification import CLASSIFICATION
+from cnntrain.tasks.protocol import Task
 
 CLASSES_IF_UNKNOWN = 10
 """Outputs of a plan whose class folders are not there to be counted."""
@@ -58,7 +63,8 @@ def try_to_plan(
     sizes, problems = _sizes(loaded)
     problems = problems if sizes_count else []
     usual = usual_facts(loaded.document, root=("arch",))
-    train = sizes.get("train", (usual.image_height, usual.image_width))
+    usual_size = (usual.image_height, usual.image_width)
+    train = sizes.get("train", sizes.get("eval", usual_size))
     plan, found = _plan_for(loaded, train, num_classes)
     problems += found
     evaluation = sizes.get("eval", train)
@@ -153,9 +159,32 @@ def _plan_for(
     data = loaded.config.data
     known = data_facts(data.name, data.parameters)
     facts = Facts(num_classes or known.num_classes or CLASSES_IF_UNKNOWN, known.channels, *size)
-    description, problems = try_to_describe(
-        loaded.document, root=("arch",), facts=facts, variables=loaded.config.vars
+    return plan_of(
+        loaded.document,
+        root=("arch",),
+        facts=facts,
+        variables=loaded.config.vars,
+        task=make_task(loaded),
     )
+
+
+def plan_of(
+    document: Document,
+    *,
+    root: KeyPath = (),
+    facts: Facts,
+    variables: Mapping[str, Any] | None = None,
+    task: Task = CLASSIFICATION,
+) -> tuple[Plan | None, list[Problem]]:
+    """The plan of the architecture in a document, if there is one, and all that is wrong with it.
+
+    Args:
+        document: an architecture file, or a run file with one below `root`.
+        facts: of the images.
+        variables: in place of its own `vars`.
+        task: which says what the network's outputs must look like.
+    """
+    description, problems = try_to_describe(document, root=root, facts=facts, variables=variables)
     if description is None:
         return None, problems
     try:
@@ -163,7 +192,7 @@ def _plan_for(
     except ConfigError as error:
         problems += error.problems
     try:
-        return make_plan(description, task=make_task(loaded)), problems
+        return make_plan(description, task=task), problems
     except ConfigError as error:
         return None, [*problems, *error.problems]
 

@@ -141,3 +141,23 @@ def test_the_weights_are_asked_once_how_images_are_prepared(
 
     monkeypatch.setattr("cnntrain.assemble.transfer.preprocessing.known_steps", never)
     assert follow_weights(checked.loaded) is checked.loaded
+
+
+def test_transforms_without_a_size_bring_no_complaint_of_sizes(tmp_path: Path) -> None:
+    """The size of training images is unknown then, and not that of ImageNet's."""
+    (tmp_path / "run.yaml").write_text(
+        """
+arch: {layers: [flatten, {linear: {out: $num_classes}}]}
+data:
+  name: image_folder
+  root: images
+  transforms:
+    train: [{resize: {size: [16, 16]}}, {cutmix: {alpha: 1.0}}, normalize]
+    eval: [{resize: {size: [16, 16]}}, normalize]
+train: {epochs: 3, optimizer: {name: sgd, lr: 0.1}}
+"""
+    )
+    with pytest.raises(ConfigError) as caught:
+        check_run_file(tmp_path / "run.yaml")
+    [problem] = caught.value.problems
+    assert "must stand before what mixes them" in problem.message

@@ -120,3 +120,18 @@ def test_compare(cnntrain: Cnntrain, run: Path) -> None:
     assert answer.code == 0
     assert [line[:7] for line in answer.out.splitlines() if "--:" in line] == ["| :-- |"] * 2
     assert cnntrain("compare", "archs/alexnet", "archs/alexnot").code == 2
+
+
+@pytest.mark.parametrize("command", ["summary", "compare"])
+def test_rules_for_initial_weights_are_checked(command: str, cnntrain: Cnntrain) -> None:
+    """Those of an architecture file too, which no run file names."""
+    Path("net.yaml").write_text(
+        "layers: [flatten, {linear: {out: 2}}]\n"
+        "made_for: {classes: 2, channels: 1, size: 4}\n"
+        "init: [{layers: linear, weight: {kaimng: {}}, biass: 0}]\n"
+    )
+    answer = cnntrain(command, "net.yaml", *(["lenet5"] if command == "compare" else []))
+    assert answer.code == 2
+    assert "net.yaml:3:" in answer.err
+    assert "did you mean 'kaiming'" in answer.err
+    assert "did you mean 'bias'" in answer.err
