@@ -15,7 +15,7 @@ import pytest
 
 import cnntrain
 from cnntrain.arch.description import describe, usual_facts
-from cnntrain.arch.init_rules import read_init_rules
+from cnntrain.arch.initialise import read_init_rules
 from cnntrain.assemble.networks import make_network, plan_network
 from cnntrain.assemble.transfer.preprocessing import follow_weights
 from cnntrain.config import shipped

@@ -50,21 +50,16 @@ class _Part:
     inside: tuple[_Part, ...]
 
     @property
-    def name(self) -> str:
-        return self.row.name.rpartition(".")[2]
-
-    @property
     def given_name(self) -> str:
-        """Its name if someone chose it, else the operation: `relu3` counts layers, no more."""
-        numbered = self.name.removeprefix(self.row.operation).isdigit()
-        return self.row.operation if numbered else self.name
+        """Its name if someone chose it, else the operation."""
+        return self.row.operation if self.row.is_numbered else self.row.last_name
 
     @property
     def content(self) -> tuple[object, ...]:
         """All that can differ, but for the part's own name and place."""
         row = self.row
         counts = (row.parameters, row.buffers, row.multiply_adds)
-        inside = tuple((part.name, part.content) for part in self.inside)
+        inside = tuple((part.row.last_name, part.content) for part in self.inside)
         return (row.operation, row.out_shape, *counts, inside)
 
 
@@ -92,15 +87,7 @@ def comparison_data(comparison: Comparison) -> dict[str, Any]:
         "b": {"name": comparison.names[1], **other},
         "difference": {key: other[key] - one[key] for key in one},
         "ratio": {key: other[key] / one[key] if one[key] else None for key in one},
-        "layers": [
-            {
-                "status": line.status,
-                "depth": line.depth,
-                "a": None if line.a is None else asdict(line.a),
-                "b": None if line.b is None else asdict(line.b),
-            }
-            for line in comparison.lines
-        ],
+        "layers": [asdict(line) for line in comparison.lines],
     }
 
 
@@ -133,16 +120,15 @@ def _parts(table: Sequence[Row]) -> tuple[_Part, ...]:
 
 def _align(a: Sequence[_Part], b: Sequence[_Part], depth: int | None) -> Iterator[Line]:
     for one, other in _matched(a, b):
-        if one is None or other is None:
-            if one is not None:
-                yield Line("only a", one.row.depth, one.row, None)
-            if other is not None:
-                yield Line("only b", other.row.depth, None, other.row)
-            continue
-        same = one.content == other.content
-        yield Line("same" if same else "differs", one.row.depth, one.row, other.row)
-        if not same and (depth is None or one.row.depth + 1 < depth):
-            yield from _align(one.inside, other.inside, depth)
+        if one is not None and other is not None:
+            same = one.content == other.content
+            yield Line("same" if same else "differs", one.row.depth, one.row, other.row)
+            if not same and (depth is None or one.row.depth + 1 < depth):
+                yield from _align(one.inside, other.inside, depth)
+        elif one is not None:
+            yield Line("only a", one.row.depth, one.row, None)
+        elif other is not None:
+            yield Line("only b", other.row.depth, None, other.row)
 
 
 def _likeness(line: Line) -> Hashable:
@@ -172,11 +158,10 @@ def _matched(a: Sequence[_Part], b: Sequence[_Part], *, stage: int = 0) -> Pairs
         yield from ((part, None) for part in a)
         yield from ((None, part) for part in b)
         return
-    left, right = [keys[stage](part) for part in a], [keys[stage](part) for part in b]
+    left, right = ([keys[stage](part) for part in parts] for parts in (a, b))
+    blocks = SequenceMatcher(None, left, right, autojunk=False).get_matching_blocks()
     from_a = from_b = 0
-    for begin_a, begin_b, size in SequenceMatcher(
-        None, left, right, autojunk=False
-    ).get_matching_blocks():
+    for begin_a, begin_b, size in blocks:
         yield from _matched(a[from_a:begin_a], b[from_b:begin_b], stage=stage + 1)
         from_a, from_b = begin_a + size, begin_b + size
         yield from zip(a[begin_a:from_a], b[begin_b:from_b], strict=True)
@@ -186,17 +171,15 @@ def _body(comparison: Comparison, *, indent: str = "  ") -> list[tuple[str, ...]
     head = ("", "layer", "", "output of A", "of B", "parameters", "difference")
     lines: list[tuple[str, ...]] = [(*head, "multiply-adds", "difference")]
     for line in comparison.lines:
-        names = dict.fromkeys(row.name.rpartition(".")[2] for row in line.rows)
+        names = dict.fromkeys(row.last_name for row in line.rows)
         kinds = dict.fromkeys(row.operation for row in line.rows)
         shapes = ["" if row is None else times(row.out_shape) for row in (line.a, line.b)]
-        numbered = len(kinds) == 1 and all(
-            name.removeprefix(kind).isdigit() for name in names for kind in kinds
-        )
+        is_plain = len(kinds) == 1 and all(row.is_numbered for row in line.rows)
         lines.append(
             (
                 MARKS[line.status],
                 indent * line.depth + " / ".join(names),
-                "" if numbered else " / ".join(kinds),
+                "" if is_plain else " / ".join(kinds),
                 shapes[0],
                 "" if shapes[0] == shapes[1] else shapes[1],
                 *_counts(line, "parameters"),

@@ -9,7 +9,7 @@ does so by itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -51,12 +51,10 @@ class Dense(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, H', W') -> (N, num_classes)."""
-        handles = [module.register_forward_hook(hook) for module, hook in self._adapted.items()]
-        try:
+        with ExitStack() as stack:
+            for module, hook in self._adapted.items():
+                stack.callback(module.register_forward_hook(hook).remove)
             scores: Tensor = self.net(images)
-        finally:
-            for handle in handles:
-                handle.remove()
         return torch.unflatten(scores, 0, (len(images), -1)).mean(dim=1)
 
     def _adapt(self, name: str, module: nn.Module, before: Tensor, after: Tensor) -> None:
@@ -74,7 +72,7 @@ class Dense(nn.Module):
                 )
 
     def _try(self, larger: Tensor) -> None:
-        """Every layer must take larger maps; better told now, by name, than by torch."""
+        """Every layer must take larger maps; better said now, by name, than by torch."""
         with _watched(self.net, lambda *_: None) as running:
             try:
                 self(larger)
@@ -99,28 +97,20 @@ def _watched(
     net: Network, see: Callable[[str, nn.Module, Tensor, Tensor], None]
 ) -> Iterator[list[str]]:
     """Shows each layer's name, module, input and output; gives the names of those that run."""
-    handles = []
+    names = {module: name for name, module in net.named_modules() if name in net.operations}
     running: list[str] = []
 
-    def watch(name: str, module: nn.Module) -> None:
-        def before(_module: nn.Module, _inputs: object) -> None:
-            running.append(name)
+    def before(module: nn.Module, _inputs: object) -> None:
+        running.append(names[module])
 
-        def after(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            running.pop()
-            see(name, module, inputs[0], output)
+    def after(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        see(running.pop(), module, inputs[0], output)
 
-        handles.append(module.register_forward_pre_hook(before))
-        handles.append(module.register_forward_hook(after))
-
-    for name, module in net.named_modules():
-        if name in net.operations:
-            watch(name, module)
-    try:
+    with ExitStack() as stack:
+        for module in names:
+            stack.callback(module.register_forward_pre_hook(before).remove)
+            stack.callback(module.register_forward_hook(after).remove)
         yield running
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _impossible(reason: str) -> UsageError:

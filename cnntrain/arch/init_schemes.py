@@ -117,14 +117,7 @@ def fans_of(module: nn.Module) -> tuple[int, int]:
 def fill(
     tensor: Tensor, scheme: Scheme, *, fans: tuple[int, int], generator: torch.Generator | None
 ) -> None:
-    """Draw a tensor in place.
-
-    Args:
-        tensor: the weights or biases.
-        scheme: what they get.
-        fans: (fan_in, fan_out) of the module that they belong to.
-        generator: the source of random numbers, on the tensor's device; None means torch's.
-    """
+    """Draw weights or biases in place, of a module with these (fan_in, fan_out)."""
     match scheme:
         case Kaiming():
             gain = nn.init.calculate_gain(scheme.nonlinearity, scheme.slope)

@@ -43,17 +43,17 @@ PIXEL = Field(Axis(1, 1, 0.0), Axis(1, 1, 0.0))
 def union(fields: Sequence[Field | None]) -> Field | None:
     """The field of a layer that reads several: the smallest one around them.
 
-    None if one is not known, or if neighbours are not equally far apart in all of them, for then
-    every unit has a field of another size.
+    None if one is not known, or if neighbours are not equally far apart in all of them, because
+    then every unit has a field of another size.
     """
     known = [field for field in fields if field is not None]
-    whole = [field for field in known if field.whole]
-    if whole:
-        return whole[0]
-    heights, widths = [f.height for f in known], [f.width for f in known]
+    for field in known:
+        if field.whole:
+            return field
     jumps = {(field.height.jump, field.width.jump) for field in known}
     if len(known) < len(fields) or len(jumps) != 1:
         return None
+    heights, widths = ([getattr(f, side) for f in known] for side in ("height", "width"))
     return Field(_axis_union(heights), _axis_union(widths))
 
 

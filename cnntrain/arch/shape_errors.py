@@ -101,13 +101,15 @@ def filled(node: Node, inputs: Sequence[Shape]) -> dict[str, int | Shape | tuple
         if name == "in_shape":
             found[name] = tuple(inputs) if node.entry.options.get("inputs") == "many" else shape
             continue
-        if name == "in_channels" and len(shape) != 3:
-            message = f"'{node.operation}' reads maps (C, H, W), but gets {shape_text(shape)}"
-            remedy = "put it above the layer that makes the maps flat"
-            raise ConfigError.of([node.problem(message, remedy)])
-        if name == "in_features" and len(shape) != 1:
-            message = f"'{node.operation}' reads a flat vector, but gets {shape_text(shape)}"
-            remedy = "put `- flatten` or `- global_avg_pool` above it"
+        sides, what, remedy = _READS[name]
+        if len(shape) != sides:
+            message = f"'{node.operation}' reads {what}, but gets {shape_text(shape)}"
             raise ConfigError.of([node.problem(message, remedy)])
         found[name] = shape[0]
     return found
+
+
+_READS = {
+    "in_channels": (3, "maps (C, H, W)", "put it above the layer that makes the maps flat"),
+    "in_features": (1, "a flat vector", "put `- flatten` or `- global_avg_pool` above it"),
+}

@@ -84,6 +84,16 @@ class Row:
         """Whether it is a layer that has no layers inside."""
         return self.kind == "layer"
 
+    @property
+    def last_name(self) -> str:
+        """Its name in its own list."""
+        return self.name.rpartition(".")[2]
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether nobody chose its name: `relu3` counts layers, no more."""
+        return self.last_name.removeprefix(self.operation).isdigit()
+
 
 def rows(plan: Plan, *, batch: int = 1, learning: Learning | None = None) -> list[Row]:
     """Every node of the plan, outer ones first.

@@ -92,9 +92,9 @@ def folded(table: Sequence[Row], depth: int | None) -> list[Row]:
 
 def likeness(row: Row) -> Hashable:
     """Equal for rows of one list that differ in nothing but their numbers: `block2`, `block3`."""
-    parent, _, last = row.name.rpartition(".")
-    if not last.removeprefix(row.operation).isdigit():
+    if not row.is_numbered:
         return row.name
+    parent = row.name.rpartition(".")[0]
     learns = tuple((share.from_epoch, share.lr_factor) for share in row.learns)
     return (parent, row.operation, row.out_shape, row.parameters, row.multiply_adds, learns)
 
@@ -103,7 +103,8 @@ def merged(same: Sequence[Row]) -> Row:
     """One row for several that are alike: `block2-36`, with their sums and the last one's field."""
     if len(same) == 1:
         return same[0]
-    last, number = same[-1], same[-1].name.rpartition(".")[2].removeprefix(same[-1].operation)
+    last = same[-1]
+    number = last.last_name.removeprefix(last.operation)
     shares = [row.multiply_add_share for row in same]
     return replace(
         last,
@@ -143,16 +144,13 @@ def _is_mixed(table: Sequence[Row]) -> bool:
 
 
 def _cells(row: Row, indent: str) -> tuple[str, ...]:
-    last = row.name.rpartition(".")[2]
-    numbered = last.removeprefix(row.operation)
-    operation = "" if numbered.isdigit() or row.kind == "path" else row.operation
     first, size = row.first_pixel, row.receptive_field
     ends = None
     if first is not None and isinstance(size, tuple):
         ends = [f"{low}..{low + side - 1}" for low, side in zip(first, size, strict=True)]
     return (
-        indent * row.depth + last,
-        operation,
+        indent * row.depth + row.last_name,
+        "" if row.is_numbered or row.kind == "path" else row.operation,
         times(row.out_shape),
         _count(row.parameters),
         _percent(row.parameter_share),

@@ -10,8 +10,7 @@ import torch
 
 from cnntrain.arch.build import build
 from cnntrain.arch.description import Facts, try_to_describe, usual_facts
-from cnntrain.arch.init_rules import read_init_rules
-from cnntrain.arch.initialise import InitRuleError, initialise
+from cnntrain.arch.initialise import InitRuleError, initialise, read_init_rules
 from cnntrain.arch.network import Network
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.planner import make_plan
@@ -116,8 +115,7 @@ def make_network(plan: Plan, *, seed: int, device: str = "cpu") -> Network:
         try:
             initialise(net, rules, kinds=net.operations)
         except InitRuleError as error:
-            path, _ = plan.description.init[error.index]
-            problem = plan.description.reader.problem(path, *halves(error))
+            problem = plan.description.reader.problem(error.path, *halves(error))
             raise ConfigError.of([problem]) from error
     return net
 

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from cnntrain.arch.build import build
 from cnntrain.arch.description import describe, usual_facts
-from cnntrain.arch.init_rules import read_init_rules
-from cnntrain.arch.initialise import initialise
+from cnntrain.arch.initialise import initialise, read_init_rules
 from cnntrain.arch.planner import make_plan
 from cnntrain.config import shipped
 from cnntrain.core.document import read_document
