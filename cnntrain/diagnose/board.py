@@ -15,10 +15,7 @@ from cnntrain.diagnose.diagnose import Diagnosis
 def write_board(diagnosis: Diagnosis, folder: Path, *, subject: str) -> None:
     """Write event files: the text `diagnosis`, and `diagnosis/CHECK/...` for each check.
 
-    Args:
-        diagnosis: what was found.
-        folder: of the event files; made where it is not there.
-        subject: what was examined: the run file or the run.
+    The folder is made where it is not there; `subject` is what was examined.
 
     Raises:
         DiskError: it cannot be written.

@@ -135,23 +135,21 @@ def compare_derivatives(
     value = loss()
     value.backward()  # type: ignore[no-untyped-call]  # torch's gap
     there = float(value.detach())
-    rounding = _ROUNDING * max(1.0, abs(there))
     for name, parameter in parameters:
         if parameter.grad is None:
             continue
         gradient = parameter.grad.detach().flatten().cpu()
         drawn = torch.randint(gradient.numel(), (per_tensor - 1,), generator=generator).tolist()
-        places = dict.fromkeys([int(gradient.abs().argmax()), *drawn])
-        largest = float(gradient.abs().max())
-        for index in places:
+        largest = int(gradient.abs().argmax())
+        floor = 1e-3 * abs(float(gradient[largest]))
+        for index in dict.fromkeys([largest, *drawn]):
             yield _compare(
                 loss,
                 there,
                 (name, parameter),
                 index,
                 backward=float(gradient[index]),
-                floor=1e-3 * largest,
-                rounding=rounding,
+                floor=floor,
             )
 
 
@@ -163,9 +161,9 @@ def _compare(
     *,
     backward: float,
     floor: float,
-    rounding: float,
 ) -> Difference:
     name, parameter = named
+    rounding = _ROUNDING * max(1.0, abs(there))
     scale = max(float(parameter.detach().square().mean().sqrt()), 1e-3)
     found: list[tuple[float, float]] = []
     sure: list[float] = []

@@ -20,6 +20,9 @@ NAMED = 40
 LETTER = 0.065
 """Inches of a letter of these names."""
 
+COLUMNS, MOST_IMAGES = 8, 32
+"""Of a grid of images."""
+
 DECADES = 1e-4
 """A logarithmic axis reaches at least this far down, so that small differences look small."""
 
@@ -32,14 +35,10 @@ def bars_by_layer(
     is_log: bool = True,
     top: float | None = None,
 ) -> Figure:
-    """One bar for each layer.
+    """One bar for each layer, named and in the order of the network.
 
-    Args:
-        values: names with their values, in the order of the network.
-        label: of the values.
-        usual: a band in which they usually lie.
-        is_log: on a logarithmic scale; values of 0 have no bar there.
-        top: of the axis, where values have a largest.
+    `usual` is a band in which values usually lie, `top` the end of the axis, where they have a
+    largest. On a logarithmic scale values of 0 have no bar.
     """
     is_named = len(values) <= NAMED
     longest = max((len(name) for name, _ in values), default=0) if is_named else 0
@@ -66,17 +65,15 @@ def bars_by_layer(
     return figure
 
 
-def image_grid(
-    images: Tensor, captions: Sequence[str], *, columns: int = 8, most: int = 32
+def doubtful_images(
+    images: Tensor, targets: Tensor, others: Tensor, class_names: Sequence[str]
 ) -> Figure:
-    """Images with a line of text below each; every image is stretched to the full range by itself.
+    """Some images `(N, C, H, W)` with their classes below, and the other ones that they look like.
 
-    Args:
-        images: `(N, C, H, W)`, any range; of other than 1 or 3 channels the first is shown.
-        captions: one for each image.
-        columns: images in a row.
-        most: images to show.
+    Each is stretched to the full range by itself; of other than 1 or 3 channels the first is shown.
     """
-    tiles = coloured(stretched(images[:most]))
+    tiles = coloured(stretched(images[:MOST_IMAGES]))
+    pairs = zip(targets.tolist(), others.tolist(), strict=True)
+    captions = [f"{class_names[target]}\n{class_names[other]}?" for target, other in pairs]
     cells = [Cell(*each) for each in zip(tiles, captions, strict=False)]
-    return draw_table(in_rows(cells, columns), side=1.1)
+    return draw_table(in_rows(cells, COLUMNS), side=1.1)

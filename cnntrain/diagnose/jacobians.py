@@ -19,11 +19,7 @@ _STEPS = (1e-6, 1e-5, 1e-4)
 class WrongLayer:
     """A layer whose backward pass is not the derivative of its forward pass.
 
-    Args:
-        name: of the layer.
-        kind: its class.
-        backward: derivative of its outputs along a direction, from its backward pass.
-        numeric: the same from differences.
+    Along a direction its outputs change by `backward` says its backward pass, by `numeric` they do.
     """
 
     name: str
@@ -36,12 +32,8 @@ def wrong_layers(net: nn.Module, images: Tensor, *, seed: int = 0) -> list[Wrong
     """The innermost layers that pass back a wrong gradient, to their inputs or their parameters.
 
     Each layer is called alone on the inputs that it gets in the network, moved along a direction by
-    chance; its outputs are weighted by chance.
-
-    Args:
-        net: float64, in a mode without chance.
-        images: float64.
-        seed: of directions and weights.
+    chance; its outputs are weighted by chance. All is float64, and the network's mode without
+    chance.
     """
     inputs: dict[str, tuple[nn.Module, tuple[Tensor, ...]]] = {}
 
@@ -53,15 +45,11 @@ def wrong_layers(net: nn.Module, images: Tensor, *, seed: int = 0) -> list[Wrong
     with ExitStack() as hooks, torch.no_grad():
         for name, module in net.named_modules():
             if name:
-                handle = module.register_forward_pre_hook(partial(look, name))
-                hooks.callback(handle.remove)
+                hooks.callback(module.register_forward_pre_hook(partial(look, name)).remove)
         net(images)
     generator = torch.Generator().manual_seed(seed)
-    found = [
-        wrong
-        for name, (module, given) in inputs.items()
-        if (wrong := _check(name, module, given, generator)) is not None
-    ]
+    checked = [_check(name, *each, generator) for name, each in inputs.items()]
+    found = [wrong for wrong in checked if wrong is not None]
     outer = {wrong.name.rpartition(".")[0] for wrong in found}
     return [w for w in found if not any(f"{o}.".startswith(f"{w.name}.") for o in outer)]
 

@@ -112,22 +112,12 @@ class Votes:
         return found
 
 
-def votes_of(among: Sample, of: Sample, targets: Tensor | None = None) -> Votes:
-    """What the nearest images of `among` say of each image of `of`, itself apart.
-
-    Args:
-        among: with the labels.
-        of: the images that are asked about.
-        targets: labels of `among` in place of its own; -1 where there is none.
-    """
+def votes_of(among: Sample, of: Sample) -> Votes:
+    """What the nearest images of `among` say of each image of `of`, itself apart."""
     count = max(1, min(NEIGHBOURS, len(among.images) - 1))
     nearest = distances(among, of).topk(count, largest=False).indices
-    given = among.targets if targets is None else targets
-    labels = given[nearest]
-    known = labels >= 0
-    votes = F.one_hot(labels.clamp_min(0)) * known[..., None]
-    best = votes.sum(dim=1).max(dim=1)
-    chance = float(torch.bincount(given[given >= 0]).max()) / max(1, int((given >= 0).sum()))
+    best = F.one_hot(among.targets[nearest]).sum(dim=1).max(dim=1)
+    chance = float(torch.bincount(among.targets).max()) / max(1, len(among.targets))
     return Votes(best.indices, best.values / count, chance)
 
 
@@ -215,14 +205,7 @@ def leaks(
     counts: Mapping[str, Sequence[int]],
     shared: Mapping[str, Sequence[tuple[str, str]]],
 ) -> Iterator[Finding]:
-    """Test images among the training images.
-
-    Args:
-        train: of the training images.
-        other: of the validation or test images.
-        counts: images per class of each split.
-        shared: of each other split, the images that training has too, byte by byte.
-    """
+    """Test images among the training images; see the check `data`."""
     for split, pairs in shared.items():
         if pairs:
             images = sum(counts[split])

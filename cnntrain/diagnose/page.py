@@ -43,12 +43,7 @@ _SEEN = 14
 
 
 def html_page(diagnosis: Diagnosis, *, subject: str) -> str:
-    """A page that opens in a browser without a network.
-
-    Args:
-        diagnosis: what was found.
-        subject: what was examined: the run file or the run.
-    """
+    """A page that opens in a browser without a network; `subject` is what was examined."""
     title = f"cnntrain diagnose {escape(subject)}"
     parts = [
         "<!doctype html>",

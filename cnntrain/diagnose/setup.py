@@ -52,13 +52,8 @@ SMALL, FEW = 32, 64
 class Effort:
     """How much is done, as a function of the network's size: the same on every machine of a kind.
 
-    Args:
-        batch: images of a step: the run's, or fewer.
-        steps: of a trial of the check `rate`.
-        recipe_steps: of a training of the check `recipe`.
-        overfit_steps: of an attempt of the check `overfit`, at most.
-        weights: derivatives that are compared, about.
-        images: that are looked at at once.
+    A step has `batch` images, the run's or fewer; `steps` are those of a trial of the check `rate`;
+    `weights` derivatives are compared, about; so many `images` are looked at at once.
     """
 
     batch: int

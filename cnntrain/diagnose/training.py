@@ -64,14 +64,7 @@ def owners(net: nn.Module) -> Iterator[tuple[str, list[nn.Parameter]]]:
 
 @dataclass(frozen=True)
 class Method:
-    """How a run trains, as far as a few steps need it.
-
-    Args:
-        make_optimizer: the run's optimizer over another network like its own.
-        criterion: the loss.
-        recipe: learning rate, clipping, L1, accumulation.
-        precision: of the forward pass.
-    """
+    """How a run trains, as far as a few steps need it; the optimizer is the run's over a copy."""
 
     make_optimizer: Callable[[nn.Module], Optimizer]
     criterion: Criterion

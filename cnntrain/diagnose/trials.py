@@ -15,21 +15,14 @@ from cnntrain.diagnose.training import Method, train_briefly
 RANGE = (1e-6, 10.0)
 """Rates between which the range test looks."""
 
-MOST_TRIALS = 20
+MOST_TRIALS = 19
+"""Besides the one at the run's own rate."""
 
 GOOD = 0.9
 """Rates are as good as the best one where they make this share of its progress."""
 
 WORSE = 2
 """So many rates in a row that are not as good end the search."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """Steps at one rate; `end` is the mean loss of their last quarter, infinite if diverged."""
-
-    rate: float
-    end: float
 
 
 @dataclass(frozen=True)
@@ -47,32 +40,35 @@ class RangeTest:
 
 
 def halved(
-    attempt: Callable[[float], Trial], *, own: float, edge: float, chance: float, enough: float
-) -> list[Trial]:
+    attempt: Callable[[float], float], *, own: float, edge: float, chance: float, enough: float
+) -> dict[float, float]:
     """From four times the range test's edge down, until several rates in a row are worse.
 
     The rates are the run's own times powers of two, and its own is among them.
 
     Args:
-        attempt: makes the trial of a rate.
+        attempt: the mean loss of the last steps at a rate; infinite if they diverge.
         own: the run's rate.
         edge: of the range test.
         chance: the loss of guessing.
         enough: the loss below which training has begun.
 
     Returns:
-        The largest rate first.
+        What `attempt` gave for each rate, the largest rate first.
     """
-    trials = [attempt(own)]
+    ends = {own: attempt(own)}
     rate, worse = own * 2.0 ** math.ceil(math.log2(4 * edge / own)), 0
-    while len(trials) < MOST_TRIALS and worse < WORSE and rate >= RANGE[0] / 2:
-        trials.append(trials[0] if rate == own else attempt(rate))
-        best = min(trials, key=lambda trial: trial.end)
-        is_good = trials[-1].end <= chance - GOOD * (chance - best.end)
-        is_below = rate < best.rate and best.end < enough
+    for _ in range(MOST_TRIALS):
+        if worse == WORSE or rate < RANGE[0] / 2:
+            break
+        if rate not in ends:
+            ends[rate] = attempt(rate)
+        best = min(ends, key=lambda each: ends[each])
+        is_good = ends[rate] <= chance - GOOD * (chance - ends[best])
+        is_below = rate < best and ends[best] < enough
         worse = worse + 1 if is_below and not is_good else 0
         rate /= 2
-    return sorted(set(trials), key=lambda trial: -trial.rate)
+    return dict(sorted(ends.items(), reverse=True))
 
 
 def range_test(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.diagnose import check
-from cnntrain.diagnose.drawing import bars_by_layer, image_grid
+from cnntrain.diagnose.drawing import bars_by_layer, doubtful_images
 from cnntrain.diagnose.neighbours import (
     NEIGHBOURS,
     TELLING,
@@ -98,14 +98,12 @@ def _pictures(
     bars = bars_by_layer(list(zip(classes, counts, strict=True)), label="images", is_log=False)
     by_class = Plot("training images by class", bars)
     telling = own.kappa(train.targets) >= TELLING
-    odd = torch.nonzero(own.contradicts(train.targets) & telling).flatten()
-    if not len(odd):
+    odd = own.contradicts(train.targets) & telling
+    if not odd.any():
         return (by_class,)
-    captions = [
-        f"{classes[int(train.targets[i])]}\n{classes[int(own.winner[i])]}?" for i in odd.tolist()
-    ]
     title = "images whose neighbours have another label (label, and what they have)"
-    return by_class, Plot(title, image_grid(train.images[odd], captions))
+    images = doubtful_images(train.images[odd], train.targets[odd], own.winner[odd], classes)
+    return by_class, Plot(title, images)
 
 
 def _not_finite(train: Sample) -> Iterator[Finding]:

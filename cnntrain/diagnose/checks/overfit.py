@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
-from cnntrain.diagnose.drawing import SIZE, image_grid
+from cnntrain.diagnose.drawing import SIZE, doubtful_images
 from cnntrain.diagnose.faults import STOPS
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
 from cnntrain.diagnose.training import Method, logits_of, steady_copy, train_briefly
@@ -29,11 +29,11 @@ ROUND = 20
 
 @dataclass(frozen=True)
 class Attempt:
-    """Errors after each round at one rate."""
+    """Errors after each round at one rate, and the classes `(N,)` predicted at the end."""
 
     rate: float
     errors: tuple[float, ...]
-    logits: Tensor
+    predicted: Tensor
 
     @property
     def wrong(self) -> float:
@@ -68,17 +68,22 @@ def check_overfit(
         if attempts[-1].wrong == 0.0:
             break
     best = min(attempts, key=lambda attempt: attempt.wrong)
-    predicted = best.logits.argmax(dim=1)
-    missed = (predicted != few.targets).nonzero().flatten()
+    missed = best.predicted != few.targets
+    wrong = int(missed.sum())
     count, steps = len(few.targets), ROUND * len(best.errors)
     guessing = 1 - float(torch.bincount(few.targets.cpu()).max()) / count
-    findings = (_failed(len(missed), count, guessing, attempts),) if len(missed) else ()
+    findings = (_failed(wrong, count, guessing, attempts),) if wrong else ()
     done = f"all {count} images are memorised in {steps} steps"
+    pictures = [Plot("a few images, memorised", _draw(attempts))]
+    if wrong:
+        title = "images that would not be learnt (label, and what the network says)"
+        doubtful = few.images[missed], few.targets[missed], best.predicted[missed]
+        pictures.append(Plot(title, doubtful_images(*doubtful, class_names)))
     return Report(
         "overfit",
         findings[0].headline if findings else done,
         findings,
-        numbers={"images": count, "wrong": len(missed), "steps": steps, "rate": best.rate},
+        numbers={"images": count, "wrong": wrong, "steps": steps, "rate": best.rate},
         tables=(
             Table(
                 "error after the last step, with Adam",
@@ -86,21 +91,20 @@ def check_overfit(
                 tuple((a.rate, ROUND * len(a.errors), a.wrong) for a in attempts),
             ),
         ),
-        pictures=_pictures(attempts, few, missed, predicted, class_names),
+        pictures=tuple(pictures),
     )
 
 
 def _attempt(net: nn.Module, few: Batch, *, rate: float, steps: int, seed: int) -> Attempt:
-    moving = steady_copy(net)
-    errors: list[float] = []
-    logits, targets = logits_of(moving, [few])
+    moving, errors = steady_copy(net), []
+    predicted = logits_of(moving, [few])[0].argmax(dim=1)
 
     def enough(done: int) -> bool:
-        nonlocal logits
+        nonlocal predicted
         if done % ROUND:
             return False
-        logits, _ = logits_of(moving, [few])
-        errors.append(float((logits.argmax(dim=1) != targets).float().mean()))
+        predicted = logits_of(moving, [few])[0].argmax(dim=1)
+        errors.append(float((predicted != few.targets).float().mean()))
         return errors[-1] == 0.0
 
     method = Method(
@@ -111,7 +115,7 @@ def _attempt(net: nn.Module, few: Batch, *, rate: float, steps: int, seed: int) 
     train_briefly(
         moving, [few], method=method, steps=steps, rate=lambda _: rate, seed=seed, enough=enough
     )
-    return Attempt(rate, tuple(errors) or (1.0,), logits)
+    return Attempt(rate, tuple(errors) or (1.0,), predicted)
 
 
 def _failed(wrong: int, count: int, guessing: float, attempts: Sequence[Attempt]) -> Finding:
@@ -128,13 +132,7 @@ def _failed(wrong: int, count: int, guessing: float, attempts: Sequence[Attempt]
     )
 
 
-def _pictures(
-    attempts: Sequence[Attempt],
-    few: Batch,
-    missed: Tensor,
-    predicted: Tensor,
-    class_names: Sequence[str],
-) -> tuple[Plot, ...]:
+def _draw(attempts: Sequence[Attempt]) -> Figure:
     figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.subplots()
     for place, attempt in enumerate(attempts):
@@ -146,11 +144,4 @@ def _pictures(
     axes.set_xlabel("step")
     axes.set_ylabel("error")
     axes.legend()
-    pictures = [Plot("a few images, memorised", figure)]
-    if len(missed):
-        captions = [
-            f"{class_names[int(few.targets[i])]}\n{class_names[int(predicted[i])]}?" for i in missed
-        ]
-        title = "images that would not be learnt (label, and what the network says)"
-        pictures.append(Plot(title, image_grid(few.images[missed], captions)))
-    return tuple(pictures)
+    return figure

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from itertools import takewhile
+from itertools import groupby
 
 import torch
 from matplotlib.figure import Figure
@@ -17,7 +16,7 @@ from cnntrain.diagnose.drawing import SIZE
 from cnntrain.diagnose.faults import DAMPED, TOO_LARGE
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
 from cnntrain.diagnose.training import Method, chance_loss, steady_copy, train_briefly
-from cnntrain.diagnose.trials import GOOD, RangeTest, Trial, halved, range_test
+from cnntrain.diagnose.trials import GOOD, RangeTest, halved, range_test
 
 LEARNS = 0.95
 """Share of the loss of guessing below which training has begun."""
@@ -74,45 +73,49 @@ def check_rate(
     """
     batches = batches[:steps]
 
-    def attempt(rate: float) -> Trial:
+    def attempt(rate: float) -> float:
         course = train_briefly(
             steady_copy(net), batches, method=bare, steps=steps, seed=seed,
             rate=lambda step: rate * min(1.0, (step + 1) / (min(warmup, steps // 4) + 1)),
         )  # fmt: skip
-        return Trial(rate, course.end)
+        return course.end
 
     tested = range_test(steady_copy(net), batches, method=bare, steps=steps)
     chance = _chance(batches, method=bare, classes=classes, steps=steps)
     own = bare.recipe.lr
-    trials = halved(attempt, own=own, edge=tested.edge, chance=chance, enough=LEARNS * chance)
-    learning = [trial.rate for trial in trials if trial.end < LEARNS * chance]
-    if not learning:
-        headline = (
-            f"no verdict on your learning rate: in {steps} steps no rate from "
-            f"{trials[-1].rate:.2g} to {trials[0].rate:.2g} brings the loss below that of "
-            f"guessing, {chance:.3g}"
-        )
-        return replace(_report(headline, [], trials, tested, own=own, good=()), applies=False)
-    gained = chance - min(trial.end for trial in trials)
-    progress = {trial.rate: (chance - trial.end) / gained for trial in trials}
-    good = _good(progress, own=own)
-    whole = sum(shares) if shares else math.inf
-    finding = (
-        _too_high(progress[own], own=own, good=good, edge=max(learning), steps=steps)
-        or _too_low(progress[own], own=own, good=good, trials=whole / steps, steps=steps)
-        or _falls_early(whole, run=len(shares), epochs=bare.recipe.epochs, steps=steps)
+    ends = halved(attempt, own=own, edge=tested.edge, chance=chance, enough=LEARNS * chance)
+    learning = [rate for rate, end in ends.items() if end < LEARNS * chance]
+    headline = (
+        f"no verdict on your learning rate: in {steps} steps no rate from {min(ends):.2g} to "
+        f"{max(ends):.2g} brings the loss below that of guessing, {chance:.3g}"
     )
-    made = f"makes {max(0.0, progress[own]):.0%} of the best one's progress in {steps} steps"
-    best = f"the best rates are {good[-1]:.2g} to {good[0]:.2g}"
-    if len(good) == 1:
-        best = f"the best rate is {good[0]:.2g}"
-    headline = f"{best}; yours, {own:.2g}, {made}"
-    if own in good:
-        headline = f"yours is a good rate: {own:.2g} {made}"
-    if finding is not None:
-        headline = finding.headline
-    findings = [] if finding is None else [finding]
-    return _report(headline, findings, trials, tested, own=own, good=good)
+    finding, suggested = None, None
+    if learning:
+        gained = chance - min(ends.values())
+        progress = {rate: (chance - end) / gained for rate, end in ends.items()}
+        good = _good(progress, own=own)
+        suggested = own if own in good else _middle(good)
+        whole = sum(shares) if shares else math.inf
+        finding = (
+            _too_high(progress[own], own=own, good=good, edge=max(learning), steps=steps)
+            or _too_low(progress[own], own=own, good=good, trials=whole / steps, steps=steps)
+            or _falls_early(whole, run=len(shares), epochs=bare.recipe.epochs, steps=steps)
+        )
+        headline = _headline(progress[own], own=own, good=good, steps=steps)
+    return Report(
+        "rate",
+        headline if finding is None else finding.headline,
+        () if finding is None else (finding,),
+        numbers={
+            "rate": own,
+            "suggested": suggested,
+            "range_test_steepest": tested.steepest,
+            "range_test_edge": tested.edge,
+        },
+        tables=(_table(ends, own=own, suggested=suggested),),
+        pictures=(Plot("the rate against the loss", _draw(ends, tested, own=own)),),
+        applies=bool(learning),
+    )
 
 
 def _chance(batches: Sequence[Batch], *, method: Method, classes: int, steps: int) -> float:
@@ -129,11 +132,19 @@ def _good(progress: Mapping[float, float], *, own: float) -> list[float]:
         progress: of each rate that was tried, largest rate first; the best one has 1.
         own: the run's rate.
     """
-    rates = list(progress)
-    first = own if progress[own] >= GOOD else max(rates, key=lambda rate: progress[rate])
-    above, below = rates[: rates.index(first)][::-1], rates[rates.index(first) :]
-    around = [list(takewhile(lambda rate: progress[rate] >= GOOD, side)) for side in (above, below)]
-    return [*around[0][::-1], *around[1]]
+    first = own if progress[own] >= GOOD else max(progress, key=lambda rate: progress[rate])
+    runs = [list(run) for _, run in groupby(progress, key=lambda rate: progress[rate] >= GOOD)]
+    return next(run for run in runs if first in run)
+
+
+def _headline(share: float, *, own: float, good: Sequence[float], steps: int) -> str:
+    made = f"makes {max(0.0, share):.0%} of the best one's progress in {steps} steps"
+    if own in good:
+        return f"yours is a good rate: {own:.2g} {made}"
+    best = (
+        f"rates are {good[-1]:.2g} to {good[0]:.2g}" if len(good) > 1 else f"rate is {good[0]:.2g}"
+    )
+    return f"the best {best}; yours, {own:.2g}, {made}"
 
 
 def _too_high(
@@ -202,49 +213,25 @@ def _times(factor: float) -> str:
     return f"{factor:.2g}" if factor < 2 else f"{float(f'{factor:.1g}'):.0f}"
 
 
-def _report(
-    headline: str,
-    findings: Sequence[Finding],
-    trials: Sequence[Trial],
-    tested: RangeTest,
-    *,
-    own: float,
-    good: Sequence[float],
-) -> Report:
-    suggested = None if not good else own if own in good else _middle(good)
+def _table(ends: Mapping[float, float], *, own: float, suggested: float | None) -> Table:
+    marks = {suggested: "suggested", own: "yours"}
     rows = tuple(
-        (
-            trial.rate,
-            trial.end if math.isfinite(trial.end) else "diverges",
-            "yours" if trial.rate == own else "suggested" if trial.rate == suggested else "",
-        )
-        for trial in trials
+        (rate, end if math.isfinite(end) else "diverges", marks.get(rate, ""))
+        for rate, end in ends.items()
     )
-    return Report(
-        "rate",
-        headline,
-        tuple(findings),
-        numbers={
-            "rate": own,
-            "suggested": suggested,
-            "range_test_steepest": tested.steepest,
-            "range_test_edge": tested.edge,
-        },
-        tables=(Table("loss after some steps at each rate", ("rate", "loss", ""), rows),),
-        pictures=(Plot("the rate against the loss", _draw(trials, tested, own=own)),),
-    )
+    return Table("loss after some steps at each rate", ("rate", "loss", ""), rows)
 
 
-def _draw(trials: Sequence[Trial], tested: RangeTest, *, own: float) -> Figure:
+def _draw(ends: Mapping[float, float], tested: RangeTest, *, own: float) -> Figure:
     figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.subplots()
-    finite = [trial for trial in trials if math.isfinite(trial.end)]
-    axes.plot([t.rate for t in finite], [t.end for t in finite], "o-", label="after some steps")
+    finite = {rate: end for rate, end in ends.items() if math.isfinite(end)}
+    axes.plot(list(finite), list(finite.values()), "o-", label="after some steps")
     axes.plot(tested.rates, tested.losses, color="0.5", label="range test, one step a rate")
     axes.axvline(own, color="tab:red", linestyle="--", label="yours")
     axes.set_xscale("log")
-    top = 2 * max([t.end for t in finite] + [tested.losses[0]]) if finite else tested.losses[0] * 2
-    axes.set_ylim(0, min(top, 4 * tested.losses[0]))
+    start = tested.losses[0]
+    axes.set_ylim(0, min(2 * max([start, *finite.values()]), 4 * start))
     axes.set_xlabel("learning rate")
     axes.set_ylabel("loss")
     axes.legend()
