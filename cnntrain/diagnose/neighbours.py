@@ -105,10 +105,10 @@ class Votes:
         """Classes most of whose images lie among those of one other class, and which one it is."""
         found = []
         for place, name in enumerate(classes):
-            winners = self.winner[targets == place]
-            most = torch.bincount(winners, minlength=len(classes)) if len(winners) else None
-            if most is not None and int(most.argmax()) != place and 2 * most.max() > len(winners):
-                found.append((name, classes[int(most.argmax())]))
+            votes = torch.bincount(self.winner[targets == place], minlength=len(classes))
+            most = int(votes.argmax())
+            if most != place and 2 * votes[most] > votes.sum():
+                found.append((name, classes[most]))
         return found
 
 

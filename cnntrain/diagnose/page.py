@@ -98,10 +98,12 @@ def _overview(reports: tuple[Report, ...]) -> str:
 
 
 def _section(report: Report) -> str:
-    parts = [f'<h2 id="{report.check}">{report.check} {_mark(report.verdict)}</h2>']
-    parts.append(f"<p>{escape(report.headline)}.</p>")
-    parts += [_picture(picture) for picture in report.pictures]
-    parts += [_table(table) for table in report.tables if table.rows]
+    parts = [
+        f'<h2 id="{report.check}">{report.check} {_mark(report.verdict)}</h2>',
+        f"<p>{escape(report.headline)}.</p>",
+        *map(_picture, report.pictures),
+        *(_table(table) for table in report.tables if table.rows),
+    ]
     return "\n".join(parts)
 
 

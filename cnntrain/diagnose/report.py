@@ -86,7 +86,7 @@ class Report:
         tables: more of it.
         pictures: where people would rather look than read.
         refutes: faults that cannot be there, given what this check saw.
-        applies: False where the check could say nothing; the headline tells why.
+        applies: False where the check could say nothing; the headline says why.
         seconds: that it took.
     """
 

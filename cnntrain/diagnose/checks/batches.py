@@ -16,8 +16,8 @@ def check_batches(
     """Whether each epoch ends with a batch of one image, and batch normalisation learns.
 
     Over one image the batch's mean and variance (Ioffe and Szegedy 2015, algorithm 1) are that
-    image's own: what tells it from others is normalised away, and the step teaches nothing, or
-    upsets the weights.
+    image's own: what distinguishes it is normalised away, and the step teaches nothing, or upsets
+    the weights.
 
     Args:
         net: the network.
@@ -30,13 +30,13 @@ def check_batches(
     is_lone = rest == 1 and full > 0 and not drops_last
     numbers = {"images": train_images, "batch_size": batch_size, "last_batch": rest or batch_size}
     end = "" if not rest else ", and the rest is left out" if drops_last else f", and one of {rest}"
-    told = f"{full} batches of {batch_size} images{end}"
+    seen = f"{full} batches of {batch_size} images{end}"
     if not is_lone or not norms:
-        return Report("batches", told, numbers=numbers)
+        return Report("batches", seen, numbers=numbers)
     finding = Finding(
         "lone_image",
         "each epoch ends with a batch of one image, which batch normalisation cannot use",
-        f"{train_images} training images are {told}; {len(norms)} batch normalisations take mean "
+        f"{train_images} training images are {seen}; {len(norms)} batch normalisations take mean "
         "and deviation from that one alone",
         "set data.drop_last: true, or another data.batch_size",
         is_certain=False,

@@ -32,9 +32,9 @@ class _Layer:
     largest: float = 0.0
 
     @property
-    def is_still(self) -> bool:
-        """Whether nothing of it learns."""
-        return self.rests or self.frozen == self.parameters
+    def learns(self) -> str:
+        """`zero` where what reaches it is exactly that."""
+        return "no" if self.rests or not self.reached else "yes" if self.largest else "zero"
 
 
 @check("connections", place=3)
@@ -68,15 +68,15 @@ def check_connections(
             break
     steps = min(len(batches), STEPS)
     findings = tuple(_findings(layers, steps=steps, is_pretrained=is_pretrained))
-    frozen = [layer for layer in layers if layer.is_still]
+    frozen = sum(layer.rests for layer in layers)
     headline = f"all {len(layers)} layers with weights get a gradient"
     if frozen and is_pretrained:
-        headline = f"{len(layers) - len(frozen)} of {len(layers)} layers learn, the others rest"
+        headline = f"{len(layers) - frozen} of {len(layers)} layers learn, the others rest"
     return Report(
         "connections",
         findings[0].headline if findings else headline,
         findings,
-        numbers={"layers": len(layers), "frozen": len(frozen)},
+        numbers={"layers": len(layers), "frozen": frozen},
         tables=(_table(layers),),
     )
 
@@ -87,22 +87,19 @@ def _layers(net: nn.Module, learner: Learner) -> list[_Layer]:
         for group in learner.optimizer.param_groups
         for parameter in group["params"]
     }
-    return [
-        _Layer(
-            name,
-            parameters=sum(p.numel() for p in own),
-            frozen=sum(p.numel() for p in own if not p.requires_grad),
-            rests=all(not rates.get(id(p)) for p in own),
-        )
-        for name, own in owners(net)
-    ]
+    layers = []
+    for name, own in owners(net):
+        parameters = sum(p.numel() for p in own)
+        frozen = sum(p.numel() for p in own if not p.requires_grad)
+        rests = frozen == parameters or not any(rates.get(id(p)) for p in own)
+        layers.append(_Layer(name, parameters, frozen, rests))
+    return layers
 
 
 def _findings(layers: Sequence[_Layer], *, steps: int, is_pretrained: bool) -> Iterator[Finding]:
-    still = [layer for layer in layers if layer.is_still]
-    cut = [layer for layer in layers if not layer.is_still and not layer.reached]
-    silent = [layer for layer in layers if not layer.is_still and layer.reached]
-    silent = [layer for layer in silent if layer.largest == 0.0]
+    still = [layer for layer in layers if layer.rests]
+    cut = [layer for layer in layers if layer.learns == "no" and not layer.rests]
+    silent = [layer for layer in layers if layer.learns == "zero"]
     if still and not is_pretrained:
         yield Finding(
             "frozen_layer",
@@ -141,14 +138,7 @@ def _share(some: Sequence[_Layer], layers: Sequence[_Layer]) -> str:
 
 def _table(layers: Sequence[_Layer]) -> Table:
     rows = tuple(
-        (
-            layer.name,
-            layer.parameters,
-            layer.frozen,
-            "no" if layer.rests or not layer.reached else "yes" if layer.largest else "zero",
-            layer.largest,
-        )
-        for layer in layers
+        (each.name, each.parameters, each.frozen, each.learns, each.largest) for each in layers
     )
     columns = ("layer", "parameters", "frozen", "learns", "largest derivative")
     return Table("what each layer gets", columns, rows)

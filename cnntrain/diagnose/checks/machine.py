@@ -63,11 +63,8 @@ def check_machine(
     reading = (perf_counter() - first) / max(1, sum(len(b.targets) for b in batches))
     speeds = _search(net, batches, method=method, batch_size=step_images, began=began)
     own = next(speed for speed in speeds if speed.batch_size == step_images)
-    best = max(
-        (s for s in speeds if s.images_per_second is not None),
-        key=lambda s: s.images_per_second or 0.0,
-        default=None,
-    )
+    fastest = max(speeds, key=lambda speed: speed.images_per_second or 0.0)
+    best = fastest if fastest.images_per_second else None
     # workers read while the device trains, so only what reading takes longer is waited for
     trained = own.images_per_second
     waits = 0.0 if trained is None else max(0.0, 1 - 1 / (trained * reading))
