@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +19,8 @@ from cnntrain.core.units import byte_size
 
 _SPARE = 1 << 20
 """Bytes asked for beyond the content, for the file system's own needs."""
+
+_UNHARMED = "free some space or choose another place with --out; the old file is unharmed"
 
 
 @contextmanager
@@ -35,7 +37,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 def write_atomically(
     path: Path,
-    write: Callable[[BinaryIO], None],
+    write: Callable[[BinaryIO], object],
     *,
     needed: int,
     before_replace: Callable[[Path], None] | None = None,
@@ -64,26 +66,22 @@ def write_atomically(
             before_replace(temporary)
         temporary.replace(path)
         sync_folder(path.parent)
-    except OSError as error:
-        _remove(temporary)
+    except BaseException as error:
+        with suppress(OSError):  # the error that brought us here is the one to report
+            temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         raise DiskError(
             f"cannot write {path}: {error.strerror or error} "
             f"({byte_size(needed)} needed, {_free(path.parent)} free)",
-            remedy="free some space or choose another place with --out; the old file is unharmed",
+            remedy=_UNHARMED,
         ) from error
-    except BaseException:
-        _remove(temporary)
-        raise
 
 
 def write_text_atomically(path: Path, text: str) -> None:
     """Write a UTF-8 text file as a whole; raises DiskError."""
     content = text.encode()
-
-    def write(file: BinaryIO) -> None:
-        file.write(content)
-
-    write_atomically(path, write, needed=len(content))
+    write_atomically(path, lambda file: file.write(content), needed=len(content))
 
 
 def sync_folder(folder: Path) -> None:
@@ -100,17 +98,8 @@ def sync_folder(folder: Path) -> None:
 def _check_space(path: Path, needed: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < needed + _SPARE:
-        raise DiskError(
-            f"no space for {path}: {byte_size(needed)} needed, {byte_size(free)} free",
-            remedy="free some space or choose another place with --out; the old file is unharmed",
-        )
-
-
-def _remove(temporary: Path) -> None:
-    try:
-        temporary.unlink(missing_ok=True)
-    except OSError:
-        return  # the error that brought us here is the one to tell
+        message = f"no space for {path}: {byte_size(needed)} needed, {byte_size(free)} free"
+        raise DiskError(message, remedy=_UNHARMED)
 
 
 def _free(folder: Path) -> str:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import ast
 import importlib
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +28,7 @@ from cnntrain.core.problems import Place, suggestion
 T = TypeVar("T", bound=Callable[..., Any])
 
 
+@dataclass(eq=False)
 class Catalogue:
     """All registered things of one kind.
 
@@ -38,24 +40,19 @@ class Catalogue:
         origin: what the filled parameters follow from, for messages.
     """
 
-    def __init__(
-        self,
-        kind: str,
-        folder: Path,
-        package: str,
-        *,
-        filled: tuple[str, ...] = (),
-        origin: str = "the run",
-    ) -> None:
-        self.kind = kind
-        self.filled = filled
-        self.origin = origin
-        self.decorator = kind.replace(" ", "")
-        self._folder = folder
-        self._package = package
-        self._entries: dict[str, Entry] = {}
-        self._loaded: dict[str, Callable[..., Any]] = {}
-        self._is_read = False
+    kind: str
+    folder: Path
+    package: str
+    filled: tuple[str, ...] = ()
+    origin: str = "the run"
+    _entries: dict[str, Entry] = field(default_factory=dict, init=False)
+    _loaded: dict[str, Callable[..., Any]] = field(default_factory=dict, init=False)
+    _is_read: bool = field(default=False, init=False)
+
+    @property
+    def decorator(self) -> str:
+        """The name of the decorator: `dataset` for data sets."""
+        return self.kind.replace(" ", "")
 
     def register(self, name: str, **options: object) -> Callable[[T], T]:
         """The decorator: `@layer("conv")`. Name and options must be written as literals."""
@@ -97,8 +94,8 @@ class Catalogue:
         """The function or class itself; imports its file the first time."""
         entry = self.entry(name)
         if name not in self._loaded:
-            if entry.file.parent == self._folder:
-                importlib.import_module(f"{self._package}.{entry.file.stem}")
+            if entry.file.parent == self.folder:
+                importlib.import_module(f"{self.package}.{entry.file.stem}")
             else:
                 import_plugin(entry.file)
         return self._loaded[name]
@@ -112,33 +109,29 @@ class Catalogue:
             ConfigError: the file is no valid Python, or takes a name that is in use.
         """
         found = self._read_file(file)
-        added = [entry for entry in found if not self._is_known(entry)]
-        for entry in added:
-            taken = self._entries.get(entry.name)
-            if taken is not None:
+        self._read()
+        for entry in found:
+            there = self._entries.get(entry.name, entry).file
+            if there.resolve() != entry.file.resolve():
                 place = Place(str(file), entry.line, 1)
-                message = f"{self.kind} '{entry.name}' already exists in {taken.file}"
+                message = f"{self.kind} '{entry.name}' already exists in {there}"
                 raise ConfigError(message, remedy="choose another name", place=place)
-        self._entries |= {entry.name: entry for entry in added}
+        self._entries = {entry.name: entry for entry in found} | self._entries
         return found
 
     def forget_plugins(self) -> None:
         """Go back to what is built in, such as before an edited plugin is added again."""
-        plugins = [entry for entry in self._entries.values() if entry.file.parent != self._folder]
+        plugins = [entry for entry in self._entries.values() if entry.file.parent != self.folder]
         for entry in plugins:
             del self._entries[entry.name]
             self._loaded.pop(entry.name, None)
             forget_plugin(entry.file)
 
-    def _is_known(self, entry: Entry) -> bool:
-        known = self.find(entry.name)
-        return known is not None and known.file.resolve() == entry.file.resolve()
-
     def _read(self) -> None:
         if self._is_read:
             return
         self._is_read = True
-        for file in sorted(self._folder.glob("[a-z]*.py")):
+        for file in sorted(self.folder.glob("[a-z]*.py")):
             for entry in self._read_file(file):
                 assert entry.name not in self._entries, f"{entry.name} is registered twice"
                 self._entries[entry.name] = entry
@@ -154,10 +147,8 @@ def _parse(file: Path) -> ast.Module:
     try:
         return ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
     except OSError as error:
-        raise ConfigError(
-            f"cannot read the plugin {file}: {error.strerror}",
-            remedy="check the path in `plugins:`",
-        ) from error
+        message = f"cannot read the plugin {file}: {error.strerror}"
+        raise ConfigError(message, remedy="check the path in `plugins:`") from error
     except (SyntaxError, UnicodeDecodeError) as error:
         place = Place(str(file), 1, 1)
         reason = "it is not UTF-8 text"

@@ -72,22 +72,20 @@ def complaints(
     for error in errors:
         kind = error["type"] if error["type"] in ("extra_forbidden", "missing") else "value"
         kind = "key" if error["loc"][-1:] == ("[key]",) else kind
-        keeps_key = kind == "missing"
-        path = real_path(data, tuple(error["loc"]), keep_last=keeps_key)
+        path = real_path(data, tuple(error["loc"]), keep_last=kind == "missing")
         grouped.setdefault((path, kind), []).append(error)
     found = []
     for (path, kind), group in grouped.items():
-        place = dotted(where, path[:-1])
+        above, key = path[:-1], path[-1] if path else ""
+        place = dotted(where, above)
         if kind == "extra_forbidden":
-            key = str(path[-1])
-            message = f"unknown key '{key}' in {place}"
-            found.append(Complaint(path, message, suggestion(key, known(path[:-1])), True))
+            remedy = suggestion(str(key), known(above))
+            found.append(Complaint(path, f"unknown key '{key}' in {place}", remedy, at_key=True))
         elif kind == "missing":
-            message = f"'{path[-1]}' is missing in {place}"
-            key = str(path[-1])
-            found.append(Complaint(path[:-1], message, f"add `{key}: ...`", missing=key))
+            message, remedy = f"'{key}' is missing in {place}", f"add `{key}: ...`"
+            found.append(Complaint(above, message, remedy, missing=str(key)))
         elif kind == "key":
-            message = f"the key '{path[-1]}' in {place} must be {_expectation(group[0])}"
+            message = f"the key '{key}' in {place} must be {_expectation(group[0])}"
             found.append(Complaint(path, message, "write such a key", at_key=True))
         else:
             found.append(_wrong_value(path, group, value_at(data, path), where))
@@ -97,7 +95,7 @@ def complaints(
 def without_misspelt(
     found: Iterable[Complaint], *, known: Callable[[Path], Sequence[str]]
 ) -> list[Complaint]:
-    """Without "missing" for a key that is there, but misspelt: that is told at the key."""
+    """Without "missing" for a key that is there, but misspelt: that is said at the key."""
     found = list(found)
     meant = {
         (c.path[:-1], near_match(str(c.path[-1]), known(c.path[:-1]))) for c in found if c.at_key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -109,35 +109,21 @@ def read_entries(
 ) -> list[Entry]:
     """Every function and class of a file that carries `@decorator("name")`.
 
-    Args:
-        tree: the file's.
-        file: where it is.
-        decorator: its name.
-        filled: parameters that follow from elsewhere, of whatever type.
-        origin: what they follow from, for messages.
+    `filled` are parameters that follow from `origin`, of whatever type.
     """
     return [
-        _read_entry(node, call, file, filled=filled, origin=origin)
+        _read_entry(node, call, file, filled, origin)
         for node in tree.body
         if isinstance(node, ast.FunctionDef | ast.ClassDef)
-        for call in _calls(node, decorator)
+        for call in node.decorator_list
+        if isinstance(call, ast.Call) and ast.unparse(call.func).split(".")[-1] == decorator
     ]
-
-
-def _calls(node: ast.FunctionDef | ast.ClassDef, decorator: str) -> Iterator[ast.Call]:
-    for item in node.decorator_list:
-        if isinstance(item, ast.Call):
-            called = item.func
-            name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-            if name == decorator:
-                yield item
 
 
 def _read_entry(
     node: ast.FunctionDef | ast.ClassDef,
     call: ast.Call,
     file: Path,
-    *,
     filled: tuple[str, ...],
     origin: str,
 ) -> Entry:
@@ -146,17 +132,17 @@ def _read_entry(
         k.arg: _literal(k.value, file, node, f"the option {k.arg}") for k in call.keywords if k.arg
     }
     doc = ast.get_docstring(node) or ""
-    signature: ast.FunctionDef | None = node if isinstance(node, ast.FunctionDef) else None
-    if isinstance(node, ast.ClassDef):
-        inits = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
-        signature = inits[0] if inits else None
+    functions = node.body if isinstance(node, ast.ClassDef) else [node]
+    first = "__init__" if isinstance(node, ast.ClassDef) else node.name
     parameters: list[Parameter] = []
     asked: list[str] = []
-    if signature is not None:
-        _refuse_positional(name, signature, file, is_class=isinstance(node, ast.ClassDef))
+    for signature in functions:
+        if not isinstance(signature, ast.FunctionDef) or signature.name != first:
+            continue
+        _refuse_positional(name, signature, file, is_class=signature is not node)
         descriptions = _descriptions(doc + "\n\n" + (ast.get_docstring(signature) or ""))
-        pairs = zip(signature.args.kwonlyargs, signature.args.kw_defaults, strict=True)
-        for argument, default in pairs:
+        arguments = signature.args
+        for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
             if argument.arg in filled:
                 asked.append(argument.arg)
             else:
@@ -171,8 +157,7 @@ def _refuse_positional(
     arguments = signature.args
     positional = [*arguments.posonlyargs, *arguments.args][1 if is_class else 0 :]
     positional += [one for one in (arguments.vararg, arguments.kwarg) if one is not None]
-    if positional:
-        first = positional[0]
+    for first in positional:
         message = f"'{name}' has the parameter '{first.arg}', which is not a keyword of its own"
         remedy = "write every parameter after `*`, with a type: `def f(*, size: int = 3)`"
         place = Place(str(file), first.lineno, first.col_offset + 1)
@@ -184,13 +169,12 @@ def _parameter(
 ) -> Parameter:
     if argument.annotation is None:
         _refuse(file, argument.lineno, f"the parameter '{argument.arg}' has no type")
-    value = None if default is None else _literal(default, file, argument, "a default")
     return Parameter(
         name=argument.arg,
         annotation=ast.unparse(argument.annotation),
         kind=_kind(argument.annotation, file),
         required=default is None,
-        default=value,
+        default=None if default is None else _literal(default, file, argument, "a default"),
         description=descriptions.get(argument.arg, ""),
     )
 
@@ -240,18 +224,7 @@ def _refuse(file: Path, line: int, message: str) -> NoReturn:
 
 
 def _descriptions(doc: str) -> dict[str, str]:
-    """The `Args:` block of a docstring as a mapping; continuation lines are joined."""
-    found: dict[str, str] = {}
-    name = ""
-    inside = False
-    for line in doc.splitlines():
-        if line.strip() == "Args:":
-            inside = True
-        elif inside and line.strip() and not line.startswith(" "):
-            inside = False
-        elif inside and (match := re.match(r"^    (\w+): (.*)$", line)):
-            name = match[1]
-            found[name] = match[2].strip()
-        elif inside and name and line.strip():
-            found[name] += " " + line.strip()
-    return found
+    """The `Args:` blocks of a docstring as a mapping; continuation lines are joined."""
+    blocks = re.findall(r"^ *Args:\n((?: .*\n|\n)*)", doc + "\n", re.MULTILINE)
+    pairs = re.findall(r"^    (\w+): (.*(?:\n(?!    \w+: ).*)*)", "".join(blocks), re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in pairs}
