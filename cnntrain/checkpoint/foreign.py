@@ -51,24 +51,18 @@ class Pattern:
     def read(self, name: str) -> dict[str, str] | None:
         """What the placeholders stand for in `name`; None if the pattern is not about it."""
         found = self.regex.fullmatch(name)
-        if found is None:
-            return None
-        return {
+        return found and {
             key: str(int(value) - self.offsets[key]) if key in self.numbers else value
             for key, value in found.groupdict().items()
         }
 
     def write(self, values: Mapping[str, str]) -> str | None:
         """The name in which they stand for `values`; None if a number would be negative."""
-        if any(int(values[key]) + self.offsets[key] < 0 for key in self.numbers):
+        filled = {key: int(values[key]) + self.offsets[key] for key in self.numbers}
+        if any(number < 0 for number in filled.values()):
             return None
-
-        def filled(slot: re.Match[str]) -> str:
-            key = slot["name"] or "rest"
-            value = values[key]
-            return str(int(value) + self.offsets[key]) if key in self.numbers else value
-
-        return _SLOT.sub(filled, self.text)
+        texts = {**values, **filled}
+        return _SLOT.sub(lambda slot: str(texts[slot["name"] or "rest"]), self.text)
 
 
 @dataclass(frozen=True)
@@ -103,13 +97,12 @@ def rules_of(document: Document, path: KeyPath = ()) -> tuple[Rule, ...]:
     """
     raw = value_at(document.data, path)
     if not isinstance(raw, Mapping) or not raw:
-        place = document.places.of(path)
         message = f"a map of names must stand here, not {shown(raw)}"
-        raise ConfigError.of([Problem(message, place, "write `our.name.*: its.name.*`")])
+        remedy = "write `our.name.*: its.name.*`"
+        raise ConfigError(message, remedy=remedy, place=document.places.of(path))
     rules: list[Rule] = []
     problems: list[Problem] = []
     for ours, theirs in raw.items():
-        place = document.places.of((*path, ours), key=True)
         if not isinstance(theirs, str):
             message = f"a name must stand here, not {shown(theirs)}"
             where = document.places.of((*path, ours))
@@ -119,7 +112,8 @@ def rules_of(document: Document, path: KeyPath = ()) -> tuple[Rule, ...]:
             rules.append(make_rule(ours, theirs))
         except ValueError as error:
             message, _, remedy = str(error).partition("; ")
-            problems.append(Problem(message, place, remedy))
+            where = document.places.of((*path, ours), key=True)
+            problems.append(Problem(message, where, remedy))
     if problems:
         raise ConfigError.of(problems)
     return tuple(rules)
@@ -155,10 +149,9 @@ def rename(
     """
     became: dict[str, list[str]] = {}
     for name in state:
-        found = [_translated(name, rule, reverse=reverse) for rule in rules]
-        became[name] = list(dict.fromkeys(other for other in found if other is not None))
-        if partial and not became[name]:
-            became[name] = [name]
+        found = (_translated(name, rule, reverse=reverse) for rule in rules)
+        others = list(dict.fromkeys(other for other in found if other is not None))
+        became[name] = others or ([name] if partial else [])
     origins: dict[str, list[str]] = defaultdict(list)
     for name, others in became.items():
         for other in others:
@@ -166,13 +159,9 @@ def rename(
     unmapped = [name for name, others in became.items() if not others]
     split = [f"'{name}' to {_quoted(others)}" for name, others in became.items() if others[1:]]
     merged = [f"{_quoted(names)} to '{other}'" for other, names in origins.items() if names[1:]]
-    reasons = []
+    reasons = [f"maps {listed(several, most=_SHOWN)}" for several in (split, merged) if several]
     if unmapped:
-        reasons.append(f"has no rule for {_quoted(unmapped)} ({len(unmapped)} of {len(state)})")
-    if split:
-        reasons.append(f"maps {listed(split, most=_SHOWN)}")
-    if merged:
-        reasons.append(f"maps {listed(merged, most=_SHOWN)}")
+        reasons.insert(0, f"has no rule for {_quoted(unmapped)} ({len(unmapped)} of {len(state)})")
     if reasons:
         side = "its names to ours" if reverse else "our names to its names"
         remedy = "correct the map, or use that of the network the weights are from"
@@ -200,17 +189,15 @@ def _slots(text: str) -> dict[str, int | None]:
 
 
 def _pattern(text: str, slots: Mapping[str, int | None], numbers: frozenset[str]) -> Pattern:
-    def group(slot: re.Match[str]) -> str:
-        key = slot["name"] or "rest"
+    def part(found: re.Match[str]) -> str:
+        """A placeholder as a group, any other character as itself."""
+        key = found["name"] or (found["rest"] and "rest")
+        if not key:
+            return re.escape(found[0])
         what = ".+" if key == "rest" else _NUMBER if key in numbers else r"[^.]+"
         return f"(?P<{key}>{what})"
 
-    parts: list[str] = []
-    end = 0
-    for slot in _SLOT.finditer(text):
-        parts += [re.escape(text[end : slot.start()]), group(slot)]
-        end = slot.end()
-    regex = re.compile("".join([*parts, re.escape(text[end:])]))
+    regex = re.compile(re.sub(f"{_SLOT.pattern}|.", part, text, flags=re.DOTALL))
     return Pattern(text, regex, {key: offset or 0 for key, offset in slots.items()}, numbers)
 
 

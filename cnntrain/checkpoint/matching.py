@@ -51,11 +51,10 @@ def match(
     theirs = _our_names(own, list(given), rules)
     there = {name: given[theirs[name]] for name in own if name in theirs}
     fitting = {name: value for name, value in there.items() if value.shape == own[name].shape}
-    missing = [name for name in own if name not in there and not name.endswith(COUNTER)]
     return Match(
         fitting,
         {name: tuple(value.shape) for name, value in there.items() if name not in fitting},
-        tuple(missing),
+        tuple(name for name in own if name not in there and not name.endswith(COUNTER)),
         tuple(their_name for name, their_name in theirs.items() if name not in own),
     )
 
@@ -67,7 +66,6 @@ def _our_names(
     readings = [{name: name for name in names}]
     for prefix in PREFIXES:
         if all(name.startswith(prefix) for name in readings[-1]):
-            shorter = {name.removeprefix(prefix): full for name, full in readings[-1].items()}
-            readings.append(shorter)
+            readings.append({n.removeprefix(prefix): full for n, full in readings[-1].items()})
     renamed = [rename(each, rules, reverse=True, partial=True) for each in readings]
     return max(renamed, key=lambda names: len(names.keys() & own.keys()))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cnntrain.checkpoint.store import holds_checkpoint, read_old_torch_file, read_torch_file
+from cnntrain.checkpoint.store import holds_checkpoint, read_torch_file
 from cnntrain.core.errors import CheckpointError
 from cnntrain.show.words import listed
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Keys under which programs keep a state_dict beside the epoch, the optimizer, ..."""
-
-_OLD = b"\x80\x02\x8a\x0a"
-"""How torch's files of before 2020 begin: a pickled number of ten bytes."""
 
 _SHOWN = 6
 
@@ -37,8 +35,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         what = "is a folder" if path.is_dir() else "does not exist"
         raise CheckpointError(f"{path} {what}", remedy="name a file with weights")
     if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    state: Mapping[Any, object] = _read_torch(path)
+        with _intact(path):
+            return dict(load_file(path))
+    state = read_torch_file(path, also_old=True)
     if holds_checkpoint(state):
         remedy = "name it, or its run's folder, with `run:` in place of `file:`"
         raise CheckpointError(f"{path} is a checkpoint of cnntrain", remedy=remedy)
@@ -61,18 +60,8 @@ def read_metadata(path: Path) -> dict[str, str]:
     """
     if path.suffix != ".safetensors" or not path.is_file():
         return {}
-    try:
-        with safe_open(path, "pt") as file:
-            return file.metadata() or {}
-    except SafetensorError as error:
-        raise _damaged(path, error) from error
-
-
-def _read_torch(path: Path) -> Mapping[Any, object]:
-    with path.open("rb") as file:
-        is_old = file.read(len(_OLD)) == _OLD
-    read = read_old_torch_file if is_old else read_torch_file
-    return read(path)
+    with _intact(path), safe_open(path, "pt") as file:
+        return file.metadata() or {}
 
 
 def _unwrapped(state: Mapping[Any, object]) -> Mapping[Any, object]:
@@ -81,13 +70,10 @@ def _unwrapped(state: Mapping[Any, object]) -> Mapping[Any, object]:
     return state if wrapped is None else _unwrapped(wrapped)
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
+@contextmanager
+def _intact(path: Path) -> Iterator[None]:
     try:
-        return dict(load_file(path))
+        yield
     except SafetensorError as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: SafetensorError) -> CheckpointError:
-    message = f"{path} is damaged, or no safetensors file ({error})"
-    return CheckpointError(message, remedy="fetch it again")
+        message = f"{path} is damaged, or no safetensors file ({error})"
+        raise CheckpointError(message, remedy="fetch it again") from error

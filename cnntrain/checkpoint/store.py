@@ -11,7 +11,7 @@ import pickle
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,15 +29,16 @@ LAST = "last.pt"
 PREVIOUS = "previous.pt"
 
 _MARK = "cnntrain_checkpoint"
+_OLD = b"\x80\x02\x8a\x0a"
+"""How torch's files of before 2020 begin: a pickled number of ten bytes."""
+
 _REMEDY = "use another copy of it, or another checkpoint of the run, such as previous.pt"
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
     struct.error,
     EOFError,
-    NotImplementedError,
     RuntimeError,
-    UnicodeDecodeError,
     ValueError,
     OverflowError,
 )
@@ -113,51 +114,46 @@ def load(path: Path) -> State:
         )
     version = state.pop(_MARK)
     if not isinstance(version, int) or version > FORMAT:
-        raise CheckpointError(
-            f"{path} has format {version}, this cnntrain reads up to {FORMAT}",
-            remedy="update cnntrain",
-        )
+        message = f"{path} has format {version}, this cnntrain reads up to {FORMAT}"
+        raise CheckpointError(message, remedy="update cnntrain")
     return state
 
 
-def load_newest(folder: Path, *, names: Sequence[str] = (LAST, PREVIOUS)) -> StoredCheckpoint:
-    """Read the first of `names` that is intact.
+def load_newest(folder: Path) -> StoredCheckpoint:
+    """Read the last checkpoint in a folder, or else the one before it.
 
     Raises:
-        CheckpointError: none is; tells why, for each.
+        CheckpointError: neither is intact; says why, for each.
     """
     skipped: list[str] = []
-    for name in names:
+    for name in (LAST, PREVIOUS):
         path = folder / name
         try:
             return StoredCheckpoint(path, load(path), tuple(skipped))
         except CheckpointError as error:
             skipped.append(error.problems[0].message)
-    raise CheckpointError(
-        f"no checkpoint to load in {folder}: {'; '.join(skipped)}",
-        remedy="name a checkpoint file, or start a new run",
-    )
+    message = f"no checkpoint to load in {folder}: {'; '.join(skipped)}"
+    raise CheckpointError(message, remedy="name a checkpoint file, or start a new run")
 
 
-def read_torch_file(path: Path) -> State:
-    """The dictionary in a torch zip file (ours or another program's), verified, no code run.
+def read_torch_file(path: Path, *, also_old: bool = False) -> State:
+    """The dictionary in a torch file (ours or another program's); no code is run.
+
+    Args:
+        path: a zip file, whose checksums are verified.
+        also_old: take a file of before 2020, too, which has none.
 
     Raises:
         CheckpointError: see `damage`; or it holds something else than a dictionary of plain values.
     """
+    if also_old:
+        with path.open("rb") as file:
+            if file.read(len(_OLD)) == _OLD:
+                return _unpickled(path, "is damaged, or holds more than plain values and tensors")
     problem = damage(path)
     if problem is not None:
         raise CheckpointError(f"{path} {problem.cause}", remedy=problem.remedy)
     return _unpickled(path, "holds more than plain values and tensors")
-
-
-def read_old_torch_file(path: Path) -> State:
-    """The dictionary in a torch file of before 2020, which has no checksums; no code is run.
-
-    Raises:
-        CheckpointError: damaged, or it holds something else than a dictionary of plain values.
-    """
-    return _unpickled(path, "is damaged, or holds more than plain values and tensors")
 
 
 def holds_checkpoint(state: Mapping[Any, object]) -> bool:
@@ -178,9 +174,8 @@ def _unpickled(path: Path, trouble: str) -> State:
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
     if not isinstance(state, dict):
-        raise CheckpointError(
-            f"{path} holds a {type(state).__name__}, not a dictionary", remedy=_REMEDY
-        )
+        message = f"{path} holds a {type(state).__name__}, not a dictionary"
+        raise CheckpointError(message, remedy=_REMEDY)
     return dict(state)
 
 
@@ -202,8 +197,13 @@ def damage(path: Path) -> Damage | None:
             head = file.read(4)
         if not head:
             return Damage("is empty")
-        if not head.startswith(b"PK\x03\x04"):
-            return _foreign(head)
+        if head[:1] == b"\x80":
+            return Damage(
+                "is a pickle or a torch file of before 2020, which can run code when it is read",
+                "have its author save a state_dict with torch >= 1.6",
+            )
+        if head != b"PK\x03\x04":
+            return Damage("is not a checkpoint: it does not begin like a zip file")
         with zipfile.ZipFile(path) as archive:
             return _archive_damage(archive, path.stat().st_size)
     except _ZIP_ERRORS as error:
@@ -224,15 +224,6 @@ def _archive_damage(archive: zipfile.ZipFile, size: int) -> Damage | None:
         return Damage("is damaged: its records do not have the sizes they state")
     broken = archive.testzip()
     return Damage(f"is damaged: the checksum of record '{broken}' is wrong") if broken else None
-
-
-def _foreign(head: bytes) -> Damage:
-    if head[:1] == b"\x80":
-        return Damage(
-            "is a pickle or a torch file of before 2020, which can run code when it is read",
-            "have its author save a state_dict with torch >= 1.6",
-        )
-    return Damage("is not a checkpoint: it does not begin like a zip file")
 
 
 def _give_second_name(path: Path, previous: Path) -> None:
