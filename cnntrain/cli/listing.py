@@ -81,7 +81,7 @@ def listing(
 
 def _list_files(what: What, as_json: bool) -> None:
     """The shipped files, each with its first line."""
-    names = shipped.names() if what is What.configs else shipped.arch_names()
+    names = shipped.names() if what is What.configs else shipped.names(among="archs/")
     found = {name: shipped.find(name) for name in names}
     files = {name: path for name, path in found.items() if path is not None}
     if as_json:

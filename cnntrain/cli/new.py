@@ -26,7 +26,7 @@ def new(
     """Copy a shipped file, to change it. A run file or an architecture; without NAME a starter."""
     source = shipped.find(name)
     if source is None:
-        remedy = suggestion(name, [*shipped.names(), *shipped.arch_names()])
+        remedy = suggestion(name, [*shipped.names(), *shipped.names(among="archs/")])
         raise UsageError(f"there is no shipped file '{name}'", remedy=remedy)
     target = out or Path(f"{name.removesuffix('.yaml')}.yaml")
     with disk_errors(target):

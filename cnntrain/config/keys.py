@@ -76,11 +76,6 @@ def all_keys() -> list[Key]:
     return list(_walk(RunConfig, ""))
 
 
-def keys_named(name: str) -> list[Key]:
-    """The keys of that name inside of sections, one for each path and member."""
-    return [key for key in all_keys() if key.path.endswith(f".{name}")]
-
-
 def _walk(section: type[Section], prefix: str) -> Iterator[Key]:
     for name, field in fields_of(section).items():
         default = field.get_default(call_default_factory=True)

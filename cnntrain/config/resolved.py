@@ -41,15 +41,15 @@ def with_origins(loaded: Loaded) -> str:
     return "\n".join(shown) + "\n"
 
 
-def dump_yaml(tree: Any) -> str:
+def dump_yaml(tree: Any, *, width: float = 100, default_flow_style: bool | None = None) -> str:
     """Plain data as YAML that our reader reads back unchanged."""
     return yaml.dump(
         tree,
         Dumper=_Dumper,
         sort_keys=False,
         allow_unicode=True,
-        width=100,
-        default_flow_style=None,
+        width=width,
+        default_flow_style=default_flow_style,
     )
 
 
@@ -82,9 +82,7 @@ def _is_leaf(value: Any) -> bool:
 
 
 def _in_line(value: Any) -> str:
-    text = yaml.dump(
-        value, Dumper=_Dumper, default_flow_style=True, width=float("inf"), allow_unicode=True
-    )
+    text = dump_yaml(value, width=float("inf"), default_flow_style=True)
     return text.removesuffix("\n").removesuffix("\n...")
 
 
@@ -103,14 +101,14 @@ def _origin(path: KeyPath, loaded: Loaded) -> str:
 def _plain(value: Any) -> Any:
     """Mappings, lists and scalars, as they stand in a file."""
     if isinstance(value, Call):
-        parameters = {name: _plain(inner) for name, inner in value.parameters.items()}
+        parameters = _plain(value.parameters)
         return {value.name: parameters} if parameters else value.name
     if isinstance(value, Choice):  # where its own keys stand among the common ones
         own = value.parameters.items()
         pairs = [p for key, each in value for p in (own if key == "parameters" else [(key, each)])]
-        return {name: _plain(inner) for name, inner in pairs}
+        return _plain(dict(pairs))
     if isinstance(value, Section):
-        return {name: _plain(inner) for name, inner in value}
+        return _plain(dict(value))
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):

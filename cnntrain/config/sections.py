@@ -75,11 +75,8 @@ def find_beside(name: str, *, place: Place | None, file: Path) -> Path:
     folders = _folders(place, file)
     if place is None or place.file != COMMAND_LINE:
         folders = folders[:1]
-    for folder in folders:
-        candidate = folder / Path(name).expanduser()
-        if candidate.is_file():
-            return candidate
-    found = shipped.find(name) if name.endswith(".yaml") else None
+    there = [file for folder in folders if (file := folder / Path(name).expanduser()).is_file()]
+    found = there[0] if there else shipped.find(name) if name.endswith(".yaml") else None
     if found is not None:
         return found
     called = ["this folder" if folder == Path() else str(folder) for folder in folders]

@@ -16,16 +16,10 @@ def folder() -> Path | None:
     return next((choice for choice in choices if choice.is_dir()), None)
 
 
-def names() -> list[str]:
-    """Their names, such as `lenet5`, in alphabetical order."""
+def names(*, among: str = "") -> list[str]:
+    """Their names, such as `lenet5`, in alphabetical order; among `archs/`: `archs/lenet5`."""
     here = folder()
-    return sorted(file.stem for file in here.glob("*.yaml")) if here else []
-
-
-def arch_names() -> list[str]:
-    """The architectures' names, such as `archs/lenet5`, in alphabetical order."""
-    here = folder()
-    return sorted(f"archs/{file.stem}" for file in (here / "archs").glob("*.yaml")) if here else []
+    return sorted(f"{among}{file.stem}" for file in (here / among).glob("*.yaml")) if here else []
 
 
 def find(name: str) -> Path | None:
@@ -35,6 +29,12 @@ def find(name: str) -> Path | None:
         return None
     file = here / (name if name.endswith(".yaml") else f"{name}.yaml")
     return file if file.is_file() else None
+
+
+def _given_or_shipped(name: str, among: Sequence[str]) -> Path | None:
+    """`lenet5` is `./lenet5`, else `./lenet5.yaml`, else the shipped one."""
+    given = [file for file in (Path(name), Path(f"{name}.yaml")) if file.is_file()]
+    return next(filter(None, [*given, *(find(f"{place}{name}") for place in among)]), None)
 
 
 def find_network(name: str, *, among: Sequence[str] = ("", "archs/")) -> Path:
@@ -47,10 +47,7 @@ def find_network(name: str, *, among: Sequence[str] = ("", "archs/")) -> Path:
     Raises:
         UsageError: there is none.
     """
-    for choice in (Path(name), Path(f"{name}.yaml")):
-        if choice.is_file():
-            return choice
-    found = next(filter(None, (find(f"{place}{name}") for place in among)), None)
+    found = _given_or_shipped(name, among)
     if found is None:
         here = folder()
         files = here.rglob("*.yaml") if here else ()
@@ -63,23 +60,16 @@ def find_network(name: str, *, among: Sequence[str] = ("", "archs/")) -> Path:
 def resolve(name: str) -> Path:
     """The run file that a user means: a path, else the name of a shipped one.
 
-    `lenet5` is `./lenet5`, else `./lenet5.yaml`, else the shipped one.
-
     Raises:
         UsageError: there is none.
     """
-    for choice in (Path(name), Path(f"{name}.yaml")):
-        if choice.is_file():
-            return choice
-    found = find(name)
-    if found is None and Path(name).is_dir():
+    found = _given_or_shipped(name, [""])
+    if found is not None:
+        return found
+    if Path(name).is_dir():
         own = (Path(name, "config.yaml"), Path(name, "latest", "config.yaml"))
         there = [file for file in own if file.is_file()]
         remedy = f"that of the run is {there[0]}" if there else "give a file"
         raise UsageError(f"{name} is a folder, not a run file", remedy=remedy)
-    if found is None:
-        remedy = suggestion(Path(name).stem, names())
-        raise UsageError(
-            f"there is no run file '{name}', nor a shipped one of that name", remedy=remedy
-        )
-    return found
+    message = f"there is no run file '{name}', nor a shipped one of that name"
+    raise UsageError(message, remedy=suggestion(Path(name).stem, names()))

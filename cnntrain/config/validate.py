@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cnntrain.config.keys import calls_in, fields_of, keys_at, keys_named
+from cnntrain.config.keys import all_keys, calls_in, fields_of, keys_at
 from cnntrain.config.mending import validate_mending
 from cnntrain.config.schema import CALL_SECTIONS, CHOICE_SECTIONS, RunConfig
 from cnntrain.config.section import Call, Choice, Section, other_defaults
-from cnntrain.core.catalogue import Catalogue
 from cnntrain.core.complaints import (
     Complaint,
     complaints,
@@ -38,10 +37,10 @@ class Validated:
 
     config: RunConfig | None
     complaints: list[Complaint]
-    mended: tuple[str, ...] = ()
+    mended: tuple[str, ...]
 
 
-def validate(tree: Mapping[str, Any], *, name: str, skip: Iterable[KeyPath] = ()) -> Validated:
+def validate(tree: Mapping[str, Any], *, name: str, skip: Collection[KeyPath] = ()) -> Validated:
     """Check a run file against the schema.
 
     Args:
@@ -63,11 +62,10 @@ def validate(tree: Mapping[str, Any], *, name: str, skip: Iterable[KeyPath] = ()
         message = "'train' is missing in the file"
         found.append(Complaint((), message, "add `train: ...`", missing="train"))
     found = without_misspelt(found, known=lambda path: keys_at(prepared, path))
-    skipped = set(skip)
-    told = [_better_remedy(c, tree) for c in found if c.path[:1] not in skipped]
+    reported = [_better_remedy(c, tree) for c in found if c.path[:1] not in skip]
     if config is not None and not _names_data(config):
         config = None
-    return Validated(config, told, mended)
+    return Validated(config, reported, mended)
 
 
 def _names_data(config: RunConfig) -> bool:
@@ -77,40 +75,38 @@ def _names_data(config: RunConfig) -> bool:
     return entry is not None and all(p.name in given for p in entry.parameters)
 
 
+def _copied(tree: dict[str, Any], path: KeyPath) -> dict[str, Any] | None:
+    """The mapping at `path`, copied with those around it: it may be changed; None: no mapping."""
+    for key in map(str, path):
+        inside = tree.get(key)
+        if not isinstance(inside, Mapping):
+            return None  # the schema says what is wrong
+        tree[key] = tree = dict(inside)
+    return tree
+
+
 def _prepare_choice(
     prepared: dict[str, Any], path: KeyPath, kind: type[Choice], found: list[Complaint]
 ) -> None:
     """Put the chosen entry's own keys under `parameters`, checked and with defaults filled in."""
-    *around, key = map(str, path)
-    for outer in around:
-        if not isinstance(prepared.get(outer), Mapping):
-            return
-        prepared[outer] = prepared = dict(prepared[outer])
-    section = prepared.get(key)
-    if not isinstance(section, Mapping):
-        return  # the schema tells what is wrong
-    common = fields_of(kind)
-    own = {k: v for k, v in section.items() if k not in common}
-    name = section.get("name")
-    entry = _entry(kind, name, path, found)
-    keywords, wrong = _own_keys(entry, own, kind, path)
+    section = _copied(prepared, path)
+    if section is None:
+        return
+    own = {key: section.pop(key) for key in [*section] if key not in fields_of(kind)}
+    name, entry = section.get("name"), None
+    if isinstance(name, str):
+        entry = kind.catalogue.find(name)
+        if entry is None:  # its keys are checked as those of what was probably meant
+            names = kind.catalogue.names()
+            message, remedy = f"unknown {kind.catalogue.kind} '{name}'", suggestion(name, names)
+            found.append(Complaint((*path, "name"), message, remedy))
+            entry = kind.catalogue.find(near_match(name, names) or "")
+            if kind.usual:
+                section["name"] = kind.usual if entry is None else entry.name
+    section["parameters"], wrong = _own_keys(entry, own, kind, path)
     found += [dataclasses.replace(c, path=(*path, *c.path)) for c in wrong]
-    defaults = {} if entry is None else other_defaults(entry)
-    given = {k: v for k, v in section.items() if k in common}
-    if kind.usual and isinstance(name, str) and kind.catalogue.find(name) is None:
-        given["name"] = kind.usual if entry is None else entry.name
-    prepared[key] = {**defaults, **given, "parameters": keywords}
-
-
-def _entry(kind: type[Choice], name: Any, path: KeyPath, found: list[Complaint]) -> Entry | None:
-    """What was chosen; of an unknown name what was probably meant, so that its keys are checked."""
-    if not isinstance(name, str):
-        return None
-    entry = kind.catalogue.find(name)
-    if entry is None:
-        found.append(_unknown(kind.catalogue, name, (*path, "name")))
-        return kind.catalogue.find(near_match(name, kind.catalogue.names()) or "")
-    return entry
+    for key, value in ({} if entry is None else other_defaults(entry)).items():
+        section.setdefault(key, value)
 
 
 def _own_keys(
@@ -138,17 +134,17 @@ def _prepare_calls(
     prepared: dict[str, Any], path: KeyPath, section: type[Section], found: list[Complaint]
 ) -> None:
     """Put calls in the place of a section's lists of them, checked and with defaults filled in."""
-    *around, last = map(str, path)
-    for outer in (*around, last):
-        inside = prepared.get(outer, {} if outer == last else None)
-        if not isinstance(inside, Mapping):
-            return  # the schema tells what is wrong
-        prepared[outer] = prepared = dict(inside)
+    around = _copied(prepared, path[:-1])
+    if around is not None:
+        around.setdefault(str(path[-1]), {})
+    lists = _copied(prepared, path)
+    if lists is None:
+        return
     for name, kind in calls_in(section).items():
-        items = prepared.get(name, [call.name for call in section.model_fields[name].default])
+        items = lists.get(name, [call.name for call in section.model_fields[name].default])
         if isinstance(items, list):
             calls = [_call(kind, item, (*path, name, i), found) for i, item in enumerate(items)]
-            prepared[name] = tuple(call for call in calls if call is not None)
+            lists[name] = tuple(call for call in calls if call is not None)
 
 
 def _train_as_eval(section: Mapping[str, Any], prepared: dict[str, Any]) -> None:
@@ -173,36 +169,25 @@ def _call(kind: type[Call], item: Any, path: KeyPath, found: list[Complaint]) ->
         article = "an" if called[0] in "aeiou" else "a"
         message = f"{article} {called} is a name or `name: {{parameters}}`, not {what}"
         remedy = "start each with `- `, its parameters in braces"
-        found.append(
-            Complaint(path if not isinstance(name, str) else at_parameters, message, remedy)
-        )
+        where = at_parameters if isinstance(name, str) else path
+        found.append(Complaint(where, message, remedy))
         return None
     entry = kind.catalogue.find(name)
     if entry is None or "unlisted" in entry.options:
-        wrong = _not_listed(kind, name, entry, at_parameters)
-        found.append(dataclasses.replace(wrong, at_key=at_parameters != path))
+        called, remedy = f"{kind.catalogue.kind} '{name}'", "remove it"
+        if entry is None:
+            message, names = f"unknown {called}", [each.name for each in kind.entries()]
+            plugin = "name the file that registers it in `plugins`"
+            remedy = suggestion(name, names) if names else plugin
+        else:
+            message = f"the {called} cannot be listed: {entry.options['unlisted']}"
+        at_key = at_parameters != path
+        found.append(Complaint(at_parameters, message, remedy, at_key=at_key))
         return None
     keywords, complained = entry.check(values)
     found += [dataclasses.replace(c, path=(*at_parameters, *c.path)) for c in complained]
     is_whole = all(parameter.name in keywords for parameter in entry.parameters)
     return kind(name=name, parameters=keywords) if is_whole else None
-
-
-def _not_listed(kind: type[Call], name: str, entry: Entry | None, path: KeyPath) -> Complaint:
-    """What is wrong with a name in a list of calls."""
-    if entry is not None:
-        message = (
-            f"the {kind.catalogue.kind} '{name}' cannot be listed: {entry.options['unlisted']}"
-        )
-        return Complaint(path, message, "remove it")
-    names = [each.name for each in kind.entries()]
-    remedy = suggestion(name, names) if names else "name the file that registers it in `plugins`"
-    return Complaint(path, f"unknown {kind.catalogue.kind} '{name}'", remedy)
-
-
-def _unknown(catalogue: Catalogue, name: str, path: KeyPath) -> Complaint:
-    remedy = suggestion(name, catalogue.names())
-    return Complaint(path, f"unknown {catalogue.kind} '{name}'", remedy)
 
 
 def _better_remedy(complaint: Complaint, tree: Mapping[str, Any]) -> Complaint:
@@ -212,7 +197,7 @@ def _better_remedy(complaint: Complaint, tree: Mapping[str, Any]) -> Complaint:
         return dataclasses.replace(complaint, remedy=f"write {{name: {value_at(tree, path)}}}")
     if not complaint.at_key or "did you mean" in complaint.remedy:
         return complaint
-    keys = keys_named(str(path[-1]))
+    keys = [key for key in all_keys() if key.path.endswith(f".{path[-1]}")]
     members = [f"`name: {k.member}`" for k in keys if k.member and k.path == dotted("", path)]
     paths = dict.fromkeys(key.path for key in keys)
     remedy = "it belongs to " + " or ".join(members or paths)
