@@ -8,8 +8,7 @@ from typing import ClassVar, Protocol
 
 from cnntrain.assemble.prepare import Prepared, whole_state
 from cnntrain.checkpoint import State, load, save
-from cnntrain.record.intervals import Record
-from cnntrain.record.observe import Observer
+from cnntrain.record.observe import Observer, Record
 from cnntrain.runs.folder import RunFolder
 from cnntrain.train import EpochDone
 

@@ -12,8 +12,7 @@ from typing import Generic, Protocol, TypeVar
 from cnntrain.core.atomic import disk_errors
 from cnntrain.core.units import byte_size
 from cnntrain.record import observer
-from cnntrain.record.intervals import Record
-from cnntrain.record.observe import Observer
+from cnntrain.record.observe import Observer, Record
 from cnntrain.train.events import EpochDone, RunDone, StepDone
 
 State = TypeVar("State")

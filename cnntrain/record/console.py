@@ -20,8 +20,8 @@ from cnntrain.record.console_summary import (
     print_table,
     result_text,
 )
-from cnntrain.record.intervals import Record, StepReport
-from cnntrain.record.totals import Tally, data_wait
+from cnntrain.record.observe import Record, StepReport
+from cnntrain.record.totals import Tally
 from cnntrain.show.words import clock_time, percent, quantity
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, StepDone
 
@@ -37,7 +37,7 @@ DEFAULT_CURE = (
 
 @observer("console", unlisted="every run has it")
 class Console:
-    """Tells a person how the run goes, on the error stream.
+    """Says how the run goes, on the error stream.
 
     On a terminal a bar runs, redrawn a few times a second. Elsewhere there are only whole lines
     of plain text: one an epoch, and one whenever 30 seconds would pass in silence. Nothing here
@@ -45,7 +45,7 @@ class Console:
 
     Args:
         run: the run's folder, named at the end with the commands to go on with.
-        card: what is told at the start, label and text (arch, parameters, data, device).
+        card: what is said at the start, label and text (arch, parameters, data, device).
         stream: where to write; the error stream if None.
         quiet: say nothing but one final line.
         data_cure: what to do if training waits for data, as concretely as the caller knows it.
@@ -77,7 +77,8 @@ class Console:
         self._told_of_waiting = False
 
     def observe(self, event: Record) -> None:
-        """Tell what there is to tell."""
+        """Say what there is to say."""
+        self._tally.add(event)
         if isinstance(event, StepDone):
             self._step(event)
         elif isinstance(event, StepReport):
@@ -106,7 +107,6 @@ class Console:
 
     def _start(self, event: RunStarted) -> None:
         self._started = event
-        self._tally.begin(event)
         if not self._quiet:
             width = max((len(label) for label, _ in self._card), default=0)
             for label, text in self._card:
@@ -149,24 +149,21 @@ class Console:
         return line
 
     def _evaluation(self, event: EvalDone) -> None:
-        self._tally.add_evaluation(event)
         if event.split != "validation" and not self._quiet:  # validation is in the epoch's line
             self.close()
             self._say(f"{event.split} {result_text(event.metrics, self._tally.task, gap='  ')}")
 
     def _epoch(self, event: EpochDone) -> None:
-        self._tally.add(event)
         if self._quiet:
             return
         self.close()
         self._say(self._epoch_line(event))
-        share = data_wait(event.data_seconds, event.seconds)
-        long = event.data_seconds >= WAIT_SECONDS
-        if share > WAIT_SHARE and long and not self._told_of_waiting:
+        long = event.data_wait > WAIT_SHARE and event.data_seconds >= WAIT_SECONDS
+        if long and not self._told_of_waiting:
             self._told_of_waiting = True
             self._say(
-                f"epoch {event.epoch} spent {percent(share, places=0)} of its time waiting for "
-                f"data: {self._data_cure}"
+                f"epoch {event.epoch} spent {percent(event.data_wait, places=0)} of its time "
+                f"waiting for data: {self._data_cure}"
             )
         self._open_bar(event.epoch + 1)
 
@@ -180,11 +177,10 @@ class Console:
         if event.validation is not None:
             star = " (best)" if event.is_best else ""
             parts.append(f"validation {result_text(event.validation, self._tally.task)}{star}")
-        rate = event.images / event.seconds if event.seconds > 0 else 0.0
         parts += [
             f"lr {event.lr:.3g}",
-            f"{quantity(rate)} images/s",
-            f"data wait {percent(data_wait(event.data_seconds, event.seconds), places=0)}",
+            f"{quantity(event.images_per_second or 0.0)} images/s",
+            f"data wait {percent(event.data_wait, places=0)}",
             clock_time(event.seconds),
         ]
         return "  ".join(parts)

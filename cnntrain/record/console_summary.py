@@ -11,11 +11,11 @@ from typing import TextIO
 from rich.console import Console as RichConsole
 from rich.table import Table
 
-from cnntrain.record.totals import Tally
+from cnntrain.record.totals import Tally, epoch_figures
 from cnntrain.show.tables import columns
 from cnntrain.show.words import clock_time, percent, quantity
 from cnntrain.tasks.protocol import Result, Task
-from cnntrain.train.events import EpochDone, RunDone
+from cnntrain.train.events import RunDone
 
 
 def figures_text(
@@ -32,50 +32,40 @@ def result_text(result: Result, task: Task, *, gap: str = " ") -> str:
     return figures_text(result.loss, figures, task, gap=gap)
 
 
-def _header(task: Task) -> tuple[str, ...]:
-    train = [f"train {name}" for name in ("loss", *task.train_figures)]
-    validation = [f"validation {name}" for name in ("loss", *task.headline)]
-    return ("", "epoch", *train, *validation)
-
-
-def _cells(result: Result | None, task: Task) -> tuple[str, ...]:
+def _cells(result: Result | None, task: Task) -> list[str]:
     names = ("loss", *task.headline)
     if result is None:
-        return ("-",) * len(names)
+        return ["-"] * len(names)
     values = {"loss": result.loss, **result.figures}
-    return tuple(task.text(name, values[name]) for name in names)
+    return [task.text(name, values[name]) for name in names]
 
 
-def closing_rows(tally: Tally) -> list[tuple[str, ...]]:
+def closing_rows(tally: Tally) -> list[list[str]]:
     """The table's rows, its header first; only the header if no epoch was finished.
 
     The result on the test set stands in the row of the epoch whose weights were tested; that row
     is nearly empty if the epoch was before the run was resumed.
     """
-    task, header = tally.task, _header(tally.task)
-    rows = [_row(label, epoch, task) for label, epoch in _labelled(tally)]
-    tested = tally.test
-    if tested is None:
-        return [header, *rows]
-    if all(row[1] != str(tested.epoch) for row in rows):
-        rows.insert(0, ("best", str(tested.epoch), *["-"] * (len(header) - 2)))
-    results = [tested.metrics if row[1] == str(tested.epoch) else None for row in rows]
-    whole = [(*row, *_cells(result, task)) for row, result in zip(rows, results, strict=True)]
-    return [(*header, *(f"test {name}" for name in ("loss", *task.headline))), *whole]
+    task = tally.task
+    figures = epoch_figures(None, task, validation=task.headline)
+    header = ["", "epoch", *(name.replace("_", " ", 1) for name in figures)]
+    rows: list[list[str]] = []
+    for label, epoch in (("best", tally.best), ("last", tally.last)):
+        if epoch is not None:
+            train = {"loss": epoch.train_loss, **epoch.train_figures}
+            texts = [task.text(name, train[name]) for name in ("loss", *task.train_figures)]
+            rows.append([label, str(epoch.epoch), *texts, *_cells(epoch.validation, task)])
+    if tally.test is not None:
+        tested = str(tally.test.epoch)
+        if all(row[1] != tested for row in rows):
+            rows.insert(0, ["best", tested, *["-"] * len(figures)])
+        for row in rows:
+            row += _cells(tally.test.metrics if row[1] == tested else None, task)
+        header += [f"test {name}" for name in ("loss", *task.headline)]
+    return [header, *rows]
 
 
-def _labelled(tally: Tally) -> list[tuple[str, EpochDone]]:
-    named = (("best", tally.best), ("last", tally.last))
-    return [(label, epoch) for label, epoch in named if epoch is not None]
-
-
-def _row(label: str, epoch: EpochDone, task: Task) -> tuple[str, ...]:
-    train = {"loss": epoch.train_loss, **epoch.train_figures}
-    texts = [task.text(name, train[name]) for name in ("loss", *task.train_figures)]
-    return (label, str(epoch.epoch), *texts, *_cells(epoch.validation, task))
-
-
-def print_table(rows: Sequence[tuple[str, ...]], *, stream: TextIO, fancy: bool) -> None:
+def print_table(rows: Sequence[Sequence[str]], *, stream: TextIO, fancy: bool) -> None:
     """Write a table: lines and a bold header if `fancy`, else aligned plain text."""
     if len(rows) < 2:
         return

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from cnntrain.record import observer
-from cnntrain.record.intervals import Record
 from cnntrain.record.metrics_file import epoch_row
-from cnntrain.record.observe import Observer
+from cnntrain.record.observe import Observer, Record
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
 from cnntrain.train.events import EpochDone, RunStarted

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cnntrain.core.atomic import disk_errors
 from cnntrain.record import observer
-from cnntrain.record.intervals import Record
-from cnntrain.record.observe import Observer
+from cnntrain.record.observe import Observer, Record
+from cnntrain.record.totals import Tally
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted
 
 LOG = logging.getLogger("cnntrain.run")
@@ -49,53 +49,34 @@ class EventLog(Observer):
     """Logs the start, the epochs, the evaluations and the end of a run."""
 
     def __init__(self) -> None:
-        self._headline: Sequence[str] = ()
-        self._select = ""
+        self._tally = Tally()
 
     def observe(self, event: Record) -> None:
         """Log the event; steps are left to the metrics file."""
+        self._tally.add(event)
         if isinstance(event, RunStarted):
-            self._headline, self._select = event.task.headline, event.select
             LOG.info(
-                "training starts at epoch %d, step %d; %d epochs of %d steps",
-                event.epoch,
-                event.step,
-                event.epochs,
-                event.steps_per_epoch,
+                f"training starts at epoch {event.epoch}, step {event.step}; "
+                f"{event.epochs} epochs of {event.steps_per_epoch} steps"
             )
         elif isinstance(event, EvalDone):
+            found = event.metrics
+            figures = {name: found.figures[name] for name in self._tally.task.headline}
             LOG.info(
-                "epoch %d, step %d: %s loss %.6g%s over %d images, %.3f s",
-                event.epoch,
-                event.step,
-                event.split,
-                event.metrics.loss,
-                _listed({name: event.metrics.figures[name] for name in self._headline}),
-                event.metrics.images,
-                event.seconds,
+                f"epoch {event.epoch}, step {event.step}: {event.split} loss {found.loss:.6g}"
+                f"{_listed(figures)} over {found.images} images, {event.seconds:.3f} s"
             )
         elif isinstance(event, EpochDone):
             LOG.info(
-                "epoch %d, step %d: training loss %.6g%s, lr %.6g, %d images, %.3f s%s",
-                event.epoch,
-                event.step,
-                event.train_loss,
-                _listed(event.train_figures),
-                event.lr,
-                event.images,
-                event.seconds,
-                ", best" if event.is_best else "",
+                f"epoch {event.epoch}, step {event.step}: training loss {event.train_loss:.6g}"
+                f"{_listed(event.train_figures)}, lr {event.lr:.6g}, {event.images} images, "
+                f"{event.seconds:.3f} s{', best' if event.is_best else ''}"
             )
         elif isinstance(event, RunDone):
             LOG.info(
-                "%s at epoch %d, step %d after %.3f s; best %s %s at epoch %s",
-                event.reason,
-                event.epoch,
-                event.step,
-                event.seconds,
-                self._select,
-                event.best_value,
-                event.best_epoch,
+                f"{event.reason} at epoch {event.epoch}, step {event.step} after "
+                f"{event.seconds:.3f} s; best {self._tally.select} {event.best_value} "
+                f"at epoch {event.best_epoch}"
             )
 
 

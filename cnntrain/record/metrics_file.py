@@ -12,28 +12,29 @@ from typing import TextIO
 
 from cnntrain.core.atomic import disk_errors, write_text_atomically
 from cnntrain.record import observer
-from cnntrain.record.intervals import Record, StepReport
 from cnntrain.record.json_text import json_text
-from cnntrain.record.totals import data_wait
+from cnntrain.record.observe import Record, StepReport
+from cnntrain.record.totals import epoch_figures
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
 from cnntrain.train.events import EpochDone, EvalDone, RunStarted
 
+_OF_AN_EPOCH = ("lr", "is_best", "images", "seconds", "images_per_second", "data_wait")
+
 
 def columns(task: Task) -> tuple[str, ...]:
     """The columns of metrics.csv: the loss and the task's figures, of training and validation."""
-    return (
-        "epoch",
-        "step",
-        *(f"train_{name}" for name in ("loss", *task.train_figures)),
-        *(f"validation_{name}" for name in ("loss", *task.figures)),
-        "lr",
-        "is_best",
-        "images",
-        "seconds",
-        "images_per_second",
-        "data_wait",
-    )
+    return ("epoch", "step", *epoch_figures(None, task, validation=task.figures), *_OF_AN_EPOCH)
+
+
+def epoch_row(event: EpochDone, *, task: Task) -> dict[str, object]:
+    """An epoch under the names of its columns, in their order."""
+    return {
+        "epoch": event.epoch,
+        "step": event.step,
+        **epoch_figures(event, task, validation=task.figures),
+        **{name: getattr(event, name) for name in _OF_AN_EPOCH},
+    }
 
 
 @observer("metrics_file", unlisted="every run has it")
@@ -109,7 +110,7 @@ class _Lines:
                 self._file.close()
 
 
-def _stays(*, epoch: int, step: int, of_epoch: bool, start: RunStarted) -> bool:
+def _stays(start: RunStarted, *, epoch: int, step: int, of_epoch: bool) -> bool:
     """Whether a row is of what the resumed state had already done."""
     return step <= start.step and (not of_epoch or epoch <= start.epoch)
 
@@ -117,8 +118,8 @@ def _stays(*, epoch: int, step: int, of_epoch: bool, start: RunStarted) -> bool:
 def _stays_in_json(line: str, start: RunStarted) -> bool:
     try:
         row = json.loads(line)
-        whole = row["type"] != "step"
-        return _stays(epoch=row["epoch"], step=row["step"], of_epoch=whole, start=start)
+        of_epoch = row["type"] != "step"
+        return _stays(start, epoch=row["epoch"], step=row["step"], of_epoch=of_epoch)
     except (ValueError, KeyError, TypeError):
         return False  # torn
 
@@ -128,9 +129,9 @@ def _stays_in_csv(line: str, start: RunStarted) -> bool:
     if len(cells) != len(columns(start.task)):
         return False
     try:
-        return _stays(epoch=int(cells[0]), step=int(cells[1]), of_epoch=True, start=start)
+        return _stays(start, epoch=int(cells[0]), step=int(cells[1]), of_epoch=True)
     except ValueError:
-        return False  # torn, or the header, which is written anew
+        return False  # torn, or the header, which is written again
 
 
 def _evaluation(event: EvalDone) -> dict[str, object]:
@@ -144,33 +145,6 @@ def _evaluation(event: EvalDone) -> dict[str, object]:
         **event.metrics.figures,
         "seconds": event.seconds,
     }
-
-
-def epoch_row(event: EpochDone, *, task: Task) -> dict[str, object]:
-    """An epoch under the names of its columns, in their order."""
-    rate = event.images / event.seconds if event.seconds > 0 else None
-    values = (
-        event.epoch,
-        event.step,
-        event.train_loss,
-        *(event.train_figures[name] for name in task.train_figures),
-        *validation_values(event, task=task),
-        event.lr,
-        event.is_best,
-        event.images,
-        event.seconds,
-        rate,
-        data_wait(event.data_seconds, event.seconds),
-    )
-    return dict(zip(columns(task), values, strict=True))
-
-
-def validation_values(event: EpochDone, *, task: Task) -> list[float | None]:
-    """The loss and the task's figures on the validation images; None where there is none."""
-    found = event.validation
-    if found is None:
-        return [None] * (1 + len(task.figures))
-    return [found.loss, *(found.figures[name] for name in task.figures)]
 
 
 def _cell(value: object) -> object:

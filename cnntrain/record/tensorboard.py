@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,9 @@ from torch import Tensor, nn
 
 from cnntrain.core.atomic import disk_errors
 from cnntrain.record import observer
-from cnntrain.record.event_files import prune_events
-from cnntrain.record.histograms import weight_histograms
-from cnntrain.record.image_grids import filters_picture, images_picture
-from cnntrain.record.intervals import Record, StepReport
-from cnntrain.record.totals import data_wait
-from cnntrain.tasks.classification import CLASSIFICATION
-from cnntrain.tasks.protocol import Task
+from cnntrain.record.observe import Record, StepReport
+from cnntrain.record.tensorboard_pictures import filters_picture, images_picture, weight_histograms
+from cnntrain.record.totals import Tally, epoch_figures
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, StepDone
 
 if TYPE_CHECKING:
@@ -25,6 +22,8 @@ if TYPE_CHECKING:
 
 TRAIN = "train"
 HISTOGRAM_SHARE = 0.01  # of the time of training, at most
+_HEAD = struct.Struct("<Q4x")  # length of the event, checksum of the length
+_TAIL = 4  # checksum of the event
 
 
 @observer("tensorboard", unlisted="`record.tensorboard` turns it on and off")
@@ -59,10 +58,7 @@ class TensorBoard:
         self._settings = dict(settings or {})
         self._writers: dict[str, SummaryWriter] = {}
         self._purge_step: int | None = None
-        self._task: Task = CLASSIFICATION
-        self._select = "error"
-        self._last: EpochDone | None = None
-        self._trained = 0.0  # seconds
+        self._tally = Tally()
         self._drawing = 0.0  # seconds that histograms took
         self._drawing_once = 0.0  # of them the last time
 
@@ -70,6 +66,7 @@ class TensorBoard:
         """Write the event's points."""
         if isinstance(event, StepDone):
             return
+        self._tally.add(event)
         with disk_errors(self._folder):
             if isinstance(event, StepReport):
                 self._report(event)
@@ -120,7 +117,6 @@ class TensorBoard:
         self._file(split).add_summary(Summary(value=points), step)
 
     def _start(self, event: RunStarted) -> None:
-        self._task, self._select = event.task, event.select
         if event.step > 0:
             self._purge_step = event.step + 1
             for split in sorted(path for path in self._folder.glob("*") if path.is_dir()):
@@ -144,23 +140,20 @@ class TensorBoard:
 
     def _evaluation(self, event: EvalDone) -> None:
         found = event.metrics
-        figures = {name: found.figures[name] for name in self._task.figures}
+        figures = {name: found.figures[name] for name in self._tally.task.figures}
         self._scalars(event.split, event.step, {"loss": found.loss, **figures})
 
     def _epoch(self, event: EpochDone) -> None:
-        self._last = event
-        self._trained += event.seconds
-        rate = event.images / event.seconds if event.seconds > 0 else None
         values = {
             "loss": event.train_loss,
             **event.train_figures,
             "epoch/learning_rate": event.lr,
-            "epoch/images_per_second": rate,
-            "epoch/data_wait": data_wait(event.data_seconds, event.seconds),
+            "epoch/images_per_second": event.images_per_second,
+            "epoch/data_wait": event.data_wait,
         }
         self._scalars(TRAIN, event.step, values)
         self._filters(event.step)
-        if self._drawing + self._drawing_once <= HISTOGRAM_SHARE * self._trained:
+        if self._drawing + self._drawing_once <= HISTOGRAM_SHARE * self._tally.seconds:
             self._histograms(event.step)
 
     def _filters(self, step: int) -> None:
@@ -185,11 +178,12 @@ class TensorBoard:
         self._drawing_once = time.perf_counter() - began
         self._drawing += self._drawing_once
 
-    def _final(self) -> list[str]:
-        """The tags of the figures at the end."""
-        train = [f"final/train_{name}" for name in ("loss", *self._task.train_figures)]
-        validation = [f"final/validation_{name}" for name in ("loss", *self._task.headline)]
-        return [*train, *validation, f"final/best_validation_{self._select}"]
+    def _final(self, best: float | None = None) -> dict[str, float | None]:
+        """The figures at the end."""
+        tally = self._tally
+        figures = epoch_figures(tally.last, tally.task, validation=tally.task.headline)
+        final = {f"final/{name}": value for name, value in figures.items()}
+        return {**final, f"final/best_validation_{tally.select}": best}
 
     def _hparams(self, *, done: bool) -> None:
         """The three summaries of TensorBoard's hparams; add_hparams would make a run of its own."""
@@ -204,15 +198,49 @@ class TensorBoard:
             self._file(TRAIN).add_summary(summary)
 
     def _done(self, event: RunDone) -> None:
-        last = self._last
-        found = None if last is None else last.validation
-        values = (
-            None if last is None else last.train_loss,
-            *(None if last is None else last.train_figures[n] for n in self._task.train_figures),
-            None if found is None else found.loss,
-            *(None if found is None else found.figures[n] for n in self._task.headline),
-            event.best_value,
-        )
-        self._scalars(TRAIN, event.step, dict(zip(self._final(), values, strict=True)))
+        self._scalars(TRAIN, event.step, self._final(event.best_value))
         if event.reason != "stopped":
             self._hparams(done=True)
+
+
+def prune_events(folder: Path, *, step: int) -> None:
+    """Leave in a folder's event files only what is of `step` or before, each event once.
+
+    All of it goes to one file, whose name sorts before those of the files to come (TensorBoard
+    reads a folder in the order of the names, which count seconds). A torn end is dropped.
+    """
+    from tensorboard.compat.proto.event_pb2 import Event  # 0.3 s: only where there are files
+
+    with disk_errors(folder):
+        files = sorted(folder.glob("events.out.tfevents.*"))
+        if not files:
+            return
+        draft = folder / "resumed.draft"
+        seen: set[bytes] = set()
+        with draft.open("wb") as out:
+            for file in files:
+                for record in _records(file):
+                    event = Event.FromString(record[_HEAD.size : -_TAIL])
+                    marker = event.HasField("session_log")
+                    double = event.HasField("file_version") and bool(seen)
+                    if event.step <= step and not marker and not double and record not in seen:
+                        seen.add(record)
+                        out.write(record)
+        merged = folder / "events.out.tfevents.0000000000.resumed"
+        draft.replace(merged)
+        for file in files:
+            if file != merged:
+                file.unlink()
+
+
+def _records(file: Path) -> Iterator[bytes]:
+    """The whole records, each with its frame: head, event, tail."""
+    data = file.read_bytes()
+    at = 0
+    while at + _HEAD.size <= len(data):
+        (length,) = _HEAD.unpack_from(data, at)
+        end = at + _HEAD.size + length + _TAIL
+        if end > len(data):
+            return
+        yield data[at:end]
+        at = end

@@ -114,6 +114,21 @@ class EpochDone:
     seconds: float
     data_seconds: float
 
+    @property
+    def images_per_second(self) -> float | None:
+        """The speed of training; None where no time went by."""
+        return self.images / self.seconds if self.seconds > 0 else None
+
+    @property
+    def data_wait(self) -> float:
+        """Share of the time spent waiting for data, 0 to 1."""
+        return waited(self.data_seconds, self.seconds)
+
+
+def waited(data_seconds: float, seconds: float) -> float:
+    """Share of a time spent waiting for data, 0 to 1."""
+    return min(data_seconds / seconds, 1.0) if seconds > 0 else 0.0
+
 
 @dataclass(frozen=True)
 class RunDone:

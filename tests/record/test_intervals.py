@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from cnntrain.record.intervals import StepReport, reported
+from cnntrain.record.observe import StepReport, reported
 from cnntrain.train.events import EvalDone, Event, RunStarted, StepDone
 
 Run = Callable[..., Iterator[Event]]

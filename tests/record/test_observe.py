@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from cnntrain.core.errors import DiskError
-from cnntrain.record.intervals import Record, StepReport
-from cnntrain.record.observe import observe
+from cnntrain.record.observe import Record, StepReport, observe
 from cnntrain.train.events import EpochDone, Event, RunDone, RunStarted
 
 Run = Callable[..., Iterator[Event]]
