@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from cnntrain.arch.ablation import pruned, without, without_idle_rules
+from cnntrain.arch.ablation import Ablated, pruned, without, without_idle_rules
 from cnntrain.arch.build import build
 from cnntrain.arch.description import Facts, describe, usual_facts
 from cnntrain.arch.plan import Plan
@@ -100,7 +100,8 @@ def ablate(
     usual = loaded.config.name
     overrides = [*overrides, f"name={usual}-whole"]
     whole = load(file, overrides)
-    planned = [_whole(whole), *(_of_run_file(loaded, names) for names in sets)]
+    planned = [(_counted(plan_network(whole)), whole)]
+    planned += [_of_run_file(loaded, names) for names in sets]
     if not train:
         return Ablation(tuple(variant for variant, _ in planned))
     done: list[Variant] = []
@@ -134,15 +135,15 @@ def _trained(variant: Variant, run: RunFolder) -> Variant:
 def _finished(loaded: Loaded, variant: Variant, *, name: str) -> Variant | None:
     """The newest run of a name, if it did all that the run file says, with the same software.
 
-    The images are taken to be the same. Plugins are not, for nobody knows whether they changed.
+    The images are taken to be the same. Plugins are not: whether they changed is unknown.
     """
     config = follow_weights(loaded).config
     place = Path(config.record.root, name)
     run = find_run(place).run if has_run(place) else None
     if run is None or config.plugins or not (run.last.is_file() and run.summary.is_file()):
         return None
-    told = (json.loads(file.read_text("utf-8")) for file in (run.summary, run.environment))
-    summary, environment = told
+    written = (json.loads(file.read_text("utf-8")) for file in (run.summary, run.environment))
+    summary, environment = written
     now = describe_environment()
     wanted = dump_yaml({**resolved_tree(config), "name": name})
     is_same = (
@@ -153,40 +154,29 @@ def _finished(loaded: Loaded, variant: Variant, *, name: str) -> Variant | None:
     return _trained(variant, run) if is_same else None
 
 
+def _counted(plan: Plan, names: tuple[str, ...] = (), removed: tuple[str, ...] = ()) -> Variant:
+    return Variant(names, removed, plan.parameters, plan.multiply_adds)
+
+
 def _of_architecture(file: Path, document: Document, names: tuple[str, ...]) -> Variant:
     facts = usual_facts(document)
     if not names:
-        plan = make_plan(describe(document, facts=facts))
-        return Variant((), (), plan.parameters, plan.multiply_adds)
-    left = _left(document, (), facts=facts, variables={}, names=names, called=str(file))
-    return Variant(names, left.removed, left.plan.parameters, left.plan.multiply_adds)
-
-
-def _whole(loaded: Loaded) -> tuple[Variant, Loaded]:
-    plan = plan_network(loaded)
-    return Variant((), (), plan.parameters, plan.multiply_adds), loaded
+        return _counted(make_plan(describe(document, facts=facts)))
+    ablated, plan = _left(document, (), facts=facts, variables={}, names=names, called=str(file))
+    return _counted(plan, names, ablated.removed)
 
 
 def _of_run_file(loaded: Loaded, names: tuple[str, ...]) -> tuple[Variant, Loaded]:
-    config, facts = loaded.config, plan_network(loaded).description.facts
-    left = _left(loaded.document, ("arch",), facts=facts, variables=config.vars, names=names,
-                 called=str(loaded.file))  # fmt: skip
+    config, facts, file = loaded.config, plan_network(loaded).description.facts, str(loaded.file)
+    left, _ = _left(
+        loaded.document, ("arch",), facts=facts, variables=config.vars, names=names, called=file
+    )
     tree = resolved_tree(config)
     tree["name"] = f"{config.name}-without-{'-'.join(names)}"
     tree["vars"] = _still(config.vars, left.section)
     tree["arch"] = left.section
-    changed = load_text(dump_yaml(tree), file=Path(_called(str(loaded.file), names)))
-    plan = plan_network(changed)
-    return Variant(names, left.removed, plan.parameters, plan.multiply_adds), changed
-
-
-@dataclass(frozen=True)
-class _Left:
-    """What is left of an architecture: its section, its plan, and what went."""
-
-    section: dict[str, Any]
-    plan: Plan
-    removed: tuple[str, ...]
+    changed = load_text(dump_yaml(tree), file=Path(_called(file, names)))
+    return _counted(plan_network(changed), names, left.removed), changed
 
 
 def _left(
@@ -197,13 +187,13 @@ def _left(
     variables: Mapping[str, Any],
     names: tuple[str, ...],
     called: str,
-) -> _Left:
+) -> tuple[Ablated, Plan]:
+    """What is left of an architecture, and its plan."""
     nodes = describe(document, root=root, facts=facts, variables=variables).nodes
     found = without(value_at(document.data, root), nodes, names)
     bare = pruned({key: value for key, value in found.section.items() if key != "init"})
     text = parse_document(dump_yaml(bare), name=_called(called, names))
-    left = _still(variables, bare)
-    plan = make_plan(describe(text, facts=facts, variables=left))
+    plan = make_plan(describe(text, facts=facts, variables=_still(variables, bare)))
     net = build(plan, device="meta")
     modules = [
         name
@@ -212,7 +202,7 @@ def _left(
     ]
     operations = tuple(net.operations.values())
     section = without_idle_rules(found.section, modules=modules, operations=operations)
-    return _Left(section, plan, found.removed)
+    return replace(found, section=section), plan
 
 
 def _still(variables: Mapping[str, Any], section: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,10 +15,8 @@ from cnntrain.checkpoint import load, load_newest
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.core.errors import UsageError
-from cnntrain.fit.kept import InFolder
-from cnntrain.fit.observers import make_observers
 from cnntrain.fit.resume_checks import check_same_data, check_unfinished, what_changes
-from cnntrain.fit.to_the_end import train_to_the_end
+from cnntrain.fit.to_the_end import InFolder, train_to_the_end
 from cnntrain.record.log import log_to
 from cnntrain.record.observe import Observer
 from cnntrain.runs.contents import read_run_file
@@ -83,8 +81,25 @@ def fit(
     config = loaded.config
     run = create_run(root=Path(config.record.root), name=config.name, out=out)
     with run.lock():
-        _write_facts(prepared, run, overrides)
-        return _train(prepared, run=run, quiet=quiet, silent=silent, more=observers)
+        _write_facts(prepared, run)
+        run.write_text(run.overrides, _lines(overrides))
+        with log_to(run.log):
+            ended = train_to_the_end(
+                prepared, kept=InFolder(run), quiet=quiet, silent=silent, observers=observers
+            )
+    return Outcome(run, ended.done, ended.test, ended.exit_code)
+
+
+def _write_facts(prepared: Prepared, run: RunFolder) -> None:
+    loaded, learning = prepared.loaded, prepared.learning
+    run.write_text(run.config, dump_yaml(resolved_tree(loaded.config)))
+    run.write_text(run.config_input, loaded.document.text)
+    run.write_json(run.plan_json, as_data(prepared.plan, learning=learning))
+    run.write_text(run.plan_text, as_text(prepared.plan, learning=learning))
+    run.write_json(run.environment, describe_environment())
+    run.write_text(run.classes, _lines(prepared.data.classes))
+    if prepared.start is not None:
+        run.write_json(run.weights, prepared.start.as_data())
 
 
 def resume(
@@ -107,15 +122,16 @@ def resume(
         CheckpointError: there is no sound checkpoint.
     """
     found = find_run(path)
-    if found.run is None:
+    run = found.run
+    if run is None:
         remedy = "name the run's folder; to start from weights, start a new run"
         raise UsageError(f"{path} lies in no run's folder", remedy=remedy)
     only_these(list(overrides), allowed=CHANGEABLE, doing="a run is resumed")
     notes: list[str] = []
-    with found.run.lock():
+    with run.lock():
         source = found.to_resume()
         if found.given is None:
-            newest = load_newest(found.run.checkpoints)
+            newest = load_newest(run.checkpoints)
             source, state = newest.path, newest.state
             notes += [f"{reason}; resuming from {source}" for reason in newest.skipped]
         else:
@@ -125,51 +141,22 @@ def resume(
         prepared = prepare(loaded, resumed=state)
         check_same_data(prepared, state, source)
         restore(prepared.learner, state)
-        check_unfinished(before, prepared, found.run)
+        check_unfinished(before, prepared, run)
         notes += what_changes(before, prepared)
-        _write_facts(prepared, found.run, overrides, resumed=True)
-        sound = source == found.run.last
-        return _train(
-            prepared, run=found.run, quiet=quiet, more=observers, notes=notes, last_is_sound=sound
-        )
-
-
-def _train(
-    prepared: Prepared,
-    *,
-    run: RunFolder,
-    quiet: bool,
-    silent: bool = False,
-    more: Sequence[Observer],
-    notes: Sequence[str] = (),
-    last_is_sound: bool = True,
-) -> Outcome:
-    def listen(found: Sequence[str]) -> list[Observer]:
-        told = [*notes, *found]
-        own = make_observers(
-            prepared, run=run, quiet=quiet, silent=silent, notes=told, last_is_sound=last_is_sound
-        )
-        return [*own, *more]
-
-    with log_to(run.log):
-        ended = train_to_the_end(prepared, kept=InFolder(run), listen=listen, quiet=quiet or silent)
+        run.write_text(run.config, dump_yaml(resolved_tree(prepared.loaded.config)))
+        earlier = run.overrides.read_text("utf-8") if run.overrides.is_file() else ""
+        run.write_text(run.overrides, earlier + _lines(overrides))
+        with log_to(run.log):
+            ended = train_to_the_end(
+                prepared,
+                kept=InFolder(run),
+                quiet=quiet,
+                observers=observers,
+                notes=notes,
+                last_is_sound=source == run.last,
+            )
     return Outcome(run, ended.done, ended.test, ended.exit_code)
 
 
-def _write_facts(
-    prepared: Prepared, run: RunFolder, overrides: Sequence[str], *, resumed: bool = False
-) -> None:
-    loaded = prepared.loaded
-    run.write_text(run.config, dump_yaml(resolved_tree(loaded.config)))
-    if resumed:
-        earlier = run.overrides.read_text("utf-8") if run.overrides.is_file() else ""
-        run.write_text(run.overrides, earlier + "".join(f"{text}\n" for text in overrides))
-        return
-    run.write_text(run.config_input, loaded.document.text)
-    run.write_text(run.overrides, "".join(f"{text}\n" for text in overrides))
-    run.write_json(run.plan_json, as_data(prepared.plan, learning=prepared.learning))
-    run.write_text(run.plan_text, as_text(prepared.plan, learning=prepared.learning))
-    run.write_json(run.environment, describe_environment())
-    run.write_text(run.classes, "".join(f"{name}\n" for name in prepared.data.classes))
-    if prepared.start is not None:
-        run.write_json(run.weights, prepared.start.as_data())
+def _lines(texts: Sequence[str]) -> str:
+    return "".join(f"{text}\n" for text in texts)

@@ -12,9 +12,7 @@ from cnntrain.assemble.checked import Checked, check_loaded
 from cnntrain.assemble.prepare import prepare
 from cnntrain.config.from_python import Changes, Source, as_overrides, try_to_load_given
 from cnntrain.fit import fit as in_folder
-from cnntrain.fit.kept import InMemory
-from cnntrain.fit.observers import make_observers
-from cnntrain.fit.to_the_end import Ended, train_to_the_end
+from cnntrain.fit.to_the_end import Ended, InMemory, train_to_the_end
 from cnntrain.model.model import Model
 from cnntrain.model.opening import model_from, open_model
 from cnntrain.record.history import History
@@ -102,10 +100,5 @@ def _in_memory(
 ) -> tuple[Ended, Model]:
     prepared = prepare(checked.loaded, plan=checked.plan)
     kept = InMemory(prepared)
-
-    def listen(notes: Sequence[str]) -> list[Observer]:
-        own = make_observers(prepared, run=None, silent=quiet, notes=notes)
-        return [kept, *own, *observers]
-
-    ended = train_to_the_end(prepared, kept=kept, listen=listen, quiet=quiet)
+    ended = train_to_the_end(prepared, kept=kept, silent=quiet, observers=[kept, *observers])
     return ended, model_from(kept.best() or kept.last(), path=Path("<memory>"))

@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Literal, get_args
@@ -60,13 +61,9 @@ class FoldResult:
 
 @dataclass(frozen=True)
 class CrossValidated:
-    """A cross-validation, as far as it has come.
+    """A cross-validation, as far as it has come: `results` are of the folds that are done.
 
-    Args:
-        path: its folder.
-        folds: how many there are.
-        results: of those that are done.
-        exit_code: not 0 where it was stopped.
+    `exit_code` is not 0 where it was stopped.
     """
 
     path: Path
@@ -133,12 +130,12 @@ def cross_validate(
         root=Path(config.record.root), name=config.name, out=out, suffix=f"-{len(files)}folds"
     )
     folder = RunFolder(path)
+    train = partial(_train_one, overrides=overrides, quiet=quiet, observers=observers)
     try:
         with folder.lock():
             folder.write_text(folder.config_input, files[0].document.text)
             folder.write_text(folder.config, dump_yaml(resolved_tree(config)))
-            return _train(files, folder=folder, overrides=overrides, quiet=quiet, tell=tell,
-                          observers=observers)  # fmt: skip
+            return _train(files, folder, train=train, tell=tell)
     except CnntrainError:
         if not (path / "fold1").exists():  # no run could begin: nothing is there to go on with
             shutil.rmtree(path)
@@ -155,20 +152,14 @@ def resume_folds(
 ) -> CrossValidated:
     """Go on with a cross-validation: with the fold that it stopped in, and with those after it.
 
-    One of which all folds are done is only told again.
-
-    Args:
-        path: its folder.
-        overrides: changes; see `CHANGEABLE`.
-        quiet: say nothing but a line a fold.
-        tell: says which fold is trained.
-        observers: of every run.
+    One of which all folds are done is only reported again. For the arguments see `cross_validate`.
 
     Raises:
         UsageError: the folder is another one's, or a change is not one that can be made.
     """
     only_these(list(overrides), allowed=CHANGEABLE, doing="a cross-validation resumes")
     folder = RunFolder(path)
+    train = partial(_train_one, overrides=overrides, quiet=quiet, observers=observers)
     with folder.lock():
         held_out = load(folder.config).config.data.validation
         if not isinstance(held_out, FoldOf):
@@ -176,8 +167,7 @@ def resume_folds(
                 f"{path} is not the folder of a cross-validation", remedy="check the path"
             )
         files = load_folds(folder.config, overrides, folds=held_out.of)
-        return _train(files, folder=folder, overrides=overrides, quiet=quiet, tell=tell,
-                      observers=observers)  # fmt: skip
+        return _train(files, folder, train=train, tell=tell)
 
 
 def is_cross_validation(path: Path) -> bool:
@@ -187,12 +177,10 @@ def is_cross_validation(path: Path) -> bool:
 
 def _train(
     files: Sequence[Loaded],
-    *,
     folder: RunFolder,
-    overrides: Sequence[str],
-    quiet: bool,
+    *,
+    train: Callable[[Loaded, RunFolder], single.Outcome],
     tell: Callable[[str], None],
-    observers: Sequence[Observer],
 ) -> CrossValidated:
     """Train the folds that are not done; what is known is in summary.json after each of them."""
     found = CrossValidated(folder.path, len(files), ())
@@ -200,7 +188,7 @@ def _train(
         run = RunFolder(folder.path / f"fold{number}")
         if not _is_done(run):
             tell(f"fold {number} of {len(files)}: {run.path}")
-            done = _train_one(loaded, run, overrides=overrides, quiet=quiet, observers=observers)
+            done = train(loaded, run)
             if done.exit_code:
                 tell(f"stopped in fold {number}; to go on: cnntrain fit --resume {folder.path}")
                 return replace(found, exit_code=done.exit_code)

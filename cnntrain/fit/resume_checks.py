@@ -24,29 +24,28 @@ def check_same_data(prepared: Prepared, state: State, path: Path) -> None:
     Raises:
         CheckpointError: classes, counts or the training images' statistics are others.
     """
-    now, classes = list(prepared.data.classes), state.get("classes")
+    data = prepared.data
+    now, classes = list(data.classes), state.get("classes")
     then = classes if isinstance(classes, list) else []
+    counts, transforms = state.get("counts"), state.get("transforms")
+    eval_now = [dict(step) for step in data.eval_pipeline]
     if now != then:
-        raise CheckpointError(
+        found = (
             f"the data have other classes than {path}: {listed(now, most=6)} instead of "
-            f"{listed(then, most=6)}",
-            remedy="give the data that the run was started with (-s data.root=...)",
+            f"{listed(then, most=6)}"
         )
-    counts = state.get("counts")
-    if isinstance(counts, list) and counts != list(prepared.data.counts["train"]):
-        images = sum(prepared.data.counts["train"])
-        raise CheckpointError(
-            f"the data have {images} training images instead of {sum(counts)}, or others, so the "
-            f"run of {path} cannot go on as it was",
-            remedy="give the data that the run was started with (-s data.root=...)",
+    elif isinstance(counts, list) and counts != list(data.counts["train"]):
+        found = (
+            f"the data have {sum(data.counts['train'])} training images instead of {sum(counts)}, "
+            f"or others, so the run of {path} cannot go on as it was"
         )
-    transforms = state.get("transforms")
-    eval_now = [dict(step) for step in prepared.data.eval_pipeline]
-    if isinstance(transforms, dict) and transforms.get("eval") != eval_now:
-        raise CheckpointError(
-            f"the training images give other statistics (mean, std) than in {path}",
-            remedy="give the data that the run was started with (-s data.root=...)",
-        )
+    elif isinstance(transforms, dict) and transforms.get("eval") != eval_now:
+        found = f"the training images give other statistics (mean, std) than in {path}"
+    else:
+        return
+    raise CheckpointError(
+        found, remedy="give the data that the run was started with (-s data.root=...)"
+    )
 
 
 def check_unfinished(before: Loaded, prepared: Prepared, run: RunFolder) -> None:
@@ -62,25 +61,26 @@ def check_unfinished(before: Loaded, prepared: Prepared, run: RunFolder) -> None
     """
     state, recipe = prepared.learner.state, prepared.recipe
     done, epochs, planned = state.epoch, recipe.epochs, before.train.epochs
+    rule, stale = recipe.early_stop, state.early_stop.stale
     again = f"cnntrain fit --resume {run.path}"
     if done >= epochs and epochs < planned:
-        raise UsageError(
-            f"the run {run.path} has done {done} epochs already, so it cannot end after {epochs}",
-            remedy=f"to go on to the {planned} that it was started for: {again}",
+        found = f"has done {done} epochs already, so it cannot end after {epochs}"
+        remedy = f"to go on to the {planned} that it was started for: {again}"
+    elif done >= epochs:
+        found = f"has done all of its {epochs} epochs"
+        remedy = f"to train longer: {again} --epochs {max(epochs, done) * 2}"
+    elif rule is not None and rule.reached(state.early_stop):
+        found = (
+            f"stopped early after {done} epochs, for the validation error did not fall in {stale} "
+            "evaluations"
         )
-    if done >= epochs:
-        raise UsageError(
-            f"the run {run.path} has done all of its {epochs} epochs",
-            remedy=f"to train longer: {again} --epochs {max(epochs, done) * 2}",
+        remedy = (
+            f"to train longer: {again} -s train.early_stop.patience={stale * 2}, or "
+            "-s train.early_stop=null"
         )
-    rule = recipe.early_stop
-    if rule is not None and rule.reached(state.early_stop):
-        longer = f"-s train.early_stop.patience={state.early_stop.stale * 2}"
-        raise UsageError(
-            f"the run {run.path} stopped early after {done} epochs, for the validation error did "
-            f"not fall in {state.early_stop.stale} evaluations",
-            remedy=f"to train longer: {again} {longer}, or -s train.early_stop=null",
-        )
+    else:
+        return
+    raise UsageError(f"the run {run.path} {found}", remedy=remedy)
 
 
 def what_changes(before: Loaded, prepared: Prepared) -> list[str]:

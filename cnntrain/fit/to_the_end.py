@@ -1,26 +1,97 @@
-"""A training from its first event to its last, whoever listens and wherever weights are kept."""
+"""A training from its first event to its last, wherever its weights are kept."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import copy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Protocol
 
 from torch import nn
 
-from cnntrain.assemble.prepare import Prepared
+from cnntrain.assemble.prepare import Prepared, whole_state
 from cnntrain.assemble.probe import compute_features
 from cnntrain.assemble.translation import reading
-from cnntrain.data.batch import Loader
+from cnntrain.checkpoint import State, load, save
 from cnntrain.fit.interruption import stop_on_signals
-from cnntrain.fit.kept import Kept
+from cnntrain.fit.observers import make_observers
 from cnntrain.model.recalibrated import SPLIT, network_of, recalibrated
-from cnntrain.record.observe import Observer, observe
+from cnntrain.record.observe import Observer, Record, observe
+from cnntrain.runs.folder import RunFolder
 from cnntrain.tasks.protocol import Result
-from cnntrain.train import EvalDone, Event, RunDone, StopRequest, evaluate, train
+from cnntrain.train import EpochDone, EvalDone, Event, RunDone, StopRequest, evaluate, train
 
-Listen = Callable[[Sequence[str]], Sequence[Observer]]
-"""Gives the observers, who are made when there are notes for them to tell at the start."""
+_ONLY_TO_GO_ON = ("optimizer", "scaler", "start", "random")
+"""What a state holds that is needed for more training, and for nothing else."""
+
+
+class Kept(Protocol):
+    """The states that a training has kept; each has what a checkpoint has."""
+
+    @property
+    def run(self) -> RunFolder | None:
+        """Where they outlive the process."""
+        ...
+
+    def best(self) -> State | None:
+        """The one that validation selected; None where there is none."""
+        ...
+
+    def last(self) -> State:
+        """The newest."""
+        ...
+
+    def put(self, state: State) -> None:
+        """Keep this as the best one."""
+        ...
+
+
+@dataclass(frozen=True)
+class InFolder:
+    """The checkpoints of a run's folder, which a `CheckpointKeeper` writes."""
+
+    run: RunFolder
+
+    def best(self) -> State | None:
+        """The state in best.pt."""
+        return load(self.run.best) if self.run.best.is_file() else None
+
+    def last(self) -> State:
+        """The state in last.pt."""
+        return load(self.run.last)
+
+    def put(self, state: State) -> None:
+        """Write best.pt."""
+        save(self.run.best, state)
+
+
+class InMemory(Observer):
+    """An observer that copies the best weights, on their device; nothing is written."""
+
+    run = None
+
+    def __init__(self, prepared: Prepared) -> None:
+        self._prepared = prepared
+        self._best: State | None = None
+
+    def observe(self, event: Record) -> None:
+        """Copy the weights, if they are the best ones."""
+        if isinstance(event, EpochDone) and event.is_best:
+            self._best = copy.deepcopy(self.last())
+
+    def best(self) -> State | None:
+        """The copy."""
+        return self._best
+
+    def last(self) -> State:
+        """The weights as they are now: no copy."""
+        whole = whole_state(self._prepared)
+        return {name: part for name, part in whole.items() if name not in _ONLY_TO_GO_ON}
+
+    def put(self, state: State) -> None:
+        """Keep this in place of the copy."""
+        self._best = state
 
 
 @dataclass(frozen=True)
@@ -33,27 +104,45 @@ class Ended:
 
 
 def train_to_the_end(
-    prepared: Prepared, *, kept: Kept, listen: Listen, quiet: bool = False
+    prepared: Prepared,
+    *,
+    kept: Kept,
+    quiet: bool = False,
+    silent: bool = False,
+    observers: Sequence[Observer] = (),
+    notes: Sequence[str] = (),
+    last_is_sound: bool = True,
 ) -> Ended:
     """Train, recalibrate where the run file wants it, and test; Ctrl-C stops after a batch.
 
     Args:
         prepared: the training's parts; its data are closed at the end.
         kept: has the weights that are tested.
-        listen: gives the observers, one of which keeps the weights.
-        quiet: show no bar while features are computed.
+        quiet: say nothing but the final line.
+        silent: not even that.
+        observers: more of them, after the run's own.
+        notes: what else there is to say at the start.
+        last_is_sound: whether last.pt is worth keeping; see `CheckpointKeeper`.
 
     Raises:
         DataError, DivergedError, DiskError: see their kinds.
     """
     stop = StopRequest()
     tested: list[Result] = []
-    every = prepared.loaded.config.record.every
     with reading(prepared.data, prepared.loaded):
-        listeners = listen(compute_features(prepared.data, quiet=quiet))
-        with stop_on_signals(stop, saves=kept.on_disk) as interruption:
+        found = compute_features(prepared.data, quiet=quiet or silent)
+        own = make_observers(
+            prepared,
+            run=kept.run,
+            quiet=quiet,
+            silent=silent,
+            notes=[*notes, *found],
+            last_is_sound=last_is_sound,
+        )
+        with stop_on_signals(stop, saves=kept.run is not None) as interruption:
             events = _events(prepared, kept=kept, stop=stop, tested=tested)
-            done = observe(events, observers=listeners, every=every)
+            every = prepared.loaded.config.record.every
+            done = observe(events, observers=[*own, *observers], every=every)
     return Ended(done, tested[0] if tested else None, interruption.exit_code)
 
 
@@ -61,13 +150,12 @@ def _events(
     prepared: Prepared, *, kept: Kept, stop: StopRequest, tested: list[Result]
 ) -> Iterator[Event]:
     """The training's events; before the last one those of what follows if it is complete."""
-    learner, data = prepared.learner, prepared.data
     for event in train(
-        learner,
+        prepared.learner,
         recipe=prepared.recipe,
         criterion=prepared.criterion,
-        loader=data.train,
-        validation=data.validation,
+        loader=prepared.data.train,
+        validation=prepared.data.validation,
         stop=stop,
     ):
         if isinstance(event, RunDone) and event.reason != "stopped":
@@ -83,44 +171,32 @@ def _afterwards(
     """The results of the weights that validation selected, the last ones without it.
 
     Their statistics are measured again first, if the run file wants that: then these weights are
-    the best ones. The newest state stays as it is, so that the run can go on from it.
+    the best ones. The newest state stays as it is, so that the run can go on from it. There is no
+    result on a split without images, and none of an evaluation that was stopped.
     """
-    data, began = prepared.data, perf_counter()
+    learner, data, began = prepared.learner, prepared.data, perf_counter()
+    splits = {"test": data.test}
     best = None if last.best_epoch is None else kept.best()
-    net: nn.Module = prepared.learner.evaluated
+    net: nn.Module = learner.evaluated
     if prepared.loaded.train.recalibrate:
         net, best = recalibrated(prepared, best or kept.last())
         kept.put(best)
-        yield from _evaluated(
-            prepared, net, SPLIT, data.validation, last=last, stop=stop, began=began
-        )
+        splits = {SPLIT: data.validation, **splits}
     elif best is not None:
         net = network_of(prepared, best)
-    began = perf_counter()
-    yield from _evaluated(prepared, net, "test", data.test, last=last, stop=stop, began=began)
-
-
-def _evaluated(
-    prepared: Prepared,
-    net: nn.Module,
-    split: str,
-    loader: Loader | None,
-    *,
-    last: RunDone,
-    stop: StopRequest,
-    began: float,
-) -> Iterator[EvalDone]:
-    """The result on a split; none without its images, or if the evaluation was stopped."""
-    if loader is None:
-        return
-    metrics = evaluate(
-        net,
-        loader,
-        criterion=prepared.criterion,
-        precision=prepared.learner.precision,
-        stop=stop,
-        task=prepared.learner.task,
-    )
-    if metrics is not None:
-        epoch = last.best_epoch or last.epoch
-        yield EvalDone(epoch, last.step, split, metrics, perf_counter() - began)
+        began = perf_counter()
+    for split, loader in splits.items():
+        metrics = None
+        if loader is not None:
+            metrics = evaluate(
+                net,
+                loader,
+                criterion=prepared.criterion,
+                precision=learner.precision,
+                task=learner.task,
+                stop=stop,
+            )
+        if metrics is not None:
+            epoch, seconds = last.best_epoch or last.epoch, perf_counter() - began
+            yield EvalDone(epoch, last.step, split, metrics, seconds)
+        began = perf_counter()
