@@ -31,17 +31,11 @@ from cnntrain.runs.locate import find_run, has_run
 
 @dataclass(frozen=True)
 class Variant:
-    """One network of an ablation.
+    """One network of an ablation, and what its training came to.
 
-    Args:
-        left_out: the names that were given; empty for the whole network.
-        removed: all layers that went.
-        parameters: of the network.
-        multiply_adds: of one image.
-        error: on the test set, else the lowest one on validation; None where there is neither, or
-            nothing was trained.
-        split: what the error is of.
-        run: the training's folder.
+    `left_out` are the names that were given, none for the whole network; `removed` all layers that
+    went. `error` is that on the test set, else the lowest one on validation, as `split` says; None
+    where there is neither, or nothing was trained.
     """
 
     left_out: tuple[str, ...]
@@ -82,7 +76,7 @@ def ablate(
             `NAME-without-LAYERS`.
         anew: train it all the same.
         overrides: of the run file.
-        tell: is told what is being done.
+        tell: called with what is being done.
 
     Raises:
         UsageError: a layer is not there, or an architecture file is to be trained.

@@ -36,17 +36,10 @@ Figure = Literal["error", "best_error", "test_error"]
 
 @dataclass(frozen=True)
 class FoldResult:
-    """What the run of one fold came to.
+    """What the run of one fold, numbered from 1, came to.
 
-    Args:
-        fold: its number, from 1.
-        run: its folder.
-        images: in the fold.
-        epochs: done.
-        error: share of the fold's images misclassified after the last epoch.
-        best_error: lowest of all epochs: too good an estimate, for it was picked on these images.
-        best_epoch: whose it is.
-        test_error: on the test set, if there is one.
+    `error` is the share of the fold's images misclassified after the last epoch; `best_error` the
+    lowest of all epochs: too good an estimate, because it was picked on these images.
     """
 
     fold: int

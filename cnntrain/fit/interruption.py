@@ -11,7 +11,7 @@ from types import FrameType
 
 from cnntrain.train import StopRequest
 
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StoppedAtOnceError(KeyboardInterrupt):
@@ -20,18 +20,13 @@ class StoppedAtOnceError(KeyboardInterrupt):
     def __init__(self, number: int, *, saves: bool) -> None:
         stands = "; the last checkpoint stands" if saves else ""
         super().__init__(f"stopped at once by {_name(number)}{stands}")
-        self.exit_code = EXIT_CODES[signal.Signals(number)]
+        self.exit_code = 128 + number
 
 
 class Interruption:
-    """Which signal came, if one did.
+    """Which signal came, if one did; `saves` says whether checkpoints are written."""
 
-    Args:
-        stop: what the loop looks at after each batch.
-        saves: whether checkpoints are written.
-    """
-
-    def __init__(self, stop: StopRequest, *, saves: bool = True) -> None:
+    def __init__(self, stop: StopRequest, *, saves: bool) -> None:
         self.stop = stop
         self.saves = saves
         self.received: int | None = None
@@ -49,7 +44,7 @@ class Interruption:
     @property
     def exit_code(self) -> int:
         """What the process should end with."""
-        return EXIT_CODES.get(signal.Signals(self.received), 0) if self.received else 0
+        return 128 + self.received if self.received else 0
 
 
 @contextmanager
@@ -59,7 +54,7 @@ def stop_on_signals(stop: StopRequest, *, saves: bool = True) -> Iterator[Interr
     if threading.current_thread() is not threading.main_thread():
         yield interruption  # signals reach the main thread only
         return
-    before = {number: signal.signal(number, interruption.handle) for number in EXIT_CODES}
+    before = {number: signal.signal(number, interruption.handle) for number in SIGNALS}
     try:
         yield interruption
     finally:

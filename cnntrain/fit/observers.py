@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from cnntrain.assemble.make_parts import make_choice
 from cnntrain.assemble.prepare import Prepared, whole_state
 from cnntrain.assemble.transfer.make_freezing import in_words
-from cnntrain.checkpoint import State, save
+from cnntrain.checkpoint import save
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.resolved import resolved_tree
 from cnntrain.config.schema import ObserverCall
@@ -112,7 +113,7 @@ def _given(
 
 
 def card(prepared: Prepared) -> list[tuple[str, str]]:
-    """What is told at the start: network, data, device, recipe."""
+    """What is said at the start: network, data, device, recipe."""
     config, data, plan = prepared.loaded.config, prepared.data, prepared.plan
     counts = ", ".join(f"{sum(n):,} {split}" for split, n in data.counts.items())
     shape = "x".join(map(str, plan.body.in_shape))
@@ -139,10 +140,9 @@ def card(prepared: Prepared) -> list[tuple[str, str]]:
         ("training", recipe),
         ("device", f"{device}, {', '.join(options)}"),
     ]
-    weights = [] if prepared.start is None else prepared.start.rows()
-    moving = in_words(prepared.learning, lr=train.optimizer.lr)
-    unselected = [] if data.validation is not None else [UNSELECTED]
-    return [*rows, *weights, *moving, *_notes([*data.notes, *unselected])]
+    rows += [] if prepared.start is None else prepared.start.rows()
+    rows += in_words(prepared.learning, lr=train.optimizer.lr)
+    return rows + _notes([*data.notes, *([] if data.validation is not None else [UNSELECTED])])
 
 
 def data_cure(prepared: Prepared) -> str:
@@ -190,16 +190,13 @@ def _flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     return found
 
 
-def _facts(prepared: Prepared, keeper: CheckpointKeeper[State] | None) -> dict[str, object]:
+def _facts(prepared: Prepared, keeper: CheckpointKeeper | None) -> dict[str, object]:
     saves = Saves() if keeper is None else keeper.saves
-    return {
-        "checkpoints": {"files": saves.files, "seconds": saves.seconds, "bytes": saves.bytes},
-        "peak_memory_bytes": _peak_memory(prepared.device),
-    }
+    return {"checkpoints": asdict(saves), "peak_memory_bytes": _peak_memory(prepared.device)}
 
 
 def _peak_memory(device: torch.device) -> int | None:
-    """Of the GPU's allocator, or of this process; None where nobody tells."""
+    """Of the GPU's allocator, or of this process; None where it is unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":

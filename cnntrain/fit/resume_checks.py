@@ -16,13 +16,9 @@ from cnntrain.show.words import listed
 def check_same_data(prepared: Prepared, state: State, path: Path) -> None:
     """The data must be those that the run was started with.
 
-    Args:
-        prepared: for the run to go on.
-        state: of its checkpoint.
-        path: the checkpoint.
-
     Raises:
-        CheckpointError: classes, counts or the training images' statistics are others.
+        CheckpointError: classes, counts or the training images' statistics are others than in the
+            checkpoint, `state` of `path`.
     """
     data = prepared.data
     now, classes = list(data.classes), state.get("classes")
@@ -49,12 +45,7 @@ def check_same_data(prepared: Prepared, state: State, path: Path) -> None:
 
 
 def check_unfinished(before: Loaded, prepared: Prepared, run: RunFolder) -> None:
-    """There must be something left to do.
-
-    Args:
-        before: the run file as it was.
-        prepared: for the run to go on.
-        run: its folder.
+    """There must be something left to do; `before` is the run file as it was.
 
     Raises:
         UsageError: all epochs are done, or it stopped early.

@@ -122,7 +122,7 @@ def train_to_the_end(
         silent: not even that.
         observers: more of them, after the run's own.
         notes: what else there is to say at the start.
-        last_is_sound: whether last.pt is worth keeping; see `CheckpointKeeper`.
+        last_is_sound: see `CheckpointKeeper`.
 
     Raises:
         DataError, DivergedError, DiskError: see their kinds.

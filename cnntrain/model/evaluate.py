@@ -107,9 +107,11 @@ def _as_in_training(images: SplitImages) -> Result:
     model = images.model
     criterion = make_criterion(model.loaded, data=images, device=model.device)
     with images.opened() as loader:
-        return evaluate_batches(
+        result = evaluate_batches(
             model.net, loader, criterion=criterion, precision=model.precision, task=model.task
         )
+    assert result is not None, "nothing stops it"
+    return result
 
 
 def _together(viewers: Sequence[Viewer], images: SplitImages) -> Evaluated:

@@ -94,6 +94,8 @@ def recalibrate_run(
         before = measure(net, loader)
         layers = recalibrate(net, images, exact=exact, precision=precision)
         after = measure(net, loader)
+    assert before is not None, "nothing stops it"
+    assert after is not None
     save(target, _with_weights(load(source), net))
     return Recalibrated(source, target, layers, split, before, after, task=model.task)
 

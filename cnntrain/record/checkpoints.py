@@ -7,16 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
 
+from cnntrain.checkpoint import State
 from cnntrain.core.atomic import disk_errors
 from cnntrain.core.units import byte_size
 from cnntrain.record import observer
 from cnntrain.record.observe import Observer, Record
 from cnntrain.train.events import EpochDone, RunDone, StepDone
 
-State = TypeVar("State")
-Kept = TypeVar("Kept", contravariant=True)
 LOG = logging.getLogger("cnntrain.checkpoints")
 
 
@@ -29,16 +27,8 @@ class Saves:
     bytes: int = 0
 
 
-class Save(Protocol[Kept]):
-    """Writes a state to a path, at once or not at all."""
-
-    def __call__(self, path: Path, state: Kept, /, *, previous: Path | None = None) -> None:
-        """Write it; what `path` was before is kept as `previous`, where that is given."""
-        ...
-
-
 @observer("checkpoints", unlisted="every run has it")
-class CheckpointKeeper(Observer, Generic[State]):
+class CheckpointKeeper(Observer):
     """Saves last.pt after each epoch, every N steps and when stopped; best.pt when it is best.
 
     Training waits at its `yield` meanwhile, so the state is whole. There is a whole last.pt at
@@ -48,7 +38,7 @@ class CheckpointKeeper(Observer, Generic[State]):
     Args:
         checkpoints: the folder of the files.
         snapshot: gives the state to save, taken once for all files of one moment.
-        save: writes a state to a path, and keeps what was there as previous.pt.
+        save: writes a state to a path, at once or not at all; keeps what was there as `previous`.
         checkpoint_every: optimizer steps between two saves besides those of the epochs; None for
             none.
         finite: whether all parameters are finite; a state that is not is never saved.
@@ -62,7 +52,7 @@ class CheckpointKeeper(Observer, Generic[State]):
         *,
         checkpoints: Path,
         snapshot: Callable[[], State],
-        save: Save[State],
+        save: Callable[..., None],
         checkpoint_every: int | None = None,
         finite: Callable[[], bool] = lambda: True,
         before_save: Callable[[], None] = lambda: None,

@@ -17,22 +17,17 @@ LOG = logging.getLogger("cnntrain.run")
 
 
 @contextlib.contextmanager
-def log_to(path: Path, *, level: int = logging.INFO) -> Iterator[None]:
-    """Append what cnntrain logs to a file while the block runs; an error with its traceback.
-
-    Args:
-        path: the file.
-        level: the least level that is written.
-    """
+def log_to(path: Path) -> Iterator[None]:
+    """Append what cnntrain logs to a file while the block runs; an error with its traceback."""
     logger = logging.getLogger("cnntrain")
     before = logger.level
     with disk_errors(path):
         handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setLevel(level)
+    handler.setLevel(logging.INFO)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger.addHandler(handler)
-    if logger.getEffectiveLevel() > level:
-        logger.setLevel(level)
+    if logger.getEffectiveLevel() > logging.INFO:
+        logger.setLevel(logging.INFO)
     try:
         yield
     except BaseException as error:

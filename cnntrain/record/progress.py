@@ -17,13 +17,7 @@ PATIENCE = 1.0
 
 
 def bar(what: str, *, total: int | None = None, quiet: bool = False) -> tqdm[Never]:
-    """A bar that counts images, to be used in a `with` block; invisible where it has no terminal.
-
-    Args:
-        what: is done.
-        total: images; None where nobody knows yet.
-        quiet: show nothing.
-    """
+    """A bar that counts `total` images, to be used in a `with` block; shown only on a terminal."""
     return tqdm(
         total=total,
         desc=what,
@@ -36,12 +30,7 @@ def bar(what: str, *, total: int | None = None, quiet: bool = False) -> tqdm[Nev
 
 
 class WatchedLoader:
-    """The batches of another loader, with a bar for each pass.
-
-    Args:
-        loader: the other one.
-        what: its images are called.
-    """
+    """The batches of another loader, with a bar for each pass that says `what` they are."""
 
     def __init__(self, loader: Loader, *, what: str) -> None:
         self.loader = loader

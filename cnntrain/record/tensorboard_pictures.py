@@ -14,37 +14,30 @@ from cnntrain.show.pixels import coloured, magnified, mosaic, stretched
 
 SAMPLE = 65_536  # values a parameter; a histogram of 64 bars needs no more
 BARS = 64
+_IMAGES, _FILTERS = 16, 64  # tiles shown at most
 _TILE = 24  # pixels; smaller tiles are enlarged to about that
 
 
-def images_picture(images: Tensor, *, most: int = 16) -> Tensor:
-    """A grid of the first images, (3, H', W') from 0 to 1.
+def images_picture(images: Tensor) -> Tensor:
+    """The first of images (N, C, H, W) from 0 to 1 as a grid, (3, H', W').
 
-    Args:
-        images: (N, C, H, W) from 0 to 1; of neither 1 nor 3 channels the first is shown.
-        most: images to show.
+    Of neither 1 nor 3 channels the first is shown.
     """
-    return _grid(images[:most].detach().float())
+    return _grid(images[:_IMAGES].detach().float())
 
 
-def filters_picture(net: nn.Module, *, most: int = 64) -> Tensor | None:
-    """A grid of the first convolution's filters, each stretched to the full range by itself.
+def filters_picture(net: nn.Module) -> Tensor | None:
+    """The first convolution's filters, each stretched to the full range by itself, as a grid.
 
-    Filters over 3 channels are shown in colour, others slice by slice in grey.
-
-    Args:
-        net: the network.
-        most: tiles to show.
-
-    Returns:
-        (3, H', W') from 0 to 1; None for a network without a two-dimensional convolution.
+    Filters over 3 channels are shown in colour, others slice by slice in grey. (3, H', W') from 0
+    to 1; None for a network without a two-dimensional convolution.
     """
     tiles = next((m.weight for m in net.modules() if isinstance(m, nn.Conv2d)), None)
     if tiles is None:
         return None
     if tiles.shape[1] != 3:
         tiles = tiles.flatten(0, 1).unsqueeze(1)
-    return _grid(stretched(tiles[:most]))
+    return _grid(stretched(tiles[:_FILTERS]))
 
 
 def _grid(tiles: Tensor) -> Tensor:

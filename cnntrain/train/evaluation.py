@@ -6,7 +6,6 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import overload
 
 import torch
 from torch import Tensor, nn
@@ -20,25 +19,6 @@ from cnntrain.train.events import StopRequest
 from cnntrain.train.precision import Precision, autocast
 
 
-@overload
-def evaluate(
-    net: nn.Module,
-    loader: Loader,
-    *,
-    criterion: Criterion,
-    precision: Precision = ...,
-    task: Task = ...,
-) -> Result: ...
-@overload
-def evaluate(
-    net: nn.Module,
-    loader: Loader,
-    *,
-    criterion: Criterion,
-    precision: Precision = ...,
-    task: Task = ...,
-    stop: StopRequest,
-) -> Result | None: ...
 def evaluate(
     net: nn.Module,
     loader: Loader,

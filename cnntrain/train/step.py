@@ -19,13 +19,10 @@ from cnntrain.train.recipe import Recipe
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What a forward and backward pass over a batch gave; all on the device.
+    """What a forward and backward pass over a batch gave; all on the device, detached.
 
-    Args:
-        loss: 0-d, mean criterion of the batch.
-        objective: 0-d, what was differentiated: `loss`, auxiliary heads, L1, L2-SP.
-        weight: what the mean was taken over.
-        outputs: (N, ...), detached.
+    Of the 0-d values `loss` is the mean criterion of the batch, over `weight`, and `objective` what
+    was differentiated: `loss`, auxiliary heads, L1, L2-SP. Outputs are `(N, ...)`.
     """
 
     loss: Tensor

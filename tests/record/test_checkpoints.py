@@ -37,7 +37,7 @@ class Disk:
         draft.replace(path)
 
 
-def feed(keeper: CheckpointKeeper[dict[str, int]], events: object) -> None:
+def feed(keeper: CheckpointKeeper, events: object) -> None:
     for event in events:  # type: ignore[attr-defined]
         keeper.observe(event)
     keeper.close()
