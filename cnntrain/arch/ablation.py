@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import chain
 from typing import Any
 
 from cnntrain.arch.expand import Node, Nodes
@@ -135,12 +136,9 @@ def _words(value: Any) -> Iterator[str]:
     """Every word in keys and texts."""
     if isinstance(value, str):
         yield from re.findall(r"\w+", value)
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _words(key)
-            yield from _words(inner)
-    elif isinstance(value, list):
-        for inner in value:
+    elif isinstance(value, Mapping | list):
+        inside = chain(value, value.values()) if isinstance(value, Mapping) else value
+        for inner in inside:
             yield from _words(inner)
 
 

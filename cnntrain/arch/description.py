@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from cnntrain.arch.expand import Context, Nodes, expand_list
@@ -19,12 +19,14 @@ KEYS = ("made_for", "vars", "blocks", "layers", "aux", "init")
 MADE_FOR = {"classes": 1000, "channels": 3, "size": 224}
 """The images that an architecture file is planned for where no run file says what there is."""
 
+GIVEN_AT = ("vars",)
+"""Where a run file sets variables."""
 AUX_KEYS = ("as", "from", "weight", "layers")
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the data tell the architecture; None: not known."""
+    """What the data say to the architecture, by the names that `$` gives; None: not known."""
 
     num_classes: int | None
     image_channels: int
@@ -60,16 +62,13 @@ def describe(
     root: KeyPath = (),
     facts: Facts,
     variables: Mapping[str, Any] | None = None,
-    variables_path: KeyPath = ("vars",),
 ) -> Description:
     """Read the architecture at `root` of a document; arguments as those of `try_to_describe`.
 
     Raises:
         ConfigError: with everything that is wrong, but for shapes.
     """
-    description, problems = try_to_describe(
-        document, root=root, facts=facts, variables=variables, variables_path=variables_path
-    )
+    description, problems = try_to_describe(document, root=root, facts=facts, variables=variables)
     if description is None or problems:
         raise ConfigError.of(problems)
     return description
@@ -81,7 +80,6 @@ def try_to_describe(
     root: KeyPath = (),
     facts: Facts,
     variables: Mapping[str, Any] | None = None,
-    variables_path: KeyPath = ("vars",),
 ) -> tuple[Description | None, list[Problem]]:
     """The architecture, where it can be planned in spite of what is wrong with it; and the latter.
 
@@ -89,8 +87,7 @@ def try_to_describe(
         document: a run file with an architecture in it, or an architecture file.
         root: where the architecture is in the document.
         facts: number of classes and size of the images, `$num_classes`, `$image_size`, ...
-        variables: values for the architecture's `vars`, from the run file.
-        variables_path: where those stand in the document.
+        variables: values for the architecture's `vars`, from the run file's `vars`.
     """
     reader = Reader(document)
     raw = reader.value(root)
@@ -101,7 +98,7 @@ def try_to_describe(
     _check_made_for(raw.get("made_for", {}), (*root, "made_for"), reader)
     harmless = reader.count
     reader = reader.inside(Scope({}, Scope(_data_names(facts))))
-    _define_variables(raw.get("vars"), (*root, "vars"), variables or {}, variables_path, reader)
+    _define_variables(raw.get("vars"), (*root, "vars"), variables or {}, reader)
     if reader.count > harmless:  # all that uses the variables would look wrong, too
         return None, reader.problems
     has_blocks = raw.get("blocks") is not None
@@ -150,19 +147,14 @@ def _is_count(value: Any) -> bool:
 
 
 def _data_names(facts: Facts) -> dict[str, int | None]:
-    names = {
-        "num_classes": facts.num_classes,
-        "image_channels": facts.image_channels,
-        "image_height": facts.image_height,
-        "image_width": facts.image_width,
-    }
+    names = asdict(facts)
     if facts.image_height == facts.image_width:
         names["image_size"] = facts.image_height
     return names
 
 
 def _define_variables(
-    declared: Any, path: KeyPath, given: Mapping[str, Any], given_path: KeyPath, reader: Reader
+    declared: Any, path: KeyPath, given: Mapping[str, Any], reader: Reader
 ) -> None:
     """Put `vars` into the scope, each able to use those above it, some set by the run file."""
     declared = {} if declared is None else declared
@@ -173,7 +165,7 @@ def _define_variables(
     for name in given:
         if name not in declared:
             message = f"the architecture has no variable '{name}'"
-            reader.add((*given_path, name), message, suggestion(name, declared), key=True)
+            reader.add((*GIVEN_AT, name), message, suggestion(name, declared), key=True)
     for name, value in declared.items():
         here = (*path, name)
         if not is_word(name):
@@ -182,7 +174,7 @@ def _define_variables(
         if name in reader.scope:
             reader.add(here, f"'{name}' comes from the data", "choose another name", key=True)
         if name in given:
-            here, value = (*given_path, name), given[name]
+            here, value = (*GIVEN_AT, name), given[name]
         reader.scope[name] = reader.resolve(value, here)
 
 

@@ -114,38 +114,34 @@ def fans_of(module: nn.Module) -> tuple[int, int]:
 
 
 @torch.no_grad()
-def fill(
-    tensor: Tensor, scheme: Scheme, *, fans: tuple[int, int], generator: torch.Generator | None
-) -> None:
+def fill(tensor: Tensor, scheme: Scheme, *, fans: tuple[int, int]) -> None:
     """Draw weights or biases in place, of a module with these (fan_in, fan_out)."""
     match scheme:
         case Kaiming():
             gain = nn.init.calculate_gain(scheme.nonlinearity, scheme.slope)
             fan = fans[0] if scheme.mode == "fan_in" else fans[1]
-            _draw(tensor, gain / math.sqrt(fan), scheme.distribution, generator)
+            _draw(tensor, gain / math.sqrt(fan), scheme.distribution)
         case Xavier():
             std = scheme.gain * math.sqrt(2 / sum(fans))
-            _draw(tensor, std, scheme.distribution, generator)
+            _draw(tensor, std, scheme.distribution)
         case Lecun():
-            _draw(tensor, 1 / math.sqrt(fans[0]), scheme.distribution, generator)
+            _draw(tensor, 1 / math.sqrt(fans[0]), scheme.distribution)
         case Normal():
-            tensor.normal_(scheme.mean, scheme.std, generator=generator)
+            tensor.normal_(scheme.mean, scheme.std)
         case TruncatedNormal():
             low, high = (scheme.mean + side * scheme.cut * scheme.std for side in (-1, 1))
-            nn.init.trunc_normal_(tensor, scheme.mean, scheme.std, low, high, generator=generator)
+            nn.init.trunc_normal_(tensor, scheme.mean, scheme.std, low, high)
         case Uniform():
-            tensor.uniform_(scheme.low, scheme.high, generator=generator)
+            tensor.uniform_(scheme.low, scheme.high)
         case Constant():
             tensor.fill_(scheme.value)
         case Orthogonal():
-            nn.init.orthogonal_(tensor, scheme.gain, generator=generator)
+            nn.init.orthogonal_(tensor, scheme.gain)
 
 
-def _draw(
-    tensor: Tensor, std: float, distribution: Distribution, generator: torch.Generator | None
-) -> None:
+def _draw(tensor: Tensor, std: float, distribution: Distribution) -> None:
     """Mean 0 and that standard deviation; a uniform distribution's bound is sqrt(3) times it."""
     if distribution == "normal":
-        tensor.normal_(0.0, std, generator=generator)
+        tensor.normal_(0.0, std)
     else:
-        tensor.uniform_(-math.sqrt(3) * std, math.sqrt(3) * std, generator=generator)
+        tensor.uniform_(-math.sqrt(3) * std, math.sqrt(3) * std)

@@ -18,7 +18,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from cnntrain.arch import init_schemes
@@ -147,24 +146,17 @@ def _entry(name: str, scheme: type[Scheme]) -> Entry:
     return Entry(name, Path(init_schemes.__file__), 1, "", tuple(parameters), ())
 
 
-def initialise(
-    net: nn.Module,
-    rules: Sequence[InitRule],
-    *,
-    kinds: Mapping[str, str],
-    generator: torch.Generator | None = None,
-) -> None:
+def initialise(net: nn.Module, rules: Sequence[InitRule], *, kinds: Mapping[str, str]) -> None:
     """Set weights and biases in place; of several rules for a tensor, the last one counts.
 
-    What no rule names keeps torch's initial values. Each tensor is drawn once, in the order of
-    `net.named_modules()`, so the draws do not depend on overruled rules.
+    What no rule names keeps torch's initial values. Each tensor is drawn once, from torch's random
+    state, in the order of `net.named_modules()`, so the draws do not depend on overruled rules.
 
     Args:
         net: the network.
         rules: in the order in which they are written.
         kinds: dotted module name -> operation, of every planned layer. A module inside a planned
             layer (a residual's projection) is of its own torch type and of the layer's operation.
-        generator: the source of random numbers, on the weights' device; None means torch's.
 
     Raises:
         InitRuleError: a rule matches nothing, gives a bias to layers without one, or gives biases a
@@ -188,7 +180,7 @@ def initialise(
             schemes = [rule.weight if part == "weight" else rule.bias for rule in mine]
             fitting = [scheme for scheme in schemes if _fits(scheme, tensor)]
             if tensor is not None and fitting and fitting[-1] is not None:
-                fill(tensor, fitting[-1], fans=fans_of(module), generator=generator)
+                fill(tensor, fitting[-1], fans=fans_of(module))
 
 
 def _tensor(module: nn.Module, name: str) -> nn.Parameter | None:

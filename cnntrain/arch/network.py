@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
@@ -44,25 +44,25 @@ class Graph(nn.Module):
         return self.run(images)[0]
 
     def run(
-        self, images: Tensor, *, taps: tuple[str, ...] = (), heads: tuple[nn.Module, ...] = ()
-    ) -> tuple[Tensor, list[Tensor]]:
-        """The output, and what the layers named in `taps` give, each through its head if given.
+        self, images: Tensor, heads: Sequence[tuple[str, nn.Module]] = ()
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The output, and those of heads, each with the name of the layer that it reads.
 
         A head runs right after its layer, not at the end: random numbers are then drawn, and
         gradients summed, in the order of the same network written by hand.
         """
         kept = {INPUT: images}
-        tapped: dict[int, Tensor] = {}
+        outputs: dict[int, Tensor] = {}
         current, previous = images, INPUT
         for name in self._layer_names:
             reads = [current if s == previous else kept[s] for s in self.sources[name]]
             current, previous = getattr(self, name)(*reads), name
             if name in self._kept:
                 kept[name] = current
-            for index, tap in enumerate(taps):
-                if tap == name:
-                    tapped[index] = heads[index](current) if heads else current
-        return current, [tapped[index] for index in range(len(taps))]
+            for index, (source, head) in enumerate(heads):
+                if source == name:
+                    outputs[index] = head(current)
+        return current, tuple(outputs[index] for index in range(len(heads)))
 
 
 class Network(Graph):
@@ -83,8 +83,7 @@ class Network(Graph):
         super().__init__(layers, planned)
         self.operations: dict[str, str] = {}
         self.plan: Plan | None = None
-        self._aux_names = tuple(aux)
-        self._aux_sources = tuple(source for source, _, _ in aux.values())
+        self._aux_sources = {name: source for name, (source, _, _) in aux.items()}
         self.aux_weights = tuple(weight for _, weight, _ in aux.values())
         for name, (_, _, head) in aux.items():
             self.add_module(name, head)
@@ -93,8 +92,7 @@ class Network(Graph):
         self, images: Tensor
     ) -> Tensor | tuple[Tensor, tuple[Tensor, ...]]:
         """Logits `(N, num_classes)`; in training with heads also theirs."""
-        if not (self.training and self._aux_names):
+        if not (self.training and self._aux_sources):
             return self.run(images)[0]
-        heads = tuple(getattr(self, name) for name in self._aux_names)
-        logits, outputs = self.run(images, taps=self._aux_sources, heads=heads)
-        return logits, tuple(outputs)
+        heads = [(source, getattr(self, name)) for name, source in self._aux_sources.items()]
+        return self.run(images, heads)

@@ -55,13 +55,9 @@ def make_plan(description: Description, *, task: Task = CLASSIFICATION) -> Plan:
     """
     facts = description.facts
     shape = (facts.image_channels, facts.image_height, facts.image_width)
-    planner = _Planner()
-    with (
-        torch.random.fork_rng(devices=[]),
-        torch.device("meta"),
-        torch.enable_grad(),
-        planner.counter,
-    ):
+    counter = MultiplyAdds()  # type: ignore[no-untyped-call]  # torch's constructor
+    planner = _Planner(counter)
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.enable_grad(), counter:
         body = planner.plan_list(description.nodes, shape, PIXEL)
         by_name = {node.name: node for node in body.nodes}
         aux = []
@@ -81,8 +77,8 @@ def make_plan(description: Description, *, task: Task = CLASSIFICATION) -> Plan:
 class _Planner:
     """Runs layers on the meta device; those with the same parameters and inputs run once."""
 
-    def __init__(self) -> None:
-        self.counter = MultiplyAdds()  # type: ignore[no-untyped-call]  # torch's constructor
+    def __init__(self, counter: MultiplyAdds) -> None:
+        self.counter = counter
         self.known: dict[Hashable, tuple[nn.Module, PlannedNode]] = {}
 
     def plan_list(self, nodes: Nodes, shape: Shape, seen: Field | None) -> PlannedList:

@@ -61,7 +61,7 @@ def through(module: nn.Module, field: Field | None, *, same_size: bool) -> Field
     """The field after one layer; None when the layer's window is not known.
 
     Args:
-        module: tells its window by `kernel_size`, `stride`, `padding`, `dilation`, as torch's do,
+        module: states its window by `kernel_size`, `stride`, `padding`, `dilation`, as torch's do,
             or `receptive_field = "image"`.
         field: the field of what it reads.
         same_size: whether the layer leaves height and width as they are.
@@ -99,21 +99,11 @@ class Window:
 
 
 def window(module: nn.Module, axis: int) -> Window | None:
-    """A layer's window along height (0) or width (1), if it tells one."""
-    sides: list[Any] = [
-        value[axis] if isinstance(value, tuple | list) else value
-        for value in (getattr(module, name, default) for name, default in _WINDOW)
-    ]
+    """A layer's window along height (0) or width (1), if its attributes say one."""
+    usual = {"kernel_size": None, "stride": 1, "padding": 0, "dilation": 1}
+    stated = (getattr(module, name, default) for name, default in usual.items())
+    sides: list[Any] = [s[axis] if isinstance(s, tuple | list) else s for s in stated]
     return Window(*sides) if isinstance(sides[0], int) else None
-
-
-_WINDOW: tuple[tuple[str, int | None], ...] = (
-    ("kernel_size", None),
-    ("stride", 1),
-    ("padding", 0),
-    ("dilation", 1),
-)
-"""The attributes that tell a window, with what a missing one means."""
 
 
 def _stepped(axis: Axis, over: Window) -> Axis:

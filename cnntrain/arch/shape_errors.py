@@ -23,13 +23,9 @@ from cnntrain.tasks.protocol import Task
 def misfit(
     node: Node, inputs: Sequence[Shape], error: Exception, module: nn.Module | None
 ) -> Problem:
-    """The problem when a layer's constructor or `forward` failed.
+    """The problem when a layer's constructor or `forward` raised `error`.
 
-    Args:
-        node: the layer.
-        inputs: the shapes it reads.
-        error: what its constructor or `forward` raised.
-        module: the layer itself, if it could be made.
+    `inputs` are the shapes that it reads, `module` is the layer itself, if it could be made.
     """
     reads = shape_text(inputs[0])
     if len(inputs) > 1:

@@ -105,19 +105,12 @@ def merged(same: Sequence[Row]) -> Row:
         return same[0]
     last = same[-1]
     number = last.last_name.removeprefix(last.operation)
-    shares = [row.multiply_add_share for row in same]
-    return replace(
-        last,
-        name=f"{same[0].name}-{number}",
-        operation=f"{len(same)} alike",
-        parameters=sum(row.parameters for row in same),
-        parameter_share=sum(row.parameter_share for row in same),
-        buffers=sum(row.buffers for row in same),
-        multiply_adds=sum(row.multiply_adds for row in same),
-        multiply_add_share=None if None in shares else sum(share or 0 for share in shares),
-        activation_bytes=sum(row.activation_bytes for row in same),
-        learns=joined(share for row in same for share in row.learns),
-    )
+    name, operation = f"{same[0].name}-{number}", f"{len(same)} alike"
+    summed = ["parameters", "parameter_share", "buffers", "multiply_adds", "activation_bytes"]
+    summed += ["multiply_add_share"] if last.multiply_add_share is not None else []
+    sums = {key: sum(getattr(row, key) for row in same) for key in summed}
+    learns = joined(share for row in same for share in row.learns)
+    return replace(last, name=name, operation=operation, learns=learns, **sums)
 
 
 def _lines(
@@ -145,9 +138,9 @@ def _is_mixed(table: Sequence[Row]) -> bool:
 
 def _cells(row: Row, indent: str) -> tuple[str, ...]:
     first, size = row.first_pixel, row.receptive_field
-    ends = None
+    seen: list[str] = []
     if first is not None and isinstance(size, tuple):
-        ends = [f"{low}..{low + side - 1}" for low, side in zip(first, size, strict=True)]
+        seen = [f"{low}..{low + side - 1}" for low, side in zip(first, size, strict=True)]
     return (
         indent * row.depth + row.last_name,
         "" if row.is_numbered or row.kind == "path" else row.operation,
@@ -158,7 +151,7 @@ def _cells(row: Row, indent: str) -> tuple[str, ...]:
         _percent(row.multiply_add_share),
         size if isinstance(size, str) else "?" if size is None else _square(size),
         "" if row.stride is None else _square(row.stride),
-        "" if ends is None else ends[0] if ends[0] == ends[1] else " ".join(ends),
+        " ".join(dict.fromkeys(seen)),
         byte_size(row.activation_bytes) if row.activation_bytes else "",
     )
 
@@ -184,7 +177,7 @@ def times(shape: Shape) -> str:
 
 
 def _square(pair: tuple[int, int]) -> str:
-    return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"
+    return "x".join(dict.fromkeys(map(str, pair)))
 
 
 def _count(number: int) -> str:

@@ -12,7 +12,7 @@ from functools import partial
 from time import perf_counter
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cnntrain.arch.network import Network
 from cnntrain.arch.plan import Plan
@@ -93,4 +93,4 @@ def compute_features(data: Data, *, quiet: bool) -> list[str]:
 def _features(images: Tensor, *, net: Network, layer: str, precision: Precision) -> Tensor:
     """What a layer gives for images, in evaluation: `(N, F)`, without a gradient."""
     with evaluation_mode(net), torch.no_grad(), autocast(precision, images.device):
-        return net.run(images, taps=(layer,))[1][0]
+        return net.run(images, [(layer, nn.Identity())])[1][0]
