@@ -114,8 +114,7 @@ def resume(
     Args:
         path: the run's folder, `runs/NAME`, or one of its checkpoints.
         overrides: changes; see `CHANGEABLE`.
-        quiet: say nothing but the final line.
-        observers: more of them.
+        quiet, observers: as in `fit`.
 
     Raises:
         UsageError: the run is done, or a change is not one of those that can be made.

@@ -18,6 +18,7 @@ from cnntrain.fit.interruption import stop_on_signals
 from cnntrain.fit.observers import make_observers
 from cnntrain.model.recalibrated import SPLIT, network_of, recalibrated
 from cnntrain.record.observe import Observer, Record, observe
+from cnntrain.record.totals import Tally
 from cnntrain.runs.folder import RunFolder
 from cnntrain.tasks.protocol import Result
 from cnntrain.train import EpochDone, EvalDone, Event, RunDone, StopRequest, evaluate, train
@@ -128,7 +129,7 @@ def train_to_the_end(
         DataError, DivergedError, DiskError: see their kinds.
     """
     stop = StopRequest()
-    tested: list[Result] = []
+    tally = Tally()
     with reading(prepared.data, prepared.loaded):
         found = compute_features(prepared.data, quiet=quiet or silent)
         own = make_observers(
@@ -140,15 +141,16 @@ def train_to_the_end(
             last_is_sound=last_is_sound,
         )
         with stop_on_signals(stop, saves=kept.run is not None) as interruption:
-            events = _events(prepared, kept=kept, stop=stop, tested=tested)
-            every = prepared.loaded.config.record.every
-            done = observe(events, observers=[*own, *observers], every=every)
-    return Ended(done, tested[0] if tested else None, interruption.exit_code)
+            done = observe(
+                _events(prepared, kept=kept, stop=stop),
+                observers=[*own, tally, *observers],
+                every=prepared.loaded.config.record.every,
+            )
+    test = None if tally.test is None else tally.test.metrics
+    return Ended(done, test, interruption.exit_code)
 
 
-def _events(
-    prepared: Prepared, *, kept: Kept, stop: StopRequest, tested: list[Result]
-) -> Iterator[Event]:
+def _events(prepared: Prepared, *, kept: Kept, stop: StopRequest) -> Iterator[Event]:
     """The training's events; before the last one those of what follows if it is complete."""
     for event in train(
         prepared.learner,
@@ -159,9 +161,7 @@ def _events(
         stop=stop,
     ):
         if isinstance(event, RunDone) and event.reason != "stopped":
-            for result in _afterwards(prepared, event, kept=kept, stop=stop):
-                tested += [result.metrics] if result.split == "test" else []
-                yield result
+            yield from _afterwards(prepared, event, kept=kept, stop=stop)
         yield event
 
 

@@ -78,7 +78,7 @@ class Console:
 
     def observe(self, event: Record) -> None:
         """Say what there is to say."""
-        self._tally.add(event)
+        self._tally.observe(event)
         if isinstance(event, StepDone):
             self._step(event)
         elif isinstance(event, StepReport):

@@ -48,7 +48,7 @@ class EventLog(Observer):
 
     def observe(self, event: Record) -> None:
         """Log the event; steps are left to the metrics file."""
-        self._tally.add(event)
+        self._tally.observe(event)
         if isinstance(event, RunStarted):
             LOG.info(
                 f"training starts at epoch {event.epoch}, step {event.step}; "

@@ -90,14 +90,9 @@ def observe(
 def reported(
     events: Iterable[Event], *, every: int, clock: Callable[[], float] = time.perf_counter
 ) -> Generator[Record, None, None]:
-    """Pass the events on, and after each `every`-th step add a StepReport.
+    """Pass the events on, and after each `every`-th step of the whole run add a StepReport.
 
     Between reports nothing is read from the device: a step costs one addition there.
-
-    Args:
-        events: of the training loop.
-        every: steps between two reports; steps are counted over the whole run.
-        clock: in seconds (for tests).
     """
     assert every >= 1
     window = _Window(clock)

@@ -32,7 +32,7 @@ class SummaryFile(Observer):
 
     def observe(self, event: Record) -> None:
         """Count epochs; write at the end."""
-        self._tally.add(event)
+        self._tally.observe(event)
         if isinstance(event, RunDone):
             tally = self._tally
             found: dict[str, object] = {

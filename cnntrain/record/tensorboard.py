@@ -66,7 +66,7 @@ class TensorBoard:
         """Write the event's points."""
         if isinstance(event, StepDone):
             return
-        self._tally.add(event)
+        self._tally.observe(event)
         with disk_errors(self._folder):
             if isinstance(event, StepReport):
                 self._report(event)
@@ -121,7 +121,7 @@ class TensorBoard:
             self._purge_step = event.step + 1
             for split in sorted(path for path in self._folder.glob("*") if path.is_dir()):
                 prune_events(split, step=event.step)
-                self._writer(split.name)  # tells a TensorBoard that is watching
+                self._writer(split.name)  # a TensorBoard that is watching learns of it
             return
         if self._images is not None:
             self._writer(TRAIN).add_image("inputs", images_picture(self._images), 0)

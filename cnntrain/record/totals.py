@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cnntrain.record.observe import Record
+from cnntrain.record.observe import Observer, Record
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
 from cnntrain.train.events import EpochDone, EvalDone, RunStarted, waited
 
 
 @dataclass
-class Tally:
+class Tally(Observer):
     """What the run is for, its best and last epoch, and sums since it was started or resumed."""
 
     task: Task = CLASSIFICATION
@@ -24,7 +24,7 @@ class Tally:
     seconds: float = 0.0
     data_seconds: float = 0.0
 
-    def add(self, event: Record) -> None:
+    def observe(self, event: Record) -> None:
         """Count an event in; the result on validation images comes with its epoch."""
         if isinstance(event, RunStarted):
             self.task, self.select = event.task, event.select

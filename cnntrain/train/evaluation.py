@@ -97,9 +97,7 @@ def mean_log_softmax(
         prepare: makes of a batch of them what the network reads.
         mirrored: whether each view also counts mirrored left to right.
         batch_pixels: of a batch, as far as one image is not more.
-        precision: of the forward pass.
-        device: of the batches.
-        memory_format: of the batches.
+        precision, device, memory_format: of the batches.
 
     Returns:
         `(images, classes)` float32 on the CPU; logarithms, so that nothing becomes 0.

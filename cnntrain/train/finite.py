@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from functools import cache, partial
 
 import torch
@@ -96,24 +97,21 @@ def _first_output(learner: Learner, batch: Batch, criterion: Criterion) -> str |
         passed.append(name)
 
     def look(name: str, module: nn.Module, _inputs: object, output: object) -> None:
-        told = f"layer '{name}' ({type(module).__name__})"
+        layer = f"layer '{name}' ({type(module).__name__})"
         outputs = _tensors(output)
         if not found and not all_finite(outputs):
-            found.append(f"the output of {told} is not finite")
+            found.append(f"the output of {layer} is not finite")
         for value in outputs:
             if value.requires_grad:
-                hook = partial(look_back, told)
+                hook = partial(look_back, layer)
                 value.register_hook(hook)  # type: ignore[no-untyped-call]  # torch's gap
 
-    leaves = [(n, m) for n, m in learner.model.named_modules() if not list(m.children())]
-    hooks = [module.register_forward_hook(partial(look, name)) for name, module in leaves]
     learner.optimizer.zero_grad(set_to_none=True)
-    try:
-        with autocast(learner.precision, learner.device):
-            outputs = learner.model.get_submodule(learner.part)(batch.images)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with ExitStack() as hooks, autocast(learner.precision, learner.device):
+        for name, module in learner.model.named_modules():
+            if not list(module.children()):
+                hooks.enter_context(module.register_forward_hook(partial(look, name)))
+        outputs = learner.model.get_submodule(learner.part)(batch.images)
     if found:
         return found[0]
     logits = outputs[0] if isinstance(outputs, tuple) else outputs

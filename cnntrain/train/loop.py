@@ -1,7 +1,7 @@
 """The training loop.
 
-A generator: it trains, and tells what happened as events. Whoever iterates decides what to do with
-them (print, log, save); whoever wants it to stop raises the stop request, or stops iterating.
+A generator: it trains, and reports what happened as events. Whoever iterates decides what to do
+with them (print, log, save); whoever wants it to stop raises the stop request, or stops iterating.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ def _in_order(net: nn.Module, loader: Loader, precision: Precision) -> dict[str,
 
     with ExitStack() as hooks:
         for module in found:
-            hooks.callback(module.register_forward_pre_hook(note).remove)
+            hooks.enter_context(module.register_forward_pre_hook(note))
         images = next(_images(loader), None)
         if images is None:
             raise DataError("no images to recalibrate with", remedy="the training set is empty")

@@ -117,14 +117,9 @@ def _like(value: object, parameter: Tensor) -> object:
 def load_weights(model: nn.Module, saved: State, what: str, *, remedy: str = _REMEDY) -> None:
     """Put saved weights into a network that has exactly these names and shapes.
 
-    Args:
-        model: the network; it is changed.
-        saved: its state_dict.
-        what: `model` or `ema`: which part of the checkpoint it is, for messages.
-        remedy: what to do if they do not fit.
-
     Raises:
-        CheckpointError: they do not fit; names the first that does not.
+        CheckpointError: they do not fit; names `what` they are in the checkpoint (`model` or
+            `ema`), and the first that does not.
     """
     own: Mapping[str, Tensor] = model.state_dict()
     missing = [name for name in own if name not in saved]
