@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Protocol
+from typing import TypeAlias
 
 from torch import nn
 
@@ -27,27 +27,6 @@ _ONLY_TO_GO_ON = ("optimizer", "scaler", "start", "random")
 """What a state holds that is needed for more training, and for nothing else."""
 
 
-class Kept(Protocol):
-    """The states that a training has kept; each has what a checkpoint has."""
-
-    @property
-    def run(self) -> RunFolder | None:
-        """Where they outlive the process."""
-        ...
-
-    def best(self) -> State | None:
-        """The one that validation selected; None where there is none."""
-        ...
-
-    def last(self) -> State:
-        """The newest."""
-        ...
-
-    def put(self, state: State) -> None:
-        """Keep this as the best one."""
-        ...
-
-
 @dataclass(frozen=True)
 class InFolder:
     """The checkpoints of a run's folder, which a `CheckpointKeeper` writes."""
@@ -55,15 +34,15 @@ class InFolder:
     run: RunFolder
 
     def best(self) -> State | None:
-        """The state in best.pt."""
+        """The state that validation selected; None where there is none."""
         return load(self.run.best) if self.run.best.is_file() else None
 
     def last(self) -> State:
-        """The state in last.pt."""
+        """The newest state."""
         return load(self.run.last)
 
     def put(self, state: State) -> None:
-        """Write best.pt."""
+        """Keep this as the best one."""
         save(self.run.best, state)
 
 
@@ -93,6 +72,10 @@ class InMemory(Observer):
     def put(self, state: State) -> None:
         """Keep this in place of the copy."""
         self._best = state
+
+
+Kept: TypeAlias = InFolder | InMemory
+"""The states that a training has kept; each has what a checkpoint has, or what is used of it."""
 
 
 @dataclass(frozen=True)

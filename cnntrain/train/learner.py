@@ -98,11 +98,6 @@ class Learner:
             self.optimizer.found_inf = self.state.diverged  # type: ignore[attr-defined]  # torch's
 
     @property
-    def aux_weights(self) -> tuple[float, ...]:
-        """Weights of the auxiliary heads' losses; empty without heads."""
-        return tuple(getattr(self.model, "aux_weights", ()))
-
-    @property
     def evaluated(self) -> nn.Module:
         """The network that is evaluated: the average, or the trained one, never a compiled one.
 

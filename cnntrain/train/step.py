@@ -111,7 +111,8 @@ def _losses(
     """Logits, objective and loss; in float32 whatever the network computed in."""
     logits, heads = outputs if isinstance(outputs, tuple) else (outputs, ())
     loss = objective = criterion(logits.float(), targets)
-    for weight, head in zip(learner.aux_weights if heads else (), heads, strict=True):
+    weights = getattr(learner.model, "aux_weights", ()) if heads else ()
+    for weight, head in zip(weights, heads, strict=True):
         objective = objective + weight * criterion(head.float(), targets)
     return logits, objective, loss
 
