@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -21,7 +23,7 @@ from cnntrain.assemble.make_parts import (
     make_task,
 )
 from cnntrain.assemble.networks import make_network, plan_network
-from cnntrain.assemble.probe import is_probe, with_features
+from cnntrain.assemble.probe import with_features
 from cnntrain.assemble.transfer.make_freezing import (
     check_groups,
     learning_of,
@@ -41,13 +43,16 @@ from cnntrain.checkpoint import State
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.config.rules import needs_validation
-from cnntrain.config.train_section import TrainSection
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.loaders import Data
 from cnntrain.optim.groups import anchored_weights
+from cnntrain.runs.contents import weights_in
 from cnntrain.tasks.criterion import Criterion
-from cnntrain.train import Ema, Learner, Recipe, make_deterministic, snapshot
+from cnntrain.train import Ema, Learner, Recipe, load_weights, make_deterministic, snapshot
+from cnntrain.train.recipe import Freezing
+
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 @dataclass(frozen=True)
@@ -85,16 +90,19 @@ def prepare(loaded: Loaded, *, resumed: State | None = None, plan: Plan | None =
         DataError: images are missing or unreadable.
         CheckpointError: the weights to start from are missing, damaged or of another network.
     """
-    wanted = loaded.train
-    loaded = loaded if resumed is not None else follow_weights(loaded)
+    finetune, wanted = loaded.config.finetune, loaded.train
+    from_weights = finetune is not None and resumed is None
+    loaded = follow_weights(loaded) if from_weights else loaded
     config = loaded.config
     apply_threads(config.compute)
     make_deterministic(config.compute.deterministic)
     device = choose_device(config.compute, loaded)
     plan = plan or plan_network(loaded)  # first: what cannot be trained is refused unread
-    source = None if resumed is not None or config.finetune is None else read_source(loaded)
-    data = open_run_data(loaded, device=device, in_order=is_probe(loaded))
-    _refuse_without_validation(loaded, data)
+    is_probe = finetune is not None and finetune.probe
+    source = read_source(loaded) if from_weights else None
+    data = open_run_data(loaded, device=device, in_order=is_probe)
+    if data.validation is None:
+        _refuse_without_validation(loaded, data)
     if plan.description.facts.num_classes != len(data.classes):
         plan = plan_network(loaded, num_classes=len(data.classes))
     net = make_network(plan, seed=config.seed)
@@ -102,19 +110,22 @@ def prepare(loaded: Loaded, *, resumed: State | None = None, plan: Plan | None =
     if source is not None:
         start = start_from(source, net, loaded=loaded, plan=plan, classes=data.classes)
     place(net, compute=config.compute, device=device)
-    freezing = make_freezing(loaded, plan=plan, net=net)
-    if start is not None:
-        refuse_still(start, freezing, loaded=loaded)
-    freezing.hold(net, epoch=freezing.settled)  # for the optimizer has all that ever learns
-    check_groups(loaded, net=net)
-    _refuse_single_image(loaded, data, plan, net)
-    if wanted.recalibrate and not has_running_statistics(net):
-        message = "the network has no batch normalisation to recalibrate"
-        raise loaded.error(("train", "recalibrate"), message, "remove this")
-    if is_probe(loaded):
+    freezing = Freezing()
+    if finetune is not None:
+        freezing = make_freezing(loaded, plan=plan, net=net)
+        if start is not None:
+            refuse_still(start, freezing, loaded=loaded)
+        freezing.hold(net, epoch=freezing.settled)  # the optimizer has all that ever learns
+    if wanted.optimizer.groups:
+        check_groups(loaded, net=net)
+    if size := _size_with_single_image(loaded, data.train.size):
+        _refuse_single_image(loaded, data, plan, net, size=size)
+    if wanted.recalibrate:
+        _refuse_recalibration(loaded, net)
+    if is_probe:
         data = with_features(data, loaded=loaded, plan=plan, net=net, device=device)
-    anchors = _start_names(resumed) if start is None else start.loaded
-    learner = _make_learner(net, wanted=wanted, loaded=loaded, plan=plan, anchors=anchors)
+    anchors = _anchors(start, resumed) if finetune is not None and finetune.l2_sp else ()
+    learner = _make_learner(net, loaded=loaded, plan=plan, anchors=anchors)
     torch.manual_seed(derive_seed(config.seed, "training"))
     recipe = make_recipe(loaded, steps_per_epoch=data.train.batches_per_epoch)
     criterion = make_criterion(loaded, data=data, device=device)
@@ -146,24 +157,32 @@ def whole_state(prepared: Prepared) -> State:
     }
 
 
-def _make_learner(
-    net: Network, *, wanted: TrainSection, loaded: Loaded, plan: Plan, anchors: Collection[str]
-) -> Learner:
-    """The learner; weights named in `anchors` decay towards what they are now, if that is asked."""
-    config = loaded.config
-    strength = 0.0 if config.finetune is None else config.finetune.l2_sp
-    groups = make_groups(
-        net,
-        optimizer=wanted.optimizer,
-        rates=make_rates(loaded, plan=plan, net=net),
-        anchored=anchors if strength else (),
-    )
+def put_weights(net: nn.Module, state: State, path: Path) -> None:
+    """Load the averaged weights where there are some, as in the evaluations of the run itself."""
+    what, weights = weights_in(state, path=path)
+    remedy = f"{path} does not fit its own architecture: was a plugin changed since?"
+    load_weights(net, weights, what, remedy=remedy)
+
+
+def network_of(prepared: Prepared, state: State) -> nn.Module:
+    """A copy of the learner's network with the weights of another of its own states."""
+    net = copy.deepcopy(prepared.learner.model)
+    put_weights(net, state, Path("the state"))
+    return net
+
+
+def _make_learner(net: Network, *, loaded: Loaded, plan: Plan, anchors: Collection[str]) -> Learner:
+    """The learner; weights named in `anchors` decay towards what they are now (L2-SP)."""
+    config, wanted = loaded.config, loaded.train
+    finetune = config.finetune
+    rates = {} if finetune is None else make_rates(finetune, plan=plan, net=net)
+    groups = make_groups(net, optimizer=wanted.optimizer, rates=rates, anchored=anchors)
     optimizer = make_optimizer(loaded, groups=groups)
     start = anchored_weights(optimizer)
-    if strength and not start:
+    if finetune is not None and finetune.l2_sp and not start:
         message = "l2_sp has no effect: no loaded weight that would decay ever learns"
         raise loaded.error(("finetune", "l2_sp"), message, "remove it, or freeze less")
-    part = plan.body.nodes[-1].name if is_probe(loaded) else ""
+    part = plan.body.nodes[-1].name if finetune is not None and finetune.probe else ""
     trained = net.get_submodule(part)
     return Learner(
         net,
@@ -177,42 +196,51 @@ def _make_learner(
     )
 
 
-def _start_names(resumed: State | None) -> tuple[str, ...]:
-    """The weights that decay towards a starting point in the run that is resumed."""
+def _anchors(start: Start | None, resumed: State | None) -> tuple[str, ...]:
+    """The weights that decay towards a starting point: those loaded, or as in the resumed run."""
+    if start is not None:
+        return start.loaded
     names = {} if resumed is None else resumed.get("start", {})
     return tuple(names) if isinstance(names, dict) else ()
 
 
 def _refuse_without_validation(loaded: Loaded, data: Data) -> None:
     """What only the data can tell: that there are no images for what needs them."""
-    if data.validation is None:
-        problems = list(needs_validation(loaded))
-        if problems:
-            data.close()
-            raise ConfigError.of(problems)
+    problems = list(needs_validation(loaded))
+    if problems:
+        data.close()
+        raise ConfigError.of(problems)
 
 
-def _refuse_single_image(loaded: Loaded, data: Data, plan: Plan, net: Network) -> None:
+def _size_with_single_image(loaded: Loaded, images: int) -> int | None:
+    """The smallest batch that is a single image, or has a part of one, if there is any.
+
+    Parts are cut as torch's `chunk` cuts: all but the last have as many images.
+    """
+    section, parts = loaded.config.data, loaded.train.accumulate
+    sizes = [min(section.batch_size, images)]
+    sizes += [] if section.drop_last else [images % section.batch_size]
+    single = [size for size in sizes if size and (size - 1) % math.ceil(size / parts) == 0]
+    return min(single, default=None)
+
+
+def _refuse_single_image(
+    loaded: Loaded, data: Data, plan: Plan, net: Network, *, size: int
+) -> None:
     """Batch normalisation has no variance over one image with one value per channel.
 
     Over the maps of one image it has: only layers whose input is flat, or 1 x 1, are in the way.
     """
-    section, parts = loaded.config.data, loaded.train.accumulate
-    sizes = {min(section.batch_size, data.train.size)}
-    rest = data.train.size % section.batch_size
-    sizes |= {rest} if rest and not section.drop_last else set()
-    single = [size for size in sizes if _smallest_part(size, parts) == 1]
-    norms = (nn.BatchNorm1d, nn.BatchNorm2d)
+    parts = loaded.train.accumulate
     narrow = [
         name
         for name, node in plan.walk()
-        if isinstance(norm := net.get_submodule(name), norms)
+        if isinstance(norm := net.get_submodule(name), NORMS)
         and math.prod(node.in_shapes[0][1:]) == 1
         and not getattr(norm, "frozen", False)
     ]
-    if not single or not narrow:
+    if not narrow:
         return
-    size = min(single)
     whole = f"a batch of {size} of the {data.train.size} training images"
     message = f"{whole} is a single image" if size == 1 else f"{whole} has a part of a single image"
     message += f", over which the batch normalisation '{narrow[0]}' has no variance"
@@ -222,13 +250,13 @@ def _refuse_single_image(loaded: Loaded, data: Data, plan: Plan, net: Network) -
     raise loaded.error(("data", "batch_size"), message, remedy)
 
 
+def _refuse_recalibration(loaded: Loaded, net: Network) -> None:
+    if not has_running_statistics(net):
+        message = "the network has no batch normalisation to recalibrate"
+        raise loaded.error(("train", "recalibrate"), message, "remove this")
+
+
 def has_running_statistics(net: nn.Module) -> bool:
     """Whether some batch normalisation keeps statistics, and is not frozen."""
-    norms = [each for each in net.modules() if isinstance(each, nn.BatchNorm1d | nn.BatchNorm2d)]
+    norms = [each for each in net.modules() if isinstance(each, NORMS)]
     return any(each.track_running_stats and not getattr(each, "frozen", False) for each in norms)
-
-
-def _smallest_part(size: int, parts: int) -> int:
-    """Images in the last of the parts of a batch, which are cut as torch's `chunk` cuts."""
-    each = math.ceil(size / parts)
-    return size % each or each

@@ -26,11 +26,6 @@ from cnntrain.train import Precision, evaluation_mode
 from cnntrain.train.precision import autocast
 
 
-def is_probe(loaded: Loaded) -> bool:
-    """Whether the run file asks for a linear probe."""
-    return loaded.config.finetune is not None and loaded.config.finetune.probe
-
-
 def with_features(
     data: Data, *, loaded: Loaded, plan: Plan, net: Network, device: torch.device
 ) -> Data:
@@ -40,7 +35,7 @@ def with_features(
         data: its training images in stored order, each once.
         loaded: the run file.
         plan: of the network.
-        net: the network, whose weights are read when the features are computed.
+        net: its weights are read when the features are computed.
         device: where features are computed and kept.
     """
     config = loaded.config
@@ -69,16 +64,9 @@ def with_features(
 
 
 def compute_features(data: Data, *, quiet: bool) -> list[str]:
-    """Compute the features that are not there yet, and say how long it took.
-
-    Args:
-        data: see `with_features`; with other data nothing is done and nothing said.
-        quiet: show no bar.
-    """
+    """Compute the features of `with_features` that are not there yet, and say how long it took."""
     loaders = {"training": data.train, "validation": data.validation}
     probed = {name: each for name, each in loaders.items() if isinstance(each, FeatureLoader)}
-    if not probed:
-        return []
     began = perf_counter()
     total = sum(loader.size for loader in probed.values())
     with bar("features", total=total, quiet=quiet) as shown:

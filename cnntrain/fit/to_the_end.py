@@ -10,13 +10,13 @@ from typing import TypeAlias
 
 from torch import nn
 
-from cnntrain.assemble.prepare import Prepared, whole_state
+from cnntrain.assemble.prepare import Prepared, network_of, whole_state
 from cnntrain.assemble.probe import compute_features
 from cnntrain.assemble.translation import reading
 from cnntrain.checkpoint import State, load, save
 from cnntrain.fit.interruption import stop_on_signals
 from cnntrain.fit.observers import make_observers
-from cnntrain.model.recalibrated import SPLIT, network_of, recalibrated
+from cnntrain.model.recalibrated import SPLIT, recalibrated
 from cnntrain.record.observe import Observer, Record, observe
 from cnntrain.record.totals import Tally
 from cnntrain.runs.folder import RunFolder
@@ -114,7 +114,8 @@ def train_to_the_end(
     stop = StopRequest()
     tally = Tally()
     with reading(prepared.data, prepared.loaded):
-        found = compute_features(prepared.data, quiet=quiet or silent)
+        is_probe = bool(prepared.learner.part)
+        found = compute_features(prepared.data, quiet=quiet or silent) if is_probe else []
         own = make_observers(
             prepared,
             run=kept.run,

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
-
 from cnntrain import checkpoint
 from cnntrain.arch.plan import Plan
 from cnntrain.assemble.networks import make_network, plan_network
+from cnntrain.assemble.prepare import put_weights
 from cnntrain.assemble.transfer.preprocessing import follow_weights, lacks_numbers, plain_steps
 from cnntrain.assemble.transfer.sources import Source, read_source
 from cnntrain.assemble.transfer.start_from import start_from
@@ -25,9 +24,9 @@ from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.data.metadata import facts
 from cnntrain.data.read import open_splits
 from cnntrain.model.model import Model, make_model
-from cnntrain.runs.contents import classes_in, epoch_in, read_run_file, steps_in, weights_in
+from cnntrain.runs.contents import classes_in, epoch_in, read_run_file, steps_in
 from cnntrain.runs.locate import find_run, has_run, run_file_at
-from cnntrain.train import load_weights, undisturbed
+from cnntrain.train import undisturbed
 
 
 @dataclass(frozen=True)
@@ -135,13 +134,6 @@ def model_from(state: State, *, path: Path, overrides: Sequence[str] = ()) -> Mo
         epoch=epoch,
         is_best=is_best,
     )
-
-
-def put_weights(net: nn.Module, state: State, path: Path) -> None:
-    """Load the averaged weights where there are some, as in the evaluations of the run itself."""
-    what, weights = weights_in(state, path=path)
-    remedy = f"{path} does not fit its own architecture: was a plugin changed since?"
-    load_weights(net, weights, what, remedy=remedy)
 
 
 def _open_run_file(path: Path, loaded: Loaded) -> Model:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Sequence
 from contextlib import closing
@@ -13,13 +12,13 @@ from pathlib import Path
 from torch import nn
 
 from cnntrain.assemble.make_parts import make_criterion
-from cnntrain.assemble.prepare import Prepared, has_running_statistics
+from cnntrain.assemble.prepare import Prepared, has_running_statistics, network_of
 from cnntrain.assemble.transfer.make_freezing import make_freezing
 from cnntrain.assemble.translation import open_run_data
 from cnntrain.checkpoint import State, load, save
 from cnntrain.core.errors import UsageError
 from cnntrain.data.batch import Loader
-from cnntrain.model.opening import EVALUATE, Use, open_model, put_weights
+from cnntrain.model.opening import EVALUATE, Use, open_model
 from cnntrain.record.progress import WatchedLoader
 from cnntrain.runs.locate import find_run
 from cnntrain.tasks.protocol import Result, Task
@@ -98,13 +97,6 @@ def recalibrate_run(
     assert after is not None
     save(target, _with_weights(load(source), net))
     return Recalibrated(source, target, layers, split, before, after, task=model.task)
-
-
-def network_of(prepared: Prepared, state: State) -> nn.Module:
-    """A copy of the learner's network with the weights of another of its own states."""
-    net = copy.deepcopy(prepared.learner.model)
-    put_weights(net, state, Path("the state"))
-    return net
 
 
 def recalibrated(prepared: Prepared, state: State) -> tuple[nn.Module, State]:

@@ -25,10 +25,6 @@ from cnntrain.optim.groups import rate_factors
 from cnntrain.train.recipe import Freezing
 
 FREEZE = ("finetune", "freeze")
-UNFREEZE = ("finetune", "unfreeze")
-LR_SCALE = ("finetune", "lr_scale")
-GROUPS = ("train", "optimizer", "groups")
-PROBE = ("finetune", "probe")
 
 
 def make_freezing(loaded: Loaded, *, plan: Plan, net: nn.Module) -> Freezing:
@@ -46,7 +42,11 @@ def make_freezing(loaded: Loaded, *, plan: Plan, net: nn.Module) -> Freezing:
         return Freezing(tuple(name for name, _ in net.named_children() if name != head))
     freezing = Freezing(finetune.freeze, finetune.unfreeze)
     problems = [
-        *_freeze_problems(loaded, finetune, net),
+        *(
+            problem
+            for index, pattern in enumerate(finetune.freeze)
+            for problem in _unmatched(loaded, pattern, (*FREEZE, index), net)
+        ),
         *_unfreeze_problems(loaded, freezing, net),
         *_scale_problems(loaded, finetune, freezing, net),
     ]
@@ -80,15 +80,12 @@ def probed_head(loaded: Loaded, *, plan: Plan, net: nn.Module) -> str:
             "the number of classes, too"
         )
     if message:
-        raise loaded.error(PROBE, message, "use finetune.freeze instead")
+        raise loaded.error(("finetune", "probe"), message, "use finetune.freeze instead")
     return name
 
 
-def make_rates(loaded: Loaded, *, plan: Plan, net: nn.Module) -> dict[str, float]:
-    """The factor of each parameter's learning rate, by its name; empty where all are 1."""
-    finetune = loaded.config.finetune
-    if finetune is None or not (finetune.lr_scale or finetune.layer_decay):
-        return {}
+def make_rates(finetune: FinetuneSection, *, plan: Plan, net: nn.Module) -> dict[str, float]:
+    """The factor of each parameter's learning rate, by its name."""
     return rate_factors(
         [name for name, _ in net.named_parameters()],
         stages=[node.name for node in plan.body.nodes if node.parameters],
@@ -109,7 +106,7 @@ def check_groups(loaded: Loaded, *, net: nn.Module) -> None:
         try:
             make_groups(net, optimizer=optimizer.model_copy(update={"groups": (group,)}))
         except ConfigError as error:
-            place = loaded.document.places.of((*GROUPS, index, "names"))
+            place = loaded.document.places.of(("train", "optimizer", "groups", index, "names"))
             problems += [replace(problem, place=place) for problem in error.problems]
     if problems:
         raise ConfigError.of(problems)
@@ -128,7 +125,8 @@ def what_learns(loaded: Loaded, *, plan: Plan) -> Learning | None:
     freezing = make_freezing(loaded, plan=plan, net=net)
     freezing.hold(net, epoch=freezing.settled)
     check_groups(loaded, net=net)
-    rates = make_rates(loaded, plan=plan, net=net)
+    finetune = loaded.config.finetune
+    rates = {} if finetune is None else make_rates(finetune, plan=plan, net=net)
     groups = make_groups(net, optimizer=train.optimizer, rates=rates)
     named = [{**group, "param_names": [name for name, _ in group["params"]]} for group in groups]
     return learning_of(net, freezing=freezing, groups=named)
@@ -137,13 +135,7 @@ def what_learns(loaded: Loaded, *, plan: Plan) -> Learning | None:
 def learning_of(
     net: nn.Module, *, freezing: Freezing, groups: Iterable[Mapping[str, Any]]
 ) -> Learning:
-    """What of a network learns.
-
-    Args:
-        net: the network.
-        freezing: what is frozen in it.
-        groups: the optimizer's groups of parameters.
-    """
+    """What of a network learns, by the optimizer's groups of parameters."""
     factors = {name: group["lr_factor"] for group in groups for name in group["param_names"]}
     return {
         name: Share(freezing.begins(name), factors.get(name, 0.0), parameter.numel())
@@ -152,12 +144,7 @@ def learning_of(
 
 
 def in_words(learning: Learning, *, lr: float) -> list[tuple[str, str]]:
-    """What a run says of it at its start: label and text; nothing where all learns alike.
-
-    Args:
-        learning: of the network.
-        lr: the learning rate that the factors are of.
-    """
+    """What a run says of it at its start: label and text; nothing where all learns alike."""
     found = []
     total = sum(share.parameters for share in learning.values())
     still = frozen_at_first(learning.values())
@@ -187,19 +174,12 @@ def _range(factors: Iterable[float], lr: float) -> str:
     return "-".join(f"{lr * factor:.3g}" for factor in ends)
 
 
-def _freeze_problems(
-    loaded: Loaded, finetune: FinetuneSection, net: nn.Module
-) -> Iterator[Problem]:
-    for index, pattern in enumerate(finetune.freeze):
-        yield from _unmatched(loaded, pattern, (*FREEZE, index), net)
-
-
 def _unfreeze_problems(loaded: Loaded, freezing: Freezing, net: nn.Module) -> Iterator[Problem]:
     tensors = list(net.state_dict())
     for epoch in sorted(freezing.until):
         before = [name for name in tensors if freezing.stands_still(name, epoch=epoch - 1)]
         for index, pattern in enumerate(freezing.until[epoch]):
-            path = (*UNFREEZE, str(epoch), index)
+            path = ("finetune", "unfreeze", str(epoch), index)
             unmatched = list(_unmatched(loaded, pattern, path, net))
             yield from unmatched
             if not unmatched and not any(covers(pattern, name) for name in before):
@@ -214,7 +194,7 @@ def _scale_problems(
     names = [name for name, _ in net.named_parameters()]
     for pattern in finetune.lr_scale:
         matched = [name for name in names if covers(pattern, name)]
-        path = (*LR_SCALE, pattern)
+        path = ("finetune", "lr_scale", pattern)
         if not matched:
             message = f"'{pattern}' matches no layer with weights"
             yield loaded.problem(path, message, _remedy(pattern, net), key=True)
