@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cnntrain.diagnose.board import write_board
-from cnntrain.diagnose.diagnose import conclude as diagnose
+from cnntrain.diagnose.diagnose import conclude
 from cnntrain.diagnose.report import Finding, Plot, Report
 
 
@@ -24,7 +24,7 @@ def test_words_numbers_and_pictures(tmp_path: Path) -> None:
         numbers={"suggested": 0.25, "why": "words are no scalars"},
         pictures=(Plot("losses", figure),),
     )
-    write_board(diagnose([report]), tmp_path / "tb", subject="my.yaml")
+    write_board(conclude([report]), tmp_path / "tb", subject="my.yaml")
     found = EventAccumulator(str(tmp_path / "tb"))
     found.Reload()
     assert found.Tags()["scalars"] == ["diagnosis/rate/suggested"]

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from cnntrain.core.errors import ConfigError
-from cnntrain.diagnose.diagnose import conclude as diagnose
+from cnntrain.diagnose.diagnose import conclude
 from cnntrain.diagnose.drawing import bars_by_layer
 from cnntrain.diagnose.page import cell_text, html_page
 from cnntrain.diagnose.report import Finding, Plot, Report, Table, not_applicable
@@ -25,7 +25,7 @@ def test_causes_come_before_what_follows_and_faults_before_suspicions() -> None:
         Report("three", "", found("wrong_gradient")),
         Report("four", "", found("zero_initialisation")),
     ]
-    assert [finding.fault for finding in diagnose(reports).findings] == [
+    assert [finding.fault for finding in conclude(reports).findings] == [
         *("wrong_gradient", "zero_initialisation", "rate_too_high", "cannot_overfit"),
         "labels_noisy",
     ]
@@ -47,7 +47,7 @@ def test_what_follows_is_told_with_its_cause_whichever_it_is(effect: str) -> Non
         ),
         Report("three", "", (finding("labels_noisy"),)),
     ]
-    labels, first = diagnose(reports).findings
+    labels, first = conclude(reports).findings
     assert (labels.fault, labels.effects) == ("labels_noisy", ())
     assert first.fault == cause
     assert {each.fault for each in first.effects} == {effect, "cannot_overfit"}
@@ -56,7 +56,7 @@ def test_what_follows_is_told_with_its_cause_whichever_it_is(effect: str) -> Non
 def test_a_suspicion_is_no_cause_of_a_fault() -> None:
     suspicion = finding("saturated_units", is_certain=False)
     reports = [Report("one", "", (suspicion, finding("rate_too_high", "saturated_units")))]
-    assert [each.fault for each in diagnose(reports).findings] == [
+    assert [each.fault for each in conclude(reports).findings] == [
         *("rate_too_high", "saturated_units")
     ]
 
@@ -64,20 +64,20 @@ def test_a_suspicion_is_no_cause_of_a_fault() -> None:
 def test_a_symptom_bears_a_suspicion_out() -> None:
     suspicion = finding("large_initial_loss", is_certain=False)
     reports = [Report("one", "", (finding("diverges", "large_initial_loss"), suspicion))]
-    (only,) = diagnose(reports).findings
+    (only,) = conclude(reports).findings
     assert (only.fault, only.verdict) == ("large_initial_loss", "fault")
     assert [each.fault for each in only.effects] == ["diverges"]
 
 
 def test_what_two_checks_find_is_one_finding() -> None:
     reports = [Report("one", "", found("not_finite")), Report("two", "", found("not_finite"))]
-    (only,) = diagnose(reports).findings
+    (only,) = conclude(reports).findings
     assert [each.fault for each in only.effects] == ["not_finite"]
 
 
 def test_two_that_follow_from_each_other_are_not_lost() -> None:
     mutual = finding("dead_units", "saturated_units"), finding("saturated_units", "dead_units")
-    (only,) = diagnose([Report("one", "", mutual)]).findings
+    (only,) = conclude([Report("one", "", mutual)]).findings
     assert len(only.effects) == 1
 
 
@@ -86,16 +86,16 @@ def test_what_another_check_refutes_is_left_out() -> None:
         Report("one", "", found("vanishing_gradients", "wrong_gradient")),
         Report("two", "", refutes=("vanishing_gradients",)),
     ]
-    diagnosis = diagnose(reports)
+    diagnosis = conclude(reports)
     assert [finding.fault for finding in diagnosis.findings] == ["wrong_gradient"]
     assert [finding.fault for finding in diagnosis.refuted] == ["vanishing_gradients"]
 
 
 def test_verdicts() -> None:
-    assert diagnose([Report("a", "")]).verdict == "fine"
-    assert diagnose([Report("a", "", found("dead_units", is_certain=False))]).verdict == "suspect"
-    assert diagnose([Report("a", "", found("dead_units"))]).verdict == "fault"
-    assert diagnose([not_applicable("a", "why")]).verdict == "not applicable"
+    assert conclude([Report("a", "")]).verdict == "fine"
+    assert conclude([Report("a", "", found("dead_units", is_certain=False))]).verdict == "suspect"
+    assert conclude([Report("a", "", found("dead_units"))]).verdict == "fault"
+    assert conclude([not_applicable("a", "why")]).verdict == "not applicable"
 
 
 def test_an_unknown_code_is_refused() -> None:
@@ -126,7 +126,7 @@ def test_the_page_is_whole_and_needs_nothing_from_outside() -> None:
     table = Table("numbers", ("name", "value"), (("a<b", 0.123456), ("c", None)))
     pair = (*found("rate_too_high"), finding("diverges", "rate_too_high"))
     report = Report("rate", "seen", pair, tables=(table,), pictures=(picture,))
-    text = html_page(diagnose([report]), subject="run & file.yaml")
+    text = html_page(conclude([report]), subject="run & file.yaml")
     page = Page(text)
     assert page.open == []
     assert all(re.match(r"#|data:image/png;base64,iVBOR", source) for source in page.sources)
@@ -142,7 +142,7 @@ def test_the_page_is_whole_and_needs_nothing_from_outside() -> None:
 def test_a_table_that_is_cut_says_how_long_it_is() -> None:
     table = Table("numbers", ("value",), tuple((each,) for each in range(40)))
     report = Report("rate", "seen", found("rate_too_high"), tables=(table,))
-    assert "40 rows: scroll" in html_page(diagnose([report]), subject="run.yaml")
+    assert "40 rows: scroll" in html_page(conclude([report]), subject="run.yaml")
 
 
 def test_numbers_for_people() -> None:
