@@ -51,13 +51,29 @@ def make_observers(
     Metrics come before checkpoints, so that no checkpoint is ahead of its metrics. Without a folder
     (`run` is None) nothing is written but by those that `record.observers` lists.
     """
-    record = prepared.loaded.config.record
+    config = prepared.loaded.config
     named: dict[str, Any] = {}
+    files = ("metrics_jsonl", "metrics_csv", "summary", "tensorboard", "checkpoints")
+    # What an observer may ask for by the name of a parameter; files are None without a folder.
     given = {
-        **_given(prepared, run=run, quiet=quiet or silent, notes=notes),
-        "last_is_sound": last_is_sound,
+        "run": None if run is None else run.path,
+        **{name: None if run is None else getattr(run, name) for name in files},
+        "net": prepared.learner.model,
+        "images": partial(_sample_images, prepared),
+        "classes": prepared.data.classes,
+        "settings": _flat(resolved_tree(config)),
+        "card": [*card(prepared), *_notes(notes)],
+        "quiet": quiet or silent,
+        "stream": sys.stderr,
+        "clock": time.monotonic,
+        "snapshot": partial(whole_state, prepared),
+        "save": save,
         "before_save": lambda: named["tensorboard"].flush() if "tensorboard" in named else None,
+        "checkpoint_every": config.record.checkpoint_every,
+        "finite": lambda: not bool(prepared.learner.state.diverged),
+        "last_is_sound": last_is_sound,
         "facts": lambda: _facts(prepared, named.get("checkpoints")),
+        "data_cure": data_cure(prepared),
     }
     make = partial(make_choice, loaded=prepared.loaded, given=given)
 
@@ -65,10 +81,10 @@ def make_observers(
         named.update({name: make(ObserverCall(name=name), path=("record",)) for name in names})
         return [named[name] for name in names]
 
-    board = ["tensorboard"] if record.tensorboard else []
+    board = ["tensorboard"] if config.record.tensorboard else []
     return [
         *(built_in("metrics_file", "log", *board) if run is not None else []),
-        *(_listed(make, index, prepared.loaded) for index in range(len(record.observers))),
+        *(_listed(make, index, prepared.loaded) for index in range(len(config.record.observers))),
         *(built_in("checkpoints", "summary") if run is not None else []),
         *(built_in("console") if not silent else []),
     ]
@@ -85,31 +101,6 @@ def _listed(make: Callable[..., Any], index: int, loaded: Loaded) -> Observer:
             remedy = "an observer has `observe(event)` and `close()`"
             raise ConfigError.of([loaded.problem(path, message, remedy, key=True)])
     return observer
-
-
-def _given(
-    prepared: Prepared, *, run: RunFolder | None, quiet: bool, notes: Sequence[str]
-) -> dict[str, Any]:
-    """What an observer may ask for by the name of a parameter; files are None without a folder."""
-    config = prepared.loaded.config
-    files = ("metrics_jsonl", "metrics_csv", "summary", "tensorboard", "checkpoints")
-    return {
-        "run": None if run is None else run.path,
-        **{name: None if run is None else getattr(run, name) for name in files},
-        "net": prepared.learner.model,
-        "images": partial(_sample_images, prepared),
-        "classes": prepared.data.classes,
-        "settings": _flat(resolved_tree(config)),
-        "card": [*card(prepared), *_notes(notes)],
-        "quiet": quiet,
-        "stream": sys.stderr,
-        "clock": time.monotonic,
-        "snapshot": partial(whole_state, prepared),
-        "save": save,
-        "checkpoint_every": config.record.checkpoint_every,
-        "finite": lambda: not bool(prepared.learner.state.diverged),
-        "data_cure": data_cure(prepared),
-    }
 
 
 def card(prepared: Prepared) -> list[tuple[str, str]]:

@@ -159,10 +159,13 @@ def _afterwards(
     result on a split without images, and none of an evaluation that was stopped.
     """
     learner, data, began = prepared.learner, prepared.data, perf_counter()
+    recalibrates = prepared.loaded.train.recalibrate
+    if data.test is None and not recalibrates:
+        return
     splits = {"test": data.test}
     best = None if last.best_epoch is None else kept.best()
     net: nn.Module = learner.evaluated
-    if prepared.loaded.train.recalibrate:
+    if recalibrates:
         net, best = recalibrated(prepared, best or kept.last())
         kept.put(best)
         splits = {SPLIT: data.validation, **splits}
