@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -47,7 +47,8 @@ def forward_backward(
             outputs = learner.net(part.images)
         logits, objective, loss = _losses(outputs, part.targets, learner, criterion)
         if recipe.l1:
-            objective = objective + recipe.l1 * l1_norm(decayed_weights(learner.optimizer))
+            norms = [weight.abs().sum() for weight in decayed_weights(learner.optimizer)]
+            objective = objective + recipe.l1 * torch.stack(norms).sum()
         if recipe.l2_sp:
             objective = objective + recipe.l2_sp / 2 * learner.distance_from_start()
         if recipe.accumulate > 1:
@@ -87,11 +88,6 @@ def update(learner: Learner, outcome: BatchResult, *, recipe: Recipe) -> Tensor 
         mark_non_finite(looked_at, flag=learner.state.diverged)
         learner.optimizer.step()
     return norm
-
-
-def l1_norm(weights: Sequence[Tensor]) -> Tensor:
-    """Sum of the absolute values of all weights, 0-d; its gradient is the sign, 0 at 0."""
-    return torch.stack([weight.abs().sum() for weight in weights]).sum()
 
 
 def _parts(batch: Batch, count: int) -> Iterator[Batch]:
