@@ -35,8 +35,8 @@ def build(
         network: a shipped architecture's name (`resnet20`), an architecture file or a run file, its
             text, or its contents as a mapping.
         num_classes: of the output; usually what the architecture is made for.
-        image_channels: likewise, 1 for grey images and 3 for RGB.
-        image_size: likewise, the side, or height and width.
+        image_channels: the same way, 1 for grey images and 3 for RGB.
+        image_size: the same way, the side, or height and width.
         vars: values of the architecture's variables.
         seed: of the weights.
 

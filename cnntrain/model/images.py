@@ -69,23 +69,19 @@ class SplitImages:
 
     def at(self, numbers: Sequence[int]) -> Tensor:
         """Some of them, (N, C, H, W), as the network sees them."""
-        with self._open(self.part.select(self.positions[list(numbers)])) as loader:
+        with self.opened(numbers) as loader:
             return torch.cat([batch.images for batch in loader.batches(0)])
 
     @contextmanager
-    def opened(self) -> Iterator[Loader]:
-        """All of them in batches, as evaluation prepares them.
+    def opened(self, numbers: Sequence[int] | None = None) -> Iterator[Loader]:
+        """All of them or some, in batches, as evaluation prepares them.
 
         Raises:
             DataError: images are unreadable.
             ConfigError: a transform is impossible on them, at its line.
         """
-        is_whole = len(self.positions) == len(self.part)
-        with self._open(self.part if is_whole else self.part.select(self.positions)) as loader:
-            yield loader
-
-    @contextmanager
-    def _open(self, part: Part) -> Iterator[Loader]:
+        positions = self.positions if numbers is None else self.positions[list(numbers)]
+        is_whole = numbers is None and len(positions) == len(self.part)
         loaded, device = self.model.loaded, self.model.device
         data = loaded.config.data
         batching = Batching(
@@ -96,7 +92,7 @@ class SplitImages:
         )
         with data_errors(loaded), in_list("eval"):
             loader = make_loader(
-                part,
+                self.part if is_whole else self.part.select(positions),
                 self.model.pipeline,
                 name=self.split,
                 memory=data.memory,

@@ -20,14 +20,15 @@ from cnntrain.assemble.translation import apply_threads, choose_device, place, u
 from cnntrain.config.loaded import Loaded
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.core.kinds import Split
-from cnntrain.core.problems import near_match
+from cnntrain.core.problems import halves, near_match
 from cnntrain.data.crops import Crops
 from cnntrain.data.pipeline import Pipeline, build_eval_pipeline
 from cnntrain.model.evaluate import Evaluated, evaluate
-from cnntrain.model.inputs import Images
+from cnntrain.model.images import find_images
+from cnntrain.model.inputs import Images, inputs
 from cnntrain.model.predict import Prediction, predict
-from cnntrain.model.taps import Features, extract
-from cnntrain.model.views import prepared
+from cnntrain.model.taps import Features, feature_tap, features
+from cnntrain.model.views import make_viewer
 from cnntrain.show.pixels import Scaling
 from cnntrain.show.words import listed
 from cnntrain.tasks.protocol import Task
@@ -152,8 +153,25 @@ class Model:
             yield
 
     def prepare(self, images: Images) -> Tensor:
-        """Images as the network reads them; see `cnntrain.model.views.prepared`."""
-        return prepared(self, images)
+        """Images as the network reads them: `(N, C, H, W)` float32 on the model's device.
+
+        Args:
+            images: see `cnntrain.model.inputs.Images`.
+
+        Raises:
+            UsageError: there is no image, it is of another type, or a transform refuses it.
+            UnreadableImageError: an image cannot be decoded.
+        """
+        viewer, channels = make_viewer(self), self.in_shape[0]
+        views: list[Tensor] = []
+        for each in inputs(images, channels=channels):
+            try:
+                views += viewer.read(each.part(channels), 0)
+            except ValueError as error:
+                message, remedy = halves(error)
+                raise UsageError(f"{each.name}: {message}", remedy=remedy) from error
+        batch = viewer.views.prepare(torch.stack(views).to(self.device))
+        return batch.contiguous(memory_format=self.memory_format)
 
     def logits(self, images: Tensor) -> Tensor:
         """What the network gives for images that are prepared already.
@@ -194,8 +212,24 @@ class Model:
     def features(
         self, layer: str | None = None, *, split: Split | None = None, pool: int | None = None
     ) -> Features:
-        """What a layer gives for every image of a split; see `cnntrain.model.taps.extract`."""
-        return extract(self, layer=layer, split=split, pool=pool)
+        """What a layer gives for every image of a split.
+
+        Args:
+            layer: its dotted name; else what the last linear layer reads.
+            split: the test set if there is one, else validation, else training.
+            pool: average maps over regions so that there are at most so many features.
+
+        Raises:
+            UsageError: there is no such layer or split, or a feature is not a finite number.
+            CheckpointError: the data are of other classes.
+            DataError: an image cannot be read.
+        """
+        tap = feature_tap(self, layer)
+        data = find_images(self, split=split)
+        with self.running(), data.opened() as loader:
+            found, targets = features(self.net, loader, taps=[tap], limit=pool or 2**62)
+        files = tuple(data.label(number) for number in range(len(targets)))
+        return Features(str(tap), data.split, found[tap], targets, files, self.classes)
 
 
 def make_model(

@@ -17,7 +17,6 @@ from cnntrain.assemble.transfer.make_freezing import make_freezing
 from cnntrain.assemble.translation import open_run_data
 from cnntrain.checkpoint import State, load, save
 from cnntrain.core.errors import UsageError
-from cnntrain.data.batch import Loader
 from cnntrain.model.opening import EVALUATE, Use, open_model
 from cnntrain.record.progress import WatchedLoader
 from cnntrain.runs.locate import find_run
@@ -82,10 +81,8 @@ def recalibrate_run(
     opened = open_run_data(loaded, device=model.device, eval_steps=model.eval_steps)
     with closing(opened) as data:
         model.check_classes(data.classes)
-        loaders: dict[str, Loader | None] = {"validation": data.validation, "test": data.test}
-        split, loader = next(
-            ((name, found) for name, found in loaders.items() if found), ("train", data.train)
-        )
+        loaders = {"validation": data.validation, "test": data.test, "train": data.train}
+        split, loader = next((name, found) for name, found in loaders.items() if found)
         criterion = make_criterion(loaded, data=data, device=model.device)
         measure = partial(evaluate, criterion=criterion, precision=precision, task=model.task)
         images = WatchedLoader(data.train, what="train")

@@ -17,7 +17,6 @@ from cnntrain.core.errors import UsageError
 from cnntrain.core.kinds import Split
 from cnntrain.data.batch import Loader
 from cnntrain.model.find_layers import find_layer
-from cnntrain.model.images import find_images
 
 if TYPE_CHECKING:
     from cnntrain.model.model import Model
@@ -147,30 +146,3 @@ class Features:
     targets: Tensor
     files: tuple[str, ...]
     classes: tuple[str, ...]
-
-
-def extract(
-    model: Model,
-    *,
-    layer: str | None = None,
-    split: Split | None = None,
-    pool: int | None = None,
-) -> Features:
-    """What a layer gives for every image of a split.
-
-    Args:
-        layer: its dotted name; else what the last linear layer reads.
-        split: the test set if there is one, else validation, else training.
-        pool: average maps over regions so that there are at most so many features.
-
-    Raises:
-        UsageError: there is no such layer or split, or a feature is not a finite number.
-        CheckpointError: the data are of other classes.
-        DataError: an image cannot be read.
-    """
-    tap = feature_tap(model, layer)
-    data = find_images(model, split=split)
-    with model.running(), data.opened() as loader:
-        found, targets = features(model.net, loader, taps=[tap], limit=pool or 2**62)
-    files = tuple(data.label(number) for number in range(len(targets)))
-    return Features(str(tap), data.split, found[tap], targets, files, model.classes)

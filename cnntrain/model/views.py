@@ -16,7 +16,6 @@ from cnntrain.core.problems import halves
 from cnntrain.data.crops import Crops, Views, make_views
 from cnntrain.data.decode import UnreadableImageError, in_threads
 from cnntrain.data.splits import Part
-from cnntrain.model.inputs import Images, inputs
 from cnntrain.train.evaluation import mean_log_softmax
 
 if TYPE_CHECKING:
@@ -129,29 +128,3 @@ def make_viewer(model: Model, *, crops: Crops = "center", scales: Sequence[int] 
         raise UsageError(f"{model.path}: {message}", remedy=remedy) from error
     net = Dense(model.net, in_shape=model.in_shape) if crops == "dense" else model.net
     return Viewer(model, net, views)
-
-
-def prepared(model: Model, images: Images) -> Tensor:
-    """Images as the network reads them.
-
-    Args:
-        model: the model.
-        images: see `cnntrain.model.inputs.Images`.
-
-    Returns:
-        `(N, C, H, W)` float32 on the model's device.
-
-    Raises:
-        UsageError: there is no image, it is of another type, or a transform refuses it.
-        UnreadableImageError: an image cannot be decoded.
-    """
-    viewer, channels = make_viewer(model), model.in_shape[0]
-    views: list[Tensor] = []
-    for each in inputs(images, channels=channels):
-        try:
-            views += viewer.read(each.part(channels), 0)
-        except ValueError as error:
-            message, remedy = halves(error)
-            raise UsageError(f"{each.name}: {message}", remedy=remedy) from error
-    batch = viewer.views.prepare(torch.stack(views).to(model.device))
-    return batch.contiguous(memory_format=model.memory_format)
