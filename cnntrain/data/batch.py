@@ -71,10 +71,6 @@ class Batching:
         """Batches in an epoch of so many images."""
         return images // self.batch_size if self.drop_last else -(-images // self.batch_size)
 
-    def positions(self, number: int) -> slice:
-        """The places in the epoch's order of one batch's images."""
-        return slice(number * self.batch_size, (number + 1) * self.batch_size)
-
     @property
     def memory_format(self) -> torch.memory_format:
         """torch's name for the format."""
@@ -101,14 +97,9 @@ class Loader(Protocol):
 def gathered(
     kept: Batch, how: Batching, *, epoch: int, start: int, at_once: int = 8
 ) -> Iterator[Batch]:
-    """The batches of one epoch out of a split that is in memory.
+    """The batches of one epoch (see `Loader`) out of a split that is in memory.
 
-    Args:
-        kept: the split.
-        how: size and order of the batches.
-        epoch: whose order.
-        start: batches to leave out at the beginning.
-        at_once: batches that are gathered together, which costs less than one by one.
+    `at_once` of them are gathered together, which costs less than one by one.
     """
     size, count = how.batch_size, how.count(len(kept.targets))
     drawn = how.order(kept.targets.cpu(), epoch=epoch)

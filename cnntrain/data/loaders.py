@@ -36,6 +36,7 @@ LARGE = 256 * 256
 """Pixels of an image above which a CPU decodes it again rather than resize it as a batch."""
 
 Memory = Literal["auto", "resident", "stream"]
+Workers = int | Literal["auto"]
 Sampling = Literal["natural", "balanced"]
 
 
@@ -95,7 +96,7 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
     seed: int = 0,
     device: torch.device | str = "cpu",
     channels_last: bool = False,
-    workers: int | Literal["auto"] = "auto",
+    workers: Workers = "auto",
     memory: Memory = "auto",
     in_order: bool = False,
 ) -> Data:
@@ -150,8 +151,7 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
     for key, pipeline in pipelines.items():
         _try(splits.train, pipeline, key)
     batchings = {"train": how_eval if in_order else how, "eval": how_eval}
-    made = _loaders(splits, pipelines, batchings, memory=memory,
-                    workers=worker_count(workers, how.device))  # fmt: skip
+    made = _loaders(splits, pipelines, batchings, memory=memory, workers=workers)
     return Data(
         classes=splits.classes,
         train=made["train"],
@@ -171,7 +171,7 @@ def _loaders(
     batchings: Mapping[str, Batching],
     *,
     memory: Memory,
-    workers: int,
+    workers: Workers,
 ) -> dict[str, Loader]:
     """A loader for each split that there is."""
     made: dict[str, Loader] = {}
@@ -186,7 +186,7 @@ def _loaders(
     return made
 
 
-def worker_count(workers: int | Literal["auto"], device: torch.device) -> int:
+def worker_count(workers: Workers, device: torch.device) -> int:
     """Reading processes: beside a GPU nearly all cores, beside a CPU that trains itself few."""
     if workers != "auto":
         return workers
@@ -230,17 +230,19 @@ def _try(train: Part, pipeline: Pipeline, key: str) -> None:
 
 
 def make_loader(
-    part: Part, pipeline: Pipeline, *, name: str, memory: Memory, workers: int, batching: Batching
+    part: Part,
+    pipeline: Pipeline,
+    *,
+    name: str,
+    memory: Memory,
+    workers: Workers,
+    batching: Batching,
 ) -> Loader:
-    """The loader that suits a split.
+    """The loader that suits a split, which messages call by its name.
 
-    Args:
-        part: the split.
-        pipeline: its transforms.
-        name: of the split, for messages.
-        memory: what the user wants.
-        workers: processes, if it streams.
-        batching: size, order and place of the batches.
+    Raises:
+        DataError: images that are to be kept in memory are unreadable, or of different sizes.
+        TransformError: a transform is impossible on one of them.
     """
     head, tail = pipeline.divide(random_in_worker=False)
     if memory == "resident" or (
@@ -249,7 +251,8 @@ def make_loader(
     ):
         pixels = read_pixels(part, head, name=name)
         return ResidentLoader(pixels, pipeline=tail, batching=batching)
-    return StreamLoader(part, name=name, pipeline=pipeline, batching=batching, workers=workers)
+    return StreamLoader(part, name=name, pipeline=pipeline, batching=batching,
+                        workers=worker_count(workers, batching.device))  # fmt: skip
 
 
 def _fits_memory(part: Files, head: Pipeline, tail: Pipeline, device: torch.device) -> bool:

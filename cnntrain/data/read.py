@@ -91,16 +91,12 @@ def stratified_split(
             f"validation: {wanted} images cannot be held out of {total}; "
             f"{room} is the most that leaves one image of each class for training"
         )
-    shares = _allocate(counts, wanted)
-    held: list[Tensor] = []
-    for number, share in enumerate(shares):
+    held = torch.zeros(total, dtype=torch.bool)
+    for number, share in enumerate(_allocate(counts, wanted)):
         members = (targets == number).nonzero().flatten()
         generator = torch.Generator().manual_seed(derive_seed(seed, "validation", number))
-        held.append(members[torch.randperm(len(members), generator=generator)[:share]])
-    chosen = torch.cat(held).sort().values
-    stays = torch.ones(total, dtype=torch.bool)
-    stays[chosen] = False
-    return stays.nonzero().flatten(), chosen
+        held[members[torch.randperm(len(members), generator=generator)[:share]]] = True
+    return (~held).nonzero().flatten(), held.nonzero().flatten()
 
 
 def stratified_fold(

@@ -11,12 +11,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from cnntrain.core.errors import DataError
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batch, Batching, gathered
 from cnntrain.data.decode import in_threads
 from cnntrain.data.pipeline import Pipeline, TransformError
-from cnntrain.data.splits import Files, Part, Pixels, from_picture, to_picture
+from cnntrain.data.splits import Files, Part, Pixels, different_sizes, from_picture, to_picture
 from cnntrain.data.windows import cut_picture, whole
 
 PREPARED_BYTES = 512 * 1024**2
@@ -28,13 +27,8 @@ _CHUNK = 1024
 class ResidentLoader:
     """Batches from images in memory.
 
-    Where nothing is random the whole split is transformed once, if the result is not too large;
-    a batch is then a gather and nothing else.
-
-    Args:
-        pixels: the split.
-        pipeline: transforms, all of them batched on the device.
-        batching: size, order and place of the batches.
+    All transforms are batched on the device. Where nothing is random the whole split is transformed
+    once, if the result is not too large; a batch is then a gather and nothing else.
     """
 
     def __init__(self, pixels: Pixels, *, pipeline: Pipeline, batching: Batching) -> None:
@@ -94,7 +88,7 @@ def read_pixels(part: Part, head: Pipeline, *, name: str) -> Pixels:
     """The images of a split, decoded and brought to one size.
 
     Args:
-        part: pixels or files.
+        part: the split.
         head: sizing transforms without randomness, applied to each image by Pillow.
         name: of the split, for messages.
 
@@ -104,32 +98,19 @@ def read_pixels(part: Part, head: Pipeline, *, name: str) -> Pixels:
         DataError: the images come out in different sizes.
     """
     if isinstance(part, Pixels):
-        return _size_pixels(part, head)
+        return _size_pixels(part, head) if head.steps else part
     first = _read(part, 0, head)
     images = torch.empty(len(part), *first.shape, dtype=torch.uint8)
 
     def fill(index: int) -> None:
         pixels = _read(part, index, head)
         if pixels.shape != first.shape:
-            raise DataError(different_sizes(part, name, (0, first), (index, pixels)),
-                            remedy=ONE_SIZE)  # fmt: skip
+            raise different_sizes(part, name, [(0, first), (index, pixels)])
         images[index] = pixels
 
     for _ in in_threads(fill, range(len(part))):
         pass
     return Pixels(images, part.targets)
-
-
-ONE_SIZE = "add `resize: {size: [height, width]}`, or a resize and a crop, to both transform lists"
-
-
-def different_sizes(part: Part, name: str, *found: tuple[int, Tensor]) -> str:
-    """The message for two images of a split that cannot be in one batch."""
-    (first, a), (second, b) = found
-    return (
-        f"the {name} images are not all of one size: {part.label(first)} is "
-        f"{a.shape[1]} x {a.shape[2]}, {part.label(second)} is {b.shape[1]} x {b.shape[2]}"
-    )
 
 
 def _read(part: Files, index: int, head: Pipeline) -> Tensor:
@@ -142,12 +123,10 @@ def _read(part: Files, index: int, head: Pipeline) -> Tensor:
 
 def _size_pixels(part: Pixels, head: Pipeline) -> Pixels:
     """Size images that are in memory, each by Pillow as an image file would be."""
-    windows = head.fixed_windows(part.size)
-    if head.output_size(part.size) == part.size and all(
-        torch.equal(window.boxes, whole(part.size)) for window in windows
-    ):
+    windows, box = head.fixed_windows(part.size), whole(part.size)
+    if all(each.size == part.size and torch.equal(each.boxes, box) for each in windows):
         return part
-    images = torch.empty(len(part), part.channels, *head.output_size(part.size), dtype=torch.uint8)
+    images = torch.empty(len(part), part.channels, *windows[-1].size, dtype=torch.uint8)
     # Pillow takes 1 or 3 channels; other numbers are sized channel by channel
     step = part.channels if part.channels in (1, 3) else 1
     for source, target in zip(part.images, images, strict=True):

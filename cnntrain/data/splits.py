@@ -5,7 +5,7 @@ A data set's function returns `Splits` of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from cnntrain.core.errors import DataError
 from cnntrain.data.decode import decode
 
 Reduction = Callable[[tuple[int, int]], float]
@@ -147,3 +148,15 @@ def from_picture(picture: Image.Image) -> Tensor:
     channels = len(picture.getbands())
     flat = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
     return flat.view(picture.height, picture.width, channels).permute(2, 0, 1)
+
+
+def different_sizes(part: Part, name: str, images: Sequence[tuple[int, Tensor]]) -> DataError:
+    """The error for images of a split, with their positions, that cannot be in one batch."""
+    first, a = images[0]
+    other, b = next((at, image) for at, image in images if image.shape != a.shape)
+    return DataError(
+        f"the {name} images are not all of one size: {part.label(first)} is "
+        f"{a.shape[1]} x {a.shape[2]}, {part.label(other)} is {b.shape[1]} x {b.shape[2]}",
+        remedy="add `resize: {size: [height, width]}`, or a resize and a crop, to both transform "
+        "lists",
+    )

@@ -12,8 +12,7 @@ from cnntrain.core.errors import DataError
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batch, Batching
 from cnntrain.data.pipeline import Pipeline
-from cnntrain.data.resident import ONE_SIZE, different_sizes
-from cnntrain.data.splits import Part
+from cnntrain.data.splits import Part, different_sizes
 from cnntrain.data.worker import Failure, ImageReader, Key, collate, ignore_interrupt
 
 TIMEOUT = 600
@@ -88,24 +87,22 @@ class StreamLoader:
             yield Batch(result.contiguous(memory_format=how.memory_format), targets)
 
     def _collated(self) -> Iterator[tuple[Tensor, Tensor]]:
-        iterator = iter(self._loader)
-        while True:
-            try:
-                item = next(iterator, None)
-            except (RuntimeError, ConnectionError, EOFError) as error:
-                found = worker_failure(error, workers=self._workers)
-                if found is None:
-                    raise
-                self.close()
-                raise found from error
-            if item is None:
-                return
-            if isinstance(item, Failure):
-                raise item.to_raise()
-            images, targets, indices = item
-            if isinstance(images, list):
-                self._refuse(images, indices)
-            yield images, targets
+        try:
+            for item in self._loader:
+                if isinstance(item, Failure):
+                    raise item.to_raise()
+                images, targets, indices = item
+                if isinstance(images, list):
+                    raise different_sizes(
+                        self._part, self._name, list(zip(indices, images, strict=True))
+                    )
+                yield images, targets
+        except (RuntimeError, ConnectionError, EOFError) as error:
+            found = worker_failure(error, workers=self._workers)
+            if found is None:
+                raise
+            self.close()
+            raise found from error
 
     def close(self) -> None:
         """End the workers; the next epoch starts new ones.
@@ -117,13 +114,6 @@ class StreamLoader:
         if stop is not None:
             stop()
         self._loader._iterator = None
-
-    def _refuse(self, images: list[Tensor], indices: list[int]) -> None:
-        other = next(i for i, image in enumerate(images) if image.shape != images[0].shape)
-        message = different_sizes(
-            self._part, self._name, (indices[0], images[0]), (indices[other], images[other])
-        )
-        raise DataError(message, remedy=ONE_SIZE)
 
 
 def worker_failure(error: Exception, *, workers: int) -> DataError | None:
@@ -159,13 +149,12 @@ class _Order(Sampler[list[Key]]):
 
     def __iter__(self) -> Iterator[list[Key]]:
         epoch, start, how = self.epoch, self.start, self._batching
-        order = how.order(self._targets, epoch=epoch)
-        if order is None:
-            order = torch.arange(len(self._targets))
+        drawn = how.order(self._targets, epoch=epoch)
+        order = torch.arange(len(self._targets)) if drawn is None else drawn
         for number in range(start, len(self) + start):
-            places = how.positions(number)
-            drawn = order[places].tolist()
-            yield [(epoch, place, index) for place, index in enumerate(drawn, places.start)]
+            first = number * how.batch_size
+            indices = order[first : first + how.batch_size].tolist()
+            yield [(epoch, place, index) for place, index in enumerate(indices, first)]
 
     def __len__(self) -> int:
         return self._batching.count(len(self._targets)) - self.start

@@ -128,12 +128,12 @@ def reduction_factor(windows: Windows) -> float:
 def _crop(images: Tensor, windows: Windows) -> Tensor:
     height, width = windows.size
     rows, columns = windows.margin
+    pads = (columns, columns, rows, rows)
     if windows.border == "reflect":
         # reflection of integers is not implemented by torch for every device
-        wide = F.pad(images.float(), (columns, columns, rows, rows), mode="reflect")
-        padded = wide.to(images.dtype)
+        padded = F.pad(images.float(), pads, mode="reflect").to(images.dtype)
     else:
-        padded = F.pad(images, (columns, columns, rows, rows))
+        padded = F.pad(images, pads)
     corners = windows.boxes.to(device=images.device, dtype=torch.int64)
     # One gather from a view of all possible windows: no loop over the images, no copy of them.
     views = padded.unfold(2, height, 1).unfold(3, width, 1)
@@ -146,11 +146,12 @@ def _resample(images: Tensor, boxes: Tensor, size: HeightWidth) -> Tensor:
     boxes = boxes.to(images.device)
     down = _weights(boxes[:, 1], boxes[:, 3], length=height, out=size[0])
     across = _weights(boxes[:, 0], boxes[:, 2], length=width, out=size[1])
-    floats = images if images.is_floating_point() else images.float()
-    result = down[:, None] @ floats @ across[:, None].transpose(-1, -2)
-    if images.is_floating_point():
-        return result
-    return result.round_().clamp_(0, 255).to(images.dtype)
+    return stored_as(images, down[:, None] @ images.float() @ across[:, None].transpose(-1, -2))
+
+
+def stored_as(images: Tensor, result: Tensor) -> Tensor:
+    """The result, rounded to 8 bits where the images have 8."""
+    return result if images.is_floating_point() else result.round_().clamp_(0, 255).to(images.dtype)
 
 
 def _weights(low: Tensor, high: Tensor, *, length: int, out: int) -> Tensor:

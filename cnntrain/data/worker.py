@@ -61,14 +61,26 @@ class ImageReader(Dataset[tuple[Tensor, int, int] | Failure]):
 
     def __getstate__(self) -> dict[str, Any]:
         """The transforms are packed by themselves: their classes may be a user's."""
-        return {**self.__dict__, "_transforms": _packed(self._transforms)}
+        try:
+            return {**self.__dict__, "_transforms": pickle.dumps(self._transforms)}
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise DataError(
+                f"the transforms cannot be sent to the worker processes: {error}",
+                remedy="make the transform a class at the top level of its file whose values can "
+                "be pickled, or set `data.workers: 0`",
+            ) from error
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= state
         try:
-            self._transforms = _unpacked(state["_transforms"])
-        except DataError as error:  # a worker that raised it here would die without a word
-            self._transforms = error
+            self._transforms = pickle.loads(state["_transforms"])
+        except Exception as error:  # noqa: BLE001  # whatever a user's file does wrong is the user's to see
+            # not raised here: the worker would die without a word
+            self._transforms = DataError(
+                f"a worker process cannot import the transforms: {type(error).__name__}: {error}",
+                remedy="make the plugin's file importable in a process of its own, or set "
+                "`data.workers: 0`",
+            )
 
     def __getitem__(self, key: Key) -> tuple[Tensor, int, int] | Failure:
         epoch, place, index = key
@@ -104,28 +116,6 @@ class ImageReader(Dataset[tuple[Tensor, int, int] | Failure]):
         (original, windows), actual = drawn[0], (picture.height, picture.width)
         picture = cut_picture(picture, shrunk(windows, original=original, actual=actual))
         return Pipeline(head.steps[1:]).picture(picture, generator)
-
-
-def _packed(transforms: object) -> bytes:
-    try:
-        return pickle.dumps(transforms)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise DataError(
-            f"the transforms cannot be sent to the worker processes: {error}",
-            remedy="make the transform a class at the top level of its file whose values can be "
-            "pickled, or set `data.workers: 0`",
-        ) from error
-
-
-def _unpacked(packed: bytes) -> Any:
-    try:
-        return pickle.loads(packed)
-    except Exception as error:  # whatever a user's file does wrong is the user's to see
-        raise DataError(
-            f"a worker process cannot import the transforms: {type(error).__name__}: {error}",
-            remedy="make the plugin's file importable in a process of its own, or set "
-            "`data.workers: 0`",
-        ) from error
 
 
 def collate(

@@ -16,7 +16,7 @@ from cnntrain.core.errors import UsageError
 from cnntrain.core.kinds import Split
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batching, Loader
-from cnntrain.data.loaders import make_loader, worker_count
+from cnntrain.data.loaders import make_loader
 from cnntrain.data.pipeline import in_list
 from cnntrain.data.read import class_counts, open_splits
 from cnntrain.data.splits import Part, Splits
@@ -96,7 +96,7 @@ class SplitImages:
                 self.model.pipeline,
                 name=self.split,
                 memory=data.memory,
-                workers=worker_count(data.workers, device),
+                workers=data.workers,
                 batching=batching,
             )
         watched = WatchedLoader(loader, what=self.split)

@@ -9,6 +9,7 @@ from torch import Tensor
 from cnntrain.core.kinds import NonNegativeFloat, Range
 from cnntrain.data import transform
 from cnntrain.data.transform_parts import SameSize, uniform
+from cnntrain.data.windows import stored_as
 
 
 @transform("affine", random=True)
@@ -48,19 +49,16 @@ class Affine(SameSize):
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Map each of `(N, C, H, W)`; uint8 stays uint8."""
         count, _, height, width = images.shape
-        angle = uniform(count, -self.rotate, self.rotate, generator)
-        shift = torch.stack(
-            [
-                uniform(count, -self.translate, self.translate, generator) * width,
-                uniform(count, -self.translate, self.translate, generator) * height,
-            ],
-            dim=1,
-        )
-        factor = uniform(count, self.scale[0], self.scale[1], generator)
-        shear = torch.stack(
-            [uniform(count, -self.shear, self.shear, generator) for _ in range(2)], dim=1
-        )
-        return warp(images, angle=angle, shift=shift, factor=factor, shear=shear)
+
+        def around_zero(most: float) -> Tensor:
+            return uniform(count, -most, most, generator)
+
+        angle = around_zero(self.rotate)
+        shift = [around_zero(self.translate) * side for side in (width, height)]
+        factor = uniform(count, *self.scale, generator)
+        shear = [around_zero(self.shear) for _ in range(2)]
+        return warp(images, angle=angle, shift=torch.stack(shift, dim=1), factor=factor,
+                    shear=torch.stack(shear, dim=1))  # fmt: skip
 
 
 def warp(images: Tensor, *, angle: Tensor, shift: Tensor, factor: Tensor, shear: Tensor) -> Tensor:
@@ -81,17 +79,12 @@ def warp(images: Tensor, *, angle: Tensor, shift: Tensor, factor: Tensor, shear:
     b = -torch.cos(turn - slant_y) * torch.tan(slant_x) / torch.cos(slant_y) - torch.sin(turn)
     c = torch.sin(turn - slant_y) / torch.cos(slant_y)
     d = -torch.sin(turn - slant_y) * torch.tan(slant_x) / torch.cos(slant_y) + torch.cos(turn)
-    # its inverse (the determinant before scaling is one) tells where each pixel comes from
+    # its inverse (the determinant before scaling is one) says where each pixel comes from
     inverse = torch.stack([d, -b, -c, a], dim=1).view(count, 2, 2) / factor[:, None, None]
     origin = -(inverse @ shift[:, :, None])
     half = torch.tensor([width / 2, height / 2], device=images.device)
     # pixels to grid_sample's units, in which each axis runs from -1 to 1
-    theta = torch.cat(
-        [inverse * (half[None, None, :] / half[None, :, None]), origin / half[None, :, None]], dim=2
-    )
+    theta = torch.cat([inverse * (half / half[:, None]), origin / half[:, None]], dim=2)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    floats = images if images.is_floating_point() else images.float()
-    result = F.grid_sample(floats, grid, mode="bilinear", align_corners=False)
-    if images.is_floating_point():
-        return result
-    return result.round_().clamp_(0, 255).to(images.dtype)
+    result = F.grid_sample(images.float(), grid, mode="bilinear", align_corners=False)
+    return stored_as(images, result)
