@@ -17,8 +17,7 @@ from cnntrain.checkpoint import State, load, save
 from cnntrain.fit.interruption import stop_on_signals
 from cnntrain.fit.observers import make_observers
 from cnntrain.model.recalibrated import SPLIT, recalibrated
-from cnntrain.record.observe import Observer, Record, observe
-from cnntrain.record.totals import Tally
+from cnntrain.record.observe import Observer, Record, Tally, observe
 from cnntrain.runs.folder import RunFolder
 from cnntrain.tasks.protocol import Result
 from cnntrain.train import EpochDone, EvalDone, Event, RunDone, StopRequest, evaluate, train

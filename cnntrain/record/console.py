@@ -20,8 +20,7 @@ from cnntrain.record.console_summary import (
     print_table,
     result_text,
 )
-from cnntrain.record.observe import Record, StepReport
-from cnntrain.record.totals import Tally
+from cnntrain.record.observe import Record, StepReport, Tally
 from cnntrain.show.words import clock_time, percent, quantity
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, StepDone
 

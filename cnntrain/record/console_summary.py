@@ -11,7 +11,7 @@ from typing import TextIO
 from rich.console import Console as RichConsole
 from rich.table import Table
 
-from cnntrain.record.totals import Tally, epoch_figures
+from cnntrain.record.observe import Tally, epoch_figures
 from cnntrain.show.tables import columns
 from cnntrain.show.words import clock_time, percent, quantity
 from cnntrain.tasks.protocol import Result, Task

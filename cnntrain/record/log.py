@@ -9,8 +9,7 @@ from pathlib import Path
 
 from cnntrain.core.atomic import disk_errors
 from cnntrain.record import observer
-from cnntrain.record.observe import Observer, Record
-from cnntrain.record.totals import Tally
+from cnntrain.record.observe import Observer, Record, Tally
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted
 
 LOG = logging.getLogger("cnntrain.run")

@@ -13,8 +13,7 @@ from typing import TextIO
 from cnntrain.core.atomic import disk_errors, write_text_atomically
 from cnntrain.record import observer
 from cnntrain.record.json_text import json_text
-from cnntrain.record.observe import Record, StepReport
-from cnntrain.record.totals import epoch_figures
+from cnntrain.record.observe import Record, StepReport, epoch_figures
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
 from cnntrain.train.events import EpochDone, EvalDone, RunStarted

@@ -1,6 +1,7 @@
-"""Handing the events of a run to its observers, with a report every so many steps.
+"""Handing the events of a run to its observers, and what several of them note and name alike.
 
-A report is what happened since the last one, as plain numbers; the device is read only then.
+Every so many steps a report is added: what happened since the last one, as plain numbers; the
+device is read only then.
 """
 
 from __future__ import annotations
@@ -13,7 +14,17 @@ from typing import Protocol
 
 import torch
 
-from cnntrain.train.events import EvalDone, Event, RunDone, RunStarted, StepDone
+from cnntrain.tasks.classification import CLASSIFICATION
+from cnntrain.tasks.protocol import Task
+from cnntrain.train.events import (
+    EpochDone,
+    EvalDone,
+    Event,
+    RunDone,
+    RunStarted,
+    StepDone,
+    waited,
+)
 
 
 @dataclass(frozen=True)
@@ -155,3 +166,63 @@ class _Window:
             data_wait=min(self._waited / seconds, 1.0),
             seconds=seconds,
         )
+
+
+@dataclass
+class Tally(Observer):
+    """What the run is for, its best and last epoch, and sums since it was started or resumed."""
+
+    task: Task = CLASSIFICATION
+    select: str = "error"
+    best: EpochDone | None = None
+    last: EpochDone | None = None
+    test: EvalDone | None = None
+    images: int = 0
+    seconds: float = 0.0
+    data_seconds: float = 0.0
+
+    def observe(self, event: Record) -> None:
+        """Count an event in; the result on validation images comes with its epoch."""
+        if isinstance(event, RunStarted):
+            self.task, self.select = event.task, event.select
+        elif isinstance(event, EvalDone) and event.split == "test":
+            self.test = event
+        elif isinstance(event, EpochDone):
+            self.last = event
+            self.best = event if event.is_best else self.best
+            self.images += event.images
+            self.seconds += event.seconds
+            self.data_seconds += event.data_seconds
+
+    @property
+    def images_per_second(self) -> float:
+        """Training images a second over these epochs."""
+        return self.images / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def data_wait(self) -> float:
+        """Share of the time spent waiting for data, 0 to 1."""
+        return waited(self.data_seconds, self.seconds)
+
+
+def epoch_figures(
+    epoch: EpochDone | None, task: Task, *, validation: Sequence[str]
+) -> dict[str, float | None]:
+    """`train_loss`, `train_error`, `validation_loss`, ... in the order of the columns.
+
+    Args:
+        epoch: None if there is none: all are None.
+        task: it has the names.
+        validation: the names of those wanted on the validation images; None without such images.
+    """
+    found = None if epoch is None else epoch.validation
+    trained = None if epoch is None else {"loss": epoch.train_loss, **epoch.train_figures}
+    evaluated = None if found is None else {"loss": found.loss, **found.figures}
+    return {
+        f"{split}_{name}": None if values is None else values[name]
+        for split, values, names in (
+            ("train", trained, task.train_figures),
+            ("validation", evaluated, validation),
+        )
+        for name in ("loss", *names)
+    }

@@ -8,8 +8,7 @@ from pathlib import Path
 from cnntrain.core.atomic import write_text_atomically
 from cnntrain.record import observer
 from cnntrain.record.json_text import json_text
-from cnntrain.record.observe import Observer, Record
-from cnntrain.record.totals import Tally, epoch_figures
+from cnntrain.record.observe import Observer, Record, Tally, epoch_figures
 from cnntrain.tasks.protocol import Task
 from cnntrain.train.events import EpochDone, EvalDone, RunDone
 

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from cnntrain.core.atomic import disk_errors
 from cnntrain.record import observer
-from cnntrain.record.observe import Record, StepReport
+from cnntrain.record.observe import Record, StepReport, Tally, epoch_figures
 from cnntrain.record.tensorboard_pictures import filters_picture, images_picture, weight_histograms
-from cnntrain.record.totals import Tally, epoch_figures
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, StepDone
 
 if TYPE_CHECKING:
