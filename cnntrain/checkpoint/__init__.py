@@ -1,12 +1,10 @@
 """Checkpoints: plain values and tensors, written atomically, verified when they are read."""
 
-from cnntrain.checkpoint.primitives import State, check_primitives, tensors_in
+from cnntrain.checkpoint.primitives import State, tensors_in
 from cnntrain.checkpoint.randomness import capture_randomness, restore_randomness
 from cnntrain.checkpoint.store import (
     LAST,
     PREVIOUS,
-    StoredCheckpoint,
-    damage,
     load,
     load_newest,
     read_torch_file,
@@ -16,11 +14,8 @@ from cnntrain.checkpoint.store import (
 __all__ = [
     "LAST",
     "PREVIOUS",
-    "StoredCheckpoint",
     "State",
     "capture_randomness",
-    "check_primitives",
-    "damage",
     "load",
     "load_newest",
     "read_torch_file",

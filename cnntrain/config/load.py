@@ -50,10 +50,7 @@ def try_to_load(
 def load_text(text: str, *, file: Path | str, overrides: Sequence[str] = ()) -> Loaded:
     """As `load`, for the text of a run file, such as the one that a checkpoint holds.
 
-    Args:
-        text: the contents.
-        file: what to call it, and where names of files in it start from; need not exist.
-        overrides: see `load`.
+    `file` is what to call it, and where names of files in it start from; it need not exist.
     """
     document = parse_document(text, name=str(file))
     return sound(*try_to_load_document(document, file=Path(file), overrides=overrides))

@@ -7,7 +7,7 @@ as a value that no rule objects to. Nothing is ever done with such a configurati
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -28,35 +28,31 @@ _STAND_INS: dict[str, Any] = {
 }
 """For what is wrong or missing, where the default would break a rule or there is none."""
 
-_ROUNDS = 5
+_ROUNDS = 4
 """A mended value can bring up another error, such as a missing key of what is now chosen."""
 
 
-def validate_mending(
-    tree: Mapping[str, Any],
-) -> tuple[RunConfig | None, list[Mapping[str, Any]], tuple[str, ...]]:
-    """The configuration, pydantic's errors in the tree as it is, and the mended keys, dotted.
+def mended(
+    tree: Mapping[str, Any], errors: Sequence[Mapping[str, Any]]
+) -> tuple[RunConfig | None, tuple[str, ...]]:
+    """The configuration of a mended copy, if that can be made, and the mended keys, dotted.
 
-    The configuration is that of the tree if there are no errors, of a mended copy if that can be
-    made, and None otherwise.
+    `errors` are pydantic's about the tree.
     """
-    errors: list[Mapping[str, Any]] = []
-    mended: list[str] = []
-    changed: Any = tree
-    for number in range(_ROUNDS):
-        try:
-            return RunConfig.model_validate(changed), errors, tuple(mended)
-        except ValidationError as error:
-            found = error.errors()
-        if number == 0:
-            errors, changed = list(found), copy.deepcopy(tree)
-        for each in found:
+    names: list[str] = []
+    changed: Any = copy.deepcopy(tree)
+    for _ in range(_ROUNDS):
+        for each in errors:
             path = real_path(changed, tuple(each["loc"]), keep_last=each["type"] == "missing")
             if not path:
-                return None, errors, ()
+                return None, ()
             _mend(changed, path, each["type"])
-            mended.append(dotted("", path))
-    return None, errors, ()
+            names.append(dotted("", path))
+        try:
+            return RunConfig.model_validate(changed), tuple(names)
+        except ValidationError as error:
+            errors = error.errors()
+    return None, ()
 
 
 def _mend(tree: dict[str, Any], path: KeyPath, kind: str) -> None:

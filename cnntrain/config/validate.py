@@ -7,8 +7,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from cnntrain.config.keys import all_keys, calls_in, fields_of, keys_at
-from cnntrain.config.mending import validate_mending
+from cnntrain.config.mending import mended
 from cnntrain.config.schema import CALL_SECTIONS, CHOICE_SECTIONS, RunConfig
 from cnntrain.config.section import Call, Choice, Section, other_defaults
 from cnntrain.core.complaints import (
@@ -56,8 +58,14 @@ def validate(tree: Mapping[str, Any], *, name: str, skip: Collection[KeyPath] = 
         _prepare_calls(prepared, path, section, found)
     if isinstance(tree.get("data"), Mapping) and tree.get("finetune") is not None:
         _train_as_eval(tree["data"], prepared["data"])
-    config, errors, mended = validate_mending(prepared)
-    found += complaints(errors, prepared, known=lambda path: keys_at(prepared, path), where="")
+    config: RunConfig | None
+    names: tuple[str, ...] = ()
+    try:
+        config = RunConfig.model_validate(prepared)
+    except ValidationError as error:
+        errors = error.errors()
+        config, names = mended(prepared, errors)
+        found += complaints(errors, prepared, known=lambda path: keys_at(prepared, path), where="")
     if tree.get("train") is None and tree.get("finetune") is None:
         message = "'train' is missing in the file"
         found.append(Complaint((), message, "add `train: ...`", missing="train"))
@@ -65,7 +73,7 @@ def validate(tree: Mapping[str, Any], *, name: str, skip: Collection[KeyPath] = 
     reported = [_better_remedy(c, tree) for c in found if c.path[:1] not in skip]
     if config is not None and not _names_data(config):
         config = None
-    return Validated(config, reported, mended)
+    return Validated(config, reported, names)
 
 
 def _names_data(config: RunConfig) -> bool:

@@ -32,6 +32,14 @@ _NUMBERS: list[tuple[re.Pattern[str], Callable[[str], float]]] = [
     (re.compile(r"\.(nan|NaN|NAN)$"), lambda text: float("nan")),
 ]
 _WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
+_SYNTAX_REMEDIES = {
+    "\\t": "indent with spaces, not tabs",
+    "undefined alias": "quote a value that starts with *",
+    "another document": "remove the line ---; a file holds one document",
+    "mapping values are not allowed": "quote a value that contains ': ', or check the indentation",
+    "": "check the indentation, colons, quotes and brackets here and just above",
+}
+"""By what is in PyYAML's message."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,8 @@ def parse_document(text: str, *, name: str) -> Document:
         if begin and mark and begin.line != mark.line and str(error.context).startswith("while"):
             message += f", {error.context} that starts in line {begin.line + 1}"
         place = reader.place(mark) if mark else Place(name, 1, 1)
-        raise ConfigError(message, remedy=_syntax_remedy(message), place=place) from None
+        remedy = next(text for sign, text in _SYNTAX_REMEDIES.items() if sign in message)
+        raise ConfigError(message, remedy=remedy, place=place) from None
     except yaml.reader.ReaderError as error:
         before = text[: error.position].splitlines() or [""]
         place = Place(name, len(before), len(before[-1]) + 1, before[-1])
@@ -131,18 +140,6 @@ def parse_scalar(text: str) -> Any:
         if pattern.match(text):
             return convert(text)
     return text
-
-
-def _syntax_remedy(message: str) -> str:
-    if "\\t" in message:
-        return "indent with spaces, not tabs"
-    if "undefined alias" in message:
-        return "quote a value that starts with *"
-    if "another document" in message:
-        return "remove the line ---; a file holds one document"
-    if "mapping values are not allowed" in message:
-        return "quote a value that contains ': ', or check the indentation"
-    return "check the indentation, colons, quotes and brackets here and just above"
 
 
 class _Reader:
@@ -198,24 +195,18 @@ class _Reader:
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            place = self.place(key_node.start_mark)
+            place, key = self.place(key_node.start_mark), str(key_node.value)
             if not isinstance(key_node, yaml.ScalarNode):
                 self._complain("a key must be a word", place, "quote it, or check the braces")
-                continue
-            key = str(key_node.value)
-            if key == "<<" and key_node.style is None:
+            elif key == "<<" and key_node.style is None:
                 self._complain("merge keys (<<) are not used here", place, "write the keys out")
-                continue
-            if key in found:
+            elif key in found:
                 first = self.places.keys[(*path, key)]
-                self._complain(
-                    f"the key '{key}' stands here a second time (first in line {first.line})",
-                    place,
-                    "remove one of the two",
-                )
-                continue
-            self.places.keys[(*path, key)] = place
-            found[key] = self.convert(value_node, (*path, key))
+                message = f"the key '{key}' stands here a second time (first in line {first.line})"
+                self._complain(message, place, "remove one of the two")
+            else:
+                self.places.keys[(*path, key)] = place
+                found[key] = self.convert(value_node, (*path, key))
         return found
 
     def _complain(self, message: str, place: Place, remedy: str) -> None:

@@ -93,7 +93,8 @@ class Entry:
                     keywords[key] = parameter.adapter.validate_python(value)
                 except ValidationError as error:
                     errors += [{**e, "loc": (key, *e["loc"])} for e in error.errors()]
-        found += complaints(errors, values, known=lambda _: names, where=f"'{self.name}'")
+        if errors:
+            found += complaints(errors, values, known=lambda _: names, where=f"'{self.name}'")
         for parameter in self.parameters:
             if parameter.required and parameter.name not in values:
                 message = f"'{parameter.name}' is missing in '{self.name}'"

@@ -8,22 +8,15 @@ import platform
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 import torch
 
 
-def describe_environment(
-    *, argv: Sequence[str] | None = None, folder: Path | None = None
-) -> dict[str, object]:
-    """The software, the machine, the command and the state of the source.
-
-    Args:
-        argv: the command; that of this process if None.
-        folder: whose git checkout is described; the working folder if None.
-    """
+def describe_environment() -> dict[str, object]:
+    """The software, the machine, the command, and the state of the source (git, working folder)."""
+    has_cuda = torch.cuda.is_available()
     packages = {dist.name.lower(): dist.version for dist in importlib.metadata.distributions()}
     return {
         "cnntrain": packages.get("cnntrain"),
@@ -31,7 +24,7 @@ def describe_environment(
         "torch": str(torch.__version__),
         "torchvision": packages.get("torchvision"),
         "cuda": torch.version.cuda,
-        "cudnn": _cudnn(),
+        "cudnn": torch.backends.cudnn.version() if has_cuda else None,  # type: ignore[no-untyped-call]
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "platform": platform.platform(),
         "processor": platform.machine(),
@@ -39,18 +32,11 @@ def describe_environment(
         "threads": torch.get_num_threads(),
         "host": socket.gethostname(),
         "time": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "argv": list(sys.argv if argv is None else argv),
-        "working_folder": str(folder or Path.cwd()),
-        "git": _git(folder or Path.cwd()),
+        "argv": sys.argv,
+        "working_folder": str(Path.cwd()),
+        "git": _git(Path.cwd()),
         "packages": dict(sorted(packages.items())),
     }
-
-
-def _cudnn() -> int | None:
-    if not torch.cuda.is_available():
-        return None
-    found: int | None = torch.backends.cudnn.version()  # type: ignore[no-untyped-call] # torch's
-    return found
 
 
 def _git(folder: Path) -> dict[str, object] | None:

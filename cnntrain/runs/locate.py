@@ -40,11 +40,11 @@ class FoundRun:
             path = self.run.checkpoints / f"{name}.pt"
             if path.is_file():
                 return path
-        others = [other.name for other in _runs(self.run.path.parent) if _has_checkpoint(other)]
-        hint = f"; {self.run.path.parent / others[-1]} has some" if others else ""
-        raise CheckpointError(
-            f"{self.run.path} has no checkpoint", remedy=f"it ended before its first epoch{hint}"
-        )
+        others = _runs(self.run.path.parent)
+        trained = [other for other in others if any((other / "checkpoints").glob("*.pt"))]
+        remedy = "it ended before its first epoch"
+        remedy += f"; {trained[-1]} has some" if trained else ""
+        raise CheckpointError(f"{self.run.path} has no checkpoint", remedy=remedy)
 
 
 def run_file_at(path: Path) -> Path | None:
@@ -69,7 +69,7 @@ def find_run(path: Path, *, root: Path = Path("runs"), others: Sequence[str] = (
     Args:
         path: the folder or file.
         root: the folder of all runs; only used to guess what a wrong path meant.
-        others: names of what else could have been meant, likewise.
+        others: names of what else could have been meant, for the same use.
 
     Raises:
         UsageError: nothing is there (with the nearest name that is), or several names are.
@@ -77,9 +77,8 @@ def find_run(path: Path, *, root: Path = Path("runs"), others: Sequence[str] = (
     """
     if path.is_file() and path.name != "latest":
         if path.suffix != ".pt":
-            raise CheckpointError(
-                f"{path} is not a checkpoint", remedy="give a .pt file or a run's folder"
-            )
+            remedy = "give a .pt file or a run's folder"
+            raise CheckpointError(f"{path} is not a checkpoint", remedy=remedy)
         owner = RunFolder(path.parent.parent)
         inside = path.parent.name == "checkpoints" and is_run(owner.path)
         return FoundRun(owner if inside else None, path)
@@ -92,12 +91,10 @@ def find_run(path: Path, *, root: Path = Path("runs"), others: Sequence[str] = (
     latest = _latest(path)
     if latest is not None:
         return FoundRun(RunFolder(latest))
-    children = _folders(path)
-    names = sorted(child.name for child in children if has_run(child))
+    names = sorted(child.name for child in _folders(path) if has_run(child))
     if names:
-        raise UsageError(
-            f"{path} is a folder of runs by name", remedy=f"add a name: {', '.join(names)}"
-        )
+        remedy = f"add a name: {', '.join(names)}"
+        raise UsageError(f"{path} is a folder of runs by name", remedy=remedy)
     raise CheckpointError(f"{path} is not a run's folder", remedy="it has no checkpoints in it")
 
 
@@ -123,9 +120,8 @@ def _latest(parent: Path) -> Path | None:
 
 
 def _runs(parent: Path) -> list[Path]:
-    return sorted(
-        child for child in _folders(parent) if RUN_PATTERN.fullmatch(child.name) and is_run(child)
-    )
+    named = [child for child in _folders(parent) if RUN_PATTERN.fullmatch(child.name)]
+    return sorted(filter(is_run, named))
 
 
 def _folders(parent: Path) -> list[Path]:
@@ -133,10 +129,6 @@ def _folders(parent: Path) -> list[Path]:
         return [child for child in parent.iterdir() if child.is_dir() and not child.is_symlink()]
     except OSError:
         return []
-
-
-def _has_checkpoint(path: Path) -> bool:
-    return any((path / "checkpoints").glob("*.pt"))
 
 
 def _not_there(path: Path, root: Path, others: Sequence[str]) -> UsageError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -102,8 +103,10 @@ def test_every_file_has_a_name_of_its_own() -> None:
     assert len(set(paths)) == len(paths) == 17
 
 
-def test_the_environment_is_plain_data(tmp_path: Path) -> None:
-    found = describe_environment(argv=["cnntrain", "fit"], folder=tmp_path)
+def test_the_environment_is_plain_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["cnntrain", "fit"])
+    monkeypatch.chdir(tmp_path)
+    found = describe_environment()
     assert json.loads(json.dumps(found)) == found
     assert found["argv"] == ["cnntrain", "fit"]
     assert found["git"] is None  # a temporary folder is no checkout
