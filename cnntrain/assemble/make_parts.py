@@ -79,7 +79,7 @@ def make_criterion(loaded: Loaded, *, data: Counted, device: torch.device) -> Cr
         ConfigError: it cannot be made for these classes, at its line.
     """
     train = loaded.config.train
-    loss = LossSection.of(LossSection.usual) if train is None else train.loss
+    loss = LossSection.default() if train is None else train.loss
     counts = data.counts["train"]
     weigh = partial(weights_tensor, classes=data.classes, class_counts=counts, device=device)
     made = make_choice(loss, loaded=loaded, path=("train", "loss"), given={"weigh": weigh})

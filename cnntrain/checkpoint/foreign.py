@@ -137,11 +137,7 @@ def rename(
 ) -> dict[str, Value]:
     """A state_dict with every name translated, in its order; the values are the same objects.
 
-    Args:
-        state: the weights by our names, or by theirs if `reverse`.
-        rules: the map.
-        reverse: from their names to ours.
-        partial: leave names that no rule maps as they are.
+    From our names to theirs, or back if `reverse`; `partial` leaves names that no rule maps.
 
     Raises:
         CheckpointError: a name that no rule maps (unless `partial`), that two rules map

@@ -59,7 +59,10 @@ def keys_at(tree: Any, path: KeyPath) -> list[str]:
     """The keys that the mapping at `path` of a run file may have."""
     choices: list[type[Section]] = [RunConfig]
     for element in path:
-        tree = _inside(tree, element)
+        try:
+            tree = tree[element]
+        except (KeyError, IndexError, TypeError):
+            tree = None  # nothing is there
         if isinstance(element, str):
             fields = [fields_of(section).get(element) for section in choices]
             choices = [s for f in fields if f is not None for s in sections_in(f.annotation)]
@@ -94,10 +97,3 @@ def _walk(section: type[Section], prefix: str) -> Iterator[Key]:
             for own in entry.parameters:
                 path = prefix + own.name
                 yield Key(path, entry.name, own.required, own.default, own.description)
-
-
-def _inside(tree: Any, element: str | int) -> Any:
-    if isinstance(tree, Mapping):
-        return tree.get(str(element))
-    is_there = isinstance(tree, list | tuple) and isinstance(element, int) and element < len(tree)
-    return tree[element] if is_there else None

@@ -18,13 +18,7 @@ _FLAG = "-s "
 
 @dataclass(frozen=True)
 class Override:
-    """One `-s key=value`.
-
-    Args:
-        path: the key's elements; numbers are positions in lists.
-        places: where each element of `path` stands.
-        value: what is to be set, with its places.
-    """
+    """One `-s key=value`: the key's elements, where each stands, and what is to be set there."""
 
     path: tuple[str, ...]
     places: tuple[Place, ...]
@@ -32,11 +26,7 @@ class Override:
 
 
 def parse_override(text: str, *, number: int) -> Override:
-    """Read `a.b.c=value`; the value is YAML.
-
-    Args:
-        text: what follows `-s`.
-        number: the first `-s` is 1.
+    """Read what follows the `number`-th `-s`, from 1: `a.b.c=value`; the value is YAML.
 
     Raises:
         ConfigError: there is no `=`, an element of the key is empty, or the value is no YAML.

@@ -160,7 +160,7 @@ class RunConfig(Section):
     """Where and how the arithmetic is done."""
     data: DataSection
     """The images, and what is done to them."""
-    task: TaskSection = Field(default_factory=lambda: TaskSection.of(TaskSection.usual))
+    task: TaskSection = Field(default_factory=TaskSection.default)
     """What the network is for."""
     finetune: FinetuneSection | None = None
     """Weights to start from, and what may change of them; null: start from scratch."""

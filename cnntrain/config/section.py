@@ -39,12 +39,6 @@ class Chosen(Section):
         name: str
         parameters: dict[str, Any]
 
-    @classmethod
-    def of(cls, name: str) -> Self:
-        """The entry of that name, with its defaults."""
-        parameters, _ = cls.catalogue.entry(name).check({})
-        return cls(name=name, parameters=parameters)
-
     @property
     def entry(self) -> Entry:
         """What was chosen."""
@@ -60,6 +54,12 @@ class Choice(Chosen):
     """
 
     usual: ClassVar[str] = ""
+
+    @classmethod
+    def default(cls) -> Self:
+        """The usual entry, with its defaults."""
+        parameters, _ = cls.catalogue.entry(cls.usual).check({})
+        return cls(name=cls.usual, parameters=parameters)
 
 
 class Call(Chosen):

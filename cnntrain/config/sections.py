@@ -21,15 +21,9 @@ RENAME = (*WEIGHTS, "rename")
 
 
 def read_sections(document: Document, *, file: Path, problems: list[Problem]) -> set[str]:
-    """Put the contents of the named files in place of their names.
+    """Put the contents of named files into the document; returns the sections that have none.
 
-    Args:
-        document: the run file; it is changed.
-        file: where the run file is; names are relative to it.
-        problems: takes up what is wrong.
-
-    Returns:
-        The sections that could not be read.
+    Names are relative to the run file, `file`; `problems` takes up what is wrong.
     """
     named = [key for key in SECTIONS if isinstance(document.data.get(key), str)]
     failed = set(named)

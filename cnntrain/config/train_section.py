@@ -124,13 +124,11 @@ class TrainSection(Section):
     """Passes over the training images."""
     accumulate: Positive = 1
     """Parts in which each batch goes through the network: less memory, the same gradient."""
-    loss: LossSection = Field(default_factory=lambda: LossSection.of(LossSection.usual))
+    loss: LossSection = Field(default_factory=LossSection.default)
     """The loss to minimise."""
     optimizer: OptimizerSection
     """How a gradient moves the weights."""
-    schedule: ScheduleSection = Field(
-        default_factory=lambda: ScheduleSection.of(ScheduleSection.usual)
-    )
+    schedule: ScheduleSection = Field(default_factory=ScheduleSection.default)
     """How the learning rate changes."""
     l1: NonNegativeFloat = 0.0
     """Factor of the sum of all decayed weights' magnitudes, added to the loss."""

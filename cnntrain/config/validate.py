@@ -43,12 +43,10 @@ class Validated:
 
 
 def validate(tree: Mapping[str, Any], *, name: str, skip: Collection[KeyPath] = ()) -> Validated:
-    """Check a run file against the schema.
+    """Check a run file, its sections in place, against the schema.
 
-    Args:
-        tree: the run file with its sections in place.
-        name: the run's name where the file gives none.
-        skip: sections whose problems are reported already.
+    `name` is the run's where the file gives none; problems of the sections in `skip` are reported
+    already.
     """
     found: list[Complaint] = []
     prepared = {"name": name, **tree}

@@ -66,10 +66,7 @@ def run_file_at(path: Path) -> Path | None:
 def find_run(path: Path, *, root: Path = Path("runs"), others: Sequence[str] = ()) -> FoundRun:
     """Find a run from its folder, from `runs/NAME` (the latest of that name) or a checkpoint file.
 
-    Args:
-        path: the folder or file.
-        root: the folder of all runs; only used to guess what a wrong path meant.
-        others: names of what else could have been meant, for the same use.
+    What a wrong path meant is guessed from the runs in `root`, and from names of `others`.
 
     Raises:
         UsageError: nothing is there (with the nearest name that is), or several names are.
