@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from cnntrain.core.complaints import shown, value_at
 from cnntrain.core.document import Document, KeyPath, read_document
 from cnntrain.core.errors import CheckpointError, ConfigError
-from cnntrain.core.problems import Problem
+from cnntrain.core.problems import Problem, halves
 from cnntrain.show.words import listed
 
 _SLOT = re.compile(r"\{(?P<name>[a-z]+)(?P<offset>[+-][0-9]{1,4})?\}|(?P<rest>\*)")
@@ -111,7 +111,7 @@ def rules_of(document: Document, path: KeyPath = ()) -> tuple[Rule, ...]:
         try:
             rules.append(make_rule(ours, theirs))
         except ValueError as error:
-            message, _, remedy = str(error).partition("; ")
+            message, remedy = halves(error)
             where = document.places.of((*path, ours), key=True)
             problems.append(Problem(message, where, remedy))
     if problems:

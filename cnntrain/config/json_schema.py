@@ -67,10 +67,8 @@ def _alternatives(kind: type[Choice], common: Schema) -> Schema:
     alternatives = []
     for entry in kind.catalogue.entries():
         own = {p.name: _parameter(p) for p in entry.parameters}
-        own |= {
-            key: {**properties[key], "default": value}
-            for key, value in other_defaults(entry).items()
-        }
+        for key, value in other_defaults(entry).items():
+            own[key] = {**properties[key], "default": value}
         name = {"const": entry.name, "description": entry.summary}
         required = [*common["required"], *(p.name for p in entry.parameters if p.required)]
         alternatives.append(_mapping({**properties, "name": name, **own}, required))
@@ -80,8 +78,10 @@ def _alternatives(kind: type[Choice], common: Schema) -> Schema:
 def _put_calls(definitions: Schema, section: type[Section], name: str, call: type[Call]) -> None:
     """A section's list of calls."""
     field, item = section.model_fields[name], call.catalogue.kind.capitalize()
+    entries = call.entries()
     definitions.pop(call.__name__, None)
-    definitions[item] = _choice(call.entries())
+    calls = [_mapping({entry.name: _parameters(entry)}, [entry.name]) for entry in entries]
+    definitions[item] = {"oneOf": [{"enum": _bare(entries)}, *calls]}
     definitions[section.__name__]["properties"][name] = {
         "type": "array",
         "items": {"$ref": f"#/$defs/{item}"},
@@ -90,16 +90,9 @@ def _put_calls(definitions: Schema, section: type[Section], name: str, call: typ
     }
 
 
-def _choice(entries: Iterable[Entry]) -> Schema:
-    """One of the entries: its name, or `name: {parameters}`."""
-    entries = list(entries)
-    bare = [e.name for e in entries if not any(p.required for p in e.parameters)]
-    return {
-        "oneOf": [
-            {"enum": bare},
-            *(_mapping({entry.name: _parameters(entry)}, [entry.name]) for entry in entries),
-        ]
-    }
+def _bare(entries: Iterable[Entry]) -> list[str]:
+    """The names of those that need no parameters, and so may stand alone."""
+    return [entry.name for entry in entries if not any(p.required for p in entry.parameters)]
 
 
 def _parameters(entry: Entry, *, expressions: bool = False) -> Schema:
@@ -188,8 +181,7 @@ def _layer() -> Schema:
     item = _mapping(properties, [])
     item["additionalProperties"] = {"type": ["object", "null"], "description": "A block."}
     item |= {"minProperties": 1, "maxProperties": 1 + len(around)}
-    bare = [e.name for e in entries if not any(p.required for p in e.parameters)]
-    return {"anyOf": [{"enum": bare}, {"type": "string"}, item]}
+    return {"anyOf": [{"enum": _bare(entries)}, {"type": "string"}, item]}
 
 
 def _mapping(properties: Schema, required: list[str]) -> Schema:

@@ -11,6 +11,9 @@ from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.core.problems import near_match
 from cnntrain.runs.folder import RUN_PATTERN, RunFolder
 
+_ROOT = Path("runs")
+"""Where runs usually are."""
+
 
 @dataclass(frozen=True)
 class FoundRun:
@@ -63,10 +66,10 @@ def run_file_at(path: Path) -> Path | None:
     return beside if beside.is_file() else shipped.find(str(path))
 
 
-def find_run(path: Path, *, root: Path = Path("runs"), others: Sequence[str] = ()) -> FoundRun:
+def find_run(path: Path, *, others: Sequence[str] = ()) -> FoundRun:
     """Find a run from its folder, from `runs/NAME` (the latest of that name) or a checkpoint file.
 
-    What a wrong path meant is guessed from the runs in `root`, and from names of `others`.
+    What a wrong path meant is guessed from the runs in `runs`, and from names of `others`.
 
     Raises:
         UsageError: nothing is there (with the nearest name that is), or several names are.
@@ -84,7 +87,7 @@ def find_run(path: Path, *, root: Path = Path("runs"), others: Sequence[str] = (
     if is_run(path):
         return FoundRun(RunFolder(path))
     if not path.is_dir():
-        raise _not_there(path, root, others)
+        raise _not_there(path, others)
     latest = _latest(path)
     if latest is not None:
         return FoundRun(RunFolder(latest))
@@ -128,9 +131,9 @@ def _folders(parent: Path) -> list[Path]:
         return []
 
 
-def _not_there(path: Path, root: Path, others: Sequence[str]) -> UsageError:
-    if len(path.parts) == 1 and _latest(root / path) is not None:
-        return UsageError(f"there is no {path}", remedy=f"did you mean '{root / path}'?")
+def _not_there(path: Path, others: Sequence[str]) -> UsageError:
+    if len(path.parts) == 1 and _latest(_ROOT / path) is not None:
+        return UsageError(f"there is no {path}", remedy=f"did you mean '{_ROOT / path}'?")
     try:
         beside = [child.name for child in path.parent.iterdir() if not child.name.startswith(".")]
     except OSError:
