@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from cnntrain.config.keys import calls_in, fields_of
 from cnntrain.config.schema import CALL_SECTIONS, CHOICE_SECTIONS, RunConfig
-from cnntrain.config.section import Call, Choice, Section, other_defaults
+from cnntrain.config.section import Call, Choice, Section, calls_in, fields_of, other_defaults
 from cnntrain.config.sections import SECTIONS
 from cnntrain.core.choices import LAYERS
 from cnntrain.core.entry import Entry, Parameter

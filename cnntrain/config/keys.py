@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
-
-from pydantic.fields import FieldInfo
+from typing import Any
 
 from cnntrain.config.schema import RunConfig
-from cnntrain.config.section import Call, Choice, Section, other_defaults
+from cnntrain.config.section import Call, Choice, Section, fields_of, other_defaults, sections_in
 from cnntrain.core.document import KeyPath
 
 
@@ -30,29 +28,6 @@ class Key:
     required: bool
     default: Any
     description: str
-
-
-def fields_of(section: type[Section]) -> dict[str, FieldInfo]:
-    """The fields that a file may give; a choice's `parameters` are filled by loading."""
-    hidden = "parameters" if issubclass(section, Choice) else ""
-    return {name: field for name, field in section.model_fields.items() if name != hidden}
-
-
-def sections_in(annotation: Any) -> list[type[Section]]:
-    """The sections that a type may hold: none for a plain value."""
-    if isinstance(annotation, type) and issubclass(annotation, Section):
-        return [annotation]
-    return [section for inner in get_args(annotation) for section in sections_in(inner)]
-
-
-def calls_in(section: type[Section]) -> dict[str, type[Call]]:
-    """The fields that are lists of calls, with what they call."""
-    return {
-        name: kind
-        for name, field in section.model_fields.items()
-        for kind in sections_in(field.annotation)
-        if issubclass(kind, Call)
-    }
 
 
 def keys_at(tree: Any, path: KeyPath) -> list[str]:

@@ -9,12 +9,12 @@ from cnntrain.arch.description import Facts, try_to_describe, usual_facts
 from cnntrain.config.loaded import ARCH_AT, FINETUNE_AT, TRANSFORMS_AT, Loaded
 from cnntrain.config.overrides import Override, apply_override, parse_override
 from cnntrain.config.rules import broken_rules
-from cnntrain.config.sections import find_beside, read_sections, read_weights
+from cnntrain.config.sections import collected, find_beside, read_sections, read_weights
 from cnntrain.config.validate import validate
 from cnntrain.core.choices import CHOICES
 from cnntrain.core.complaints import shown
 from cnntrain.core.document import Document, parse_document, read_document
-from cnntrain.core.errors import ConfigError, collected
+from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Problem
 from cnntrain.data import TRANSFORMS
 from cnntrain.data.metadata import facts as data_facts

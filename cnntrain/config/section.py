@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from cnntrain.core.catalogue import Catalogue
 from cnntrain.core.entry import Entry
@@ -84,6 +85,29 @@ def other_defaults(entry: Entry) -> Mapping[str, Any]:
     found = entry.options.get("defaults", {})
     assert isinstance(found, dict)
     return found
+
+
+def fields_of(section: type[Section]) -> dict[str, FieldInfo]:
+    """The fields that a file may give; a choice's `parameters` are filled by loading."""
+    hidden = "parameters" if issubclass(section, Choice) else ""
+    return {name: field for name, field in section.model_fields.items() if name != hidden}
+
+
+def sections_in(annotation: Any) -> list[type[Section]]:
+    """The sections that a type may hold: none for a plain value."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return [annotation]
+    return [section for inner in get_args(annotation) for section in sections_in(inner)]
+
+
+def calls_in(section: type[Section]) -> dict[str, type[Call]]:
+    """The fields that are lists of calls, with what they call."""
+    return {
+        name: kind
+        for name, field in section.model_fields.items()
+        for kind in sections_in(field.annotation)
+        if issubclass(kind, Call)
+    }
 
 
 class FoldOf(Section):

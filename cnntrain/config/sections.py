@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from cnntrain.config import shipped
 from cnntrain.config.overrides import COMMAND_LINE
 from cnntrain.core.complaints import shown, value_at
 from cnntrain.core.document import Document, KeyPath, read_document
-from cnntrain.core.errors import ConfigError, collected
+from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Place, Problem, near_match
 
 SECTIONS = ("arch", "vars", "compute", "data", "finetune", "train", "record")
@@ -58,6 +60,15 @@ def read_weights(
             chosen = next((choice for choice in choices if choice.exists()), choices[0])
             found[key] = str(chosen.resolve())
     return {"finetune": {**finetune, "weights": {**weights, **found}}}
+
+
+@contextmanager
+def collected(problems: list[Problem], *, place: Place | None = None) -> Iterator[None]:
+    """Add a block's ConfigError to `problems`, at `place` where it has no place of its own."""
+    try:
+        yield
+    except ConfigError as error:
+        problems += [replace(each, place=each.place or place) for each in error.problems]
 
 
 def find_beside(name: str, *, place: Place | None, file: Path) -> Path:

@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cnntrain.config.keys import all_keys, calls_in, fields_of, keys_at
+from cnntrain.config.keys import all_keys, keys_at
 from cnntrain.config.mending import mended
 from cnntrain.config.schema import CALL_SECTIONS, CHOICE_SECTIONS, RunConfig
-from cnntrain.config.section import Call, Choice, Section, other_defaults
+from cnntrain.config.section import Call, Choice, Section, calls_in, fields_of, other_defaults
 from cnntrain.core.complaints import (
     Complaint,
     complaints,

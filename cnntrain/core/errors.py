@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import ClassVar
 
 from cnntrain.core.problems import Place, Problem
@@ -51,15 +49,6 @@ class ConfigError(CnntrainError):
 def _position(problem: Problem) -> tuple[str, int, int]:
     place = problem.place
     return (place.file, place.line, place.column) if place else ("", 0, 0)
-
-
-@contextmanager
-def collected(problems: list[Problem], *, place: Place | None = None) -> Iterator[None]:
-    """Add a block's ConfigError to `problems`, at `place` where it has no place of its own."""
-    try:
-        yield
-    except ConfigError as error:
-        problems += [replace(each, place=each.place or place) for each in error.problems]
 
 
 class DataError(CnntrainError):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cnntrain.config.keys import Key, all_keys, fields_of
+from cnntrain.config.keys import Key, all_keys
 from cnntrain.config.schema import CHOICE_SECTIONS
-from cnntrain.config.section import Choice, Section, other_defaults
+from cnntrain.config.section import Choice, Section, fields_of, other_defaults
 
 KEYS = Path(__file__).parent / "keys.txt"
 
