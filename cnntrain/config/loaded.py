@@ -49,7 +49,7 @@ class Loaded:
 
     def problem(self, path: KeyPath, message: str, remedy: str, *, key: bool = False) -> Problem:
         """A problem with the value (or key) at `path`, such as `("train", "epochs")`."""
-        return self.document.problem(Complaint(tuple(path), message, remedy, at_key=key))
+        return self.document.problem(Complaint(path, message, remedy, at_key=key))
 
     def error(self, path: KeyPath, message: str, remedy: str) -> ConfigError:
         """An error with this problem alone."""
@@ -63,7 +63,7 @@ class Loaded:
 
     def is_given(self, path: KeyPath) -> bool:
         """Whether the value is written down, not a default."""
-        return tuple(path) in self.document.places.values
+        return path in self.document.places.values
 
     def is_doubtful(self, path: KeyPath, problems: Sequence[Problem]) -> bool:
         """Whether a problem is about something at `path` or below it: what follows is in doubt."""

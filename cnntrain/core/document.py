@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from cnntrain.core.complaints import Complaint, real_path
+from cnntrain.core.complaints import Complaint
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Place, Problem
 
@@ -51,10 +51,9 @@ class Places:
 
     def of(self, path: KeyPath, *, key: bool = False) -> Place | None:
         """The place of the value (or key) at `path`, or of the nearest thing around it."""
-        path = tuple(path)
         for length in range(len(path), -1, -1):
-            table = self.keys if key else self.values
-            found = table.get(path[:length]) or self.values.get(path[:length])
+            around = path[:length]
+            found = (self.keys.get(around) if key else None) or self.values.get(around)
             if found is not None:
                 return found
         return None
@@ -82,8 +81,7 @@ class Document:
 
     def problem(self, complaint: Complaint) -> Problem:
         """A complaint about this document, with its place."""
-        path = complaint.path if complaint.at_key else real_path(self.data, complaint.path)
-        place = self.places.of(path, key=complaint.at_key)
+        place = self.places.of(complaint.path, key=complaint.at_key)
         return Problem(complaint.message, place, complaint.remedy)
 
 
