@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,10 +52,7 @@ def ablate(
     from cnntrain.fit.ablate import ablate as run
 
     found = run(path, sets, train=train, anew=anew, overrides=given, tell=output.note)
-    if as_json:
-        output.result_json({"variants": [_as_data(variant) for variant in found.variants]})
-    else:
-        output.result(_as_text(found.variants))
+    output.answer(found.variants, as_json, data=_as_data, text=_as_text)
     if found.exit_code:
         raise typer.Exit(found.exit_code)
 
@@ -63,10 +61,9 @@ def _as_text(variants: tuple[Variant, ...]) -> str:
     rows = [["without", "parameters", "change", "multiply-adds", "change"]]
     split = next((variant.split for variant in variants if variant.split), "")
     rows[0] += [f"{split} error", "change", "run"] if split else []
-    whole = variants[0] if variants else None
     for variant in variants:
+        whole = variants[0]
         row = [", ".join(variant.left_out) or "nothing"]
-        assert whole is not None
         for count, before in (
             (variant.parameters, whole.parameters),
             (variant.multiply_adds, whole.multiply_adds),
@@ -87,13 +84,10 @@ def _errors(variant: Variant, whole: Variant) -> list[str]:
     return [f"{variant.error:.2%}", change]
 
 
-def _as_data(variant: Variant) -> dict[str, Any]:
-    return {
-        "without": list(variant.left_out),
-        "removed": list(variant.removed),
-        "parameters": variant.parameters,
-        "multiply_adds": variant.multiply_adds,
-        "error": variant.error,
-        "split": variant.split or None,
-        "run": None if variant.run is None else str(variant.run),
-    }
+def _as_data(variants: tuple[Variant, ...]) -> dict[str, Any]:
+    known = []
+    for variant in variants:
+        each = asdict(variant)
+        each = {"without": each.pop("left_out"), **each, "split": variant.split or None}
+        known.append({**each, "run": None if variant.run is None else str(variant.run)})
+    return {"variants": known}

@@ -39,15 +39,15 @@ EXIT_CODES = (
 
 
 class _Commands(PictureCommands):
-    """The commands; a wrong choice such as `--to onx` is told without pydantic's "Value error"."""
+    """The commands; a wrong choice such as `--to onx` is said without pydantic's "Value error"."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except Exception as error:
-            told: Any = error
+            said: Any = error
             if isinstance(getattr(error, "message", None), str):
-                told.message = told.message.removeprefix("Value error, ")
+                said.message = said.message.removeprefix("Value error, ")
             raise
 
 
@@ -126,11 +126,8 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001  # the last resort: said in one line, as a bug
         if _is_out_of_memory(error):
             _fail(_OUT_OF_MEMORY, MemoryExhaustedError.exit_code)
-        _fail(
-            f"internal error (please report): {type(error).__name__}: {error} "
-            "(CNNTRAIN_DEBUG=1 shows the traceback)",
-            1,
-        )
+        bug = f"internal error (please report): {type(error).__name__}: {error}"
+        _fail(f"{bug} (CNNTRAIN_DEBUG=1 shows the traceback)", 1)
 
 
 _OUT_OF_MEMORY = (
@@ -164,7 +161,7 @@ def _fail_system(error: OSError) -> None:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """Whether torch says so; by name and words, for torch need not have been imported."""
+    """Whether torch says so; by name and words, because torch need not have been imported."""
     allocators = ("DefaultCPUAllocator: can't allocate memory", "CUDA error: out of memory")
     return type(error).__name__ == "OutOfMemoryError" or any(
         words in str(error) for words in allocators

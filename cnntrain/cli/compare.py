@@ -8,7 +8,6 @@ import typer
 
 from cnntrain.cli import output
 from cnntrain.cli.options import NETWORK, Batch, Depth, Json, Markdown, network_named
-from cnntrain.core.errors import UsageError
 
 
 def compare(
@@ -23,14 +22,11 @@ def compare(
 
     Blocks that are the same in both take one line; those that differ are opened.
     """
-    if markdown and as_json:
-        raise UsageError("--markdown and --json exclude each other", remedy="choose one")
+    output.refuse_both(markdown, as_json)
     plans = (network_named(one)[0], network_named(other)[0])
     from cnntrain.arch.comparison import compare as align
     from cnntrain.arch.comparison import comparison_data, comparison_markdown, comparison_text
 
     found = align(*plans, names=(one, other), batch=batch, depth=depth)
-    if as_json:
-        output.result_json(comparison_data(found))
-    else:
-        output.result(comparison_markdown(found) if markdown else comparison_text(found))
+    text = comparison_markdown if markdown else comparison_text
+    output.answer(found, as_json, data=comparison_data, text=text)

@@ -14,7 +14,6 @@ from cnntrain.cli.options import Json, Overrides, RunFile
 from cnntrain.config import shipped
 from cnntrain.config.load import load
 from cnntrain.core.atomic import disk_errors
-from cnntrain.core.errors import UsageError
 from cnntrain.show.tables import columns
 from cnntrain.show.words import listed
 
@@ -52,10 +51,7 @@ def check(file: RunFile, overrides: Overrides = None, as_json: Json = False) -> 
             eval_transforms=[(call.name, call.parameters) for call in data.transforms.eval],
             progress=shown.update,
         )
-    if as_json:
-        output.result_json(_as_data(report))
-    else:
-        output.result(_as_text(report, balance=_balance(report, loaded.config)))
+    output.answer(report, as_json, data=_as_data, text=lambda it: _as_text(it, loaded.config))
     if not report.is_clean:
         raise typer.Exit(3)
 
@@ -70,8 +66,7 @@ def show(
 ) -> None:
     """Draw augmented training images. As the network sees them, with their labels."""
     loaded = load(shipped.resolve(file), overrides or [])
-    if out.exists() and not force:
-        raise UsageError(f"{out} already exists", remedy="give another --out, or --force")
+    output.refuse_existing(out, force=force)
     from cnntrain.assemble.transfer.preprocessing import follow_weights
     from cnntrain.assemble.translation import open_run_data
     from cnntrain.data.preview import contact_sheet
@@ -96,7 +91,7 @@ def _balance(report: DataReport, config: RunConfig) -> str:
     return f"{text}; set data.sampling or train.loss.class_weights to balanced, not both"
 
 
-def _as_text(report: DataReport, *, balance: str) -> str:
+def _as_text(report: DataReport, config: RunConfig) -> str:
     splits = list(report.counts)
     rows = [["class", *splits]]
     for index, name in enumerate(report.classes):
@@ -106,20 +101,17 @@ def _as_text(report: DataReport, *, balance: str) -> str:
     for split, sizes in report.sizes.items():
         shown = listed([f"{h}x{w} ({count:,})" for (h, w), count in sizes], most=5)
         lines.append(f"sizes in {split} (height x width): {shown}")
-    lines.append(balance)
+    lines.append(_balance(report, config))
     lines += [f"unreadable: {bad.path}: {bad.reason}" for bad in report.unreadable]
     lines += [
         f"too small for {found.transform}: {found.images:,} images of {found.split}, such as "
         f"{found.example}: {found.reason}"
         for found in report.unfit
     ]
-    for group in report.leaks:
-        lines.append(f"in several splits: {_group(group)}")
-    within = len(report.duplicates) - len(report.leaks)
-    if within:
-        lines.append(f"equal images within a split: {within} groups, such as:")
-        inner = [group for group in report.duplicates if len(group.splits) == 1]
-        lines += [f"    {_group(group)}" for group in inner[:5]]
+    lines += [f"in several splits: {_group(group)}" for group in report.leaks]
+    if within := [group for group in report.duplicates if len(group.splits) == 1]:
+        lines.append(f"equal images within a split: {len(within)} groups, such as:")
+        lines += [f"    {_group(group)}" for group in within[:5]]
     contradictions = sum(len(group.classes) > 1 for group in report.duplicates)
     if contradictions:
         lines.append(f"equal images with different labels: {contradictions} groups")
@@ -135,8 +127,8 @@ def _group(group: Duplicate) -> str:
 
 def _as_data(report: DataReport) -> dict[str, Any]:
     return {
-        "classes": list(report.classes),
-        "counts": {split: list(counts) for split, counts in report.counts.items()},
+        "classes": report.classes,
+        "counts": report.counts,
         "sizes": {
             split: [{"height": h, "width": w, "images": n} for (h, w), n in sizes]
             for split, sizes in report.sizes.items()

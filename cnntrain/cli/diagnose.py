@@ -9,7 +9,6 @@ import typer
 
 from cnntrain.cli import output
 from cnntrain.cli.options import Json, Overrides
-from cnntrain.core.errors import UsageError
 from cnntrain.record.json_text import json_text
 from cnntrain.show.tables import columns
 
@@ -48,10 +47,9 @@ def diagnose(
     Checks gradients, initial weights, rate and recipe on copies and a few images, in minutes;
     nothing of the run is changed. Tells what is wrong, on which evidence, and what to do next.
     """
-    if html is not None and html.exists() and not force:
-        raise UsageError(f"{html} already exists", remedy="give another --html, or --force")
-    if html is not None and not html.parent.is_dir():
-        raise UsageError(f"there is no folder {html.parent}", remedy="make it first")
+    if html is not None:
+        output.refuse_existing(html, force=force, option="--html")
+        output.refuse_no_folder(html)
     from cnntrain.core.atomic import write_text_atomically
     from cnntrain.diagnose.diagnose import examine
 
@@ -83,8 +81,7 @@ def _as_text(diagnosis: Diagnosis, *, shows_tables: bool) -> str:
     parts = [columns(rows, right=[2])]
     if shows_tables:
         parts += [_table(table) for r in diagnosis.reports for table in r.tables if table.rows]
-    for number, finding in enumerate(diagnosis.findings, start=1):
-        parts.append(_finding(number, finding))
+    parts += [_finding(*each) for each in enumerate(diagnosis.findings, start=1)]
     if not diagnosis.findings:
         which = f" by {len(diagnosis.reports)} of the checks" if shows_tables else ""
         parts.append(f"nothing wrong was found{which}")
@@ -105,11 +102,8 @@ def _table(table: Table) -> str:
     from cnntrain.diagnose.page import cell_text
 
     rows = [list(table.columns), *([cell_text(cell) for cell in row] for row in table.rows)]
-    right = [
-        i
-        for i in range(len(table.columns))
-        if not any(isinstance(row[i], str) for row in table.rows)
-    ]
+    columns_of = enumerate(zip(*table.rows, strict=True))
+    right = [i for i, cells in columns_of if not any(isinstance(cell, str) for cell in cells)]
     return f"{table.title}\n{columns(rows, right=right)}"
 
 

@@ -58,8 +58,8 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Evaluate a network. Tells loss, top-1, top-5, scores per class, confusion matrix."""
-    if confusion is not None and not confusion.parent.is_dir():
-        raise UsageError(f"there is no folder {confusion.parent}", remedy="make it first")
+    if confusion is not None:
+        output.refuse_no_folder(confusion)
     sides = read_scales(scales, crops=crops)
     from cnntrain.model.ensemble import Ensemble
     from cnntrain.model.opening import open_model
@@ -69,16 +69,14 @@ def evaluate(
     if confusion is not None:
         evaluated.task.draw(evaluated.metrics, evaluated.classes, confusion)
         output.note(f"confusion matrix: {confusion}")
-    if evaluated.mirrors_unseen:
-        output.note(f"note: {MIRRORED}")
-    if evaluated.selected:
-        output.note(f"note: {OPTIMISTIC}")
-    if evaluated.split == "train":
-        output.note(f"note: {SEEN}")
-    if as_json:
-        output.result_json(_as_data(evaluated, crops=crops))
-    else:
-        output.result(_as_text(evaluated))
+    for note, holds in (
+        (MIRRORED, evaluated.mirrors_unseen),
+        (OPTIMISTIC, evaluated.selected),
+        (SEEN, evaluated.split == "train"),
+    ):
+        if holds:
+            output.note(f"note: {note}")
+    output.answer(evaluated, as_json, data=lambda it: _as_data(it, crops=crops), text=_as_text)
 
 
 def _as_text(evaluated: Evaluated) -> str:
@@ -99,12 +97,10 @@ def _named(model: Model) -> str:
 
 def _members(evaluated: Evaluated) -> str:
     """What each member of a committee does by itself, and all of them together."""
-    named = [(_named(model), metrics) for model, metrics in evaluated.members]
-    rows: list[list[str]] = []
-    for name, metrics in (*named, ("together", evaluated.metrics)):
-        summary = evaluated.task.summary(metrics)
-        rows += [["network", *summary]] if not rows else []
-        rows.append([name, *summary.values()])
+    summary = evaluated.task.summary
+    rows = [["network", *summary(evaluated.metrics)]]
+    rows += [[_named(model), *summary(metrics).values()] for model, metrics in evaluated.members]
+    rows.append(["together", *summary(evaluated.metrics).values()])
     share = evaluated.disagreements / evaluated.metrics.images
     disagree = f"they disagree on {evaluated.disagreements:,} images ({share:.2%})"
     return f"{columns(rows, right=range(1, 4))}\n{disagree}"

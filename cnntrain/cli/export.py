@@ -48,10 +48,9 @@ def export(
     from cnntrain.export.export import export as write
     from cnntrain.model.opening import EXPORT, open_model
 
-    formats = [form.value for form in to or [Format.onnx]]
     model = open_model(run, overrides=overrides or [], use=EXPORT)
     written = []
-    for file in write(model, formats=formats, out=out, force=force):
+    for file in write(model, formats=to or [Format.onnx], out=out, force=force):
         written.append(file)
         if not as_json:
             output.result(_line(file))

@@ -100,17 +100,14 @@ def _as_text(found: CrossValidated) -> str:
 
     rows = [["fold", "images", "error", "lowest", "at epoch", "test error"]]
     for result in found.results:
-        errors = (percent(e) for e in (result.error, result.best_error, result.test_error))
-        last, best, test = errors
+        errors = (result.error, result.best_error, result.test_error)
+        last, best, test = map(percent, errors)
         rows.append(
             [str(result.fold), f"{result.images:,}", last, best, str(result.best_epoch), test]
         )
     figures: tuple[Figure, ...] = ("error", "best_error", "test_error")
-    for name, values in (
-        ("mean", [found.mean(figure) for figure in figures]),
-        ("+-", [found.deviation(figure) for figure in figures]),
-    ):
-        last, best, test = (percent(value) for value in values)
+    for name, over in (("mean", found.mean), ("+-", found.deviation)):
+        last, best, test = (percent(over(figure)) for figure in figures)
         rows.append([name, "", last, best, "", test])
     if found.mean("test_error") is None:
         rows = [row[:-1] for row in rows]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -20,23 +19,10 @@ from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import suggestion
 from cnntrain.show.tables import columns
 
-
-class What(StrEnum):
-    """The lists."""
-
-    layers = "layers"
-    datasets = "datasets"
-    transforms = "transforms"
-    optimizers = "optimizers"
-    schedules = "schedules"
-    losses = "losses"
-    tasks = "tasks"
-    checks = "checks"
-    observers = "observers"
-    pictures = "pictures"
-    keys = "keys"
-    configs = "configs"
-    archs = "archs"
+What = Literal[
+    "layers", "datasets", "transforms", "optimizers", "schedules", "losses", "tasks", "checks",
+    "observers", "pictures", "keys", "configs", "archs",
+]  # fmt: skip
 
 
 def listing(
@@ -51,23 +37,23 @@ def listing(
     as_json: Json = False,
 ) -> None:
     """List layers, optimizers, losses and all else to choose from."""
-    if what is What.keys:
+    if what == "keys":
         if plugin:
             raise UsageError("`list keys` takes no plugin", remedy="leave --plugin out")
         _list_keys(name, as_json)
         return
-    if what in (What.configs, What.archs):
+    if what in ("configs", "archs"):
         if name or plugin:
             remedy = f"`cnntrain new {name or 'NAME'}` copies a shipped file out"
-            raise UsageError(f"`list {what.value}` takes nothing more", remedy=remedy)
+            raise UsageError(f"`list {what}` takes nothing more", remedy=remedy)
         _list_files(what, as_json)
         return
-    catalogue = CHOICES[what.value]
+    catalogue = CHOICES[what]
     for file in plugin or ():
         catalogue.add_plugin(file)
     entries = [catalogue.entry(name)] if name else catalogue.entries()
     if as_json:
-        output.result_json({what.value: [_as_data(entry) for entry in entries]})
+        output.result_json({what: [_as_data(entry) for entry in entries]})
     elif name:
         output.result(_page(entries[0], catalogue))
     else:
@@ -75,20 +61,20 @@ def listing(
             output.result(f"{entry.name}: {entry.summary}")
             for parameter in entry.parameters:
                 output.result(f"    {_signature(parameter)}")
-        note = f"`cnntrain list {what.value} NAME` shows one in full"
-        output.note(f"{len(entries)} {what.value}; {note}")
+        note = f"`cnntrain list {what} NAME` shows one in full"
+        output.note(f"{len(entries)} {what}; {note}")
 
 
 def _list_files(what: What, as_json: bool) -> None:
     """The shipped files, each with its first line."""
-    names = shipped.names() if what is What.configs else shipped.names(among="archs/")
+    names = shipped.names() if what == "configs" else shipped.names(among="archs/")
     found = {name: shipped.find(name) for name in names}
     files = {name: path for name, path in found.items() if path is not None}
     if as_json:
-        output.result_json({what.value: {name: str(path) for name, path in files.items()}})
+        output.result_json({what: {name: str(path) for name, path in files.items()}})
         return
     output.result(columns([(name, _headline(path)) for name, path in files.items()]))
-    use = "fit" if what is What.configs else "summary"
+    use = "fit" if what == "configs" else "summary"
     output.note(f"`cnntrain {use} NAME` uses one, `cnntrain new NAME` copies it out")
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
@@ -16,6 +16,8 @@ from cnntrain.core.errors import UsageError
 
 if TYPE_CHECKING:
     from cnntrain.show.image_table import Picture
+
+T = TypeVar("T")
 
 
 def result(text: str) -> None:
@@ -26,6 +28,14 @@ def result(text: str) -> None:
 def result_json(value: Any) -> None:
     """Print one JSON object on stdout."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def answer(found: T, as_json: bool, *, data: Callable[[T], Any], text: Callable[[T], str]) -> None:
+    """Print what a command found: as one JSON object, or in words."""
+    if as_json:
+        result_json(data(found))
+    else:
+        result(text(found))
 
 
 def note(text: str) -> None:
@@ -50,31 +60,41 @@ def log_shown(shown: bool) -> Iterator[None]:
 def new_file(
     given: Path | None, *, usual: str, force: bool, suffixes: Sequence[str] = (".png", ".svg")
 ) -> Path:
-    """The file that a command is to write.
-
-    Args:
-        given: on the command line.
-        usual: its name where none is given.
-        force: whether it may exist already.
-        suffixes: one of which it must have.
+    """The file that a command is to write: the given one, else the usual one.
 
     Raises:
-        UsageError: it cannot be written.
+        UsageError: it has none of the suffixes, exists (without `force`), or has no folder.
     """
     path = given or Path(usual)
     if path.suffix.lower() not in suffixes:
         raise UsageError(
             f"{path} is no {' or '.join(suffixes)} file", remedy="end the name of --out in that"
         )
-    if path.is_dir() or (path.exists() and not force):
-        raise UsageError(f"{path} already exists", remedy="give another --out, or --force")
-    if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent}", remedy="make it first")
+    refuse_existing(path, force=force and not path.is_dir())
+    refuse_no_folder(path)
     return path
 
 
+def refuse_existing(path: Path, *, force: bool, option: str = "--out") -> None:
+    """Raise a UsageError where a file would be overwritten without --force."""
+    if path.exists() and not force:
+        raise UsageError(f"{path} already exists", remedy=f"give another {option}, or --force")
+
+
+def refuse_no_folder(path: Path) -> None:
+    """Raise a UsageError where the folder of a file to write does not exist."""
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent}", remedy="make it first")
+
+
+def refuse_both(markdown: bool, as_json: bool) -> None:
+    """Raise a UsageError where a command is to print two things."""
+    if markdown and as_json:
+        raise UsageError("--markdown and --json exclude each other", remedy="choose one")
+
+
 def picture(made: Picture, file: Path, *, as_json: bool) -> None:
-    """Save a picture, and tell its file: with all its numbers, or beside a sentence on stderr."""
+    """Save a picture, and print its file: with all its numbers, or beside a sentence on stderr."""
     from cnntrain.show.image_table import save
 
     save(made.figure, file)

@@ -102,11 +102,7 @@ def picture_command(entry: Entry, **more: Any) -> Callable[..., None]:
     """A command for a picture: a run, what its signature asks for, and what all of them take.
 
     A parameter without a default is an argument; a list is an option that can be repeated, without
-    its plural's s.
-
-    Args:
-        entry: of the picture.
-        more: further options with their types, which are dealt with before the command runs.
+    its plural's s. `more` are further options and their types, which are dealt with before.
     """
 
     def command(
@@ -122,20 +118,22 @@ def picture_command(entry: Entry, **more: Any) -> Callable[..., None]:
         if complaints:
             raise UsageError(complaints[0].message, remedy=complaints[0].remedy)
         words = _words(entry, keywords)
-        file = file_to_write(
-            out, words, run, asked=keywords, force=force, overrides=overrides or []
-        )
+        changes = overrides or []
+        file = file_to_write(out, words, run, asked=keywords, force=force, overrides=changes)
         from cnntrain.model.opening import open_model
 
-        model = open_model(run, overrides=overrides or [])
+        model = open_model(run, overrides=changes)
         made = PICTURES.load(entry.name)(model=model, **keywords)
         output.picture(made, file, as_json=as_json)
 
     if taken := {p.name for p in entry.parameters} & {"run", *SHARED, *more}:
         name = min(taken)
-        message = f"the picture '{entry.name}' has the parameter '{name}', which every picture's "
-        message += "command has"
-        raise ConfigError(message, remedy="rename it", place=Place(str(entry.file), entry.line, 1))
+        raise ConfigError(
+            f"the picture '{entry.name}' has the parameter '{name}', which every picture's command "
+            "has",
+            remedy="rename it",
+            place=Place(str(entry.file), entry.line, 1),
+        )
     kinds = {
         "run": (Trained, Argument.empty),
         **{p.name: _option(p) for p in entry.parameters},
@@ -144,12 +142,11 @@ def picture_command(entry: Entry, **more: Any) -> Callable[..., None]:
     }
     command.__doc__ = re.split(r"\n\n(?:Args|Raises):", entry.doc)[0]
     command.__annotations__ = {name: kind for name, (kind, _) in kinds.items()}
-    command.__signature__ = Signature(  # type: ignore[attr-defined]
-        [
-            Argument(name, Argument.KEYWORD_ONLY, default=default, annotation=kind)
-            for name, (kind, default) in kinds.items()
-        ]
-    )
+    arguments = [
+        Argument(name, Argument.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, (kind, default) in kinds.items()
+    ]
+    command.__signature__ = Signature(arguments)  # type: ignore[attr-defined]
     return command
 
 
@@ -168,10 +165,9 @@ def file_to_write(
     Args:
         given: on the command line.
         words: that its usual name is made of.
-        run: what is looked at.
+        run: what is looked at, with the `overrides` of its settings.
         asked: of it: `layer`, `image`, `images` and `split` are looked for.
         force: whether the file may exist already.
-        overrides: changes of the run's settings.
         suffixes: one of which the file must have; the first is the usual one.
 
     Raises:

@@ -32,18 +32,14 @@ def recalibrate(
     from cnntrain.model.recalibrated import recalibrate_run
 
     done = recalibrate_run(run, exact=exact, overrides=overrides or [])
-    if as_json:
-        output.result_json(_as_data(done))
-    else:
-        output.result(_as_text(done))
+    output.answer(done, as_json, data=_as_data, text=_as_text)
 
 
 def _as_text(done: Recalibrated) -> str:
-    rows: list[list[str]] = []
+    summary = done.task.summary
+    rows = [[done.split, "images", *summary(done.before)]]
     for name, metrics in (("before", done.before), ("after", done.after)):
-        summary = {"images": f"{metrics.images:,}", **done.task.summary(metrics)}
-        rows += [[done.split, *summary]] if not rows else []
-        rows.append([name, *summary.values()])
+        rows.append([name, f"{metrics.images:,}", *summary(metrics).values()])
     table = columns(rows, right=range(1, len(rows[0])))
     return f"{table}\n{len(done.layers)} batch normalisations of {done.source}: {done.path}"
 

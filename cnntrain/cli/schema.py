@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,17 +11,10 @@ from cnntrain.cli import output
 from cnntrain.core.choices import CHOICES
 
 
-class FileKind(StrEnum):
-    """The two kinds of file."""
-
-    run = "run"
-    arch = "arch"
-
-
 def schema(
     what: Annotated[
-        FileKind, typer.Argument(help="Run files or architecture files.")
-    ] = FileKind.run,
+        Literal["run", "arch"], typer.Argument(help="Run files or architecture files.")
+    ] = "run",
     plugin: Annotated[
         list[Path] | None, typer.Option(help="What this file registers is in it, too.")
     ] = None,
@@ -33,4 +25,4 @@ def schema(
     for file in plugin or ():
         for catalogue in CHOICES.values():
             catalogue.add_plugin(file)
-    output.result_json(run_schema() if what is FileKind.run else arch_schema())
+    output.result_json(run_schema() if what == "run" else arch_schema())

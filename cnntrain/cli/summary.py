@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -53,14 +54,12 @@ def summary(  # noqa: PLR0913  # one parameter for each option
     Output shapes, parameters, multiply-adds of one image, receptive fields, memory in training,
     and for a run file with frozen layers what learns.
     """
-    if markdown and as_json:
-        raise UsageError("--markdown and --json exclude each other", remedy="choose one")
-    if graph is not None and graph.suffix.lower() not in GRAPHS:
-        raise UsageError(
-            f"--graph {graph} is not a picture", remedy=f"end its name in {', '.join(GRAPHS)}"
-        )
-    if graph is not None and not graph.parent.is_dir():
-        raise UsageError(f"there is no folder {graph.parent}", remedy="make it first")
+    output.refuse_both(markdown, as_json)
+    if graph is not None:
+        if graph.suffix.lower() not in GRAPHS:
+            remedy = f"end its name in {', '.join(GRAPHS)}"
+            raise UsageError(f"--graph {graph} is not a picture", remedy=remedy)
+        output.refuse_no_folder(graph)
     plan, learning = network_named(
         name, overrides=overrides, classes=classes, size=size, channels=channels
     )
@@ -69,12 +68,9 @@ def summary(  # noqa: PLR0913  # one parameter for each option
 
     if graph is not None:
         _write_graph(plan, graph, depth=depth, title=Path(name).stem)
-    if as_json:
-        output.result_json(as_data(plan, batch=batch, depth=depth, learning=learning))
-    elif markdown:
-        output.result(as_markdown(plan, batch=batch, depth=depth, learning=learning))
-    else:
-        output.result(as_text(plan, batch=batch, depth=depth, learning=learning))
+    asked: dict[str, Any] = {"batch": batch, "depth": depth, "learning": learning}
+    text = partial(as_markdown if markdown else as_text, **asked)
+    output.answer(plan, as_json, data=partial(as_data, **asked), text=text)
 
 
 def _write_graph(plan: Plan, path: Path, *, depth: int | None, title: str) -> None:
