@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -55,26 +55,14 @@ def export(
         if not as_json:
             output.result(_line(file))
     if as_json:
-        output.result_json({"files": [_as_data(file) for file in written]})
+        output.result_json({"files": [{**vars(file), "path": str(file.path)} for file in written]})
 
 
 def _line(file: Exported) -> str:
-    size = f"{file.path}: {byte_size(file.size)}"
-    if file.difference is None:
+    size = f"{file.path}: {byte_size(file.bytes)}"
+    if file.largest_difference is None:
         return f"{size}, classes and preprocessing"
     model = f", {file.model}" if file.model else ""
-    near = (
-        "the same logits as" if file.difference == 0 else f"logits within {file.difference:.1e} of"
-    )
+    within = f"logits within {file.largest_difference:.1e} of"
+    near = within if file.largest_difference else "the same logits as"
     return f"{size}{model}, {near} the network on {file.images} images"
-
-
-def _as_data(file: Exported) -> dict[str, Any]:
-    return {
-        "format": file.format,
-        "path": str(file.path),
-        "bytes": file.size,
-        "largest_difference": file.difference,
-        "images": file.images,
-        "model": file.model,
-    }

@@ -73,7 +73,8 @@ def _list_files(what: What, as_json: bool) -> None:
     if as_json:
         output.result_json({what: {name: str(path) for name, path in files.items()}})
         return
-    output.result(columns([(name, _headline(path)) for name, path in files.items()]))
+    lines = {name: path.read_text(encoding="utf-8").splitlines() for name, path in files.items()}
+    output.result(columns([(name, head.lstrip("# ")) for name, (head, *_) in lines.items()]))
     use = "fit" if what == "configs" else "summary"
     output.note(f"`cnntrain {use} NAME` uses one, `cnntrain new NAME` copies it out")
 
@@ -95,13 +96,13 @@ def _list_keys(section: str | None, as_json: bool) -> None:
             output.result(f"{key.path}: {key.member}")
             continue
         member = f" of {key.member}" if key.member else ""
-        output.result(f"{key.path}{member} ({_key_default(key)}): {key.description}")
+        output.result(f"{key.path}{member} ({_default(key)}): {key.description}")
 
 
-def _key_default(key: Key) -> str:
-    if key.required:
+def _default(of: Key | Parameter) -> str:
+    if of.required:
         return "required"
-    return "a section" if isinstance(key.default, Section) else f"default {_yaml(key.default)}"
+    return "a section" if isinstance(of.default, Section) else f"default {_yaml(of.default)}"
 
 
 def _key_as_data(key: Key) -> dict[str, Any]:
@@ -109,18 +110,13 @@ def _key_as_data(key: Key) -> dict[str, Any]:
         "path": key.path,
         "of": key.member or None,
         "required": key.required,
-        "default": _key_default(key).removeprefix("default "),
+        "default": _default(key).removeprefix("default "),
         "description": key.description,
     }
 
 
-def _headline(path: Path) -> str:
-    return path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-
-
 def _signature(parameter: Parameter) -> str:
-    default = "required" if parameter.required else f"default {_yaml(parameter.default)}"
-    text = f"{parameter.name}: {parameter.annotation} ({default})"
+    text = f"{parameter.name}: {parameter.annotation} ({_default(parameter)})"
     return f"{text}: {parameter.description}" if parameter.description else text
 
 

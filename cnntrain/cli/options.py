@@ -108,12 +108,9 @@ def network_named(
     size: int | None = None,
     channels: int | None = None,
 ) -> tuple[Plan, Learning | None]:
-    """The plan of a network that a command is given by name, and what its run file lets learn.
+    """The plan of the network that is meant (see `NETWORK`), and what its run file lets learn.
 
-    Args:
-        name: see `NETWORK`.
-        overrides: changes, for a run file.
-        classes: in place of what an architecture file is made for, as `size` and `channels`.
+    `overrides` are for a run file, the others for an architecture file, in place of its own.
 
     Raises:
         UsageError: there is nothing of that name, or an option is not for its kind of file.

@@ -70,8 +70,7 @@ def _table(found: list[Prediction]) -> None:
         if p.ranking
     ]
     if rows:
-        width = max(map(len, rows))
-        output.result(columns([row + [""] * (width - len(row)) for row in rows]))
+        output.result(columns(rows))
 
 
 def _json(found: list[Prediction]) -> None:

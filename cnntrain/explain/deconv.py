@@ -20,8 +20,7 @@ from torch import Tensor, nn
 
 from cnntrain.core.kinds import Count, Numbers, Positive, Split
 from cnntrain.explain import picture
-from cnntrain.explain.patches import cut, field_in_words, patches_of
-from cnntrain.explain.strongest import Answers, answers
+from cnntrain.explain.patches import Answers, answers, cut, field_in_words, patches_of
 from cnntrain.layers.divisive_norm import DivisiveNorm
 from cnntrain.layers.lcn import LocalContrastNorm
 from cnntrain.model.model import Model

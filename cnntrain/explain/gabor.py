@@ -20,7 +20,7 @@ from cnntrain.explain import picture
 from cnntrain.explain.filters import all_kernels, kernels
 from cnntrain.model.model import Model
 from cnntrain.show.image_table import Cell, Picture, columns_for, draw_table, in_rows
-from cnntrain.show.pixels import magnified, signed
+from cnntrain.show.pixels import magnified, mosaic, signed
 from cnntrain.show.words import listed
 
 Array = NDArray[np.float64]
@@ -174,9 +174,7 @@ def draw_gabor(weight: Tensor, patterns: Tensor, fits: Sequence[Gabor], *, name:
         wave = torch.from_numpy(fits[number].values(*patterns.shape[1:]))
         tiles = [signed(weight[number][None])] if coloured else []
         tiles += [signed(each[None, None]) for each in (patterns[number], wave)]
-        parts = [magnified(tile, 8)[0] for tile in tiles]
-        line = np.ones((len(parts[0]), 3, 3), dtype=np.float32)
-        joined = np.concatenate([each for part in parts for each in (line, part)][1:], axis=1)
+        joined = mosaic(magnified(np.concatenate(tiles), 8), columns=len(tiles), gap=3)
         cells.append(Cell(joined, f"{number}: {shares[number]:.0%}", apart=True))
     what = "filter, its main pattern, Gabor function" if coloured else "pattern, Gabor function"
     part = "" if len(shown) == len(fits) else f"; {len(shown)} of {len(fits)}, evenly chosen"

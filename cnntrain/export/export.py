@@ -15,7 +15,6 @@ from torch import nn
 
 from cnntrain.assemble.transfer.about import as_text, describe, explicit_steps
 from cnntrain.assemble.transfer.torchvision_weights import names_of
-from cnntrain.checkpoint.foreign import Rule
 from cnntrain.core.atomic import disk_errors, write_text_atomically
 from cnntrain.core.errors import UsageError
 from cnntrain.export.onnx import require_packages, save_onnx
@@ -40,16 +39,16 @@ class Exported:
     Args:
         format: of the file; torchvision's weights come with a description as a second file.
         path: the file.
-        size: bytes.
-        difference: the largest difference of its logits to the network's; None for a description.
+        bytes: its size.
+        largest_difference: of its logits to the network's; None for a description.
         images: on how many images that was measured.
         model: the call that makes torchvision's model.
     """
 
     format: str
     path: Path
-    size: int
-    difference: float | None
+    bytes: int
+    largest_difference: float | None
     images: int
     model: str | None = None
 
@@ -78,13 +77,17 @@ def export(
     if "onnx" in formats:
         require_packages()
     targets = _targets(formats, out, model.loaded.config.name)
-    if not force:
-        _refuse_existing(targets)
+    for path in [] if force else _written(targets):
+        if path.exists():
+            remedy = "--force replaces it; --out gives another name"
+            raise UsageError(f"{path} already exists", remedy=remedy)
     net = copy.deepcopy(model.net)  # the model stays where it is
     net = net.to(memory_format=torch.contiguous_format).to("cpu")
     twin = None
     if "torchvision" in formats:  # refused before anything is written
-        twin = find_twin(net, num_classes=len(model.classes), maps=_maps())
+        names = torchvision.models.list_models(module=torchvision.models)
+        maps = {name: rules for name in names if (rules := names_of(name)) is not None}
+        twin = find_twin(net, num_classes=len(model.classes), maps=maps)
     yield from _write(targets, model, net, twin)
 
 
@@ -122,7 +125,7 @@ def _write(
                 difference = save_torchvision(twin, path, **given)
         yield Exported(form, path, path.stat().st_size, difference, len(reference.images), call)
         if call is not None:
-            beside = _description(path)
+            beside = path.with_suffix(".json")
             write_text_atomically(beside, as_text({**about, "model": call}) + "\n")
             yield Exported(form, beside, beside.stat().st_size, None, 0)
 
@@ -145,22 +148,7 @@ def _targets(formats: Sequence[str], out: Path | None, name: str) -> dict[str, P
     return {form: out}
 
 
-def _refuse_existing(targets: Mapping[str, Path]) -> None:
-    paths = list(targets.values())
-    if "torchvision" in targets:
-        paths.append(_description(targets["torchvision"]))
-    for path in paths:
-        if path.exists():
-            raise UsageError(
-                f"{path} already exists", remedy="--force replaces it; --out gives another name"
-            )
-
-
-def _description(path: Path) -> Path:
-    return path.with_suffix(".json")
-
-
-def _maps() -> dict[str, tuple[Rule, ...]]:
-    """The maps of names that are shipped, by torchvision's model."""
-    models = torchvision.models.list_models(module=torchvision.models)
-    return {model: rules for model in models if (rules := names_of(model)) is not None}
+def _written(targets: Mapping[str, Path]) -> list[Path]:
+    """All files, with the description beside torchvision's weights."""
+    beside = [path.with_suffix(".json") for form, path in targets.items() if form == "torchvision"]
+    return [*targets.values(), *beside]

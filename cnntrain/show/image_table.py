@@ -87,11 +87,10 @@ def draw_table(
     """Draw rows of cells.
 
     Args:
-        rows: cells; all images are drawn with `side` as their longer side.
+        rows: cells; all images are drawn with `side` inches as their longer side.
         title: above the table; may have several lines.
         headings: above the columns.
         labels: left of the rows.
-        side: inches.
         scale: below.
     """
     sizes = [cell.image.shape[:2] for row in rows for cell in row]
@@ -193,13 +192,7 @@ def heat(values: Any, *, low: float, high: float, colours: str = "viridis") -> P
 
 
 def columns_for(count: int, *, wide: float = 1.6, most: int = 64) -> int:
-    """Columns of a grid that is some `wide` times as wide as high, its last row full if possible.
-
-    Args:
-        count: of the cells.
-        wide: columns to a row, about.
-        most: columns.
-    """
+    """Columns of a grid about `wide` times as wide as high, its last row full if possible."""
     ideal = min(math.sqrt(count * wide), most)
     near = range(math.ceil(0.7 * ideal), min(most, math.floor(1.4 * ideal)) + 1)
     return min(near, key=lambda columns: (-count % columns, abs(columns - ideal)))

@@ -38,15 +38,7 @@ def _column(values: Sequence[float], like: Tensor) -> Tensor:
 
 
 def photographs(images: Tensor, *, scaling: Scaling) -> Pixels:
-    """Images as they were before normalisation.
-
-    Args:
-        images: (N, C, H, W); of neither 1 nor 3 channels the first is shown.
-        scaling: what is undone.
-
-    Returns:
-        (N, H, W, 3), clipped to 0 to 1.
-    """
+    """Images (N, C, H, W) as they were before normalisation: (N, H, W, 3), clipped to 0 to 1."""
     return coloured(scaling.undo(images.detach().float()).clamp(0, 1))
 
 
@@ -59,21 +51,14 @@ def stretched(images: Tensor) -> Tensor:
 
 
 def signed(tiles: Tensor) -> Pixels:
-    """Values around zero: grey is zero, each tile is scaled by its largest magnitude.
-
-    Args:
-        tiles: (N, C, H, W).
-
-    Returns:
-        (N, H, W, 3).
-    """
+    """Values (N, C, H, W) around zero, which is grey; each tile by its largest magnitude."""
     tiles = tiles.detach().float()
     largest = tiles.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-30)
     return coloured(0.5 + tiles / (2 * largest))
 
 
 def coloured(images: Tensor) -> Pixels:
-    """(N, C, H, W) from 0 to 1 as (N, H, W, 3)."""
+    """(N, C, H, W) from 0 to 1 as (N, H, W, 3); of neither 1 nor 3 channels the first is shown."""
     shown = images if images.shape[1] == 3 else images[:, :1].expand(-1, 3, -1, -1)
     array: Pixels = shown.permute(0, 2, 3, 1).cpu().numpy().astype(np.float32)
     return array
@@ -95,15 +80,7 @@ def magnified(images: Pixels, factor: int) -> Pixels:
 def mosaic(
     tiles: Pixels, *, columns: int, gap: int = 1, edge: int = 0, ground: float = 1.0
 ) -> Pixels:
-    """Tiles (N, H, W, 3) in rows, on white or another grey.
-
-    Args:
-        tiles: all of one size.
-        columns: tiles in a row.
-        gap: pixels between tiles.
-        edge: pixels around all of them.
-        ground: grey of gaps and edge, and of places without a tile.
-    """
+    """Tiles (N, H, W, 3) in rows, with pixels of the grey `ground` between and around them."""
     count, height, width, _ = tiles.shape
     rows, high, wide = -(-count // columns), height + gap, width + gap
     shape = (rows * high - gap + 2 * edge, columns * wide - gap + 2 * edge, 3)

@@ -52,15 +52,12 @@ def ruled(
     """A grid whose rows are numbered from 0 at the left, and whose columns at the top.
 
     Args:
-        tiles: (N, H, W, 3).
-        columns: of the grid.
-        title: of the picture.
         across: number the columns, too.
         every: so many rows only one has its number.
         by: what the numbers grow by from row to row.
 
     Returns:
-        The cell and the inches of its longer side.
+        as `numbered`, whose arguments the others are.
     """
     tiles, _, unit = _sized(tiles, columns, title)
     gap = _gap(tiles)

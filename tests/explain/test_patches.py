@@ -1,7 +1,8 @@
-"""Patches against the pixels that a unit's gradient reaches, found by brute force."""
+"""Patches against the pixels that a unit's gradient reaches, answers against a sort of all."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from cnntrain.arch.description import Facts, describe
 from cnntrain.arch.planner import make_plan
 from cnntrain.arch.receptive import Axis, Field
 from cnntrain.core.document import parse_document
-from cnntrain.explain.patches import cut
+from cnntrain.data.batch import Loader
+from cnntrain.explain.patches import cut, strongest
 from cnntrain.model.taps import Tap, tapped
 from cnntrain.show.pixels import NOTHING
 
@@ -104,3 +106,34 @@ def test_in_the_padding_there_is_grey() -> None:
 def test_what_sees_everything_has_the_image(field: Field | None) -> None:
     image = np.zeros((4, 4, 3), dtype=np.float32)
     assert cut(image, field, row=1, column=1) is image
+
+
+def test_strongest_answers_of_maps(batches: Callable[..., Loader]) -> None:
+    net = torch.nn.Sequential(torch.nn.Conv2d(2, 3, 3), torch.nn.Tanh())
+    images = torch.randn(11, 2, 6, 7)
+    found = strongest(net, batches(images, size=4), layer="0", most=5)
+    answers = net[0](images).detach()
+    assert found.seen == 11
+    for unit in range(3):
+        each = answers[:, unit].flatten(1).max(dim=1).values
+        values, order = each.sort(descending=True)
+        torch.testing.assert_close(found.values[unit], values[:5])
+        assert found.images[unit].tolist() == order[:5].tolist()
+        for image, row, column, value in zip(
+            found.images[unit], found.rows[unit], found.columns[unit], found.values[unit],
+            strict=True,
+        ):  # fmt: skip
+            torch.testing.assert_close(answers[image, unit, row, column], value)
+    first = found.answers(1)[0]
+    assert float(answers[first.image, 1, first.row, first.column]) == pytest.approx(first.value)
+
+
+def test_flat_layers_and_fewer_images_than_asked_for(batches: Callable[..., Loader]) -> None:
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2, bias=False))
+    with torch.no_grad():
+        net[1].weight.copy_(torch.tensor([[1.0, 0, 0, 0], [-1.0, 0, 0, 0]]))
+    images = torch.tensor([0.5, 2.0, 1.0]).view(3, 1, 1, 1).expand(3, 1, 2, 2)
+    found = strongest(net, batches(images, size=2), layer="1", most=9)
+    assert found.images.tolist() == [[1, 2, 0], [0, 2, 1]]
+    assert found.rows.tolist() == found.columns.tolist() == [[0, 0, 0], [0, 0, 0]]
+    assert found.alive() == [0]
