@@ -27,13 +27,10 @@ MOST = 2000
 
 @dataclass(frozen=True)
 class Duplicate:
-    """Images that are equal in every pixel.
-
-    Args:
-        images: (split, which image, class) of each, in reading order.
-    """
+    """Images that are equal in every pixel."""
 
     images: tuple[tuple[str, str, str], ...]
+    """(split, which image, class) of each, in reading order."""
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -48,15 +45,7 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class Unfit:
-    """Images of a split that a transform refuses.
-
-    Args:
-        split: of the images.
-        transform: the transform.
-        images: how many there are.
-        example: one of them.
-        reason: why that one is refused.
-    """
+    """How many images of a split a transform refuses; one of them, and the reason."""
 
     split: str
     transform: str

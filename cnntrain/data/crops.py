@@ -143,11 +143,9 @@ def _five(
     """The corners, in reading order, and the centre of a rectangle of the image."""
     centre = crop.windows(size, count=1, generator=None)
     height, width = crop.size
-    corners = [
-        [x, y, x + width, y + height] for y in (0, size[0] - height) for x in (0, size[1] - width)
-    ]
-    boxes = torch.cat([torch.tensor(corners, dtype=torch.float32), centre.boxes])
-    boxes += torch.tensor([left, top, left, top])
+    places = [(y, x) for y in (0, size[0] - height) for x in (0, size[1] - width)]
+    corners = torch.tensor([[x, y, x + width, y + height] for y, x in places])
+    boxes = torch.cat([corners, centre.boxes]) + torch.tensor([left, top, left, top])
     return tuple(Windows(box[None], crop.size, scaled=False) for box in boxes)
 
 
@@ -155,10 +153,8 @@ def _squares(size: HeightWidth, crop: CenterCrop) -> tuple[Windows, ...]:
     """Six views of each of the three squares side by side along the longer side."""
     side = min(size)
     found: list[Windows] = []
-    for top, left in (
-        (round((size[0] - side) * share), round((size[1] - side) * share))
-        for share in (0.0, 0.5, 1.0)
-    ):
+    for share in (0.0, 0.5, 1.0):
+        top, left = (round((length - side) * share) for length in size)
         box = torch.tensor([[left, top, left + side, top + side]], dtype=torch.float32)
         found += _five((side, side), crop, top=top, left=left)
         found.append(Windows(box, crop.size, scaled=True))

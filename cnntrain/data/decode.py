@@ -89,7 +89,7 @@ def decode(
     Args:
         path: the file.
         channels: 1 or 3.
-        reduction: told the size (height, width), answers by which factor the image may be shrunk
+        reduction: given the size (height, width), says by which factor the image may be shrunk
             at once; a JPEG is then decoded at 1/2, 1/4 or 1/8 of its size, which is faster.
 
     Raises:

@@ -37,7 +37,7 @@ class FeatureLoader:
         """Compute the features, unless that is done.
 
         Args:
-            progress: told the number of images of each batch that is done.
+            progress: called with the number of images of each batch that is done.
 
         Raises:
             DataError: images are unreadable.

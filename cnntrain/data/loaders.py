@@ -79,7 +79,7 @@ def unmixed(loader: Loader) -> Loader:
 
 
 class EmptyClassError(ValueError):
-    """Classes cannot be drawn equally often, for one has no training image."""
+    """Classes cannot be drawn equally often, because one has no training image."""
 
 
 def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `data` section

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,11 @@ class DatasetFacts:
     """What planning a network needs of its data.
 
     Args:
-        num_classes: None when nobody knows before the data is there.
-        class_names: None when they are not known without reading.
+        num_classes: None when unknown before the data is there.
+        class_names: None when unknown without reading.
         channels: 1 grey, 3 RGB.
-        size: (height, width) of the stored images; None when they differ or are not known.
-        validation: whether there is a validation split; None when it is not known.
+        size: (height, width) of the stored images; None when they differ or are unknown.
+        validation: whether there is a validation split; None when unknown.
     """
 
     num_classes: int | None
@@ -61,14 +62,19 @@ def facts(name: str, parameters: Mapping[str, Any]) -> DatasetFacts:
     classes = _resolve(options.get("classes"), parameters)
     names = tuple(classes) if isinstance(classes, tuple | list) else None
     if classes is None and "class_folders" in options:
-        names = _folder_names(_fill(str(options["class_folders"]), parameters))
+        with suppress(DataError):
+            names = tuple(class_folders(_fill(options["class_folders"], parameters))) or None
     classes = classes if names is None else len(names)
     size = _resolve(options.get("size"), parameters)
     pair = (size, size) if isinstance(size, int) else size
-    channels = _resolve(options.get("channels", 3), parameters)
     height_width = None if pair is None else (int(pair[0]), int(pair[1]))
-    validation = _has_validation(options, parameters, folder_known=names is not None)
-    return DatasetFacts(classes, int(channels), height_width, names, validation)
+    channels = _resolve(options.get("channels", 3), parameters)
+    validation = _resolve(options.get("validation"), parameters)
+    if validation is None and names is not None and "validation_folders" in options:
+        folders = [_fill(folder, parameters) for folder in options["validation_folders"]]
+        validation = any(folder.is_dir() for folder in folders)
+    stated = None if validation is None else bool(validation)
+    return DatasetFacts(classes, int(channels), height_width, names, stated)
 
 
 def _resolve(option: Any, parameters: Mapping[str, Any]) -> Any:
@@ -77,24 +83,5 @@ def _resolve(option: Any, parameters: Mapping[str, Any]) -> Any:
     return option
 
 
-def _has_validation(
-    options: Mapping[str, Any], parameters: Mapping[str, Any], *, folder_known: bool
-) -> bool | None:
-    stated = _resolve(options.get("validation"), parameters)
-    folders = options.get("validation_folders")
-    if stated is not None:
-        return bool(stated)
-    if folders is None or not folder_known:
-        return None
-    return any(_fill(folder, parameters).is_dir() for folder in folders)
-
-
 def _fill(template: str, parameters: Mapping[str, Any]) -> Path:
     return Path(re.sub(r"\$(\w+)", lambda match: str(parameters[match[1]]), template)).expanduser()
-
-
-def _folder_names(folder: Path) -> tuple[str, ...] | None:
-    try:
-        return tuple(class_folders(folder)) or None
-    except DataError:
-        return None

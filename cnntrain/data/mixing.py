@@ -51,7 +51,7 @@ class MixedLoader:
         self.loader = loader
         self.size = loader.size
         self.batches_per_epoch = loader.batches_per_epoch
-        self._mixings = tuple(mixings)
+        self._mixings = mixings
         self._num_classes = num_classes
         self._seed = seed
 

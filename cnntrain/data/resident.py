@@ -85,12 +85,7 @@ class ResidentLoader:
 
 
 def read_pixels(part: Part, head: Pipeline, *, name: str) -> Pixels:
-    """The images of a split, decoded and brought to one size.
-
-    Args:
-        part: the split.
-        head: sizing transforms without randomness, applied to each image by Pillow.
-        name: of the split, for messages.
+    """The images of a split, decoded and brought to one size by Pillow, without randomness.
 
     Raises:
         UnreadableImageError: a file cannot be decoded.

@@ -124,8 +124,8 @@ def worker_failure(error: Exception, *, workers: int) -> DataError | None:
     """
     if isinstance(error, RuntimeError) and "DataLoader" not in str(error):
         return None
-    told = error.__cause__ if "DataLoader" in str(error.__cause__) else error  # how it ended
-    reason = str(told).partition("\n")[0].partition(". ")[0] or type(error).__name__
+    end = error.__cause__ if "DataLoader" in str(error.__cause__) else error
+    reason = str(end).partition("\n")[0].partition(". ")[0] or type(error).__name__
     if "exit code" in reason:  # and not by a signal, so Python has printed why
         return DataError(
             f"a worker process that reads the images ended with an error of its own: {reason}",

@@ -8,18 +8,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from cnntrain.data.windows import HeightWidth
-
 
 class SameSize:
     """Part of a transform that leaves the images' size as it is."""
 
-    def output_size(self, size: HeightWidth) -> HeightWidth:
+    def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """The same size."""
         return size
 
 
-def as_pair(size: int | HeightWidth) -> HeightWidth:
+def as_pair(size: int | tuple[int, int]) -> tuple[int, int]:
     """Height and width; one number means both."""
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
@@ -27,6 +25,11 @@ def as_pair(size: int | HeightWidth) -> HeightWidth:
 def unit(images: Tensor) -> Tensor:
     """Pixels as float32 from 0 to 1; float images are returned as they are."""
     return images if images.is_floating_point() else images.float().div_(255)
+
+
+def stored_as(images: Tensor, result: Tensor) -> Tensor:
+    """The result, rounded to 8 bits where the images have 8."""
+    return result if images.is_floating_point() else result.round_().clamp_(0, 255).to(images.dtype)
 
 
 def uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:

@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from cnntrain.data.transform_parts import stored_as
+
 Border = Literal["zero", "reflect"]
 HeightWidth = tuple[int, int]
 
@@ -147,11 +149,6 @@ def _resample(images: Tensor, boxes: Tensor, size: HeightWidth) -> Tensor:
     down = _weights(boxes[:, 1], boxes[:, 3], length=height, out=size[0])
     across = _weights(boxes[:, 0], boxes[:, 2], length=width, out=size[1])
     return stored_as(images, down[:, None] @ images.float() @ across[:, None].transpose(-1, -2))
-
-
-def stored_as(images: Tensor, result: Tensor) -> Tensor:
-    """The result, rounded to 8 bits where the images have 8."""
-    return result if images.is_floating_point() else result.round_().clamp_(0, 255).to(images.dtype)
 
 
 def _weights(low: Tensor, high: Tensor, *, length: int, out: int) -> Tensor:

@@ -8,8 +8,7 @@ from torch import Tensor
 
 from cnntrain.core.kinds import NonNegativeFloat, Range
 from cnntrain.data import transform
-from cnntrain.data.transform_parts import SameSize, uniform
-from cnntrain.data.windows import stored_as
+from cnntrain.data.transform_parts import SameSize, stored_as, uniform
 
 
 @transform("affine", random=True)

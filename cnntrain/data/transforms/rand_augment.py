@@ -17,7 +17,7 @@ _STRENGTHS = 31
 
 @transform("rand_augment", random=True, before_normalize=True, by_image=True)
 class RandAugment(SameSize):
-    """Geometric and colour operations on 8-bit pixels, drawn anew for each image.
+    """Geometric and colour operations on 8-bit pixels, drawn again for each image.
 
     Cubuk et al. 2020 (section 3), in torchvision's implementation, image by image: shift, shear,
     rotation, brightness, colour, contrast, sharpness, posterize, solarize, autocontrast, equalize.

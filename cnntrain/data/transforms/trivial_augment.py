@@ -14,7 +14,7 @@ from cnntrain.data.transform_parts import SameSize, each_image
 
 @transform("trivial_augment", random=True, before_normalize=True, by_image=True)
 class TrivialAugment(SameSize):
-    """One operation on 8-bit pixels, it and its strength drawn anew for each image.
+    """One operation on 8-bit pixels, it and its strength drawn again for each image.
 
     Müller and Hutter 2021 (section 3), the wide set of strengths, in torchvision's implementation,
     image by image; the operations are those of `rand_augment`. Nothing is to be tuned. Images are
