@@ -1,4 +1,4 @@
-"""From a run file to a plan and a network: what the data tell the architecture."""
+"""From a run file to a plan and a network: what the data say goes into the architecture."""
 
 from __future__ import annotations
 

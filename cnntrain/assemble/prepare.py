@@ -59,7 +59,7 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 class Prepared:
     """The parts of a run, ready to train: nothing has been written yet.
 
-    `loaded` has the preprocessing of the weights that the run starts from; `start` tells what
+    `loaded` has the preprocessing of the weights that the run starts from; `start` says what
     became of those weights, and `learning` what may move.
     """
 
@@ -205,7 +205,7 @@ def _anchors(start: Start | None, resumed: State | None) -> tuple[str, ...]:
 
 
 def _refuse_without_validation(loaded: Loaded, data: Data) -> None:
-    """What only the data can tell: that there are no images for what needs them."""
+    """What only the data can say: that there are no images for what needs them."""
     problems = list(needs_validation(loaded))
     if problems:
         data.close()

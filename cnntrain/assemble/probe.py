@@ -1,4 +1,4 @@
-"""Linear probing: what the features of a trained network tell about other classes.
+"""Linear probing: what the features of a trained network say about other classes.
 
 All but the last layer is frozen and computes as in evaluation, so the features of an image are
 always the same: they are computed once, and the last layer is trained on them by the usual loop

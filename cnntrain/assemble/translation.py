@@ -126,7 +126,7 @@ def open_run_data(
 
 @contextmanager
 def reading(data: Opened, loaded: Loaded) -> Iterator[None]:
-    """While batches are read: a dead worker is told as such; the workers end with the block.
+    """While batches are read: a dead worker is reported as such; the workers end with the block.
 
     Raises:
         DataError: a reading process died; torch raises that in whatever is running at the moment.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cnntrain.arch.plan import Plan
@@ -99,7 +99,7 @@ def _write_facts(prepared: Prepared, run: RunFolder) -> None:
     run.write_json(run.environment, describe_environment())
     run.write_text(run.classes, _lines(prepared.data.classes))
     if prepared.start is not None:
-        run.write_json(run.weights, prepared.start.as_data())
+        run.write_json(run.weights, asdict(prepared.start))
 
 
 def resume(

@@ -157,14 +157,7 @@ class ClassificationSums:
     def add(
         self, outputs: Tensor, targets: Tensor, *, loss: Tensor, weight: float | Tensor
     ) -> None:
-        """Count one batch.
-
-        Args:
-            outputs: logits `(N, num_classes)`.
-            targets: `(N,)` int64, all in `[0, num_classes)`.
-            loss: 0-d, the mean loss of the batch.
-            weight: what that mean was divided by: N, or the sum of the images' class weights.
-        """
+        """Count logits `(N, num_classes)` with targets `(N,)` int64 in `[0, num_classes)`."""
         self._images += targets.shape[0]
         self._loss += loss.to(self._loss.dtype) * weight
         self._weight += weight

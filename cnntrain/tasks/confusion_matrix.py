@@ -23,12 +23,7 @@ _NAME = 24
 def draw_confusion(
     confusion: Sequence[Sequence[int]], *, classes: Sequence[str], path: Path
 ) -> None:
-    """Draw a confusion matrix into a PNG; see `confusion_figure`.
-
-    Args:
-        confusion: rows are true classes, columns predicted ones.
-        classes: their names, in order.
-        path: the file, overwritten.
+    """Draw a confusion matrix into a PNG, which is overwritten; see `confusion_figure`.
 
     Raises:
         DiskError: the file cannot be written.

@@ -53,7 +53,8 @@ def make_freezing(loaded: Loaded, *, plan: Plan, net: nn.Module) -> Freezing:
     names = [name for name, _ in net.named_parameters()]
     if not problems and all(freezing.stands_still(name, epoch=1) for name in names):
         message = "all layers are frozen in the first epoch, so nothing would be trained"
-        remedy = f"leave out the last one, '{_last(plan)}'"
+        last = [node.name for node in plan.body.nodes if node.parameters][-1]
+        remedy = f"leave out the last one, '{last}'"
         problems.append(loaded.problem(FREEZE, message, remedy))
     if problems:
         raise ConfigError.of(problems)
@@ -145,28 +146,35 @@ def learning_of(
 
 def in_words(learning: Learning, *, lr: float) -> list[tuple[str, str]]:
     """What a run says of it at its start: label and text; nothing where all learns alike."""
-    found = []
-    total = sum(share.parameters for share in learning.values())
+    if len({(share.from_epoch, share.lr_factor) for share in learning.values()}) == 1:
+        return []
+    return [*_frozen_in_words(learning), *_rates_in_words(learning, lr)]
+
+
+def _frozen_in_words(learning: Learning) -> Iterator[tuple[str, str]]:
     still = frozen_at_first(learning.values())
-    if still:
-        parts = [f"{still:,} of {total:,} weights are frozen"]
-        later = {share.from_epoch for share in learning.values()} - {None, 1}
-        for epoch in sorted(epoch for epoch in later if epoch is not None):
-            sizes = [each.parameters for each in learning.values() if each.from_epoch == epoch]
-            parts.append(f"{sum(sizes):,} of them learn from epoch {epoch} on")
-        found.append(("frozen", "; ".join(parts)))
-    rates: dict[str, dict[float, None]] = {}
+    if not still:
+        return
+    total = sum(share.parameters for share in learning.values())
+    parts = [f"{still:,} of {total:,} weights are frozen"]
+    for epoch in sorted({share.from_epoch or 1 for share in learning.values()} - {1}):
+        sizes = [share.parameters for share in learning.values() if share.from_epoch == epoch]
+        parts.append(f"{sum(sizes):,} of them learn from epoch {epoch} on")
+    yield "frozen", "; ".join(parts)
+
+
+def _rates_in_words(learning: Learning, lr: float) -> Iterator[tuple[str, str]]:
+    rates: dict[str, list[float]] = {}
     for name, share in learning.items():
         if share.from_epoch is not None:
-            rates.setdefault(name.partition(".")[0], {})[share.lr_factor] = None
+            rates.setdefault(name.partition(".")[0], []).append(share.lr_factor)
     texts = [(stage, _range(factors, lr)) for stage, factors in rates.items()]
     if len({text for _, text in texts}) > 1:
-        alike = (
-            (text, [stage for stage, _ in same]) for text, same in groupby(texts, lambda t: t[1])
-        )
-        told = (f"{' to '.join(dict.fromkeys((s[0], s[-1])))} {text}" for text, s in alike)
-        found.append(("rates", ", ".join(told)))
-    return found
+        parts = []
+        for text, same in groupby(texts, key=lambda pair: pair[1]):
+            stages = [stage for stage, _ in same]
+            parts.append(f"{' to '.join(dict.fromkeys((stages[0], stages[-1])))} {text}")
+        yield "rates", ", ".join(parts)
 
 
 def _range(factors: Iterable[float], lr: float) -> str:
@@ -224,7 +232,3 @@ def _remedy(pattern: str, net: nn.Module) -> str:
         return f"did you mean '{near}'?"
     outermost = ", ".join(name for name in layers if "." not in name)
     return f"layers with weights are {outermost}, and those in them (`cnntrain summary`)"
-
-
-def _last(plan: Plan) -> str:
-    return [node.name for node in plan.body.nodes if node.parameters][-1]

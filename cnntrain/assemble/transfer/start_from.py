@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -71,10 +71,6 @@ class Start:
             *(("note", note) for note in self.notes),
         ]
 
-    def as_data(self) -> dict[str, object]:
-        """The same for programs, every name written out."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class _Pair:
@@ -134,7 +130,7 @@ def start_from(
     wanted = "keep" if whole else finetune.head
     if wanted == "keep" and pair.unfit:
         raise ConfigError.of([_unfit_head(pair, loaded, count=len(classes))])
-    # of a mere file nobody knows the classes, so their number decides
+    # the classes of a mere file are unknown, so their number decides
     alike = not pair.unfit and source.classes in (None, tuple(classes))
     kept = wanted == "keep" or (wanted == "auto" and alike)
     chosen = {name: v for name, v in found.fitting.items() if kept or name not in pair.head}
