@@ -35,7 +35,7 @@ class MultiplyAdds(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """No compiler has to be told to look away: nothing is compiled in here."""
+        """No compiler has to look away: nothing is compiled in here."""
         return False
 
     def __torch_dispatch__(
@@ -73,14 +73,19 @@ def outline(func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
             return first.new_empty(np.broadcast_shapes(*(tensor.shape for tensor in tensors)))
         except ValueError:  # they do not fit
             return None
-    if func is aten._native_batch_norm_legit.default and _has_channels(tensors):
-        statistics = [first.new_empty(first.shape[1]) for _ in ("mean", "variance")]
-        return torch.empty_like(first), *statistics
-    if func is aten.addmm.default and _fits(tensors):  # a linear layer
-        return first.new_empty(tensors[1].shape[0], tensors[2].shape[1])
-    if func is aten.cat.default and _stacks(tensors, args[1:]):
-        channels = sum(tensor.shape[1] for tensor in tensors)
-        return first.new_empty(first.shape[0], channels, *first.shape[2:])
+    if func is aten._native_batch_norm_legit.default:
+        channels = first.shape[1:2]
+        if all(tensor.shape == channels for tensor in tensors[1:]):
+            return torch.empty_like(first), first.new_empty(channels), first.new_empty(channels)
+    if func is aten.addmm.default:  # a linear layer
+        bias, rows, columns = tensors
+        if rows.shape[1] == columns.shape[0] and bias.shape == columns.shape[1:]:
+            return first.new_empty(rows.shape[0], columns.shape[1])
+    if func is aten.cat.default and tuple(args[1:]) == (1,):  # along the channels
+        shapes = {(tensor.shape[0], tensor.shape[2:]) for tensor in tensors}
+        if len(shapes) == 1:
+            stacked = sum(tensor.shape[1] for tensor in tensors)
+            return first.new_empty(first.shape[0], stacked, *first.shape[2:])
     if func is aten.mean.dim and not kwargs:
         over = {dim % first.dim() for dim in args[1]}
         kept = 1 if len(args) > 2 and args[2] else None
@@ -92,19 +97,3 @@ def outline(func: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
 def _is_number(value: Tensor) -> bool:
     """A number of Python's, as torch hands it on: on the CPU, and without effect on the type."""
     return value.dim() == 0 and not value.is_meta
-
-
-def _fits(tensors: Sequence[Tensor]) -> bool:
-    bias, rows, columns = tensors
-    return rows.shape[1] == columns.shape[0] and bias.shape == columns.shape[1:]
-
-
-def _has_channels(tensors: Sequence[Tensor]) -> bool:
-    images, *values = tensors
-    return all(tensor.shape == images.shape[1:2] for tensor in values)
-
-
-def _stacks(tensors: Sequence[Tensor], dim: Sequence[int]) -> bool:
-    """Whether it is a concatenation along the channels of maps that fit."""
-    shapes = {(tensor.dim(), tensor.shape[0], *tensor.shape[2:]) for tensor in tensors}
-    return tuple(dim) == (1,) and len(shapes) == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -95,23 +95,24 @@ def try_to_describe(
         reader.add(root, "an architecture must have `layers:`", "add a list of layers")
         return None, reader.problems
     reader.add_unknown(raw, root, KEYS, "the architecture")
-    _check_made_for(raw.get("made_for", {}), (*root, "made_for"), reader)
+    if "made_for" in raw:
+        _check_made_for(raw["made_for"], (*root, "made_for"), reader)
     harmless = reader.count
+    given = {key: value for key, value in raw.items() if value is not None}
     reader = reader.inside(Scope({}, Scope(_data_names(facts))))
-    _define_variables(raw.get("vars"), (*root, "vars"), variables or {}, reader)
+    _define_variables(given.get("vars", {}), (*root, "vars"), variables or {}, reader)
     if reader.count > harmless:  # all that uses the variables would look wrong, too
         return None, reader.problems
-    has_blocks = raw.get("blocks") is not None
-    blocks = read_blocks((*root, "blocks"), reader) if has_blocks else {}
+    blocks = read_blocks((*root, "blocks"), reader) if "blocks" in given else {}
     context = Context(reader, reader.scope, blocks)
     nodes = _expand_some((*root, "layers"), context)
     names = [node.name for node in nodes]
-    aux = tuple(_read_aux((*root, "aux"), raw.get("aux"), names, context))
-    init = tuple(_read_init((*root, "init"), raw.get("init"), reader))
+    aux = _read_aux((*root, "aux"), given["aux"], names, context) if "aux" in given else ()
+    init = _read_init((*root, "init"), given["init"], reader) if "init" in given else ()
     can_be_planned = reader.count == harmless
     if not reader.problems:  # what has no effect is a mistake, too, but not worth a word beside one
         used, remedy = reader.scope.used, "write ${} where it belongs, or remove it"
-        reader.add_unused(raw.get("vars") or {}, used, (*root, "vars"), "the variable '{}'", remedy)
+        reader.add_unused(given.get("vars", {}), used, (*root, "vars"), "the variable '{}'", remedy)
         remedy = "name it in `layers:`, or remove it"
         reader.add_unused(blocks, context.used_blocks, (*root, "blocks"), "the block '{}'", remedy)
     description = Description(nodes, aux, facts, reader, init)
@@ -157,7 +158,6 @@ def _define_variables(
     declared: Any, path: KeyPath, given: Mapping[str, Any], reader: Reader
 ) -> None:
     """Put `vars` into the scope, each able to use those above it, some set by the run file."""
-    declared = {} if declared is None else declared
     if not isinstance(declared, Mapping):
         message = f"'vars' must be a mapping, not {shown(declared)}"
         reader.add(path, message, "write `name: value`")
@@ -178,19 +178,17 @@ def _define_variables(
         reader.scope[name] = reader.resolve(value, here)
 
 
-def _read_aux(path: KeyPath, raw: Any, names: list[str], context: Context) -> Iterator[AuxHead]:
-    if raw is None:
-        return
+def _read_aux(path: KeyPath, raw: Any, names: list[str], context: Context) -> tuple[AuxHead, ...]:
     if not isinstance(raw, list):
         message = f"'aux' must be a list, not {shown(raw)}"
         context.reader.add(path, message, "write `- from: name`")
-        return
-    taken = list(names)
+        return ()
+    heads: list[AuxHead] = []
     for index, each in enumerate(raw):
+        taken = [*names, *(head.name for head in heads)]
         head = _read_head(each, f"aux{index + 1}", (*path, index), names, taken, context)
-        if head is not None:
-            taken.append(head.name)
-            yield head
+        heads += [head] if head is not None else []
+    return tuple(heads)
 
 
 def _read_head(
@@ -241,12 +239,10 @@ def _weight(raw: Any, path: KeyPath, reader: Reader) -> float:
 
 def _read_init(
     path: KeyPath, raw: Any, reader: Reader
-) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
-    if raw is None:
-        return
+) -> tuple[tuple[KeyPath, Mapping[str, Any]], ...]:
     if not isinstance(raw, list) or not all(isinstance(rule, Mapping) for rule in raw):
         message = "'init' must be a list of rules"
         reader.add(path, message, "write `- {layers: conv, weight: kaiming}`")
-        return
-    for index, rule in enumerate(raw):
-        yield (*path, index), reader.resolve(rule, (*path, index))
+        return ()
+    rules = [((*path, index), rule) for index, rule in enumerate(raw)]
+    return tuple((here, reader.resolve(rule, here)) for here, rule in rules)

@@ -112,6 +112,8 @@ def make_network(plan: Plan, *, seed: int, device: str = "cpu") -> Network:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "weights"))
         net = build(plan, device=device)
+        if not rules:
+            return net
         try:
             initialise(net, rules, kinds=net.operations)
         except InitRuleError as error:

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from cnntrain.core.kinds import Positive, PositiveFloat, Size
 from cnntrain.layers import layer
-from cnntrain.layers.shapes import pair, require_maps, shows, widened
+from cnntrain.layers.shapes import pair, require_maps, require_odd, shows, widened
 
 
 @layer("divisive_norm")
@@ -48,17 +48,11 @@ class DivisiveNorm(nn.Module):
     ) -> None:
         super().__init__()
         require_maps("divisive_norm", in_shape)
-        for name, side in (
-            ("kernel", pair(kernel)[0]),
-            ("kernel", pair(kernel)[1]),
-            ("maps", maps),
-        ):
-            if side is not None and side % 2 == 0:
-                raise ValueError(
-                    f"divisive_norm: {name} {side} is even and has no centre; "
-                    f"use {side - 1} or {side + 1}"
-                )
         self.kernel_size = pair(kernel)
+        for side in self.kernel_size:
+            require_odd("divisive_norm: kernel", side)
+        if maps is not None:
+            require_odd("divisive_norm: maps", maps)
         self.padding = (self.kernel_size[0] // 2, self.kernel_size[1] // 2)
         self.maps = maps
         self.epsilon = epsilon

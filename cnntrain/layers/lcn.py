@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cnntrain.core.kinds import Positive, PositiveFloat
 from cnntrain.layers import layer
-from cnntrain.layers.shapes import require_maps, shows, widened, without_autocast
+from cnntrain.layers.shapes import require_maps, require_odd, shows, widened, without_autocast
 
 
 @layer("lcn")
@@ -55,10 +55,7 @@ class LocalContrastNorm(nn.Module):
     ) -> None:
         super().__init__()
         require_maps("lcn", in_shape)
-        if kernel % 2 == 0:
-            raise ValueError(
-                f"lcn: kernel {kernel} is even and has no centre; use {kernel - 1} or {kernel + 1}"
-            )
+        require_odd("lcn: kernel", kernel)
         if kernel == 1 and (not across_maps or in_shape[0] == 1):
             raise ValueError("lcn: with kernel 1 a pixel is its own mean; use kernel 3 or more")
         self.kernel = kernel
@@ -73,14 +70,8 @@ class LocalContrastNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape and type."""
-        return normalise_contrast(
-            x,
-            kernel=self.kernel,
-            sigma=self.sigma,
-            across_maps=self.across_maps,
-            floor=self.floor,
-            epsilon=self.epsilon,
-        )
+        sizes = (self.kernel, self.sigma, self.floor, self.epsilon)
+        return normalise_contrast(x, *sizes, across_maps=self.across_maps)
 
     extra_repr = shows("kernel", "sigma", "across_maps", "floor", "epsilon")
 
@@ -88,12 +79,12 @@ class LocalContrastNorm(nn.Module):
 @torch.fx.wrap  # one node of a traced graph: autocast below needs the real device
 def normalise_contrast(
     x: Tensor,
-    *,
     kernel: int,
     sigma: float,
-    across_maps: bool,
     floor: Literal["mean"] | float,
     epsilon: float,
+    *,
+    across_maps: bool,
 ) -> Tensor:
     """The function of `LocalContrastNorm`: (N, C, H, W) -> the same shape and type."""
     with without_autocast(x):

@@ -6,7 +6,7 @@ from torch import nn
 
 from cnntrain.core.kinds import NonNegativeFloat, Positive, PositiveFloat
 from cnntrain.layers import layer
-from cnntrain.layers.shapes import require_maps
+from cnntrain.layers.shapes import require_maps, require_odd
 
 
 @layer("local_response_norm")
@@ -37,9 +37,5 @@ def local_response_norm(
         ValueError: the size is even, or the input has no height and width.
     """
     require_maps("local_response_norm", in_shape)
-    if size % 2 == 0:
-        raise ValueError(
-            f"local_response_norm: size {size} is even and has no middle map; "
-            f"use {size - 1} or {size + 1}"
-        )
+    require_odd("local_response_norm: size", size, "middle map")
     return nn.LocalResponseNorm(size, alpha=alpha * size, beta=beta, k=k)

@@ -32,6 +32,16 @@ def require_maps(layer: str, in_shape: tuple[int, ...]) -> None:
         )
 
 
+def require_odd(what: str, side: int, middle: str = "centre") -> None:
+    """Refuse a window, such as `lcn: kernel`, of an even number of pixels or maps.
+
+    Raises:
+        ValueError: it has no middle.
+    """
+    if side % 2 == 0:
+        raise ValueError(f"{what} {side} is even and has no {middle}; use {side - 1} or {side + 1}")
+
+
 def pool_window(
     layer: str,
     in_shape: tuple[int, ...],
