@@ -68,7 +68,7 @@ class TransformsSection(Section):
     """What is done to the images, in order; each item is a name or `name: {parameters}`."""
 
     train: TransformCalls = (NORMALIZE,)
-    """Done to training images, drawn anew in every epoch."""
+    """Done to training images, drawn again in every epoch."""
     eval: TransformCalls = (NORMALIZE,)
     """Done to the images of validation, test and prediction."""
 
