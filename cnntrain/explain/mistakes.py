@@ -20,14 +20,9 @@ from cnntrain.show.pixels import photographs
 
 @dataclass(frozen=True)
 class Mistake:
-    """One image that was taken for another class.
+    """One image, by its position in the loader's order, that was taken for another class.
 
-    Args:
-        image: its position in the loader's order.
-        true: its class, a position in the list of classes.
-        predicted: what it was taken for.
-        probability: of that.
-        true_probability: of its own class.
+    `probability` is that of the predicted class; classes are positions in the list of them.
     """
 
     image: int
@@ -46,12 +41,7 @@ class Mistakes:
 
 
 def find_mistakes(net: nn.Module, loader: Loader) -> Mistakes:
-    """Classify every image; keep what is wrong.
-
-    Args:
-        net: gives scores (N, classes), in evaluation mode.
-        loader: in stored order.
-    """
+    """Classify every image, in stored order, by a net in evaluation mode; keep what is wrong."""
     found: list[Mistake] = []
     seen = 0
     with torch.inference_mode():

@@ -31,14 +31,8 @@ def nearest(
 
     Cosine: one minus the cosine of the angle, from 0 to 2; of a vector of zeros it is 1 to all.
 
-    Args:
-        queries: (Q, F).
-        features: (N, F).
-        distance: which.
-        count: how many; at most N.
-
     Returns:
-        distances and positions, both (Q, count).
+        for queries (Q, F) and features (N, F) distances and positions, both (Q, count), at most N.
     """
     queries, features = queries.double(), features.double()
     if distance == "cosine":

@@ -98,17 +98,11 @@ def draw_occlusion(
     captions: Sequence[str],
     aims: Sequence[str],
 ) -> Figure:
-    """Each image, the probability that remains, and the square that hurts most.
+    """Each image (H, W, 3), the probability that remains, and the square that hurts most.
 
     All maps have one scale. The square of the last column lowers the probability more than any
-    colour of the map says, which is a mean over squares.
-
-    Args:
-        images: (N, H, W, 3).
-        found: for each image.
-        size: of the square.
-        captions: below the images.
-        aims: below the maps: their classes.
+    colour of the map says, which is a mean over squares. Captions stand below the images, aims
+    (the classes) below the maps.
     """
     rows = []
     ends = [float(end) for each in found for end in each.pixels.aminmax()]

@@ -64,13 +64,7 @@ def strongest(net: nn.Module, loader: Loader, *, layer: str, most: int = 9) -> S
     """Run every image through the network and keep each unit's strongest answers.
 
     A unit of a layer with maps is a map; its answer to an image is the largest value in it
-    (Zeiler and Fergus 2014, figure 2).
-
-    Args:
-        net: in evaluation mode.
-        loader: in stored order.
-        layer: its dotted name.
-        most: answers to keep.
+    (Zeiler and Fergus 2014, figure 2). The net is in evaluation mode, the loader in stored order.
     """
     tap, seen, width = Tap(layer), 0, 1
     kept: list[Tensor] = []

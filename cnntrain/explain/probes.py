@@ -37,14 +37,10 @@ PROBED = 512
 
 @dataclass(frozen=True)
 class Probe:
-    """How well a layer's features tell the classes apart.
+    """How well a layer's features, so many, tell the classes apart.
 
-    Args:
-        layer: its name.
-        features: how many there are.
-        train_error: on the images that the classifier was fitted to.
-        error: on the others.
-        converged: whether the fit ended before its last step.
+    `train_error` is that on the images that the classifier was fitted to, `error` that on the
+    others; `converged`: whether the fit ended before its last step.
     """
 
     layer: str
@@ -57,11 +53,8 @@ class Probe:
 def probe(layer: str, *, train: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tensor]) -> Probe:
     """Fit a multinomial logistic regression, and count its errors.
 
-    Features are standardised by the fitted images; constant ones are left out.
-
-    Args:
-        layer: its name.
-        train: features (N, F) and classes (N,), of at least two classes; `held_out` the same way.
+    Features are standardised by the fitted images; constant ones are left out. Both parts are
+    features (N, F) and classes (N,), those of training of at least two classes.
     """
     values, targets = train[0].double().numpy(), train[1].numpy()
     others, truth = held_out[0].double().numpy(), held_out[1].numpy()

@@ -13,11 +13,7 @@ SUFFIXES = (".svg", ".png", ".pdf")
 
 
 def draw_dot(text: str, path: Path) -> None:
-    """Draw a graph; an existing file is overwritten.
-
-    Args:
-        text: the graph.
-        path: the file; its suffix, one of `SUFFIXES`, is the format.
+    """Draw a graph in the format of the file's suffix; an existing file is overwritten.
 
     Raises:
         UsageError: `dot` is not installed, or cannot draw it.

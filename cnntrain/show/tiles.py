@@ -18,15 +18,9 @@ _SMALLEST, _LARGEST = 0.42, 1.2  # inches
 def numbered(
     tiles: Pixels, *, columns: int, title: str, names: Sequence[str] | None = None
 ) -> tuple[Cell, float]:
-    """A grid of tiles with their names below them, by default their numbers, counted from 0.
+    """A grid of tiles (N, H, W, 3) with their names below, by default their numbers from 0 on.
 
     Tiles are enlarged until the grid is as wide as the title, as far as that is sensible.
-
-    Args:
-        tiles: (N, H, W, 3).
-        columns: of the grid.
-        title: of the picture.
-        names: of the tiles.
 
     Returns:
         The cell and the inches of its longer side.
