@@ -28,9 +28,7 @@ def check(
         except ConfigError as error:
             problems += error.problems
             continue
-        text = (
-            f"{file}: good ({plan.parameters:,} parameters, {plan.multiply_adds:,} multiply-adds)"
-        )
-        output.result(text)
+        size = f"{plan.parameters:,} parameters, {plan.multiply_adds:,} multiply-adds"
+        output.result(f"{file}: good ({size})")
     if problems:
         raise ConfigError.of(problems)

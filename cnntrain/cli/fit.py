@@ -12,6 +12,7 @@ from cnntrain.cli.options import Overrides, checked_run_file
 from cnntrain.config import shipped
 from cnntrain.core.errors import UsageError
 from cnntrain.show.tables import columns
+from cnntrain.show.words import percent
 
 if TYPE_CHECKING:
     from cnntrain.fit.folds import CrossValidated, Figure
@@ -96,8 +97,6 @@ def _tell(found: CrossValidated) -> None:
 
 
 def _as_text(found: CrossValidated) -> str:
-    from cnntrain.show.words import percent
-
     rows = [["fold", "images", "error", "lowest", "at epoch", "test error"]]
     for result in found.results:
         errors = (result.error, result.best_error, result.test_error)
