@@ -9,15 +9,17 @@ import typer
 
 from cnntrain.cli import output
 from cnntrain.cli.options import Json
+from cnntrain.cli.pictures import option_name
 from cnntrain.config import shipped
 from cnntrain.config.keys import Key, all_keys
 from cnntrain.config.section import Call, Section
 from cnntrain.core.catalogue import Catalogue
-from cnntrain.core.choices import CHOICES
+from cnntrain.core.choices import CHOICES, PICTURES
 from cnntrain.core.entry import Entry, Parameter
 from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import suggestion
 from cnntrain.show.tables import columns
+from cnntrain.show.words import counted, listed
 
 What = Literal[
     "layers", "datasets", "transforms", "optimizers", "schedules", "losses", "tasks", "checks",
@@ -32,7 +34,8 @@ def listing(
         typer.Argument(help="Show this one, with its whole documentation; of keys, this section."),
     ] = None,
     plugin: Annotated[
-        list[Path] | None, typer.Option(help="List what this file registers, too.")
+        list[Path] | None,
+        typer.Option(help="List only what this file registers; with NAME, also look there."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -49,9 +52,14 @@ def listing(
         _list_files(what, as_json)
         return
     catalogue = CHOICES[what]
-    for file in plugin or ():
-        catalogue.add_plugin(file)
-    entries = [catalogue.entry(name)] if name else catalogue.entries()
+    registered = [entry for file in plugin or () for entry in catalogue.add_plugin(file)]
+    if plugin and not (registered or name):
+        kinds = [kind for kind, each in CHOICES.items() if any(map(each.add_plugin, plugin))]
+        others = (
+            f"`cnntrain list {kinds[0]} --plugin {plugin[0]}` shows some" if kinds else "check it"
+        )
+        raise UsageError(f"{listed(plugin)} registers no {what}", remedy=others)
+    entries = [catalogue.entry(name)] if name else registered or catalogue.entries()
     if as_json:
         output.result_json({what: [_as_data(entry) for entry in entries]})
     elif name:
@@ -60,9 +68,10 @@ def listing(
         for entry in entries:
             output.result(f"{entry.name}: {entry.summary}")
             for parameter in entry.parameters:
-                output.result(f"    {_signature(parameter)}")
+                output.result(f"    {_signature(parameter, catalogue)}")
+        of = f" of {listed(plugin)}" if plugin else ""
         note = f"`cnntrain list {what} NAME` shows one in full"
-        output.note(f"{len(entries)} {what}; {note}")
+        output.note(f"{counted(len(entries), catalogue.kind, what)}{of}; {note}")
 
 
 def _list_files(what: What, as_json: bool) -> None:
@@ -73,8 +82,7 @@ def _list_files(what: What, as_json: bool) -> None:
     if as_json:
         output.result_json({what: {name: str(path) for name, path in files.items()}})
         return
-    lines = {name: path.read_text(encoding="utf-8").splitlines() for name, path in files.items()}
-    output.result(columns([(name, head.lstrip("# ")) for name, (head, *_) in lines.items()]))
+    output.result(columns([(name, _headline(path)) for name, path in files.items()]))
     use = "fit" if what == "configs" else "summary"
     output.note(f"`cnntrain {use} NAME` uses one, `cnntrain new NAME` copies it out")
 
@@ -115,8 +123,15 @@ def _key_as_data(key: Key) -> dict[str, Any]:
     }
 
 
-def _signature(parameter: Parameter) -> str:
-    text = f"{parameter.name}: {parameter.annotation} ({_default(parameter)})"
+def _headline(path: Path) -> str:
+    """The first line, if it is a whole sentence, else what comes before its colon and a paper."""
+    line = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+    return line if line.endswith((".", "?")) else f"{line} ".partition(": ")[0].strip()
+
+
+def _signature(parameter: Parameter, catalogue: Catalogue) -> str:
+    name = option_name(parameter) if catalogue is PICTURES else parameter.name
+    text = f"{name}: {parameter.annotation} ({_default(parameter)})"
     return f"{text}: {parameter.description}" if parameter.description else text
 
 
@@ -132,7 +147,7 @@ def _yaml(value: Any) -> str:
 
 def _page(entry: Entry, catalogue: Catalogue) -> str:
     head = f"{catalogue.kind} {entry.name}  ({entry.file}:{entry.line})"
-    lines = [f"    {_signature(parameter)}" for parameter in entry.parameters]
+    lines = [f"    {_signature(parameter, catalogue)}" for parameter in entry.parameters]
     return "\n".join([head, "", entry.doc, "", "Parameters:", *(lines or ["    none"])])
 
 

@@ -213,18 +213,25 @@ def _option(parameter: Parameter) -> tuple[Any, Any]:
     """Type and default of a parameter on the command line."""
     kind, bounds = _plain(parameter.kind)
     repeats = get_origin(kind) is list
-    name = parameter.name.rstrip("_").replace("_", "-")
-    name = name.removesuffix("s") if repeats else name
+    name = option_name(parameter)
+    metavar = name.removeprefix("--").upper()
     text = parameter.description or USUAL.get(parameter.name, "")
     text = text[:1].upper() + text[1:]
     if parameter.required:
-        metavar = f"{name.upper()}..." if repeats else name.upper()
-        return Annotated[kind, typer.Argument(metavar=metavar, help=text)], Argument.empty
+        return Annotated[kind, typer.Argument(metavar=name, help=text)], Argument.empty
     is_text = kind in (list[str], str, str | None)
-    option = typer.Option(
-        f"--{name}", metavar=name.upper() if is_text else None, help=text, **bounds
-    )
+    option = typer.Option(name, metavar=metavar if is_text else None, help=text, **bounds)
     return Annotated[kind | None if repeats else kind, option], parameter.default or None
+
+
+def option_name(parameter: Parameter) -> str:
+    """How a parameter is written: `--image` for a list of images, `IMAGE...` if it is required."""
+    repeats = get_origin(_plain(parameter.kind)[0]) is list
+    name = parameter.name.rstrip("_").replace("_", "-")
+    name = name.removesuffix("s") if repeats else name
+    if not parameter.required:
+        return f"--{name}"
+    return f"{name.upper()}..." if repeats else name.upper()
 
 
 def _plain(kind: Any) -> tuple[Any, dict[str, Any]]:

@@ -23,6 +23,11 @@ def quantity(number: float) -> str:
     return f"{number:,.0f}" if number >= 100 else f"{number:.1f}"
 
 
+def counted(number: int, one: str, more: str | None = None) -> str:
+    """A number of things: `1 epoch`, `1,438 images`; `more` is a plural that is not just an s."""
+    return f"{number:,} {one if number == 1 else more or f'{one}s'}"
+
+
 def clock_time(seconds: float) -> str:
     """A duration: `5.2 s`, `3:07 min`, `2:03:07 h`."""
     if seconds < 59.95:
