@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -95,9 +95,15 @@ class Loader(Protocol):
 
 
 def gathered(
-    kept: Batch, how: Batching, *, epoch: int, start: int, at_once: int = 8
+    kept: Batch,
+    how: Batching,
+    *,
+    epoch: int,
+    start: int,
+    at_once: int = 8,
+    as_images: Callable[[Tensor], Tensor] = lambda rows: rows,
 ) -> Iterator[Batch]:
-    """The batches of one epoch (see `Loader`) out of a split that is in memory.
+    """The batches of one epoch (see `Loader`) out of a split that is in memory, one row an image.
 
     `at_once` of them are gathered together, which costs less than one by one.
     """
@@ -106,9 +112,10 @@ def gathered(
     order = None if drawn is None else drawn.to(kept.targets.device)
     for first in range(start, count, at_once):
         places = slice(first * size, min(first + at_once, count) * size)
-        several = kept.at(places if order is None else order[places])
-        for at in range(0, len(several.targets), size):
-            yield several.at(slice(at, at + size))
+        rows, targets = kept.at(places if order is None else order[places])
+        images = as_images(rows)
+        for at in range(0, len(targets), size):
+            yield Batch(images[at : at + size], targets[at : at + size])
 
 
 def balanced_order(targets: Tensor, *, seed: int, epoch: int) -> Tensor:

@@ -46,28 +46,29 @@ class ResidentLoader:
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch; see `Loader`."""
         how, generator = self._batching, torch.Generator(self._batching.device)
-        at_once = 8 if self._is_ready else 1
-        drawn = gathered(self._kept, how, epoch=epoch, start=start, at_once=at_once)
-        for number, (rows, targets) in enumerate(drawn, start):
-            if self._is_ready:
-                yield Batch(self._as_images(rows), targets)
-                continue
+        drawn = gathered(self._kept, how, epoch=epoch, start=start, as_images=self._as_images,
+                         at_once=8 if self._is_ready else 1)  # fmt: skip
+        if self._is_ready:
+            yield from drawn
+            return
+        for number, (images, targets) in enumerate(drawn, start):
             if self._pipeline.is_random:
                 generator.manual_seed(derive_seed(how.seed, "batch", epoch, number))
-            yield Batch(self._transform(rows, generator), targets)
+            yield Batch(self._transform(images, generator), targets)
 
     def _prepare(self) -> bool:
         """Keep all images transformed, where nothing is random and the result not too large."""
         if self._pipeline.is_random or self.size == 0:
             return False
         rows, generator = self._kept.images, torch.Generator(self._batching.device)
-        first = self._stored(self._transform(rows[:1], generator))
+        first = self._stored(self._transform(self._as_images(rows[:1]), generator))
         if self.size * first.numel() * first.element_size() > PREPARED_BYTES:
             return False
         ready = torch.empty(self.size, first.numel(), device=first.device)
         for start in range(0, self.size, _CHUNK):
-            chunk = self._transform(rows[start : start + _CHUNK], generator)
-            ready[start : start + _CHUNK] = self._stored(chunk).flatten(1)
+            images = self._as_images(rows[start : start + _CHUNK])
+            images = self._stored(self._transform(images, generator))
+            ready[start : start + _CHUNK] = images.flatten(1)
         self._kept, self._shape = self._kept._replace(images=ready), first.shape[1:]
         return True
 
@@ -79,8 +80,8 @@ class ResidentLoader:
         images = rows.view(-1, *self._shape)
         return images.permute(0, 3, 1, 2) if self._batching.channels_last else images
 
-    def _transform(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        result = self._pipeline(self._as_images(rows), generator)
+    def _transform(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        result = self._pipeline(images, generator)
         return result.contiguous(memory_format=self._batching.memory_format)
 
 
