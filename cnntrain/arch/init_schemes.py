@@ -98,7 +98,7 @@ MATRIX_ONLY = (Kaiming, Xavier, Lecun, Orthogonal)
 def fans_of(module: nn.Module) -> tuple[int, int]:
     """(fan_in, fan_out) of a module; (1, 1) if its weight is no matrix or kernel.
 
-    A module whose weights' shape does not tell (unshared or missing ones) has `fans` of its own.
+    A module whose weights' shape does not show it (unshared or missing ones) states its `fans`.
     Weights are (out, in / groups, ...), or (in, out / groups, ...) in transposed convolutions.
     """
     stated = getattr(module, "fans", None)

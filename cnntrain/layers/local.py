@@ -61,7 +61,7 @@ class Local(nn.Module):
                 f"padding; use a smaller kernel or more padding"
             )
         area, positions = math.prod(self.kernel_size), math.prod(self.out_size)
-        # fan_in and fan_out of a unit; the weight's shape alone does not tell them.
+        # fan_in and fan_out of a unit; the weight's shape alone does not show them.
         self.fans = (in_shape[0] * area, out * area)
         self.weight = nn.Parameter(torch.empty(positions, out, self.fans[0]))
         self.bias = nn.Parameter(torch.empty(out, *self.out_size)) if bias else None

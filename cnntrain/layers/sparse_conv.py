@@ -73,7 +73,7 @@ class SparseConv(nn.Module):
         self.register_buffer("inputs", inputs, persistent=False)
         self.register_buffer("outputs", outputs, persistent=False)
         area = math.prod(self.kernel_size)
-        # fan_in and fan_out of the average unit; the weight's shape alone does not tell them.
+        # fan_in and fan_out of the average unit; the weight's shape alone does not show them.
         self.fans = (len(inputs) * area // len(lists), len(inputs) * area // in_shape[0])
         self.weight = nn.Parameter(torch.empty(len(inputs), *self.kernel_size))
         self.bias = nn.Parameter(torch.empty(len(lists))) if bias else None
