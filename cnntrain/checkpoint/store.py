@@ -1,7 +1,8 @@
 """The one place that writes and reads checkpoints: atomic, verified, without code inside.
 
-A checkpoint is torch's zip file of plain values and tensors. torch writes a CRC-32 of every record
-but does not look at it when it loads; we do. It is unpickled with `weights_only=True` only.
+A checkpoint is torch's zip file of plain values and tensors. It is looked at before torch reads it
+(see `cnntrain.checkpoint.archive`), unpickled with `weights_only=True` only, and what came out is
+compared with the digest of what was saved.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ from __future__ import annotations
 import os
 import pickle
 import struct
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import Any, BinaryIO
 
 import torch
 
+from cnntrain.checkpoint.archive import REMEDY, damage
+from cnntrain.checkpoint.digest import digest
 from cnntrain.checkpoint.primitives import State, check_primitives, compact, size_in_bytes
 from cnntrain.core.atomic import write_atomically
 from cnntrain.core.errors import CheckpointError
@@ -29,19 +30,12 @@ LAST = "last.pt"
 PREVIOUS = "previous.pt"
 
 _MARK = "cnntrain_checkpoint"
+_DIGEST = "digest"
+"""Of all else in the file; checkpoints of before it have none."""
+
 _OLD = b"\x80\x02\x8a\x0a"
 """How torch's files of before 2020 begin: a pickled number of ten bytes."""
 
-_REMEDY = "use another copy of it, or another checkpoint of the run, such as previous.pt"
-_ZIP_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    RuntimeError,
-    ValueError,
-    OverflowError,
-)
 _UNPICKLING_ERRORS = (
     pickle.UnpicklingError,
     RuntimeError,
@@ -50,6 +44,9 @@ _UNPICKLING_ERRORS = (
     ValueError,
     TypeError,
     AttributeError,
+    OverflowError,
+    AssertionError,
+    struct.error,
 )
 
 
@@ -71,6 +68,8 @@ class StoredCheckpoint:
 def save(path: Path, state: State, *, previous: Path | None = None) -> None:
     """Write a checkpoint, verified before it replaces the old one.
 
+    A folder that lies in the place of the file is given another name.
+
     Args:
         path: the file; its folder must exist.
         state: plain values and tensors, on any device.
@@ -83,6 +82,8 @@ def save(path: Path, state: State, *, previous: Path | None = None) -> None:
     """
     check_primitives(state)
     content = compact({_MARK: FORMAT, **state})
+    assert isinstance(content, dict)
+    content[_DIGEST] = digest(content)
 
     def write(file: BinaryIO) -> None:
         try:
@@ -94,7 +95,9 @@ def save(path: Path, state: State, *, previous: Path | None = None) -> None:
         problem = damage(temporary)
         if problem is not None:
             raise OSError(f"what was written reads back wrong: {problem.cause}")
+        _set_aside(path)
         if previous is not None and path.exists() and damage(path) is None:
+            _set_aside(previous)
             _give_second_name(path, previous)
 
     write_atomically(path, write, needed=size_in_bytes(content), before_replace=keep_old)
@@ -116,7 +119,19 @@ def load(path: Path) -> State:
     if not isinstance(version, int) or version > FORMAT:
         message = f"{path} has format {version}, this cnntrain reads up to {FORMAT}"
         raise CheckpointError(message, remedy="update cnntrain")
+    saved = state.pop(_DIGEST, None)
+    if saved is not None and saved != _digest_of({_MARK: version, **state}):
+        message = f"{path} is damaged: its contents are not those that were saved"
+        raise CheckpointError(message, remedy=REMEDY)
     return state
+
+
+def _digest_of(state: State) -> str | None:
+    """None: it holds what no checkpoint of ours does."""
+    try:
+        return digest(state)
+    except ValueError:
+        return None
 
 
 def load_newest(folder: Path) -> StoredCheckpoint:
@@ -146,10 +161,8 @@ def read_torch_file(path: Path, *, also_old: bool = False) -> State:
     Raises:
         CheckpointError: see `damage`; or it holds something else than a dictionary of plain values.
     """
-    if also_old:
-        with path.open("rb") as file:
-            if file.read(len(_OLD)) == _OLD:
-                return _unpickled(path, "is damaged, or holds more than plain values and tensors")
+    if also_old and _is_old(path):
+        return _unpickled(path, "is damaged, or holds more than plain values and tensors")
     problem = damage(path)
     if problem is not None:
         raise CheckpointError(f"{path} {problem.cause}", remedy=problem.remedy)
@@ -159,6 +172,15 @@ def read_torch_file(path: Path, *, also_old: bool = False) -> State:
 def holds_checkpoint(state: Mapping[Any, object]) -> bool:
     """Whether what was read from a file is a checkpoint of cnntrain."""
     return _MARK in state
+
+
+def _is_old(path: Path) -> bool:
+    """Whether it begins as torch's files of before 2020; False also where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_OLD)) == _OLD
+    except OSError:
+        return False
 
 
 def _unpickled(path: Path, trouble: str) -> State:
@@ -175,55 +197,15 @@ def _unpickled(path: Path, trouble: str) -> State:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
     if not isinstance(state, dict):
         message = f"{path} holds a {type(state).__name__}, not a dictionary"
-        raise CheckpointError(message, remedy=_REMEDY)
+        raise CheckpointError(message, remedy=REMEDY)
     return dict(state)
 
 
-@dataclass(frozen=True)
-class Damage:
-    """Why a file cannot be used: `cause` continues a sentence that begins with its name."""
-
-    cause: str
-    remedy: str = _REMEDY
-
-
-def damage(path: Path) -> Damage | None:
-    """What is wrong with a checkpoint file, from its bytes alone; None if it is intact."""
-    if not path.is_file():
-        what = "is a folder, not a file" if path.is_dir() else "does not exist"
-        return Damage(what, "name a checkpoint file, or the folder of a run")
-    try:
-        with path.open("rb") as file:
-            head = file.read(4)
-        if not head:
-            return Damage("is empty")
-        if head[:1] == b"\x80":
-            return Damage(
-                "is a pickle or a torch file of before 2020, which can run code when it is read",
-                "have its author save a state_dict with torch >= 1.6",
-            )
-        if head != b"PK\x03\x04":
-            return Damage("is not a checkpoint: it does not begin like a zip file")
-        with zipfile.ZipFile(path) as archive:
-            return _archive_damage(archive, path.stat().st_size)
-    except _ZIP_ERRORS as error:
-        return Damage(f"is damaged or cut short ({error})")
-    except OSError as error:
-        return Damage(f"cannot be read: {error.strerror or error}")
-
-
-def _archive_damage(archive: zipfile.ZipFile, size: int) -> Damage | None:
-    records = archive.infolist()
-    names = {record.filename.split("/")[-1] for record in records}
-    if "data.pkl" not in names:
-        return Damage("is a zip archive, but not one of torch's")
-    if "constants.pkl" in names:
-        return Damage("is a TorchScript program, not a checkpoint", "save its state_dict instead")
-    stored = all(record.compress_type == zipfile.ZIP_STORED for record in records)
-    if not stored or sum(record.file_size for record in records) > size:
-        return Damage("is damaged: its records do not have the sizes they state")
-    broken = archive.testzip()
-    return Damage(f"is damaged: the checksum of record '{broken}' is wrong") if broken else None
+def _set_aside(path: Path) -> None:
+    """A folder in the place of a file gets the first free name after it: nothing is deleted."""
+    if path.is_dir():
+        names = (path.with_name(f"{path.name}.folder{number or ''}") for number in range(1000))
+        path.rename(next(name for name in names if not name.exists()))
 
 
 def _give_second_name(path: Path, previous: Path) -> None:

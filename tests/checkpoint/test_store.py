@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.checkpoint import LAST, PREVIOUS, load, load_newest, read_torch_file, save
+from cnntrain.checkpoint import archive as archive_module
 from cnntrain.checkpoint import store as store_module
 from cnntrain.core import atomic as atomic_module
 from cnntrain.core.errors import CheckpointError, DiskError
@@ -262,7 +263,7 @@ def test_an_error_at_any_step_leaves_the_old_file(path: Path, monkeypatch, step:
         elif step == "replace":
             patch.setattr(Path, "replace", fail)
         else:
-            problem = store_module.Damage("is damaged")
+            problem = archive_module.Damage("is damaged")
             patch.setattr(store_module, "damage", lambda _path: problem)
         with pytest.raises(DiskError):
             save(path, make_state(1))
