@@ -34,9 +34,13 @@ def open_splits(
     if validation is None:
         return splits
     if splits.validation is not None:
+        by_folds = isinstance(validation, Fold)
+        start = "--folds splits the training images, but " if by_folds else ""
+        use = "leave out --folds" if by_folds else "remove `data.validation`"
         raise ValueError(
-            f"the data set '{name}' has a validation split of its own "
-            f"({len(splits.validation)} images): {_OWN_SPLIT}"
+            f"{start}the data set '{name}' has a validation split of its own "
+            f"({len(splits.validation)} images): {use} to use it; to leave it out of an "
+            "image_folder, set `data.validation_folder: false`"
         )
     targets, classes = splits.train.targets, len(splits.classes)
     if isinstance(validation, Fold):
@@ -45,12 +49,6 @@ def open_splits(
     else:
         stay, held = stratified_split(targets, held_out=validation, num_classes=classes, seed=seed)
     return replace(splits, train=splits.train.select(stay), validation=splits.train.select(held))
-
-
-_OWN_SPLIT = (
-    "remove `data.validation` (or --folds) to use it; to leave it out of an image_folder, set "
-    "`data.validation_folder: false`"
-)
 
 
 def class_counts(splits: Splits) -> dict[str, tuple[int, ...]]:

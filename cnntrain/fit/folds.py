@@ -24,6 +24,7 @@ from cnntrain.config.section import FoldOf
 from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import CnntrainError, UsageError
 from cnntrain.fit import fit as single
+from cnntrain.model.images import every_split
 from cnntrain.record.observe import Observer
 from cnntrain.runs.folder import RunFolder, create_folder
 from cnntrain.runs.locate import is_run
@@ -119,6 +120,7 @@ def cross_validate(
         ConfigError, DataError, DivergedError, DiskError: see their kinds.
     """
     config = files[0].config
+    every_split(files[0])  # what the data refuse, before a folder is made and a fold announced
     path = create_folder(
         root=Path(config.record.root), name=config.name, out=out, suffix=f"-{len(files)}folds"
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 RunFile = Callable[..., Path]
 Cnntrain = Callable[..., Any]
@@ -36,6 +37,27 @@ def test_what_does_not_go_together(cnntrain: Cnntrain, run_file: RunFile) -> Non
     assert (answer.code, "remove --folds" in answer.err) == (2, True)
     answer = cnntrain("fit", "--folds", 2)
     assert (answer.code, "give either a run file" in answer.err) == (2, True)
+
+
+def test_images_with_a_validation_split_of_their_own(cnntrain: Cnntrain, run_file: RunFile) -> None:
+    """It is refused before a fold is announced and a folder made; a key leaves the split out."""
+    for folder in ("train/a", "train/b", "val/a", "val/b"):
+        (Path("images") / folder).mkdir(parents=True)
+        for number in range(4):
+            Image.new("RGB", (8, 8), (40 * number, 0, 0)).save(f"images/{folder}/{number}.png")
+    resize = [{"resize": {"size": [8, 8]}}]
+    sides = {"train": resize, "eval": resize}
+    data = {"name": "image_folder", "root": "images", "batch_size": 4, "transforms": sides}
+    file = run_file({"train.epochs": 1, "data": data})
+    answer = cnntrain("fit", file, "--folds", 2)
+    assert answer.code == 2
+    assert "--folds splits the training images, but the data set 'image_folder' has" in answer.err
+    assert "data.validation`" not in answer.err
+    assert "set `data.validation_folder: false`" in answer.err
+    assert "fold 1" not in answer.err
+    assert not Path("runs").exists()
+    answer = cnntrain("fit", file, "--folds", 2, "-q", "-s", "data.validation_folder=false")
+    assert (answer.code, "fold 2 of 2" in answer.err) == (0, True)
 
 
 @pytest.mark.parametrize(

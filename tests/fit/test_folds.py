@@ -181,7 +181,7 @@ def test_what_contradicts_the_folds_is_refused(run_file: RunFile, tmp_path: Path
     files = load_folds(run_file({**SHORT, "data.images": 2}), [], folds=3)
     with pytest.raises(ConfigError, match="3 folds cannot be made of 2 training images"):
         cross_validate(files, quiet=True, tell=lambda _: None)
-    assert list(Path("runs").rglob("*")) == [Path("runs") / "tiny"], "nothing is left behind"
+    assert not Path("runs").exists(), "nothing is left behind"
 
 
 def test_its_folder_is_no_run_but_names_its_folds(start: Callable[..., CrossValidated]) -> None:

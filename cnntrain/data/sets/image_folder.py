@@ -12,7 +12,7 @@ import torch
 
 from cnntrain.core.errors import DataError
 from cnntrain.core.kinds import Names
-from cnntrain.core.problems import suggestion
+from cnntrain.core.problems import near_match, suggestion
 from cnntrain.data import dataset
 from cnntrain.data.decode import SUFFIXES, UnreadableImageError, decode, in_threads
 from cnntrain.data.on_disk import Listing, class_folders, list_images
@@ -65,10 +65,7 @@ def image_folder(
     base = Path(root).expanduser()
     train = base / train_folder
     if not train.is_dir():
-        raise DataError(
-            f"there is no folder {train}",
-            remedy="set `data.root` to the folder that holds it, or `data.train_folder`",
-        )
+        raise _no_training_folder(base, train_folder)
     names = _class_list(train, classes)
     read = partial(_read, classes=names, channels=channels, skips=unreadable == "skip")
     splits = {"training": read(train, "training")}
@@ -85,6 +82,22 @@ def image_folder(
         test=files.get("test"),
         notes=tuple(note for split in splits.values() for note in split.notes),
         skipped=tuple(item for split in splits.values() for item in split.skipped),
+    )
+
+
+def _no_training_folder(base: Path, name: str) -> DataError:
+    remedy = f"set `data.root` to the folder that holds {name}/"
+    if not base.is_dir():
+        there = class_folders(base.parent) if base.parent.is_dir() else ()
+        near = near_match(base.name, there)
+        remedy = f"did you mean '{base.parent / near}'? `data.root` names it" if near else remedy
+        return DataError(f"there is no folder {base}", remedy=remedy)
+    inside = [path for folder in class_folders(base).values() for path in folder.iterdir()]
+    if any(path.suffix.lower() in SUFFIXES for path in inside):
+        message = f"there is no folder {base / name}: the class folders are directly in {base}"
+        return DataError(message, remedy="set `data.train_folder: .` and `data.validation: 0.2`")
+    return DataError(
+        f"there is no folder {base / name}", remedy=f"{remedy}, or `data.train_folder`"
     )
 
 

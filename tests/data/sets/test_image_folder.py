@@ -56,6 +56,27 @@ def test_an_empty_training_folder_is_an_error(make_folder) -> None:
         image_folder(root=str(root))
 
 
+def test_classes_directly_in_the_folder(make_folder) -> None:
+    root = make_folder({"cat": 2, "dog": 2})
+    remedy = "set `data.train_folder: .` and `data.validation: 0.2`"
+    with pytest.raises(DataError, match=f"the class folders are directly in {root}; {remedy}"):
+        image_folder(root=str(root))
+    assert image_folder(root=str(root), train_folder=".").classes == ("cat", "dog")
+
+
+def test_no_such_folder(make_folder, monkeypatch) -> None:
+    root = make_folder({"all/cat": 2, "all/dog": 2})
+    monkeypatch.chdir(root.parent)
+    with pytest.raises(DataError, match=r"no folder image; did you mean 'images'\? `data.root` na"):
+        image_folder(root="image")
+    with pytest.raises(DataError, match=r"no folder nowhere; set `data.root` to the folder that"):
+        image_folder(root="nowhere")
+    with pytest.raises(
+        DataError, match=r"no folder images/train; set `data.root` to the folder th"
+    ):
+        image_folder(root="images")
+
+
 def test_classes_give_order_and_must_fit(make_folder) -> None:
     root = str(make_folder(BASIC))
     splits = image_folder(root=root, classes=("dog", "cat"))
