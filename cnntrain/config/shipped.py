@@ -22,6 +22,12 @@ def names(*, among: str = "") -> list[str]:
     return sorted(f"{among}{file.stem}" for file in (here / among).glob("*.yaml")) if here else []
 
 
+def with_weights() -> list[str]:
+    """The names of those that name weights, which other commands can use."""
+    files = {name: find(name) for name in names()}
+    return [n for n, file in files.items() if file and "\nfinetune:" in file.read_text("utf-8")]
+
+
 def find(name: str) -> Path | None:
     """The shipped file of that name, with or without `.yaml`; also `archs/lenet5.yaml`."""
     here = folder()

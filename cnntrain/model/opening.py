@@ -74,7 +74,7 @@ def open_model(path: str | Path, *, overrides: Sequence[str] = (), use: Use = EV
     file = run_file_at(path)
     if file is None:
         _refuse_changes(overrides, use)
-        weights = find_run(path, others=shipped.names()).to_evaluate()
+        weights = find_run(path, others=shipped.with_weights()).to_evaluate()
         model = model_from(checkpoint.load(weights), path=weights, overrides=overrides)
     else:
         model = _open_run_file(path, load_run_file(file, overrides))

@@ -10,6 +10,7 @@ from cnntrain.config import shipped
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.core.problems import near_match
 from cnntrain.runs.folder import RUN_PATTERN, RunFolder
+from cnntrain.show.words import listed
 
 _ROOT = Path("runs")
 """Where runs usually are."""
@@ -138,7 +139,9 @@ def _not_there(path: Path, others: Sequence[str]) -> UsageError:
         beside = [child.name for child in path.parent.iterdir() if not child.name.startswith(".")]
     except OSError:
         return UsageError(f"there is no {path}", remedy=f"{path.parent} does not exist either")
-    near = near_match(path.name, [*beside, *others])
+    near = near_match(path.name, [*beside, *(others if len(path.parts) == 1 else ())])
     meant = path.parent / near if near in beside else near
-    hint = f"did you mean '{meant}'?" if near else "check the path"
+    there = sorted(child.name for child in _folders(path.parent) if has_run(child))
+    hint = f"the runs there are {listed(there)}" if there else "check the path"
+    hint = f"did you mean '{meant}'?" if near else hint
     return UsageError(f"there is no {path}", remedy=hint)

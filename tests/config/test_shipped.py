@@ -16,6 +16,12 @@ def test_there_are_some() -> None:
     assert sorted(NAMES) == NAMES
 
 
+def test_those_that_name_weights() -> None:
+    named = [name for name in NAMES if load(shipped.resolve(name)).config.finetune is not None]
+    assert shipped.with_weights() == named
+    assert "resnet20_pretrained" in named
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_one_loads(name: str) -> None:
     assert load(shipped.resolve(name)).config.name == name

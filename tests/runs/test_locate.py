@@ -90,6 +90,16 @@ def test_wrong_paths_are_told_the_nearest_right_one(tmp_path: Path, run: RunFold
         find_run(Path("lenet5"))
 
 
+def test_names_of_files_are_not_guessed_below_a_folder(tmp_path: Path, run: RunFolder) -> None:
+    with pytest.raises(UsageError, match="did you mean 'starter'"):
+        find_run(Path("starte"), others=["starter"])
+    with pytest.raises(UsageError, match="starte; the runs there are lenet5"):
+        find_run(tmp_path / "runs" / "starte", others=["starter"])
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(UsageError, match="starte; check the path"):
+        find_run(tmp_path / "photos" / "starte", others=["starter"])
+
+
 def test_what_is_no_run(tmp_path: Path, run: RunFolder) -> None:
     with pytest.raises(UsageError, match="add a name: lenet5"):
         find_run(tmp_path / "runs")
