@@ -91,12 +91,16 @@ def closing_lines(event: RunDone, *, tally: Tally, run: Path | None) -> list[str
         )
     if event.best_value is not None and tally.best is None:  # it was found before the resume
         lines.append(_best(event, tally))
+    guessed = _guessed(tally)
+    if guessed is not None:
+        lines.append(f"note  no better than guessing: {guessed}")
     if run is None:
         return lines
     path = shlex.quote(str(run))
-    resume = [f"cnntrain fit --resume {path}"] if event.reason == "stopped" else []
+    first = [f"cnntrain fit --resume {path}"] if event.reason == "stopped" else []
+    first += [f"cnntrain diagnose {path}"] if guessed is not None else []
     lines.append(f"run   {run}")
-    commands = [*resume, f"cnntrain eval {path}", f"tensorboard --logdir {path}/tb"]
+    commands = [*first, f"cnntrain eval {path}", f"tensorboard --logdir {path}/tb"]
     lines += [f"{'next' if i == 0 else '':<4}  {command}" for i, command in enumerate(commands)]
     return lines
 
@@ -110,9 +114,21 @@ def closing_line(event: RunDone, *, tally: Tally, run: Path | None) -> str:
         figures = tally.test.metrics.figures
         texts = (f"{name} {tally.task.text(name, figures[name])}" for name in tally.task.headline)
         parts.append(f"test {', '.join(texts)}")
+    if _guessed(tally) is not None:
+        parts.append("no better than guessing")
     if run is not None:
         parts.append(str(run))
     return "; ".join(parts)
+
+
+def _guessed(tally: Tally) -> str | None:
+    """What guessing would give, where the best weights are no better on the validation images."""
+    epoch = tally.best or tally.last
+    ask = getattr(tally.task, "guessed", None)  # a task from a plugin may have no such method
+    if ask is None or epoch is None or epoch.validation is None:
+        return None
+    found: str | None = ask(epoch.validation)
+    return found
 
 
 def _ending(event: RunDone) -> str:

@@ -91,6 +91,15 @@ class Classify:
         assert isinstance(result, Classification)
         return as_data(result, classes)
 
+    def guessed(self, result: Result) -> str | None:
+        """The error of always naming the most frequent class."""
+        assert isinstance(result, Classification)
+        largest = max(map(sum, result.confusion))
+        if not result.correct <= largest < result.images:
+            return None
+        error = percent(1 - largest / result.images)
+        return f"always naming the most frequent class has an error of {error}"
+
     def text(self, figure: str, value: float | None) -> str:
         """Shares in percent."""
         if figure == "loss":

@@ -97,5 +97,8 @@ class Task(Protocol):
     def data(self, result: Result, classes: Sequence[str] = ()) -> dict[str, Any]:
         """A result as JSON takes it: the figures and, with the classes' names, all of it."""
 
+    def guessed(self, result: Result) -> str | None:
+        """What guessing would give, where a result is no better than that; it may be left out."""
+
     def text(self, figure: str, value: float | None) -> str:
         """A figure as people read it."""

@@ -16,10 +16,13 @@ from torch import Tensor, nn
 
 from cnntrain.core.errors import DivergedError
 from cnntrain.data.batch import Batch, Loader
+from cnntrain.optim import Warmup
 from cnntrain.tasks.criterion import Criterion
 from cnntrain.train.learner import Learner
 from cnntrain.train.precision import autocast
 from cnntrain.train.recipe import Recipe
+
+_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
 def mark_non_finite(tensors: Sequence[Tensor], *, flag: Tensor) -> None:
@@ -56,20 +59,23 @@ def explain_divergence(
     lr = recipe.learning_rate(step - 1, state.plateau)
     return DivergedError(
         f"training diverged at step {step} (epoch {state.epoch + 1}, batch {position + 1}, "
-        f"learning rate {lr:g}, gradient norm {norm:g}): {origin}",
-        remedy=_remedy(origin, lr=lr, recipe=recipe, precision=learner.precision),
+        f"learning rate {lr:.3g}, gradient norm {norm:.3g}): {origin}",
+        remedy=_remedy(origin, recipe=recipe, learner=learner),
     )
 
 
-def _remedy(origin: str, *, lr: float, recipe: Recipe, precision: str) -> str:
+def _remedy(origin: str, *, recipe: Recipe, learner: Learner) -> str:
     if origin.startswith("the input images"):
         return "look at the data and at the transforms: 'cnntrain data check'"
-    tries = [f"a learning rate of {lr / 10:g}", "warm-up over the first epochs"]
+    tries = [f"train.optimizer.lr: {recipe.lr / 10:.3g}"]
+    if not isinstance(recipe.schedule, Warmup):
+        tries.append("train.schedule.warmup_epochs: 1")
     if recipe.clip_norm is None:
-        tries.append("clip_norm: 1.0")
-    if precision == "float16":
-        tries.append("precision bfloat16 or float32, whose range is larger")
-    tries.append("batch_norm after the convolutions")
+        tries.append("train.clip_norm: 1.0")
+    if learner.precision == "float16":
+        tries.append("compute.precision: bfloat16 or float32, whose range is larger")
+    if not any(isinstance(module, _NORMS) for module in learner.model.modules()):
+        tries.append("batch_norm after the convolutions")
     return "try " + ", or ".join(tries)
 
 

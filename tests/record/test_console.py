@@ -14,7 +14,8 @@ import pytest
 
 from cnntrain.record.console import Console
 from cnntrain.record.observe import observe
-from cnntrain.train.events import EpochDone, Event, RunStarted, StepDone
+from cnntrain.tasks.classification_report import Classification
+from cnntrain.train.events import EpochDone, Event, RunDone, RunStarted, StepDone
 
 if sys.platform != "win32":
     import termios
@@ -123,6 +124,28 @@ def test_a_stopped_run_says_how_to_go_on(run: Run) -> None:
     text = plain(run(reason="stopped"))
     assert "stopped at epoch 3" in text
     assert "next  cnntrain fit --resume 'runs/lenet 5/x'\n" in text
+
+
+@pytest.mark.parametrize("correct", [29, 30, 31])
+def test_a_run_no_better_than_guessing_says_so(correct: int) -> None:
+    """30 of 100 images are of the most frequent of five classes: naming it has 30 right."""
+    rows = [[0] * 5 for _ in range(5)]
+    for number, images in enumerate((20, 20, 30, 15, 15)):
+        rows[number][4 if number == 0 else 0] = images
+    rows[2][2], rows[2][0] = min(correct, 30), 30 - min(correct, 30)
+    rows[1][1], rows[1][0] = correct - rows[2][2], 20 - (correct - rows[2][2])
+    found = Classification(100, 1.5, correct / 100, None, correct, tuple(map(tuple, rows)))
+    epoch = EpochDone(1, 1, 1.0, {"error": 0.5}, 0.1, found, True, 10, 1.0, 0.0)
+    done = RunDone("finished", 1, 1, 1, 1 - correct / 100, 1.0)
+    text, quiet = (
+        plain(iter([RunStarted(1, 1, 0, 0), epoch, done]), quiet=quiet) for quiet in (False, True)
+    )
+    guessing = "note  no better than guessing: always naming the most frequent class has an error"
+    is_guess = correct <= 30
+    assert (f"{guessing} of 70.00 %\n" in text) == is_guess
+    assert ("next  cnntrain diagnose 'runs/lenet 5/x'\n" in text) == is_guess
+    assert ("; no better than guessing; " in quiet) == is_guess
+    assert "cnntrain eval" in text
 
 
 def test_a_split_that_is_not_validation_has_a_line(run: Run) -> None:
