@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cnntrain.checkpoint import load as load_checkpoint
 from cnntrain.config.load import load
+from cnntrain.core import trust
 from cnntrain.core.choices import CHOICES
 from cnntrain.data.batch import Batch, Loader
 from cnntrain.fit.fit import Outcome, fit, resume
@@ -37,10 +38,19 @@ def real_data() -> Path:
     return Path(root)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _own_configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is written into the home of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("configuration")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _no_plugins_of_other_tests() -> Iterator[None]:
-    """What a test registers is gone after it."""
+    """What a test registers is gone after it; what it has named is as in a new process."""
     yield
+    trust._NAMED.clear()
     for catalogue in CHOICES.values():
         catalogue.forget_plugins()
 

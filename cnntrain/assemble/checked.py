@@ -13,8 +13,9 @@ from cnntrain.assemble.networks import make_network, try_to_plan
 from cnntrain.assemble.transfer.make_freezing import what_learns
 from cnntrain.assemble.transfer.preprocessing import follow_weights
 from cnntrain.assemble.transfer.sources import name_rules
-from cnntrain.config.load import try_to_load
+from cnntrain.config.load import NAMED, try_to_load
 from cnntrain.config.loaded import FINETUNE_AT, TRANSFORMS_AT, Loaded
+from cnntrain.config.named_plugins import Naming
 from cnntrain.core.errors import CnntrainError, ConfigError
 from cnntrain.core.problems import Problem
 
@@ -27,7 +28,9 @@ class Checked:
     plan: Plan
 
 
-def check_run_file(file: Path | str, overrides: Sequence[str] = ()) -> Checked:
+def check_run_file(
+    file: Path | str, overrides: Sequence[str] = (), *, plugins: Naming = NAMED
+) -> Checked:
     """Check keys, values, rules, transforms, layers, shapes, `init` and `finetune`.
 
     No image is read; of `finetune.weights` only what is needed to know how images are prepared.
@@ -35,12 +38,13 @@ def check_run_file(file: Path | str, overrides: Sequence[str] = ()) -> Checked:
     Args:
         file: the run file.
         overrides: what follows `-s` on the command line.
+        plugins: what the names of plugins in it mean.
 
     Raises:
         ConfigError: everything that is wrong, each with its place.
         CheckpointError: nothing else is wrong, and the weights are missing or damaged.
     """
-    return check_loaded(*try_to_load(file, overrides))
+    return check_loaded(*try_to_load(file, overrides, plugins=plugins))
 
 
 def check_loaded(loaded: Loaded | None, problems: list[Problem]) -> Checked:

@@ -143,11 +143,12 @@ def prepare(loaded: Loaded, *, resumed: State | None = None, plan: Plan | None =
 
 
 def whole_state(prepared: Prepared) -> State:
-    """The learner's snapshot with the resolved run file, the classes and the preprocessing."""
+    """The learner's snapshot with the run file, its plugins' hashes, classes and preprocessing."""
     data = prepared.data
     return {
         **snapshot(prepared.learner),
         "config": dump_yaml(resolved_tree(prepared.loaded.config)),
+        "plugins": prepared.loaded.plugin_hashes,
         "classes": list(data.classes),
         "counts": list(data.counts["train"]),
         "transforms": {

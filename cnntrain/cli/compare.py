@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.options import NETWORK, Batch, Depth, Json, Markdown, network_named
+from cnntrain.cli.options import NETWORK, Batch, Depth, Json, Markdown, Plugins, network_named
 
 
 def compare(
@@ -16,6 +16,7 @@ def compare(
     batch: Batch = 1,
     depth: Depth = None,
     markdown: Markdown = False,
+    plugins: Plugins = None,
     as_json: Json = False,
 ) -> None:
     """Show two networks side by side, and what differs.
@@ -23,7 +24,7 @@ def compare(
     Blocks that are the same in both take one line; those that differ are opened.
     """
     output.refuse_both(markdown, as_json)
-    plans = (network_named(one)[0], network_named(other)[0])
+    plans = [network_named(name, plugins=plugins)[0] for name in (one, other)]
     from cnntrain.arch.comparison import compare as align
     from cnntrain.arch.comparison import comparison_data, comparison_markdown, comparison_text
 

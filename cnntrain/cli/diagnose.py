@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.options import Json, Overrides
+from cnntrain.cli.options import Json, Overrides, Plugins, tell_notes
 from cnntrain.record.json_text import json_text
 from cnntrain.show.tables import columns
 
@@ -31,6 +31,7 @@ def diagnose(
         ),
     ] = None,
     overrides: Overrides = None,
+    plugins: Plugins = None,
     html: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Also write a page with all tables and pictures."),
@@ -53,7 +54,10 @@ def diagnose(
     from cnntrain.core.atomic import write_text_atomically
     from cnntrain.diagnose.diagnose import examine
 
-    diagnosis = examine(name, checks=checks or (), overrides=overrides or [], tell=_tell)
+    diagnosis = examine(
+        name, checks=checks or (), overrides=overrides or [], plugins=plugins or [], tell=_tell
+    )
+    tell_notes(diagnosis)
     if html is not None:
         from cnntrain.diagnose.page import html_page
 

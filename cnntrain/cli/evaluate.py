@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.options import TRAINED, Json, Overrides, SplitName
+from cnntrain.cli.options import TRAINED, Json, Overrides, Plugins, SplitName, opened
 from cnntrain.core.errors import UsageError
 from cnntrain.show.tables import columns
 
@@ -52,6 +52,7 @@ def evaluate(
     crops: Crops = "center",
     scales: Scales = None,
     overrides: Overrides = None,
+    plugins: Plugins = None,
     confusion: Annotated[
         Path | None, typer.Option(metavar="PNG", help="Draw the confusion matrix into this file.")
     ] = None,
@@ -62,9 +63,8 @@ def evaluate(
         output.refuse_no_folder(confusion)
     sides = read_scales(scales, crops=crops)
     from cnntrain.model.ensemble import Ensemble
-    from cnntrain.model.opening import open_model
 
-    models = [open_model(run, overrides=overrides or []) for run in runs]
+    models = [opened(run, overrides=overrides, plugins=plugins) for run in runs]
     evaluated = Ensemble(models).evaluate(split, crops=crops, scales=sides)
     if confusion is not None:
         evaluated.task.draw(evaluated.metrics, evaluated.classes, confusion)

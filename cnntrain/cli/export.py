@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.options import Json, Overrides, Trained
+from cnntrain.cli.options import Json, Overrides, Plugins, Trained, opened
 from cnntrain.core.units import byte_size
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def export(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
     overrides: Overrides = None,
+    plugins: Plugins = None,
     as_json: Json = False,
 ) -> None:
     """Write a trained network for other programs, and check it.
@@ -46,9 +47,9 @@ def export(
     preprocessing, in JSON: in their metadata under `cnntrain`, for torchvision in a file beside.
     """
     from cnntrain.export.export import export as write
-    from cnntrain.model.opening import EXPORT, open_model
+    from cnntrain.model.opening import EXPORT
 
-    model = open_model(run, overrides=overrides or [], use=EXPORT)
+    model = opened(run, overrides=overrides, plugins=plugins, use=EXPORT)
     written = []
     for file in write(model, formats=to or [Format.onnx], out=out, force=force):
         written.append(file)

@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.options import Force, Json, Layer, Overrides, SplitName, Trained
+from cnntrain.cli.options import Force, Json, Layer, Overrides, Plugins, SplitName, Trained, opened
 from cnntrain.cli.pictures import file_to_write
 from cnntrain.core.errors import UsageError
 
 
-def features(
+def features(  # noqa: PLR0913  # one parameter for each option
     run: Trained,
     layer: Layer = None,
     split: SplitName = None,
@@ -30,6 +30,7 @@ def features(
     ] = None,
     force: Force = False,
     overrides: Overrides = None,
+    plugins: Plugins = None,
     as_json: Json = False,
 ) -> None:
     """Write a layer's features of every image into a file.
@@ -41,13 +42,13 @@ def features(
     asked = {"layer": layer, "split": split}
     words = ["features", *(word for word in asked.values() if word)]
     file = file_to_write(out, words, run, asked=asked, force=force,
-                         overrides=overrides or [], suffixes=suffixes)  # fmt: skip
+                         overrides=overrides or [], plugins=plugins or [],
+                         suffixes=suffixes)  # fmt: skip
     if file.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
         raise UsageError(".parquet needs pyarrow", remedy="pip install pyarrow, or write .npz")
     from cnntrain.explain.feature_file import write_features
-    from cnntrain.model.opening import open_model
 
-    model = open_model(run, overrides=overrides or [])
+    model = opened(run, overrides=overrides, plugins=plugins)
     found = model.features(layer, split=split, pool=pool)
     write_features(found, file)
     images, size = found.values.shape

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.options import Overrides, checked_run_file
+from cnntrain.cli.options import Overrides, Plugins, checked_run_file
 from cnntrain.config import shipped
 from cnntrain.core.errors import UsageError
 from cnntrain.show.tables import columns
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from cnntrain.fit.folds import CrossValidated, Figure
 
 
-def fit(
+def fit(  # noqa: PLR0913  # one parameter for each option
     file: Annotated[
         str | None,
         typer.Argument(metavar="FILE", help="A run file, or the name of a shipped one."),
     ] = None,
     overrides: Overrides = None,
+    plugins: Plugins = None,
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Go on with this run, in its own folder.")
     ] = None,
@@ -41,7 +42,7 @@ def fit(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log to the terminal.")] = False,
 ) -> None:
     """Train the network of a run file. The run's folder is printed on stdout."""
-    given = list(overrides or [])
+    given, named = list(overrides or []), plugins or []
     if epochs is not None:
         given.append(f"train.epochs={epochs}")
     if (file is None) == (resume is None):
@@ -55,7 +56,7 @@ def fit(
         assert file is not None
         _cross_validate(shipped.resolve(file), given, folds, out=out, quiet=quiet, verbose=verbose)
         return
-    checked = None if file is None else checked_run_file(file, given)
+    checked = None if file is None else checked_run_file(file, given, plugins=named)
     from cnntrain.fit.fit import fit as start
     from cnntrain.fit.fit import resume as go_on
     from cnntrain.fit.folds import is_cross_validation, resume_folds
@@ -68,9 +69,12 @@ def fit(
         else:
             assert resume is not None
             if is_cross_validation(resume):
-                _tell(resume_folds(resume, overrides=given, quiet=quiet, tell=output.note))
+                done = resume_folds(
+                    resume, overrides=given, plugins=named, quiet=quiet, tell=output.note
+                )
+                _tell(done)
                 return
-            outcome = go_on(resume, overrides=given, quiet=quiet)
+            outcome = go_on(resume, overrides=given, plugins=named, quiet=quiet)
     output.result(str(outcome.run.path))
     if outcome.exit_code:
         raise typer.Exit(outcome.exit_code)

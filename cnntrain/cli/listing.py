@@ -18,6 +18,7 @@ from cnntrain.core.choices import CHOICES, PICTURES
 from cnntrain.core.entry import Entry, Parameter
 from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import suggestion
+from cnntrain.core.trust import read_plugin
 from cnntrain.show.tables import columns
 from cnntrain.show.words import counted, listed
 
@@ -52,9 +53,10 @@ def listing(
         _list_files(what, as_json)
         return
     catalogue = CHOICES[what]
-    registered = [entry for file in plugin or () for entry in catalogue.add_plugin(file)]
+    files = [read_plugin(file) for file in plugin or ()]
+    registered = [entry for file in files for entry in catalogue.add_plugin(file)]
     if plugin and not (registered or name):
-        kinds = [kind for kind, each in CHOICES.items() if any(map(each.add_plugin, plugin))]
+        kinds = [kind for kind, each in CHOICES.items() if any(map(each.add_plugin, files))]
         others = (
             f"`cnntrain list {kinds[0]} --plugin {plugin[0]}` shows some" if kinds else "check it"
         )

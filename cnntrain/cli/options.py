@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,14 +14,21 @@ import typer
 from cnntrain.cli import output
 from cnntrain.config import shipped
 from cnntrain.config.load import load, try_to_load, unplannable
+from cnntrain.config.named_plugins import Naming, add_plugin
 from cnntrain.config.schema import RunConfig
 from cnntrain.core.document import read_document
 from cnntrain.core.errors import ConfigError, UsageError
+from cnntrain.core.trust import name_plugin
 
 if TYPE_CHECKING:
     from cnntrain.arch.plan import Plan
     from cnntrain.arch.table import Learning
     from cnntrain.assemble.checked import Checked
+    from cnntrain.config.loaded import Loaded
+    from cnntrain.diagnose.diagnose import Diagnosis
+    from cnntrain.model.model import Model
+    from cnntrain.model.opening import Use
+    from cnntrain.model.recalibrated import Recalibrated
 
 
 def _settings(given: list[str] | None) -> list[str] | None:
@@ -48,6 +56,15 @@ Overrides = Annotated[
         metavar="KEY=VALUE",
         callback=_settings,
         help="Change one value, such as train.optimizer.lr=0.02. Repeatable.",
+    ),
+]
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE",
+        help="Use this file's code, too: you trust it. A run of another person's may ask for one. "
+        "Repeatable.",
     ),
 ]
 Run = Annotated[
@@ -104,13 +121,15 @@ def network_named(
     name: str,
     *,
     overrides: list[str] | None = None,
+    plugins: list[Path] | None = None,
     classes: int | None = None,
     size: int | None = None,
     channels: int | None = None,
 ) -> tuple[Plan, Learning | None]:
     """The plan of the network that is meant (see `NETWORK`), and what its run file lets learn.
 
-    `overrides` are for a run file, the others for an architecture file, in place of its own.
+    `overrides` are for a run file; classes, size and channels for an architecture file, in place of
+    its own.
 
     Raises:
         UsageError: there is nothing of that name, or an option is not for its kind of file.
@@ -124,13 +143,14 @@ def network_named(
         from cnntrain.assemble.transfer.make_freezing import what_learns
         from cnntrain.model.opening import plan_of_run
 
-        loaded, plan = plan_of_run(path)
+        loaded, plan = plan_of_run(path, plugins=plugins or [])
+        tell_notes(loaded)
         return plan, what_learns(loaded, plan=plan)
     file = shipped.find_network(name)
     document = read_document(file)
     if not (isinstance(document.data, dict) and "layers" in document.data):
         _refuse(asked, "a run file's images are those of its `data`")
-        loaded = load(file, overrides or [])
+        loaded = load(file, overrides or [], plugins=Naming.by_user(plugins or []))
         from cnntrain.assemble.networks import plan_network, unknown_classes
         from cnntrain.assemble.transfer.make_freezing import what_learns
         from cnntrain.assemble.transfer.preprocessing import follow_weights
@@ -141,6 +161,8 @@ def network_named(
         plan = plan_network(loaded)
         return plan, what_learns(loaded, plan=plan)
     _refuse(["-s"] if overrides else [], "for an architecture file change the file")
+    for each in plugins or []:
+        add_plugin(name_plugin(each))
     from cnntrain.assemble.build_network import plan_architecture
 
     plan = plan_architecture(
@@ -154,13 +176,35 @@ def _refuse(options: list[str], reason: str) -> None:
         raise UsageError(f"{' and '.join(options)}: {reason}", remedy="leave it out")
 
 
-def checked_run_file(name: str, overrides: list[str]) -> Checked:
+def opened(
+    run: Path, *, overrides: list[str] | None, plugins: list[Path] | None, use: Use | None = None
+) -> Model:
+    """A trained network; what is to be said about the plugins of its run is said.
+
+    For what it raises see `cnntrain.model.opening.open_model`.
+    """
+    from cnntrain.model.opening import EVALUATE, open_model
+
+    changes = overrides or []
+    model = open_model(run, overrides=changes, plugins=plugins or [], use=use or EVALUATE)
+    tell_notes(model.loaded)
+    return model
+
+
+def tell_notes(about: Loaded | Recalibrated | Diagnosis) -> None:
+    """Say what is to be said about the plugins of a run."""
+    for note in about.notes:
+        output.note(f"note: {note}")
+
+
+def checked_run_file(name: str, overrides: list[str], *, plugins: Sequence[Path] = ()) -> Checked:
     """A run file that is right, with the plan of its network; torch is imported if it is needed.
 
     Raises:
         ConfigError: everything that is wrong with it.
     """
-    loaded, problems = try_to_load(shipped.resolve(name), overrides)
+    naming = Naming.by_user(plugins)
+    loaded, problems = try_to_load(shipped.resolve(name), overrides, plugins=naming)
     beyond_planning = [] if loaded is None else unplannable(loaded)
     if loaded is None or beyond_planning:
         raise ConfigError.of([*problems, *beyond_planning])

@@ -9,19 +9,22 @@ from inspect import Signature
 from itertools import pairwise
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import typer
 import typer.core
 import typer.main
 
 from cnntrain.cli import output
-from cnntrain.cli.options import Force, Json, Out, Overrides, Trained
+from cnntrain.cli.options import Force, Json, Out, Overrides, Plugins, Trained, opened
 from cnntrain.config.load import load
+from cnntrain.config.named_plugins import Naming
 from cnntrain.core.choices import PICTURES
 from cnntrain.core.entry import Entry, Parameter
 from cnntrain.core.errors import ConfigError, UsageError
 from cnntrain.core.problems import Place
+from cnntrain.core.trust import read_plugin
+from cnntrain.runs.asked_plugins import load_config
 from cnntrain.runs.locate import find_run, run_file_at
 
 USUAL = {
@@ -38,27 +41,23 @@ SHARED = {
     "out": (Out, None),
     "force": (Force, False),
     "overrides": (Overrides, None),
+    "plugin": (Plugins, None),
     "as_json": (Json, False),
 }
 """The options of all pictures' commands, with their defaults."""
-
-Plugin = Annotated[
-    list[Path] | None, typer.Option(metavar="FILE", help="Draw what this file registers, too.")
-]
 
 
 class PictureCommands(typer.core.TyperGroup):
     """Also has the catalogue's pictures that are commands of their own; read when one is needed."""
 
     own = True
-    more: ClassVar[dict[str, Any]] = {}
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names of all."""
         for entry in PICTURES.entries():
             if entry.name not in self.commands and self.own == ("command" in entry.options):
                 alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-                alone.command(entry.name)(picture_command(entry, **self.more))
+                alone.command(entry.name)(picture_command(entry))
                 self.commands[entry.name] = typer.main.get_command(alone)
         return super().list_commands(ctx)
 
@@ -73,36 +72,35 @@ class VisualizeCommands(PictureCommands):
     """Has all other pictures; also those of a plugin that --plugin or the run's file names."""
 
     own = False
-    more: ClassVar[dict[str, Any]] = {"plugin": Plugin}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that is asked for."""
         words = [word for arg in args for word in arg.split("=", 1)]
-        for option, file in pairwise(words):
-            if option == "--plugin":
-                PICTURES.add_plugin(Path(file))
+        plugins = [Path(file) for option, file in pairwise(words) if option == "--plugin"]
+        for file in plugins:
+            PICTURES.add_plugin(read_plugin(file))
         if args and self.get_command(ctx, args[0]) is None:
-            _add_plugins_of(args[1:])
+            _add_plugins_of(args[1:], plugins)
         return super().resolve_command(ctx, args)
 
 
-def _add_plugins_of(words: list[str]) -> None:
+def _add_plugins_of(words: list[str], plugins: list[Path]) -> None:
     """Read the run file that one of the words names, and so what its plugins register."""
     path = next((Path(word) for word in words if Path(word).exists()), None)
     if path is None:
         return
     file = run_file_at(path)
-    if file is None and (run := find_run(path).run) is not None:
-        file = run.config
     if file is not None:
-        load(file)
+        load(file, plugins=Naming.by_user(plugins))
+    elif (run := find_run(path).run) is not None:
+        load_config(run, plugins=plugins)
 
 
-def picture_command(entry: Entry, **more: Any) -> Callable[..., None]:
+def picture_command(entry: Entry) -> Callable[..., None]:
     """A command for a picture: a run, what its signature asks for, and what all of them take.
 
     A parameter without a default is an argument; a list is an option that can be repeated, without
-    its plural's s. `more` are further options and their types, which are dealt with before.
+    its plural's s.
     """
 
     def command(
@@ -110,6 +108,7 @@ def picture_command(entry: Entry, **more: Any) -> Callable[..., None]:
         out: Path | None,
         force: bool,
         overrides: list[str] | None,
+        plugin: list[Path] | None,
         as_json: bool,
         **given: Any,
     ) -> None:
@@ -118,15 +117,15 @@ def picture_command(entry: Entry, **more: Any) -> Callable[..., None]:
         if complaints:
             raise UsageError(complaints[0].message, remedy=complaints[0].remedy)
         words = _words(entry, keywords)
-        changes = overrides or []
-        file = file_to_write(out, words, run, asked=keywords, force=force, overrides=changes)
-        from cnntrain.model.opening import open_model
-
-        model = open_model(run, overrides=changes)
+        changes, plugins = overrides or [], plugin or []
+        file = file_to_write(
+            out, words, run, asked=keywords, force=force, overrides=changes, plugins=plugins
+        )
+        model = opened(run, overrides=changes, plugins=plugins)
         made = PICTURES.load(entry.name)(model=model, **keywords)
         output.picture(made, file, as_json=as_json)
 
-    if taken := {p.name for p in entry.parameters} & {"run", *SHARED, *more}:
+    if taken := {p.name for p in entry.parameters} & {"run", *SHARED}:
         name = min(taken)
         raise ConfigError(
             f"the picture '{entry.name}' has the parameter '{name}', which every picture's command "
@@ -138,7 +137,6 @@ def picture_command(entry: Entry, **more: Any) -> Callable[..., None]:
         "run": (Trained, Argument.empty),
         **{p.name: _option(p) for p in entry.parameters},
         **SHARED,
-        **{name: (kind, None) for name, kind in more.items()},
     }
     command.__doc__ = re.split(r"\n\n(?:Args|Raises):", entry.doc)[0]
     command.__annotations__ = {name: kind for name, (kind, _) in kinds.items()}
@@ -158,6 +156,7 @@ def file_to_write(
     asked: Mapping[str, Any],
     force: bool,
     overrides: Sequence[str],
+    plugins: Sequence[Path],
     suffixes: Sequence[str] = (".png", ".svg"),
 ) -> Path:
     """The file of --out; else named by what the command was asked for: `maps-conv2-5.png`.
@@ -165,7 +164,7 @@ def file_to_write(
     Args:
         given: on the command line.
         words: that its usual name is made of.
-        run: what is looked at, with the `overrides` of its settings.
+        run: what is looked at, with the `overrides` of its settings and more `plugins`.
         asked: of it: `layer`, `image`, `images` and `split` are looked for.
         force: whether the file may exist already.
         suffixes: one of which the file must have; the first is the usual one.
@@ -182,7 +181,7 @@ def file_to_write(
         from cnntrain.model.find_layers import find_layer
         from cnntrain.model.opening import open_model
 
-        model = open_model(run, overrides=overrides)
+        model = open_model(run, overrides=overrides, plugins=plugins)
         if asked.get("layer") is not None:
             find_layer(model, asked["layer"])
         one = [asked["image"]] if asked.get("image") else []

@@ -11,7 +11,7 @@ import typer
 
 from cnntrain.cli import output
 from cnntrain.cli.evaluate import Crops, Scales, read_scales
-from cnntrain.cli.options import Json, Overrides, Trained
+from cnntrain.cli.options import Json, Overrides, Plugins, Trained, opened
 from cnntrain.core.errors import UsageError
 from cnntrain.show.tables import columns
 
@@ -39,6 +39,7 @@ def predict(  # noqa: PLR0913  # the flags of the command
     crops: Crops = "center",
     scales: Scales = None,
     overrides: Overrides = None,
+    plugins: Plugins = None,
 ) -> None:
     """Classify image files, prepared as evaluation prepares them.
 
@@ -48,10 +49,11 @@ def predict(  # noqa: PLR0913  # the flags of the command
         raise UsageError(f"--json and --format {form} contradict each other", remedy="give one")
     sides = read_scales(scales, crops=crops)
     from cnntrain.model.ensemble import Ensemble
-    from cnntrain.model.opening import PREDICT, open_model
+    from cnntrain.model.opening import PREDICT
 
     models = [
-        open_model(each, overrides=overrides or [], use=PREDICT) for each in (run, *(others or []))
+        opened(each, overrides=overrides, plugins=plugins, use=PREDICT)
+        for each in (run, *(others or []))
     ]
     found = Ensemble(models).predict(paths, top=top, crops=crops, scales=sides)
     tell = _json if as_json else _csv if form == "csv" else _table

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.options import Json, Overrides, Run
+from cnntrain.cli.options import Json, Overrides, Plugins, Run, tell_notes
 from cnntrain.show.tables import columns
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def recalibrate(
         typer.Option("--exact", help="One pass for each normalisation, and not one for all."),
     ] = False,
     overrides: Overrides = None,
+    plugins: Plugins = None,
     as_json: Json = False,
 ) -> None:
     """Measure batch-norm statistics on the training images.
@@ -31,7 +32,8 @@ def recalibrate(
     """
     from cnntrain.model.recalibrated import recalibrate_run
 
-    done = recalibrate_run(run, exact=exact, overrides=overrides or [])
+    done = recalibrate_run(run, exact=exact, overrides=overrides or [], plugins=plugins or [])
+    tell_notes(done)
     output.answer(done, as_json, data=_as_data, text=_as_text)
 
 

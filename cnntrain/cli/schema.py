@@ -9,6 +9,7 @@ import typer
 
 from cnntrain.cli import output
 from cnntrain.core.choices import CHOICES
+from cnntrain.core.trust import read_plugin
 
 
 def schema(
@@ -24,5 +25,5 @@ def schema(
 
     for file in plugin or ():
         for catalogue in CHOICES.values():
-            catalogue.add_plugin(file)
+            catalogue.add_plugin(read_plugin(file))
     output.result_json(run_schema() if what == "run" else arch_schema())

@@ -18,6 +18,7 @@ from cnntrain.cli.options import (
     Json,
     Markdown,
     Overrides,
+    Plugins,
     Size,
     network_named,
 )
@@ -34,6 +35,7 @@ GRAPHS = (".dot", ".mmd", *SUFFIXES)
 def summary(  # noqa: PLR0913  # one parameter for each option
     name: Annotated[str, typer.Argument(metavar="NETWORK", help=NETWORK)],
     overrides: Overrides = None,
+    plugins: Plugins = None,
     classes: Classes = None,
     size: Size = None,
     channels: Channels = None,
@@ -61,7 +63,12 @@ def summary(  # noqa: PLR0913  # one parameter for each option
             raise UsageError(f"--graph {graph} is not a picture", remedy=remedy)
         output.refuse_no_folder(graph)
     plan, learning = network_named(
-        name, overrides=overrides, classes=classes, size=size, channels=channels
+        name,
+        overrides=overrides,
+        plugins=plugins,
+        classes=classes,
+        size=size,
+        channels=channels,
     )
     from cnntrain.arch.table import as_data
     from cnntrain.arch.table_text import as_markdown, as_text

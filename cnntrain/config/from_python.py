@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from cnntrain.config import shipped
 from cnntrain.config.load import sound, try_to_load_document
 from cnntrain.config.loaded import Loaded
+from cnntrain.config.named_plugins import Naming
 from cnntrain.config.resolved import dump_yaml
 from cnntrain.core.complaints import dotted
 from cnntrain.core.document import Document, KeyPath, parse_document, read_document
@@ -25,22 +26,27 @@ Changes: TypeAlias = Mapping[str, Any] | Sequence[str]
 """`{"train.epochs": 2}`, or as on the command line: `["train.epochs=2"]`."""
 
 
-def load_given(source: Source, changes: Changes = ()) -> Loaded:
+def load_given(source: Source, changes: Changes = (), *, plugins: Sequence[Path] = ()) -> Loaded:
     """Read and check a run file; names of files in a text or a mapping start from this folder.
 
     Raises:
         UsageError: there is no such file, or a value is not plain data.
         ConfigError: everything that is wrong; the lines of a mapping are those of its YAML.
     """
-    return sound(*try_to_load_given(source, changes))
+    return sound(*try_to_load_given(source, changes, plugins=plugins))
 
 
 def try_to_load_given(
-    source: Source, changes: Changes = (), *, find: Callable[[str], Path] = shipped.resolve
+    source: Source,
+    changes: Changes = (),
+    *,
+    plugins: Sequence[Path] = (),
+    find: Callable[[str], Path] = shipped.resolve,
 ) -> tuple[Loaded | None, list[Problem]]:
     """As `cnntrain.config.load.try_to_load`; `find` gives the file that a name means."""
     document, file = read_given(source, find=find)
-    return try_to_load_document(document, file=file, overrides=as_overrides(changes))
+    naming, overrides = Naming.by_user(plugins), as_overrides(changes)
+    return try_to_load_document(document, file=file, overrides=overrides, plugins=naming)
 
 
 def read_given(source: Source, *, find: Callable[[str], Path]) -> tuple[Document, Path]:

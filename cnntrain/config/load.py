@@ -7,11 +7,11 @@ from pathlib import Path
 
 from cnntrain.arch.description import Facts, try_to_describe, usual_facts
 from cnntrain.config.loaded import ARCH_AT, FINETUNE_AT, TRANSFORMS_AT, Loaded
+from cnntrain.config.named_plugins import Naming, add_plugins
 from cnntrain.config.overrides import Override, apply_override, parse_override
 from cnntrain.config.rules import broken_rules
-from cnntrain.config.sections import collected, find_beside, read_sections, read_weights
+from cnntrain.config.sections import collected, read_sections, read_weights
 from cnntrain.config.validate import validate
-from cnntrain.core.choices import CHOICES
 from cnntrain.core.complaints import shown
 from cnntrain.core.document import Document, parse_document, read_document
 from cnntrain.core.errors import ConfigError
@@ -19,22 +19,26 @@ from cnntrain.core.problems import Problem
 from cnntrain.data import TRANSFORMS
 from cnntrain.data.metadata import facts as data_facts
 
+NAMED = Naming()
+"""A run file is the user's, unless another meaning is given."""
 
-def load(file: Path | str, overrides: Sequence[str] = ()) -> Loaded:
+
+def load(file: Path | str, overrides: Sequence[str] = (), *, plugins: Naming = NAMED) -> Loaded:
     """Read and check a run file, all but its network, without importing torch.
 
     Args:
         file: the run file; see `shipped.resolve` for names of shipped ones.
         overrides: what follows `-s` on the command line, such as `train.epochs=3`.
+        plugins: what the names of plugins in it mean.
 
     Raises:
         ConfigError: everything that is wrong, each with its place.
     """
-    return sound(*try_to_load(file, overrides))
+    return sound(*try_to_load(file, overrides, plugins=plugins))
 
 
 def try_to_load(
-    file: Path | str, overrides: Sequence[str] = ()
+    file: Path | str, overrides: Sequence[str] = (), *, plugins: Naming = NAMED
 ) -> tuple[Loaded | None, list[Problem]]:
     """The run file, mended where something is wrong with it, and what that is.
 
@@ -44,16 +48,19 @@ def try_to_load(
     Raises:
         ConfigError: the file cannot be read, or is not YAML.
     """
-    return try_to_load_document(read_document(Path(file)), file=Path(file), overrides=overrides)
+    document, file = read_document(Path(file)), Path(file)
+    return try_to_load_document(document, file=file, overrides=overrides, plugins=plugins)
 
 
-def load_text(text: str, *, file: Path | str, overrides: Sequence[str] = ()) -> Loaded:
+def load_text(
+    text: str, *, file: Path | str, overrides: Sequence[str] = (), plugins: Naming = NAMED
+) -> Loaded:
     """As `load`, for the text of a run file, such as the one that a checkpoint holds.
 
     `file` is what to call it, and where names of files in it start from; it need not exist.
     """
-    document = parse_document(text, name=str(file))
-    return sound(*try_to_load_document(document, file=Path(file), overrides=overrides))
+    document, file = parse_document(text, name=str(file)), Path(file)
+    return sound(*try_to_load_document(document, file=file, overrides=overrides, plugins=plugins))
 
 
 def sound(loaded: Loaded | None, problems: Sequence[Problem]) -> Loaded:
@@ -64,7 +71,7 @@ def sound(loaded: Loaded | None, problems: Sequence[Problem]) -> Loaded:
 
 
 def try_to_load_document(
-    document: Document, *, file: Path, overrides: Sequence[str]
+    document: Document, *, file: Path, overrides: Sequence[str], plugins: Naming = NAMED
 ) -> tuple[Loaded | None, list[Problem]]:
     """As `try_to_load`, for what has been read already; overrides are put into the document."""
     if not isinstance(document.data, Mapping):
@@ -87,15 +94,18 @@ def try_to_load_document(
     deeper = [o for o in given if len(o.path) > 1 and o.path[0] not in failed]
     _apply(deeper, document, problems)
     before = len(problems)
-    tree = {**document.data, **_plugins(document, file, problems)}
+    added = add_plugins(document, file=file, naming=plugins, problems=problems)
     has_plugins = len(problems) == before  # else what they register would look unknown
+    tree = dict(document.data)
+    if added:
+        tree["plugins"] = [str(plugin.path) for plugin in added]
     tree |= read_weights(document, file=file, problems=problems)
     skip = [(key,) for key in failed]
     validated = validate(tree, name=file.stem.strip("<>"), skip=skip)
     problems += [document.problem(complaint) for complaint in validated.complaints]
     if validated.config is None:
         return None, problems
-    loaded = Loaded(validated.config, document, file)
+    loaded = Loaded(validated.config, document, file, plugins=added or ())
     sections = (TRANSFORMS_AT, FINETUNE_AT)
     doubtful = [path for path in sections if loaded.is_doubtful(path, problems)]
     for problem in broken_rules(loaded):
@@ -129,27 +139,3 @@ def _apply(overrides: Sequence[Override], document: Document, problems: list[Pro
     for override in overrides:
         with collected(problems):
             apply_override(document, override)
-
-
-def _plugins(document: Document, file: Path, problems: list[Problem]) -> dict[str, list[str]]:
-    """The plugins' absolute paths, after adding what they register to the catalogues."""
-    names = document.data.get("plugins")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        return {}  # the schema says what is wrong
-    paths = []
-    for index, name in enumerate(names):
-        place = document.places.of(("plugins", index))
-        with collected(problems, place=place):
-            found = find_beside(name, place=place, file=file).resolve()
-            paths.append(str(found))
-            _add_plugin(found)
-    return {"plugins": paths}
-
-
-def _add_plugin(file: Path) -> None:
-    registered = [entry for each in CHOICES.values() for entry in each.add_plugin(file)]
-    if not registered:
-        decorators = ", ".join(f"@{each.decorator}" for each in CHOICES.values())
-        message = f"the plugin {file.name} registers nothing"
-        remedy = f'write one of {decorators} above a function or class, as in @layer("name")'
-        raise ConfigError(message, remedy=remedy)

@@ -12,6 +12,7 @@ from cnntrain.core.complaints import Complaint, dotted
 from cnntrain.core.document import Document, KeyPath
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Problem
+from cnntrain.core.trust import Plugin
 
 ARCH_AT: KeyPath = ("arch",)
 TRANSFORMS_AT: KeyPath = ("data", "transforms")
@@ -27,12 +28,21 @@ class Loaded:
         document: what was given, with places: the run file with its sections and overrides in it.
         file: the run file.
         follows_weights: `data.transforms` that nobody gave are those of `finetune.weights`.
+        plugins: as they were read, in the order of `config.plugins`.
+        notes: what is to be said about the plugins of a run: that they are not what they were.
     """
 
     config: RunConfig
     document: Document
     file: Path
     follows_weights: bool = False
+    plugins: tuple[Plugin, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def plugin_hashes(self) -> dict[str, str]:
+        """The SHA-256 of each plugin, by its name in `config.plugins`."""
+        return {str(plugin.path): plugin.sha256 for plugin in self.plugins}
 
     @property
     def train(self) -> TrainSection:

@@ -22,8 +22,9 @@ from typing import Any, TypeVar
 
 from cnntrain.core.entry import Entry, read_entries
 from cnntrain.core.errors import ConfigError
-from cnntrain.core.plugins import forget_plugin, import_plugin
+from cnntrain.core.plugins import import_plugin, source_of
 from cnntrain.core.problems import Place, suggestion
+from cnntrain.core.trust import Plugin
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -46,6 +47,7 @@ class Catalogue:
     filled: tuple[str, ...] = ()
     origin: str = "the run"
     _entries: dict[str, Entry] = field(default_factory=dict, init=False)
+    _plugins: dict[str, Plugin] = field(default_factory=dict, init=False)
     _loaded: dict[str, Callable[..., Any]] = field(default_factory=dict, init=False)
     _is_read: bool = field(default=False, init=False)
 
@@ -94,67 +96,76 @@ class Catalogue:
         """The function or class itself; imports its file the first time."""
         entry = self.entry(name)
         if name not in self._loaded:
-            if entry.file.parent == self.folder:
-                importlib.import_module(f"{self.package}.{entry.file.stem}")
+            if name in self._plugins:
+                import_plugin(self._plugins[name])
             else:
-                import_plugin(entry.file)
+                importlib.import_module(f"{self.package}.{entry.file.stem}")
         return self._loaded[name]
 
-    def add_plugin(self, file: Path) -> list[Entry]:
+    def add_plugin(self, plugin: Plugin) -> list[Entry]:
         """Add what a user's file registers in this catalogue, which is returned.
 
-        The file is read, not run.
+        The file is read, not run. An edited one takes the place of what it was before.
 
         Raises:
             ConfigError: the file is no valid Python, or takes a name that is in use.
         """
-        found = self._read_file(file)
+        found = self._entries_of(_parse(plugin), plugin.file)
         self._read()
+        known = self._plugins.items()
+        self._forget([name for name, other in known if _is_edition(plugin, other)])
         for entry in found:
-            there = self._entries.get(entry.name, entry).file
-            if there.resolve() != entry.file.resolve():
-                place = Place(str(file), entry.line, 1)
-                message = f"{self.kind} '{entry.name}' already exists in {there}"
+            there, other = self._entries.get(entry.name), self._plugins.get(entry.name)
+            if there is None:
+                self._entries[entry.name] = entry
+                self._plugins[entry.name] = plugin
+            elif other is None or other.sha256 != plugin.sha256:
+                place = Place(str(plugin.file), entry.line, 1)
+                message = f"{self.kind} '{entry.name}' already exists in {there.file}"
                 raise ConfigError(message, remedy="choose another name", place=place)
-        self._entries = {entry.name: entry for entry in found} | self._entries
         return found
 
     def forget_plugins(self) -> None:
-        """Go back to what is built in, such as before an edited plugin is added again."""
-        plugins = [entry for entry in self._entries.values() if entry.file.parent != self.folder]
-        for entry in plugins:
-            del self._entries[entry.name]
-            self._loaded.pop(entry.name, None)
-            forget_plugin(entry.file)
+        """Go back to what is built in."""
+        self._forget(list(self._plugins))
+
+    def _forget(self, names: list[str]) -> None:
+        for name in names:
+            del self._entries[name], self._plugins[name]
+            self._loaded.pop(name, None)
 
     def _read(self) -> None:
         if self._is_read:
             return
         self._is_read = True
         for file in sorted(self.folder.glob("[a-z]*.py")):
-            for entry in self._read_file(file):
+            for entry in self._entries_of(ast.parse(file.read_text(encoding="utf-8")), file):
                 assert entry.name not in self._entries, f"{entry.name} is registered twice"
                 self._entries[entry.name] = entry
 
-    def _read_file(self, file: Path) -> list[Entry]:
-        tree = _parse(file)
+    def _entries_of(self, tree: ast.Module, file: Path) -> list[Entry]:
         return read_entries(
             tree, file=file, decorator=self.decorator, filled=self.filled, origin=self.origin
         )
 
 
-def _parse(file: Path) -> ast.Module:
+def _is_edition(plugin: Plugin, other: Plugin) -> bool:
+    """Whether one is the other with other contents."""
+    return plugin.path == other.path and plugin.sha256 != other.sha256
+
+
+def _parse(plugin: Plugin) -> ast.Module:
+    file = str(plugin.file)
     try:
-        return ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
-    except OSError as error:
-        message = f"cannot read the plugin {file}: {error.strerror}"
-        raise ConfigError(message, remedy="check the path in `plugins:`") from error
-    except (SyntaxError, UnicodeDecodeError) as error:
-        place = Place(str(file), 1, 1)
-        reason = "it is not UTF-8 text"
+        return ast.parse(source_of(plugin), filename=file)
+    except (SyntaxError, ValueError) as error:
+        place = Place(file, 1, 1)
+        reason = "it has a null byte"
+        if isinstance(error, UnicodeDecodeError):
+            reason = "it is not UTF-8 text"
         if isinstance(error, SyntaxError):
             source = (error.text or "").rstrip("\n")
-            place = Place(str(file), error.lineno or 1, error.offset or 1, source)
+            place = Place(file, error.lineno or 1, error.offset or 1, source)
             reason = error.msg
         message = f"the plugin is not valid Python: {reason}"
         raise ConfigError(message, remedy="correct the file", place=place) from error

@@ -1,7 +1,8 @@
-"""A user's files as modules: `import cnntrain.core.plugins._2fhome_2fme_2flayers_2epy` works.
+"""A user's files as modules, under names that hold what they are: `_SHA256_2fhome_2fme_2flayers`.
 
-The module's name holds the file's path, so every process can import what another one has made from
-a plugin: a worker that is spawned gets its transforms pickled, by the names of their modules.
+Every process can import what another one has made from a plugin: a worker that is spawned gets its
+transforms pickled, by the names of their modules. What runs are the bytes that were read when the
+plugin was named, or in another process bytes of the same hash; never a compiled file beside them.
 """
 
 from __future__ import annotations
@@ -11,42 +12,54 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
 from cnntrain.core.errors import ConfigError
+from cnntrain.core.trust import Plugin, is_trusted, read_plugin, remember
 
 __path__: list[str] = []  # a module that has one may have submodules
 _PREFIX = f"{__name__}."
+_SOURCES: dict[str, Plugin] = {}
 
 
-def module_name(file: Path) -> str:
+def module_name(plugin: Plugin) -> str:
     """The name under which a plugin is imported, the same in every process."""
-    path = os.fsencode(file.resolve())
-    return _PREFIX + re.sub(rb"[^A-Za-z0-9]", lambda byte: b"_%02x" % ord(byte[0]), path).decode()
+    path = os.fsencode(plugin.file)
+    written = re.sub(rb"[^A-Za-z0-9]", lambda byte: b"_%02x" % ord(byte[0]), path).decode()
+    return f"{_PREFIX}_{plugin.sha256}{written}"
 
 
-def import_plugin(file: Path) -> None:
-    """Import a file outside of the package, once per path.
+def source_of(plugin: Plugin) -> str:
+    """The text, as it is read and as it is run: a line that names another encoding is a comment.
+
+    Raises:
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    return plugin.content.decode("utf-8-sig")
+
+
+def import_plugin(plugin: Plugin) -> None:
+    """Run a plugin that the user has named, and remember it.
 
     Raises:
         ConfigError: it cannot be imported.
     """
+    assert is_trusted(plugin.sha256), f"nobody has named {plugin.file}"
+    name = module_name(plugin)
+    sys.modules.pop(name, None)
+    _SOURCES[name] = plugin
+    remember(plugin)
     try:
-        importlib.import_module(module_name(file))
+        importlib.import_module(name)
     except Exception as error:  # whatever a user's file does wrong is the user's to see
         raise ConfigError(
-            f"importing the plugin {file} failed: {type(error).__name__}: {error}",
-            remedy="run `python " + str(file) + "` to see the whole traceback",
+            f"importing the plugin {plugin.file} failed: {type(error).__name__}: {error}",
+            remedy=f"run `python {plugin.file}` to see the whole traceback",
         ) from error
-
-
-def forget_plugin(file: Path) -> None:
-    """The next import reads the file again."""
-    sys.modules.pop(module_name(file), None)
 
 
 class _Finder(MetaPathFinder):
@@ -54,12 +67,30 @@ class _Finder(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         del path, target
-        if not fullname.startswith(_PREFIX):
+        found = re.fullmatch(r"_([0-9a-f]{64})(\w*)", fullname.removeprefix(_PREFIX), re.ASCII)
+        if not fullname.startswith(_PREFIX) or found is None:
             return None
-        written = fullname.removeprefix(_PREFIX).encode()
-        file = re.sub(rb"_([0-9a-f]{2})", lambda code: bytes.fromhex(code[1].decode()), written)
-        loader = SourceFileLoader(fullname, os.fsdecode(file))
-        return spec_from_file_location(fullname, loader=loader)
+        written = found[2].encode()
+        path_ = re.sub(rb"_([0-9a-f]{2})", lambda code: bytes.fromhex(code[1].decode()), written)
+        file = Path(os.fsdecode(path_))
+        plugin = _SOURCES.get(fullname) or read_plugin(file)
+        if plugin.sha256 != found[1]:
+            raise ImportError(f"{file} has changed since it was read")
+        return spec_from_file_location(fullname, file, loader=_Source(plugin))
+
+
+class _Source(Loader):
+    """Runs the bytes of a plugin: nothing is read a second time."""
+
+    def __init__(self, plugin: Plugin) -> None:
+        self._plugin = plugin
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Python's own way."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        code = compile(source_of(self._plugin), str(self._plugin.file), "exec", dont_inherit=True)
+        exec(code, module.__dict__)  # what the user has named
 
 
 sys.meta_path.append(_Finder())

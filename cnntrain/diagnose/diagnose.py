@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from time import perf_counter
 
 from cnntrain.config.from_python import Changes, Source
@@ -22,11 +24,13 @@ class Diagnosis:
         reports: in the order in which the checks were made.
         findings: what is wrong, the one to look at first in front.
         refuted: what one check found and another one refutes.
+        notes: on plugins that are not what they were in the run.
     """
 
     reports: tuple[Report, ...]
     findings: tuple[Finding, ...]
     refuted: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -42,6 +46,7 @@ def examine(
     *,
     checks: Sequence[str] = (),
     overrides: Changes = (),
+    plugins: Sequence[str | os.PathLike[str]] = (),
     tell: Callable[[Report], None] | None = None,
 ) -> Diagnosis:
     """Find out why a network does not learn; nothing is printed, written or changed.
@@ -51,6 +56,7 @@ def examine(
             or a run's folder, or a checkpoint.
         checks: names of checks, such as `gradients`; none is all of them.
         overrides: changes of single values, such as `{"train.optimizer.lr": 0.1}`.
+        plugins: files with code that may run, because you trust it, such as checks of your own.
         tell: called with each report as soon as it is there.
 
     Returns:
@@ -63,7 +69,8 @@ def examine(
     """
     reports = []
     with undisturbed():
-        patient = open_patient(file_or_run, overrides=overrides, checks=checks)
+        files = [Path(file) for file in plugins]
+        patient = open_patient(file_or_run, overrides=overrides, plugins=files, checks=checks)
         for entry in asked_checks(checks):
             began = perf_counter()
             with patient.until_checked:
@@ -72,7 +79,7 @@ def examine(
             reports.append(report)
             if tell is not None:
                 tell(report)
-    return conclude(reports)
+    return replace(conclude(reports), notes=patient.loaded.notes)
 
 
 def conclude(reports: Sequence[Report]) -> Diagnosis:

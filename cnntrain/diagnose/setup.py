@@ -250,17 +250,21 @@ def keywords(entry: Entry, patient: Patient) -> dict[str, Any]:
     return {name: FILLED[name](patient) for name in entry.filled}
 
 
-def open_patient(name: Source, *, overrides: Changes = (), checks: Sequence[str] = ()) -> Patient:
-    """The run file, or the run, of `examine`; image files are read when they are needed.
-
-    The checks are looked up before anything is prepared, after the run file has named its plugins.
-    """
+def open_patient(
+    name: Source,
+    *,
+    overrides: Changes = (),
+    plugins: Sequence[Path] = (),
+    checks: Sequence[str] = (),
+) -> Patient:
+    """The run file, or the run, of `examine`; its checks are looked up after its plugins."""
     path, trained = name_in(name), None
     file = None if path is None else run_file_at(Path(path))
     if path is None or file is not None:
-        loaded = load_given(file or name, overrides)
+        loaded = load_given(file or name, overrides, plugins=plugins)
     else:
-        model = open_model(path, overrides=as_overrides(overrides), use=DIAGNOSE)
+        changed = as_overrides(overrides)
+        model = open_model(path, overrides=changed, plugins=plugins, use=DIAGNOSE)
         loaded, trained = model.loaded, model.net.requires_grad_(True)
     asked_checks(checks)
     prepared = prepare(_lightly(loaded))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from cnntrain.arch.plan import Plan
@@ -19,12 +21,15 @@ from cnntrain.fit.resume_checks import check_same_data, check_unfinished, what_c
 from cnntrain.fit.to_the_end import InFolder, train_to_the_end
 from cnntrain.record.log import log_to
 from cnntrain.record.observe import Observer
+from cnntrain.runs.asked_plugins import keep_copies
 from cnntrain.runs.contents import read_run_file
 from cnntrain.runs.environment import describe_environment
 from cnntrain.runs.folder import RunFolder, create_run
 from cnntrain.runs.locate import find_run
 from cnntrain.tasks.protocol import Result
 from cnntrain.train import RunDone, restore
+
+LOG = logging.getLogger("cnntrain.run")
 
 CHANGEABLE = (
     "train.epochs",
@@ -94,6 +99,7 @@ def _write_facts(prepared: Prepared, run: RunFolder) -> None:
     loaded, learning = prepared.loaded, prepared.learning
     run.write_text(run.config, dump_yaml(resolved_tree(loaded.config)))
     run.write_text(run.config_input, loaded.document.text)
+    keep_copies(run, loaded)
     run.write_json(run.plan_json, as_data(prepared.plan, learning=learning))
     run.write_text(run.plan_text, as_text(prepared.plan, learning=learning))
     run.write_json(run.environment, describe_environment())
@@ -106,6 +112,7 @@ def resume(
     path: Path,
     *,
     overrides: Sequence[str] = (),
+    plugins: Sequence[Path] = (),
     quiet: bool = False,
     observers: Sequence[Observer] = (),
 ) -> Outcome:
@@ -114,11 +121,13 @@ def resume(
     Args:
         path: the run's folder, `runs/NAME`, or one of its checkpoints.
         overrides: changes; see `CHANGEABLE`.
+        plugins: files that the user names, so that they may run.
         quiet, observers: as in `fit`.
 
     Raises:
         UsageError: the run is done, or a change is not one of those that can be made.
-        CheckpointError: there is no sound checkpoint.
+        CheckpointError: there is no sound checkpoint, or it asks for a plugin that the user has
+            never named.
     """
     found = find_run(path)
     run = found.run
@@ -135,17 +144,21 @@ def resume(
             notes += [f"{reason}; resuming from {source}" for reason in newest.skipped]
         else:
             state = load(source)
-        before = read_run_file(state, path=source, overrides=[])
-        loaded = read_run_file(state, path=source, overrides=list(overrides))
+        named = [text for text in overrides if text.partition("=")[0].strip() == "plugins"]
+        read = partial(read_run_file, state, path=source, run=run, plugins=plugins)
+        before, loaded = read(overrides=named), read(overrides=overrides)
         prepared = prepare(loaded, resumed=state)
         check_same_data(prepared, state, source)
         restore(prepared.learner, state)
         check_unfinished(before, prepared, run)
-        notes += what_changes(before, prepared)
+        notes += [*loaded.notes, *what_changes(before, prepared)]
+        keep_copies(run, loaded)
         run.write_text(run.config, dump_yaml(resolved_tree(prepared.loaded.config)))
         earlier = run.overrides.read_text("utf-8") if run.overrides.is_file() else ""
         run.write_text(run.overrides, earlier + _lines(overrides))
         with log_to(run.log):
+            for note in notes:
+                LOG.warning(note)
             ended = train_to_the_end(
                 prepared,
                 kept=InFolder(run),

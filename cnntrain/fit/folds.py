@@ -17,8 +17,9 @@ from typing import Literal, get_args
 
 from cnntrain.assemble.checked import check_run_file
 from cnntrain.assemble.translation import only_these
-from cnntrain.config.load import load
+from cnntrain.config.load import NAMED
 from cnntrain.config.loaded import Loaded
+from cnntrain.config.named_plugins import Naming
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.config.section import FoldOf
 from cnntrain.core.atomic import disk_errors
@@ -26,6 +27,7 @@ from cnntrain.core.errors import CnntrainError, UsageError
 from cnntrain.fit import fit as single
 from cnntrain.model.images import every_split
 from cnntrain.record.observe import Observer
+from cnntrain.runs.asked_plugins import keep_copies, load_config, naming_in
 from cnntrain.runs.folder import RunFolder, create_folder
 from cnntrain.runs.locate import is_run
 
@@ -80,7 +82,9 @@ class CrossValidated:
         return values if None not in values else []
 
 
-def load_folds(file: Path, overrides: Sequence[str], *, folds: int) -> list[Loaded]:
+def load_folds(
+    file: Path, overrides: Sequence[str], *, folds: int, plugins: Naming = NAMED
+) -> list[Loaded]:
     """The run file of each fold: the given one with `data.validation: {fold: 1, of: 5}`, ...
 
     Raises:
@@ -94,7 +98,7 @@ def load_folds(file: Path, overrides: Sequence[str], *, folds: int) -> list[Load
                 remedy="remove one of the two",
             )
     parts = [f"data.validation={{fold: {number}, of: {folds}}}" for number in range(1, folds + 1)]
-    return [check_run_file(file, [*overrides, part]).loaded for part in parts]
+    return [check_run_file(file, [*overrides, part], plugins=plugins).loaded for part in parts]
 
 
 def cross_validate(
@@ -130,6 +134,7 @@ def cross_validate(
         with folder.lock():
             folder.write_text(folder.config_input, files[0].document.text)
             folder.write_text(folder.config, dump_yaml(resolved_tree(config)))
+            keep_copies(folder, files[0])
             return _train(files, folder, train=train, tell=tell)
     except CnntrainError:
         if not (path / "fold1").exists():  # no run could begin: nothing is there to go on with
@@ -141,27 +146,36 @@ def resume_folds(
     path: Path,
     *,
     overrides: Sequence[str] = (),
+    plugins: Sequence[Path] = (),
     quiet: bool = False,
     tell: Callable[[str], None],
     observers: Sequence[Observer] = (),
 ) -> CrossValidated:
     """Go on with a cross-validation: with the fold that it stopped in, and with those after it.
 
-    One of which all folds are done is only reported again. For the arguments see `cross_validate`.
+    One of which all folds are done is only reported again. For the arguments see `cross_validate`,
+    for `plugins` `cnntrain.fit.fit.resume`.
 
     Raises:
         UsageError: the folder is another one's, or a change is not one that can be made.
+        CheckpointError: it asks for a plugin that the user has never named.
     """
     only_these(list(overrides), allowed=CHANGEABLE, doing="a cross-validation resumes")
     folder = RunFolder(path)
-    train = partial(_train_one, overrides=overrides, quiet=quiet, observers=observers)
+    train = partial(
+        _train_one, overrides=overrides, plugins=plugins, quiet=quiet, observers=observers
+    )
     with folder.lock():
-        held_out = load(folder.config).config.data.validation
+        loaded = load_config(folder, plugins=plugins)
+        held_out = loaded.config.data.validation
         if not isinstance(held_out, FoldOf):
             raise UsageError(
                 f"{path} is not the folder of a cross-validation", remedy="check the path"
             )
-        files = load_folds(folder.config, overrides, folds=held_out.of)
+        for note in loaded.notes:
+            tell(note)
+        naming = naming_in(folder, plugins=plugins)
+        files = load_folds(folder.config, overrides, folds=held_out.of, plugins=naming)
         return _train(files, folder, train=train, tell=tell)
 
 
@@ -199,11 +213,14 @@ def _train_one(
     overrides: Sequence[str],
     quiet: bool,
     observers: Sequence[Observer],
+    plugins: Sequence[Path] = (),
 ) -> single.Outcome:
     if run.last.is_file() or run.previous.is_file():
         evaluations = run.evaluations("validation")
         if not evaluations or evaluations[-1]["epoch"] < loaded.train.epochs:
-            return single.resume(run.path, overrides=overrides, quiet=quiet, observers=observers)
+            return single.resume(
+                run.path, overrides=overrides, plugins=plugins, quiet=quiet, observers=observers
+            )
     if run.path.exists():  # it was killed before its first checkpoint, or after its last epoch
         with disk_errors(run.path):
             shutil.rmtree(run.path)

@@ -20,11 +20,14 @@ from cnntrain.config import shipped
 from cnntrain.config.from_python import Changes, as_overrides
 from cnntrain.config.load import load as load_run_file
 from cnntrain.config.loaded import Loaded
+from cnntrain.config.named_plugins import Naming
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.data.metadata import facts
 from cnntrain.data.read import open_splits
 from cnntrain.model.model import Model, make_model
+from cnntrain.runs.asked_plugins import load_config
 from cnntrain.runs.contents import classes_in, epoch_in, read_run_file, steps_in
+from cnntrain.runs.folder import RunFolder
 from cnntrain.runs.locate import find_run, has_run, run_file_at
 from cnntrain.train import undisturbed
 
@@ -51,7 +54,13 @@ PREDICT = Use("images are classified", ("compute.device", "compute.threads", "pl
 EXPORT = Use("a network is exported", ("compute.threads", "plugins"))
 
 
-def open_model(path: str | Path, *, overrides: Sequence[str] = (), use: Use = EVALUATE) -> Model:
+def open_model(
+    path: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    plugins: Sequence[Path] = (),
+    use: Use = EVALUATE,
+) -> Model:
     """Open a trained network: on its device, with the threads that its run file asks for.
 
     The threads are those of the process from then on (`cnntrain.train.undisturbed` puts them back).
@@ -62,10 +71,12 @@ def open_model(path: str | Path, *, overrides: Sequence[str] = (), use: Use = EV
         path: a run's folder, `runs/NAME` for its latest, a checkpoint file, or a run file (or the
             name of a shipped one) that names weights.
         overrides: changes of single values, such as `compute.device=cpu`.
+        plugins: files that the user names, so that they may run.
         use: what may be changed.
 
     Raises:
-        CheckpointError: the weights are missing, damaged or of another network.
+        CheckpointError: the weights are missing, damaged or of another network; or a run asks for a
+            plugin that the user has never named.
         ConfigError: the run file names none, or does not say how images are normalised; or the
             device is not there.
         UsageError: nothing is there, or a change is not allowed.
@@ -74,15 +85,23 @@ def open_model(path: str | Path, *, overrides: Sequence[str] = (), use: Use = EV
     file = run_file_at(path)
     if file is None:
         _refuse_changes(overrides, use)
-        weights = find_run(path, others=shipped.with_weights()).to_evaluate()
-        model = model_from(checkpoint.load(weights), path=weights, overrides=overrides)
+        found = find_run(path, others=shipped.with_weights())
+        weights = found.to_evaluate()
+        state = checkpoint.load(weights)
+        model = model_from(state, path=weights, overrides=overrides, run=found.run, plugins=plugins)
     else:
-        model = _open_run_file(path, load_run_file(file, overrides))
+        loaded = load_run_file(file, overrides, plugins=Naming.by_user(plugins))
+        model = _open_run_file(path, loaded)
     apply_threads(model.loaded.config.compute)
     return model
 
 
-def load(run: str | os.PathLike[str], *, overrides: Changes = ()) -> Model:
+def load(
+    run: str | os.PathLike[str],
+    *,
+    overrides: Changes = (),
+    plugins: Sequence[str | os.PathLike[str]] = (),
+) -> Model:
     """A trained network with its classes and its preprocessing, on its device.
 
     It has `predict`, `evaluate`, `features` and `logits`; `net` is the `nn.Module`.
@@ -91,14 +110,18 @@ def load(run: str | os.PathLike[str], *, overrides: Changes = ()) -> Model:
         run: a run's folder, `runs/NAME` for its latest, a checkpoint file, or a run file (or the
             name of a shipped one) that names weights.
         overrides: changes of single values, such as `{"compute.device": "cpu"}`.
+        plugins: files with code that may run, because you trust it; needed for a run of another
+            person's that asks for them, and for files that are in another place now.
 
     Raises:
-        CheckpointError: the weights are missing, damaged or of another network.
+        CheckpointError: the weights are missing, damaged or of another network; or a run asks for a
+            plugin that the user has never named.
         ConfigError: the run file names none, or the device is not there.
         UsageError: nothing is there, or a change is not allowed.
     """
     with undisturbed():
-        return open_model(os.fspath(run), overrides=as_overrides(overrides))
+        files = [Path(file) for file in plugins]
+        return open_model(os.fspath(run), overrides=as_overrides(overrides), plugins=files)
 
 
 def _refuse_changes(overrides: Sequence[str], use: Use) -> None:
@@ -112,13 +135,20 @@ def _refuse_changes(overrides: Sequence[str], use: Use) -> None:
         )
 
 
-def model_from(state: State, *, path: Path, overrides: Sequence[str] = ()) -> Model:
-    """The model that a checkpoint's contents are of; `path` is what to call them.
+def model_from(
+    state: State,
+    *,
+    path: Path,
+    overrides: Sequence[str] = (),
+    run: RunFolder | None = None,
+    plugins: Sequence[Path] = (),
+) -> Model:
+    """The model that a checkpoint's contents are of; for the arguments see `read_run_file`.
 
     Raises:
         CheckpointError: they are damaged, or not those of a run's checkpoint.
     """
-    loaded = read_run_file(state, path=path, overrides=list(overrides))
+    loaded = read_run_file(state, path=path, overrides=overrides, run=run, plugins=plugins)
     classes, steps = classes_in(state, path=path), steps_in(state, path=path)
     plan = plan_network(loaded, num_classes=len(classes))
     net = make_network(plan, seed=0)
@@ -176,20 +206,22 @@ def _class_names(loaded: Loaded, source: Source) -> tuple[str, ...]:
     return names
 
 
-def plan_of_run(path: Path) -> tuple[Loaded, Plan]:
+def plan_of_run(path: Path, *, plugins: Sequence[Path] = ()) -> tuple[Loaded, Plan]:
     """The run file of a run or a checkpoint, and the plan of its network; no data are read.
 
     Args:
         path: a run's folder, `runs/NAME` for its latest, or a checkpoint file.
+        plugins: files that the user names, so that they may run.
 
     Raises:
         UsageError: nothing is there.
-        CheckpointError: what is there is no run and no checkpoint of one.
+        CheckpointError: what is there is no run and no checkpoint of one, or asks for a plugin that
+            the user has never named.
     """
     found = find_run(path)
     if found.given is not None:
         state = checkpoint.load(found.given)
-        loaded = read_run_file(state, path=found.given, overrides=[])
+        loaded = read_run_file(state, path=found.given, run=found.run, plugins=plugins)
         classes = classes_in(state, path=found.given)
         return loaded, plan_network(loaded, num_classes=len(classes))
     assert found.run is not None
@@ -197,6 +229,6 @@ def plan_of_run(path: Path) -> tuple[Loaded, Plan]:
         raise CheckpointError(
             f"{found.run.path} lacks config.yaml or classes.txt", remedy="give a checkpoint file"
         )
-    loaded = load_run_file(found.run.config, [])
+    loaded = load_config(found.run, plugins=plugins)
     names = found.run.classes.read_text(encoding="utf-8").splitlines()
     return loaded, plan_network(loaded, num_classes=len(names))

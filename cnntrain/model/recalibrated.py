@@ -34,7 +34,8 @@ SPLIT = "recalibrated"
 class Recalibrated:
     """What `recalibrate_run` did: the old and the new checkpoint, and the results of both.
 
-    `layers` are the names of the batch normalisations; the results are those on `split`.
+    `layers` are the names of the batch normalisations; the results are those on `split`;
+    `notes` are about plugins that have changed.
     """
 
     source: Path
@@ -44,10 +45,15 @@ class Recalibrated:
     before: Result
     after: Result
     task: Task
+    notes: tuple[str, ...] = ()
 
 
 def recalibrate_run(
-    path: Path, *, exact: bool = False, overrides: Sequence[str] = ()
+    path: Path,
+    *,
+    exact: bool = False,
+    overrides: Sequence[str] = (),
+    plugins: Sequence[Path] = (),
 ) -> Recalibrated:
     """Measure the statistics of a run's best weights on its training images, without augmentation.
 
@@ -58,6 +64,7 @@ def recalibrate_run(
         path: a run's folder, `runs/NAME` for its latest, or a checkpoint file.
         exact: one pass for each normalisation; see `cnntrain.train.recalibrate`.
         overrides: changes, as for an evaluation.
+        plugins: files that the user names, so that they may run.
 
     Raises:
         UsageError: the network has no batch normalisation, or recalibrated.pt already exists.
@@ -67,7 +74,7 @@ def recalibrate_run(
     target = source.with_name("recalibrated.pt")
     if target.exists():
         raise UsageError(f"{target} already exists", remedy="remove it, or give it another name")
-    model = open_model(source, overrides=overrides, use=RECALIBRATE)
+    model = open_model(source, overrides=overrides, plugins=plugins, use=RECALIBRATE)
     net, loaded, precision = model.net, model.loaded, model.precision
     freezing = make_freezing(loaded, plan=model.plan, net=net)
     freezing.hold(net, epoch=max(model.epoch, 1))
@@ -93,7 +100,9 @@ def recalibrate_run(
     assert before is not None, "nothing stops it"
     assert after is not None
     save(target, _with_weights(load(source), net))
-    return Recalibrated(source, target, layers, split, before, after, task=model.task)
+    return Recalibrated(
+        source, target, layers, split, before, after, task=model.task, notes=loaded.notes
+    )
 
 
 def recalibrated(prepared: Prepared, state: State) -> tuple[nn.Module, State]:

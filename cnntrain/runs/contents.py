@@ -5,6 +5,7 @@ Each function raises a CheckpointError if the checkpoint does not hold what it i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,46 @@ from cnntrain.checkpoint import State
 from cnntrain.config.load import load_text
 from cnntrain.config.loaded import Loaded
 from cnntrain.core.errors import CheckpointError
+from cnntrain.runs.asked_plugins import Asked
+from cnntrain.runs.folder import RunFolder
 
 _FOREIGN = "it was not written by `cnntrain fit`"
 _INCOMPLETE = "use another checkpoint"
 
 
-def read_run_file(state: State, *, path: Path, overrides: list[str]) -> Loaded:
-    """The run file that a checkpoint holds, with changes from the command line (ConfigError)."""
+def read_run_file(
+    state: State,
+    *,
+    path: Path,
+    overrides: Sequence[str] = (),
+    run: RunFolder | None = None,
+    plugins: Sequence[Path] = (),
+) -> Loaded:
+    """The run file that a checkpoint holds.
+
+    Args:
+        state: the checkpoint.
+        path: what to call it.
+        overrides: changes from the command line.
+        run: the folder of its run, which may have copies of its plugins.
+        plugins: files that the user names, beside or in place of those that it asks for.
+
+    Raises:
+        ConfigError: the changes do not fit.
+    """
     text = state.get("config")
     if not isinstance(text, str):
         raise CheckpointError(f"{path} holds no run file", remedy=_FOREIGN)
-    return load_text(text, file=path, overrides=overrides)
+    asked = Asked(path, run, hashes=_hashes_in(state, path=path), given=plugins)
+    return asked.noted(load_text(text, file=path, overrides=overrides, plugins=asked.naming()))
+
+
+def _hashes_in(state: State, *, path: Path) -> dict[str, str]:
+    """The hashes of the run's plugins, by name; none in an older checkpoint."""
+    found = state.get("plugins", {})
+    if isinstance(found, dict) and all(isinstance(x, str) for pair in found.items() for x in pair):
+        return found
+    raise CheckpointError(f"{path} does not say which plugins it needs", remedy=_INCOMPLETE)
 
 
 def classes_in(state: State, *, path: Path) -> tuple[str, ...]:

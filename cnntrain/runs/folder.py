@@ -56,6 +56,10 @@ class RunFolder:
     """Versions, machine, command."""
     classes = _Part("classes.txt")
     """The class names, one a line, in the order of the outputs."""
+    plugins = _Part("plugins")
+    """The folder of copies of the run's plugins; absent if there are none."""
+    plugin_hashes = _Part("plugins/sha256.txt")
+    """Their hashes when they were last used, one a line before the name in config.yaml."""
     metrics_jsonl = _Part("metrics.jsonl")
     """One JSON object a report, an epoch, an evaluation."""
     metrics_csv = _Part("metrics.csv")

@@ -14,7 +14,7 @@ from cnntrain.arch.description import Description
 from cnntrain.arch.plan import Plan
 from cnntrain.core.catalogue import Catalogue
 from cnntrain.core.errors import ConfigError
-from cnntrain.core.plugins import forget_plugin
+from cnntrain.core.trust import name_plugin
 from cnntrain.layers import LAYERS
 
 Described = Callable[..., Description]
@@ -110,20 +110,15 @@ AddPlugin = Callable[[str], Path]
 @pytest.fixture
 def add_plugin(tmp_path: Path) -> Iterator[AddPlugin]:
     """Writes a file and adds it to LAYERS; afterwards LAYERS is as it was."""
-    LAYERS.names()
-    entries, loaded = dict(LAYERS._entries), dict(LAYERS._loaded)
 
     def add(text: str) -> Path:
         file = tmp_path / "my_layers.py"
         file.write_text(text, encoding="utf-8")
-        LAYERS.add_plugin(file)
+        LAYERS.add_plugin(name_plugin(file))
         return file
 
     yield add
-    forget_plugin(tmp_path / "my_layers.py")
-    LAYERS._entries, LAYERS._loaded = entries, {**LAYERS._loaded, **loaded}
-    for name in set(LAYERS._loaded) - set(entries):
-        del LAYERS._loaded[name]
+    LAYERS.forget_plugins()
 
 
 def test_a_plugin_is_planned_and_built(add_plugin: AddPlugin, planned: Planned) -> None:
@@ -186,7 +181,7 @@ def test_a_wrong_plugin_is_refused_when_it_is_read(
 def test_a_plugin_that_is_not_there(tmp_path: Path) -> None:
     layers = Catalogue("layer", tmp_path, "nothing")
     with pytest.raises(ConfigError, match=r"cannot read the plugin .*check the path in `plugins:`"):
-        layers.add_plugin(tmp_path / "missing.py")
+        layers.add_plugin(name_plugin(tmp_path / "missing.py"))
 
 
 def test_a_plugin_that_fails_when_it_is_run(add_plugin: AddPlugin, planned: Planned) -> None:

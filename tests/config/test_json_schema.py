@@ -16,6 +16,7 @@ from cnntrain.config import shipped
 from cnntrain.config.json_schema import DRAFT, arch_schema, run_schema
 from cnntrain.core.choices import OBSERVERS
 from cnntrain.core.document import read_document
+from cnntrain.core.trust import name_plugin
 from cnntrain.layers import LAYERS
 
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
@@ -170,7 +171,7 @@ def test_every_layer_is_there_with_its_parameters() -> None:
 def test_observers_are_those_of_plugins(run_file: Path, tmp_path: Path) -> None:
     file = tmp_path / "plot.py"
     file.write_text("@observer('test_schema_plot')\ndef plot(*, every: int = 1, net): ...\n")
-    OBSERVERS.add_plugin(file)
+    OBSERVERS.add_plugin(name_plugin(file))
     schema = run_schema()
     tree = read_document(run_file).data
     for listed, expected in (

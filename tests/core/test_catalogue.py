@@ -7,6 +7,7 @@ import pytest
 
 from cnntrain.core.catalogue import Catalogue
 from cnntrain.core.errors import ConfigError
+from cnntrain.core.trust import name_plugin
 
 SOURCE = '''
 from typing import Literal
@@ -109,13 +110,15 @@ def test_plugins(catalogue: Catalogue, tmp_path: Path) -> None:
     folder.mkdir()
     file = folder / "mine.py"
     file.write_text('import math\n\n@thing("mine")\ndef mine(*, a: int = 1): ...\n')
-    assert [entry.name for entry in catalogue.add_plugin(file)] == ["mine"]
-    assert [entry.name for entry in catalogue.add_plugin(file)] == ["mine"], "it is known already"
+    assert [entry.name for entry in catalogue.add_plugin(name_plugin(file))] == ["mine"]
+    assert [entry.name for entry in catalogue.add_plugin(name_plugin(file))] == ["mine"], (
+        "it is known already"
+    )
     assert catalogue.names() == ["mine", "pool", "wrap"]
     other = folder / "other.py"
     other.write_text('@thing("mine")\ndef mine(): ...\n')
     with pytest.raises(ConfigError, match="'mine' already exists"):
-        catalogue.add_plugin(other)
+        catalogue.add_plugin(name_plugin(other))
 
 
 def test_an_edited_plugin(catalogue: Catalogue, tmp_path: Path) -> None:
@@ -124,12 +127,23 @@ def test_an_edited_plugin(catalogue: Catalogue, tmp_path: Path) -> None:
     text = (
         "def thing(name):\n    return lambda f: f\n\n@thing('mine')\ndef mine(*, a: int = 1): ...\n"
     )
-    for name in ("a", "b"):
+    for name in ("a", "b", "a"):
         file.write_text(text.replace("a: int", f"{name}: int"))
-        catalogue.add_plugin(file)
+        catalogue.add_plugin(name_plugin(file))
         assert [p.name for p in catalogue.entry("mine").parameters] == [name]
-        catalogue.forget_plugins()
-        assert catalogue.names() == ["pool", "wrap"]
+    catalogue.forget_plugins()
+    assert catalogue.names() == ["pool", "wrap"]
+
+
+def test_the_same_plugin_in_another_place(catalogue: Catalogue, tmp_path: Path) -> None:
+    """As in a run's folder: nothing is there twice."""
+    text = '@thing("mine")\ndef mine(*, a: int = 1): ...\n'
+    files = [tmp_path / name / "mine.py" for name in ("a", "b")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text(text)
+        catalogue.add_plugin(name_plugin(file))
+    assert catalogue.entry("mine").file == files[0]
 
 
 def test_a_plugin_that_fails_when_it_is_run(tmp_path: Path) -> None:
@@ -139,7 +153,7 @@ def test_a_plugin_that_fails_when_it_is_run(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="unknown test thing"):
         catalogue.load("mine")
     file.write_text('@testthing("mine")\ndef mine(): ...\n')
-    catalogue.add_plugin(file)
+    catalogue.add_plugin(name_plugin(file))
     with pytest.raises(ConfigError, match=r"importing the plugin .* failed: NameError"):
         catalogue.load("mine")
 
@@ -161,5 +175,5 @@ def test_plugins_that_cannot_be_read(catalogue: Catalogue, body: str, message: s
     file.parent.mkdir()
     file.write_text(body)
     with pytest.raises(ConfigError, match=message) as caught:
-        catalogue.add_plugin(file)
+        catalogue.add_plugin(name_plugin(file))
     assert caught.value.problems[0].place is not None

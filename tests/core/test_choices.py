@@ -9,6 +9,7 @@ import pytest
 from cnntrain.cli.listing import What
 from cnntrain.core.catalogue import Catalogue
 from cnntrain.core.choices import CHOICES
+from cnntrain.core.trust import name_plugin
 
 ROOMS = {
     "layers": "layers",
@@ -44,7 +45,7 @@ def test_a_plugin_of_each_kind(what: str, tmp_path: Path) -> None:
     text = f"@{catalogue.decorator}('my_own')\ndef f(*, size: int = 3{filled}): ...\n"
     file.write_text(text)
     for each in CHOICES.values():
-        found = [entry.name for entry in each.add_plugin(file)]
+        found = [entry.name for entry in each.add_plugin(name_plugin(file))]
         assert found == (["my_own"] if each is catalogue else [])
     entry = catalogue.entry("my_own")
     assert [parameter.name for parameter in entry.parameters] == ["size"]

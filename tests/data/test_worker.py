@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from cnntrain.core.errors import DataError
-from cnntrain.core.plugins import forget_plugin, module_name
+from cnntrain.core.plugins import _SOURCES, module_name
+from cnntrain.core.trust import name_plugin
 from cnntrain.data import TRANSFORMS
 from cnntrain.data.batch import Batching
 from cnntrain.data.pipeline import build_pipeline
@@ -65,7 +66,7 @@ def spawned() -> Iterator[None]:
 def plugin(tmp_path: Path) -> Path:
     file = tmp_path / "my augment-ation.v2.py"
     file.write_text(PLUGIN, encoding="utf-8")
-    TRANSFORMS.add_plugin(file)
+    TRANSFORMS.add_plugin(name_plugin(file))
     return file
 
 
@@ -102,8 +103,8 @@ def test_a_worker_that_cannot_import_a_plugin_says_so(plugin: Path) -> None:
         list(made.batches(1))
     made.close()
     assert str(caught.value) == (
-        "a worker process cannot import the transforms: ModuleNotFoundError: No module named "
-        "'no_such_library'; make the plugin's file importable in a process of its own, or set "
+        f"a worker process cannot import the transforms: ImportError: {plugin} has changed since "
+        "it was read; make the plugin's file importable in a process of its own, or set "
         "`data.workers: 0`"
     )
 
@@ -111,7 +112,7 @@ def test_a_worker_that_cannot_import_a_plugin_says_so(plugin: Path) -> None:
 @pytest.mark.usefixtures("spawned")
 def test_a_transform_that_cannot_be_pickled_is_refused_at_the_start(plugin: Path) -> None:
     plugin.write_text(PLUGIN.replace("self.most = most", "self.most, self.f = most, lambda x: x"))
-    forget_plugin(plugin)
+    TRANSFORMS.add_plugin(name_plugin(plugin))
     made = loader(1)
     with pytest.raises(DataError, match=r"cannot be sent to the worker .*lambda") as caught:
         list(made.batches(1))
@@ -146,7 +147,7 @@ def test_the_name_of_a_plugin_is_the_same_in_every_process(plugin: Path) -> None
 
     The expected name by hand: bytes that are no letters or digits as two hexadecimal digits.
     """
-    name = module_name(plugin)
+    name = module_name(name_plugin(plugin))
     assert name.endswith("_2fmy_20augment_2dation_2ev2_2epy")
     code = f"import importlib; print(importlib.import_module({name!r}).Brighter().most)"
     for seed in ("1", "2"):
@@ -178,5 +179,6 @@ def test_what_workers_get_is_the_same_after_it_was_sent(
     plugin: Path, one_image: ImageReader
 ) -> None:
     made, sent = one_image, pickle.dumps(one_image)
-    forget_plugin(plugin)
+    name = module_name(name_plugin(plugin))
+    del sys.modules[name], _SOURCES[name]  # as in another process
     assert torch.equal(pickle.loads(sent)[(1, 0, 0)][0], made[(1, 0, 0)][0])

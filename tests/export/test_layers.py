@@ -14,6 +14,7 @@ import torch
 
 from cnntrain.arch.network import Network
 from cnntrain.core.errors import UsageError
+from cnntrain.core.trust import name_plugin
 from cnntrain.export.onnx import save_onnx
 from cnntrain.export.program import save_program, trace
 from cnntrain.export.reference import Reference
@@ -161,7 +162,7 @@ def test_what_cannot_be_traced_is_told(
     network: MakeNet, tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, what: str
 ) -> None:
     (tmp_path / "plugin.py").write_text(PLUGIN)
-    LAYERS.add_plugin(tmp_path / "plugin.py")
+    LAYERS.add_plugin(name_plugin(tmp_path / "plugin.py"))
     inner = f"layers: [{{sequence: {{layers: [relu, {name}]}}, as: block}}, flatten, "
     net = network(inner + "{linear: {out: 3}}]")
     with pytest.raises(UsageError, match=rf"^torch\.export cannot trace {what}: ") as caught:
@@ -172,7 +173,7 @@ def test_what_cannot_be_traced_is_told(
 
 def test_an_operation_that_onnx_lacks(network: MakeNet, tmp_path: Path) -> None:
     (tmp_path / "plugin.py").write_text(PLUGIN)
-    LAYERS.add_plugin(tmp_path / "plugin.py")
+    LAYERS.add_plugin(name_plugin(tmp_path / "plugin.py"))
     net = network("layers: [eigen, flatten, {linear: {out: 3}}]")
     program = trace(net, in_shape=(3, 8, 8))
     expected = reference(net)
