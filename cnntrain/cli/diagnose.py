@@ -57,7 +57,7 @@ def diagnose(
     diagnosis = examine(
         name, checks=checks or (), overrides=overrides or [], plugins=plugins or [], tell=_tell
     )
-    tell_notes(diagnosis)
+    tell_notes(diagnosis.notes)
     if html is not None:
         from cnntrain.diagnose.page import html_page
 

@@ -24,11 +24,8 @@ if TYPE_CHECKING:
     from cnntrain.arch.plan import Plan
     from cnntrain.arch.table import Learning
     from cnntrain.assemble.checked import Checked
-    from cnntrain.config.loaded import Loaded
-    from cnntrain.diagnose.diagnose import Diagnosis
     from cnntrain.model.model import Model
     from cnntrain.model.opening import Use
-    from cnntrain.model.recalibrated import Recalibrated
 
 
 def _settings(given: list[str] | None) -> list[str] | None:
@@ -144,7 +141,7 @@ def network_named(
         from cnntrain.model.opening import plan_of_run
 
         loaded, plan = plan_of_run(path, plugins=plugins or [])
-        tell_notes(loaded)
+        tell_notes(loaded.notes)
         return plan, what_learns(loaded, plan=plan)
     file = shipped.find_network(name)
     document = read_document(file)
@@ -187,13 +184,13 @@ def opened(
 
     changes = overrides or []
     model = open_model(run, overrides=changes, plugins=plugins or [], use=use or EVALUATE)
-    tell_notes(model.loaded)
+    tell_notes(model.loaded.notes)
     return model
 
 
-def tell_notes(about: Loaded | Recalibrated | Diagnosis) -> None:
+def tell_notes(notes: Sequence[str]) -> None:
     """Say what is to be said about the plugins of a run."""
-    for note in about.notes:
+    for note in notes:
         output.note(f"note: {note}")
 
 

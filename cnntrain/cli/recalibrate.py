@@ -33,7 +33,7 @@ def recalibrate(
     from cnntrain.model.recalibrated import recalibrate_run
 
     done = recalibrate_run(run, exact=exact, overrides=overrides or [], plugins=plugins or [])
-    tell_notes(done)
+    tell_notes(done.notes)
     output.answer(done, as_json, data=_as_data, text=_as_text)
 
 
