@@ -166,7 +166,10 @@ def _read_item(raw: Any, path: KeyPath, reader: Reader) -> Item | None:
     parameters = raw[key] if raw[key] is not None else {}
     if not isinstance(parameters, Mapping):
         message = f"the parameters of '{key}' must be a mapping, not {shown(parameters)}"
-        reader.add((*path, key), message, f"write `{key}: {{name: value}}` with their names")
+        layer = LAYERS.find(key)
+        example = f"`{key}: {{name: value}}` with their names"
+        example = example if layer is None else layer.with_parameter(parameters)
+        reader.add((*path, key), message, f"write {example}")
         return None
     operation = _operation(key, (*path, key), reader)
     if operation is None:

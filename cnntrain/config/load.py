@@ -102,7 +102,10 @@ def try_to_load_document(
     tree |= read_weights(document, file=file, problems=problems)
     skip = [(key,) for key in failed]
     validated = validate(tree, name=file.stem.strip("<>"), skip=skip)
-    problems += [document.problem(complaint) for complaint in validated.complaints]
+    follow = () if has_plugins else tuple(f"unknown {each.kind} '" for each in CHOICES.values())
+    problems += [
+        document.problem(c) for c in validated.complaints if not c.message.startswith(follow)
+    ]
     if validated.config is None:
         return None, problems
     loaded = Loaded(validated.config, document, file, plugins=added or ())

@@ -85,7 +85,8 @@ def find_beside(name: str, *, place: Place | None, file: Path) -> Path:
     if found is not None:
         return found
     called = ["this folder" if folder == Path() else str(folder) for folder in folders]
-    message = f"there is no file '{name}' in {' or '.join(called)}"
+    where = "" if Path(name).expanduser().is_absolute() else f" in {' or '.join(called)}"
+    message = f"there is no file '{name}'{where}"
     raise ConfigError(message, remedy=_remedy(name, folders), place=place)
 
 

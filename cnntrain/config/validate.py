@@ -175,6 +175,10 @@ def _call(kind: type[Call], item: Any, path: KeyPath, found: list[Complaint]) ->
         article = "an" if called[0] in "aeiou" else "a"
         message = f"{article} {called} is a name or `name: {{parameters}}`, not {what}"
         remedy = "start each with `- `, its parameters in braces"
+        entry = kind.catalogue.find(name) if isinstance(name, str) else None
+        if entry is not None:
+            message = f"the parameters of '{name}' must be a mapping, not {shown(values)}"
+            remedy = f"write {entry.with_parameter(values)}"
         where = at_parameters if isinstance(name, str) else path
         found.append(Complaint(where, message, remedy))
         return None

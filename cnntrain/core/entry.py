@@ -69,6 +69,12 @@ class Entry:
         """The first line of the documentation."""
         return self.doc.split("\n", 1)[0].strip()
 
+    def with_parameter(self, value: Any) -> str:
+        """How to write what was given without a name: `resize: {size: 72}`, the first one's."""
+        given = value if isinstance(value, int | float | str) else "..."
+        first = self.parameters[0].name if self.parameters else None
+        return f"`{self.name}: {{{first}: {given}}}`" if first else f"`{self.name}` alone"
+
     def parameter(self, name: str) -> Parameter | None:
         """The parameter of that name, if there is one."""
         return next((p for p in self.parameters if p.name == name), None)
