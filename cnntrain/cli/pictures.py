@@ -47,6 +47,22 @@ SHARED = {
 """The options of all pictures' commands, with their defaults."""
 
 
+_EXTRA = {"allow_extra_args": True}  # so that the command itself says what is wrong with them
+
+
+class PictureCommand(typer.core.TyperCommand):
+    """Says how images are given, where one stands without its option."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it."""
+        if ctx.args:
+            takes_images = any("--image" in each.opts for each in self.params)
+            remedy = f"images are given with --image: --image {ctx.args[0]}"
+            message = f"{' '.join(ctx.args)} stands without an option"
+            raise UsageError(message, remedy=remedy if takes_images else "remove it")
+        return super().invoke(ctx)
+
+
 class PictureCommands(typer.core.TyperGroup):
     """Also has the catalogue's pictures that are commands of their own; read when one is needed."""
 
@@ -57,7 +73,8 @@ class PictureCommands(typer.core.TyperGroup):
         for entry in PICTURES.entries():
             if entry.name not in self.commands and self.own == ("command" in entry.options):
                 alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-                alone.command(entry.name)(picture_command(entry))
+                command = alone.command(entry.name, cls=PictureCommand, context_settings=_EXTRA)
+                command(picture_command(entry))
                 self.commands[entry.name] = typer.main.get_command(alone)
         return super().list_commands(ctx)
 

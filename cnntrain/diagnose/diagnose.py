@@ -10,7 +10,9 @@ from time import perf_counter
 
 from cnntrain.config.from_python import Changes, Source
 from cnntrain.core.choices import CHECKS
-from cnntrain.diagnose.faults import SYMPTOMS, asked_checks, known_faults
+from cnntrain.core.entry import Entry
+from cnntrain.core.problems import near_match
+from cnntrain.diagnose.faults import SYMPTOMS, asked_checks, known_faults, wrong_check
 from cnntrain.diagnose.report import Finding, Report, Verdict
 from cnntrain.diagnose.setup import keywords, open_patient
 from cnntrain.train import undisturbed
@@ -75,11 +77,26 @@ def examine(
             began = perf_counter()
             with patient.until_checked:
                 report = CHECKS.load(entry.name)(**keywords(entry, patient))
+            _check_faults(entry, report)
             report = replace(report, seconds=perf_counter() - began)
             reports.append(report)
             if tell is not None:
                 tell(report)
     return replace(conclude(reports), notes=patient.loaded.notes)
+
+
+def _check_faults(entry: Entry, report: Report) -> None:
+    """Refuse faults of a plugin's check that are declared nowhere, at its line."""
+    known = known_faults()
+    codes = [code for found in report.findings for code in (found.fault, *found.follows)]
+    for code in [code for code in codes if code not in known]:
+        near = near_match(code, known)
+        meant = f"did you mean '{near}'? Else" if near else ""
+        raise wrong_check(
+            entry,
+            f"the check '{entry.name}' reports the fault '{code}', which it does not declare",
+            f'{meant} add faults={{"{code}": "what it means"}} to `@check`'.strip(),
+        )
 
 
 def conclude(reports: Sequence[Report]) -> Diagnosis:

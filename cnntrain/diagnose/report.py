@@ -9,10 +9,6 @@ from typing import Literal
 
 from matplotlib.figure import Figure
 
-from cnntrain.core.errors import ConfigError
-from cnntrain.core.problems import suggestion
-from cnntrain.diagnose.faults import known_faults
-
 Verdict = Literal["fine", "suspect", "fault", "not applicable"]
 Cell = str | int | float | None
 
@@ -38,12 +34,6 @@ class Finding:
     is_certain: bool = True
     follows: tuple[str, ...] = ()
     effects: tuple[Finding, ...] = ()
-
-    def __post_init__(self) -> None:
-        known = known_faults()
-        for code in (self.fault, *self.follows):
-            if code not in known:
-                raise ConfigError(f"there is no fault '{code}'", remedy=suggestion(code, known))
 
     @property
     def verdict(self) -> Verdict:

@@ -252,6 +252,9 @@ def test_noise_is_to_be_taken_for_what_it_is_not_seen_as(cnntrain: Cnntrain, run
         ("filters --out none/a.png", "there is no folder none; make it first"),
         ("filters -s train.epochs=3", "-s train.epochs cannot change when"),
         ("filters --unit 3", "No such option: --unit"),
+        ("cam a.jpg", "a.jpg stands without an option; images are given with --image: --image a."),
+        ("maps a.jpg", "a.jpg stands without an option; images are given with --image: --image a"),
+        ("filters a.jpg", "a.jpg stands without an option; remove it"),
         ("filter", "No such command 'filter'"),
     ],
 )
