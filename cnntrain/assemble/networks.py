@@ -79,7 +79,7 @@ def unknown_classes(loaded: Loaded) -> str:
     data = loaded.config.data
     if data_facts(data.name, data.parameters).num_classes is not None:
         return ""
-    return f"the images are not there, so the classes are not known: {CLASSES_IF_UNKNOWN} assumed"
+    return f"{CLASSES_IF_UNKNOWN} classes assumed until the images are there"
 
 
 def head_names(loaded: Loaded, plan: Plan) -> frozenset[str]:

@@ -24,11 +24,15 @@ def check(
     for name in files:
         try:
             file = shipped.resolve(name)
-            plan = checked_run_file(name, overrides or []).plan
+            checked = checked_run_file(name, overrides or [])
         except ConfigError as error:
             problems += error.problems
             continue
+        plan = checked.plan
         size = f"{plan.parameters:,} parameters, {plan.multiply_adds:,} multiply-adds"
-        output.result(f"{file}: good ({size})")
+        from cnntrain.assemble.networks import unknown_classes
+
+        unknown = unknown_classes(checked.loaded)
+        output.result(f"{file}: good ({size}){f' ({unknown})' if unknown else ''}")
     if problems:
         raise ConfigError.of(problems)

@@ -9,6 +9,7 @@ import typer
 from cnntrain.cli import output
 from cnntrain.cli.options import Json, Overrides, Plugins, Run, tell_notes
 from cnntrain.show.tables import columns
+from cnntrain.show.words import counted
 
 if TYPE_CHECKING:
     from cnntrain.model.recalibrated import Recalibrated
@@ -28,7 +29,7 @@ def recalibrate(
 
     The best weights get the means and variances of all training images, without augmentation, in
     place of the running averages. They become checkpoints/recalibrated.pt; no file is changed.
-    Layers that stood still (finetune.freeze) keep theirs.
+    Layers that are frozen (finetune.freeze) keep theirs.
     """
     from cnntrain.model.recalibrated import recalibrate_run
 
@@ -43,7 +44,9 @@ def _as_text(done: Recalibrated) -> str:
     for name, metrics in (("before", done.before), ("after", done.after)):
         rows.append([name, f"{metrics.images:,}", *summary(metrics).values()])
     table = columns(rows, right=range(1, len(rows[0])))
-    return f"{table}\n{len(done.layers)} batch normalisations of {done.source}: {done.path}"
+    layers = counted(len(done.layers), "batch-norm layer")
+    note = f"\nnote: the {done.select} is worse than before" if done.is_worse else ""
+    return f"{table}\n{layers} of {done.source} recalibrated, saved as {done.path}{note}"
 
 
 def _as_data(done: Recalibrated) -> dict[str, Any]:

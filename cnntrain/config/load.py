@@ -12,6 +12,7 @@ from cnntrain.config.overrides import Override, apply_override, parse_override
 from cnntrain.config.rules import broken_rules
 from cnntrain.config.sections import collected, read_sections, read_weights
 from cnntrain.config.validate import validate
+from cnntrain.core.choices import CHOICES
 from cnntrain.core.complaints import shown
 from cnntrain.core.document import Document, parse_document, read_document
 from cnntrain.core.errors import ConfigError

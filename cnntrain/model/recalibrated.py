@@ -35,7 +35,8 @@ class Recalibrated:
     """What `recalibrate_run` did: the old and the new checkpoint, and the results of both.
 
     `layers` are the names of the batch normalisations; the results are those on `split`;
-    `notes` are about plugins that have changed.
+    `select` is the figure that selected the best weights; `notes` are about plugins that have
+    changed.
     """
 
     source: Path
@@ -45,7 +46,13 @@ class Recalibrated:
     before: Result
     after: Result
     task: Task
+    select: str
     notes: tuple[str, ...] = ()
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether this figure is worse than before."""
+        return self.task.cost(self.after, self.select) > self.task.cost(self.before, self.select)
 
 
 def recalibrate_run(
@@ -100,8 +107,9 @@ def recalibrate_run(
     assert before is not None, "nothing stops it"
     assert after is not None
     save(target, _with_weights(load(source), net))
+    select = loaded.train.select or loaded.config.task.selects[0]
     return Recalibrated(
-        source, target, layers, split, before, after, task=model.task, notes=loaded.notes
+        source, target, layers, split, before, after, model.task, select, loaded.notes
     )
 
 

@@ -13,8 +13,12 @@ from torch import nn
 
 from cnntrain.assemble.translation import open_run_data
 from cnntrain.checkpoint import load
+from cnntrain.model import recalibrated
 from cnntrain.model.model import Model
 from cnntrain.model.opening import open_model
+from cnntrain.model.recalibrated import Recalibrated
+from cnntrain.tasks.classification import CLASSIFICATION
+from cnntrain.tasks.classification_report import Classification
 
 Cnntrain = Callable[..., Any]
 RunFile = Callable[..., Path]
@@ -65,10 +69,28 @@ def test_in_one_pass_they_are_means_over_the_batches(cnntrain: Cnntrain, run: Pa
     words = answer.out.split()
     assert words[:5] == ["validation", "images", "top-1", "error", "loss"]
     assert {"before", "after"} <= set(words)
+    best, new = (run / "checkpoints" / f"{name}.pt" for name in ("best", "recalibrated"))
+    assert f"1 batch-norm layer of {best} recalibrated, saved as {new}\n" in answer.out
     mean, _ = statistics_of_all_images(open_model(run / "checkpoints" / "best.pt"))
     weights = load(run / "checkpoints" / "recalibrated.pt")["model"]
     assert isinstance(weights, dict)
     torch.testing.assert_close(weights["batch_norm1.running_mean"], mean, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("correct", [8, 9, 10])
+def test_a_result_that_is_worse_is_said_to_be_so(
+    cnntrain: Cnntrain, monkeypatch: pytest.MonkeyPatch, correct: int
+) -> None:
+    before, after = (
+        Classification(10, 0.5, right / 10, None, right, ((right, 10 - right), (0, 0)))
+        for right in (9, correct)
+    )
+    a, b, layers = Path("a.pt"), Path("b.pt"), ("norm1", "norm2")
+    done = Recalibrated(a, b, layers, "test", before, after, CLASSIFICATION, "error")
+    monkeypatch.setattr(recalibrated, "recalibrate_run", lambda *_, **__: done)
+    text = cnntrain("recalibrate", "a").out
+    assert "2 batch-norm layers of a.pt recalibrated, saved as b.pt\n" in text
+    assert ("note: the error is worse than before\n" in text) == (correct < 9)
 
 
 def test_nothing_is_overwritten(cnntrain: Cnntrain, run: Path) -> None:

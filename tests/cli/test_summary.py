@@ -68,7 +68,7 @@ def test_the_images_of_an_architecture_can_be_chosen(cnntrain: Cnntrain, run_fil
 def test_a_guess_is_said(cnntrain: Cnntrain) -> None:
     answer = cnntrain("summary", "starter", "--depth", "1")
     assert answer.code == 0
-    assert "classes are not known: 10 assumed" in answer.err
+    assert "10 classes assumed until the images are there" in answer.err
 
 
 def test_wrong_names_and_options(cnntrain: Cnntrain) -> None:
