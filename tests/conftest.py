@@ -19,7 +19,7 @@ from cnntrain.data.batch import Batch, Loader
 from cnntrain.fit.fit import Outcome, fit, resume
 from cnntrain.train import StepDone
 
-CLOCK = {"seconds", "data_seconds"}
+CLOCK = {"seconds", "data_seconds", "run_seconds"}
 """What a checkpoint holds of the wall clock: the only things that may differ."""
 
 

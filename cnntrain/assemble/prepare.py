@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -47,9 +47,10 @@ from cnntrain.core.errors import ConfigError
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.loaders import Data
 from cnntrain.optim.groups import anchored_weights
+from cnntrain.record.window import StepWindow
 from cnntrain.runs.contents import weights_in
 from cnntrain.tasks.criterion import Criterion
-from cnntrain.train import Ema, Learner, Recipe, load_weights, make_deterministic, snapshot
+from cnntrain.train import Ema, Learner, Recipe, load_weights, make_deterministic, restore, snapshot
 from cnntrain.train.recipe import Freezing
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -60,7 +61,8 @@ class Prepared:
     """The parts of a run, ready to train: nothing has been written yet.
 
     `loaded` has the preprocessing of the weights that the run starts from; `start` says what
-    became of those weights, and `learning` what may move.
+    became of those weights, and `learning` what may move. `window` has the steps that are not
+    reported yet.
     """
 
     loaded: Loaded
@@ -72,6 +74,7 @@ class Prepared:
     device: torch.device
     learning: Learning
     start: Start | None = None
+    window: StepWindow = field(default_factory=StepWindow)
 
 
 def prepare(loaded: Loaded, *, resumed: State | None = None, plan: Plan | None = None) -> Prepared:
@@ -147,6 +150,7 @@ def whole_state(prepared: Prepared) -> State:
     data = prepared.data
     return {
         **snapshot(prepared.learner),
+        "window": prepared.window.state_dict(),
         "config": dump_yaml(resolved_tree(prepared.loaded.config)),
         "plugins": prepared.loaded.plugin_hashes,
         "classes": list(data.classes),
@@ -156,6 +160,14 @@ def whole_state(prepared: Prepared) -> State:
             "eval": [dict(step) for step in data.eval_pipeline],
         },
     }
+
+
+def restore_whole(prepared: Prepared, state: State) -> None:
+    """Put a training where `whole_state` was taken; raises CheckpointError as `restore` does."""
+    restore(prepared.learner, state)
+    window = state.get("window")  # older checkpoints have none: the next report begins here
+    if isinstance(window, dict):
+        prepared.window.load_state_dict(window)
 
 
 def put_weights(net: nn.Module, state: State, path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.table import as_data
 from cnntrain.arch.table_text import as_text
-from cnntrain.assemble.prepare import Prepared, prepare
+from cnntrain.assemble.prepare import Prepared, prepare, restore_whole
 from cnntrain.assemble.translation import only_these
 from cnntrain.checkpoint import load, load_newest
 from cnntrain.config.loaded import Loaded
@@ -27,7 +27,7 @@ from cnntrain.runs.environment import describe_environment
 from cnntrain.runs.folder import RunFolder, create_run
 from cnntrain.runs.locate import find_run
 from cnntrain.tasks.protocol import Result
-from cnntrain.train import RunDone, restore
+from cnntrain.train import RunDone
 
 LOG = logging.getLogger("cnntrain.run")
 
@@ -149,7 +149,7 @@ def resume(
         before, loaded = read(overrides=named), read(overrides=overrides)
         prepared = prepare(loaded, resumed=state)
         check_same_data(prepared, state, source)
-        restore(prepared.learner, state)
+        restore_whole(prepared, state)
         check_unfinished(before, prepared, run)
         notes += [*loaded.notes, *what_changes(before, prepared)]
         keep_copies(run, loaded)

@@ -22,7 +22,7 @@ from cnntrain.runs.folder import RunFolder
 from cnntrain.tasks.protocol import Result
 from cnntrain.train import EpochDone, EvalDone, Event, RunDone, StopRequest, evaluate, train
 
-_ONLY_TO_GO_ON = ("optimizer", "scaler", "start", "random")
+_ONLY_TO_GO_ON = ("optimizer", "scaler", "start", "random", "window")
 """What a state holds that is needed for more training, and for nothing else."""
 
 
@@ -128,6 +128,7 @@ def train_to_the_end(
                 _events(prepared, kept=kept, stop=stop),
                 observers=[*own, tally, *observers],
                 every=prepared.loaded.config.record.every,
+                window=prepared.window,
             )
     test = None if tally.test is None else tally.test.metrics
     return Ended(done, test, interruption.exit_code)

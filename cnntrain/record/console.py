@@ -20,7 +20,8 @@ from cnntrain.record.console_summary import (
     print_table,
     result_text,
 )
-from cnntrain.record.observe import Record, StepReport, Tally
+from cnntrain.record.observe import Record, Tally
+from cnntrain.record.window import StepReport
 from cnntrain.show.words import clock_time, percent, quantity
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, StepDone
 

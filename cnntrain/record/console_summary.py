@@ -16,6 +16,7 @@ from cnntrain.show.tables import columns
 from cnntrain.show.words import clock_time, percent, quantity
 from cnntrain.tasks.protocol import Result, Task
 from cnntrain.train.events import RunDone
+from cnntrain.train.so_far import KeptResult
 
 
 def figures_text(
@@ -44,13 +45,13 @@ def closing_rows(tally: Tally) -> list[list[str]]:
     """The table's rows, its header first; only the header if no epoch was finished.
 
     The result on the test set stands in the row of the epoch whose weights were tested; that row
-    is nearly empty if the epoch was before the run was resumed.
+    is nearly empty if the epoch was before a resume from a checkpoint that does not keep it.
     """
     task = tally.task
     figures = epoch_figures(None, task, validation=task.headline)
     header = ["", "epoch", *(name.replace("_", " ", 1) for name in figures)]
     rows: list[list[str]] = []
-    for label, epoch in (("best", tally.best), ("last", tally.last)):
+    for label, epoch in (("best", tally.so_far.best), ("last", tally.so_far.last)):
         if epoch is not None:
             train = {"loss": epoch.train_loss, **epoch.train_figures}
             texts = [task.text(name, train[name]) for name in ("loss", *task.train_figures)]
@@ -84,12 +85,12 @@ def print_table(rows: Sequence[Sequence[str]], *, stream: TextIO, fancy: bool) -
 def closing_lines(event: RunDone, *, tally: Tally, run: Path | None) -> list[str]:
     """How it ended, the time, the speed, the path, and the commands to go on with."""
     lines = [f"{_ending(event)} after {clock_time(event.seconds)}"]
-    if tally.last is not None:
+    if tally.so_far.last is not None:
         lines[0] += (
-            f", {quantity(tally.images_per_second)} images/s, "
-            f"{percent(tally.data_wait, places=0)} of the time waiting for data"
+            f", {quantity(tally.so_far.images_per_second)} images/s, "
+            f"{percent(tally.so_far.data_wait, places=0)} of the time waiting for data"
         )
-    if event.best_value is not None and tally.best is None:  # it was found before the resume
+    if event.best_value is not None and tally.so_far.best is None:  # of an older checkpoint
         lines.append(_best(event, tally))
     guessed = _guessed(tally)
     if guessed is not None:
@@ -123,9 +124,11 @@ def closing_line(event: RunDone, *, tally: Tally, run: Path | None) -> str:
 
 def _guessed(tally: Tally) -> str | None:
     """What guessing would give, where the best weights are no better on the validation images."""
-    epoch = tally.best or tally.last
+    epoch = tally.so_far.best or tally.so_far.last
     ask = getattr(tally.task, "guessed", None)  # a task from a plugin may have no such method
     if ask is None or epoch is None or epoch.validation is None:
+        return None
+    if isinstance(epoch.validation, KeptResult):  # of before a resume: its details are not kept
         return None
     found: str | None = ask(epoch.validation)
     return found

@@ -13,7 +13,8 @@ from typing import TextIO
 from cnntrain.core.atomic import disk_errors, write_text_atomically
 from cnntrain.record import observer
 from cnntrain.record.json_text import json_text
-from cnntrain.record.observe import Record, StepReport, epoch_figures
+from cnntrain.record.observe import Record, epoch_figures
+from cnntrain.record.window import StepReport
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
 from cnntrain.train.events import EpochDone, EvalDone, RunStarted
@@ -41,7 +42,8 @@ class MetricsFile:
     """Writes one JSON object a report, epoch and evaluation, and one CSV row an epoch.
 
     The objects have a `type`: "step", "epoch" or "evaluation". Where a run is resumed, what lies
-    after the resumed step is cut off first, and so is a last line that was torn by a crash.
+    after the resumed step is cut off first, and so are what followed its last epoch (the test) and
+    a last line that was torn by a crash.
     Numbers that are not finite are null in JSON and empty in CSV.
 
     Args:
@@ -118,6 +120,8 @@ def _stays_in_json(line: str, start: RunStarted) -> bool:
     try:
         row = json.loads(line)
         of_epoch = row["type"] != "step"
+        if row["type"] == "evaluation" and row["split"] != "validation":
+            return False  # of a run that had ended, which is not the end any more
         return _stays(start, epoch=row["epoch"], step=row["step"], of_epoch=of_epoch)
     except (ValueError, KeyError, TypeError):
         return False  # torn

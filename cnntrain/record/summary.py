@@ -10,14 +10,16 @@ from cnntrain.record import observer
 from cnntrain.record.json_text import json_text
 from cnntrain.record.observe import Observer, Record, Tally, epoch_figures
 from cnntrain.tasks.protocol import Task
-from cnntrain.train.events import EpochDone, EvalDone, RunDone
+from cnntrain.train.events import EvalDone, RunDone
+from cnntrain.train.so_far import KeptEpoch
 
 
 @observer("summary", unlisted="every run has it")
 class SummaryFile(Observer):
     """Writes the final figures when the run is done.
 
-    Seconds, images and data wait are of the epochs since the run was started or resumed.
+    Seconds, images and data wait are of all parts of a run that was resumed; the facts are of the
+    process that ends it.
 
     Args:
         summary: the file.
@@ -33,26 +35,28 @@ class SummaryFile(Observer):
         """Count epochs; write at the end."""
         self._tally.observe(event)
         if isinstance(event, RunDone):
-            tally = self._tally
+            tally, so_far = self._tally, self._tally.so_far
             found: dict[str, object] = {
                 "reason": event.reason,
                 "epoch": event.epoch,
                 "step": event.step,
                 "best_epoch": event.best_epoch,
                 f"best_{tally.select}": event.best_value,
-                "last": None if tally.last is None else _figures(tally.last, tally.task),
-                "best": None if tally.best is None else _figures(tally.best, tally.task),
+                "last": _figures(so_far.last, tally.task),
+                "best": _figures(so_far.best, tally.task),
                 "test": None if tally.test is None else _result(tally.test),
                 "seconds": event.seconds,
-                "images": tally.images,
-                "images_per_second": tally.images_per_second,
-                "data_wait": tally.data_wait,
+                "images": so_far.images,
+                "images_per_second": so_far.images_per_second,
+                "data_wait": so_far.data_wait,
                 **self._facts(),
             }
             write_text_atomically(self._path, json_text(found, indent=2) + "\n")
 
 
-def _figures(epoch: EpochDone, task: Task) -> dict[str, object]:
+def _figures(epoch: KeptEpoch | None, task: Task) -> dict[str, object] | None:
+    if epoch is None:
+        return None
     figures = epoch_figures(epoch, task, validation=task.headline)
     return {"epoch": epoch.epoch, "step": epoch.step, **figures}
 

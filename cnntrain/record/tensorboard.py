@@ -12,15 +12,18 @@ from torch import Tensor, nn
 
 from cnntrain.core.atomic import disk_errors
 from cnntrain.record import observer
-from cnntrain.record.observe import Record, StepReport, Tally, epoch_figures
+from cnntrain.record.observe import Record, Tally, epoch_figures
 from cnntrain.record.tensorboard_pictures import filters_picture, images_picture, weight_histograms
+from cnntrain.record.window import StepReport
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, StepDone
 
 if TYPE_CHECKING:
+    from tensorboard.compat.proto.event_pb2 import Event
     from torch.utils.tensorboard import FileWriter, SummaryWriter
 
 TRAIN = "train"
 HISTOGRAM_SHARE = 0.01  # of the time of training, at most
+_SESSION_END = "_hparams_/session_end_info"
 _HEAD = struct.Struct("<Q4x")  # length of the event, checksum of the length
 _TAIL = 4  # checksum of the event
 
@@ -116,10 +119,12 @@ class TensorBoard:
         self._file(split).add_summary(Summary(value=points), step)
 
     def _start(self, event: RunStarted) -> None:
+        splits = sorted(path for path in self._folder.glob("*") if path.is_dir())
+        for split in splits:
+            prune_events(split, start=event)
         if event.step > 0:
             self._purge_step = event.step + 1
-            for split in sorted(path for path in self._folder.glob("*") if path.is_dir()):
-                prune_events(split, step=event.step)
+            for split in splits:
                 self._writer(split.name)  # a TensorBoard that is watching learns of it
             return
         if self._images is not None:
@@ -152,7 +157,7 @@ class TensorBoard:
         }
         self._scalars(TRAIN, event.step, values)
         self._filters(event.step)
-        if self._drawing + self._drawing_once <= HISTOGRAM_SHARE * self._tally.seconds:
+        if self._drawing + self._drawing_once <= HISTOGRAM_SHARE * self._tally.so_far.seconds:
             self._histograms(event.step)
 
     def _filters(self, step: int) -> None:
@@ -180,7 +185,7 @@ class TensorBoard:
     def _final(self, best: float | None = None) -> dict[str, float | None]:
         """The figures at the end."""
         tally = self._tally
-        figures = epoch_figures(tally.last, tally.task, validation=tally.task.headline)
+        figures = epoch_figures(tally.so_far.last, tally.task, validation=tally.task.headline)
         final = {f"final/{name}": value for name, value in figures.items()}
         return {**final, f"final/best_validation_{tally.select}": best}
 
@@ -202,11 +207,12 @@ class TensorBoard:
             self._hparams(done=True)
 
 
-def prune_events(folder: Path, *, step: int) -> None:
-    """Leave in a folder's event files only what is of `step` or before, each event once.
+def prune_events(folder: Path, *, start: RunStarted) -> None:
+    """Leave in a split's event files only what was done before a run's start, each event once.
 
-    All of it goes to one file, whose name sorts before those of the files to come (TensorBoard
-    reads a folder in the order of the names, which count seconds). A torn end is dropped.
+    The final figures go, and so do the splits that are evaluated at the end. All of it goes to one
+    file, whose name sorts before those of the files to come (TensorBoard reads a folder in the
+    order of the names, which count seconds). A torn end is dropped.
     """
     from tensorboard.compat.proto.event_pb2 import Event  # 0.3 s: only where there are files
 
@@ -220,9 +226,8 @@ def prune_events(folder: Path, *, step: int) -> None:
             for file in files:
                 for record in _records(file):
                     event = Event.FromString(record[_HEAD.size : -_TAIL])
-                    marker = event.HasField("session_log")
-                    double = event.HasField("file_version") and bool(seen)
-                    if event.step <= step and not marker and not double and record not in seen:
+                    double = record in seen or (event.HasField("file_version") and bool(seen))
+                    if not double and _stays(event, folder.name, start):
                         seen.add(record)
                         out.write(record)
         merged = folder / "events.out.tfevents.0000000000.resumed"
@@ -230,6 +235,22 @@ def prune_events(folder: Path, *, step: int) -> None:
         for file in files:
             if file != merged:
                 file.unlink()
+
+
+def _stays(event: Event, split: str, start: RunStarted) -> bool:
+    """Whether an event is of what the resumed state had already done."""
+    if event.HasField("file_version"):
+        return True
+    tag = event.summary.value[0].tag if event.summary.value else ""
+    is_of_the_end = tag.startswith("final/") or tag == _SESSION_END
+    if start.step == 0 or is_of_the_end or event.HasField("session_log"):
+        return False
+    if split not in (TRAIN, "validation"):
+        return False
+    in_an_epoch = start.step > start.epoch * start.steps_per_epoch
+    if in_an_epoch and event.step == start.step:
+        return bool(tag.startswith("step/"))  # all else is of the epoch's end, which is to come
+    return bool(event.step <= start.step)
 
 
 def _records(file: Path) -> Iterator[bytes]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Result, Task
+from cnntrain.train.so_far import NOTHING_YET, KeptEpoch, SoFar, waited
 
 Reason: TypeAlias = Literal["finished", "early stop", "stopped"]
 
@@ -29,6 +30,7 @@ class RunStarted:
         step: optimizer steps already done; 0 for a new run.
         task: says which figures there will be, and how to write them.
         select: the one of them that selects the best weights.
+        so_far: what came of the epochs that are done.
     """
 
     epochs: int
@@ -37,6 +39,7 @@ class RunStarted:
     step: int
     task: Task = CLASSIFICATION
     select: str = "error"
+    so_far: SoFar = NOTHING_YET
 
 
 @dataclass(frozen=True)
@@ -124,10 +127,18 @@ class EpochDone:
         """Share of the time spent waiting for data, 0 to 1."""
         return waited(self.data_seconds, self.seconds)
 
-
-def waited(data_seconds: float, seconds: float) -> float:
-    """Share of a time spent waiting for data, 0 to 1."""
-    return min(data_seconds / seconds, 1.0) if seconds > 0 else 0.0
+    def added_to(self, before: SoFar) -> SoFar:
+        """The run's sums with this epoch."""
+        last = KeptEpoch(
+            self.epoch, self.step, self.train_loss, self.train_figures, self.validation
+        )
+        return SoFar(
+            images=before.images + self.images,
+            seconds=before.seconds + self.seconds,
+            data_seconds=before.data_seconds + self.data_seconds,
+            best=last if self.is_best else before.best,
+            last=last,
+        )
 
 
 @dataclass(frozen=True)
@@ -140,7 +151,7 @@ class RunDone:
         step: optimizer steps done in all.
         best_epoch: the epoch of the best weights.
         best_value: the figure that selected it.
-        seconds: wall time of this process's part of the run.
+        seconds: wall time of the training, that of all parts of a resumed run.
     """
 
     reason: Reason

@@ -59,7 +59,7 @@ def train(
     Raises:
         DivergedError: the loss or a gradient was not finite.
     """
-    state, stop, began = learner.state, stop or StopRequest(), perf_counter()
+    state, stop = learner.state.started(), stop or StopRequest()
     _check_feasible(recipe, loader, validation)
     explain = partial(
         explain_divergence, learner, loader=loader, criterion=criterion, recipe=recipe
@@ -72,6 +72,7 @@ def train(
         state.step,
         task=learner.task,
         select=recipe.select,
+        so_far=state.so_far,
     )
 
     while _reason_to_end(recipe, state) is None and not stop.requested:
@@ -136,7 +137,7 @@ def train(
         step=state.step,
         best_epoch=state.best_epoch,
         best_value=state.best_value(recipe.select),
-        seconds=perf_counter() - began,
+        seconds=state.run_seconds(),
     )
 
 
@@ -191,5 +192,6 @@ def _end_epoch(recipe: Recipe, state: TrainState, metrics: Result | None) -> Epo
         seconds=state.seconds,
         data_seconds=state.data_seconds,
     )
+    state.so_far = done.added_to(state.so_far)
     state.begin_next_epoch()
     return done

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from cnntrain.optim.schedules.plateau import PlateauState
 from cnntrain.tasks.classification import CLASSIFICATION, sum_dtype
 from cnntrain.tasks.protocol import Task
 from cnntrain.train.recipe import EarlyStopState
+from cnntrain.train.so_far import NOTHING_YET, SoFar, so_far_in
 
 
 @dataclass(eq=False)
@@ -31,6 +33,7 @@ class TrainState:
         seconds: wall time of the current epoch so far.
         data_seconds: of it, spent waiting for batches.
         lr: learning rate of the last step.
+        so_far: what came of the epochs that are done.
         best_epoch: the epoch with the best weights, and its cost (see `Task.cost`) and loss.
         plateau: state of the plateau rule.
         early_stop: state of the early-stop rule.
@@ -45,6 +48,7 @@ class TrainState:
     seconds: float = 0.0
     data_seconds: float = 0.0
     lr: float = 0.0
+    so_far: SoFar = NOTHING_YET
     best_epoch: int | None = None
     best_cost: float | None = None
     best_loss: float | None = None
@@ -52,6 +56,8 @@ class TrainState:
     early_stop: EarlyStopState = field(default_factory=EarlyStopState)
 
     def __post_init__(self) -> None:
+        self._began: float | None = None  # on this process's clock; None before training
+        self._earlier_seconds = 0.0
         self.loss_sum = torch.zeros((), dtype=sum_dtype(self.device), device=self.device)
         self.weight_sum: float | Tensor = 0.0
         self._sums = self.task.epoch_sums(self.device)
@@ -59,6 +65,16 @@ class TrainState:
         # optimizers read it and leave the weights as they were. Never saved: see snapshot.
         self.diverged = torch.zeros((), dtype=torch.float32, device=self.device)
         self.steps_diverged = torch.zeros_like(self.diverged)
+
+    def started(self) -> TrainState:
+        """This state with its clock running: training begins, or goes on."""
+        self._began = perf_counter()
+        return self
+
+    def run_seconds(self) -> float:
+        """Wall time of the training until now, that of earlier processes included."""
+        here = 0.0 if self._began is None else perf_counter() - self._began
+        return self._earlier_seconds + here
 
     def count(
         self, loss: Tensor, *, weight: float | Tensor, outputs: Tensor, targets: Tensor
@@ -115,6 +131,8 @@ class TrainState:
             **self._totals(),
             "plateau": asdict(self.plateau),
             "early_stop": asdict(self.early_stop),
+            "so_far": self.so_far.state_dict(),
+            "run_seconds": self.run_seconds(),
         }
 
     def load_state_dict(self, values: Mapping[str, Any]) -> None:
@@ -127,6 +145,9 @@ class TrainState:
             self.weight_sum = float(values["weight_sum"])
             self.plateau = PlateauState(**values["plateau"])
             self.early_stop = EarlyStopState(**values["early_stop"])
+            # older checkpoints have neither: their runs count from the resume on
+            self.so_far = so_far_in(values["so_far"]) if "so_far" in values else NOTHING_YET
+            self._earlier_seconds = float(values.get("run_seconds", 0.0))
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"the checkpoint's position does not fit: {error}") from error
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from cnntrain.record.observe import StepReport, reported
+from cnntrain.record.observe import reported
+from cnntrain.record.window import StepReport, StepWindow
 from cnntrain.train.events import EvalDone, Event, RunStarted, StepDone
 
 Run = Callable[..., Iterator[Event]]
@@ -64,7 +65,7 @@ def test_the_speed_is_by_the_wall_clock_without_evaluation(run: Run) -> None:
             yield event
 
     found = []
-    for event in reported(events(), every=8, clock=clock):  # type: ignore[arg-type]
+    for event in reported(events(), every=8, window=StepWindow(clock)):  # type: ignore[arg-type]
         if not isinstance(event, StepDone | StepReport):
             clock.now += 100.0  # an observer at work at the end of an epoch
         if isinstance(event, StepReport):

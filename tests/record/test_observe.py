@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from cnntrain.core.errors import DiskError
-from cnntrain.record.observe import Record, StepReport, observe
+from cnntrain.record.observe import Record, observe
+from cnntrain.record.window import StepReport
 from cnntrain.train.events import EpochDone, Event, RunDone, RunStarted
 
 Run = Callable[..., Iterator[Event]]
@@ -33,7 +34,7 @@ def test_all_see_the_events_in_order_and_are_closed(run: Run) -> None:
     done = observe(
         run(epochs=1, steps=2), observers=[Witness(diary, "a"), Witness(diary, "b")], every=2
     )
-    kinds = ["RunStarted", "StepDone", "StepDone", "StepReport", "EvalDone", "EpochDone", "RunDone"]
+    kinds = ["RunStarted", "StepDone", "StepReport", "StepDone", "EvalDone", "EpochDone", "RunDone"]
     assert diary == [f"{n} {kind}" for kind in kinds for n in "ab"] + ["a closed", "b closed"]
     assert isinstance(done, RunDone)
 

@@ -22,7 +22,7 @@ from cnntrain.record.tensorboard_pictures import (
     images_picture,
     weight_histograms,
 )
-from cnntrain.train.events import EpochDone, Event
+from cnntrain.train.events import EpochDone, Event, RunStarted
 
 Run = Callable[..., Iterator[Event]]
 FINAL = (
@@ -121,9 +121,9 @@ def test_pruning_that_was_cut_off_before_its_end_leaves_nothing_twice(
     record(tmp_path, run(until=11))
     (file,) = (tmp_path / "train").iterdir()
     whole = file.read_bytes()
-    prune_events(tmp_path / "train", step=8)
+    prune_events(tmp_path / "train", start=RunStarted(3, 4, 2, 8))
     file.write_bytes(whole)  # as if it had not been removed any more
-    prune_events(tmp_path / "train", step=8)
+    prune_events(tmp_path / "train", start=RunStarted(3, 4, 2, 8))
     assert steps(read(tmp_path / "train"), "step/loss") == [2, 4, 6, 8]
     assert len(list((tmp_path / "train").iterdir())) == 1
 

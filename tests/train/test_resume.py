@@ -25,7 +25,7 @@ from cnntrain.train import (
     train,
 )
 
-TIMES = {"seconds", "data_seconds"}
+TIMES = {"seconds", "data_seconds", "run_seconds"}
 
 
 def leaves(value, path=()):
@@ -129,7 +129,15 @@ def test_the_run_changes_all_that_the_comparison_looks_at(make_setup: Callable) 
     before = copy.deepcopy(snapshot(make_setup().learner))
     _, after = run_until(make_setup())
     changed = {
-        path[:2] for path in differences(before, {**after, "optimizer": before["optimizer"]})
+        path[:2]
+        for path in differences(
+            before,
+            {
+                **after,
+                "optimizer": before["optimizer"],
+                "train": {**after["train"], "so_far": before["train"]["so_far"]},
+            },
+        )
     }
     for name in ("epoch", "step", "lr", "best_epoch", "plateau", "early_stop"):
         assert ("train", name) in changed
@@ -153,6 +161,7 @@ DROPPED = {
     "weight sum": lambda s: s["train"].update(weight_sum=0.0),
     "wrong": lambda s: s["train"]["wrong"].zero_(),
     "best": lambda s: s["train"].update(best_epoch=1, best_error=0.0, best_loss=0.0),
+    "epochs so far": lambda s: s["train"]["so_far"].update(images=0),
     "plateau": lambda s: s["train"].update(plateau={"best": None, "stale": 0, "drops": 0}),
     "early stop": lambda s: s["train"].update(early_stop={"best": None, "stale": 0}),
 }

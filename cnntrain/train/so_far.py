@@ -1,0 +1,100 @@
+"""What a run has done in all its parts: sums over its epochs, its best and its last one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from cnntrain.checkpoint import State
+from cnntrain.tasks.protocol import Result
+
+
+@dataclass(frozen=True)
+class KeptResult:
+    """Of an evaluation, what a checkpoint keeps: a `Result` without its details."""
+
+    images: int
+    loss: float
+    figures: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class KeptEpoch:
+    """Of an epoch, what a checkpoint keeps; see `EpochDone`."""
+
+    epoch: int
+    step: int
+    train_loss: float
+    train_figures: Mapping[str, float]
+    validation: Result | None
+
+
+def waited(data_seconds: float, seconds: float) -> float:
+    """Share of a time spent waiting for data, 0 to 1."""
+    return min(data_seconds / seconds, 1.0) if seconds > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class SoFar:
+    """The epochs of a run until now, those before it was resumed included.
+
+    Args:
+        images: learnt from.
+        seconds: wall time of the epochs without their evaluations.
+        data_seconds: of `seconds`, spent waiting for batches.
+        best: the epoch with the best weights; None where none is known.
+        last: the last epoch.
+    """
+
+    images: int = 0
+    seconds: float = 0.0
+    data_seconds: float = 0.0
+    best: KeptEpoch | None = None
+    last: KeptEpoch | None = None
+
+    @property
+    def images_per_second(self) -> float:
+        """Training images a second over these epochs."""
+        return self.images / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def data_wait(self) -> float:
+        """Share of the time spent waiting for data, 0 to 1."""
+        return waited(self.data_seconds, self.seconds)
+
+    def state_dict(self) -> State:
+        """Plain values."""
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {**plain, "best": _as_plain(self.best), "last": _as_plain(self.last)}
+
+
+NOTHING_YET = SoFar()
+
+
+def so_far_in(values: Mapping[str, Any]) -> SoFar:
+    """What `state_dict` gave; raises KeyError or TypeError where that does not fit."""
+    found = SoFar(**values)
+    return replace(found, best=_as_epoch(values["best"]), last=_as_epoch(values["last"]))
+
+
+def _as_plain(epoch: KeptEpoch | None) -> State | None:
+    if epoch is None:
+        return None
+    found = epoch.validation
+    return {
+        "epoch": epoch.epoch,
+        "step": epoch.step,
+        "train_loss": epoch.train_loss,
+        "train_figures": dict(epoch.train_figures),
+        "validation": None
+        if found is None
+        else {"images": found.images, "loss": found.loss, "figures": dict(found.figures)},
+    }
+
+
+def _as_epoch(values: Mapping[str, Any] | None) -> KeptEpoch | None:
+    if values is None:
+        return None
+    found = values["validation"]
+    return KeptEpoch(**{**values, "validation": None if found is None else KeptResult(**found)})

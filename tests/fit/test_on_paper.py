@@ -1,0 +1,143 @@
+"""What a run that was stopped or killed writes down is what it would have written in one go."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cnntrain.checkpoint import load as load_checkpoint
+from cnntrain.checkpoint import save
+from cnntrain.config.load import load
+from cnntrain.fit.fit import Outcome, fit, resume
+from cnntrain.train import EpochDone, EvalDone, StepDone
+
+Train = Callable[..., Outcome]
+RunFile = Callable[..., Path]
+
+TIMES = ("seconds", "images_per_second", "data_wait", "checkpoints", "peak_memory_bytes")
+"""What is of the clock or of one process."""
+CHANGES = {"record.every": 3, "record.tensorboard": True, "record.checkpoint_every": 5}
+"""Five steps are an epoch, so that reports fall on other steps than its end."""
+
+
+class KilledError(BaseException):
+    """As SIGKILL: nothing is saved after it."""
+
+
+class KillAt:
+    """Kills at a step, after a validation or after an epoch; the checkpoint of that is written."""
+
+    def __init__(self, kind: type, number: int) -> None:
+        self.kind, self.number = kind, number
+
+    def observe(self, event: Any) -> None:
+        number = getattr(event, "step" if self.kind is StepDone else "epoch", None)
+        if isinstance(event, self.kind) and number == self.number:
+            raise KilledError
+
+    def close(self) -> None:
+        pass
+
+
+def untimed(found: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in found.items() if key not in TIMES}
+
+
+def rows(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def paper(run: Path) -> dict[str, Any]:
+    """All that a run has written for people and programs, times aside."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    header, *table = ((run / "metrics.csv").read_text()).splitlines()
+    names = header.split(",")
+    board = {}
+    for split in ("train", "validation", "test"):
+        reader = EventAccumulator(str(run / "tb" / split), size_guidance={"scalars": 0}).Reload()
+        for tag in reader.Tags()["scalars"]:
+            if not tag.endswith(TIMES):
+                points = [(point.step, point.value) for point in reader.Scalars(tag)]
+                board[f"{split}/{tag}"] = points
+    return {
+        "jsonl": [untimed(row) for row in rows(run)],
+        "csv": [untimed(dict(zip(names, line.split(","), strict=True))) for line in table],
+        "summary": untimed(json.loads((run / "summary.json").read_text())),
+        "board": board,
+    }
+
+
+@pytest.mark.parametrize("stops", [(4,), (6,), (7, 8), (10,), (5, 15, 16, 17), (19,)], ids=str)
+def test_of_a_run_that_was_stopped(
+    run_file: RunFile, train_tiny: Train, tmp_path: Path, stops: tuple[int, ...]
+) -> None:
+    file = run_file(CHANGES)
+    train_tiny(file, out=tmp_path / "whole")
+    run = tmp_path / "parts"
+    train_tiny(file, out=run, stop=stops[0])
+    for stop in (*stops[1:], None):
+        train_tiny(resumed=run, stop=stop)
+    assert paper(run) == paper(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    "kills",
+    [
+        [(StepDone, 7)],  # from the checkpoint of step 5, the end of an epoch
+        [(EvalDone, 2)],  # evaluated and written down, but the checkpoint is of before
+        [(EpochDone, 1), (EvalDone, 2), (StepDone, 12), (StepDone, 14)],
+        [(EvalDone, 4)],
+    ],
+    ids=["step", "evaluation", "several", "last evaluation"],
+)
+def test_of_a_run_that_was_killed(
+    run_file: RunFile, train_tiny: Train, tmp_path: Path, kills: list[tuple[type, int]]
+) -> None:
+    file = run_file({**CHANGES, "record.checkpoint_every": 4})
+    train_tiny(file, out=tmp_path / "whole")
+    run = tmp_path / "parts"
+    with pytest.raises(KilledError):
+        fit(load(file), out=run, quiet=True, observers=[KillAt(*kills[0])])
+    for kill in kills[1:]:
+        with pytest.raises(KilledError):
+            resume(run, quiet=True, observers=[KillAt(*kill)])
+    train_tiny(resumed=run)
+    assert paper(run) == paper(tmp_path / "whole")
+
+
+def test_sums_and_the_best_epoch_are_of_all_parts(
+    run_file: RunFile, train_tiny: Train, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    train_tiny(run_file(), out=run, stop=12)
+    first = json.loads((run / "summary.json").read_text())
+    state = load_checkpoint(run / "checkpoints/last.pt")
+    state["train"] |= {"best_epoch": 1, "best_error": 0.0, "best_loss": 0.0}  # type: ignore[operator]
+    state["train"]["so_far"]["best"]["epoch"] = 1  # type: ignore[index]
+    save(run / "checkpoints/last.pt", state)
+    train_tiny(resumed=run)
+    found = json.loads((run / "summary.json").read_text())
+    assert found["images"] == 4 * 72
+    assert found["seconds"] > first["seconds"]
+    assert found["best"]["epoch"] == found["best_epoch"] == 1
+    assert found["last"]["epoch"] == 4
+
+
+def test_a_checkpoint_of_before_goes_on(
+    run_file: RunFile, train_tiny: Train, tmp_path: Path
+) -> None:
+    """Without the keys of this page: sums and windows begin at the resume."""
+    run = tmp_path / "run"
+    train_tiny(run_file({"record.every": 4}), out=run, stop=7)
+    state = load_checkpoint(run / "checkpoints/last.pt")
+    del state["window"], state["train"]["so_far"], state["train"]["run_seconds"]  # type: ignore[attr-defined]
+    save(run / "checkpoints/last.pt", state)
+    assert train_tiny(resumed=run).exit_code == 0
+    found = json.loads((run / "summary.json").read_text())
+    assert found["images"] == 3 * 72
+    assert [row["step"] for row in rows(run) if row["type"] == "step"] == [4, 8, 12, 16, 20]
