@@ -127,7 +127,7 @@ def resume(
     Raises:
         UsageError: the run is done, or a change is not one of those that can be made.
         CheckpointError: there is no sound checkpoint, or it asks for a plugin that the user has
-            never named.
+            never named, or a link leads out of the folder.
     """
     found = find_run(path)
     run = found.run
@@ -135,6 +135,7 @@ def resume(
         remedy = "name the run's folder; to start from weights, start a new run"
         raise UsageError(f"{path} lies in no run's folder", remedy=remedy)
     only_these(list(overrides), allowed=CHANGEABLE, doing="a run is resumed")
+    run.refuse_links()
     notes: list[str] = []
     with run.lock():
         source = found.to_resume()

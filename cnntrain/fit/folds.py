@@ -165,6 +165,7 @@ def resume_folds(
     train = partial(
         _train_one, overrides=overrides, plugins=plugins, quiet=quiet, observers=observers
     )
+    folder.refuse_links()
     with folder.lock():
         loaded = load_config(folder, plugins=plugins)
         held_out = loaded.config.data.validation

@@ -17,7 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from cnntrain.core.atomic import disk_errors, write_text_atomically
-from cnntrain.core.errors import UsageError
+from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.record.json_text import json_text
 
 RUN_PATTERN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
@@ -92,6 +92,19 @@ class RunFolder:
         lines = self.metrics_jsonl.read_text("utf-8").split("\n")[:-1]
         rows = [json.loads(line) for line in lines]
         return [row for row in rows if row["type"] == "evaluation" and row["split"] == split]
+
+    def refuse_links(self) -> None:
+        """Refuse to write into a folder with a link in it, which another person may have set.
+
+        Raises:
+            CheckpointError: there is one.
+        """
+        link = next((path for path in self.path.rglob("*") if path.is_symlink()), None)
+        if link is not None:
+            raise CheckpointError(
+                f"{link} is a link, and a run is only written where it lies",
+                remedy="put what it leads to in its place, if it is yours",
+            )
 
     def lock(self) -> AbstractContextManager[None]:
         """The lock to hold while training here: `with run.lock(): ...`."""

@@ -390,3 +390,24 @@ def test_from_python(made: Path, run: Path, marker: Path) -> None:
     assert open_run(run, plugins=[made / "theirs.py"]).classes
     as_another_process()
     assert open_run(str(run)).classes
+
+
+@pytest.mark.parametrize(
+    "name", ["lock", "train.log", "metrics.jsonl", "checkpoints/last.pt.tmp", "plugins", "tb"]
+)
+def test_nothing_is_written_through_a_link(
+    name: str, own: Path, tmp_path: Path, cnntrain: Cnntrain
+) -> None:
+    """A folder that another person has packed may have one: to a file of the user's."""
+    target = tmp_path / "target"
+    if name in ("plugins", "tb"):
+        target.mkdir()
+        shutil.rmtree(own / name, ignore_errors=True)
+    else:
+        target.write_text("mine")
+        (own / name).unlink(missing_ok=True)
+    (own / name).symlink_to(target)
+    told = cnntrain("fit", "--resume", own, "--epochs", "2")
+    assert (told.code, f"{own / name} is a link" in told.err) == (4, True), told.err
+    assert target.is_dir() or target.read_text() == "mine"
+    assert not target.is_dir() or not list(target.iterdir())
