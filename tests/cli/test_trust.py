@@ -255,6 +255,17 @@ def test_a_changed_file_without_a_copy_is_asked_for(
     assert (told.code, "the run is not what it was" in told.err) == (0, True)
 
 
+def test_another_file_that_is_known_does_not_stand_in(
+    own: Path, tmp_path: Path, cnntrain: Cnntrain
+) -> None:
+    """The run was trained with one that the user does not know, at a path that both have."""
+    asked = {str(tmp_path / "mine" / "theirs.py"): "a" * 64}
+    edit(own / "checkpoints" / "best.pt", plugins=asked)
+    told = cnntrain("eval", own)
+    assert (told.code, f"sha256 {'a' * 64}" in told.err) == (4, True)
+    assert "add --plugin PATH" in told.err
+
+
 def test_an_old_run_without_hashes(own: Path, home: Path, cnntrain: Cnntrain) -> None:
     """The file counts as it is now: known to whoever has used it, unknown to others."""
     shutil.rmtree(own / "plugins")
