@@ -13,6 +13,8 @@ import torch
 import yaml
 from PIL import Image
 
+from cnntrain.checkpoint import load as load_checkpoint
+from cnntrain.checkpoint import save
 from cnntrain.config.load import load
 from cnntrain.core.choices import PICTURES
 from cnntrain.explain.maps import maps
@@ -318,11 +320,12 @@ def test_a_layer_that_is_dead(cnntrain: Cnntrain, run_file: RunFile) -> None:
     trained = cnntrain("fit", run_file({"arch": dead, "train.epochs": 1}), "-q", "--out", "dead")
     assert trained.code == 0
     file = Path("dead/checkpoints/best.pt")
-    saved = torch.load(file, weights_only=True)
+    saved = load_checkpoint(file)
     state = saved["model"]
+    assert isinstance(state, dict)
     state["linear1.weight"].zero_()
     state["linear1.bias"].fill_(-1.0)
-    torch.save(saved, file)
+    save(file, saved)
     for words, says in [
         (("visualize", "embedding", "dead"), "input of 'linear2' gives the same for all 30 test"),
         (("visualize", "patches", "dead", "--layer", "relu1"), "no unit of 'relu1' is ever above"),
