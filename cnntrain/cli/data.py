@@ -29,7 +29,7 @@ app = typer.Typer(help="Look at a run file's images.", no_args_is_help=True, ric
 
 @app.command("check")
 def check(file: RunFile, overrides: Overrides = None, as_json: Json = False) -> None:
-    """Read every image. Tells class counts, sizes, unreadable files, duplicates between splits.
+    """Read every image. Tells class counts, sizes, unreadable and unused files, duplicates.
 
     Exit code 3 if a file is unreadable, an image too small for a crop or in two splits.
     """
@@ -117,7 +117,8 @@ def _as_text(report: DataReport, config: RunConfig) -> str:
         lines.append(f"equal images with different labels: {contradictions} groups")
     lines += list(report.notes)
     if report.is_clean:
-        lines.append("good: every image can be read and used, and none stands in two splits")
+        every = "every other image" if report.left_out else "every image"
+        lines.append(f"good: {every} can be read and used, and none stands in two splits")
     return "\n".join(lines)
 
 
@@ -126,6 +127,8 @@ def _group(group: Duplicate) -> str:
 
 
 def _as_data(report: DataReport) -> dict[str, Any]:
+    from cnntrain.data.left_out import plain
+
     return {
         "classes": report.classes,
         "counts": report.counts,
@@ -140,5 +143,6 @@ def _as_data(report: DataReport) -> dict[str, Any]:
             for group in report.duplicates
         ],
         "unfit": [asdict(unfit) for unfit in report.unfit],
+        "left_out": plain(report.left_out),
         "is_clean": report.is_clean,
     }

@@ -69,6 +69,7 @@ def evaluate(
     if confusion is not None:
         evaluated.task.draw(evaluated.metrics, evaluated.classes, confusion)
         output.note(f"confusion matrix: {confusion}")
+    output.left_out(evaluated.left_out)
     for note, holds in (
         (MIRRORED, evaluated.mirrors_unseen),
         (OPTIMISTIC, evaluated.selected),
@@ -107,6 +108,8 @@ def _members(evaluated: Evaluated) -> str:
 
 
 def _as_data(evaluated: Evaluated, *, crops: str) -> dict[str, Any]:
+    from cnntrain.data.left_out import plain
+
     return {
         **_network(evaluated),
         "split": evaluated.split,
@@ -114,6 +117,7 @@ def _as_data(evaluated: Evaluated, *, crops: str) -> dict[str, Any]:
         "crops": crops,
         "views": evaluated.views,
         **evaluated.task.data(evaluated.metrics, evaluated.classes),
+        "left_out": plain(evaluated.left_out),
     }
 
 

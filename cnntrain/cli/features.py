@@ -46,15 +46,17 @@ def features(  # noqa: PLR0913  # one parameter for each option
                          suffixes=suffixes)  # fmt: skip
     if file.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
         raise UsageError(".parquet needs pyarrow", remedy="pip install pyarrow, or write .npz")
+    from cnntrain.data.left_out import plain
     from cnntrain.explain.feature_file import write_features
 
     model = opened(run, overrides=overrides, plugins=plugins)
     found = model.features(layer, split=split, pool=pool)
     write_features(found, file)
+    output.left_out(found.left_out)
     images, size = found.values.shape
     if as_json:
         facts = {"layer": found.layer, "split": found.split, "images": images, "features": size}
-        output.result_json({"file": str(file), **facts})
+        output.result_json({"file": str(file), **facts, "left_out": plain(found.left_out)})
         return
     output.note(f"{found.layer}: {size:,} features of {images:,} {found.split} images")
     output.result(str(file))

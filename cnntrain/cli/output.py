@@ -15,6 +15,7 @@ import typer
 from cnntrain.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from cnntrain.data.left_out import LeftOut
     from cnntrain.show.image_table import Picture
 
 T = TypeVar("T")
@@ -41,6 +42,14 @@ def answer(found: T, as_json: bool, *, data: Callable[[T], Any], text: Callable[
 def note(text: str) -> None:
     """Say something on stderr."""
     print(text, file=sys.stderr)  # noqa: T201
+
+
+def left_out(files: Sequence[LeftOut]) -> None:
+    """Say on stderr which files of folders are not used, and why."""
+    from cnntrain.data.left_out import summaries
+
+    for text in summaries(files):
+        note(f"note: {text}")
 
 
 @contextmanager

@@ -14,8 +14,10 @@ from cnntrain.cli.evaluate import Crops, Scales, read_scales
 from cnntrain.cli.options import Json, Overrides, Plugins, Trained, opened
 from cnntrain.core.errors import UsageError
 from cnntrain.show.tables import columns
+from cnntrain.show.words import harmless
 
 if TYPE_CHECKING:
+    from cnntrain.data.left_out import LeftOut
     from cnntrain.model.predict import Prediction
 
 
@@ -30,7 +32,7 @@ def predict(  # noqa: PLR0913  # the flags of the command
         typer.Option("--format", help="Default: table; see also --json."),
     ] = None,
     as_json: Json = False,
-    others: Annotated[
+    committee: Annotated[
         list[Path] | None,
         typer.Option(
             "--with", metavar="RUN", help="Average the softmax with this run's, too. Repeatable."
@@ -43,21 +45,27 @@ def predict(  # noqa: PLR0913  # the flags of the command
 ) -> None:
     """Classify image files, prepared as evaluation prepares them.
 
-    Exit code 3 if a file cannot be read; the others are classified all the same.
+    Exit code 3 if a file cannot be read; the others are classified all the same. Files in folders
+    that are not taken (HEIC, other suffixes) are listed on stderr.
     """
     if as_json and form is not None:
         raise UsageError(f"--json and --format {form} contradict each other", remedy="give one")
     sides = read_scales(scales, crops=crops)
     from cnntrain.model.ensemble import Ensemble
+    from cnntrain.model.inputs import left_out
     from cnntrain.model.opening import PREDICT
 
     models = [
         opened(each, overrides=overrides, plugins=plugins, use=PREDICT)
-        for each in (run, *(others or []))
+        for each in (run, *(committee or []))
     ]
     found = Ensemble(models).predict(paths, top=top, crops=crops, scales=sides)
-    tell = _json if as_json else _csv if form == "csv" else _table
-    tell(found)
+    others = left_out(paths)
+    if as_json:
+        _json(found, others)
+    else:
+        (_csv if form == "csv" else _table)(found)
+    output.left_out(others)
     bad = [prediction for prediction in found if prediction.error]
     for prediction in bad:
         output.note(f"error: {prediction.name}: {prediction.error}")
@@ -75,7 +83,9 @@ def _table(found: list[Prediction]) -> None:
         output.result(columns(rows))
 
 
-def _json(found: list[Prediction]) -> None:
+def _json(found: list[Prediction], others: tuple[LeftOut, ...]) -> None:
+    from cnntrain.data.left_out import plain
+
     output.result_json(
         {
             "predictions": [
@@ -86,7 +96,8 @@ def _json(found: list[Prediction]) -> None:
                     "error": p.error or None,
                 }
                 for p in found
-            ]
+            ],
+            "left_out": plain(others),
         }
     )
 
@@ -98,6 +109,7 @@ def _csv(found: list[Prediction]) -> None:
     head = [f"{what}{i + 1}" for i in range(count) for what in ("class", "probability")]
     writer.writerow(["file", *head, "error"])
     for p in found:
-        cells = [cell for name, value in p.ranking for cell in (name, f"{value:.6f}")]
-        writer.writerow([p.name, *cells, *[""] * (2 * (count - len(p.ranking))), p.error])
+        cells = [cell for name, value in p.ranking for cell in (harmless(name), f"{value:.6f}")]
+        rest = [""] * (2 * (count - len(p.ranking)))
+        writer.writerow([harmless(p.name), *cells, *rest, harmless(p.error)])
     output.result(text.getvalue().rstrip("\n"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -13,11 +14,12 @@ from typing import Any
 import torch
 
 from cnntrain.data.decode import UnreadableImageError, in_threads
+from cnntrain.data.left_out import UNREADABLE, LeftOut, summaries
 from cnntrain.data.loaders import make_pipelines
 from cnntrain.data.metadata import HeldOut
 from cnntrain.data.pipeline import Pipeline, TransformError
 from cnntrain.data.read import class_counts, open_splits
-from cnntrain.data.splits import Files, Part, Pixels, Unreadable
+from cnntrain.data.splits import Files, Part, Pixels
 from cnntrain.data.statistics import Items
 from cnntrain.data.windows import HeightWidth
 
@@ -68,16 +70,18 @@ class DataReport:
         imbalance: images of the largest training class over those of the smallest; infinite where
             a class has none.
         notes: what the data set's reader found, one sentence each.
+        left_out: other files that are not used.
     """
 
     classes: tuple[str, ...]
     counts: dict[str, tuple[int, ...]]
     sizes: dict[str, tuple[tuple[HeightWidth, int], ...]]
-    unreadable: tuple[Unreadable, ...]
+    unreadable: tuple[LeftOut, ...]
     duplicates: tuple[Duplicate, ...]
     unfit: tuple[Unfit, ...]
     imbalance: float
     notes: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
 
     @property
     def leaks(self) -> tuple[Duplicate, ...]:
@@ -121,14 +125,15 @@ def check_data(
     splits = open_splits(name, parameters=parameters or {}, validation=validation, seed=seed)
     sizes: dict[str, tuple[tuple[HeightWidth, int], ...]] = {}
     unfit: list[Unfit] = []
-    unreadable = list(splits.skipped)
+    unreadable = [file for file in splits.left_out if file.cause == UNREADABLE]
+    others = tuple(file for file in splits.left_out if file.cause != UNREADABLE)
     seen: dict[bytes, list[tuple[str, str, str]]] = {}
     for split, part in splits.parts.items():
         found: Counter[HeightWidth] = Counter()
         examples: dict[HeightWidth, str] = {}
         for index, image in enumerate(_pictures(part)):
             progress(1)
-            if isinstance(image, Unreadable):
+            if isinstance(image, LeftOut):
                 unreadable.append(image)
                 continue
             digest, size = image
@@ -150,7 +155,8 @@ def check_data(
         duplicates=tuple(sorted(groups, key=lambda group: -len(group.splits))),
         unfit=tuple(unfit),
         imbalance=max(counts["train"]) / fewest if fewest else math.inf,
-        notes=splits.notes,
+        notes=(*splits.notes, *summaries(others)),
+        left_out=others,
     )
 
 
@@ -172,17 +178,17 @@ def _unfit(
     return list(found.values())
 
 
-def _pictures(part: Part) -> Iterator[tuple[bytes, HeightWidth] | Unreadable]:
+def _pictures(part: Part) -> Iterator[tuple[bytes, HeightWidth] | LeftOut]:
     """A hash of the pixels, and the size, of each image."""
     if isinstance(part, Pixels):
         yield from ((digest, part.size) for digest in _pixel_hashes(part))
         return
 
-    def read(index: int) -> tuple[bytes, HeightWidth] | Unreadable:
+    def read(index: int) -> tuple[bytes, HeightWidth] | LeftOut:
         try:
             picture = part.open(index)
         except UnreadableImageError as error:
-            return Unreadable(error.path, error.reason)
+            return LeftOut(error.path, error.reason, UNREADABLE)
         size = (picture.height, picture.width)
         return _hash(picture.tobytes(), size), size
 
@@ -232,7 +238,9 @@ def _lengths(part: Files) -> dict[int, int]:
     found = {}
     for index, path in enumerate(part.paths):
         with suppress(OSError):
-            found[index] = path.stat().st_size
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+                found[index] = status.st_size
     return found
 
 

@@ -8,6 +8,7 @@ Pillow does for 16-bit RGB; 32-bit and floating-point pixels are refused.
 
 from __future__ import annotations
 
+import stat
 import struct
 import warnings
 import zlib
@@ -16,17 +17,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
 from cnntrain.core.errors import DataError
+from cnntrain.data.left_out import image_format
 
 T = TypeVar("T")
 S = TypeVar("S")
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+_AVIF = features.check("avif")  # which Pillow's wheels have
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", *(("AVIF",) if _AVIF else ()))
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
 _OTHERS = (".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
-SUFFIXES = frozenset(_JPEG + _OTHERS)
+SUFFIXES = frozenset(_JPEG + _OTHERS + ((".avif",) if _AVIF else ()))
 MAX_PIXELS = 89_478_485
 """Pillow's own bound above which it suspects a decompression bomb (256 MiB of RGB)."""
 
@@ -96,6 +99,7 @@ def decode(
         UnreadableImageError: the file is missing, damaged, of another format, or too large.
     """
     try:
+        _refuse_no_file(path)
         with Image.open(path, formats=FORMATS) as image:
             _refuse_bomb(image)
             orientation = image.getexif().get(_ORIENTATION, 1)
@@ -106,7 +110,7 @@ def decode(
                     image.draft(image.mode, (-(-width // factor), -(-height // factor)))
             return _upright(image, _MODE[channels])
     except _DAMAGE as error:
-        raise UnreadableImageError(path, _reason(error)) from error
+        raise UnreadableImageError(path, _reason(error, path)) from error
 
 
 def converted(picture: Image.Image, *, channels: int, name: str) -> Image.Image:
@@ -134,12 +138,13 @@ def header_size(path: Path) -> tuple[int, int]:
         UnreadableImageError: the header cannot be read.
     """
     try:
+        _refuse_no_file(path)
         with Image.open(path, formats=FORMATS) as image:
             _refuse_bomb(image)
             width, height = image.size
             turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
     except _DAMAGE as error:
-        raise UnreadableImageError(path, _reason(error)) from error
+        raise UnreadableImageError(path, _reason(error, path)) from error
     return (width, height) if turned else (height, width)
 
 
@@ -148,6 +153,21 @@ def in_threads(function: Callable[[S], T], items: Sequence[S]) -> Iterator[T]:
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(items), _AT_ONCE):
             yield from pool.map(function, items[start : start + _AT_ONCE])
+
+
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
+
+
+def _refuse_no_file(path: Path) -> None:
+    """Before it is opened: a pipe would wait for ever, and a device may never end."""
+    if kind := _KINDS.get(stat.S_IFMT(path.stat().st_mode)):
+        raise ValueError(f"it is {kind}, not a file")
 
 
 def _refuse_bomb(image: Image.Image) -> None:
@@ -177,12 +197,14 @@ def _convert(image: Image.Image, mode: str) -> Image.Image:
     return image.convert(mode)
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, path: Path | None = None) -> str:
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if text.startswith("cannot identify image file"):
+        if path is not None and (found := image_format(path)) and found not in FORMATS:
+            return f"{found} images are not read; convert it to JPEG or PNG"
         return f"not a {', '.join(FORMATS)} image"
     return text

@@ -12,6 +12,7 @@ import torch
 from cnntrain.core.errors import DataError
 from cnntrain.data.batch import Batching, Loader
 from cnntrain.data.decode import header_size
+from cnntrain.data.left_out import LeftOut, summaries
 from cnntrain.data.metadata import HeldOut
 from cnntrain.data.mixing import MixedLoader
 from cnntrain.data.pipeline import (
@@ -54,6 +55,7 @@ class Data:
         train_pipeline: the training transforms as plain data, all parameters resolved.
         eval_pipeline: the evaluation transforms as plain data, for the checkpoint.
         notes: what the user should know, one sentence each.
+        left_out: files that are not used.
     """
 
     classes: tuple[str, ...]
@@ -65,6 +67,7 @@ class Data:
     train_pipeline: PlainPipeline
     eval_pipeline: PlainPipeline
     notes: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
     def close(self) -> None:
         """End the worker processes, if there are any."""
@@ -161,7 +164,8 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
         counts=counts,
         train_pipeline=plain["train"],
         eval_pipeline=plain["eval"],
-        notes=splits.notes,
+        notes=(*splits.notes, *summaries(splits.left_out)),
+        left_out=splits.left_out,
     )
 
 

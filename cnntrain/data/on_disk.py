@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.core.errors import DataError
-from cnntrain.data.decode import SUFFIXES
+from cnntrain.data.decode import FORMATS, SUFFIXES
+from cnntrain.data.left_out import LOOP, LOOSE, LeftOut, cause_of, image_format
 
 _NOT_CLASSES = frozenset({"__MACOSX", "__pycache__", "@eaDir", "lost+found"})
 
@@ -21,13 +22,11 @@ class Listing:
 
     Args:
         images: files with a known suffix, sorted by path.
-        ignored: other files.
-        repeated: linked folders that were not entered again (loops).
+        left_out: other files, and linked folders that lead back (loops).
     """
 
     images: tuple[Path, ...]
-    ignored: tuple[Path, ...]
-    repeated: tuple[Path, ...]
+    left_out: tuple[LeftOut, ...]
 
 
 def class_folders(split: Path) -> dict[str, Path]:
@@ -36,7 +35,7 @@ def class_folders(split: Path) -> dict[str, Path]:
     Hidden folders (`.ipynb_checkpoints`) and operating systems' own (`__MACOSX`) are no classes.
 
     Raises:
-        DataError: `split` is no folder, or cannot be read.
+        DataError: `split` is no folder, cannot be read, or has a name twice.
     """
     try:
         with os.scandir(split) as entries:
@@ -46,7 +45,14 @@ def class_folders(split: Path) -> dict[str, Path]:
             f"cannot read the folder {split}: {error.strerror}", remedy="check `data.root`"
         ) from error
     # A file system may hand out decomposed names (macOS): the same name must mean the same class.
-    named = {unicodedata.normalize("NFC", name): split / name for name in folders}
+    named: dict[str, Path] = {}
+    for name in folders:
+        path = named.setdefault(unicodedata.normalize("NFC", name), split / name)
+        if path != split / name:
+            raise DataError(
+                f"{split} has two folders named '{name}', whose letters are composed differently",
+                remedy="move the images of one into the other",
+            )
     return {name: named[name] for name in sorted(named)}
 
 
@@ -56,18 +62,33 @@ def list_images(folder: Path) -> Listing:
     Hidden files, macOS's `._*` files among them, are passed over without mention.
     """
     images: list[Path] = []
-    ignored: list[Path] = []
-    repeated: list[Path] = []
-    for path in _files(folder, {os.path.realpath(folder)}, repeated):
-        (images if path.suffix.lower() in SUFFIXES else ignored).append(path)
-    return Listing(tuple(sorted(images)), tuple(sorted(ignored)), tuple(sorted(repeated)))
+    others: list[LeftOut] = []
+    real = Path(os.path.realpath(folder))
+    for path in _files(folder, {str(each) for each in (real, *real.parents)}, others):
+        if path.suffix.lower() in SUFFIXES:
+            images.append(path)
+        else:
+            others.append(LeftOut.of(path, cause_of(path, readable=FORMATS)))
+    return Listing(tuple(sorted(images)), tuple(sorted(others)))
+
+
+def loose_images(split: Path) -> tuple[LeftOut, ...]:
+    """Images in a folder of class folders that lie in none of these."""
+    with os.scandir(split) as entries:
+        names = sorted(e.name for e in entries if not e.is_dir() and not _is_foreign(e.name))
+    paths = (split / name for name in names)
+    return tuple(
+        LeftOut.of(path, LOOSE)
+        for path in paths
+        if path.suffix.lower() in SUFFIXES or image_format(path)
+    )
 
 
 def _is_foreign(name: str) -> bool:
     return name.startswith(".") or name in _NOT_CLASSES
 
 
-def _files(folder: Path, entered: set[str], repeated: list[Path]) -> Iterator[Path]:
+def _files(folder: Path, entered: set[str], repeated: list[LeftOut]) -> Iterator[Path]:
     with os.scandir(folder) as entries:
         listed = sorted(entries, key=lambda entry: entry.name)
     for entry in listed:
@@ -79,7 +100,7 @@ def _files(folder: Path, entered: set[str], repeated: list[Path]) -> Iterator[Pa
             continue
         real = os.path.realpath(path)
         if real in entered:
-            repeated.append(path)
+            repeated.append(LeftOut.of(path, LOOP))
             continue
         entered.add(real)
         yield from _files(path, entered, repeated)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from PIL import Image
@@ -16,15 +15,9 @@ from torch import Tensor
 
 from cnntrain.core.errors import DataError
 from cnntrain.data.decode import decode
+from cnntrain.data.left_out import LeftOut
 
 Reduction = Callable[[tuple[int, int]], float]
-
-
-class Unreadable(NamedTuple):
-    """An image file that cannot be decoded, and why."""
-
-    path: Path
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -120,7 +113,7 @@ class Splits:
         validation: None when the data set has no validation split of its own.
         test: None when it has no test split.
         notes: what the user should know, one sentence each.
-        skipped: image files that were left out because they cannot be read.
+        left_out: files that are not used.
     """
 
     classes: tuple[str, ...]
@@ -128,7 +121,7 @@ class Splits:
     validation: Part | None = None
     test: Part | None = None
     notes: tuple[str, ...] = ()
-    skipped: tuple[Unreadable, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def parts(self) -> dict[str, Part]:

@@ -9,13 +9,15 @@ import numpy as np
 
 from cnntrain.core.atomic import disk_errors
 from cnntrain.model.taps import Features
+from cnntrain.show.words import harmless
 
 
 def write_features(found: Features, path: Path) -> None:
     """Write features as `.npz` (features, labels, files, classes, layer), or a row for each image.
 
     The rows of a `.csv` are file, class and one column for each feature; those of a `.parquet`
-    file, class, label and a list.
+    file, class, label and a list. In a `.csv` a name that a spreadsheet would take for a formula
+    (it begins with = + - @) stands behind an apostrophe.
 
     Raises:
         DiskError: the file cannot be written.
@@ -48,4 +50,6 @@ def write_features(found: Features, path: Path) -> None:
                     count = values.shape[1]
                     writer.writerow(["file", "class", *(f"feature{i + 1}" for i in range(count))])
                     for name, label, row in zip(names, given, values.tolist(), strict=True):
-                        writer.writerow([name, label, *(f"{value:.7g}" for value in row)])
+                        writer.writerow(
+                            [harmless(name), harmless(label), *(f"{value:.7g}" for value in row)]
+                        )

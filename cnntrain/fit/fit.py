@@ -17,6 +17,7 @@ from cnntrain.checkpoint import load, load_newest
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.core.errors import UsageError
+from cnntrain.data.left_out import rows
 from cnntrain.fit.resume_checks import check_same_data, check_unfinished, what_changes
 from cnntrain.fit.to_the_end import InFolder, train_to_the_end
 from cnntrain.record.log import log_to
@@ -104,8 +105,17 @@ def _write_facts(prepared: Prepared, run: RunFolder) -> None:
     run.write_text(run.plan_text, as_text(prepared.plan, learning=learning))
     run.write_json(run.environment, describe_environment())
     run.write_text(run.classes, _lines(prepared.data.classes))
+    _write_left_out(prepared, run)
     if prepared.start is not None:
         run.write_json(run.weights, asdict(prepared.start))
+
+
+def _write_left_out(prepared: Prepared, run: RunFolder) -> None:
+    """A file only where some are left out; a resumed run's data may have changed."""
+    if prepared.data.left_out:
+        run.write_text(run.left_out, rows(prepared.data.left_out))
+    else:
+        run.left_out.unlink(missing_ok=True)
 
 
 def resume(
@@ -155,6 +165,7 @@ def resume(
         notes += [*loaded.notes, *what_changes(before, prepared)]
         keep_copies(run, loaded)
         run.write_text(run.config, dump_yaml(resolved_tree(prepared.loaded.config)))
+        _write_left_out(prepared, run)
         earlier = run.overrides.read_text("utf-8") if run.overrides.is_file() else ""
         run.write_text(run.overrides, earlier + _lines(overrides))
         with log_to(run.log):

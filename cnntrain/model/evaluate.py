@@ -17,6 +17,7 @@ from cnntrain.core.kinds import Split
 from cnntrain.core.problems import halves
 from cnntrain.data.crops import Crops
 from cnntrain.data.decode import UnreadableImageError
+from cnntrain.data.left_out import LeftOut
 from cnntrain.model.images import SplitImages, find_images
 from cnntrain.model.views import Viewer, make_viewer
 from cnntrain.record.progress import bar
@@ -43,6 +44,7 @@ class Evaluated:
         members: of a committee, what each model does by itself; none for one model.
         disagreements: images on which the members do not all say the same class.
         mirrors_unseen: whether views are mirrored though a network learnt no mirrored images.
+        left_out: files of the data set that are not used.
     """
 
     model: Model
@@ -54,6 +56,7 @@ class Evaluated:
     members: tuple[tuple[Model, Result], ...] = ()
     disagreements: int = 0
     mirrors_unseen: bool = False
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def task(self) -> Task:
@@ -99,7 +102,9 @@ def evaluate(
         if len(models) == 1 and crops == "center":
             metrics = _as_in_training(images)
             selected = _selected(first, images.split)
-            return Evaluated(first, first.classes, images.split, metrics, selected)
+            return Evaluated(
+                first, first.classes, images.split, metrics, selected, left_out=images.left_out
+            )
         return _together(viewers, images)
 
 
@@ -135,6 +140,7 @@ def _together(viewers: Sequence[Viewer], images: SplitImages) -> Evaluated:
         mirrors_unseen=any(
             viewer.views.mirrored and _is_unmirrored(viewer.model) for viewer in viewers
         ),
+        left_out=images.left_out,
     )
 
 

@@ -16,6 +16,7 @@ from cnntrain.core.errors import UsageError
 from cnntrain.core.kinds import Split
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batching, Loader
+from cnntrain.data.left_out import LeftOut
 from cnntrain.data.loaders import make_loader
 from cnntrain.data.pipeline import in_list
 from cnntrain.data.read import class_counts, open_splits
@@ -38,6 +39,7 @@ class SplitImages:
         positions: those of the images in it.
         classes: the names, in the order of the data.
         counts: images per class of every split.
+        left_out: files of the data set that are not used.
     """
 
     model: Model
@@ -46,6 +48,7 @@ class SplitImages:
     positions: Tensor
     classes: tuple[str, ...]
     counts: dict[str, tuple[int, ...]]
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def targets(self) -> Tensor:
@@ -150,4 +153,5 @@ def find_images(
     if limit is not None and limit < count:
         generator = torch.Generator().manual_seed(derive_seed(0, "pictures"))
         positions = torch.randperm(count, generator=generator)[:limit].sort().values
-    return SplitImages(model, name, there[name], positions, splits.classes, class_counts(splits))
+    counts = class_counts(splits)
+    return SplitImages(model, name, there[name], positions, splits.classes, counts, splits.left_out)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from cnntrain.core.errors import UsageError
 from cnntrain.data.decode import SUFFIXES, converted
+from cnntrain.data.left_out import LeftOut, summaries
 from cnntrain.data.on_disk import list_images
 from cnntrain.data.splits import Files, Part, Pixels, from_picture, to_picture
 
@@ -63,8 +64,8 @@ class Input:
 def inputs(images: Images, *, channels: int) -> list[Input]:
     """The images one by one; those in folders, and in what is inside them, in order.
 
-    Hidden files and folders are passed over. Of a part of the images that is in memory the name is
-    its position: `image 0`.
+    Hidden files and folders are passed over; other files that are not taken are in `left_out`. Of a
+    part of the images that is in memory the name is its position: `image 0`.
 
     Args:
         images: see `Images`.
@@ -88,11 +89,20 @@ def inputs(images: Images, *, channels: int) -> list[Input]:
     if not found:
         known = ", ".join(sorted(SUFFIXES))
         named = [str(each) for each in given if isinstance(each, str | Path)]
+        others = "; ".join(summaries(left_out(named)))
         raise UsageError(
-            f"there is no image in {', '.join(named)}" if named else "there is no image",
+            f"there is no image in {', '.join(named)}" + (f" ({others})" if others else "")
+            if named
+            else "there is no image",
             remedy=f"images end in {known}; the run comes first: `cnntrain predict RUN PATH...`",
         )
     return found
+
+
+def left_out(paths: Sequence[str | Path]) -> tuple[LeftOut, ...]:
+    """The files in folders, and in what is inside them, that `inputs` does not take."""
+    folders = [Path(path) for path in paths if Path(path).is_dir()]
+    return tuple(file for folder in folders for file in list_images(folder).left_out)
 
 
 def _files(path: Path) -> Sequence[Path]:

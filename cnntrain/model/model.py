@@ -229,7 +229,9 @@ class Model:
         with self.running(), data.opened() as loader:
             found, targets = features(self.net, loader, taps=[tap], limit=pool or 2**62)
         files = tuple(data.label(number) for number in range(len(targets)))
-        return Features(str(tap), data.split, found[tap], targets, files, self.classes)
+        return Features(
+            str(tap), data.split, found[tap], targets, files, self.classes, data.left_out
+        )
 
 
 def make_model(

@@ -16,6 +16,7 @@ from torch.nn import functional
 from cnntrain.core.errors import UsageError
 from cnntrain.core.kinds import Split
 from cnntrain.data.batch import Loader
+from cnntrain.data.left_out import LeftOut
 from cnntrain.model.find_layers import find_layer
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ class Features:
         targets: (N,) int64 classes.
         files: what each image is called.
         classes: the names.
+        left_out: files of the data set that are not used.
     """
 
     layer: str
@@ -146,3 +148,4 @@ class Features:
     targets: Tensor
     files: tuple[str, ...]
     classes: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()

@@ -60,6 +60,8 @@ class RunFolder:
     """The folder of copies of the run's plugins; absent if there are none."""
     plugin_hashes = _Part("plugins/sha256.txt")
     """Their hashes when they were last used, one a line before the name in config.yaml."""
+    left_out = _Part("left_out.txt")
+    """The image files that are not used, one a line, each with the reason."""
     metrics_jsonl = _Part("metrics.jsonl")
     """One JSON object a report, an epoch, an evaluation."""
     metrics_csv = _Part("metrics.csv")

@@ -11,7 +11,14 @@ from cnntrain.core.errors import DataError
 from cnntrain.data import dataset
 from cnntrain.data.cache import cached, listing_key
 from cnntrain.data.decode import decode, in_threads
-from cnntrain.data.on_disk import class_folders, fetch, list_images, open_torchvision
+from cnntrain.data.left_out import LeftOut
+from cnntrain.data.on_disk import (
+    class_folders,
+    fetch,
+    list_images,
+    loose_images,
+    open_torchvision,
+)
 from cnntrain.data.splits import Pixels, Splits
 
 CIFAR10_CLASSES = (
@@ -36,8 +43,8 @@ def cifar10(*, root: str = "data", download: bool = False) -> Splits:
     batches = base / "cifar-10-batches-py"
     folders = [base / "cifar10" / part for part in ("train", "test")]
     if not batches.is_dir() and all(folder.is_dir() for folder in folders):
-        train, test = map(_read_folder, folders)
-        return Splits(CIFAR10_CLASSES, train, test=test)
+        (train, others), (test, more) = map(_read_folder, folders)
+        return Splits(CIFAR10_CLASSES, train, test=test, left_out=(*others, *more))
     return _read_batches("CIFAR10", base, [batches, *folders], download=download)
 
 
@@ -67,7 +74,7 @@ def _read_batches(name: str, root: Path, places: list[Path], *, download: bool) 
     return Splits(tuple(readers[0].classes), train, test=test)
 
 
-def _read_folder(split: Path) -> Pixels:
+def _read_folder(split: Path) -> tuple[Pixels, tuple[LeftOut, ...]]:
     folders = class_folders(split)
     if tuple(folders) != CIFAR10_CLASSES:
         raise DataError(
@@ -75,9 +82,10 @@ def _read_folder(split: Path) -> Pixels:
             f"{', '.join(folders) or 'none'}",
             remedy=f"name them {', '.join(CIFAR10_CLASSES)}",
         )
-    listed = [list_images(folder).images for folder in folders.values()]
-    paths = [path for images in listed for path in images]
-    targets = [number for number, images in enumerate(listed) for _ in images]
+    listed = [list_images(folder) for folder in folders.values()]
+    others = [file for listing in listed for file in listing.left_out]
+    paths = [path for listing in listed for path in listing.images]
+    targets = [number for number, listing in enumerate(listed) for _ in listing.images]
     if not paths:
         raise DataError(f"there are no images in {split}", remedy="check `data.root`")
     images = cached(
@@ -87,7 +95,8 @@ def _read_folder(split: Path) -> Pixels:
         dtype=np.uint8,
         compute=lambda: np.fromiter(in_threads(_decode, paths), _PICTURE, len(paths)),
     )
-    return Pixels(torch.from_numpy(images), torch.tensor(targets, dtype=torch.int64))
+    pixels = Pixels(torch.from_numpy(images), torch.tensor(targets, dtype=torch.int64))
+    return pixels, (*loose_images(split), *others)
 
 
 def _decode(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,15 +14,16 @@ from cnntrain.core.kinds import Names
 from cnntrain.core.problems import near_match, suggestion
 from cnntrain.data import dataset
 from cnntrain.data.decode import SUFFIXES, UnreadableImageError, decode, in_threads
-from cnntrain.data.on_disk import Listing, class_folders, list_images
-from cnntrain.data.splits import Files, Splits, Unreadable
+from cnntrain.data.left_out import UNREADABLE, LeftOut, summaries
+from cnntrain.data.on_disk import Listing, class_folders, list_images, loose_images
+from cnntrain.data.splits import Files, Splits
 
 
 @dataclass(frozen=True)
 class _Split:
     files: Files
     notes: tuple[str, ...]
-    skipped: tuple[Unreadable, ...]
+    left_out: tuple[LeftOut, ...]
 
 
 @dataset(
@@ -48,8 +48,9 @@ def image_folder(
 
     One class list serves all splits, and folders are mapped to it by name. A class folder that
     validation or test lacks is noted; one that training does not know, or one without images in
-    training, is an error. Hidden files and folders are passed over, files with other suffixes are
-    noted, linked folders that lead back are entered once.
+    training, is an error. Hidden files and folders are passed over. Files with other suffixes,
+    images beside the class folders and linked folders that lead back are left out, and listed on
+    the terminal and in the run's `left_out.txt`.
 
     Args:
         root: the folder of the splits.
@@ -81,7 +82,7 @@ def image_folder(
         validation=files.get("validation"),
         test=files.get("test"),
         notes=tuple(note for split in splits.values() for note in split.notes),
-        skipped=tuple(item for split in splits.values() for item in split.skipped),
+        left_out=tuple(file for split in splits.values() for file in split.left_out),
     )
 
 
@@ -178,11 +179,13 @@ def _read(
         raise DataError(f"there are no readable images in {folder}", remedy="check the folder")
     targets = torch.tensor([number for _, number in kept], dtype=torch.int64)
     files = Files(tuple(path for path, _ in kept), targets, channels)
-    return _Split(files, _notes(folder, listings.values(), empty), skipped)
+    others = [file for listing in listings.values() for file in listing.left_out]
+    notes = (f"{folder} has no images of {', '.join(empty)}",) if empty else ()
+    return _Split(files, notes, (*loose_images(folder), *others, *skipped))
 
 
 def _empty_class(folder: Path, listing: Listing) -> DataError:
-    other = f" (it has {len(listing.ignored)} other files)" if listing.ignored else ""
+    other = f" ({'; '.join(summaries(listing.left_out))})" if listing.left_out else ""
     return DataError(
         f"the class folder {folder} has no images{other}",
         remedy="remove the folder, or add images with one of the suffixes "
@@ -190,23 +193,12 @@ def _empty_class(folder: Path, listing: Listing) -> DataError:
     )
 
 
-def _notes(folder: Path, listings: Collection[Listing], empty: Sequence[str]) -> tuple[str, ...]:
-    notes = [f"{folder} has no images of {', '.join(empty)}"] if empty else []
-    ignored = [path for listing in listings for path in listing.ignored]
-    repeated = [path for listing in listings for path in listing.repeated]
-    if ignored:
-        notes.append(f"{len(ignored)} files in {folder} are no images, such as {ignored[0]}")
-    if repeated:
-        notes.append(f"linked folders that lead back were entered once: {repeated[0]}")
-    return tuple(notes)
-
-
-def _unreadable(paths: list[Path], channels: int) -> tuple[Unreadable, ...]:
-    def problem(path: Path) -> Unreadable | None:
+def _unreadable(paths: list[Path], channels: int) -> tuple[LeftOut, ...]:
+    def problem(path: Path) -> LeftOut | None:
         try:
             decode(path, channels=channels)
         except UnreadableImageError as error:
-            return Unreadable(path, error.reason)
+            return LeftOut(path, error.reason, UNREADABLE)
         return None
 
     return tuple(found for found in in_threads(problem, paths) if found is not None)

@@ -1,0 +1,79 @@
+"""Files that are not used are listed by every command that reads folders."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+Cnntrain = Callable[..., Any]
+RunFile = Callable[..., Path]
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
+TOLD = "left out: HEIC images, which are not read: "
+
+
+@pytest.fixture
+def file(run_file: RunFile, tmp_path: Path) -> Path:
+    for split in ("train", "val"):
+        for name, shade in (("=dark", 20), ("light", 220)):
+            folder = tmp_path / "images" / split / name
+            folder.mkdir(parents=True)
+            for number in range(3):
+                Image.new("RGB", (8, 8), (shade + number, shade, shade)).save(
+                    folder / f"{number}.png"
+                )
+    train = tmp_path / "images" / "train"
+    (train / "light" / "a.HEIC").write_bytes(HEIC)
+    (train / "light" / "torn.png").write_bytes(b"x")
+    Image.new("RGB", (8, 8)).save(train / "loose.png")
+    steps = [{"resize": {"size": [8, 8]}}, "normalize"]
+    lists = {"train": steps, "eval": steps}
+    data = {"name": "image_folder", "root": str(tmp_path / "images"), "unreadable": "skip"}
+    return run_file({"data": {**data, "batch_size": 3, "transforms": lists}, "train.epochs": 1})
+
+
+def test_all_commands_list_them(cnntrain: Cnntrain, file: Path, tmp_path: Path) -> None:
+    fitted = cnntrain("fit", file, "--out", "here")
+    assert fitted.code == 0, fitted.err
+    assert TOLD in fitted.err
+    listed = Path("here/left_out.txt").read_text().splitlines()
+    assert [Path(row.partition("\t")[0]).name for row in listed] == [
+        "loose.png", "a.HEIC", "torn.png",
+    ]  # fmt: skip
+    checked = cnntrain("data", "check", file)
+    assert TOLD in checked.out
+    assert "images beside the class folders" in checked.out
+    found = json.loads(cnntrain("data", "check", file, "--json").out)
+    assert [Path(each["file"]).name for each in found["left_out"]] == ["loose.png", "a.HEIC"]
+    for command in (["eval", "here"], ["features", "here", "--out", "f.csv", "--force"]):
+        answer = cnntrain(*command, "--json")
+        assert answer.code == 0, answer.err
+        assert TOLD in answer.err, command
+        assert len(json.loads(answer.out)["left_out"]) == 3
+    rows = list(csv.reader(Path("f.csv").read_text().splitlines()))
+    assert {row[1] for row in rows[1:]} == {"'=dark", "light"}
+    light = tmp_path / "images" / "train" / "light"
+    answer = cnntrain("predict", "here", light, "--json")
+    assert answer.code == 3, "one file is torn"
+    assert TOLD in answer.err
+    assert [Path(each["file"]).name for each in json.loads(answer.out)["left_out"]] == ["a.HEIC"]
+    table = cnntrain("predict", "here", tmp_path / "images" / "val", "--format", "csv").out
+    assert "'=dark" in table
+
+
+def test_nothing_is_written_where_nothing_is_left_out(
+    cnntrain: Cnntrain, file: Path, tmp_path: Path
+) -> None:
+    train = tmp_path / "images" / "train"
+    for path in (train / "light" / "a.HEIC", train / "light" / "torn.png", train / "loose.png"):
+        path.unlink()
+    answer = cnntrain("fit", file, "--out", "here")
+    assert answer.code == 0, answer.err
+    assert "left out" not in answer.err
+    assert not Path("here/left_out.txt").exists()
