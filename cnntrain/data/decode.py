@@ -1,9 +1,9 @@
 """From an image file to 8-bit grey or RGB pixels, with Pillow.
 
-Only common formats are opened, decompression bombs are errors, truncated files are errors, the
-EXIF orientation is applied, and of an animation the first frame is taken. Transparency is dropped
-(the colour underneath stays), as torchvision's loader does; 16-bit grey keeps its high byte, as
-Pillow does for 16-bit RGB; 32-bit and floating-point pixels are refused.
+Only common formats are opened; decompression bombs, truncated files and torn copies (`torn.py`)
+are errors. The EXIF orientation is applied, and of an animation the first frame is taken.
+Transparency is dropped (the colour underneath stays), as torchvision's loader does; 16-bit grey
+keeps its high byte, as Pillow does for 16-bit RGB; 32-bit and floating-point pixels are refused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from typing import TypeVar
 from PIL import Image, ImageOps, features
 
 from cnntrain.core.errors import DataError
+from cnntrain.data.budget import Budget
 from cnntrain.data.left_out import image_format
+from cnntrain.data.torn import refuse_torn
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -53,6 +55,7 @@ _DAMAGE = (
     Image.DecompressionBombWarning,
 )
 _AT_ONCE = 1024
+_BUDGET = Budget(MAX_PIXELS)
 _ORIENTATION = 0x0112
 # Odd metadata make Pillow warn without naming the file; what matters becomes an error below.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -102,13 +105,15 @@ def decode(
         _refuse_no_file(path)
         with Image.open(path, formats=FORMATS) as image:
             _refuse_bomb(image)
+            refuse_torn(image)
             orientation = image.getexif().get(_ORIENTATION, 1)
             if reduction is not None and image.format == "JPEG" and orientation == 1:
                 width, height = image.size
                 factor = int(max(1.0, reduction((height, width))))
                 if factor > 1:
                     image.draft(image.mode, (-(-width // factor), -(-height // factor)))
-            return _upright(image, _MODE[channels])
+            with _BUDGET.held(image.width * image.height):
+                return _upright(image, _MODE[channels])
     except _DAMAGE as error:
         raise UnreadableImageError(path, _reason(error, path)) from error
 
@@ -149,10 +154,18 @@ def header_size(path: Path) -> tuple[int, int]:
 
 
 def in_threads(function: Callable[[S], T], items: Sequence[S]) -> Iterator[T]:
-    """The function of each item, in order; an error ends it after the jobs that are under way."""
+    """The function of each item, in order; an error ends it after the jobs that are under way.
+
+    What a call decodes counts until it returns: see `Budget`.
+    """
+
+    def job(item: S) -> T:
+        with _BUDGET.job():
+            return function(item)
+
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(items), _AT_ONCE):
-            yield from pool.map(function, items[start : start + _AT_ONCE])
+            yield from pool.map(job, items[start : start + _AT_ONCE])
 
 
 _KINDS = {
@@ -186,7 +199,7 @@ def _upright(image: Image.Image, mode: str) -> Image.Image:
 
 def _convert(image: Image.Image, mode: str) -> Image.Image:
     if image.mode == mode:
-        return image.copy()
+        return image.copy() if image.readonly else image  # read-only: it lies in the file still
     if image.mode.startswith("I;16"):
         wide = image.convert("I")
         return wide.point(lambda value: value / 256).convert("L").convert(mode)

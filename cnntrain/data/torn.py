@@ -1,0 +1,185 @@
+"""Torn copies: files that break off at a block's boundary, zeros from there on.
+
+Pillow finds most of them, because what it decodes ends too early. It does not where zeros are data
+like others (BMP, PPM, TIFF), where a decoder goes on with them (WebP, JPEG, LZW), or where
+checksums are not compared (PNG). Only files that end in zeros, and all PNGs, cost more than a look
+at the last bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from typing import IO, Any
+
+from PIL import Image
+
+BLOCK = 512
+"""Bytes; copies break off at a multiple of it."""
+FEW = 16
+"""Zeros that compressed data may end in by themselves."""
+_LOOK = 1 << 16
+_PIXELS = (b"VP8 ", b"VP8L", b"ALPH", b"ANMF")
+
+
+def refuse_torn(image: Image.Image) -> None:
+    """Look at the file of an image that is open and not loaded yet.
+
+    Raises:
+        ValueError: its end is missing.
+    """
+    file: IO[bytes] | None = getattr(image, "fp", None)
+    if file is None:
+        return
+    place = file.tell()
+    size = os.fstat(file.fileno()).st_size
+    try:
+        if image.format == "PNG":
+            _refuse_png(file)
+            return
+        zeros = _zeros_at(file, size)
+        torn = zeros < size and _is_torn(image, file, zeros, size)
+    finally:
+        file.seek(place)
+    # a lower end of one colour may be coded with zeros in WebP; another never is
+    if torn and not (image.format == "WEBP" and _ends_flat(image)):
+        raise ValueError(f"its end is missing: zeros from byte {zeros:,} of {size:,} on")
+
+
+def _ends_flat(image: Image.Image) -> bool:
+    image.load()
+    bands = image.convert("RGB").crop((0, image.height - 1, image.width, image.height)).split()
+    return all(high - low <= 1 for low, high in (band.getextrema() for band in bands))  # type: ignore[operator]  # 8-bit bands
+
+
+def _zeros_at(file: IO[bytes], size: int) -> int:
+    """Where the zeros begin that the file ends in; its size where it ends in none."""
+    end = size
+    file.seek(max(0, size - FEW))
+    if file.read(FEW).strip(b"\0"):
+        last = size - 1  # a JPEG is to end in its own mark: one zero is enough to look for it
+        file.seek(max(0, last))
+        return last if file.read(1) == b"\0" else size
+    while end > 0:
+        start = max(0, end - _LOOK)
+        file.seek(start)
+        kept = file.read(end - start).rstrip(b"\0")
+        if kept:
+            return start + len(kept)
+        end = start
+    return 0
+
+
+def _is_torn(image: Image.Image, file: IO[bytes], zeros: int, size: int) -> bool:
+    match image.format:
+        case "JPEG" | "MPO":
+            return not _ends_jpeg(file, zeros)
+        case _ if size - zeros < FEW:
+            return False
+        case "GIF":
+            file.seek(max(0, zeros - 1))
+            return file.read(1) != b";"
+        case "AVIF":
+            return True
+        case "WEBP":
+            return _is_torn_webp(file, zeros, size)
+        case "TIFF":
+            return _is_torn_tiff(image, file, zeros, size)
+        case "BMP" | "PPM":
+            return _is_torn_raw(image, file, zeros, size)
+    return False
+
+
+def _refuse_png(file: IO[bytes]) -> None:
+    """Compare the checksums of the pixels' chunks, and look for the last chunk."""
+    file.seek(8)
+    while True:
+        head = file.read(8)
+        length, kind = int.from_bytes(head[:4], "big"), head[4:]
+        if len(head) < 8 or length > 0x7FFFFFFF:
+            raise ValueError("its end is missing: it has no IEND chunk")
+        if kind == b"IEND":
+            return
+        if kind != b"IDAT":
+            file.seek(length + 4, os.SEEK_CUR)
+            continue
+        found = zlib.crc32(file.read(length), zlib.crc32(kind))
+        if found != int.from_bytes(file.read(4), "big"):
+            raise ValueError("a checksum of its pixels is wrong")
+
+
+def _ends_jpeg(file: IO[bytes], zeros: int) -> bool:
+    """Whether the mark of its end comes after its pixels; zeros may follow that."""
+    file.seek(0)
+    content = file.read(zeros)
+    if content.endswith(b"\xff\xd9"):
+        return True
+    at = 2
+    while 0 <= at < len(content) - 1:
+        mark = content[at + 1]
+        if content[at] != 0xFF or mark == 0xD9:
+            return mark == 0xD9
+        if mark == 0xFF:
+            at += 1
+            continue
+        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+        if mark == 0xDA:  # after the head of a scan come pixels, up to the next mark
+            at = content.find(b"\xff", at)
+            while 0 <= at < len(content) - 1 and (
+                content[at + 1] == 0 or 0xD0 <= content[at + 1] <= 0xD7
+            ):
+                at = content.find(b"\xff", at + 2)
+    return False
+
+
+def _is_torn_webp(file: IO[bytes], zeros: int, size: int) -> bool:
+    """Whether the zeros begin inside of the pixels' chunks, or where a chunk should begin."""
+    at = 12
+    while at + 8 <= size:
+        file.seek(at)
+        kind, length = file.read(4), int.from_bytes(file.read(4), "little")
+        at += 8 + length
+        if kind == bytes(4) or (kind in _PIXELS and zeros <= at - FEW):
+            return True
+        at += length % 2
+    return False
+
+
+def _is_torn_tiff(image: Any, file: IO[bytes], zeros: int, size: int) -> bool:
+    tags = image.tag_v2
+    offsets = tags.get(273) or tags.get(324) or ()
+    counts = tags.get(279) or tags.get(325) or ()
+    ends = [offset + count for offset, count in zip(offsets, counts, strict=False)]
+    if not ends or zeros >= max(ends):
+        return False
+    if tags.get(259, 1) == 1:
+        return _is_torn_raw(image, file, zeros, size)
+    return bool(max(ends) - zeros >= FEW)
+
+
+def _is_torn_raw(image: Any, file: IO[bytes], zeros: int, size: int) -> bool:
+    """Whether rows of pixels, as they are in the file, break off at a block's boundary.
+
+    Zeros may be black. So they count only where a boundary is inside of a row, not more than a few
+    bytes after the last that is none, and the row before was mostly other than zeros from there on.
+    """
+    boundary = -(-zeros // BLOCK) * BLOCK
+    if boundary - zeros > FEW // 2 or size - boundary < BLOCK:
+        return False
+    inside = [tile for tile in image.tile if tile.offset <= boundary]
+    if not inside:
+        return True
+    tile = max(inside, key=lambda each: each.offset)
+    if tile.codec_name != "raw":
+        return True
+    rows = tile.extents[3] - tile.extents[1]
+    later = [each.offset for each in image.tile if each.offset > tile.offset]
+    args = tile.args if isinstance(tile.args, tuple) else ()
+    stride = args[1] if len(args) > 1 and isinstance(args[1], int) else 0
+    stride = stride or (min([*later, size]) - tile.offset) // rows
+    column: int = (boundary - tile.offset) % stride
+    if column == 0 or boundary - stride < tile.offset:
+        return column != 0
+    file.seek(boundary - stride)
+    before = file.read(stride - column)
+    return before.count(0) * 2 < len(before)
