@@ -155,6 +155,9 @@ def _fail_system(error: OSError) -> None:
         _fail(f"{error.strerror}: {error.filename or 'while writing'}", DiskError.exit_code)
     if error.errno == errno.ENOMEM:
         _fail(_OUT_OF_MEMORY, MemoryExhaustedError.exit_code)
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        text = "too many files are open at once; raise the limit (`ulimit -n 4096`)"
+        _fail(f"{text}, or lower data.workers", UsageError.exit_code)
     if error.filename is not None:
         _fail(f"{error.strerror}: {error.filename}", UsageError.exit_code)
     _fail(str(error), CnntrainError.exit_code)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,8 +13,11 @@ from torch.utils.data import DataLoader, Sampler
 from cnntrain.core.errors import DataError
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batch, Batching
-from cnntrain.data.pipeline import Pipeline
-from cnntrain.data.splits import Part, different_sizes
+from cnntrain.data.decode import header_size
+from cnntrain.data.pipeline import Pipeline, TransformError
+from cnntrain.data.shared_memory import ENLARGE, PREFETCHED, check_shared_memory
+from cnntrain.data.splits import Files, Part, Pixels, different_sizes
+from cnntrain.data.watch import Watch
 from cnntrain.data.worker import Failure, ImageReader, Key, collate, ignore_interrupt
 
 TIMEOUT = 600
@@ -53,13 +58,14 @@ class StreamLoader:
         self._batching = batching
         self._workers = workers
         self._order = _Order(part.targets, batching)
+        self._head = head
         self._loader = DataLoader(
             ImageReader(part, head, single, seed=batching.seed, draft=batching.shuffle),
             batch_sampler=self._order,
             num_workers=workers,
             collate_fn=collate,
             persistent_workers=workers > 0,
-            prefetch_factor=2 if workers else None,
+            prefetch_factor=PREFETCHED if workers else None,
             timeout=timeout if workers else 0,
             pin_memory=batching.device.type == "cuda",
             worker_init_fn=ignore_interrupt,
@@ -87,8 +93,9 @@ class StreamLoader:
             yield Batch(result.contiguous(memory_format=how.memory_format), targets)
 
     def _collated(self) -> Iterator[tuple[Tensor, Tensor]]:
+        watch = Watch(self._pids)
         try:
-            for item in self._loader:
+            for item in self._watched(watch):
                 if isinstance(item, Failure):
                     raise item.to_raise()
                 images, targets, indices = item
@@ -97,12 +104,46 @@ class StreamLoader:
                         self._part, self._name, list(zip(indices, images, strict=True))
                     )
                 yield images, targets
-        except (RuntimeError, ConnectionError, EOFError) as error:
-            found = worker_failure(error, workers=self._workers)
-            if found is None:
+        except (RuntimeError, OSError, EOFError) as error:
+            found = worker_failure(error, workers=self._workers, verdict=watch.verdict)
+            if found is None or not self._workers:
                 raise
             self.close()
             raise found from error
+
+    def _watched(self, watch: Watch) -> Iterator[Any]:
+        """What the workers give; see `Watch`."""
+        if not self._workers:
+            yield from self._loader
+            return
+        if self._loader._iterator is None:
+            check_shared_memory(self._batch_bytes(), workers=self._workers)
+        with watch.watching():
+            with watch.waiting():  # workers of an earlier epoch are asked whether they are there
+                items = iter(self._loader)
+            while True:
+                with watch.waiting():
+                    item = next(items, None)
+                if item is None:
+                    return
+                yield item
+
+    def _pids(self) -> list[int]:
+        return [worker.pid for worker in getattr(self._loader._iterator, "_workers", ())]
+
+    def _batch_bytes(self) -> int:
+        """Of a batch of 8-bit images as the workers hand it over; zero where that is unknown."""
+        part = self._part
+        if not isinstance(part, Files | Pixels):
+            return 0
+        try:
+            if (size := self._head.fixed_size()) is None:
+                stored = part.size if isinstance(part, Pixels) else header_size(part.paths[0])
+                size = self._head.output_size(stored)
+        except (TransformError, DataError):
+            return 0  # the worker meets the same and reports it
+        images = min(self._batching.batch_size, self.size)
+        return images * part.channels * size[0] * size[1]
 
     def close(self) -> None:
         """End the workers; the next epoch starts new ones.
@@ -116,16 +157,29 @@ class StreamLoader:
         self._loader._iterator = None
 
 
-def worker_failure(error: Exception, *, workers: int) -> DataError | None:
+def worker_failure(error: Exception, *, workers: int, verdict: str = "") -> DataError | None:
     """What errors about dead or hanging workers mean; None for other errors.
+
+    Args:
+        error: that came up while batches were made or waited for.
+        workers: how many there are.
+        verdict: why they were ended, if it was on purpose: then any error is about that.
 
     torch notices a dead worker by a signal, so its RuntimeError may also come up in the middle of
     a training step; a batch that the worker did not hand over ends in a connection's error.
     """
-    if isinstance(error, RuntimeError) and "DataLoader" not in str(error):
+    if any(words in str(error) for words in _TOO_MANY):
+        return DataError(
+            f"too many files are open at once for {workers} worker processes",
+            remedy="raise the limit (`ulimit -n 4096`), or lower `data.workers`",
+        )
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        verdict = "there is no shared memory for them"
+    known = isinstance(error, ConnectionError | EOFError) or "DataLoader" in str(error)
+    if not (verdict or known):
         return None
     end = error.__cause__ if "DataLoader" in str(error.__cause__) else error
-    reason = str(end).partition("\n")[0].partition(". ")[0] or type(error).__name__
+    reason = verdict or str(end).partition("\n")[0].partition(". ")[0] or type(error).__name__
     if "exit code" in reason:  # and not by a signal, so Python has printed why
         return DataError(
             f"a worker process that reads the images ended with an error of its own: {reason}",
@@ -134,8 +188,11 @@ def worker_failure(error: Exception, *, workers: int) -> DataError | None:
     return DataError(
         f"the worker processes that read the images died or hang: {reason}",
         remedy=f"lower `data.workers` (now {workers}; 0 reads without workers), free memory, or "
-        "enlarge /dev/shm (docker: --shm-size)",
+        f"{ENLARGE}",
     )
+
+
+_TOO_MANY = ("Too many open files", "received 0 items of ancdata")
 
 
 class _Order(Sampler[list[Key]]):

@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from cnntrain.core.errors import DataError
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.decode import UnreadableImageError
 from cnntrain.data.pipeline import Pipeline, TransformError
+from cnntrain.data.shared_memory import no_shared_memory
 from cnntrain.data.splits import Part, from_picture
 from cnntrain.data.windows import HeightWidth, Windows, cut_picture, reduction_factor, shrunk
 
@@ -128,8 +129,16 @@ def collate(
             return item
         read.append(item)
     images, targets, indices = zip(*read, strict=True)
-    same = all(image.shape == images[0].shape for image in images)
-    return torch.stack(images) if same else list(images), torch.tensor(targets), list(indices)
+    if not all(image.shape == images[0].shape for image in images):
+        return list(images), torch.tensor(targets), list(indices)
+    batch, labels = torch.stack(images), torch.tensor(targets)
+    if get_worker_info() is not None:
+        try:  # here, not while it is sent: an error there is printed, and the batch never comes
+            for tensor in (batch, labels):
+                tensor.share_memory_()  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            return Failure(no_shared_memory(error), "")
+    return batch, labels, list(indices)
 
 
 def ignore_interrupt(_: int) -> None:
