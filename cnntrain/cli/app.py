@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 import traceback
@@ -22,6 +23,7 @@ from cnntrain.cli import (
     fit,
     listing,
     new,
+    output,
     predict,
     recalibrate,
     schema,
@@ -113,6 +115,9 @@ def _options(
 
 def main() -> None:
     """Run the command line; every error ends in one message and the exit code of its kind."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name may have letters that it cannot encode
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="cnntrain")
     except SystemExit as end:
@@ -174,5 +179,5 @@ def _is_out_of_memory(error: Exception) -> bool:
 def _fail(message: str, code: int, *, prefix: str = "error: ") -> NoReturn:
     if os.environ.get("CNNTRAIN_DEBUG") == "1":
         traceback.print_exc()
-    print(message if "\n" in message else prefix + message, file=sys.stderr)  # noqa: T201
+    output.note(message if "\n" in message else prefix + message)
     sys.exit(code)

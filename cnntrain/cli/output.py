@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from cnntrain.core.errors import UsageError
+from cnntrain.show.words import escaped
 
 if TYPE_CHECKING:
     from cnntrain.data.left_out import LeftOut
@@ -23,12 +24,16 @@ T = TypeVar("T")
 
 def result(text: str) -> None:
     """Print a result on stdout."""
-    typer.echo(text)
+    typer.echo(escaped(text, keep="\n\t"))
 
 
 def result_json(value: Any) -> None:
     """Print one JSON object on stdout."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    utf8 = (sys.stdout.encoding or "").lower().startswith("utf")
+    text = json.dumps(value, indent=2, ensure_ascii=not utf8, allow_nan=False)
+    if not text.replace("\n", "").isprintable():  # control characters that JSON itself lets pass
+        text = json.dumps(value, indent=2, allow_nan=False)
+    typer.echo(text)
 
 
 def answer(found: T, as_json: bool, *, data: Callable[[T], Any], text: Callable[[T], str]) -> None:
@@ -41,7 +46,7 @@ def answer(found: T, as_json: bool, *, data: Callable[[T], Any], text: Callable[
 
 def note(text: str) -> None:
     """Say something on stderr."""
-    print(text, file=sys.stderr)  # noqa: T201
+    print(escaped(text, keep="\n\t"), file=sys.stderr)  # noqa: T201
 
 
 def left_out(files: Sequence[LeftOut]) -> None:

@@ -23,6 +23,7 @@ from cnntrain.core.errors import DataError
 from cnntrain.data.budget import Budget
 from cnntrain.data.left_out import image_format
 from cnntrain.data.torn import refuse_torn
+from cnntrain.show.words import escaped
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -76,7 +77,8 @@ class UnreadableImageError(DataError):
     """
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"cannot read the image {path}: {reason}", remedy=_REMEDY)
+        name = escaped(str(path))
+        super().__init__(f"cannot read the image {name}: {reason}", remedy=_REMEDY)
         self.path = path
         self.reason = reason
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,12 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cnntrain.core.errors import ConfigError
+from cnntrain.core.errors import ConfigError, DataError
 from cnntrain.core.problems import Place
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data import DATASETS
 from cnntrain.data.metadata import Fold, HeldOut
 from cnntrain.data.splits import Splits
+from cnntrain.show.words import escaped
+
+_BREAKING = ("Cc", "Cs", "Zl", "Zp")
+"""Kinds of characters that no line of classes.txt can have: controls, no text, line ends."""
 
 
 def open_splits(
@@ -31,6 +36,12 @@ def open_splits(
         message = f"the data set '{name}' returned a {type(splits).__name__}, not Splits"
         remedy = "return cnntrain.data.splits.Splits(classes=..., train=Pixels(images, targets))"
         raise ConfigError(message, remedy=remedy, place=Place(str(entry.file), entry.line, 1))
+    for label in splits.classes:
+        if any(unicodedata.category(letter) in _BREAKING for letter in label):
+            raise DataError(
+                f"the name of the class '{escaped(label)}' has a control character",
+                remedy="rename it: the class list has one name a line",
+            )
     if validation is None:
         return splits
     if splits.validation is not None:

@@ -22,7 +22,7 @@ from cnntrain.record.console_summary import (
 )
 from cnntrain.record.observe import Record, Tally
 from cnntrain.record.window import StepReport
-from cnntrain.show.words import clock_time, percent, quantity
+from cnntrain.show.words import clock_time, escaped, percent, quantity
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, StepDone
 
 SILENCE_SECONDS = 30.0
@@ -101,7 +101,7 @@ class Console:
             self._bar = None
 
     def _say(self, line: str) -> None:
-        self._stream.write(line + "\n")
+        self._stream.write(escaped(line, keep="\n\t") + "\n")
         self._stream.flush()
         self._spoke = self._clock()
 

@@ -10,9 +10,17 @@ from pathlib import Path
 from cnntrain.core.atomic import disk_errors
 from cnntrain.record import observer
 from cnntrain.record.observe import Observer, Record, Tally
+from cnntrain.show.words import escaped
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted
 
 LOG = logging.getLogger("cnntrain.run")
+
+
+class _Plain(logging.Formatter):
+    """Names of files and classes are anybody's: no control characters in the log."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return escaped(super().format(record), keep="\n\t")
 
 
 @contextlib.contextmanager
@@ -23,7 +31,7 @@ def log_to(path: Path) -> Iterator[None]:
     with disk_errors(path):
         handler = logging.FileHandler(path, encoding="utf-8")
     handler.setLevel(logging.INFO)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_Plain("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger.addHandler(handler)
     if logger.getEffectiveLevel() > logging.INFO:
         logger.setLevel(logging.INFO)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from cnntrain.show.words import escaped
+
 
 def columns(
     rows: Sequence[Sequence[str]],
@@ -20,6 +22,7 @@ def columns(
         close: columns with one space before them.
         rules: rows with a line above them.
     """
+    rows = [[escaped(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -35,4 +38,5 @@ def columns(
 def markdown(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> str:
     """Rows as a table in Markdown, the first as its head; `right` as in `columns`."""
     rule = ["--:" if i in right else ":--" for i in range(len(rows[0]))]
+    rows = [[escaped(cell) for cell in row] for row in rows]
     return "\n".join("| " + " | ".join(row) + " |" for row in [rows[0], rule, *rows[1:]])

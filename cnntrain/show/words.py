@@ -67,7 +67,7 @@ def escaped(text: str, *, keep: str = "") -> str:
 
 def harmless(cell: str) -> str:
     """A CSV's cell of text that no spreadsheet takes for a formula: `'=1+1` with an apostrophe."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    return escaped(f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell)
 
 
 def shortened(text: str, width: float, *, measure: Callable[[str], float]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,3 +78,31 @@ def test_nothing_is_written_where_nothing_is_left_out(
     assert answer.code == 0, answer.err
     assert "left out" not in answer.err
     assert not Path("here/left_out.txt").exists()
+
+
+def test_control_characters_of_names_never_reach_the_terminal(
+    cnntrain: Cnntrain, file: Path, tmp_path: Path
+) -> None:
+    train = tmp_path / "images" / "train"
+    for name in ("a\n\x1b[31mb.HEIC", "c\x9b.HEIC"):
+        (train / "light" / name).write_bytes(HEIC)
+    (train / "light" / "x\x1b[2J\n.png").write_bytes(b"")
+    assert cnntrain("fit", file, "--out", "here").code == 0
+    for words in (
+        ("data", "check", file),
+        ("data", "check", file, "--json"),
+        ("eval", "here"),
+        ("predict", "here", train / "light"),
+        ("predict", "here", train / "light", "--json"),
+        ("predict", "here", train / "light", "--format", "csv"),
+    ):
+        answer = cnntrain(*words)
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", answer.out + answer.err), words
+        if "--json" in words:
+            json.loads(answer.out)
+    assert "\x1b" not in Path("here/train.log").read_text()
+    (train / "=dark").rename(train / "da\nrk")
+    (tmp_path / "images" / "val" / "=dark").rename(tmp_path / "images" / "val" / "da\nrk")
+    answer = cnntrain("data", "check", file)
+    assert answer.code == 3
+    assert "class 'da\\nrk' has a control character" in answer.err

@@ -32,3 +32,9 @@ def test_markdown() -> None:
         "| :-- | --: | :-- | :-- |",
         "| a | 12 | 9 | end |",
     ]
+
+
+def test_a_name_does_not_break_its_row() -> None:
+    rows = [["name", "n"], ["a\nb\x1b[2J", "1"]]
+    assert columns(rows).splitlines() == ["name         n", "a\\nb\\x1b[2J  1"]
+    assert len(markdown(rows).splitlines()) == 3

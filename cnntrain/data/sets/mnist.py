@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import math
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -82,14 +84,14 @@ def read_idx(path: Path, *, dimensions: int) -> Tensor:
     """
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise _damaged(path, str(error)) from error
     start = 4 + 4 * dimensions
     if content[:4] != bytes([0, 0, 8, dimensions]) or len(content) < start:
         raise _damaged(path, "it does not begin as an IDX file of bytes does")
     shape = tuple(int(n) for n in np.frombuffer(content, dtype=">u4", count=dimensions, offset=4))
-    if len(content) - start != int(np.prod(shape)):
-        raise _damaged(path, f"it should hold {int(np.prod(shape))} bytes of data, "
+    if len(content) - start != math.prod(shape) or 0 in shape:
+        raise _damaged(path, f"it should hold {math.prod(shape)} bytes of data, "
                              f"it holds {len(content) - start}")  # fmt: skip
     data = np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
     return torch.from_numpy(data.copy())

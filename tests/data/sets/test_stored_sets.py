@@ -83,6 +83,11 @@ def test_damaged_idx_files_are_named(tmp_path: Path, content: bytes, reason: str
     path.write_bytes(content)
     with pytest.raises(DataError, match=f"images: .*{reason}"):
         read_idx(path, dimensions=3)
+    broken = bytearray(gzip.compress(content))
+    broken[10] |= 0x06  # a kind of block that there is not: zlib's own error
+    (tmp_path / "broken.gz").write_bytes(broken)
+    with pytest.raises(DataError, match=r"cannot read .*broken\.gz"):
+        read_idx(tmp_path / "broken.gz", dimensions=3)
     zipped = tmp_path / "images.gz"
     zipped.write_bytes(gzip.compress(content)[:-6])
     with pytest.raises(DataError, match=r"images\.gz"):
