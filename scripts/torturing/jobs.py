@@ -49,7 +49,7 @@ data:
 train:
   epochs: 4
   optimizer: {name: adamw, lr: 0.01}
-  schedule: {name: plateau, patience: 0}
+  schedule: {name: plateau, patience: 1}
   early_stop: {patience: 3}
   clip_norm: 1.0
 record: {checkpoint_every: 4, every: 3}
@@ -77,7 +77,7 @@ data:
   batch_size: 16
   workers: 0
   memory: stream
-  transforms: {train: [{random_resized_crop: {size: 16}}, {cutmix: {alpha: 1.0}}, normalize],
+  transforms: {train: [{random_resized_crop: {size: 16}}, normalize, {cutmix: {alpha: 1.0}}],
                eval: [{resize: {size: 16}}, {center_crop: {size: 16}}, normalize]}
 train:
   epochs: 3
@@ -147,7 +147,9 @@ def scalars(folder: Path) -> dict[str, Any]:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     found: dict[str, Any] = {}
-    for each in sorted(path for path in folder.rglob("*") if path.is_dir()) if folder.is_dir() else []:
+    for each in (
+        sorted(path for path in folder.rglob("*") if path.is_dir()) if folder.is_dir() else []
+    ):
         board = EventAccumulator(str(each), size_guidance={"scalars": 0})
         board.Reload()
         for tag in board.Tags()["scalars"]:
