@@ -1,4 +1,4 @@
-"""Damage to the files of a run: flipped bits, cut files, zeroed pages, swapped and missing files."""
+"""Damage to the files of a run: flipped bits, cut, zeroed, swapped and missing files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def flip(data: bytearray, draw: random.Random) -> None:
 
 def flip_in_directory(data: bytearray, draw: random.Random) -> None:
     """A bit of the zip's directory or of one of its record's headers."""
-    starts = [n for n in range(0, len(data) - 46) if data[n : n + 2] == b"PK"]
+    starts = [n for n in range(len(data) - 46) if data[n : n + 2] == b"PK"]
     place = draw.choice(starts) + draw.randrange(46) if starts else 0
     data[min(place, len(data) - 1)] ^= 1 << draw.randrange(8)
 
@@ -95,9 +95,10 @@ def damage(place: Path, *, seed: int, count: int, note: Note) -> Part:
 
 def _loads(place: Path, count: int, seed: int) -> str:
     """A line for each damaged checkpoint: refused, same values, or what went wrong."""
+    from compared.contents import differences as compare
+
     from cnntrain.checkpoint import load
     from cnntrain.core.errors import CheckpointError
-    from compared.contents import differences as compare
 
     source = place / "whole" / "checkpoints" / "last.pt"
     sound, state = source.read_bytes(), load(source)
@@ -120,7 +121,7 @@ def _loads(place: Path, count: int, seed: int) -> str:
 
 
 def _attributes(part: Part, place: Path) -> None:
-    """The directory bit of each record in turn: other readers of zip files take it for a folder."""
+    """The directory bit of each record in turn: other readers of zips take it for a folder."""
     source = place / "whole" / "checkpoints" / "last.pt"
     data, spoilt = source.read_bytes(), place / "spoilt.pt"
     with zipfile.ZipFile(source) as archive:
@@ -137,9 +138,10 @@ def _attributes(part: Part, place: Path) -> None:
 
 
 def _same(source: Path, spoilt: Path) -> str:
+    from compared.contents import differences as compare
+
     from cnntrain.checkpoint import load
     from cnntrain.core.errors import CheckpointError
-    from compared.contents import differences as compare
 
     try:
         found = load(spoilt)
@@ -149,7 +151,7 @@ def _same(source: Path, spoilt: Path) -> str:
 
 
 def _by_commands(part: Part, place: Path, draw: random.Random, number: int) -> str:
-    """Damage one file of a stopped run; `eval` and `--resume` must say so or do as if nothing was."""
+    """Damage one file of a stopped run; `eval` and `--resume` must say so or not be affected."""
     folder = place / "spoilt"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(place / "cut", folder, symlinks=True)

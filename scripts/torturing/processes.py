@@ -1,4 +1,4 @@
-"""Commands of cnntrain as forks of this process, which has torch loaded, so that many can be killed.
+"""Commands of cnntrain as forks of this process, which has torch loaded: many can be killed.
 
 This process itself must never start a thread and never compute with torch: what is forked would
 wait for ever for threads that the fork does not have.

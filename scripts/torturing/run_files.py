@@ -1,4 +1,4 @@
-"""Run files and architectures with mistakes in them: one message each, with a line, in no time."""
+"""Run files and architectures with mistakes: a message with a line each, in no time."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from torturing.part import Part
 from torturing.processes import call
 
 KEY = re.compile(r"(?m)(?<![\w$'\"])([a-z_]{3,})(?=: )")
-WORDS = ("null", "-1", "0", "1e308", "[]", "{}", "yes", "'x'", "1.5", "~", "[1, 2]", "{a: 1}", "010",
-         "!!python/object:os.system x", "&a *a", "999999999999", "$width", "''", "2024-01-01")  # fmt: skip
+WORDS = (
+    *("null", "-1", "0", "1e308", "[]", "{}", "yes", "'x'", "1.5", "~", "[1, 2]", "{a: 1}", "010"),
+    *("!!python/object:os.system x", "&a *a", "999999999999", "$width", "''", "2024-01-01"),
+)
 SECONDS = 5.0
 BATCH = 50
 
@@ -67,7 +69,7 @@ CHANGES: tuple[Callable[[str, random.Random], str], ...] = (
 
 
 def mutate(place: Path, *, seed: int, count: int, note: Note) -> Part:
-    """Change shipped files in one to three places, `count` times, nine in ten at random; else typos.
+    """Change shipped files in one to three places, `count` times; each tenth has a typo in a key.
 
     Each must be good or have a message that begins with the file, a line and a column.
     """
@@ -137,8 +139,8 @@ def _typo(place: Path, text: str, draw: random.Random, *, command: str) -> str:
 
 
 def _suggests(message: str, key: str, wrong: str) -> bool:
-    """Whether it names the two words together: where a definition has the typo, its uses differ."""
-    pair = rf"'\$?(\w+)'[^\n]*did you mean '\$?(\w+)'"
+    """Whether it names both words: where a definition has the typo, its uses look wrong."""
+    pair = r"'\$?(\w+)'[^\n]*did you mean '\$?(\w+)'"
     return any({*found.groups()} == {key, wrong} for found in re.finditer(pair, message))
 
 

@@ -74,7 +74,7 @@ def _measured(pid: int) -> tuple[int, int] | None:
     """Resident kilobytes and open handles of a process."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
-        handles = len(os.listdir(f"/proc/{pid}/fd"))
+        handles = len(list(Path(f"/proc/{pid}/fd").iterdir()))
     except OSError:
         return None
     sizes = [line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")]

@@ -1,0 +1,169 @@
+"""Damaged image files: never a crash, never much memory, and no torn copy taken for a whole one."""
+
+from __future__ import annotations
+
+import random
+import resource
+import shutil
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from torturing.corruptions import cut, flip, insert, overwrite, zero_page, zero_tail
+from torturing.jobs import Note, draw_pictures, write_job
+from torturing.part import Part
+from torturing.processes import call, run
+
+FORMATS = {
+    "jpg": ("JPEG", {"quality": 85}),
+    "progressive.jpg": ("JPEG", {"progressive": True, "quality": 80}),
+    "png": ("PNG", {}),
+    "webp": ("WEBP", {"quality": 80}),
+    "lossless.webp": ("WEBP", {"lossless": True}),
+    "gif": ("GIF", {}),
+    "bmp": ("BMP", {}),
+    "tif": ("TIFF", {}),
+    "lzw.tif": ("TIFF", {"compression": "tiff_lzw"}),
+    "ppm": ("PPM", {}),
+}
+DAMAGES = (flip, cut, zero_page, zero_tail, insert, overwrite)
+BATCH = 250
+BLOCK = 512
+MEMORY = 1000
+"""Megabytes that reading any file may take."""
+BY_COMMAND = 500
+"""One in so many goes through the commands."""
+
+
+def mutate(place: Path, *, seed: int, count: int, note: Note) -> Part:
+    """Damage pictures of ten formats, and read them; a few through data check, fit and predict.
+
+    A file that is cut, or whose last tenth or more is zeros, must be refused; of other damage the
+    formats without checksums cannot know.
+    """
+    part = Part("images", "damaged image files of ten formats")
+    whole = place / "whole"
+    draw_formats(whole, seed=seed)
+    kinds: Counter[str] = Counter()
+    for first in range(0, count, BATCH):
+        several = min(BATCH, count - first)
+        code, found = call(lambda n=several, s=seed + first: _read_all(place, whole, n, s))
+        part.checks += several
+        rows = found.split("\n") if code == 0 else [f"exit code {code}\t{found[-300:]}"]
+        for row in rows:
+            kind, _, why = row.partition("\t")
+            kinds[kind] += 1
+            if not kind.startswith(("refused", "read")):
+                part.failures.append(f"{kind}: {why}")
+        note(f"{first + several} of {count} images, {len(part.failures)} failures")
+    _through_commands(part, place, whole, seed=seed, count=max(1, count // BY_COMMAND))
+    _large(part, place)
+    part.numbers |= dict(sorted(kinds.items()))
+    return part
+
+
+def draw_formats(folder: Path, *, seed: int) -> None:
+    """A picture that compresses like a photograph, in each format."""
+    folder.mkdir()
+    random_ = np.random.default_rng(seed)
+    coarse = random_.integers(0, 255, (9, 12, 3)).astype(np.uint8)
+    smooth = np.asarray(Image.fromarray(coarse).resize((120, 90), Image.Resampling.BICUBIC))
+    noisy = smooth + random_.normal(0, 6, smooth.shape)
+    picture = Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
+    for name, (form, options) in FORMATS.items():
+        picture.save(folder / f"picture.{name}", form, **options)
+
+
+def _read_all(place: Path, whole: Path, count: int, seed: int) -> str:
+    """A line for each damaged file."""
+    from cnntrain.core.errors import DataError
+    from cnntrain.data.decode import decode
+
+    draw, rows = random.Random(seed), []
+    files = sorted(whole.iterdir())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(count):
+        file, does = draw.choice(files), draw.choice(DAMAGES)
+        sound = file.read_bytes()
+        data = bytearray(sound)
+        if does is zero_tail:
+            start = draw.randrange(0, len(data) * 9 // 10, BLOCK)  # copies break off at blocks
+            data[start:] = bytes(len(data) - start)
+        else:
+            does(data, draw)
+        spoilt = place / f"spoilt{file.suffix}"
+        spoilt.write_bytes(data)
+        torn = does in (cut, zero_tail) and bytes(data) != sound
+        try:
+            decode(spoilt, channels=3)
+        except DataError:
+            rows.append("refused, torn" if torn else "refused, other damage")
+        except Exception as error:  # noqa: BLE001  # every other kind is a failure
+            rows.append(f"{type(error).__name__}\t{file.name} {does.__name__}: {error}"[:300])
+        else:
+            kind = f"{does.__name__} taken for whole\t{file.name}" if torn else "read"
+            rows.append(kind)
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    if grown > MEMORY:
+        rows.append(f"memory\t{grown:.0f} MB more")
+    return "\n".join(rows)
+
+
+def _through_commands(part: Part, place: Path, whole: Path, *, seed: int, count: int) -> None:
+    """Folders with one damaged file among sound ones."""
+    draw = random.Random(seed)
+    file = write_job("no_workers", place)
+    trained = run(["fit", file, "-q", "--epochs", "2", "--out", "trained"], place=place)
+    part.check("a network to predict with", trained.code == 0, str(trained))
+    for number in range(count):
+        shutil.rmtree(place / "pictures")
+        draw_pictures(place / "pictures", each=6)
+        source = draw.choice(sorted(whole.iterdir()))
+        data = bytearray(source.read_bytes())
+        draw.choice(DAMAGES)(data, draw)
+        spoilt = place / "pictures" / "train" / "class0" / f"spoilt{source.suffix}"
+        spoilt.write_bytes(data)
+        out = ["-q", "--epochs", "2", "--out", f"run{number}"]
+        for words in (
+            ["data", "check", file],
+            ["fit", file, *out],
+            ["fit", file, "-s", "data.unreadable=skip", *out[:-1], f"skip{number}"],
+            ["predict", "trained", spoilt.parent],
+        ):
+            ended = run(words, place=place)
+            fine = ended.code in (0, 3) and not ended.traceback
+            part.check(f"{source.name}: {words[0]}", fine, str(ended))
+
+
+def _large(part: Part, place: Path) -> None:
+    """The largest picture within the limits, four at once as the reading threads take them."""
+    code, found = call(lambda: _peak(place / "large"))
+    fine = code == 0 and float(found) < MEMORY
+    part.check(f"four of 89 megapixels take less than {MEMORY} MB", fine, found[-200:])
+    part.numbers["megabytes for four images of 89 megapixels"] = found[:8]
+
+
+def _peak(folder: Path) -> float:
+    """Megabytes; a bomb that is refused costs nothing."""
+    from cnntrain.core.errors import DataError
+    from cnntrain.data.decode import decode
+
+    folder.mkdir()
+    files = [folder / f"{number}.png" for number in range(4)]
+    call(lambda: Image.new("L", (9400, 9400)).save(files[0]))
+    for file in files[1:]:
+        file.write_bytes(files[0].read_bytes())
+
+    def read(file: Path) -> int:
+        try:
+            return decode(file, channels=3, reduction=lambda _: 8.0).width
+        except DataError:
+            return 0
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(read, files))
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
