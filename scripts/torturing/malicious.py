@@ -164,13 +164,12 @@ def _strange_runs(place: Path, marker: Path) -> Iterator[tuple[str, list[str | P
 
 def _name_plugin(folder: Path, plugin: str) -> None:
     """Into the checkpoints and the run file, the way a stranger would write it."""
-    import torch
+    from cnntrain.checkpoint import load, save
 
     for file in (folder / "checkpoints").glob("*.pt"):
-        state = torch.load(file)
-        state["config"] = _strange(state["config"], plugin)
-        state.pop("digest", None)
-        torch.save(state, file)
+        state = load(file)
+        state["config"] = _strange(str(state["config"]), plugin)
+        save(file, state)
     config = folder / "config.yaml"
     config.write_text(_strange(config.read_text(), plugin))
 
