@@ -11,9 +11,9 @@ from cnntrain.config.overrides import COMMAND_LINE
 from cnntrain.config.sections import collected, find_beside
 from cnntrain.core.choices import CHOICES
 from cnntrain.core.document import Document
-from cnntrain.core.errors import ConfigError
+from cnntrain.core.errors import CheckpointError, ConfigError
 from cnntrain.core.problems import Place, Problem
-from cnntrain.core.trust import Plugin, name_plugin
+from cnntrain.core.trust import Plugin, is_trusted, name_plugin, read_plugin
 
 Find: TypeAlias = Callable[[str, Place | None, Path], Plugin]
 """From the name in a run file, its place and the run file: the plugin."""
@@ -22,10 +22,29 @@ Find: TypeAlias = Callable[[str, Place | None, Path], Plugin]
 def find_named(name: str, place: Place | None, file: Path) -> Plugin:
     """The plugin that a user's run file, or `-s`, names.
 
+    A run file in a run's folder came with the run: what it names has to be known already.
+
     Raises:
         ConfigError: there is no such file, or it cannot be read.
+        CheckpointError: it is a run's, and not known.
     """
-    return name_plugin(find_beside(name, place=place, file=file))
+    found = find_beside(name, place=place, file=file)
+    is_users = place is not None and place.file == COMMAND_LINE
+    parts = ("checkpoints", "fold1/checkpoints")
+    if not is_users and any((file.parent / part).is_dir() for part in parts):
+        plugin = read_plugin(found)
+        if not is_trusted(plugin.sha256):
+            raise CheckpointError(
+                f"{file} is the file of a run, and names the plugin {shown_name(name)} (sha256 "
+                f"{plugin.sha256}), which you have not used before: its code would run",
+                remedy=f"read it, and if you trust it add -s plugins=[{shown_name(str(found))}]",
+            )
+    return name_plugin(found)
+
+
+def shown_name(name: str) -> str:
+    """A name that another person has chosen, without what a terminal would obey."""
+    return name if name.isprintable() else ascii(name)
 
 
 @dataclass(frozen=True)

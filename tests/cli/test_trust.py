@@ -147,6 +147,29 @@ def test_a_stranger_is_refused(
     assert told.out == ""
 
 
+RUN_FILE = {
+    "fit": ["fit", "-q", "--out", "new"],
+    "check": ["check"],
+    "summary": ["summary"],
+    "diagnose": ["diagnose", "--check", "gradients"],
+    "ablate": ["ablate", "--remove", "conv1", "--no-train"],
+}
+
+
+@pytest.mark.parametrize("name", RUN_FILE)
+def test_the_run_file_of_a_stranger_is_not_the_users(
+    name: str, made: Path, run: Path, marker: Path, cnntrain: Cnntrain
+) -> None:
+    """The config.yaml that came with a run; of one's own it is known what it names."""
+    words = [*RUN_FILE[name], run / "config.yaml"]
+    told = cnntrain(*words)
+    assert (told.code, marker.exists()) == (4, False), told.err
+    option = f"plugins=[{made / 'theirs.py'}]"
+    assert f"if you trust it add -s {option}" in told.err
+    told = cnntrain(*words, "-s", option)
+    assert (told.code, marker.exists()) == (0, True), told.err
+
+
 @pytest.mark.parametrize("name", ["eval", "resume", "summary", "compare", "visualize"])
 def test_a_plugin_that_is_named_runs_and_is_remembered(
     name: str, made: Path, run: Path, home: Path, marker: Path, cnntrain: Cnntrain
