@@ -8,8 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cnntrain.checkpoint.archive import REMEDY
+from cnntrain.checkpoint.checked_values import mapping_in, value_in, wrong_part
 from cnntrain.checkpoint.primitives import State
 from cnntrain.core.errors import CheckpointError
+
+_PART = "random"
+"""What this is called in a checkpoint."""
+_UNFIT = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError)
+"""What the generators raise for a state that is not theirs."""
 
 
 def capture_randomness() -> State:
@@ -43,13 +50,11 @@ def restore_randomness(state: State) -> None:
     Raises:
         CheckpointError: the state is not one that `capture_randomness` made.
     """
+    torch_state, cuda = (value_in(state, name, part=_PART) for name in ("torch", "cuda"))
+    python, numpy = (mapping_in(state, name, part=_PART) for name in ("python", "numpy"))
+    if not isinstance(cuda, list) or not all(isinstance(one, Tensor) for one in cuda):
+        raise wrong_part(_PART, "cuda", cuda, "a list of states")
     try:
-        torch_state, cuda = state["torch"], state["cuda"]
-        python, numpy = state["python"], state["numpy"]
-        assert isinstance(torch_state, Tensor)
-        assert isinstance(cuda, list)
-        assert isinstance(python, dict)
-        assert isinstance(numpy, dict)
         torch.set_rng_state(torch_state)
         if torch.cuda.is_available():
             for device, one in enumerate(cuda[: torch.cuda.device_count()]):
@@ -64,5 +69,7 @@ def restore_randomness(state: State) -> None:
                 "gauss": numpy["gauss"],
             }
         )
-    except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
-        raise CheckpointError(f"the random states of the checkpoint do not fit: {error}") from error
+    except _UNFIT as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        message = f"the checkpoint's part '{_PART}' is damaged: {reason}"
+        raise CheckpointError(message, remedy=REMEDY) from error

@@ -9,6 +9,7 @@ from cnntrain.assemble.prepare import Prepared
 from cnntrain.checkpoint import State
 from cnntrain.config.loaded import Loaded
 from cnntrain.core.errors import CheckpointError, UsageError
+from cnntrain.runs.contents import classes_in, counts_in, steps_in
 from cnntrain.runs.folder import RunFolder
 from cnntrain.show.words import listed
 
@@ -21,21 +22,20 @@ def check_same_data(prepared: Prepared, state: State, path: Path) -> None:
             checkpoint, `state` of `path`.
     """
     data = prepared.data
-    now, classes = list(data.classes), state.get("classes")
-    then = classes if isinstance(classes, list) else []
-    counts, transforms = state.get("counts"), state.get("transforms")
+    now, then = list(data.classes), list(classes_in(state, path=path))
+    counts, steps = counts_in(state), list(steps_in(state, path=path))
     eval_now = [dict(step) for step in data.eval_pipeline]
     if now != then:
         found = (
             f"the data have other classes than {path}: {listed(now, most=6)} instead of "
             f"{listed(then, most=6)}"
         )
-    elif isinstance(counts, list) and counts != list(data.counts["train"]):
+    elif counts is not None and counts != list(data.counts["train"]):
         found = (
             f"the data have {sum(data.counts['train'])} training images instead of {sum(counts)}, "
             f"or others, so the run of {path} cannot go on as it was"
         )
-    elif isinstance(transforms, dict) and transforms.get("eval") != eval_now:
+    elif steps != eval_now:
         found = f"the training images give other statistics (mean, std) than in {path}"
     else:
         return

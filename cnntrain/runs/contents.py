@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.checkpoint import State
+from cnntrain.checkpoint.checked_values import mapping_in, whole_in, wrong_part
 from cnntrain.config.load import load_text
 from cnntrain.config.loaded import Loaded
-from cnntrain.core.errors import CheckpointError
+from cnntrain.core.document import parse_document
+from cnntrain.core.errors import CheckpointError, ConfigError
+from cnntrain.data import TRANSFORMS
+from cnntrain.data.pipeline import TransformError, build_eval_pipeline
 from cnntrain.runs.asked_plugins import Asked
 from cnntrain.runs.folder import RunFolder
 
@@ -44,7 +48,13 @@ def read_run_file(
     if not isinstance(text, str):
         raise CheckpointError(f"{path} holds no run file", remedy=_FOREIGN)
     asked = Asked(path, run, hashes=_hashes_in(state, path=path), given=plugins)
-    return asked.noted(load_text(text, file=path, overrides=overrides, plugins=asked.naming()))
+    try:
+        loaded = load_text(text, file=path, overrides=overrides, plugins=asked.naming())
+    except ConfigError as error:
+        if _has_keys(text, path):  # what is wrong with them has been said
+            raise
+        raise CheckpointError(f"{path} holds no run file", remedy=_FOREIGN) from error
+    return asked.noted(loaded)
 
 
 def _hashes_in(state: State, *, path: Path) -> dict[str, str]:
@@ -53,6 +63,14 @@ def _hashes_in(state: State, *, path: Path) -> dict[str, str]:
     if isinstance(found, dict) and all(isinstance(x, str) for pair in found.items() for x in pair):
         return found
     raise CheckpointError(f"{path} does not say which plugins it needs", remedy=_INCOMPLETE)
+
+
+def _has_keys(text: str, path: Path) -> bool:
+    """Whether this is YAML with keys."""
+    try:
+        return isinstance(parse_document(text, name=str(path)).data, dict)
+    except ConfigError:
+        return False
 
 
 def classes_in(state: State, *, path: Path) -> tuple[str, ...]:
@@ -69,21 +87,39 @@ def steps_in(state: State, *, path: Path) -> tuple[dict[str, Any], ...]:
     steps = transforms.get("eval") if isinstance(transforms, dict) else None
     if not isinstance(steps, list):
         raise CheckpointError(f"{path} holds no preprocessing", remedy=_INCOMPLETE)
+    for step in steps:
+        if not isinstance(step, dict) or not isinstance(step.get("name"), str):
+            raise wrong_part("transforms", "eval", steps, "a list of transforms")
+    if all(TRANSFORMS.find(step["name"]) for step in steps):  # or else it is said what is unknown
+        try:
+            build_eval_pipeline(steps)
+        except (TransformError, ConfigError) as error:
+            reason = error.problems[0].message if isinstance(error, ConfigError) else str(error)
+            message = f"the checkpoint's part 'transforms' is damaged: {reason}"
+            raise CheckpointError(message, remedy=_INCOMPLETE) from error
     return tuple(dict(step) for step in steps)
+
+
+def counts_in(state: State) -> list[int] | None:
+    """The training images of each class; None in checkpoints of before they were saved."""
+    counts = state.get("counts")
+    if counts is None or (isinstance(counts, list) and all(type(n) is int for n in counts)):
+        return counts
+    raise wrong_part("counts", "", counts, "a list of whole numbers")
 
 
 def epoch_in(state: State) -> tuple[int, bool]:
     """The epoch that the state was saved after, 0 if it is unknown; and whether it was the best."""
-    train = state.get("train")
-    epoch = train.get("epoch") if isinstance(train, dict) else None
-    is_best = isinstance(train, dict) and epoch is not None and train.get("best_epoch") == epoch
-    return (epoch if isinstance(epoch, int) else 0), is_best
+    if "train" not in state:
+        return 0, False
+    train = mapping_in(state, "train")
+    epoch = whole_in(train, "epoch", part="train")
+    return epoch, train.get("best_epoch") == epoch
 
 
 def weights_in(state: State, *, path: Path) -> tuple[str, dict[str, Any]]:
     """The weights that the run evaluated, and which they are: `ema` (the average), or `model`."""
     part = "model" if state.get("ema") is None else "ema"
-    weights = state.get(part)
-    if not isinstance(weights, dict):
+    if part not in state:
         raise CheckpointError(f"{path} holds no weights", remedy=_INCOMPLETE)
-    return part, weights
+    return part, mapping_in(state, part)

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import signature
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cnntrain.checkpoint import State, capture_randomness, restore_randomness, tensors_in
+from cnntrain.checkpoint.archive import REMEDY
+from cnntrain.checkpoint.checked_values import (
+    kind_of,
+    mapping_in,
+    number_in,
+    tensor_in,
+    whole_in,
+    wrong_part,
+)
 from cnntrain.core.errors import CheckpointError, DivergedError
+from cnntrain.optim.guarded import GuardedOptimizer
 from cnntrain.show.words import listed
 from cnntrain.train.finite import all_finite
 from cnntrain.train.learner import Learner
@@ -51,21 +63,35 @@ def restore(learner: Learner, state: State) -> None:
     Raises:
         CheckpointError: the snapshot is of another network, optimizer or kind of run.
     """
-    load_weights(learner.model, _part(state, "model"), "model")
+    load_weights(learner.model, mapping_in(state, "model"), "model")
     if (learner.ema is None) != (state.get("ema") is None):
         had = "has" if learner.ema is None else "has no"
         raise CheckpointError(f"the checkpoint {had} averaged weights (ema)", remedy=_REMEDY)
     if learner.ema is not None:
-        load_weights(learner.ema.model, _part(state, "ema"), "ema")
+        load_weights(learner.ema.model, mapping_in(state, "ema"), "ema")
     _load_start(learner, state.get("start", {}))
-    _load_optimizer(learner, _part(state, "optimizer"))
-    scaler = _part(state, "scaler")
-    if bool(scaler) != learner.scaler.is_enabled():
-        kind = "float16" if scaler else "another precision than float16"
+    _load_optimizer(learner, mapping_in(state, "optimizer"))
+    _load_scaler(learner, mapping_in(state, "scaler"))
+    learner.state.load_state_dict(mapping_in(state, "train"))
+    restore_randomness(mapping_in(state, "random"))
+    if not all_finite(tensors_in(state)):
+        message = "the checkpoint's weights, averages or optimizer have values that are not finite"
+        raise CheckpointError(message, remedy=REMEDY)
+
+
+def _load_scaler(learner: Learner, saved: State) -> None:
+    if bool(saved) != learner.scaler.is_enabled():
+        kind = "float16" if saved else "another precision than float16"
         raise CheckpointError(f"the checkpoint was trained in {kind}", remedy=_REMEDY)
-    learner.scaler.load_state_dict(scaler)
-    learner.state.load_state_dict(_part(state, "train"))
-    restore_randomness(_part(state, "random"))
+    own = learner.scaler.state_dict()
+    learner.scaler.load_state_dict(
+        {
+            name: whole_in(saved, name, part="scaler")
+            if isinstance(value, int)
+            else number_in(saved, name, part="scaler", low=0.0)
+            for name, value in own.items()
+        }
+    )
 
 
 def _load_start(learner: Learner, saved: object) -> None:
@@ -73,7 +99,7 @@ def _load_start(learner: Learner, saved: object) -> None:
     if not isinstance(saved, dict) or saved.keys() != learner.start.keys():
         raise CheckpointError("the checkpoint has other starting points (l2_sp)", remedy=_REMEDY)
     for name, start in learner.start.items():
-        start.copy_(saved[name])
+        start.copy_(tensor_in(saved, name, like=start, part="start"))
 
 
 def _optimizer_state(learner: Learner) -> State:
@@ -86,11 +112,13 @@ def _optimizer_state(learner: Learner) -> State:
 def _load_optimizer(learner: Learner, saved: State) -> None:
     optimizer: Optimizer = learner.optimizer
     kind = type(optimizer).__name__
-    if saved.get("kind") != kind:
+    if not isinstance(saved.get("kind"), str):
+        raise wrong_part("optimizer", "kind", saved.get("kind"), "the name of an optimizer")
+    if saved["kind"] != kind:
         raise CheckpointError(
-            f"the checkpoint was trained with {saved.get('kind')}, not with {kind}", remedy=_REMEDY
+            f"the checkpoint was trained with {saved['kind']}, not with {kind}", remedy=_REMEDY
         )
-    buffers = _part(saved, "buffers")
+    buffers = mapping_in(saved, "buffers", part="optimizer")
     trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
     named = dict(learner.model.named_parameters())
     unknown = [name for name in buffers if name not in named or id(named[name]) not in trained]
@@ -99,10 +127,34 @@ def _load_optimizer(learner: Learner, saved: State) -> None:
             f"the checkpoint's optimizer trains {listed(unknown, most=5)}, which this run does not",
             remedy=_REMEDY,
         )
-    for name, values in buffers.items():
-        assert isinstance(values, dict)
-        parameter = named[name]
+    for name in buffers:
+        parameter, part = named[name], f"optimizer.buffers.{name}"
+        values = mapping_in(buffers, name, part="optimizer.buffers")
+        for key, like in _buffers(optimizer, parameter).items():
+            tensor_in(values, key, like=like, part=part)
         optimizer.state[parameter] = {key: _like(v, parameter) for key, v in values.items()}
+
+
+def _buffers(optimizer: Optimizer, parameter: Tensor) -> dict[str, Tensor]:
+    """What the optimizer keeps of a parameter once it has moved it: tensors of the same shapes.
+
+    Nothing where that is unknown: of an optimizer that is neither torch's nor cnntrain's.
+    """
+    kind = type(optimizer)
+    if optimizer.state.get(parameter):
+        return dict(optimizer.state[parameter])
+    (group,) = (g for g in optimizer.param_groups if any(p is parameter for p in g["params"]))
+    if isinstance(optimizer, GuardedOptimizer):
+        return optimizer.start(parameter.detach(), group)
+    if not kind.__module__.startswith("torch."):
+        return {}
+    given = signature(kind).parameters.keys() & optimizer.defaults.keys()
+    small = torch.zeros(1).requires_grad_()
+    small.grad = torch.zeros_like(small)
+    twin = kind([small], **{key: group[key] for key in given})
+    twin.step()
+    found = {key: value for key, value in twin.state[small].items() if isinstance(value, Tensor)}
+    return {key: parameter.detach() if value.ndim else value for key, value in found.items()}
 
 
 def _like(value: object, parameter: Tensor) -> object:
@@ -132,7 +184,7 @@ def load_weights(model: nn.Module, saved: State, what: str, *, remedy: str = _RE
             remedy=remedy,
         )
     for name, value in own.items():
-        given = saved[name]
+        given: Any = saved[name]
         shape = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
         if shape != tuple(value.shape):
             raise CheckpointError(
@@ -140,13 +192,6 @@ def load_weights(model: nn.Module, saved: State, what: str, *, remedy: str = _RE
                 f"{tuple(value.shape)} here",
                 remedy=remedy,
             )
+        if kind_of(given) != kind_of(value):
+            raise wrong_part(what, name, given, f"numbers of {value.dtype}")
     model.load_state_dict(saved)
-
-
-def _part(state: State, name: str) -> State:
-    part = state.get(name)
-    if not isinstance(part, dict):
-        raise CheckpointError(
-            f"the checkpoint has no '{name}'", remedy="it is not one of a training run"
-        )
-    return part

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 from cnntrain.checkpoint import State
+from cnntrain.checkpoint.checked_values import mapping_in, number_in, value_in, whole_in, wrong_part
 from cnntrain.tasks.protocol import Result
 
 
@@ -72,10 +73,15 @@ class SoFar:
 NOTHING_YET = SoFar()
 
 
-def so_far_in(values: Mapping[str, Any]) -> SoFar:
-    """What `state_dict` gave; raises KeyError or TypeError where that does not fit."""
-    found = SoFar(**values)
-    return replace(found, best=_as_epoch(values["best"]), last=_as_epoch(values["last"]))
+def so_far_in(values: Mapping[str, Any], *, part: str) -> SoFar:
+    """What `state_dict` gave; CheckpointError where `part` of a checkpoint does not fit."""
+    return SoFar(
+        images=whole_in(values, "images", part=part),
+        seconds=number_in(values, "seconds", part=part, low=0.0),
+        data_seconds=number_in(values, "data_seconds", part=part, low=0.0),
+        best=_as_epoch(values, "best", part=part),
+        last=_as_epoch(values, "last", part=part),
+    )
 
 
 def _as_plain(epoch: KeptEpoch | None) -> State | None:
@@ -93,8 +99,42 @@ def _as_plain(epoch: KeptEpoch | None) -> State | None:
     }
 
 
-def _as_epoch(values: Mapping[str, Any] | None) -> KeptEpoch | None:
-    if values is None:
+def _as_epoch(values: Mapping[str, Any], name: str, *, part: str) -> KeptEpoch | None:
+    if value_in(values, name, part=part) is None:
         return None
-    found = values["validation"]
-    return KeptEpoch(**{**values, "validation": None if found is None else KeptResult(**found)})
+    values, part = mapping_in(values, name, part=part), f"{part}.{name}"
+    found = None
+    if value_in(values, "validation", part=part) is not None:
+        result, inner = mapping_in(values, "validation", part=part), f"{part}.validation"
+        found = KeptResult(
+            images=whole_in(result, "images", part=inner),
+            loss=_loss_in(result, "loss", part=inner),
+            figures=_figures_in(result, "figures", part=inner),
+        )
+    return KeptEpoch(
+        epoch=whole_in(values, "epoch", part=part),
+        step=whole_in(values, "step", part=part),
+        train_loss=_loss_in(values, "train_loss", part=part),
+        train_figures={
+            key: value
+            for key, value in _figures_in(values, "train_figures", part=part).items()
+            if value is not None
+        },
+        validation=found,
+    )
+
+
+def _loss_in(values: Mapping[str, Any], name: str, *, part: str) -> float:
+    """A loss or a figure, which may have been NaN."""
+    found: float = value_in(values, name, part=part)
+    if type(found) not in (int, float):
+        raise wrong_part(part, name, found, "a number")
+    return found
+
+
+def _figures_in(values: Mapping[str, Any], name: str, *, part: str) -> dict[str, float | None]:
+    figures = mapping_in(values, name, part=part)
+    return {
+        key: None if value is None else _loss_in(figures, key, part=f"{part}.{name}")
+        for key, value in figures.items()
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from time import perf_counter
 from typing import Any
@@ -11,7 +11,14 @@ import torch
 from torch import Tensor
 
 from cnntrain.checkpoint import State
-from cnntrain.core.errors import CheckpointError
+from cnntrain.checkpoint.checked_values import (
+    mapping_in,
+    number_in,
+    tensor_in,
+    value_in,
+    whole_in,
+    wrong_part,
+)
 from cnntrain.optim.schedules.plateau import PlateauState
 from cnntrain.tasks.classification import CLASSIFICATION, sum_dtype
 from cnntrain.tasks.protocol import Task
@@ -136,26 +143,54 @@ class TrainState:
         }
 
     def load_state_dict(self, values: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave; raises CheckpointError where something is missing."""
-        try:
-            for name, key in _PLAIN.items():
-                setattr(self, name, values[key])
-            for name, total in self._totals().items():
-                total.copy_(values[name])
-            self.weight_sum = float(values["weight_sum"])
-            self.plateau = PlateauState(**values["plateau"])
-            self.early_stop = EarlyStopState(**values["early_stop"])
-            # older checkpoints have neither: their runs count from the resume on
-            self.so_far = so_far_in(values["so_far"]) if "so_far" in values else NOTHING_YET
-            self._earlier_seconds = float(values.get("run_seconds", 0.0))
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"the checkpoint's position does not fit: {error}") from error
+        """Take over what `state_dict` gave; raises CheckpointError where that does not fit."""
+        for name in ("epoch", "step", "batch", "images"):
+            setattr(self, name, whole_in(values, name, part=_PART))
+        for name in ("seconds", "data_seconds", "lr", "weight_sum"):
+            setattr(self, name, number_in(values, name, part=_PART, low=0.0))
+        best = {name: value_in(values, key, part=_PART) for name, key in _BEST.items()}
+        if None not in best.values():
+            best["best_epoch"] = whole_in(values, "best_epoch", part=_PART)
+            best["best_cost"] = number_in(values, _BEST["best_cost"], part=_PART)
+            if not isinstance(best["best_loss"], float):
+                raise wrong_part(_PART, "best_loss", best["best_loss"], "a number")
+        elif any(value is not None for value in best.values()):
+            raise wrong_part(_PART, "best_epoch", best["best_epoch"], "null, as others are")
+        for name, value in best.items():
+            setattr(self, name, value)
+        for name, total in self._totals().items():
+            total.copy_(tensor_in(values, name, like=total, part=_PART))
+        self.plateau = PlateauState(**_rule(values, "plateau", ("stale", "drops")))
+        self.early_stop = EarlyStopState(**_rule(values, "early_stop", ("stale",)))
+        # older checkpoints have neither: their runs count from the resume on
+        self.so_far, self._earlier_seconds = NOTHING_YET, 0.0
+        if "so_far" in values:
+            past = mapping_in(values, "so_far", part=_PART)
+            self.so_far = so_far_in(past, part=f"{_PART}.so_far")
+        if "run_seconds" in values:
+            self._earlier_seconds = number_in(values, "run_seconds", part=_PART, low=0.0)
 
 
-_PLAIN = {
-    **{n: n for n in ("epoch", "step", "batch", "images", "seconds", "data_seconds", "lr")},
+def _rule(values: Mapping[str, Any], rule: str, counts: Sequence[str]) -> dict[str, Any]:
+    """What a rule remembers: the best value, None before there is one, and its counts."""
+    part = f"{_PART}.{rule}"
+    found = mapping_in(values, rule, part=_PART)
+    best = value_in(found, "best", part=part)
+    if best is not None:
+        best = number_in(found, "best", part=part)
+    return {"best": best, **{name: whole_in(found, name, part=part) for name in counts}}
+
+
+_PART = "train"
+"""What this is called in a checkpoint."""
+
+_BEST = {
     "best_epoch": "best_epoch",
     "best_cost": "best_error",  # the key is older than `select`, whose default is the error
     "best_loss": "best_loss",
+}
+_PLAIN = {
+    **{n: n for n in ("epoch", "step", "batch", "images", "seconds", "data_seconds", "lr")},
+    **_BEST,
 }
 """What is saved as it is, and the keys that checkpoints know it by."""

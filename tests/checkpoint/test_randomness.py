@@ -34,5 +34,5 @@ def test_capturing_draws_nothing() -> None:
 
 
 def test_another_state_is_refused() -> None:
-    with pytest.raises(CheckpointError, match="random states"):
+    with pytest.raises(CheckpointError, match="part 'random' is damaged"):
         restore_randomness({})
