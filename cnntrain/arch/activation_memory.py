@@ -76,7 +76,7 @@ def keeps(
 
 
 def _memory(tensor: Tensor) -> int:
-    """Tells one piece of memory from another while both are in use."""
+    """What distinguishes one piece of memory from another while both are in use."""
     return int(tensor.untyped_storage()._cdata)
 
 

@@ -61,7 +61,7 @@ class Prepared:
     """The parts of a run, ready to train: nothing has been written yet.
 
     `loaded` has the preprocessing of the weights that the run starts from; `start` says what
-    became of those weights, and `learning` what may move. `window` has the steps that are not
+    happened to those weights, and `learning` what may move. `window` has the steps that are not
     reported yet.
     """
 

@@ -28,8 +28,8 @@ def ablate(
     ] = None,
     train: Annotated[bool, typer.Option(help="Train each, or only count.")] = True,
     epochs: Annotated[int | None, typer.Option(min=1, help="Short for -s train.epochs=N.")] = None,
-    anew: Annotated[
-        bool, typer.Option("--anew", help="Retrain even if a finished run exists.")
+    again: Annotated[
+        bool, typer.Option("--again", help="Retrain even if a finished run exists.")
     ] = False,
     overrides: Overrides = None,
     as_json: Json = False,
@@ -44,14 +44,14 @@ def ablate(
     sets = [tuple(name.strip() for name in text.split(",")) for text in removed or []]
     if not sets or not all(all(names) for names in sets):
         raise UsageError("no layer is named", remedy="write --remove fc7, or --remove conv3,conv4")
-    if not train and (epochs is not None or anew):
-        option = "--anew" if epochs is None else "--epochs"
+    if not train and (epochs is not None or again):
+        option = "--again" if epochs is None else "--epochs"
         raise UsageError(f"{option} means nothing with --no-train", remedy="leave one of them out")
     given = [*(overrides or []), *([f"train.epochs={epochs}"] if epochs is not None else [])]
     path = Path(file) if Path(file).is_file() else shipped.find(file) or shipped.resolve(file)
     from cnntrain.fit.ablate import ablate as run
 
-    found = run(path, sets, train=train, anew=anew, overrides=given, tell=output.note)
+    found = run(path, sets, train=train, again=again, overrides=given, tell=output.note)
     output.answer(found.variants, as_json, data=_as_data, text=_as_text)
     if found.exit_code:
         raise typer.Exit(found.exit_code)

@@ -12,7 +12,7 @@ from cnntrain.cli.options import NETWORK, Batch, Depth, Json, Markdown, Plugins,
 
 def compare(
     one: Annotated[str, typer.Argument(metavar="A", help=NETWORK)],
-    other: Annotated[str, typer.Argument(metavar="B", help="Likewise.")],
+    other: Annotated[str, typer.Argument(metavar="B", help="The other one.")],
     batch: Batch = 1,
     depth: Depth = None,
     markdown: Markdown = False,

@@ -29,7 +29,7 @@ app = typer.Typer(help="Look at a run file's images.", no_args_is_help=True, ric
 
 @app.command("check")
 def check(file: RunFile, overrides: Overrides = None, as_json: Json = False) -> None:
-    """Read every image. Tells class counts, sizes, unreadable and unused files, duplicates.
+    """Read every image. Reports class counts, sizes, unreadable and unused files, duplicates.
 
     Exit code 3 if a file is unreadable, an image too small for a crop or in two splits.
     """

@@ -11,6 +11,7 @@ from cnntrain.cli import output
 from cnntrain.cli.options import Json, Overrides, Plugins, tell_notes
 from cnntrain.record.json_text import json_text
 from cnntrain.show.tables import columns
+from cnntrain.show.words import counted
 
 if TYPE_CHECKING:
     from cnntrain.diagnose.diagnose import Diagnosis
@@ -46,7 +47,7 @@ def diagnose(
     """Find out why a network does not learn. Causes first.
 
     Checks gradients, initial weights, rate and recipe on copies and a few images, in minutes;
-    nothing of the run is changed. Tells what is wrong, on which evidence, and what to do next.
+    nothing of the run is changed. Reports what is wrong, on which evidence, and what to do next.
     """
     if html is not None:
         output.refuse_existing(html, force=force, option="--html")
@@ -87,8 +88,8 @@ def _as_text(diagnosis: Diagnosis, *, shows_tables: bool) -> str:
         parts += [_table(table) for r in diagnosis.reports for table in r.tables if table.rows]
     parts += [_finding(*each) for each in enumerate(diagnosis.findings, start=1)]
     if not diagnosis.findings:
-        which = f" by {len(diagnosis.reports)} of the checks" if shows_tables else ""
-        parts.append(f"nothing wrong was found{which}")
+        made = counted(len(diagnosis.reports), "check")
+        parts.append(f"{made} made, nothing wrong found" if shows_tables else "nothing wrong found")
     return "\n\n".join(parts)
 
 

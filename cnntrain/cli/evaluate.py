@@ -58,7 +58,7 @@ def evaluate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Evaluate a network. Tells loss, top-1, top-5, scores per class, confusion matrix."""
+    """Evaluate a network. Reports loss, top-1, top-5, scores per class, confusion matrix."""
     if confusion is not None:
         output.refuse_no_folder(confusion)
     sides = read_scales(scales, crops=crops)

@@ -26,7 +26,7 @@ def fit(  # noqa: PLR0913  # one parameter for each option
     overrides: Overrides = None,
     plugins: Plugins = None,
     resume: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Go on with this run, in its own folder.")
+        Path | None, typer.Option(metavar="RUN", help="Resume this run, in its own folder.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Short for -s train.epochs=N.")] = None,
     out: Annotated[
@@ -47,7 +47,7 @@ def fit(  # noqa: PLR0913  # one parameter for each option
         given.append(f"train.epochs={epochs}")
     if (file is None) == (resume is None):
         remedy = "`cnntrain fit FILE` or `cnntrain fit --resume RUN`"
-        raise UsageError("give either a run file or a run to go on with", remedy=remedy)
+        raise UsageError("give either a run file or a run to resume", remedy=remedy)
     if resume is not None and (out is not None or folds is not None):
         option = "--out" if out is not None else "--folds"
         remedy = f"remove {option}"

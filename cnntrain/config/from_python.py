@@ -50,10 +50,10 @@ def try_to_load_given(
 
 
 def read_given(source: Source, *, find: Callable[[str], Path]) -> tuple[Document, Path]:
-    """The document, and what its places call the file: `<dict>` and `<text>` if it is none."""
+    """The document, and what its places call the file: `<mapping>` and `<text>` if it is none."""
     if isinstance(source, Mapping):
         text = dump_yaml(_plain(source, ()))
-        return parse_document(text, name="<dict>"), Path("<dict>")
+        return parse_document(text, name="<mapping>"), Path("<mapping>")
     name = name_in(source)
     if name is None:
         return parse_document(str(source), name="<text>"), Path("<text>")

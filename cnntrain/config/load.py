@@ -102,7 +102,8 @@ def try_to_load_document(
         tree["plugins"] = [str(plugin.path) for plugin in added]
     tree |= read_weights(document, file=file, problems=problems)
     skip = [(key,) for key in failed]
-    validated = validate(tree, name=file.stem.strip("<>"), skip=skip)
+    run_name = "run" if file.name.startswith("<") else file.stem  # of a mapping, of text
+    validated = validate(tree, name=run_name, skip=skip)
     follow = () if has_plugins else tuple(f"unknown {each.kind} '" for each in CHOICES.values())
     problems += [
         document.problem(c) for c in validated.complaints if not c.message.startswith(follow)

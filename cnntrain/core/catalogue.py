@@ -108,7 +108,7 @@ class Catalogue:
         The file is read, not run. An edited one takes the place of what it was before.
 
         Raises:
-            ConfigError: the file is no valid Python, or takes a name that is in use.
+            ConfigError: the file is not valid Python, or takes a name that is in use.
         """
         found = self._entries_of(_parse(plugin), plugin.file)
         self._read()

@@ -64,7 +64,7 @@ def complaints(
 
     Args:
         errors: `ValidationError.errors()`.
-        data: what was validated; tells real path elements from pydantic's union tags.
+        data: what was validated; pydantic's union tags are no path elements in it.
         known: the keys that are allowed in the mapping at a path.
         where: what the top of `data` is called, such as `train.optimizer` or `layer conv`.
     """

@@ -61,7 +61,7 @@ def read_plugin(file: Path, *, path: Path | None = None) -> Plugin:
     try:
         status = file.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
-            reason = "it is no file" if status.st_size <= LARGEST else "it is no Python source"
+            reason = "it is not a file" if status.st_size <= LARGEST else "it is not Python source"
             raise ConfigError(f"cannot read the plugin {file}: {reason}", remedy="check the path")
         with file.open("rb") as opened:
             content = opened.read(status.st_size)

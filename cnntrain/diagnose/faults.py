@@ -43,7 +43,7 @@ FAULTS: dict[str, str] = {
     "saturated_units": "units stand at the ends of their range",
     "exploding_activations": "the activations grow from layer to layer",
     "exploding_gradients": "the gradient grows on its way to the first layers",
-    "vanishing_activations": "the activations no longer tell the images apart",
+    "vanishing_activations": "the activations no longer distinguish the images",
     "vanishing_gradients": "the gradient is lost on its way to the first layers",
     "large_initial_loss": "the network starts sure of wrong answers",
     "alike_units": "many units of a layer say the same",

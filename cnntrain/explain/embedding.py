@@ -75,7 +75,7 @@ def draw_embedding(
 ) -> Figure:
     """A scatter of the images, a colour and a mark for each class; mistakes have a black edge.
 
-    Classes beyond those that can be told apart share a mark and are not named.
+    Classes beyond those that can be distinguished share a mark and are not named.
 
     Args:
         points: (N, 2).
@@ -130,17 +130,17 @@ def embedding(
     answer = Tap(model.plan.body.nodes[-1].name)
     data = find_images(model, split=split, limit=limit)
     if len(data.positions) < 3:
-        raise UsageError(f"{data.told} are too few to embed", remedy="raise --limit")
+        raise UsageError(f"{data.described} are too few to embed", remedy="raise --limit")
     with data.opened() as loader:
         found, targets = features(model.net, loader, taps=[tap, answer], limit=FEATURES)
     if not found[tap].std(dim=0).any():
         raise UsageError(
-            f"{tap} gives the same for all {data.told}",
+            f"{tap} gives the same for all {data.described}",
             remedy="`cnntrain diagnose RUN --check units` looks for the cause",
         )
     points, what = embed(found[tap], method=method)
     wrong = found[answer].argmax(dim=1) != targets
-    title = f"{tap} ({found[tap].shape[1]} features) of {data.told}\n{what}"
+    title = f"{tap} ({found[tap].shape[1]} features) of {data.described}\n{what}"
     figure = draw_embedding(points, targets, classes=model.classes, wrong=wrong, title=title)
     facts = [
         {"image": data.label(number), "class": model.classes[target], "x": x, "y": y}

@@ -85,7 +85,7 @@ def fit_gabor(pattern: Array) -> Gabor:
 
     Amplitude and phase enter linearly (as weights of a cosine and a sine) and are solved for inside
     the search over the other six. It makes a few steps from each of the strongest places of the
-    spectrum, and goes on from the best of them.
+    spectrum, and continues from the best of them.
 
     Args:
         pattern: (height, width), at least 5 x 5.

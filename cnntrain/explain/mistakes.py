@@ -78,7 +78,7 @@ def mistakes(
         wrong = find_mistakes(model.net, loader)
     chosen = wrong.found[:count]
     if not chosen:
-        raise UsageError(f"all {data.told} are right", remedy="try another --split")
+        raise UsageError(f"all {data.described} are right", remedy="try another --split")
     photos = photographs(data.at([each.image for each in chosen]), scaling=model.scaling)
     facts, cells = [], []
     for photo, each in zip(photos, chosen, strict=True):

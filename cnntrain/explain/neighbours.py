@@ -91,7 +91,7 @@ def retrieve(
             known.append({"image": file, "class": name, "distance": value})
         rows.append(row)
         facts.append({"image": label, "neighbours": known})
-    title = f"Nearest among {data.told}: {distance} distance of {tap}"
+    title = f"Nearest among {data.described}: {distance} distance of {tap}"
     figure = draw_table(rows, title=title, headings=["query", "nearest"], side=1.3)
     whole = {"layer": str(tap), "split": data.split, "distance": distance, "queries": facts}
     return Picture(figure, whole, title)

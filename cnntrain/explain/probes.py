@@ -152,12 +152,12 @@ def linear_probes(
     with fitted.opened() as loader:
         known, targets = features(model.net, loader, taps=taps, limit=PROBED)
     if len(set(targets.tolist())) < 2:
-        raise UsageError(f"{fitted.told} are all of one class", remedy="raise --limit")
+        raise UsageError(f"{fitted.described} are all of one class", remedy="raise --limit")
     error = float((held[answer].argmax(dim=1) != truth).float().mean())
     found = tuple(
         probe(str(tap), train=(known[tap], targets), held_out=(held[tap], truth)) for tap in taps
     )
-    title = f"Linear probes, fitted to {fitted.told};\nerror on {data.told}"
+    title = f"Linear probes, fitted to {fitted.described};\nerror on {data.described}"
     count = len(truth)
     figure = draw_probes(found, split=data.split, own=error, images=count, title=title)
     facts = {

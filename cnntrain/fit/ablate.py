@@ -60,7 +60,7 @@ def ablate(
     sets: Sequence[tuple[str, ...]],
     *,
     train: bool,
-    anew: bool = False,
+    again: bool = False,
     overrides: Sequence[str] = (),
     tell: Callable[[str], None] = lambda _: None,
 ) -> Ablation:
@@ -74,7 +74,7 @@ def ablate(
         sets: names of layers.
         train: train each as the run file says, in runs of their own, `NAME-whole` and
             `NAME-without-LAYERS`.
-        anew: train it all the same.
+        again: train it all the same.
         overrides: of the run file.
         tell: called with what is being done.
 
@@ -101,10 +101,10 @@ def ablate(
     done: list[Variant] = []
     for variant, each in planned:
         places = (each.config.name, *(() if variant.left_out else (usual,)))
-        found = (None if anew else _finished(each, variant, name=name) for name in places)
+        found = (None if again else _finished(each, variant, name=name) for name in places)
         before = next(filter(None, found), None)
         if before is not None:
-            tell(f"{each.config.name}: taken from {before.run}, finished; --anew trains it again")
+            tell(f"{each.config.name}: taken from {before.run}, finished; --again retrains it")
             done.append(before)
             continue
         tell(f"training {each.config.name}: {variant.parameters:,} parameters")

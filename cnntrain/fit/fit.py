@@ -1,4 +1,4 @@
-"""Training from a run file, and going on with a run that stopped."""
+"""Training from a run file, and resuming a run that stopped."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ CHANGEABLE = (
     "record.checkpoint_every",
     "record.observers",
 )
-"""What `-s` may change when a run goes on: nothing that would make it another run."""
+"""What `-s` may change when a run resumes: nothing that would make it another run."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def resume(
     quiet: bool = False,
     observers: Sequence[Observer] = (),
 ) -> Outcome:
-    """Go on with a run in its own folder, from its last checkpoint, bit for bit.
+    """Resume a run in its own folder, from its last checkpoint, bit for bit.
 
     Args:
         path: the run's folder, `runs/NAME`, or one of its checkpoints.

@@ -137,7 +137,7 @@ def cross_validate(
             keep_copies(folder, files[0])
             return _train(files, folder, train=train, tell=tell)
     except CnntrainError:
-        if not (path / "fold1").exists():  # no run could begin: nothing is there to go on with
+        if not (path / "fold1").exists():  # no run could begin: nothing is there to resume
             shutil.rmtree(path)
         raise
 
@@ -151,7 +151,7 @@ def resume_folds(
     tell: Callable[[str], None],
     observers: Sequence[Observer] = (),
 ) -> CrossValidated:
-    """Go on with a cross-validation: with the fold that it stopped in, and with those after it.
+    """Resume a cross-validation: the fold that it stopped in, then those after it.
 
     One of which all folds are done is only reported again. For the arguments see `cross_validate`,
     for `plugins` `cnntrain.fit.fit.resume`.
@@ -200,7 +200,9 @@ def _train(
             tell(f"fold {number} of {len(files)}: {run.path}")
             done = train(loaded, run)
             if done.exit_code:
-                tell(f"stopped in fold {number}; to go on: cnntrain fit --resume {folder.path}")
+                tell(
+                    f"stopped in fold {number}; resume it with cnntrain fit --resume {folder.path}"
+                )
                 return replace(found, exit_code=done.exit_code)
         found = replace(found, results=(*found.results, _result(number, run)))
         folder.write_json(folder.summary, _as_data(found))

@@ -28,6 +28,7 @@ from cnntrain.data.statistics import denormalize
 from cnntrain.record.checkpoints import CheckpointKeeper, Saves
 from cnntrain.record.observe import Observer
 from cnntrain.runs.folder import RunFolder
+from cnntrain.show.words import counted
 
 SAMPLE_IMAGES = 16
 
@@ -114,15 +115,15 @@ def card(prepared: Prepared) -> list[tuple[str, str]]:
         device += f" ({torch.cuda.get_device_name(prepared.device)})"
     elif prepared.device.type == "cpu":
         threads = torch.get_num_threads()
-        device += f" ({threads} thread{'s' if threads != 1 else ''})"
+        device += f" ({counted(threads, 'thread')})"
     options: list[str] = [config.compute.precision]
     options += ["compiled"] if config.compute.compile else []
     options += ["deterministic"] if config.compute.deterministic else []
     train = prepared.loaded.train
     recipe = (
         f"{train.optimizer.name}, learning rate {train.optimizer.lr:g}, {train.schedule.name}; "
-        f"{train.epochs} epochs of {data.train.batches_per_epoch:,} batches of "
-        f"{config.data.batch_size}"
+        f"{counted(train.epochs, 'epoch')} of "
+        f"{counted(data.train.batches_per_epoch, 'batch', 'batches')} of {config.data.batch_size}"
     )
     rows = [
         ("run", f"{config.name} (cnntrain {__version__}, seed {config.seed})"),

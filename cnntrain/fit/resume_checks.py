@@ -32,8 +32,8 @@ def check_same_data(prepared: Prepared, state: State, path: Path) -> None:
         )
     elif counts is not None and counts != list(data.counts["train"]):
         found = (
-            f"the data have {sum(data.counts['train'])} training images instead of {sum(counts)}, "
-            f"or others, so the run of {path} cannot go on as it was"
+            f"the data have {sum(data.counts['train']):,} training images instead of "
+            f"{sum(counts):,}, or others, so the run of {path} cannot go on as it was"
         )
     elif steps != eval_now:
         found = f"the training images give other statistics (mean, std) than in {path}"

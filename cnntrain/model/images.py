@@ -61,7 +61,7 @@ class SplitImages:
         return "training images" if self.split == "train" else f"{self.split} images"
 
     @property
-    def told(self) -> str:
+    def described(self) -> str:
         """How many of which, in words."""
         count, whole = len(self.positions), len(self.part)
         return f"{count:,} {self.kind}" + (f" of {whole:,}" if count < whole else "")

@@ -40,10 +40,12 @@ class Use:
         words: such as "a checkpoint is evaluated".
         changeable: the keys that `-s` may change of a run, whose network is as it was trained;
             None: all, as always of a run file.
+        of_any_file: whether a run file without weights could have been meant, too.
     """
 
     words: str
     changeable: tuple[str, ...] | None
+    of_any_file: bool = False
 
 
 EVALUATE = Use(
@@ -85,7 +87,8 @@ def open_model(
     file = run_file_at(path)
     if file is None:
         _refuse_changes(overrides, use)
-        found = find_run(path, others=shipped.with_weights())
+        others = shipped.names() if use.of_any_file else shipped.with_weights()
+        found = find_run(path, others=others)
         weights = found.to_evaluate()
         state = checkpoint.load(weights)
         model = model_from(state, path=weights, overrides=overrides, run=found.run, plugins=plugins)
@@ -215,8 +218,8 @@ def plan_of_run(path: Path, *, plugins: Sequence[Path] = ()) -> tuple[Loaded, Pl
 
     Raises:
         UsageError: nothing is there.
-        CheckpointError: what is there is no run and no checkpoint of one, or asks for a plugin that
-            the user has never named.
+        CheckpointError: what is there is not a run, and not a checkpoint of one, or asks for a
+            plugin that the user has never named.
     """
     found = find_run(path)
     if found.given is not None:

@@ -28,7 +28,7 @@ from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, Step
 SILENCE_SECONDS = 30.0
 BAR_SECONDS = 0.25
 WAIT_SHARE = 0.2  # of an epoch; more is worth a word
-WAIT_SECONDS = 0.5  # less is not worth anybody's time
+WAIT_SECONDS = 0.5  # less is not worth a word
 DEFAULT_CURE = (
     "raise data.workers, keep the set in memory (data.memory: resident), "
     "or store the images no larger than training needs them"
@@ -37,14 +37,14 @@ DEFAULT_CURE = (
 
 @observer("console", unlisted="every run has it")
 class Console:
-    """Says how the run goes, on the error stream.
+    """Shows progress on stderr.
 
     On a terminal a bar runs, redrawn a few times a second. Elsewhere there are only whole lines
     of plain text: one an epoch, and one whenever 30 seconds would pass in silence. Nothing here
     reads from the device.
 
     Args:
-        run: the run's folder, named at the end with the commands to go on with.
+        run: the run's folder, named at the end with the next commands.
         card: what is said at the start, label and text (arch, parameters, data, device).
         stream: where to write; the error stream if None.
         quiet: say nothing but one final line.
@@ -74,7 +74,7 @@ class Console:
         self._started: RunStarted | None = None
         self._report: StepReport | None = None
         self._tally = Tally()
-        self._told_of_waiting = False
+        self._waiting_reported = False
 
     def observe(self, event: Record) -> None:
         """Say what there is to say."""
@@ -159,8 +159,8 @@ class Console:
         self.close()
         self._say(self._epoch_line(event))
         long = event.data_wait > WAIT_SHARE and event.data_seconds >= WAIT_SECONDS
-        if long and not self._told_of_waiting:
-            self._told_of_waiting = True
+        if long and not self._waiting_reported:
+            self._waiting_reported = True
             self._say(
                 f"epoch {event.epoch} spent {percent(event.data_wait, places=0)} of its time "
                 f"waiting for data: {self._data_cure}"

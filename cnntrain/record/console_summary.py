@@ -1,4 +1,4 @@
-"""The end of a run in words: a table of the best and the last epoch, and where to go on."""
+"""The end of a run in words: a table of the best and the last epoch, and what to do next."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def print_table(rows: Sequence[Sequence[str]], *, stream: TextIO, fancy: bool) -
 
 
 def closing_lines(event: RunDone, *, tally: Tally, run: Path | None) -> list[str]:
-    """How it ended, the time, the speed, the path, and the commands to go on with."""
+    """How it ended, the time, the speed, the path, and the next commands."""
     lines = [f"{_ending(event)} after {clock_time(event.seconds)}"]
     if tally.so_far.last is not None:
         lines[0] += (

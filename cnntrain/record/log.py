@@ -10,7 +10,7 @@ from pathlib import Path
 from cnntrain.core.atomic import disk_errors
 from cnntrain.record import observer
 from cnntrain.record.observe import Observer, Record, Tally
-from cnntrain.show.words import escaped
+from cnntrain.show.words import counted, escaped
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted
 
 LOG = logging.getLogger("cnntrain.run")
@@ -59,7 +59,7 @@ class EventLog(Observer):
         if isinstance(event, RunStarted):
             LOG.info(
                 f"training starts at epoch {event.epoch}, step {event.step}; "
-                f"{event.epochs} epochs of {event.steps_per_epoch} steps"
+                f"{counted(event.epochs, 'epoch')} of {counted(event.steps_per_epoch, 'step')}"
             )
         elif isinstance(event, EvalDone):
             found = event.metrics

@@ -1,7 +1,7 @@
 """The plugins that a run asks for, whose code runs only if this user has named it.
 
 A checkpoint names its plugins with the hashes that they had, and the run's folder has copies of
-them. So one's own run opens wherever it lies, and whatever became of the files. A stranger's asks
+them. So one's own run opens wherever it lies, and whatever happened to the files. A stranger's asks
 for files that are on nobody's list: it is refused, and nothing of them runs.
 """
 

@@ -51,7 +51,7 @@ class RunFolder:
     plan_text = _Part("plan.txt")
     """The plan of the network, for people."""
     weights = _Part("weights.json")
-    """What became of the weights that the run started from."""
+    """What happened to the weights that the run started from."""
     environment = _Part("environment.json")
     """Versions, machine, command."""
     classes = _Part("classes.txt")

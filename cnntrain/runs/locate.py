@@ -74,7 +74,7 @@ def find_run(path: Path, *, others: Sequence[str] = ()) -> FoundRun:
 
     Raises:
         UsageError: nothing is there (with the nearest name that is), or several names are.
-        CheckpointError: the folder or file there is no run's and no checkpoint.
+        CheckpointError: the folder or file there is not a run's, and not a checkpoint.
     """
     if path.is_file() and path.name != "latest":
         if path.suffix != ".pt":

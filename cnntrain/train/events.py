@@ -21,7 +21,7 @@ Reason: TypeAlias = Literal["finished", "early stop", "stopped"]
 
 @dataclass(frozen=True)
 class RunStarted:
-    """Training begins, or goes on.
+    """Training begins, or resumes.
 
     Args:
         epochs: how many there are to be in all.

@@ -81,7 +81,7 @@ class Freezing:
         epochs = [epoch for epoch, patterns in self.until.items() if covered(patterns, name)]
         return min(epochs, default=None)
 
-    def stands_still(self, name: str, *, epoch: int) -> bool:
+    def is_frozen(self, name: str, *, epoch: int) -> bool:
         """Whether a parameter or a module is frozen in an epoch, from 1."""
         begin = self.begins(name)
         return begin is None or begin > epoch
@@ -95,9 +95,9 @@ class Freezing:
         if not self.layers:
             return
         for name, parameter in net.named_parameters():
-            parameter.requires_grad_(not self.stands_still(name, epoch=epoch))
+            parameter.requires_grad_(not self.is_frozen(name, epoch=epoch))
         modules = dict(net.named_modules())
-        learning = [name for name in modules if not self.stands_still(name, epoch=epoch)]
+        learning = [name for name in modules if not self.is_frozen(name, epoch=epoch)]
         learn = {outer for name in learning for outer in around(name)}
         for name, module in modules.items():
             object.__setattr__(module, "frozen", name not in learn)

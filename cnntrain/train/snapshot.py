@@ -32,7 +32,7 @@ _REMEDY = "resume with the architecture and the recipe that the run was started 
 def snapshot(learner: Learner) -> State:
     """Model, average, starting point, optimizer, scaler, random states and position.
 
-    The tensors are the live ones: write them, or copy them, before training goes on.
+    The tensors are the live ones: write them, or copy them, before training continues.
 
     Raises:
         DivergedError: a weight or a state is not finite; no checkpoint may hold that.

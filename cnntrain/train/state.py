@@ -74,7 +74,7 @@ class TrainState:
         self.steps_diverged = torch.zeros_like(self.diverged)
 
     def started(self) -> TrainState:
-        """This state with its clock running: training begins, or goes on."""
+        """This state with its clock running: training begins, or resumes."""
         self._began = perf_counter()
         return self
 

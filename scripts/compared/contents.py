@@ -152,7 +152,7 @@ def differences(old: Any, new: Any, place: str) -> Iterator[Difference]:
     elif isinstance(old, Text) and isinstance(new, Text):
         yield from _texts(old.text, new.text, place)
     elif type(old) is not type(new) or not (old == new or (old != old and new != new)):
-        yield Difference(place, f"{_short(old)} -> {_short(new)}", words=_worded_anew(old, new))
+        yield Difference(place, f"{_short(old)} -> {_short(new)}", words=_reworded(old, new))
 
 
 def _tensors(old: torch.Tensor, new: torch.Tensor, place: str) -> Iterator[Difference]:
@@ -172,7 +172,7 @@ def _texts(old: str, new: str, place: str) -> Iterator[Difference]:
         yield Difference(place, _first(before, after), words=same_facts)
 
 
-def _worded_anew(old: Any, new: Any) -> bool:
+def _reworded(old: Any, new: Any) -> bool:
     """Whether both are sentences with the same numbers."""
     return (
         isinstance(old, str)

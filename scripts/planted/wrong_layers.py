@@ -70,7 +70,7 @@ class BatchOnlyNorm(nn.Module):
 
 @layer("constant_dropout")
 class ConstantDropout(nn.Module):
-    """Dropout that is never switched off: `F.dropout` is not told whether it trains.
+    """Dropout that is never switched off: `F.dropout` does not know whether it trains.
 
     Args:
         p: the share of the values that become 0.

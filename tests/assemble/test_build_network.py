@@ -74,7 +74,7 @@ def test_variables() -> None:
         (
             {"layers": ["flatten", {"linaer": {"out": 3}}]},
             ConfigError,
-            "<dict>:3:3: unknown layer or block 'linaer'; did you mean 'linear'?",
+            "<mapping>:3:3: unknown layer or block 'linaer'; did you mean 'linear'?",
         ),
         ("layers:\n  - rleu\n", ConfigError, "<text>:2:5: unknown layer or block 'rleu'"),
         ({"layers": [{"conv": {"out": object()}}]}, UsageError, "layers[0].conv.out is a object"),

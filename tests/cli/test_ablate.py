@@ -67,7 +67,7 @@ def test_what_is_finished_is_not_trained_again(cnntrain: Cnntrain, run_file: Run
     again = cnntrain(*command)
     assert again.out == first.out
     assert again.err == "".join(
-        f"{run.parent.name}: taken from {run}, finished; --anew trains it again\n" for run in runs
+        f"{run.parent.name}: taken from {run}, finished; --again retrains it\n" for run in runs
     )
 
     def trained(*words: str) -> list[bool]:
@@ -76,7 +76,7 @@ def test_what_is_finished_is_not_trained_again(cnntrain: Cnntrain, run_file: Run
         return [line.startswith("training ") for line in (whole, one)]
 
     assert trained("-s", "seed=1") == [True, True]
-    assert trained("--anew") == [True, True]
+    assert trained("--again") == [True, True]
     summary = Path("runs/tiny-without-conv2/latest/summary.json")
     summary.write_text(summary.read_text().replace('"finished"', '"stopped"'))
     assert trained() == [False, True]
@@ -124,7 +124,7 @@ def test_a_shipped_architecture(cnntrain: Cnntrain) -> None:
         ("--remove conv1,,conv2", "no layer is named"),
         ("--remove conv9", "there is no layer 'conv9'; did you mean 'conv"),
         ("--remove conv2 --no-train --epochs 3", "--epochs means nothing with --no-train"),
-        ("--remove conv2 --no-train --anew", "--anew means nothing with --no-train"),
+        ("--remove conv2 --no-train --again", "--again means nothing with --no-train"),
         ("--remove output --no-train", "the network gives"),
     ],
 )

@@ -28,6 +28,11 @@ def test_a_diagnosis_in_words(cnntrain: Cnntrain, run_file: RunFile) -> None:
     assert [line.split(":")[0] for line in answer.err.splitlines()] == ["connections", "rate"]
 
 
+def test_one_check_finds_nothing(cnntrain: Cnntrain, run_file: RunFile) -> None:
+    answer = cnntrain("diagnose", run_file(), "--check", "connections")
+    assert answer.out.endswith("\n\n1 check made, nothing wrong found\n")
+
+
 def test_json(cnntrain: Cnntrain, run_file: RunFile) -> None:
     file = run_file({"train.optimizer.lr": 1e9})  # a loss that is not finite must not end in NaN
     answer = cnntrain("diagnose", file, "--check", "rate", "--check", "recipe", "--json")

@@ -25,10 +25,11 @@ def tree() -> dict[str, Any]:
 def test_a_mapping_is_called_so_and_gives_the_run_a_name_that_a_folder_can_have() -> None:
     loaded = load_given(tree())
     assert loaded.config.name == "dict"
-    assert loaded.file == Path("<dict>")
+    assert loaded.file == Path("<mapping>")
+    assert loaded.config.name == "run"
     with pytest.raises(ConfigError) as caught:
         load_given({**tree(), "trian": {}})
-    assert str(caught.value).startswith("<dict>:9:1: unknown key 'trian'")
+    assert str(caught.value).startswith("<mapping>:9:1: unknown key 'trian'")
 
 
 def test_changes_are_those_of_the_command_line() -> None:

@@ -225,7 +225,7 @@ def test_sigterm_ends_the_process_once_the_state_is_saved(
         (
             {"train.epoch": 3},
             {},
-            "<dict>:28:3: unknown key 'epoch' in train; did you mean 'epochs'?",
+            "<mapping>:28:3: unknown key 'epoch' in train; did you mean 'epochs'?",
         ),
         ({}, {"train.epochs": "two"}, "command line:1:17: 'epochs' must be an integer"),
         ({}, {"trian.epochs": 2}, "command line:1:4: unknown key 'trian'"),

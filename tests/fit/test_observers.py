@@ -31,6 +31,8 @@ def test_the_card(run_file: RunFile) -> None:
     assert "4 epochs of 5 batches of 16" in rows["training"]
     assert "deterministic" in rows["device"]
     assert "1 threads" not in rows["device"]
+    one = dict(card(prepare(load(run_file({"train.epochs": 1, "data.batch_size": 72})))))
+    assert "1 epoch of 1 batch of 72" in one["training"]
 
 
 def test_advice_for_images_in_memory(run_file: RunFile) -> None:

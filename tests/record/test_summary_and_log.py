@@ -46,7 +46,7 @@ def test_the_log_has_times_epochs_and_tracebacks(tmp_path: Path, run: Run) -> No
     with pytest.raises(ZeroDivisionError):
         failing()
     text = path.read_text()
-    assert " INFO cnntrain.run: training starts at epoch 0, step 0; 1 epochs of 4 steps" in text
+    assert " INFO cnntrain.run: training starts at epoch 0, step 0; 1 epoch of 4 steps" in text
     assert "epoch 1, step 4: training loss 1, error 0.5, lr 0.1, 40 images, 4.000 s, best" in text
     assert "finished at epoch 1" in text
     assert "Traceback (most recent call last)" in text

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from cnntrain.show.words import clock_time, escaped, harmless, listed, percent, quantity
+from cnntrain.show.words import (
+    clock_time,
+    counted,
+    escaped,
+    harmless,
+    listed,
+    percent,
+    quantity,
+)
 
 
 def test_numbers_for_people() -> None:
@@ -14,6 +22,13 @@ def test_numbers_for_people() -> None:
         "3:07 min",
         "2:03:07 h",
     ]
+
+
+def test_things_are_counted() -> None:
+    assert [counted(number, "epoch") for number in (0, 1, 1438)] == [
+        "0 epochs", "1 epoch", "1,438 epochs",
+    ]  # fmt: skip
+    assert counted(2, "batch", "batches") == "2 batches"
 
 
 def test_a_long_list_is_cut() -> None:

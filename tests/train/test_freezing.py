@@ -47,7 +47,7 @@ def test_when_a_layer_begins_to_learn() -> None:
         "stage1.block1.bias": 5,
         "stage2.block1": 3,
     }
-    still = [freezing.stands_still("stage2", epoch=epoch) for epoch in (1, 2, 3, 4)]
+    still = [freezing.is_frozen("stage2", epoch=epoch) for epoch in (1, 2, 3, 4)]
     assert still == [True, True, False, False]
     assert freezing.settled == 5
     assert (Freezing().settled, Freezing().begins("fc")) == (1, 1)

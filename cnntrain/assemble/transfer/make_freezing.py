@@ -51,7 +51,7 @@ def make_freezing(loaded: Loaded, *, plan: Plan, net: nn.Module) -> Freezing:
         *_scale_problems(loaded, finetune, freezing, net),
     ]
     names = [name for name, _ in net.named_parameters()]
-    if not problems and all(freezing.stands_still(name, epoch=1) for name in names):
+    if not problems and all(freezing.is_frozen(name, epoch=1) for name in names):
         message = "all layers are frozen in the first epoch, so nothing would be trained"
         last = [node.name for node in plan.body.nodes if node.parameters][-1]
         remedy = f"leave out the last one, '{last}'"
@@ -185,7 +185,7 @@ def _range(factors: Iterable[float], lr: float) -> str:
 def _unfreeze_problems(loaded: Loaded, freezing: Freezing, net: nn.Module) -> Iterator[Problem]:
     tensors = list(net.state_dict())
     for epoch in sorted(freezing.until):
-        before = [name for name in tensors if freezing.stands_still(name, epoch=epoch - 1)]
+        before = [name for name in tensors if freezing.is_frozen(name, epoch=epoch - 1)]
         for index, pattern in enumerate(freezing.until[epoch]):
             path = ("finetune", "unfreeze", str(epoch), index)
             unmatched = list(_unmatched(loaded, pattern, path, net))

@@ -37,7 +37,7 @@ _UNKNOWN_NUMBERS = (
 
 @dataclass(frozen=True)
 class Start:
-    """What became of the weights that a run starts from. Names are ours, unless it says theirs.
+    """What happened to the weights that a run starts from. Names are ours, unless it says theirs.
 
     Args:
         source: where they come from.
@@ -161,7 +161,7 @@ def refuse_still(start: Start, freezing: Freezing, *, loaded: Loaded) -> None:
     Raises:
         CheckpointError: its weights are as chance made them; names the first.
     """
-    still = [name for name in start.missing if freezing.stands_still(name, epoch=1)]
+    still = [name for name in start.missing if freezing.is_frozen(name, epoch=1)]
     if still:
         message = f"{still[0]} is not in {start.source}, so it must not be frozen"
         with at_source(loaded):

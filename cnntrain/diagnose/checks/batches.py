@@ -30,13 +30,13 @@ def check_batches(
     is_lone = rest == 1 and full > 0 and not drops_last
     numbers = {"images": train_images, "batch_size": batch_size, "last_batch": rest or batch_size}
     end = "" if not rest else ", and the rest is left out" if drops_last else f", and one of {rest}"
-    seen = f"{full} batches of {batch_size} images{end}"
+    seen = f"{full:,} batches of {batch_size} images{end}"
     if not is_lone or not norms:
         return Report("batches", seen, numbers=numbers)
     finding = Finding(
         "lone_image",
         "each epoch ends with a batch of one image, which batch normalisation cannot use",
-        f"{train_images} training images are {seen}; {len(norms)} batch normalisations take mean "
+        f"{train_images:,} training images are {seen}; {len(norms)} batch normalisations take mean "
         "and deviation from that one alone",
         "set data.drop_last: true, or another data.batch_size",
         is_certain=False,

@@ -22,7 +22,7 @@ STEPS = 4
 
 @dataclass
 class _Layer:
-    """What became of one layer's own parameters over some steps."""
+    """What happened to one layer's own parameters over some steps."""
 
     name: str
     parameters: int

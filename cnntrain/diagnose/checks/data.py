@@ -71,7 +71,7 @@ def check_data(
     )
     agreement = own.agreement(train.targets)
     headline = (
-        f"{sum(counts['train'])} training images of {len(class_names)} classes; of "
+        f"{sum(counts['train']):,} training images of {len(class_names)} classes; of "
         f"{len(own.winner)} looked at, {agreement:.0%} have the label of their nearest neighbours"
     )
     mean, deviation = _channel_statistics(train.images)
@@ -111,7 +111,7 @@ def _not_finite(train: Sample) -> Iterator[Finding]:
     if bad:
         yield Finding(
             "not_finite",
-            f"{bad} of {len(train.images)} training images hold values that are not finite",
+            f"{bad:,} of {len(train.images):,} training images hold values that are not finite",
             "after the transforms of evaluation",
             "look at the transforms: normalize with a std of 0?",
         )
@@ -191,7 +191,7 @@ def _values(train: Sample) -> Iterator[Finding]:
         yield Finding(
             "constant_channel",
             f"channel {listed(empty)} of the images is the same everywhere",
-            f"deviation 0 over {len(train.images)} images, in {len(empty)} of {len(deviation)} "
+            f"deviation 0 over {len(train.images):,} images, in {len(empty)} of {len(deviation)} "
             "channels, so the network sees nothing in it",
             "look at the files: was a channel lost when they were written?",
         )
@@ -216,7 +216,7 @@ def _uneven(classes: Sequence[str], counts: Mapping[str, Sequence[int]]) -> Iter
         (few, rare), (many, common) = there[0], there[-1]
         yield Finding(
             "uneven_classes",
-            f"'{common}' has {many} training images, '{rare}' {few}",
+            f"'{common}' has {many:,} training images, '{rare}' {few:,}",
             f"{many / few:.0f} times as many; a network that never answers '{rare}' is hardly ever "
             "wrong",
             "set data.sampling: balanced, or train.loss.class_weights: balanced",

@@ -52,7 +52,7 @@ def check_gradients(
         weights: to be compared in all, at least one a tensor; of a network with more tensors so
             many, evenly chosen.
         images: of the batch, for the comparison.
-        seed: of the choice.
+        seed: seed of the random numbers of this check.
     """
     few = Batch(small_batch.images[:images], small_batch.targets[:images])
     compared = compare(trained, few, criterion=method.criterion, weights=weights, seed=seed)

@@ -60,7 +60,7 @@ def check_overfit(
         few: about 64 images, as evaluation prepares them.
         class_names: names of the classes.
         overfit_steps: at most, at each of three rates.
-        seed: kept apart from the run's.
+        seed: seed of the random numbers of this check.
     """
     attempts: list[Attempt] = []
     for rate in RATES:

@@ -54,7 +54,7 @@ def check_rate(
     shares: Sequence[float] = (),
     seed: int = 0,
 ) -> Report:
-    """Start large and divide by two until the loss no longer diverges; beside it the range test.
+    """Start large and divide by two until the loss no longer diverges; next to it, the range test.
 
     The halving is Ranzato's advice ("Large-Scale Visual Recognition With Deep Learning", CVPR 2013
     tutorial); the range test is Smith, "Cyclical Learning Rates for Training Neural Networks",
@@ -69,7 +69,7 @@ def check_rate(
         steps: of each trial.
         warmup: steps over which the rate rises, as far as the run has such.
         shares: the share of the full rate that each step of the run has; none if not known.
-        seed: of dropout.
+        seed: seed of the random numbers of this check.
     """
     batches = batches[:steps]
 

@@ -112,7 +112,7 @@ def check_recipe(
             dropout and augmentation need none.
         classes: how many there are.
         recipe_steps: of each training.
-        seed: of dropout.
+        seed: seed of the random numbers of this check.
     """
 
     attempt = partial(_attempt, net=net, plain=batches, steps=recipe_steps, seed=seed)

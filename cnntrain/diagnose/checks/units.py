@@ -90,10 +90,10 @@ def check_units(*, trained: nn.Module, batch: Batch, is_trained: bool) -> Report
         return not_applicable("units", "there is no layer whose units are known")
     findings = (*_dead(found), *_saturated(found), *_alike(found)) if is_trained else ()
     worst = max(found, key=lambda each: each.still)
-    headline = f"every unit tells some of {images} images apart"
+    headline = f"every unit distinguishes some of {images} images"
     if worst.still:
         headline = f"{worst.still:.0%} of the units of '{worst.layer}' are the same for all "
-        headline += f"{images} images; of no layer it is a larger share"
+        headline += f"{images} images; no layer has a larger share"
     if not is_trained:
         headline = f"not judged because the weights are initial ones: {headline}"
     return Report(
