@@ -24,9 +24,8 @@ def tree() -> dict[str, Any]:
 
 def test_a_mapping_is_called_so_and_gives_the_run_a_name_that_a_folder_can_have() -> None:
     loaded = load_given(tree())
-    assert loaded.config.name == "dict"
-    assert loaded.file == Path("<mapping>")
     assert loaded.config.name == "run"
+    assert loaded.file == Path("<mapping>")
     with pytest.raises(ConfigError) as caught:
         load_given({**tree(), "trian": {}})
     assert str(caught.value).startswith("<mapping>:9:1: unknown key 'trian'")
