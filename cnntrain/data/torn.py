@@ -1,7 +1,7 @@
 """Torn copies: files that break off at a block's boundary, zeros from there on.
 
 Pillow finds most of them, because what it decodes ends too early. It does not where zeros are data
-like others (BMP, PPM, TIFF), where a decoder goes on with them (WebP, JPEG, LZW), or where
+like others (BMP, PPM, TIFF), where a decoder continues with them (WebP, JPEG, LZW), or where
 checksums are not compared (PNG). Only files that end in zeros, and all PNGs, cost more than a look
 at the last bytes.
 """
