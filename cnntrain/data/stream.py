@@ -17,11 +17,13 @@ from cnntrain.data.decode import header_size
 from cnntrain.data.pipeline import Pipeline, TransformError
 from cnntrain.data.shared_memory import ENLARGE, PREFETCHED, check_shared_memory
 from cnntrain.data.splits import Files, Part, Pixels, different_sizes
-from cnntrain.data.watch import Watch
+from cnntrain.data.watch import Watch, can_watch
 from cnntrain.data.worker import Failure, ImageReader, Key, collate, ignore_interrupt
 
-TIMEOUT = 600
-"""Seconds without a batch after which the workers are taken for dead."""
+TIMEOUT = 0 if can_watch() else 600
+"""Seconds without a batch after which the workers are taken for dead. With 0 torch looks every 5 s
+whether they are alive: its signal's error is lost where Python happens to swallow errors (in a
+finaliser). `Watch` has the limits then."""
 
 
 class StreamLoader:
@@ -35,7 +37,7 @@ class StreamLoader:
         batching: size, order and place of the batches. Shuffled (training) JPEGs are decoded at a
             reduced size where their first window allows; in stored order decoding is exact.
         workers: processes; 0 reads in this one. Batches do not depend on it.
-        timeout: seconds to wait for a batch.
+        timeout: seconds to wait for a batch; 0 for no limit.
     """
 
     def __init__(
@@ -116,11 +118,13 @@ class StreamLoader:
         if not self._workers:
             yield from self._loader
             return
+        items = None
         if self._loader._iterator is None:
             check_shared_memory(self._batch_bytes(), workers=self._workers)
+            items = iter(self._loader)  # processes are started before there is another thread
         with watch.watching():
             with watch.waiting():  # workers of an earlier epoch are asked whether they are there
-                items = iter(self._loader)
+                items = items or iter(self._loader)
             while True:
                 with watch.waiting():
                     item = next(items, None)

@@ -97,13 +97,16 @@ def _refuse_png(file: IO[bytes]) -> None:
         head = file.read(8)
         length, kind = int.from_bytes(head[:4], "big"), head[4:]
         if len(head) < 8 or length > 0x7FFFFFFF:
-            raise ValueError("its end is missing: it has no IEND chunk")
+            raise ValueError("image file is truncated")
         if kind == b"IEND":
             return
         if kind != b"IDAT":
             file.seek(length + 4, os.SEEK_CUR)
             continue
-        found = zlib.crc32(file.read(length), zlib.crc32(kind))
+        pixels = file.read(length)
+        if len(pixels) < length:
+            raise ValueError("image file is truncated")
+        found = zlib.crc32(pixels, zlib.crc32(kind))
         if found != int.from_bytes(file.read(4), "big"):
             raise ValueError("a checksum of its pixels is wrong")
 

@@ -25,6 +25,11 @@ STUCK = 300
 _PROC = Path("/proc")
 
 
+def can_watch() -> bool:
+    """Whether the system says what a process does."""
+    return (_PROC / "self" / "stat").is_file()
+
+
 class Watch:
     """Looks after processes while somebody waits for them.
 
@@ -45,7 +50,7 @@ class Watch:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Look, from a thread of its own, until the end of the block."""
-        if not (_PROC / "self" / "stat").is_file():
+        if not can_watch():
             yield
             return
         threading.Thread(target=self._run, name="worker watch", daemon=True).start()
@@ -71,7 +76,8 @@ class Watch:
             now = tuple(_signs(pid) for pid in self._pids())
             if not self._is_waiting or wait != self._waits:
                 stopped = stuck = 0
-            stopped = stopped + 1 if any(sign[:1] in ("T", "t") for sign in now) else 0
+            states = {sign[:1] for sign in now}
+            stopped = stopped + 1 if states & {"T", "t"} else 0
             stuck = stuck + 1 if now == before else 0
             wait, before = self._waits, now
             if stopped >= STOPPED:
@@ -93,5 +99,5 @@ def _signs(pid: int) -> str:
         fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
         read = (_PROC / str(pid) / "io").read_text().partition("wchar")[0]
     except OSError:
-        return "gone"
+        return "X"
     return f"{fields[0]} {fields[11]} {fields[12]} {read}"

@@ -96,6 +96,20 @@ def test_a_stopped_worker_ends_training_with_what_helps(monkeypatch: pytest.Monk
     assert loader._pids() == []
 
 
+def test_a_dead_worker_is_noticed_without_the_signal() -> None:
+    """torch raises an error when the signal of its death comes; a finaliser may swallow that."""
+    loader = stream()
+    batches = loader.batches(1)
+    next(batches)
+    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        os.kill(loader._pids()[0], signal.SIGKILL)
+        with pytest.raises(DataError, match="died or hang"):
+            list(batches)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
 def test_too_little_shared_memory_is_found_before_the_workers_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
