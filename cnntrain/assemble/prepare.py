@@ -39,7 +39,7 @@ from cnntrain.assemble.translation import (
     open_run_data,
     place,
 )
-from cnntrain.checkpoint import State
+from cnntrain.checkpoint import State, seed_randomness
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.config.rules import needs_validation
@@ -80,7 +80,8 @@ class Prepared:
 def prepare(loaded: Loaded, *, resumed: State | None = None, plan: Plan | None = None) -> Prepared:
     """Plan the network, open the data, and make the learner, its loss and its recipe.
 
-    The process's random state is set from the run's seed: dropout draws from it.
+    The process's random states (of torch, of Python's `random` and of numpy) are set from the run's
+    seed: dropout draws from them, and so may plugins.
 
     Args:
         loaded: the run file.
@@ -99,6 +100,7 @@ def prepare(loaded: Loaded, *, resumed: State | None = None, plan: Plan | None =
     config = loaded.config
     apply_threads(config.compute)
     make_deterministic(config.compute.deterministic)
+    seed_randomness(derive_seed(config.seed, "preparing"))
     device = choose_device(config.compute, loaded)
     plan = plan or plan_network(loaded)  # first: what cannot be trained is refused unread
     is_probe = finetune is not None and finetune.probe
@@ -129,7 +131,7 @@ def prepare(loaded: Loaded, *, resumed: State | None = None, plan: Plan | None =
         data = with_features(data, loaded=loaded, plan=plan, net=net, device=device)
     anchors = _anchors(start, resumed) if finetune is not None and finetune.l2_sp else ()
     learner = _make_learner(net, loaded=loaded, plan=plan, anchors=anchors)
-    torch.manual_seed(derive_seed(config.seed, "training"))
+    seed_randomness(derive_seed(config.seed, "training"))
     recipe = make_recipe(loaded, steps_per_epoch=data.train.batches_per_epoch)
     criterion = make_criterion(loaded, data=data, device=device)
     return Prepared(

@@ -1,7 +1,11 @@
 """Checkpoints: plain values and tensors, written atomically, verified when they are read."""
 
 from cnntrain.checkpoint.primitives import State, tensors_in
-from cnntrain.checkpoint.randomness import capture_randomness, restore_randomness
+from cnntrain.checkpoint.randomness import (
+    capture_randomness,
+    restore_randomness,
+    seed_randomness,
+)
 from cnntrain.checkpoint.store import (
     LAST,
     PREVIOUS,
@@ -21,5 +25,6 @@ __all__ = [
     "read_torch_file",
     "restore_randomness",
     "save",
+    "seed_randomness",
     "tensors_in",
 ]

@@ -19,6 +19,13 @@ _UNFIT = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, Over
 """What the generators raise for a state that is not theirs."""
 
 
+def seed_randomness(seed: int) -> None:
+    """Seed torch, Python's `random` and numpy, so that their numbers follow from the run's seed."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # the old interface, which is what plugins call
+
+
 def capture_randomness() -> State:
     """The states of torch (CPU and every CUDA device), of Python's `random` and of numpy."""
     version, words, gauss = random.getstate()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Place
 from cnntrain.data import TRANSFORMS
+from cnntrain.data.global_draws import drawing_from
 from cnntrain.data.mixing import Mixing
 from cnntrain.data.transform_parts import unit
 from cnntrain.data.windows import HeightWidth, Sizing, Windows, cut_picture
@@ -86,13 +87,14 @@ def _in_place(position: int, name: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Step:
-    """One transform in its place."""
+    """One transform in its place; `is_foreign` if it is of a plugin."""
 
     position: int
     name: str
     transform: Transform
     is_random: bool
     is_by_image: bool = False
+    is_foreign: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,11 @@ class Pipeline:
     def is_random(self) -> bool:
         """Whether any of the steps draws random numbers."""
         return any(step.is_random for step in self.steps)
+
+    def drawing(self, seed: int) -> AbstractContextManager[None]:
+        """Within, what steps of a plugin draw from the process's generators follows from a seed."""
+        foreign = any(step.is_foreign for step in self.steps)
+        return drawing_from(seed) if foreign else nullcontext()
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Transform a batch `(N, C, H, W)`; the generator is on the images' device."""
@@ -200,7 +207,8 @@ def build_pipeline(items: Sequence[Mapping[str, Any]]) -> Pipeline:
         else:
             options = TRANSFORMS.entry(name).options
             is_random, is_by_image = (bool(options.get(key)) for key in ("random", "by_image"))
-            steps.append(Step(position, name, made, is_random, is_by_image))
+            is_foreign = not type(made).__module__.startswith("cnntrain.data.")
+            steps.append(Step(position, name, made, is_random, is_by_image, is_foreign))
     return Pipeline(tuple(steps), tuple(mixings))
 
 

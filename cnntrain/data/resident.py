@@ -41,7 +41,8 @@ class ResidentLoader:
         # one row an image: a gather then copies rows, whatever the memory format
         rows = images.reshape(self.size, -1).to(batching.device)
         self._kept = Batch(rows, pixels.targets.to(batching.device))
-        self._is_ready = self._prepare()
+        with pipeline.drawing(derive_seed(batching.seed, "once")):
+            self._is_ready = self._prepare()
 
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch; see `Loader`."""
@@ -52,9 +53,12 @@ class ResidentLoader:
             yield from drawn
             return
         for number, (images, targets) in enumerate(drawn, start):
+            seed = derive_seed(how.seed, "batch", epoch, number)
             if self._pipeline.is_random:
-                generator.manual_seed(derive_seed(how.seed, "batch", epoch, number))
-            yield Batch(self._transform(images, generator), targets)
+                generator.manual_seed(seed)
+            with self._pipeline.drawing(seed):
+                images = self._transform(images, generator)
+            yield Batch(images, targets)
 
     def _prepare(self) -> bool:
         """Keep all images transformed, where nothing is random and the result not too large."""

@@ -87,10 +87,12 @@ class StreamLoader:
         how = self._batching
         generator = torch.Generator(how.device)
         for number, (images, targets) in enumerate(self._collated(), start=start):
+            seed = derive_seed(how.seed, "batch", epoch, number)
             if self._tail.is_random:
-                generator.manual_seed(derive_seed(how.seed, "batch", epoch, number))
+                generator.manual_seed(seed)
             on_device = images.to(how.device, non_blocking=True)
-            result = self._tail(on_device, generator)
+            with self._tail.drawing(seed):
+                result = self._tail(on_device, generator)
             targets = targets.to(how.device, non_blocking=True)
             yield Batch(result.contiguous(memory_format=how.memory_format), targets)
 

@@ -88,16 +88,18 @@ class ImageReader(Dataset[tuple[Tensor, int, int] | Failure]):
         if isinstance(self._transforms, DataError):
             return Failure(self._transforms, self._part.label(index))
         head, single = self._transforms
+        # not from its index: an image that comes twice is not to come twice the same
+        seed = derive_seed(self._seed, "image", epoch, place)
         generator = torch.Generator()
         is_random = head.is_random or single.is_random
         if is_random:
-            # not from its index: an image that comes twice is not to come twice the same
-            generator.manual_seed(derive_seed(self._seed, "image", epoch, place))
+            generator.manual_seed(seed)
         try:
-            picture = self._sized(index, head, generator if is_random else None)
-            pixels = from_picture(picture)
-            if single.steps:
-                pixels = single.applied(pixels[None], generator)[0]
+            with Pipeline(head.steps + single.steps).drawing(seed):
+                picture = self._sized(index, head, generator if is_random else None)
+                pixels = from_picture(picture)
+                if single.steps:
+                    pixels = single.applied(pixels[None], generator)[0]
         except (UnreadableImageError, TransformError) as error:
             return Failure(error, self._part.label(index))
         return pixels, int(self._part.targets[index]), index
