@@ -43,6 +43,7 @@ from cnntrain.checkpoint import State, seed_randomness
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.config.rules import needs_validation
+from cnntrain.config.schema import RunConfig
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.loaders import Data
@@ -98,9 +99,7 @@ def prepare(loaded: Loaded, *, resumed: State | None = None, plan: Plan | None =
     from_weights = finetune is not None and resumed is None
     loaded = follow_weights(loaded) if from_weights else loaded
     config = loaded.config
-    apply_threads(config.compute)
-    make_deterministic(config.compute.deterministic)
-    seed_randomness(derive_seed(config.seed, "preparing"))
+    _set_up_process(config)
     device = choose_device(config.compute, loaded)
     plan = plan or plan_network(loaded)  # first: what cannot be trained is refused unread
     is_probe = finetune is not None and finetune.probe
@@ -147,6 +146,12 @@ def prepare(loaded: Loaded, *, resumed: State | None = None, plan: Plan | None =
     )
 
 
+def _set_up_process(config: RunConfig) -> None:
+    apply_threads(config.compute)
+    make_deterministic(config.compute.deterministic)
+    seed_randomness(derive_seed(config.seed, "preparing"))
+
+
 def whole_state(prepared: Prepared) -> State:
     """The learner's snapshot with the run file, its plugins' hashes, classes and preprocessing."""
     data = prepared.data
@@ -157,6 +162,7 @@ def whole_state(prepared: Prepared) -> State:
         "plugins": prepared.loaded.plugin_hashes,
         "classes": list(data.classes),
         "counts": list(data.counts["train"]),
+        "fingerprint": dict(data.fingerprint),
         "transforms": {
             "train": [dict(step) for step in data.train_pipeline],
             "eval": [dict(step) for step in data.eval_pipeline],

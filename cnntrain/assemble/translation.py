@@ -121,6 +121,8 @@ def open_run_data(
             workers=data.workers,
             memory=data.memory,
             in_order=in_order,
+            # what is only evaluated is not resumed
+            fingerprint=data.fingerprint if eval_steps is None else "off",
         )
 
 

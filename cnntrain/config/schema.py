@@ -98,6 +98,8 @@ class DataSection(Choice):
     """Processes that read images; auto: as many as the machine serves."""
     memory: Literal["auto", "resident", "stream"] = "auto"
     """resident: all images in the device's memory; stream: read as they are needed."""
+    fingerprint: Literal["names", "content", "off"] = "names"
+    """What a resume compares: names, sizes and classes of files; their content too; nothing."""
 
     @property
     def held_out(self) -> metadata.HeldOut:

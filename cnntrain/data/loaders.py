@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -12,6 +12,7 @@ import torch
 from cnntrain.core.errors import DataError
 from cnntrain.data.batch import Batching, Loader
 from cnntrain.data.decode import header_size
+from cnntrain.data.fingerprint import Fingerprint, take_fingerprint
 from cnntrain.data.left_out import LeftOut, summaries
 from cnntrain.data.metadata import HeldOut
 from cnntrain.data.mixing import MixedLoader
@@ -56,6 +57,7 @@ class Data:
         eval_pipeline: the evaluation transforms as plain data, for the checkpoint.
         notes: what the user should know, one sentence each.
         left_out: files that are not used.
+        fingerprint: which data these are; see `cnntrain.data.fingerprint`.
     """
 
     classes: tuple[str, ...]
@@ -68,6 +70,7 @@ class Data:
     eval_pipeline: PlainPipeline
     notes: tuple[str, ...]
     left_out: tuple[LeftOut, ...] = ()
+    fingerprint: Mapping[str, Any] = field(default_factory=dict)
 
     def close(self) -> None:
         """End the worker processes, if there are any."""
@@ -102,6 +105,7 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
     workers: Workers = "auto",
     memory: Memory = "auto",
     in_order: bool = False,
+    fingerprint: Fingerprint = "off",
 ) -> Data:
     """Open a data set and make its loaders.
 
@@ -123,6 +127,7 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
         memory: `resident` keeps the decoded images on the device, `stream` reads them when they
             are needed, `auto` is resident for what fits.
         in_order: training images come in stored order, each once, in batches of evaluation.
+        fingerprint: what is noted of the data, for a resume to compare.
 
     Raises:
         DataError: files are missing, unreadable or do not fit together.
@@ -166,6 +171,7 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
         eval_pipeline=plain["eval"],
         notes=(*splits.notes, *summaries(splits.left_out)),
         left_out=splits.left_out,
+        fingerprint=take_fingerprint(splits, fingerprint),
     )
 
 

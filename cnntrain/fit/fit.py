@@ -38,6 +38,7 @@ CHANGEABLE = (
     "data.root",
     "data.workers",
     "data.memory",
+    "data.fingerprint",
     "compute.device",
     "compute.threads",
     "plugins",

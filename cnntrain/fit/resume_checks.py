@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 from cnntrain.assemble.make_parts import make_recipe
@@ -9,19 +10,25 @@ from cnntrain.assemble.prepare import Prepared
 from cnntrain.checkpoint import State
 from cnntrain.config.loaded import Loaded
 from cnntrain.core.errors import CheckpointError, UsageError
+from cnntrain.data.fingerprint import changes
 from cnntrain.runs.contents import classes_in, counts_in, steps_in
 from cnntrain.runs.folder import RunFolder
 from cnntrain.show.words import listed
+
+_NO_FINGERPRINT = (AssertionError, AttributeError, LookupError, TypeError, ValueError, zlib.error)
+_REMEDY = "give the data that the run was started with (-s data.root=...)"
 
 
 def check_same_data(prepared: Prepared, state: State, path: Path) -> None:
     """The data must be those that the run was started with.
 
     Raises:
-        CheckpointError: classes, counts or the training images' statistics are others than in the
-            checkpoint, `state` of `path`.
+        CheckpointError: classes, counts, the training images' statistics or files are others than
+            in the checkpoint, `state` of `path`.
     """
     data = prepared.data
+    changed = _changes_of_data(prepared, state, path)
+    details = "".join(f"; {each}" for each in changed)
     now, then = list(data.classes), list(classes_in(state, path=path))
     counts, steps = counts_in(state), list(steps_in(state, path=path))
     eval_now = [dict(step) for step in data.eval_pipeline]
@@ -38,10 +45,25 @@ def check_same_data(prepared: Prepared, state: State, path: Path) -> None:
     elif steps != eval_now:
         found = f"the training images give other statistics (mean, std) than in {path}"
     else:
-        return
-    raise CheckpointError(
-        found, remedy="give the data that the run was started with (-s data.root=...)"
-    )
+        if not changed:
+            return
+        raise CheckpointError(
+            f"the data are not those of {path}{details}",
+            remedy=f"{_REMEDY}, or go on with these: -s data.fingerprint=off",
+        )
+    raise CheckpointError(found + details, remedy=_REMEDY)
+
+
+def _changes_of_data(prepared: Prepared, state: State, path: Path) -> list[str]:
+    """What has become of files and pixels; nothing where there is nothing to compare."""
+    then, now = state.get("fingerprint"), prepared.data.fingerprint
+    if not then or not now:  # turned off, or an older checkpoint
+        return []
+    try:
+        assert isinstance(then, dict)
+        return changes(then, now)
+    except _NO_FINGERPRINT as error:
+        raise CheckpointError(f"the fingerprint of the data in {path} is none: {error}") from error
 
 
 def check_unfinished(before: Loaded, prepared: Prepared, run: RunFolder) -> None:
@@ -75,17 +97,21 @@ def check_unfinished(before: Loaded, prepared: Prepared, run: RunFolder) -> None
 
 
 def what_changes(before: Loaded, prepared: Prepared) -> list[str]:
-    """What other epochs than before do to the schedule, in words."""
+    """What is not compared, and what other epochs than before do to the schedule, in words."""
     old, new = before.train.epochs, prepared.loaded.train.epochs
     state = prepared.learner.state
+    notes = []
+    if prepared.loaded.config.data.fingerprint == "off":
+        notes.append("data.fingerprint is off: the files are not compared with those of before")
     if old == new:
-        return []
+        return notes
     steps = prepared.data.train.batches_per_epoch
     was = make_recipe(before, steps_per_epoch=steps).learning_rate(state.step, state.plateau)
     now = prepared.recipe.learning_rate(state.step, state.plateau)
     name = prepared.loaded.train.schedule.name
     return [
+        *notes,
         f"{new} epochs instead of {old}: the schedule {name} is that of a run of {new} epochs, "
         f"so the next learning rate is {now:.3g} (it was {state.lr:.3g} in the last step, and "
-        f"would be {was:.3g} without the change)"
+        f"would be {was:.3g} without the change)",
     ]
