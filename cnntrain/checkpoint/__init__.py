@@ -9,6 +9,7 @@ from cnntrain.checkpoint.randomness import (
 from cnntrain.checkpoint.store import (
     LAST,
     PREVIOUS,
+    damage,
     load,
     load_newest,
     read_torch_file,
@@ -20,6 +21,7 @@ __all__ = [
     "PREVIOUS",
     "State",
     "capture_randomness",
+    "damage",
     "load",
     "load_newest",
     "read_torch_file",

@@ -134,16 +134,13 @@ def _finished(loaded: Loaded, variant: Variant, *, name: str) -> Variant | None:
     config = follow_weights(loaded).config
     place = Path(config.record.root, name)
     run = find_run(place).run if has_run(place) else None
-    if run is None or config.plugins or not (run.last.is_file() and run.summary.is_file()):
+    if run is None or config.plugins or run.ending() is None or not run.last.is_file():
         return None
-    written = (json.loads(file.read_text("utf-8")) for file in (run.summary, run.environment))
-    summary, environment = written
+    environment = json.loads(run.environment.read_text("utf-8"))
     now = describe_environment()
     wanted = dump_yaml({**resolved_tree(config), "name": name})
-    is_same = (
-        summary["reason"] != "stopped"
-        and run.config.read_text("utf-8").strip() == wanted.strip()
-        and all(environment[key] == now[key] for key in ("cnntrain", "torch", "git"))
+    is_same = run.config.read_text("utf-8").strip() == wanted.strip() and all(
+        environment[key] == now[key] for key in ("cnntrain", "torch", "git")
     )
     return _trained(variant, run) if is_same else None
 

@@ -13,22 +13,23 @@ from cnntrain.arch.table import as_data
 from cnntrain.arch.table_text import as_text
 from cnntrain.assemble.prepare import Prepared, prepare, restore_whole
 from cnntrain.assemble.translation import only_these
-from cnntrain.checkpoint import load, load_newest
+from cnntrain.checkpoint import damage, load, load_newest
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.resolved import dump_yaml, resolved_tree
+from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import UsageError
 from cnntrain.data.left_out import rows
 from cnntrain.fit.resume_checks import check_same_data, check_unfinished, what_changes
 from cnntrain.fit.to_the_end import InFolder, train_to_the_end
 from cnntrain.record.log import log_to
-from cnntrain.record.observe import Observer
+from cnntrain.record.observe import Observer, Record
 from cnntrain.runs.asked_plugins import keep_copies
 from cnntrain.runs.contents import read_run_file
 from cnntrain.runs.environment import describe_environment
-from cnntrain.runs.folder import RunFolder, create_run
+from cnntrain.runs.folder import RunFolder, create_run, point_latest, removed_unless_begun
 from cnntrain.runs.locate import find_run
 from cnntrain.tasks.protocol import Result
-from cnntrain.train import RunDone
+from cnntrain.train import RunDone, RunStarted
 
 LOG = logging.getLogger("cnntrain.run")
 
@@ -87,14 +88,30 @@ def fit(
     prepared = prepare(loaded, plan=plan)
     config = loaded.config
     run = create_run(root=Path(config.record.root), name=config.name, out=out)
-    with run.lock():
+    with run.lock(), removed_unless_begun(run):
         _write_facts(prepared, run)
         run.write_text(run.overrides, _lines(overrides))
         with log_to(run.log):
             ended = train_to_the_end(
-                prepared, kept=InFolder(run), quiet=quiet, silent=silent, observers=observers
+                prepared,
+                kept=InFolder(run),
+                quiet=quiet,
+                silent=silent,
+                observers=[_Latest(run), *observers],
             )
     return Outcome(run, ended.done, ended.test, ended.exit_code)
+
+
+class _Latest(Observer):
+    """Points `latest` to a run when it has its first checkpoint: from then on it can be used."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self._run = run
+
+    def observe(self, event: Record) -> None:
+        """Point it."""
+        if isinstance(event, RunStarted):
+            point_latest(self._run)
 
 
 def _write_facts(prepared: Prepared, run: RunFolder) -> None:
@@ -165,7 +182,16 @@ def resume(
         check_unfinished(before, prepared, run)
         notes += [*loaded.notes, *what_changes(before, prepared)]
         keep_copies(run, loaded)
-        run.write_text(run.config, dump_yaml(resolved_tree(prepared.loaded.config)))
+        best_epoch = prepared.learner.state.best_epoch
+        problem = None if best_epoch is None else damage(run.best)
+        if problem is not None:
+            lost = f"the weights of epoch {best_epoch}, the best so far, are lost"
+            notes.append(f"{run.best} {problem.cause}: {lost}")
+        run.remove_drafts()
+        with disk_errors(run.summary):
+            run.summary.unlink(missing_ok=True)  # it is that of a complete run
+        config = dump_yaml(resolved_tree(prepared.loaded.config))
+        run.write_text(run.config, config)
         _write_left_out(prepared, run)
         earlier = run.overrides.read_text("utf-8") if run.overrides.is_file() else ""
         run.write_text(run.overrides, earlier + _lines(overrides))
@@ -178,7 +204,7 @@ def resume(
                 quiet=quiet,
                 observers=observers,
                 notes=notes,
-                last_is_sound=source == run.last,
+                last_is_current=source == run.last and state.get("config") == config,
             )
     return Outcome(run, ended.done, ended.test, ended.exit_code)
 

@@ -101,4 +101,4 @@ def _in_memory(
     prepared = prepare(checked.loaded, plan=checked.plan)
     kept = InMemory(prepared)
     ended = train_to_the_end(prepared, kept=kept, silent=quiet, observers=[kept, *observers])
-    return ended, model_from(kept.best() or kept.last(), path=Path("<memory>"))
+    return ended, model_from(kept.weights(), path=Path("<memory>"))

@@ -196,7 +196,7 @@ def _train(
     found = CrossValidated(folder.path, len(files), ())
     for number, loaded in enumerate(files, start=1):
         run = RunFolder(folder.path / f"fold{number}")
-        if not _is_done(run):
+        if run.ending() is None:
             tell(f"fold {number} of {len(files)}: {run.path}")
             done = train(loaded, run)
             if done.exit_code:
@@ -219,21 +219,13 @@ def _train_one(
     plugins: Sequence[Path] = (),
 ) -> single.Outcome:
     if run.last.is_file() or run.previous.is_file():
-        evaluations = run.evaluations("validation")
-        if not evaluations or evaluations[-1]["epoch"] < loaded.train.epochs:
-            return single.resume(
-                run.path, overrides=overrides, plugins=plugins, quiet=quiet, observers=observers
-            )
-    if run.path.exists():  # it was killed before its first checkpoint, or after its last epoch
+        return single.resume(
+            run.path, overrides=overrides, plugins=plugins, quiet=quiet, observers=observers
+        )
+    if run.path.exists():  # it was killed before its first checkpoint
         with disk_errors(run.path):
             shutil.rmtree(run.path)
     return single.fit(loaded, out=run.path, overrides=overrides, quiet=quiet, observers=observers)
-
-
-def _is_done(run: RunFolder) -> bool:
-    if not run.summary.is_file():
-        return False
-    return json.loads(run.summary.read_text("utf-8"))["reason"] in ("finished", "early stop")
 
 
 def _result(number: int, run: RunFolder) -> FoldResult:

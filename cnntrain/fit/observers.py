@@ -29,6 +29,7 @@ from cnntrain.record.checkpoints import CheckpointKeeper, Saves
 from cnntrain.record.observe import Observer
 from cnntrain.runs.folder import RunFolder
 from cnntrain.show.words import counted
+from cnntrain.train import undisturbed
 
 SAMPLE_IMAGES = 16
 
@@ -45,7 +46,7 @@ def make_observers(
     quiet: bool = False,
     silent: bool = False,
     notes: Sequence[str] = (),
-    last_is_sound: bool = True,
+    last_is_current: bool = False,
 ) -> list[Observer]:
     """The observers of a run, in the order in which they see each event.
 
@@ -72,7 +73,7 @@ def make_observers(
         "before_save": lambda: named["tensorboard"].flush() if "tensorboard" in named else None,
         "checkpoint_every": config.record.checkpoint_every,
         "finite": lambda: not bool(prepared.learner.state.diverged),
-        "last_is_sound": last_is_sound,
+        "last_is_current": last_is_current,
         "facts": lambda: _facts(prepared, named.get("checkpoints")),
         "data_cure": data_cure(prepared),
     }
@@ -165,7 +166,8 @@ def _sample_images(prepared: Prepared) -> Tensor | None:
     """Images as the network sees them in training; None in a resumed run and of features."""
     if prepared.learner.state.step > 0 or prepared.learner.part:
         return None
-    images = next(iter(prepared.data.train.batches(1))).images[:SAMPLE_IMAGES]
+    with undisturbed():  # a run that is resumed before its first step looks at them again
+        images = next(iter(prepared.data.train.batches(1))).images[:SAMPLE_IMAGES]
     return denormalize(images, prepared.data.statistics).float() / 255
 
 

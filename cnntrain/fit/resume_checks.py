@@ -69,8 +69,10 @@ def _changes_of_data(prepared: Prepared, state: State, path: Path) -> list[str]:
 def check_unfinished(before: Loaded, prepared: Prepared, run: RunFolder) -> None:
     """There must be something left to do; `before` is the run file as it was.
 
+    That may be what follows the last epoch: to recalibrate, to test, and to sum up.
+
     Raises:
-        UsageError: all epochs are done, or it stopped early.
+        UsageError: all of it is done.
     """
     state, recipe = prepared.learner.state, prepared.recipe
     done, epochs, planned = state.epoch, recipe.epochs, before.train.epochs
@@ -79,6 +81,8 @@ def check_unfinished(before: Loaded, prepared: Prepared, run: RunFolder) -> None
     if done >= epochs and epochs < planned:
         found = f"has done {done} epochs already, so it cannot end after {epochs}"
         remedy = f"to go on to the {planned} that it was started for: {again}"
+    elif not _is_complete(prepared, run):
+        return
     elif done >= epochs:
         found = f"has done all of its {epochs} epochs"
         remedy = f"to train longer: {again} --epochs {max(epochs, done) * 2}"
@@ -94,6 +98,15 @@ def check_unfinished(before: Loaded, prepared: Prepared, run: RunFolder) -> None
     else:
         return
     raise UsageError(f"the run {run.path} {found}", remedy=remedy)
+
+
+def _is_complete(prepared: Prepared, run: RunFolder) -> bool:
+    """Whether the run came to its end from just this state."""
+    ending = run.ending()
+    if ending is None or ending.get("step") != prepared.learner.state.step:
+        return False
+    # earlier versions called a run finished that was stopped in its last evaluation
+    return ending.get("test") is not None or prepared.data.test is None
 
 
 def what_changes(before: Loaded, prepared: Prepared) -> list[str]:

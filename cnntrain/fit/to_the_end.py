@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TypeAlias
 
@@ -14,10 +14,12 @@ from cnntrain.assemble.prepare import Prepared, network_of, whole_state
 from cnntrain.assemble.probe import compute_features
 from cnntrain.assemble.translation import reading
 from cnntrain.checkpoint import State, load, save
+from cnntrain.core.errors import CheckpointError
 from cnntrain.fit.interruption import stop_on_signals
 from cnntrain.fit.observers import make_observers
 from cnntrain.model.recalibrated import SPLIT, recalibrated
 from cnntrain.record.observe import Observer, Record, Tally, observe
+from cnntrain.runs.contents import epoch_in
 from cnntrain.runs.folder import RunFolder
 from cnntrain.tasks.protocol import Result
 from cnntrain.train import EpochDone, EvalDone, Event, RunDone, StopRequest, evaluate, train
@@ -32,9 +34,19 @@ class InFolder:
 
     run: RunFolder
 
-    def best(self) -> State | None:
-        """The state that validation selected; None where there is none."""
-        return load(self.run.best) if self.run.best.is_file() else None
+    def best(self, epoch: int) -> State:
+        """The state that validation selected, after that epoch.
+
+        Raises:
+            CheckpointError: best.pt is missing or damaged, or of another epoch.
+        """
+        if not self.run.best.is_file():
+            raise CheckpointError(f"{self.run.best} does not exist")
+        state = load(self.run.best)
+        found, _ = epoch_in(state)
+        if found != epoch:
+            raise CheckpointError(f"{self.run.best} is of epoch {found}")
+        return state
 
     def last(self) -> State:
         """The newest state."""
@@ -59,9 +71,14 @@ class InMemory(Observer):
         if isinstance(event, EpochDone) and event.is_best:
             self._best = copy.deepcopy(self.last())
 
-    def best(self) -> State | None:
-        """The copy."""
+    def best(self, epoch: int) -> State:
+        """The copy, which is of that epoch."""
+        assert self._best is not None, epoch
         return self._best
+
+    def weights(self) -> State:
+        """The best weights, the last ones where validation has selected none."""
+        return self._best or self.last()
 
     def last(self) -> State:
         """The weights as they are now: no copy."""
@@ -94,7 +111,7 @@ def train_to_the_end(
     silent: bool = False,
     observers: Sequence[Observer] = (),
     notes: Sequence[str] = (),
-    last_is_sound: bool = True,
+    last_is_current: bool = False,
 ) -> Ended:
     """Train, recalibrate where the run file wants it, and test; Ctrl-C stops after a batch.
 
@@ -105,7 +122,7 @@ def train_to_the_end(
         silent: not even that.
         observers: more of them, after the run's own.
         notes: what else there is to say at the start.
-        last_is_sound: see `CheckpointKeeper`.
+        last_is_current: see `CheckpointKeeper`.
 
     Raises:
         DataError, DivergedError, DiskError: see their kinds.
@@ -121,7 +138,7 @@ def train_to_the_end(
             quiet=quiet,
             silent=silent,
             notes=[*notes, *found],
-            last_is_sound=last_is_sound,
+            last_is_current=last_is_current,
         )
         with stop_on_signals(stop, saves=kept.run is not None) as interruption:
             done = observe(
@@ -135,7 +152,10 @@ def train_to_the_end(
 
 
 def _events(prepared: Prepared, *, kept: Kept, stop: StopRequest) -> Iterator[Event]:
-    """The training's events; before the last one those of what follows if it is complete."""
+    """The training's events; before the last one those of what follows if it is complete.
+
+    Of a run that was resumed after its last epoch these are all.
+    """
     for event in train(
         prepared.learner,
         recipe=prepared.recipe,
@@ -145,45 +165,65 @@ def _events(prepared: Prepared, *, kept: Kept, stop: StopRequest) -> Iterator[Ev
         stop=stop,
     ):
         if isinstance(event, RunDone) and event.reason != "stopped":
-            yield from _afterwards(prepared, event, kept=kept, stop=stop)
-        yield event
+            last = yield from _afterwards(prepared, event, kept=kept, stop=stop)
+            yield last
+        else:
+            yield event
 
 
 def _afterwards(
     prepared: Prepared, last: RunDone, *, kept: Kept, stop: StopRequest
-) -> Iterator[EvalDone]:
+) -> Generator[EvalDone, None, RunDone]:
     """The results of the weights that validation selected, the last ones without it.
 
     Their statistics are measured again first, if the run file wants that: then these weights are
-    the best ones. The newest state stays as it is, so that the run can go on from it. There is no
-    result on a split without images, and none of an evaluation that was stopped.
+    the best ones. Done twice, this comes to the same, so a run that was killed here does it again.
+    The newest state stays as it is, so that the run can go on from it. There is no result on a
+    split without images, and none of an evaluation that was stopped.
+
+    Returns:
+        The last event: the run was stopped, if it was stopped here. Where the weights that
+        validation selected are gone, a note says so, and the last ones stand in as they are.
     """
     learner, data, began = prepared.learner, prepared.data, perf_counter()
-    recalibrates = prepared.loaded.train.recalibrate
-    if data.test is None and not recalibrates:
-        return
-    splits = {"test": data.test}
-    best = None if last.best_epoch is None else kept.best()
     net: nn.Module = learner.evaluated
-    if recalibrates:
+    splits = {"test": data.test}
+    epoch, best = last.best_epoch or last.epoch, None
+    try:
+        if last.best_epoch is not None:
+            best = kept.best(last.best_epoch)
+    except CheckpointError as error:
+        epoch, last = last.epoch, replace(last, notes=(_stand_in(last, error),))
+    if prepared.loaded.train.recalibrate and not last.notes:
+        if stop.requested:
+            return replace(last, reason="stopped")
         net, best = recalibrated(prepared, best or kept.last())
         kept.put(best)
         splits = {SPLIT: data.validation, **splits}
-    elif best is not None:
+    elif best is not None and data.test is not None:
         net = network_of(prepared, best)
         began = perf_counter()
     for split, loader in splits.items():
-        metrics = None
-        if loader is not None:
-            metrics = evaluate(
-                net,
-                loader,
-                criterion=prepared.criterion,
-                precision=learner.precision,
-                task=learner.task,
-                stop=stop,
-            )
-        if metrics is not None:
-            epoch, seconds = last.best_epoch or last.epoch, perf_counter() - began
-            yield EvalDone(epoch, last.step, split, metrics, seconds)
+        if loader is None:
+            continue
+        metrics = evaluate(
+            net,
+            loader,
+            criterion=prepared.criterion,
+            precision=learner.precision,
+            task=learner.task,
+            stop=stop,
+        )
+        if metrics is None:
+            return replace(last, reason="stopped")
+        yield EvalDone(epoch, last.step, split, metrics, perf_counter() - began)
         began = perf_counter()
+    return last
+
+
+def _stand_in(last: RunDone, error: CheckpointError) -> str:
+    """What became of the weights that validation selected."""
+    return (
+        f"{error.problems[0].message}, so the weights of epoch {last.best_epoch}, which validation "
+        f"selected, are lost: those of epoch {last.epoch}, the last one, stand in for them"
+    )

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from cnntrain.checkpoint import State
 from cnntrain.core.atomic import disk_errors
+from cnntrain.core.errors import DivergedError
 from cnntrain.core.units import byte_size
 from cnntrain.record import observer
 from cnntrain.record.observe import Observer, Record
-from cnntrain.train.events import EpochDone, RunDone, StepDone
+from cnntrain.train.events import EpochDone, RunDone, RunStarted, StepDone
 
 LOG = logging.getLogger("cnntrain.checkpoints")
 
@@ -29,10 +31,11 @@ class Saves:
 
 @observer("checkpoints", unlisted="every run has it")
 class CheckpointKeeper(Observer):
-    """Saves last.pt after each epoch, every N steps and when stopped; best.pt when it is best.
+    """Saves last.pt at the start, after epochs, every N steps and when stopped; best.pt if best.
 
     Training waits at its `yield` meanwhile, so the state is whole. There is a whole last.pt at
-    every moment once there was one; the one before it is kept as previous.pt. best.pt is written
+    every moment from before the first batch on, so that a run can be resumed whenever it is
+    killed; the one before it is kept as previous.pt. best.pt is written
     first, as a file of its own, so that no last.pt ever speaks of a best that is not there.
 
     Args:
@@ -43,8 +46,9 @@ class CheckpointKeeper(Observer):
             none.
         finite: whether all parameters are finite; a state that is not is never saved.
         before_save: called before each save, to bring the metrics to disk first.
-        last_is_sound: False where the run was resumed from another file than last.pt: what lies
-            there is damaged, or of a time that was gone back from, and not worth keeping.
+        last_is_current: whether last.pt holds the state that training starts from. Where not, it
+            is written at once; what lies there is damaged, of a time that was gone back from, or
+            of other settings, and not worth keeping.
     """
 
     def __init__(
@@ -56,7 +60,7 @@ class CheckpointKeeper(Observer):
         checkpoint_every: int | None = None,
         finite: Callable[[], bool] = lambda: True,
         before_save: Callable[[], None] = lambda: None,
-        last_is_sound: bool = True,
+        last_is_current: bool = False,
     ) -> None:
         assert checkpoint_every is None or checkpoint_every >= 1
         self.saves = Saves()
@@ -66,12 +70,14 @@ class CheckpointKeeper(Observer):
         self._every_steps = checkpoint_every
         self._finite = finite
         self._before_save = before_save
-        self._last_is_sound = last_is_sound
+        self._last_is_current = last_is_current
         self._saved_step: int | None = None
 
     def observe(self, event: Record) -> None:
         """Save, if this is a moment to."""
-        if isinstance(event, StepDone):
+        if isinstance(event, RunStarted):
+            self._start(event.step)
+        elif isinstance(event, StepDone):
             if self._every_steps and event.step % self._every_steps == 0:
                 self._keep(event.step, is_best=False)
         elif isinstance(event, EpochDone):
@@ -79,7 +85,14 @@ class CheckpointKeeper(Observer):
         elif isinstance(event, RunDone) and event.step != self._saved_step:
             self._keep(event.step, is_best=False)
 
-    def _keep(self, step: int, *, is_best: bool) -> None:
+    def _start(self, step: int) -> None:
+        if self._last_is_current:
+            self._saved_step = step
+            return
+        with suppress(DivergedError):  # of such weights the first step says what is wrong
+            self._keep(step, is_best=False, is_first=True)
+
+    def _keep(self, step: int, *, is_best: bool, is_first: bool = False) -> None:
         if not self._finite():
             LOG.warning("step %d: not saved because some parameters are not finite", step)
             return
@@ -87,9 +100,8 @@ class CheckpointKeeper(Observer):
         state = self._snapshot()
         if is_best:
             self._write("best.pt", state)
-        previous = self._folder / "previous.pt" if self._last_is_sound else None
+        previous = None if is_first else self._folder / "previous.pt"
         self._write("last.pt", state, previous=previous)
-        self._last_is_sound = True
         self._saved_step = step
 
     def _write(self, name: str, state: State, *, previous: Path | None = None) -> None:

@@ -190,7 +190,8 @@ class Console:
         if self._quiet:
             self._say(closing_line(event, tally=self._tally, run=self._run))
             return
-        print_table(closing_rows(self._tally), stream=self._stream, fancy=self._terminal)
+        rows = closing_rows(self._tally, best_epoch=event.best_epoch)
+        print_table(rows, stream=self._stream, fancy=self._terminal)
         for line in closing_lines(event, tally=self._tally, run=self._run):
             self._say(line)
 

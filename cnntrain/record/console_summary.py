@@ -41,7 +41,7 @@ def _cells(result: Result | None, task: Task) -> list[str]:
     return [task.text(name, values[name]) for name in names]
 
 
-def closing_rows(tally: Tally) -> list[list[str]]:
+def closing_rows(tally: Tally, *, best_epoch: int | None) -> list[list[str]]:
     """The table's rows, its header first; only the header if no epoch was finished.
 
     The result on the test set stands in the row of the epoch whose weights were tested; that row
@@ -59,7 +59,8 @@ def closing_rows(tally: Tally) -> list[list[str]]:
     if tally.test is not None:
         tested = str(tally.test.epoch)
         if all(row[1] != tested for row in rows):
-            rows.insert(0, ["best", tested, *["-"] * len(figures)])
+            label = "best" if tally.test.epoch == best_epoch else "last"
+            rows.insert(0, [label, tested, *["-"] * len(figures)])
         for row in rows:
             row += _cells(tally.test.metrics if row[1] == tested else None, task)
         header += [f"test {name}" for name in ("loss", *task.headline)]
@@ -95,6 +96,7 @@ def closing_lines(event: RunDone, *, tally: Tally, run: Path | None) -> list[str
     guessed = _guessed(tally)
     if guessed is not None:
         lines.append(f"note  no better than guessing: {guessed}")
+    lines += [f"note  {note}" for note in event.notes]
     if run is None:
         return lines
     path = shlex.quote(str(run))
@@ -117,6 +119,7 @@ def closing_line(event: RunDone, *, tally: Tally, run: Path | None) -> str:
         parts.append(f"test {', '.join(texts)}")
     if _guessed(tally) is not None:
         parts.append("no better than guessing")
+    parts += event.notes
     if run is not None:
         parts.append(str(run))
     return "; ".join(parts)

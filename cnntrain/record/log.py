@@ -80,6 +80,8 @@ class EventLog(Observer):
                 f"{event.seconds:.3f} s; best {self._tally.select} {event.best_value} "
                 f"at epoch {event.best_epoch}"
             )
+            for note in event.notes:
+                LOG.warning(note)
 
 
 def _listed(figures: Mapping[str, float | None]) -> str:

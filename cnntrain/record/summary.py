@@ -24,11 +24,20 @@ class SummaryFile(Observer):
     Args:
         summary: the file.
         facts: more entries, asked for at the end (time spent on checkpoints, peak memory).
+        before_save: called before, to bring the metrics to disk: a run that has this file is
+            complete, and not looked at again.
     """
 
-    def __init__(self, *, summary: Path, facts: Callable[[], Mapping[str, object]] = dict) -> None:
+    def __init__(
+        self,
+        *,
+        summary: Path,
+        facts: Callable[[], Mapping[str, object]] = dict,
+        before_save: Callable[[], None] = lambda: None,
+    ) -> None:
         self._path = summary
         self._facts = facts
+        self._before_save = before_save
         self._tally = Tally()
 
     def observe(self, event: Record) -> None:
@@ -45,12 +54,14 @@ class SummaryFile(Observer):
                 "last": _figures(so_far.last, tally.task),
                 "best": _figures(so_far.best, tally.task),
                 "test": None if tally.test is None else _result(tally.test),
+                "notes": list(event.notes),
                 "seconds": event.seconds,
                 "images": so_far.images,
                 "images_per_second": so_far.images_per_second,
                 "data_wait": so_far.data_wait,
                 **self._facts(),
             }
+            self._before_save()
             write_text_atomically(self._path, json_text(found, indent=2) + "\n")
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -17,7 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from cnntrain.core.atomic import disk_errors, write_text_atomically
-from cnntrain.core.errors import CheckpointError, UsageError
+from cnntrain.core.errors import CheckpointError, CnntrainError, UsageError
 from cnntrain.record.json_text import json_text
 
 RUN_PATTERN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
@@ -89,6 +90,20 @@ class RunFolder:
         """Write a mapping as indented JSON (NaN becomes null)."""
         self.write_text(path, json_text(value, indent=2))
 
+    def ending(self) -> dict[str, Any] | None:
+        """summary.json of a run that is complete; None where it was stopped or killed."""
+        try:
+            found = json.loads(self.summary.read_text("utf-8"))
+            return found if found["reason"] != "stopped" else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def remove_drafts(self) -> None:
+        """Remove the unfinished files of a process that was killed; only under the lock."""
+        for folder in (self.path, self.checkpoints):
+            for draft in folder.glob("*.tmp"):
+                draft.unlink(missing_ok=True)
+
     def evaluations(self, split: str) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl that are evaluations of a split, in order."""
         lines = self.metrics_jsonl.read_text("utf-8").split("\n")[:-1]
@@ -120,12 +135,12 @@ def create_run(
     out: Path | None = None,
     now: Callable[[], datetime] = datetime.now,
 ) -> RunFolder:
-    """Make a new run folder, and point `latest` to it.
+    """Make a new run folder; `latest` points to it when it has a checkpoint (`point_latest`).
 
     Args:
         root: the folder of all runs.
         name: the run's name; the folder is `root/name/<time>-<4 hex digits>`.
-        out: an exact folder instead of that one; must be new or empty, and gets no `latest`.
+        out: an exact folder instead of that one; must be new or empty.
         now: the clock (for tests).
 
     Raises:
@@ -135,8 +150,6 @@ def create_run(
     run = RunFolder(create_folder(root=root, name=name, out=out, now=now))
     with disk_errors(run.path):
         run.checkpoints.mkdir()
-    if out is None:
-        _point_latest(run.path.parent, run.path.name)
     return run
 
 
@@ -181,8 +194,25 @@ def _create_exact(out: Path) -> Path:
     return out
 
 
-def _point_latest(parent: Path, target: str) -> None:
-    """Swap `latest` in one rename: a link, or a text file where links cannot be made."""
+@contextmanager
+def removed_unless_begun(run: RunFolder) -> Iterator[None]:
+    """A folder of a run that is refused before its first checkpoint is removed again."""
+    try:
+        yield
+    except (CnntrainError, KeyboardInterrupt):
+        if not run.last.is_file():
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
+
+
+def point_latest(run: RunFolder) -> None:
+    """Swap the `latest` of a run's name in one rename; no-op for a run in a place of its own.
+
+    It is a link, or a text file where links cannot be made.
+    """
+    parent, target = run.path.parent, run.path.name
+    if not RUN_PATTERN.fullmatch(target):
+        return
     draft = parent / f".latest.{secrets.token_hex(4)}"
     with disk_errors(parent / "latest"):
         try:

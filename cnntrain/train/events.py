@@ -152,6 +152,7 @@ class RunDone:
         best_epoch: the epoch of the best weights.
         best_value: the figure that selected it.
         seconds: wall time of the training, that of all parts of a resumed run.
+        notes: what a reader of the results must know.
     """
 
     reason: Reason
@@ -160,6 +161,7 @@ class RunDone:
     best_epoch: int | None
     best_value: float | None
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 Event: TypeAlias = RunStarted | StepDone | EvalDone | EpochDone | RunDone

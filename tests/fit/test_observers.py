@@ -98,7 +98,7 @@ class Journal:
             line = f"epoch {event.epoch} {event.step}"
             if self.folder is not None:
                 rows = len((self.folder / "metrics.csv").read_text().splitlines()) - 1
-                line += f" {rows} {(self.folder / 'checkpoints' / 'last.pt').exists()}"
+                line += f" {rows} {(self.folder / 'checkpoints' / 'previous.pt').exists()}"
             self.add(line)
         elif isinstance(event, RunDone):
             self.add(event.reason)
@@ -191,7 +191,7 @@ def test_an_observer_is_given_what_it_asks_for(
     assert len(given["classes"]) == 3
     assert given["settings"]["train.optimizer.lr"] == 0.05
     assert given["quiet"] is True
-    expected = 0 if out is None else 2  # best.pt and last.pt of the only epoch
+    expected = 0 if out is None else 3  # last.pt at the start; best.pt and last.pt of the epoch
     assert given["facts"]()["checkpoints"]["files"] == expected
 
 
@@ -203,3 +203,18 @@ def test_an_observer_without_close(run_file: RunFile, tmp_path: Path) -> None:
     (problem,) = caught.value.problems
     assert problem.place is not None
     assert "mute" in problem.place.source
+
+
+def test_a_run_that_is_refused_leaves_no_folder_and_is_not_the_latest(
+    run_file: RunFile, tmp_path: Path
+) -> None:
+    run = cnntrain.fit(run_file({"train.epochs": 1}), out="runs", quiet=True).run
+    (tmp_path / "journal.py").write_text(JOURNAL)
+    file = run_file({"plugins": ["journal.py"], "record.observers": ["mute"]})
+    for out in ("runs", "elsewhere"):
+        with pytest.raises(ConfigError, match="has no method `close`"):
+            cnntrain.fit(file, out=out, quiet=True)
+    assert run is not None
+    assert {path.name for path in run.parent.iterdir()} == {run.name, "latest"}
+    assert (run.parent / "latest").resolve() == run.resolve()
+    assert not Path("elsewhere").exists()

@@ -296,8 +296,9 @@ def test_a_damaged_last_checkpoint_falls_back_and_says_so(
 def test_no_sound_checkpoint_at_all(run_file: RunFile, train_tiny: Train, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train_tiny(run_file(), out=run, stop=2)
-    (run / "checkpoints" / "last.pt").write_bytes(b"")
-    with pytest.raises(CheckpointError, match=r"no checkpoint to load .*is empty"):
+    for name in ("last.pt", "previous.pt"):
+        (run / "checkpoints" / name).write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"no checkpoint to load .*is empty.*is empty"):
         train_tiny(resumed=run)
 
 

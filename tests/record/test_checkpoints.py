@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cnntrain.core.errors import DiskError
+from cnntrain.core.errors import DiskError, DivergedError
 from cnntrain.record.checkpoints import CheckpointKeeper
 from cnntrain.train.events import EpochDone, Event, RunDone, StepDone
 
@@ -75,17 +75,43 @@ def test_every_steps_and_not_twice_at_the_end(tmp_path: Path, run: Run, disk: Di
         checkpoints=tmp_path, snapshot=disk.snapshot, save=disk.save, checkpoint_every=3
     )
     feed(keeper, [e for e in run(epochs=1, steps=7) if not isinstance(e, EpochDone)])
-    assert disk.writes == ["last.pt 1", "last.pt 2", "last.pt 3"]  # steps 3, 6, and the end
+    assert disk.writes == [f"last.pt {n}" for n in (1, 2, 3, 4)]  # steps 0, 3, 6, and the end
     disk.writes.clear()
     feed(keeper, run(epochs=1, steps=7))
-    assert disk.writes == ["last.pt 4", "last.pt 5", "best.pt 6", "last.pt 6"]
+    assert disk.writes == [f"last.pt {n}" for n in (5, 6, 7)] + ["best.pt 8", "last.pt 8"]
 
 
 def test_a_stopped_run_is_saved_where_it_stands(tmp_path: Path, run: Run, disk: Disk) -> None:
     keeper = CheckpointKeeper(checkpoints=tmp_path, snapshot=disk.snapshot, save=disk.save)
     stopped = RunDone("stopped", 1, 6, 1, 0.2, 10.0)
     feed(keeper, [*run(epochs=2, steps=4, until=6), stopped])
-    assert disk.writes == ["best.pt 1", "last.pt 1", "last.pt 2"]
+    assert disk.writes == ["last.pt 1", "best.pt 2", "last.pt 2", "last.pt 3"]
+
+
+def test_there_is_a_checkpoint_before_the_first_batch(tmp_path: Path, run: Run, disk: Disk) -> None:
+    """Unless last.pt is the very state that training starts from."""
+    keeper = CheckpointKeeper(checkpoints=tmp_path, snapshot=disk.snapshot, save=disk.save)
+    start = next(run())
+    feed(keeper, [start, RunDone("stopped", 0, 0, None, None, 1.0)])
+    assert disk.writes == ["last.pt 1"]
+    keeper = CheckpointKeeper(
+        checkpoints=tmp_path, snapshot=disk.snapshot, save=disk.save, last_is_current=True
+    )
+    feed(keeper, [start, RunDone("finished", 0, 0, None, None, 1.0)])
+    assert disk.writes == ["last.pt 1"]
+
+
+def test_a_first_state_that_is_not_finite_is_left_to_the_first_step(
+    tmp_path: Path, run: Run, disk: Disk
+) -> None:
+    def diverged() -> dict[str, int]:
+        raise DivergedError("not finite")
+
+    keeper = CheckpointKeeper(checkpoints=tmp_path, snapshot=diverged, save=disk.save)
+    keeper.observe(next(run()))
+    assert disk.writes == []
+    with pytest.raises(DivergedError):
+        keeper.observe(epoch(1, is_best=False))
 
 
 def test_a_state_that_is_not_finite_is_never_saved(
@@ -127,13 +153,14 @@ def test_a_full_disk_leaves_the_last_state(tmp_path: Path, disk: Disk) -> None:
     assert (tmp_path / "last.pt").read_text() == "1"
 
 
-def test_a_damaged_last_does_not_push_out_a_good_previous(tmp_path: Path, disk: Disk) -> None:
+def test_a_damaged_last_does_not_push_out_a_good_previous(
+    tmp_path: Path, run: Run, disk: Disk
+) -> None:
     (tmp_path / "last.pt").write_text("damaged")
     (tmp_path / "previous.pt").write_text("good")
-    keeper = CheckpointKeeper(
-        checkpoints=tmp_path, snapshot=disk.snapshot, save=disk.save, last_is_sound=False
-    )
-    keeper.observe(epoch(1, is_best=False))
+    keeper = CheckpointKeeper(checkpoints=tmp_path, snapshot=disk.snapshot, save=disk.save)
+    keeper.observe(next(run()))
+    assert (tmp_path / "last.pt").read_text() == "1"
     assert (tmp_path / "previous.pt").read_text() == "good"
     keeper.observe(epoch(2, is_best=False))
     assert (tmp_path / "previous.pt").read_text() == "1"

@@ -12,7 +12,7 @@ import pytest
 
 from cnntrain.core.errors import DiskError, UsageError
 from cnntrain.runs.environment import describe_environment
-from cnntrain.runs.folder import RUN_PATTERN, RunFolder, create_run
+from cnntrain.runs.folder import RUN_PATTERN, RunFolder, create_run, point_latest
 
 
 def test_a_run_lies_under_its_name_and_time(tmp_path: Path) -> None:
@@ -30,8 +30,9 @@ def test_runs_of_one_second_have_folders_of_their_own(tmp_path: Path) -> None:
 
 
 def test_latest_is_a_relative_link_to_the_newest(tmp_path: Path) -> None:
-    create_run(root=tmp_path, name="a")
-    run = create_run(root=tmp_path, name="a")
+    for _ in range(2):
+        run = create_run(root=tmp_path, name="a")
+        point_latest(run)
     latest = tmp_path / "a" / "latest"
     assert latest.is_symlink()
     assert os.readlink(latest) == run.path.name  # noqa: PTH115 (the text itself is the point)
@@ -46,8 +47,9 @@ def test_latest_is_a_text_file_where_links_fail(
         raise OSError("links are not supported here")
 
     monkeypatch.setattr(os, "symlink", refuse)
-    create_run(root=tmp_path, name="a")
-    run = create_run(root=tmp_path, name="a")
+    for _ in range(2):
+        run = create_run(root=tmp_path, name="a")
+        point_latest(run)
     assert (tmp_path / "a" / "latest").read_text().strip() == run.path.name
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from cnntrain.core.errors import CheckpointError, UsageError
-from cnntrain.runs.folder import RunFolder, create_run
+from cnntrain.runs.folder import RunFolder, create_run, point_latest
 from cnntrain.runs.locate import find_run
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
     run = create_run(root=tmp_path / "runs", name="lenet5")
+    point_latest(run)
     run.last.write_bytes(b"last")
     run.best.write_bytes(b"best")
     return run
@@ -39,6 +40,7 @@ def test_the_latest_run_of_a_name(tmp_path: Path, run: RunFolder) -> None:
     )
     newer.last.write_bytes(b"x")
     newest.last.write_bytes(b"y")
+    point_latest(newest)
     assert find_run(run.path.parent).to_evaluate() == newest.last
     shutil.rmtree(newest.path)  # `latest` now dangles
     assert find_run(run.path.parent).to_evaluate() == newer.last
