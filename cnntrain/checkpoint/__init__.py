@@ -1,5 +1,6 @@
 """Checkpoints: plain values and tensors, written atomically, verified when they are read."""
 
+from cnntrain.checkpoint.archive import damage
 from cnntrain.checkpoint.primitives import State, tensors_in
 from cnntrain.checkpoint.randomness import (
     capture_randomness,
@@ -9,7 +10,6 @@ from cnntrain.checkpoint.randomness import (
 from cnntrain.checkpoint.store import (
     LAST,
     PREVIOUS,
-    damage,
     load,
     load_newest,
     read_torch_file,

@@ -176,7 +176,7 @@ def _refuse(options: list[str], reason: str) -> None:
 def opened(
     run: Path, *, overrides: list[str] | None, plugins: list[Path] | None, use: Use | None = None
 ) -> Model:
-    """A trained network; what is to be said about the plugins of its run is said.
+    """A trained network; what is to be said of its run is said.
 
     For what it raises see `cnntrain.model.opening.open_model`.
     """
@@ -189,7 +189,7 @@ def opened(
 
 
 def tell_notes(notes: Sequence[str]) -> None:
-    """Say what is to be said about the plugins of a run."""
+    """Say what is to be said of a run: which it is, which weights, and about its plugins."""
     for note in notes:
         output.note(f"note: {note}")
 

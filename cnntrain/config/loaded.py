@@ -29,7 +29,7 @@ class Loaded:
         file: the run file.
         follows_weights: `data.transforms` that nobody gave are those of `finetune.weights`.
         plugins: as they were read, in the order of `config.plugins`.
-        notes: what is to be said about the plugins of a run: that they are not what they were.
+        notes: what is to be said of a run: that its plugins are not what they were, or which it is.
     """
 
     config: RunConfig

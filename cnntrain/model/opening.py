@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cnntrain import checkpoint
@@ -26,7 +26,13 @@ from cnntrain.data.metadata import facts
 from cnntrain.data.read import open_splits
 from cnntrain.model.model import Model, make_model
 from cnntrain.runs.asked_plugins import load_config
-from cnntrain.runs.contents import classes_in, epoch_in, read_run_file, steps_in
+from cnntrain.runs.contents import (
+    classes_in,
+    contents_to_evaluate,
+    epoch_in,
+    read_run_file,
+    steps_in,
+)
 from cnntrain.runs.folder import RunFolder
 from cnntrain.runs.locate import find_run, has_run, run_file_at
 from cnntrain.train import undisturbed
@@ -89,9 +95,11 @@ def open_model(
         _refuse_changes(overrides, use)
         others = shipped.names() if use.of_any_file else shipped.with_weights()
         found = find_run(path, others=others)
-        weights = found.to_evaluate()
-        state = checkpoint.load(weights)
-        model = model_from(state, path=weights, overrides=overrides, run=found.run, plugins=plugins)
+        weights = contents_to_evaluate(found)
+        model = model_from(
+            weights.state, path=weights.path, overrides=overrides, run=found.run, plugins=plugins
+        )
+        model = replace(model, loaded=_noted(model.loaded, weights.notes))
     else:
         loaded = load_run_file(file, overrides, plugins=Naming.by_user(plugins))
         model = _open_run_file(path, loaded)
@@ -125,6 +133,10 @@ def load(
     with undisturbed():
         files = [Path(file) for file in plugins]
         return open_model(os.fspath(run), overrides=as_overrides(overrides), plugins=files)
+
+
+def _noted(loaded: Loaded, notes: Sequence[str]) -> Loaded:
+    return replace(loaded, notes=(*notes, *loaded.notes))
 
 
 def _refuse_changes(overrides: Sequence[str], use: Use) -> None:
@@ -232,6 +244,6 @@ def plan_of_run(path: Path, *, plugins: Sequence[Path] = ()) -> tuple[Loaded, Pl
         raise CheckpointError(
             f"{found.run.path} lacks config.yaml or classes.txt", remedy="give a checkpoint file"
         )
-    loaded = load_config(found.run, plugins=plugins)
+    loaded = _noted(load_config(found.run, plugins=plugins), [found.note] if found.note else [])
     names = found.run.classes.read_text(encoding="utf-8").splitlines()
     return loaded, plan_network(loaded, num_classes=len(names))

@@ -35,8 +35,8 @@ class Recalibrated:
     """What `recalibrate_run` did: the old and the new checkpoint, and the results of both.
 
     `layers` are the names of the batch normalisations; the results are those on `split`;
-    `select` is the figure that selected the best weights; `notes` are about plugins that have
-    changed.
+    `select` is the figure that selected the best weights; `notes` are about the weights, and
+    plugins that have changed.
     """
 
     source: Path
@@ -81,7 +81,7 @@ def recalibrate_run(
     target = source.with_name("recalibrated.pt")
     if target.exists():
         raise UsageError(f"{target} already exists", remedy="remove it, or give it another name")
-    model = open_model(source, overrides=overrides, plugins=plugins, use=RECALIBRATE)
+    model = open_model(path, overrides=overrides, plugins=plugins, use=RECALIBRATE)
     net, loaded, precision = model.net, model.loaded, model.precision
     freezing = make_freezing(loaded, plan=model.plan, net=net)
     freezing.hold(net, epoch=max(model.epoch, 1))

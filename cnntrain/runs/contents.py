@@ -6,10 +6,11 @@ Each function raises a CheckpointError if the checkpoint does not hold what it i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnntrain.checkpoint import State
+from cnntrain.checkpoint import State, load
 from cnntrain.checkpoint.checked_values import mapping_in, whole_in, wrong_part
 from cnntrain.config.load import load_text
 from cnntrain.config.loaded import Loaded
@@ -19,9 +20,37 @@ from cnntrain.data import TRANSFORMS
 from cnntrain.data.pipeline import TransformError, build_eval_pipeline
 from cnntrain.runs.asked_plugins import Asked
 from cnntrain.runs.folder import RunFolder
+from cnntrain.runs.locate import FoundRun
 
 _FOREIGN = "it was not written by `cnntrain fit`"
 _INCOMPLETE = "use another checkpoint"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a checkpoint that is to be used holds, and what its user must know of it."""
+
+    path: Path
+    state: State
+    notes: tuple[str, ...]
+
+
+def contents_to_evaluate(found: FoundRun) -> Contents:
+    """The checkpoint of a run that is evaluated; CheckpointError if it is missing or damaged."""
+    path = found.to_evaluate()
+    state = load(path)
+    train = state.get("train")
+    notes = [found.note] if found.note else []
+    if isinstance(train, dict):
+        known = {name: value for name, value in train.items() if isinstance(value, int)}
+        best, epoch, step = (known.get(name) for name in ("best_epoch", "epoch", "step"))
+        if step == 0:
+            notes.append(f"{path} is not trained yet (step 0)")
+        elif found.given is None and path.name != "best.pt" and (best is not None or epoch == 0):
+            lost = f"best.pt is missing (the weights of epoch {best})"
+            why = "validation has selected no weights yet" if best is None else lost
+            notes.append(f"{why}, so {path.name} is used: epoch {epoch}, step {step}")
+    return Contents(path, state, tuple(notes))
 
 
 def read_run_file(

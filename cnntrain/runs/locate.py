@@ -23,10 +23,12 @@ class FoundRun:
     Args:
         run: the run folder; None for a checkpoint that lies outside of one.
         given: the checkpoint file, where the path named one.
+        note: which run of a name it is, where that is not the newest one.
     """
 
     run: RunFolder | None
     given: Path | None = None
+    note: str = ""
 
     def to_evaluate(self) -> Path:
         """The checkpoint file that was named, else the best one, else the last one."""
@@ -44,11 +46,13 @@ class FoundRun:
             path = self.run.checkpoints / f"{name}.pt"
             if path.is_file():
                 return path
-        others = _runs(self.run.path.parent)
-        trained = [other for other in others if any((other / "checkpoints").glob("*.pt"))]
-        remedy = "it ended before its first epoch"
-        remedy += f"; {trained[-1]} has some" if trained else ""
-        raise CheckpointError(f"{self.run.path} has no checkpoint", remedy=remedy)
+        place = self.run.path
+        others = [other for other in _runs(place.parent) if _has_checkpoint(other)]
+        remedy = f"begin it again: cnntrain fit {self.run.config} --out {place} --resume auto"
+        remedy += f"; {others[-1]} has some" if others else ""
+        raise CheckpointError(
+            f"{place} has no checkpoint: it ended before the first was written", remedy=remedy
+        )
 
 
 def run_file_at(path: Path) -> Path | None:
@@ -91,7 +95,7 @@ def find_run(path: Path, *, others: Sequence[str] = ()) -> FoundRun:
         raise _not_there(path, others)
     latest = _latest(path)
     if latest is not None:
-        return FoundRun(RunFolder(latest))
+        return FoundRun(RunFolder(latest), note=_not_newest(path, latest))
     names = sorted(child.name for child in _folders(path) if has_run(child))
     if names:
         remedy = f"add a name: {', '.join(names)}"
@@ -110,19 +114,36 @@ def has_run(path: Path) -> bool:
 
 
 def _latest(parent: Path) -> Path | None:
-    """The run that `latest` points to, else the newest by its name."""
+    """The run that `latest` points to, else the newest by its name; of those with a checkpoint."""
     pointer = parent / "latest"
     if pointer.is_file():
         pointer = parent / pointer.read_text(encoding="utf-8", errors="replace").strip()
-    if is_run(pointer) and pointer.resolve().parent == parent.resolve():
+    if _has_checkpoint(pointer) and pointer.resolve().parent == parent.resolve():
         return parent / pointer.resolve().name
     runs = _runs(parent)
-    return runs[-1] if runs else None
+    usable = [run for run in runs if _has_checkpoint(run)] or runs
+    return usable[-1] if usable else None
+
+
+def _not_newest(parent: Path, latest: Path) -> str:
+    newest = runs_of(parent)[-1]
+    if newest.name == latest.name:
+        return ""
+    why = "`latest` points to it" if _has_checkpoint(newest) else "that one has no checkpoint"
+    return f"{parent} is {latest.name} here, not {newest.name}: {why}"
+
+
+def _has_checkpoint(run: Path) -> bool:
+    return any((run / "checkpoints").glob("*.pt"))
 
 
 def _runs(parent: Path) -> list[Path]:
-    named = [child for child in _folders(parent) if RUN_PATTERN.fullmatch(child.name)]
-    return sorted(filter(is_run, named))
+    return [run for run in runs_of(parent) if is_run(run)]
+
+
+def runs_of(parent: Path) -> list[Path]:
+    """The folders in which runs of one name are or were to be, in order of their times."""
+    return sorted(child for child in _folders(parent) if RUN_PATTERN.fullmatch(child.name))
 
 
 def _folders(parent: Path) -> list[Path]:

@@ -48,6 +48,24 @@ def test_the_latest_run_of_a_name(tmp_path: Path, run: RunFolder) -> None:
     assert find_run(run.path.parent).to_evaluate() == run.best
 
 
+def test_a_newer_run_without_a_checkpoint_is_named_and_passed_over(
+    tmp_path: Path, run: RunFolder
+) -> None:
+    assert find_run(run.path.parent).note == ""
+    empty = create_run(root=tmp_path / "runs", name="lenet5", now=lambda: datetime(2100, 1, 1))
+    for _ in range(2):
+        found = find_run(run.path.parent)
+        assert found.run == run
+        assert found.note.endswith(
+            f"lenet5 is {run.path.name} here, not {empty.path.name}: that one has no checkpoint"
+        )
+        point_latest(empty)  # as earlier versions did before there was a checkpoint
+    empty.last.write_bytes(b"x")
+    assert find_run(run.path.parent).run == empty
+    point_latest(run)
+    assert find_run(run.path.parent).note.endswith("`latest` points to it")
+
+
 def test_latest_as_a_text_file(run: RunFolder) -> None:
     latest = run.path.parent / "latest"
     latest.unlink()

@@ -13,13 +13,12 @@ from torch import Tensor
 
 from cnntrain.assemble.transfer.about import KEY, plain_steps
 from cnntrain.assemble.transfer.torchvision_weights import fetch, find_published, names_of
-from cnntrain.checkpoint import load
 from cnntrain.checkpoint.foreign import Rule, rules_of
 from cnntrain.checkpoint.state_dicts import read_metadata, read_state_dict
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.train_section import WeightsSection
 from cnntrain.core.errors import CheckpointError, CnntrainError, ConfigError
-from cnntrain.runs.contents import classes_in, epoch_in, steps_in, weights_in
+from cnntrain.runs.contents import classes_in, contents_to_evaluate, epoch_in, steps_in, weights_in
 from cnntrain.runs.locate import find_run
 
 WEIGHTS = ("finetune", "weights")
@@ -36,6 +35,7 @@ class Source:
         classes: the names of their outputs; None: unknown.
         epoch: of the run that they are from; 0: unknown.
         steps: how images were prepared for them; None: unknown.
+        notes: what must be known of them, such as that they are not the best ones.
         tensors: by the names that they have there, once they have been read.
         rules: the map of names, ours to theirs; empty: the names are ours.
     """
@@ -46,6 +46,7 @@ class Source:
     classes: tuple[str, ...] | None = None
     epoch: int = 0
     steps: tuple[dict[str, Any], ...] | None = None
+    notes: tuple[str, ...] = ()
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
 
@@ -94,8 +95,8 @@ def _find(weights: WeightsSection) -> Source:
             steps=published.steps or None,
         )
     if weights.run is not None:
-        path = find_run(Path(weights.run)).to_evaluate()
-        state = load(path)
+        found = contents_to_evaluate(find_run(Path(weights.run)))
+        path, state = found.path, found.state
         return Source(
             str(path),
             path,
@@ -103,6 +104,7 @@ def _find(weights: WeightsSection) -> Source:
             classes_in(state, path=path),
             epoch_in(state)[0],
             steps_in(state, path=path),
+            found.notes,
         )
     return _file_source(Path(weights.file or ""))
 

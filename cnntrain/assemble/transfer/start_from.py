@@ -147,6 +147,7 @@ def start_from(
         missing=pair.missing,
         left_over=found.left_over,
         notes=(
+            *source.notes,
             *_notes_on_missing(pair),
             *([_GUESSED] if guessed else []),
             *([_UNKNOWN_NUMBERS] if lacks_numbers(loaded) else []),
