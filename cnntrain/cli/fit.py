@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,12 +11,16 @@ import typer
 from cnntrain.cli import output
 from cnntrain.cli.options import Overrides, Plugins, checked_run_file
 from cnntrain.config import shipped
+from cnntrain.config.named_plugins import Naming
 from cnntrain.core.errors import UsageError
 from cnntrain.show.tables import columns
 from cnntrain.show.words import percent
 
 if TYPE_CHECKING:
     from cnntrain.fit.folds import CrossValidated, Figure
+
+AUTO = "auto"
+"""In the place of a run: the one that is to be continued is looked for."""
 
 
 def fit(  # noqa: PLR0913  # one parameter for each option
@@ -26,7 +31,12 @@ def fit(  # noqa: PLR0913  # one parameter for each option
     overrides: Overrides = None,
     plugins: Plugins = None,
     resume: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Resume this run, in its own folder.")
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Resume this run, in its own folder; auto, with FILE: its run that was cut off, "
+            "or begin one.",
+        ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Short for -s train.epochs=N.")] = None,
     out: Annotated[
@@ -45,49 +55,83 @@ def fit(  # noqa: PLR0913  # one parameter for each option
     given, named = list(overrides or []), plugins or []
     if epochs is not None:
         given.append(f"train.epochs={epochs}")
-    if (file is None) == (resume is None):
-        remedy = "`cnntrain fit FILE` or `cnntrain fit --resume RUN`"
-        raise UsageError("give either a run file or a run to resume", remedy=remedy)
-    if resume is not None and (out is not None or folds is not None):
-        option = "--out" if out is not None else "--folds"
-        remedy = f"remove {option}"
-        raise UsageError("--out and --folds cannot be combined with --resume", remedy=remedy)
-    if folds is not None:
-        assert file is not None
-        _cross_validate(shipped.resolve(file), given, folds, out=out, quiet=quiet, verbose=verbose)
+    is_auto = resume == AUTO
+    _refuse_contradictions(file, resume, out=out, folds=folds)
+    if file is not None and folds is not None:
+        _cross_validate(
+            shipped.resolve(file),
+            given,
+            folds,
+            plugins=named,
+            out=out,
+            is_auto=is_auto,
+            quiet=quiet,
+            verbose=verbose,
+        )
         return
     checked = None if file is None else checked_run_file(file, given, plugins=named)
     from cnntrain.fit.fit import fit as start
     from cnntrain.fit.fit import resume as go_on
     from cnntrain.fit.folds import is_cross_validation, resume_folds
+    from cnntrain.fit.restart import fit_or_resume
 
     with output.log_shown(verbose):
         if checked is not None:
-            outcome = start(
+            is_auto = is_auto or checked.loaded.config.record.resume == "auto"
+            begin = partial(fit_or_resume, plugins=named, tell=output.note) if is_auto else start
+            outcome = begin(
                 checked.loaded, plan=checked.plan, out=out, overrides=given, quiet=quiet
             )
         else:
-            assert resume is not None
-            if is_cross_validation(resume):
+            run = Path(resume or "")
+            if is_cross_validation(run):
                 done = resume_folds(
-                    resume, overrides=given, plugins=named, quiet=quiet, tell=output.note
+                    run, overrides=given, plugins=named, quiet=quiet, tell=output.note
                 )
                 _tell(done)
                 return
-            outcome = go_on(resume, overrides=given, plugins=named, quiet=quiet)
+            outcome = go_on(run, overrides=given, plugins=named, quiet=quiet)
     output.result(str(outcome.run.path))
     if outcome.exit_code:
         raise typer.Exit(outcome.exit_code)
 
 
-def _cross_validate(
-    file: Path, given: list[str], folds: int, *, out: Path | None, quiet: bool, verbose: bool
+def _refuse_contradictions(
+    file: str | None, resume: str | None, *, out: Path | None, folds: int | None
 ) -> None:
-    from cnntrain.fit.folds import cross_validate, load_folds
+    is_auto = resume == AUTO
+    if is_auto and file is None:
+        remedy = "`cnntrain fit FILE --resume auto`; a folder of that name is ./auto"
+        raise UsageError("--resume auto needs the run file", remedy=remedy)
+    if (file is None) == (resume is None or is_auto):
+        remedy = (
+            "`cnntrain fit FILE`, `cnntrain fit FILE --resume auto` or `cnntrain fit --resume RUN`"
+        )
+        raise UsageError("give either a run file or a run to resume", remedy=remedy)
+    if resume is not None and not is_auto and (out is not None or folds is not None):
+        option = "--out" if out is not None else "--folds"
+        remedy = f"remove {option}"
+        raise UsageError("--out and --folds cannot be combined with --resume", remedy=remedy)
 
-    files = load_folds(file, given, folds=folds)
+
+def _cross_validate(
+    file: Path,
+    given: list[str],
+    folds: int,
+    *,
+    plugins: list[Path],
+    out: Path | None,
+    is_auto: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    from cnntrain.fit.folds import cross_validate, cross_validate_or_resume, load_folds
+
+    files = load_folds(file, given, folds=folds, plugins=Naming.by_user(plugins))
+    is_auto = is_auto or files[0].config.record.resume == "auto"
+    begin = partial(cross_validate_or_resume, plugins=plugins) if is_auto else cross_validate
     with output.log_shown(verbose):
-        found = cross_validate(files, out=out, overrides=given, quiet=quiet, tell=output.note)
+        found = begin(files, out=out, overrides=given, quiet=quiet, tell=output.note)
     _tell(found)
 
 

@@ -125,6 +125,8 @@ class RecordSection(Section):
     """Write TensorBoard event files."""
     checkpoint_every: Positive | None = None
     """Steps from one checkpoint to the next, besides the one after each epoch."""
+    resume: Literal["never", "auto"] = "never"
+    """auto: `fit` continues the newest run of this file if it was cut off, as `--resume auto`."""
     observers: Annotated[tuple[ObserverCall, ...], FROM_LIST] = ()
     """More observers of the training, from plugins; each a name or `name: {parameters}`."""
 

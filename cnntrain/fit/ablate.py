@@ -24,6 +24,7 @@ from cnntrain.core.complaints import value_at
 from cnntrain.core.document import Document, KeyPath, parse_document, read_document
 from cnntrain.core.errors import UsageError
 from cnntrain.fit.fit import fit
+from cnntrain.fit.restart import fit_or_resume
 from cnntrain.runs.environment import describe_environment
 from cnntrain.runs.folder import RunFolder
 from cnntrain.runs.locate import find_run, has_run
@@ -108,7 +109,8 @@ def ablate(
             done.append(before)
             continue
         tell(f"training {each.config.name}: {variant.parameters:,} parameters")
-        outcome = fit(each, overrides=[] if variant.left_out else overrides, quiet=True)
+        begin = fit_or_resume if each.config.record.resume == "auto" and not anew else fit
+        outcome = begin(each, overrides=[] if variant.left_out else overrides, quiet=True)
         if outcome.exit_code or outcome.done is None:
             return Ablation(tuple(done), outcome.exit_code)
         done.append(_trained(variant, outcome.run))

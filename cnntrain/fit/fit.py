@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import UsageError
 from cnntrain.data.left_out import rows
 from cnntrain.fit.resume_checks import check_same_data, check_unfinished, what_changes
-from cnntrain.fit.to_the_end import InFolder, train_to_the_end
+from cnntrain.fit.to_the_end import Ended, InFolder, train_to_the_end
 from cnntrain.record.log import log_to
 from cnntrain.record.observe import Observer, Record
 from cnntrain.runs.asked_plugins import keep_copies
@@ -66,17 +66,19 @@ def fit(
     *,
     plan: Plan | None = None,
     out: Path | None = None,
+    again: bool = False,
     overrides: Sequence[str] = (),
     quiet: bool = False,
     silent: bool = False,
     observers: Sequence[Observer] = (),
 ) -> Outcome:
-    """Train from a run file, in a new run folder.
+    """Train from a run file, in a run folder of its own.
 
     Args:
         loaded: the run file.
         plan: of its network, where it is made already.
         out: an exact place for the run's folder.
+        again: a run of this file was begun there, and has no checkpoint.
         overrides: what was given with `-s`, to be kept with the run.
         quiet: say nothing but the final line.
         silent: not even that.
@@ -87,19 +89,39 @@ def fit(
     """
     prepared = prepare(loaded, plan=plan)
     config = loaded.config
-    run = create_run(root=Path(config.record.root), name=config.name, out=out)
-    with run.lock(), removed_unless_begun(run):
+    run = create_run(root=Path(config.record.root), name=config.name, out=out, again=again)
+    with run.lock():
+        if run.last.exists() or run.previous.exists():
+            message = f"another process has trained in {run.path} meanwhile"
+            raise UsageError(message, remedy=f"continue its run with --resume {run.path}")
+        ended = _begin(
+            prepared, run, overrides=overrides, quiet=quiet, silent=silent, observers=observers
+        )
+    return Outcome(run, ended.done, ended.test, ended.exit_code)
+
+
+def _begin(
+    prepared: Prepared,
+    run: RunFolder,
+    *,
+    overrides: Sequence[str],
+    quiet: bool,
+    silent: bool,
+    observers: Sequence[Observer],
+) -> Ended:
+    """Train in a folder that is locked and new; without a checkpoint it is removed again."""
+    with removed_unless_begun(run):
+        run.remove_drafts()
         _write_facts(prepared, run)
         run.write_text(run.overrides, _lines(overrides))
         with log_to(run.log):
-            ended = train_to_the_end(
+            return train_to_the_end(
                 prepared,
                 kept=InFolder(run),
                 quiet=quiet,
                 silent=silent,
                 observers=[_Latest(run), *observers],
             )
-    return Outcome(run, ended.done, ended.test, ended.exit_code)
 
 
 class _Latest(Observer):
@@ -142,7 +164,9 @@ def resume(
     overrides: Sequence[str] = (),
     plugins: Sequence[Path] = (),
     quiet: bool = False,
+    silent: bool = False,
     observers: Sequence[Observer] = (),
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Resume a run in its own folder, from its last checkpoint, bit for bit.
 
@@ -150,7 +174,8 @@ def resume(
         path: the run's folder, `runs/NAME`, or one of its checkpoints.
         overrides: changes; see `CHANGEABLE`.
         plugins: files that the user names, so that they may run.
-        quiet, observers: as in `fit`.
+        quiet, silent, observers: as in `fit`.
+        tell: called with the run and the step that it continues from.
 
     Raises:
         UsageError: the run is done, or a change is not one of those that can be made.
@@ -187,6 +212,13 @@ def resume(
         if problem is not None:
             lost = f"the weights of epoch {best_epoch}, the best so far, are lost"
             notes.append(f"{run.best} {problem.cause}: {lost}")
+        at = prepared.learner.state
+        where = (
+            "after its last epoch"
+            if at.epoch >= loaded.train.epochs
+            else f"from epoch {at.epoch + 1}"
+        )
+        tell(f"continues {run.path} {where}, step {at.step}")
         run.remove_drafts()
         with disk_errors(run.summary):
             run.summary.unlink(missing_ok=True)  # it is that of a complete run
@@ -202,6 +234,7 @@ def resume(
                 prepared,
                 kept=InFolder(run),
                 quiet=quiet,
+                silent=silent,
                 observers=observers,
                 notes=notes,
                 last_is_current=source == run.last and state.get("config") == config,

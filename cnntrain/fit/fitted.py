@@ -11,7 +11,9 @@ from pathlib import Path
 from cnntrain.assemble.checked import Checked, check_loaded
 from cnntrain.assemble.prepare import prepare
 from cnntrain.config.from_python import Changes, Source, as_overrides, try_to_load_given
+from cnntrain.core.errors import UsageError
 from cnntrain.fit import fit as in_folder
+from cnntrain.fit.restart import fit_or_resume
 from cnntrain.fit.to_the_end import Ended, InMemory, train_to_the_end
 from cnntrain.model.model import Model
 from cnntrain.model.opening import model_from, open_model
@@ -26,7 +28,7 @@ class Fitted:
     """What came of a training.
 
     Args:
-        history: one mapping an epoch, with the columns of metrics.csv.
+        history: one mapping an epoch of this call, with the columns of metrics.csv.
         model: the network with the best weights, the last ones where there is no validation.
         done: how it ended: `reason`, `epoch`, `step`, `best_epoch`, `best_value`, `seconds`.
         test: the result on the test set; None without one, or if training was stopped.
@@ -79,7 +81,9 @@ def fit(
         else:
             is_root = Path(out) == Path(checked.loaded.config.record.root)
             exact = None if is_root else Path(out)
-            ended = in_folder.fit(
+            is_auto = checked.loaded.config.record.resume == "auto"
+            begin = fit_or_resume if is_auto else in_folder.fit
+            ended = begin(
                 checked.loaded,
                 plan=checked.plan,
                 out=exact,
@@ -88,6 +92,9 @@ def fit(
                 observers=listening,
             )
             run = ended.run.path
+            if ended.done is None:
+                remedy = f"open it with cnntrain.load({str(run)!r}), or give another out"
+                raise UsageError(f"{run} is complete: nothing is left to do", remedy=remedy)
             model = open_model(run)
     if ended.exit_code == 128 + signal.SIGTERM:  # it was held back until the state was whole
         signal.raise_signal(signal.SIGTERM)

@@ -17,14 +17,15 @@ from typing import Literal, get_args
 
 from cnntrain.assemble.checked import check_run_file
 from cnntrain.assemble.translation import only_these
+from cnntrain.config.from_python import as_overrides
 from cnntrain.config.load import NAMED
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.named_plugins import Naming
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.config.section import FoldOf
-from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import CnntrainError, UsageError
 from cnntrain.fit import fit as single
+from cnntrain.fit.restart import find_begun, fit_or_resume
 from cnntrain.model.images import every_split
 from cnntrain.record.observe import Observer
 from cnntrain.runs.asked_plugins import keep_copies, load_config, naming_in
@@ -101,6 +102,36 @@ def load_folds(
     return [check_run_file(file, [*overrides, part], plugins=plugins).loaded for part in parts]
 
 
+def cross_validate_or_resume(
+    files: Sequence[Loaded],
+    *,
+    out: Path | None = None,
+    overrides: Sequence[str] = (),
+    plugins: Sequence[Path] = (),
+    quiet: bool = False,
+    tell: Callable[[str], None],
+) -> CrossValidated:
+    """Continue the cross-validation of these files that was cut off, or begin one.
+
+    For the arguments see `cross_validate`. One that is complete is only reported again.
+    """
+    begin = partial(cross_validate, out=out, overrides=overrides, quiet=quiet, tell=tell)
+    begun = find_begun(files[0], out=out, allowed=CHANGEABLE, suffix=_suffix(files))
+    if begun is None:
+        return begin(files)
+    path = begun.run.path
+    if is_run(path):
+        message = f"--out {path} holds one run, and not a cross-validation"
+        raise UsageError(message, remedy="name a new folder")
+    tell(f"continues {path}")
+    changes = as_overrides(begun.changes)
+    return resume_folds(path, overrides=changes, plugins=plugins, quiet=quiet, tell=tell)
+
+
+def _suffix(files: Sequence[Loaded]) -> str:
+    return f"-{len(files)}folds"
+
+
 def cross_validate(
     files: Sequence[Loaded],
     *,
@@ -126,14 +157,14 @@ def cross_validate(
     config = files[0].config
     every_split(files[0])  # what the data refuse, before a folder is made and a fold announced
     path = create_folder(
-        root=Path(config.record.root), name=config.name, out=out, suffix=f"-{len(files)}folds"
+        root=Path(config.record.root), name=config.name, out=out, suffix=_suffix(files)
     )
     folder = RunFolder(path)
     train = partial(_train_one, overrides=overrides, quiet=quiet, observers=observers)
     try:
         with folder.lock():
-            folder.write_text(folder.config_input, files[0].document.text)
             folder.write_text(folder.config, dump_yaml(resolved_tree(config)))
+            folder.write_text(folder.config_input, files[0].document.text)
             keep_copies(folder, files[0])
             return _train(files, folder, train=train, tell=tell)
     except CnntrainError:
@@ -218,14 +249,14 @@ def _train_one(
     observers: Sequence[Observer],
     plugins: Sequence[Path] = (),
 ) -> single.Outcome:
-    if run.last.is_file() or run.previous.is_file():
-        return single.resume(
-            run.path, overrides=overrides, plugins=plugins, quiet=quiet, observers=observers
-        )
-    if run.path.exists():  # it was killed before its first checkpoint
-        with disk_errors(run.path):
-            shutil.rmtree(run.path)
-    return single.fit(loaded, out=run.path, overrides=overrides, quiet=quiet, observers=observers)
+    return fit_or_resume(
+        loaded,
+        out=run.path,
+        overrides=overrides,
+        plugins=plugins,
+        quiet=quiet,
+        observers=observers,
+    )
 
 
 def _result(number: int, run: RunFolder) -> FoldResult:

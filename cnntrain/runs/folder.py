@@ -98,6 +98,14 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
+    def is_empty(self) -> bool:
+        """Whether nothing is there but what a process leaves that is killed as it makes a run."""
+        if not self.path.is_dir():
+            return not self.path.exists()
+        found = {child for child in self.path.iterdir() if child.suffix != ".tmp"}
+        inside = [child.suffix for child in self.checkpoints.glob("*")]
+        return found <= {self.checkpoints, self.path / "lock"} and set(inside) <= {".tmp"}
+
     def remove_drafts(self) -> None:
         """Remove the unfinished files of a process that was killed; only under the lock."""
         for folder in (self.path, self.checkpoints):
@@ -133,6 +141,7 @@ def create_run(
     root: Path,
     name: str,
     out: Path | None = None,
+    again: bool = False,
     now: Callable[[], datetime] = datetime.now,
 ) -> RunFolder:
     """Make a new run folder; `latest` points to it when it has a checkpoint (`point_latest`).
@@ -141,15 +150,17 @@ def create_run(
         root: the folder of all runs.
         name: the run's name; the folder is `root/name/<time>-<4 hex digits>`.
         out: an exact folder instead of that one; must be new or empty.
+        again: `out` may also be one in which this run was begun, without a checkpoint.
         now: the clock (for tests).
 
     Raises:
         UsageError: `out` is in use, or the name cannot name a folder.
         DiskError: the folder cannot be made.
     """
-    run = RunFolder(create_folder(root=root, name=name, out=out, now=now))
+    run = RunFolder(out) if again and out is not None else None
+    run = run or RunFolder(create_folder(root=root, name=name, out=out, now=now))
     with disk_errors(run.path):
-        run.checkpoints.mkdir()
+        run.checkpoints.mkdir(parents=again, exist_ok=True)
     return run
 
 
@@ -186,7 +197,7 @@ def _create_exact(out: Path) -> Path:
         raise UsageError(f"--out {out} is a file", remedy="name a new or an empty folder")
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-        if any(out.iterdir()):
+        if not RunFolder(out).is_empty():
             raise UsageError(
                 f"--out {out} is not empty, and a run is never overwritten",
                 remedy=f"name a new folder, or continue that run with --resume {out}",

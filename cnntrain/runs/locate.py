@@ -48,7 +48,8 @@ class FoundRun:
                 return path
         place = self.run.path
         others = [other for other in _runs(place.parent) if _has_checkpoint(other)]
-        remedy = f"begin it again: cnntrain fit {self.run.config} --out {place} --resume auto"
+        file = self.run.config if self.run.config.is_file() else "FILE"
+        remedy = f"begin it again: cnntrain fit {file} --out {place} --resume auto"
         remedy += f"; {others[-1]} has some" if others else ""
         raise CheckpointError(
             f"{place} has no checkpoint: it ended before the first was written", remedy=remedy
@@ -141,9 +142,10 @@ def _runs(parent: Path) -> list[Path]:
     return [run for run in runs_of(parent) if is_run(run)]
 
 
-def runs_of(parent: Path) -> list[Path]:
-    """The folders in which runs of one name are or were to be, in order of their times."""
-    return sorted(child for child in _folders(parent) if RUN_PATTERN.fullmatch(child.name))
+def runs_of(parent: Path, *, suffix: str = "") -> list[Path]:
+    """The folders of the runs of one name, in order of their times; `suffix` ends their names."""
+    named = (child for child in _folders(parent) if child.name.endswith(suffix))
+    return sorted(c for c in named if RUN_PATTERN.fullmatch(c.name.removesuffix(suffix)))
 
 
 def _folders(parent: Path) -> list[Path]:

@@ -1,0 +1,192 @@
+"""`--resume auto`: one command that begins a run, continues it where it was cut off, and ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial, reduce
+from operator import getitem
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from cnntrain.arch.plan import Plan
+from cnntrain.assemble.transfer.preprocessing import follow_weights
+from cnntrain.checkpoint import load_newest
+from cnntrain.config.from_python import as_overrides
+from cnntrain.config.loaded import Loaded
+from cnntrain.config.resolved import dump_yaml, resolved_tree
+from cnntrain.core.document import parse_document, read_document
+from cnntrain.core.errors import CheckpointError, ConfigError, UsageError
+from cnntrain.fit.fit import CHANGEABLE, Outcome, fit, resume
+from cnntrain.record.observe import Observer
+from cnntrain.runs.folder import RunFolder
+from cnntrain.runs.locate import runs_of
+from cnntrain.show.words import listed
+
+Tree: TypeAlias = Mapping[str, Any]
+Compared: TypeAlias = tuple[dict[str, Any], list[str]]
+_ABSENT = "nothing"
+"""In place of a value: where an earlier version did not have the key, its default was meant."""
+
+
+def _silence(_text: str) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A folder in which a run of this very file was begun; `changes` are of what may change."""
+
+    run: RunFolder
+    changes: dict[str, Any]
+
+
+def fit_or_resume(  # noqa: PLR0913  # those of `fit` and of `resume`
+    loaded: Loaded,
+    *,
+    plan: Plan | None = None,
+    out: Path | None = None,
+    overrides: Sequence[str] = (),
+    plugins: Sequence[Path] = (),
+    quiet: bool = False,
+    silent: bool = False,
+    observers: Sequence[Observer] = (),
+    tell: Callable[[str], None] = _silence,
+) -> Outcome:
+    """Continue the run of this file that was cut off, or begin one.
+
+    It is the newest of its name whose run file resolves to the same, apart from `CHANGEABLE`, or
+    the one in `out`. One that is complete is left as it is; the outcome then has no event.
+
+    Args:
+        plugins: files that the user names, so that they may run.
+        loaded, plan, out, overrides, quiet, silent, observers: as in `fit`.
+        tell: called with what is done; if quiet, only where that is nothing.
+
+    Raises:
+        UsageError: something else is in `out`, or another process trains there.
+    """
+    begin = partial(
+        fit, plan=plan, overrides=overrides, quiet=quiet, silent=silent, observers=observers
+    )
+    begun = find_begun(follow_weights(loaded), out=out)
+    if begun is None:
+        return begin(loaded, out=out)
+    run, changes = begun.run, begun.changes
+    if not (run.last.is_file() or run.previous.is_file()):
+        if not quiet:
+            tell(f"begins {run.path} again, which ended before its first checkpoint")
+        return begin(loaded, out=run.path, again=True)
+    if run.ending() is not None and not changes.keys() & {"train.epochs", "train.early_stop"}:
+        tell(f"{run.path} is complete: nothing is left to do")
+        return Outcome(run, None, None, 0)
+    return resume(
+        run.path,
+        overrides=as_overrides(changes),
+        plugins=plugins,
+        quiet=quiet,
+        silent=silent,
+        observers=observers,
+        tell=_silence if quiet else tell,
+    )
+
+
+def find_begun(
+    loaded: Loaded,
+    *,
+    out: Path | None,
+    allowed: Sequence[str] = CHANGEABLE,
+    suffix: str = "",
+) -> Begun | None:
+    """The newest run, or cross-validation, of a run file; None where there is none.
+
+    Args:
+        loaded: the run file.
+        out: look only there.
+        allowed: what may differ.
+        suffix: of the folder's name, if it is not a run's.
+
+    Raises:
+        UsageError: something else is in `out`.
+    """
+    compared = partial(_compared, here=loaded, allowed=allowed)
+    if out is not None:
+        return _begun_in(RunFolder(out), compared)
+    parent = Path(loaded.config.record.root, loaded.config.name)
+    for path in reversed(runs_of(parent, suffix=suffix)):
+        there = _tree_of(RunFolder(path))
+        if there is not None:
+            changes, others = compared(there)
+            if not others:
+                return Begun(RunFolder(path), changes)
+    return None
+
+
+def _begun_in(run: RunFolder, compared: Callable[[Tree], Compared]) -> Begun | None:
+    if run.is_empty() or run.path.is_file():
+        return None
+    remedy = f"name a new folder, or continue that run with --resume {run.path}"
+    there = _tree_of(run)
+    if there is None:
+        raise UsageError(
+            f"--out {run.path} holds something else than a run",
+            remedy="name a new or an empty folder",
+        )
+    changes, others = compared(there)
+    if others:
+        raise UsageError(
+            f"--out {run.path} holds a run of another file: {listed(others, most=3)}",
+            remedy=remedy,
+        )
+    return Begun(run, changes)
+
+
+def _tree_of(run: RunFolder) -> Tree | None:
+    """The resolved run file of a run, or of its checkpoint; None where there is no sound one.
+
+    As it was written: what its plugins register may be something else by now.
+    """
+    with suppress(ConfigError):
+        return _mapping(read_document(run.config).data)
+    with suppress(ConfigError, CheckpointError):
+        newest = load_newest(run.checkpoints)
+        return _mapping(parse_document(str(newest.state["config"]), name=str(newest.path)).data)
+    return None
+
+
+def _mapping(data: object) -> Tree | None:
+    return data if isinstance(data, Mapping) else None
+
+
+def _compared(there: Tree, *, here: Loaded, allowed: Sequence[str]) -> Compared:
+    """The values of this file for keys that may change, and in words what else differs."""
+    tree = parse_document(dump_yaml(resolved_tree(here.config)), name="").data
+    changes: dict[str, Any] = {}
+    others: list[str] = []
+    for path, old, new in _differences(there, tree):
+        key = ".".join(path)
+        name = next((each for each in allowed if f"{key}.".startswith(f"{each}.")), None)
+        if name is not None:
+            changes[name] = reduce(getitem, name.split("."), tree)
+        elif path[0] != "record" and (old is not _ABSENT or here.is_given(path)):
+            others.append(_in_words(key, old, new))
+    return changes, others
+
+
+def _differences(
+    there: Tree, here: Tree, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
+    """The path of each value that differs, and both values."""
+    for key in {**there, **here}:
+        old, new = there.get(key, _ABSENT), here.get(key, _ABSENT)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from _differences(old, new, (*path, str(key)))
+        elif old != new:
+            yield (*path, str(key)), old, new
+
+
+def _in_words(key: str, old: Any, new: Any) -> str:
+    if any(isinstance(value, Mapping | list) for value in (old, new)):
+        return f"{key} differs"
+    return f"{key} is {old} there and {new} here"
