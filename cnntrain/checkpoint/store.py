@@ -220,3 +220,4 @@ def _give_second_name(path: Path, previous: Path) -> None:
         path.replace(previous)
         return
     second.replace(previous)
+    second.unlink(missing_ok=True)  # a rename does nothing where both are names of one file

@@ -102,3 +102,15 @@ def test_a_folder_in_the_place_of_a_checkpoint(tmp_path: Path) -> None:
     assert load(previous)["train"] == {"epoch": 2}
     names = {file.name for file in tmp_path.iterdir()}
     assert names == {LAST, PREVIOUS, f"{LAST}.folder", f"{PREVIOUS}.folder"}
+
+
+def test_a_save_that_was_killed_before_its_last_rename_leaves_nothing_behind(
+    tmp_path: Path,
+) -> None:
+    """By then last.pt and previous.pt are two names of one file."""
+    path, previous = tmp_path / LAST, tmp_path / PREVIOUS
+    save(path, {"train": {"epoch": 1}})
+    previous.hardlink_to(path)
+    save(path, {"train": {"epoch": 2}}, previous=previous)
+    assert {file.name for file in tmp_path.iterdir()} == {LAST, PREVIOUS}
+    assert load(previous) == {"train": {"epoch": 1}}
