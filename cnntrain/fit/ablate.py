@@ -109,9 +109,9 @@ def ablate(
             done.append(before)
             continue
         tell(f"training {each.config.name}: {variant.parameters:,} parameters")
-        begin = fit_or_resume if each.config.record.resume == "auto" and not anew else fit
+        begin = fit_or_resume if each.config.record.resume == "auto" and not again else fit
         outcome = begin(each, overrides=[] if variant.left_out else overrides, quiet=True)
-        if outcome.exit_code or outcome.done is None:
+        if outcome.exit_code:
             return Ablation(tuple(done), outcome.exit_code)
         done.append(_trained(variant, outcome.run))
     return Ablation(tuple(done))

@@ -206,27 +206,9 @@ def resume(
         restore_whole(prepared, state)
         check_unfinished(before, prepared, run)
         notes += [*loaded.notes, *what_changes(before, prepared)]
-        keep_copies(run, loaded)
-        best_epoch = prepared.learner.state.best_epoch
-        problem = None if best_epoch is None else damage(run.best)
-        if problem is not None:
-            lost = f"the weights of epoch {best_epoch}, the best so far, are lost"
-            notes.append(f"{run.best} {problem.cause}: {lost}")
-        at = prepared.learner.state
-        where = (
-            "after its last epoch"
-            if at.epoch >= loaded.train.epochs
-            else f"from epoch {at.epoch + 1}"
-        )
-        tell(f"continues {run.path} {where}, step {at.step}")
-        run.remove_drafts()
-        with disk_errors(run.summary):
-            run.summary.unlink(missing_ok=True)  # it is that of a complete run
-        config = dump_yaml(resolved_tree(prepared.loaded.config))
-        run.write_text(run.config, config)
-        _write_left_out(prepared, run)
-        earlier = run.overrides.read_text("utf-8") if run.overrides.is_file() else ""
-        run.write_text(run.overrides, earlier + _lines(overrides))
+        notes += _lost_best(prepared, run)
+        tell(f"continues {run.path} {_position(prepared)}")
+        _write_what_changes(prepared, run, overrides)
         with log_to(run.log):
             for note in notes:
                 LOG.warning(note)
@@ -237,9 +219,39 @@ def resume(
                 silent=silent,
                 observers=observers,
                 notes=notes,
-                last_is_current=source == run.last and state.get("config") == config,
+                last_is_current=source == run.last
+                and state.get("config") == dump_yaml(resolved_tree(prepared.loaded.config)),
             )
     return Outcome(run, ended.done, ended.test, ended.exit_code)
+
+
+def _lost_best(prepared: Prepared, run: RunFolder) -> list[str]:
+    best_epoch = prepared.learner.state.best_epoch
+    problem = None if best_epoch is None else damage(run.best)
+    if problem is None:
+        return []
+    lost = f"the weights of epoch {best_epoch}, the best so far, are lost"
+    return [f"{run.best} {problem.cause}: {lost}"]
+
+
+def _position(prepared: Prepared) -> str:
+    at = prepared.learner.state
+    is_over = at.epoch >= prepared.recipe.epochs
+    where = "after its last epoch" if is_over else f"from epoch {at.epoch + 1}"
+    return f"{where}, step {at.step}"
+
+
+def _write_what_changes(prepared: Prepared, run: RunFolder, overrides: Sequence[str]) -> None:
+    """The files of a resumed run that are not those of before; it is complete no more."""
+    loaded = prepared.loaded
+    run.remove_drafts()
+    with disk_errors(run.summary):
+        run.summary.unlink(missing_ok=True)
+    keep_copies(run, loaded)
+    run.write_text(run.config, dump_yaml(resolved_tree(loaded.config)))
+    _write_left_out(prepared, run)
+    earlier = run.overrides.read_text("utf-8") if run.overrides.is_file() else ""
+    run.write_text(run.overrides, earlier + _lines(overrides))
 
 
 def _lines(texts: Sequence[str]) -> str:
