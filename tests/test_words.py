@@ -78,12 +78,13 @@ def at_lines(found: list[tuple[int, str]]) -> str:
 def breaches(text: str) -> list[str]:
     """`line: phrase` for each phrase of the glossary; a phrase may go over the end of a line.
 
-    "There is no file" says something else than "is no file", and is good English.
+    "There is no file" says something else than "is no file", and is good English; an option keeps
+    its earlier name.
     """
     found = []
     for phrase in glossary():
         words = r"\s+".join(map(re.escape, phrase.split()))
-        for match in re.finditer(rf"(?<!\bthere )\b{words}\b", text, re.IGNORECASE):
+        for match in re.finditer(rf"(?<!\bthere )(?<!--)\b{words}\b", text, re.IGNORECASE):
             found.append(f"{text.count(chr(10), 0, match.start()) + 1}: {phrase}")
     return found
 

@@ -29,7 +29,7 @@ def ablate(
     train: Annotated[bool, typer.Option(help="Train each, or only count.")] = True,
     epochs: Annotated[int | None, typer.Option(min=1, help="Short for -s train.epochs=N.")] = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Retrain even if a finished run exists.")
+        bool, typer.Option("--again", "--anew", help="Retrain even if a finished run exists.")
     ] = False,
     overrides: Overrides = None,
     as_json: Json = False,

@@ -76,7 +76,7 @@ def test_what_is_finished_is_not_trained_again(cnntrain: Cnntrain, run_file: Run
         return [line.startswith("training ") for line in (whole, one)]
 
     assert trained("-s", "seed=1") == [True, True]
-    assert trained("--again") == [True, True]
+    assert trained("--anew") == [True, True]
     summary = Path("runs/tiny-without-conv2/latest/summary.json")
     summary.write_text(summary.read_text().replace('"finished"', '"stopped"'))
     assert trained() == [False, True]
