@@ -6,6 +6,7 @@ import contextlib
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TextIO
 
 from cnntrain.core.atomic import disk_errors
 from cnntrain.record import observer
@@ -21,6 +22,14 @@ class _Plain(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return escaped(super().format(record), keep="\n\t")
+
+
+def note(text: str, stream: TextIO | None) -> None:
+    """Say once, in the log and to whoever watches, what a person should know of a run's files."""
+    LOG.warning(text)
+    if stream is not None:
+        with contextlib.suppress(OSError, ValueError):  # nobody watches any more
+            stream.write(f"note: {text}\n")
 
 
 @contextlib.contextmanager

@@ -123,7 +123,7 @@ def _stays_in_json(line: str, start: RunStarted) -> bool:
         if row["type"] == "evaluation" and row["split"] != "validation":
             return False  # of a run that had ended, which is not the end any more
         return _stays(start, epoch=row["epoch"], step=row["step"], of_epoch=of_epoch)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return False  # torn
 
 

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import struct
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from torch import Tensor, nn
 
 from cnntrain.core.atomic import disk_errors
 from cnntrain.record import observer
+from cnntrain.record.event_files import TRAIN, prune_events
+from cnntrain.record.log import note
 from cnntrain.record.observe import Record, Tally, epoch_figures
 from cnntrain.record.tensorboard_pictures import filters_picture, images_picture, weight_histograms
 from cnntrain.record.window import StepReport
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, StepDone
 
 if TYPE_CHECKING:
-    from tensorboard.compat.proto.event_pb2 import Event
     from torch.utils.tensorboard import FileWriter, SummaryWriter
 
-TRAIN = "train"
 HISTOGRAM_SHARE = 0.01  # of the time of training, at most
-_SESSION_END = "_hparams_/session_end_info"
-_HEAD = struct.Struct("<Q4x")  # length of the event, checksum of the length
-_TAIL = 4  # checksum of the event
 
 
 @observer("tensorboard", unlisted="`record.tensorboard` turns it on and off")
@@ -44,6 +40,7 @@ class TensorBoard:
         images: gives sample inputs before normalisation, (N, C, H, W) from 0 to 1; None to show
             none.
         settings: the run's settings by name; what is no number or text is shown as text.
+        stream: where it is said that a file was damaged; None: only in the log.
     """
 
     def __init__(
@@ -53,7 +50,9 @@ class TensorBoard:
         net: nn.Module,
         images: Callable[[], Tensor | None] = lambda: None,
         settings: Mapping[str, object] | None = None,
+        stream: TextIO | None = None,
     ) -> None:
+        self._stream = stream
         self._folder = tensorboard
         self._net = net
         self._images = images()
@@ -121,7 +120,8 @@ class TensorBoard:
     def _start(self, event: RunStarted) -> None:
         splits = sorted(path for path in self._folder.glob("*") if path.is_dir())
         for split in splits:
-            prune_events(split, start=event)
+            for text in prune_events(split, start=event):
+                note(text, self._stream)
         if event.step > 0:
             self._purge_step = event.step + 1
             for split in splits:
@@ -205,62 +205,3 @@ class TensorBoard:
         self._scalars(TRAIN, event.step, self._final(event.best_value))
         if event.reason != "stopped":
             self._hparams(done=True)
-
-
-def prune_events(folder: Path, *, start: RunStarted) -> None:
-    """Leave in a split's event files only what was done before a run's start, each event once.
-
-    The final figures go, and so do the splits that are evaluated at the end. All of it goes to one
-    file, whose name sorts before those of the files to come (TensorBoard reads a folder in the
-    order of the names, which count seconds). A torn end is dropped.
-    """
-    from tensorboard.compat.proto.event_pb2 import Event  # 0.3 s: only where there are files
-
-    with disk_errors(folder):
-        files = sorted(folder.glob("events.out.tfevents.*"))
-        if not files:
-            return
-        draft = folder / "resumed.draft"
-        seen: set[bytes] = set()
-        with draft.open("wb") as out:
-            for file in files:
-                for record in _records(file):
-                    event = Event.FromString(record[_HEAD.size : -_TAIL])
-                    double = record in seen or (event.HasField("file_version") and bool(seen))
-                    if not double and _stays(event, folder.name, start):
-                        seen.add(record)
-                        out.write(record)
-        merged = folder / "events.out.tfevents.0000000000.resumed"
-        draft.replace(merged)
-        for file in files:
-            if file != merged:
-                file.unlink()
-
-
-def _stays(event: Event, split: str, start: RunStarted) -> bool:
-    """Whether an event is of what the resumed state had already done."""
-    if event.HasField("file_version"):
-        return True
-    tag = event.summary.value[0].tag if event.summary.value else ""
-    is_of_the_end = tag.startswith("final/") or tag == _SESSION_END
-    if start.step == 0 or is_of_the_end or event.HasField("session_log"):
-        return False
-    if split not in (TRAIN, "validation"):
-        return False
-    in_an_epoch = start.step > start.epoch * start.steps_per_epoch
-    if in_an_epoch and event.step == start.step:
-        return bool(tag.startswith("step/"))  # all else is of the epoch's end, which is to come
-    return bool(event.step <= start.step)
-
-
-def _records(file: Path) -> Iterator[bytes]:
-    """The whole records, each with its frame: head, event, tail."""
-    data = file.read_bytes()
-    at = 0
-    while at + _HEAD.size <= len(data):
-        (length,) = _HEAD.unpack_from(data, at)
-        end = at + _HEAD.size + length + _TAIL
-        if end > len(data):
-            return
-        yield data[at:end]
-        at = end

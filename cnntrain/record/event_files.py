@@ -1,0 +1,131 @@
+"""TensorBoard's event files read back, where a run is resumed: checked, and cut to where it was."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnntrain.core.atomic import disk_errors
+from cnntrain.core.units import byte_size
+from cnntrain.train.events import RunStarted
+
+if TYPE_CHECKING:
+    from tensorboard.compat.proto.event_pb2 import Event
+
+TRAIN = "train"
+_SESSION_END = "_hparams_/session_end_info"
+_HEAD = struct.Struct("<QL")
+"""Before an event: its length, and the checksum of that."""
+_TAIL = struct.Struct("<L")
+"""After it: its checksum."""
+
+
+def prune_events(folder: Path, *, start: RunStarted) -> list[str]:
+    """Leave in a split's event files only what was done before a run's start, each event once.
+
+    The final figures go, and so do the splits that are evaluated at the end. All of it goes to one
+    file, whose name sorts before those of the files to come (TensorBoard reads a folder in the
+    order of the names, which count seconds). A torn end is dropped. A file is cut at its first
+    damaged record: where the next one begins is not known for sure.
+
+    Returns:
+        What was lost to damage, one sentence a file.
+    """
+    from google.protobuf.message import (  # type: ignore[import-untyped]  # with the next: 0.3 s
+        DecodeError,
+    )
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    notes: list[str] = []
+    with disk_errors(folder):
+        for draft in folder.glob("*.draft"):  # of a prune that was interrupted
+            draft.unlink()
+        files = sorted(path for path in folder.glob("events.out.tfevents.*") if path.is_file())
+        if not files:
+            return []
+        draft = folder / "resumed.draft"
+        seen: set[bytes] = set()
+        with draft.open("wb") as out:
+            for file in files:
+                data = file.read_bytes()
+                end = 0
+                for end, record in _records(data):
+                    try:
+                        event = Event.FromString(record[_HEAD.size : -_TAIL.size])
+                    except DecodeError:
+                        end -= len(record)
+                        break
+                    double = record in seen or (event.HasField("file_version") and bool(seen))
+                    if not double and _stays(event, folder.name, start):
+                        seen.add(record)
+                        out.write(record)
+                if not _is_torn(data[end:]):
+                    lost = byte_size(len(data) - end)
+                    notes.append(f"{file} was cut at its first damaged record: {lost} are lost")
+        merged = folder / "events.out.tfevents.0000000000.resumed"
+        draft.replace(merged)
+        for file in files:
+            if file != merged:
+                file.unlink()
+    return notes
+
+
+def _stays(event: Event, split: str, start: RunStarted) -> bool:
+    """Whether an event is of what the resumed state had already done."""
+    if event.HasField("file_version"):
+        return True
+    tag = event.summary.value[0].tag if event.summary.value else ""
+    is_of_the_end = tag.startswith("final/") or tag == _SESSION_END
+    if start.step == 0 or is_of_the_end or event.HasField("session_log"):
+        return False
+    if split not in (TRAIN, "validation"):
+        return False
+    in_an_epoch = start.step > start.epoch * start.steps_per_epoch
+    if in_an_epoch and event.step == start.step:
+        return bool(tag.startswith("step/"))  # all else is of the epoch's end, which is to come
+    return bool(event.step <= start.step)
+
+
+def _records(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The whole records up to the first damaged one, each with its end and its frame."""
+    at = 0
+    while at + _HEAD.size <= len(data):
+        length, checksum = _HEAD.unpack_from(data, at)
+        end = at + _HEAD.size + length + _TAIL.size
+        if end > len(data) or masked_crc(data[at : at + 8]) != checksum:
+            return
+        content = data[at + _HEAD.size : end - _TAIL.size]
+        if masked_crc(content) != _TAIL.unpack_from(data, end - _TAIL.size)[0]:
+            return
+        yield end, data[at:end]
+        at = end
+
+
+def _is_torn(rest: bytes) -> bool:
+    """Whether this is nothing, or the sound beginning of a record: what a killed process leaves."""
+    if len(rest) < _HEAD.size:
+        return True
+    length, checksum = _HEAD.unpack_from(rest)
+    whole = _HEAD.size + length + _TAIL.size
+    return bool(whole > len(rest) and masked_crc(rest[:8]) == checksum)
+
+
+def _crc_of_byte(byte: int) -> int:
+    for _ in range(8):
+        byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
+    return byte
+
+
+_TABLE = tuple(map(_crc_of_byte, range(256)))
+"""CRC-32C (Castagnoli 1993; reflected polynomial 0x82F63B78) of each byte."""
+
+
+def masked_crc(data: bytes) -> int:
+    """CRC-32C, turned and shifted as TensorFlow's record files have it; 0.2 s a megabyte."""
+    table, crc = _TABLE, 0xFFFFFFFF
+    for byte in data:
+        crc = table[(crc ^ byte) & 0xFF] ^ crc >> 8
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
