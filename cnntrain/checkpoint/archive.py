@@ -47,10 +47,10 @@ class Damage:
 
 def damage(path: Path) -> Damage | None:
     """What is wrong with a checkpoint file, from its bytes alone; None if it is intact."""
-    if not path.is_file():
-        what = "is a folder, not a file" if path.is_dir() else "does not exist"
-        return Damage(what, "name a checkpoint file, or the folder of a run")
     try:
+        if not path.is_file():
+            what = "is a folder, not a file" if path.is_dir() else "does not exist"
+            return Damage(what, "name a checkpoint file, or the folder of a run")
         with path.open("rb") as file:
             head = file.read(4)
         if not head:
@@ -67,7 +67,8 @@ def damage(path: Path) -> Damage | None:
     except _ZIP_ERRORS as error:
         return Damage(f"is damaged or cut short ({error})")
     except OSError as error:
-        return Damage(f"cannot be read: {error.strerror or error}")
+        remedy = "make it readable for you, or name a copy"
+        return Damage(f"cannot be read: {error.strerror or error}", remedy)
 
 
 def _archive_damage(archive: zipfile.ZipFile, path: Path) -> Damage | None:

@@ -31,9 +31,10 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: the file is missing, damaged or holds something else.
     """
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise CheckpointError(f"{path} {what}", remedy="name a file with weights")
+    with _intact(path):
+        if not path.is_file():
+            what = "is a folder" if path.is_dir() else "does not exist"
+            raise CheckpointError(f"{path} {what}", remedy="name a file with weights")
     if path.suffix == ".safetensors":
         with _intact(path):
             return dict(load_file(path))
@@ -58,8 +59,11 @@ def read_metadata(path: Path) -> dict[str, str]:
     Raises:
         CheckpointError: the file is damaged.
     """
-    if path.suffix != ".safetensors" or not path.is_file():
+    if path.suffix != ".safetensors":
         return {}
+    with _intact(path):
+        if not path.is_file():
+            return {}
     with _intact(path), safe_open(path, "pt") as file:
         return file.metadata() or {}
 
@@ -74,6 +78,9 @@ def _unwrapped(state: Mapping[Any, object]) -> Mapping[Any, object]:
 def _intact(path: Path) -> Iterator[None]:
     try:
         yield
-    except SafetensorError as error:
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror or error}"
+        raise CheckpointError(message, remedy="make it readable for you, or name a copy") from error
+    except (SafetensorError, ValueError, LookupError, TypeError, RuntimeError) as error:
         message = f"{path} is damaged, or no safetensors file ({error})"
         raise CheckpointError(message, remedy="fetch it again") from error

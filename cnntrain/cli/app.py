@@ -131,6 +131,8 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001  # the last resort: said in one line, as a bug
         if _is_out_of_memory(error):
             _fail(_OUT_OF_MEMORY, MemoryExhaustedError.exit_code)
+        if isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_THREADS):
+            _fail(_OUT_OF_THREADS, MemoryExhaustedError.exit_code)
         bug = f"internal error (please report): {type(error).__name__}: {error}"
         _fail(f"{bug} (CNNTRAIN_DEBUG=1 shows the traceback)", 1)
 
@@ -138,6 +140,14 @@ def main() -> None:
 _OUT_OF_MEMORY = (
     "the memory is used up; use a smaller data.batch_size, or train.accumulate to pass each batch "
     "in parts, or compute.precision: bfloat16"
+)
+
+_NO_THREADS = ("can't start new thread", "Resource temporarily unavailable")
+"""Python's words and those of the C++ library, which torch passes on."""
+
+_OUT_OF_THREADS = (
+    "no more threads or processes can be started; lower data.workers and compute.threads, or raise "
+    "the limits of memory and processes (`ulimit -v`, `ulimit -u`)"
 )
 
 
@@ -160,6 +170,8 @@ def _fail_system(error: OSError) -> None:
         _fail(f"{error.strerror}: {error.filename or 'while writing'}", DiskError.exit_code)
     if error.errno == errno.ENOMEM:
         _fail(_OUT_OF_MEMORY, MemoryExhaustedError.exit_code)
+    if error.errno == errno.EAGAIN and error.filename is None:
+        _fail(_OUT_OF_THREADS, MemoryExhaustedError.exit_code)
     if error.errno in (errno.EMFILE, errno.ENFILE):
         text = "too many files are open at once; raise the limit (`ulimit -n 4096`)"
         _fail(f"{text}, or lower data.workers", UsageError.exit_code)

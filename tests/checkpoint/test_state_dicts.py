@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from cnntrain.checkpoint import save
-from cnntrain.checkpoint.state_dicts import read_state_dict
+from cnntrain.checkpoint import save, state_dicts
+from cnntrain.checkpoint.state_dicts import read_metadata, read_state_dict
 from cnntrain.core.errors import CheckpointError
 
 
@@ -161,3 +162,42 @@ def test_damaged_safetensors(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(CheckpointError, match="is damaged, or no safetensors file"):
         read_state_dict(path)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_file_that_may_not_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    path = tmp_path / f"weights{suffix}"
+    save_file({"weight": torch.zeros(3)}, path)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(state_dicts, "load_file", refuse)
+    with pytest.raises(CheckpointError, match="cannot be read: Permission denied; make it read"):
+        read_state_dict(path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[NaN,4]}}',
+        b'{"w":{"dtype":"F32","shape":[1],"data_offsets":["0",4]}}',
+        b'{"w":{"dtype":"F99","shape":[1],"data_offsets":[0,4]}}',
+        b'{"w":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}',
+        b'{"__metadata__":{"cnntrain":1}}',
+        b'{"__metadata__":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b"[" * 100_000,
+        b"[]",
+        b"",
+    ],
+    ids=range(9),
+)
+def test_safetensors_with_another_header(tmp_path: Path, header: bytes) -> None:
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    for read in (read_metadata, read_state_dict):
+        with pytest.raises(CheckpointError, match="is damaged, or no safetensors file"):
+            read(path)

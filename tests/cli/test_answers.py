@@ -287,6 +287,27 @@ def test_out_of_memory_is_exit_code_6(
     assert "data.batch_size" in answer.err
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("can't start new thread"),
+        RuntimeError("Resource temporarily unavailable"),
+        BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"),
+    ],
+    ids=["python", "torch", "fork"],
+)
+def test_out_of_threads_is_exit_code_6(
+    cnntrain: Cnntrain, run_file: RunFile, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def crowded(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("cnntrain.fit.fit.prepare", crowded)
+    answer = cnntrain("fit", run_file())
+    assert answer.code == 6
+    assert "lower data.workers and compute.threads" in answer.err
+
+
 def test_a_bug_is_exit_code_1_with_a_traceback_on_request(
     cnntrain: Cnntrain, run_file: RunFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:

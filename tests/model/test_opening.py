@@ -104,8 +104,13 @@ def test_an_exported_file_tells_classes_and_preprocessing(
     assert f"they were normalised with mean [{mean:.3g}]" in note
 
 
-def test_metadata_of_others_under_our_name(exported: Path, run_file: Callable[..., Path]) -> None:
-    save_file(load_file(exported), exported, {"cnntrain": "{}"})
+@pytest.mark.parametrize(
+    "text", ["{}", "[]", "7", "NaN", "", "[" * 100_000, '{"epoch": 1e999, "classes": []}']
+)
+def test_metadata_of_others_under_our_name(
+    exported: Path, run_file: Callable[..., Path], text: str
+) -> None:
+    save_file(load_file(exported), exported, {"cnntrain": text})
     section = {"weights": {"file": str(exported)}}
     with pytest.raises(CheckpointError, match=r"metadata of .* are not as cnntrain wrote them"):
         open_model(lending(run_file, finetune=section))

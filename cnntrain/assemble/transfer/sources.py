@@ -123,7 +123,7 @@ def _file_source(path: Path) -> Source:
             epoch=int(about["epoch"] or 0),
             steps=plain_steps(about["preprocessing"]),
         )
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         message = f"the metadata of {path} are not as cnntrain wrote them"
         raise CheckpointError(message, remedy="export it again") from error
 
