@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -18,10 +19,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from cnntrain.core.atomic import disk_errors, write_text_atomically
-from cnntrain.core.errors import CheckpointError, CnntrainError, UsageError
+from cnntrain.core.errors import CheckpointError, CnntrainError, DiskError, UsageError
 from cnntrain.record.json_text import json_text
 
 RUN_PATTERN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+_WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+"""What a file system answers that cannot lock, such as NFS without its lock service."""
 _NAME = re.compile(r"[^/\\:*?\"<>|\x00-\x1f]+")
 
 
@@ -245,7 +248,7 @@ def run_lock(path: Path) -> Iterator[None]:
 
     Raises:
         UsageError: another process trains in this folder.
-        DiskError: the folder cannot be written to.
+        DiskError: the folder cannot be written to, or its file system has no locks.
     """
     lock = FileLock(path)
     with disk_errors(path):
@@ -256,6 +259,15 @@ def run_lock(path: Path) -> Iterator[None]:
                 f"another process{_holder(path)} is training in {path.parent}",
                 remedy=f"wait for it or stop it; if none runs any more, delete {path}",
             ) from None
+        except OSError as error:
+            if error.errno not in _WITHOUT_LOCKS:
+                raise
+            raise DiskError(
+                f"the file system of {path.parent} has no locks ({error.strerror}), so that two "
+                "processes could train there at once",
+                remedy="choose a local folder with --out, or mount it with locks (NFS: its lock "
+                "service, or the option local_lock=all where one machine alone writes there)",
+            ) from error
         path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
     try:
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -58,7 +59,7 @@ with run_lock(Path({str(tmp_path / "lock")!r})):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("pid", [1, os.getpid()], ids=["init", "own"])
+@pytest.mark.parametrize("pid", [1, os.getpid(), 2**70], ids=["init", "own", "absurd"])
 def test_a_file_that_an_earlier_version_left_holds_nothing(tmp_path: Path, pid: int) -> None:
     path = tmp_path / "lock"
     path.write_text(json.dumps({"pid": pid, "host": "elsewhere", "started": ""}))
@@ -95,3 +96,12 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
 def test_a_lock_that_is_a_folder(tmp_path: Path) -> None:
     with pytest.raises(DiskError, match=r"cannot write .*lock"):
         run_lock(tmp_path).__enter__()
+
+
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("cnntrain.runs.folder.FileLock.acquire", refuse)
+    with pytest.raises(DiskError, match=r"has no locks \(No locks available\).*--out"):
+        run_lock(tmp_path / "lock").__enter__()
