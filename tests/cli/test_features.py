@@ -56,7 +56,8 @@ def test_features_in_a_file(cnntrain: Cnntrain, run: Path) -> None:
 def test_features_in_a_table(cnntrain: Cnntrain, run: Path) -> None:
     answer = cnntrain("features", run, "--layer", "max_pool1", "--pool", "4", "--out", "f.csv",
                       "--json")  # fmt: skip
-    facts = {"file": "f.csv", "layer": "max_pool1", "split": "test", "images": 30, "features": 4}
+    facts = {"file": "f.csv", "layer": "max_pool1", "split": "test", "images": 30, "features": 4,
+                 "left_out": []}  # fmt: skip
     assert json.loads(answer.out) == facts
     expected, targets = by_hand(run)
     head, *rows = csv.reader(Path("f.csv").read_text().splitlines())
