@@ -154,4 +154,5 @@ def make_recipe(loaded: Loaded, *, steps_per_epoch: int) -> Recipe:
         select=train.select or loaded.config.task.selects[0],
         norm_every=record.every,
         check_every=record.every,
+        on_divergence=train.on_divergence,
     )

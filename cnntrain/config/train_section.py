@@ -142,6 +142,8 @@ class TrainSection(Section):
     """When to stop before the last epoch; null: never."""
     select: str | None = None
     """What picks the best weights: error, loss, macro_f1, balanced_accuracy; null: the error."""
+    on_divergence: Literal["stop", "skip", "rollback"] = "stop"
+    """A loss or gradient that is not finite: stop; skip the step; roll back, with half the rate."""
     evaluate_every: Positive = 1
     """Epochs from one evaluation on the validation images to the next; the last always has one."""
 

@@ -36,6 +36,7 @@ LOG = logging.getLogger("cnntrain.run")
 CHANGEABLE = (
     "train.epochs",
     "train.early_stop",
+    "train.on_divergence",
     "data.root",
     "data.workers",
     "data.memory",

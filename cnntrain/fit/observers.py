@@ -72,7 +72,7 @@ def make_observers(
         "save": save,
         "before_save": lambda: named["tensorboard"].flush() if "tensorboard" in named else None,
         "checkpoint_every": config.record.checkpoint_every,
-        "finite": lambda: not bool(prepared.learner.state.diverged),
+        "finite": prepared.learner.is_finite,
         "last_is_current": last_is_current,
         "facts": lambda: _facts(prepared, named.get("checkpoints")),
         "data_cure": data_cure(prepared),

@@ -121,6 +121,7 @@ def what_changes(before: Loaded, prepared: Prepared) -> list[str]:
     steps = prepared.data.train.batches_per_epoch
     was = make_recipe(before, steps_per_epoch=steps).learning_rate(state.step, state.plateau)
     now = prepared.recipe.learning_rate(state.step, state.plateau)
+    was, now = was * state.rate_factor, now * state.rate_factor
     name = prepared.loaded.train.schedule.name
     return [
         *notes,

@@ -24,7 +24,7 @@ from cnntrain.runs.folder import RunFolder
 from cnntrain.tasks.protocol import Result
 from cnntrain.train import EpochDone, EvalDone, Event, RunDone, StopRequest, evaluate, train
 
-_ONLY_TO_GO_ON = ("optimizer", "scaler", "start", "random", "window")
+_ONLY_TO_GO_ON = ("optimizer", "scaler", "start", "random", "window", "good")
 """What a state holds that is needed for more training, and for nothing else."""
 
 
@@ -213,6 +213,7 @@ def _afterwards(
             precision=learner.precision,
             task=learner.task,
             stop=stop,
+            whole=f"the {'validation' if split == SPLIT else split} images",
         )
         if metrics is None:
             return replace(last, reason="stopped")

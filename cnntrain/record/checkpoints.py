@@ -15,7 +15,7 @@ from cnntrain.core.errors import DivergedError
 from cnntrain.core.units import byte_size
 from cnntrain.record import observer
 from cnntrain.record.observe import Observer, Record
-from cnntrain.train.events import EpochDone, RunDone, RunStarted, StepDone
+from cnntrain.train.events import EpochDone, RunDone, RunStarted, Setback, StepDone
 
 LOG = logging.getLogger("cnntrain.checkpoints")
 
@@ -31,7 +31,7 @@ class Saves:
 
 @observer("checkpoints", unlisted="every run has it")
 class CheckpointKeeper(Observer):
-    """Saves last.pt at the start, after epochs, every N steps and when stopped; best.pt if best.
+    """Saves last.pt at start, after epochs and rollbacks, every N steps, when stopped; best.pt.
 
     Training waits at its `yield` meanwhile, so the state is whole. There is a whole last.pt at
     every moment from before the first batch on, so that a run can be resumed whenever it is
@@ -82,6 +82,8 @@ class CheckpointKeeper(Observer):
                 self._keep(event.step, is_best=False)
         elif isinstance(event, EpochDone):
             self._keep(event.step, is_best=event.is_best)
+        elif isinstance(event, Setback) and event.policy == "rollback":
+            self._keep(event.step, is_best=False)  # so that it is not forgotten
         elif isinstance(event, RunDone) and event.step != self._saved_step:
             self._keep(event.step, is_best=False)
 

@@ -23,7 +23,7 @@ from cnntrain.record.console_summary import (
 from cnntrain.record.observe import Record, Tally
 from cnntrain.record.window import StepReport
 from cnntrain.show.words import clock_time, escaped, percent, quantity
-from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, StepDone
+from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, Setback, StepDone
 
 SILENCE_SECONDS = 30.0
 BAR_SECONDS = 0.25
@@ -91,6 +91,8 @@ class Console:
             self._evaluation(event)
         elif isinstance(event, EpochDone):
             self._epoch(event)
+        elif isinstance(event, Setback):
+            self._setback(event)
         else:
             self._done(event)
 
@@ -152,6 +154,14 @@ class Console:
         if event.split != "validation" and not self._quiet:  # validation is in the epoch's line
             self.close()
             self._say(f"{event.split} {result_text(event.metrics, self._tally.task, gap='  ')}")
+
+    def _setback(self, event: Setback) -> None:
+        if self._quiet:
+            return
+        self.close()
+        self._say(f"warning: {event.text}")
+        if event.policy == "rollback":
+            self._open_bar(event.epoch + 1)
 
     def _epoch(self, event: EpochDone) -> None:
         if self._quiet:

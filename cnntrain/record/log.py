@@ -12,7 +12,7 @@ from cnntrain.core.atomic import disk_errors
 from cnntrain.record import observer
 from cnntrain.record.observe import Observer, Record, Tally
 from cnntrain.show.words import counted, escaped
-from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted
+from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, Setback
 
 LOG = logging.getLogger("cnntrain.run")
 
@@ -83,6 +83,8 @@ class EventLog(Observer):
                 f"{_listed(event.train_figures)}, lr {event.lr:.6g}, {event.images} images, "
                 f"{event.seconds:.3f} s{', best' if event.is_best else ''}"
             )
+        elif isinstance(event, Setback):
+            LOG.warning(event.text)
         elif isinstance(event, RunDone):
             LOG.info(
                 f"{event.reason} at epoch {event.epoch}, step {event.step} after "

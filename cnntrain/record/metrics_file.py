@@ -17,7 +17,7 @@ from cnntrain.record.observe import Record, epoch_figures
 from cnntrain.record.window import StepReport
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
-from cnntrain.train.events import EpochDone, EvalDone, RunStarted
+from cnntrain.train.events import EpochDone, EvalDone, RunStarted, Setback
 
 _OF_AN_EPOCH = ("lr", "is_best", "images", "seconds", "images_per_second", "data_wait")
 
@@ -41,9 +41,9 @@ def epoch_row(event: EpochDone, *, task: Task) -> dict[str, object]:
 class MetricsFile:
     """Writes one JSON object a report, epoch and evaluation, and one CSV row an epoch.
 
-    The objects have a `type`: "step", "epoch" or "evaluation". Where a run is resumed, what lies
-    after the resumed step is cut off first, and so are what followed its last epoch (the test) and
-    a last line that was torn by a crash.
+    The objects have a `type`: "step", "epoch", "evaluation" or "setback". Where a run is resumed,
+    what lies after the resumed step is cut off first, and so are what followed its last epoch (the
+    test) and a last line that was torn by a crash. Steps that a rollback undoes are cut off, too.
     Numbers that are not finite are null in JSON and empty in CSV.
 
     Args:
@@ -67,6 +67,11 @@ class MetricsFile:
             self._csv.open(lambda line: _stays_in_csv(line, event), header=header)
         elif isinstance(event, EvalDone):
             self._jsonl.add(json_text(_evaluation(event)))
+        elif isinstance(event, Setback):
+            if event.policy == "rollback":  # the steps after it come again
+                self._jsonl.close()
+                self._jsonl.open(lambda line: _stays_in_json(line, event))
+            self._jsonl.add(json_text({"type": "setback"} | vars(event)))
         elif isinstance(event, EpochDone):
             row = epoch_row(event, task=self._task)
             self._jsonl.add(json_text({"type": "epoch"} | row))
@@ -111,12 +116,12 @@ class _Lines:
                 self._file.close()
 
 
-def _stays(start: RunStarted, *, epoch: int, step: int, of_epoch: bool) -> bool:
+def _stays(start: RunStarted | Setback, *, epoch: int, step: int, of_epoch: bool) -> bool:
     """Whether a row is of what the resumed state had already done."""
     return step <= start.step and (not of_epoch or epoch <= start.epoch)
 
 
-def _stays_in_json(line: str, start: RunStarted) -> bool:
+def _stays_in_json(line: str, start: RunStarted | Setback) -> bool:
     try:
         row = json.loads(line)
         of_epoch = row["type"] != "step"

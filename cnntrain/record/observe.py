@@ -20,6 +20,7 @@ from cnntrain.train.events import (
     Event,
     RunDone,
     RunStarted,
+    Setback,
     StepDone,
 )
 from cnntrain.train.so_far import NOTHING_YET, KeptEpoch, SoFar
@@ -91,6 +92,8 @@ def reported(
                 window.restart()
             yield event
             continue
+        if _goes_back(event):
+            window.restart()
         handed_over = window.clock()
         yield event
         window.apart += window.clock() - handed_over
@@ -98,6 +101,10 @@ def reported(
             window.begin()
         elif isinstance(event, EvalDone):
             window.apart += event.seconds
+
+
+def _goes_back(event: Event) -> bool:
+    return isinstance(event, Setback) and event.policy == "rollback"
 
 
 @dataclass

@@ -8,6 +8,7 @@ from cnntrain.train.events import (
     Reason,
     RunDone,
     RunStarted,
+    Setback,
     StepDone,
     StopRequest,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "Recipe",
     "RunDone",
     "RunStarted",
+    "Setback",
     "StepDone",
     "StopRequest",
     "TrainState",

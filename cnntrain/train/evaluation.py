@@ -6,16 +6,18 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
 
 from cnntrain.core.errors import DataError
-from cnntrain.data.batch import Loader
+from cnntrain.data.batch import Batch, Loader
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.criterion import Criterion
 from cnntrain.tasks.protocol import Result, Sums, Task
 from cnntrain.train.events import StopRequest
+from cnntrain.train.finite import why_not_finite
 from cnntrain.train.precision import Precision, autocast
 
 
@@ -27,6 +29,7 @@ def evaluate(
     precision: Precision = "float32",
     task: Task = CLASSIFICATION,
     stop: StopRequest | None = None,
+    whole: str = "the images",
 ) -> Result | None:
     """The loss and the task's figures of a network on a split.
 
@@ -40,21 +43,35 @@ def evaluate(
         precision: of the forward pass.
         task: what is counted.
         stop: looked at after each batch; when it is raised the result is None.
+        whole: what to call the images if something is wrong.
+
+    Raises:
+        DivergedError: the outputs or the loss are not finite; it names the first layer.
+        DataError: there are no images, or some hold values that are not finite.
     """
     sums: Sums | None = None
+    size = 0
+    finite: list[Tensor] = []  # of each batch 0-d, on the device, read at the end
     with evaluation_mode(net), torch.inference_mode():
         for images, targets in loader.batches(0):
             with autocast(precision, images.device):
                 outputs = net(images)
             outputs = outputs.float()
             if sums is None:
-                sums = task.sums(outputs)
+                sums, size = task.sums(outputs), len(targets)
             loss, weight = criterion(outputs, targets), criterion.weight(targets)
             sums.add(outputs, targets, loss=loss, weight=weight)
+            finite.append(outputs.isfinite().all() & loss.isfinite())
             if stop is not None and stop.requested:
                 return None
         if sums is None:
             raise DataError("no images to evaluate", remedy="the split is empty")
+        if (bad := first_false(finite)) is not None:
+            batch = next(iter(loader.batches(0, start=bad)))
+            first = bad * size  # of the stored order; only the last batch may be smaller
+            raise why_not_finite(
+                net, batch, criterion=criterion, precision=precision, first=first, whole=whole
+            )
         return sums.compute()
 
 
@@ -76,6 +93,12 @@ def training_mode(net: nn.Module) -> None:
     for module in net.modules():
         if getattr(module, "frozen", False):
             module.eval()
+
+
+def first_false(verdicts: Sequence[Tensor]) -> int | None:
+    """The position of the first 0-d tensor that is False; waits for the device."""
+    found = torch.stack(list(verdicts)).tolist()
+    return found.index(False) if False in found else None
 
 
 def mean_log_softmax(
@@ -101,13 +124,16 @@ def mean_log_softmax(
 
     Returns:
         `(images, classes)` float32 on the CPU; logarithms, so that nothing becomes 0.
+
+    Raises:
+        DivergedError: the outputs are not finite; it names the first layer.
+        DataError: images hold values that are not finite after `prepare`.
     """
     by_shape: dict[torch.Size, list[tuple[int, Tensor]]] = defaultdict(list)
     for number, view in enumerate(view for views in images for view in views):
         by_shape[view.shape].append((number, view))
-    numbers: list[int] = []
-    scores: list[Tensor] = []
-    with evaluation_mode(net), torch.inference_mode():
+
+    def batches() -> Iterator[tuple[Sequence[int], Tensor]]:
         for shape, found in by_shape.items():
             size = max(1, batch_pixels // (shape[1] * shape[2]))
             for start in range(0, len(found), size):
@@ -115,10 +141,22 @@ def mean_log_softmax(
                 pixels = torch.stack([view for _, view in batch]).to(device)
                 for views in (pixels, pixels.flip(3)) if mirrored else (pixels,):
                     inputs = prepare(views).contiguous(memory_format=memory_format)
-                    with autocast(precision, device):
-                        logits = net(inputs)
-                    scores.append(logits.float().log_softmax(dim=1))
-                    numbers += [number for number, _ in batch]
+                    yield [number for number, _ in batch], inputs
+
+    numbers: list[int] = []
+    scores: list[Tensor] = []
+    finite: list[Tensor] = []
+    with evaluation_mode(net), torch.inference_mode():
+        for of_views, inputs in batches():
+            with autocast(precision, device):
+                logits = net(inputs).float()
+            scores.append(logits.log_softmax(dim=1))
+            finite.append(logits.isfinite().all())
+            numbers += of_views
+        if (bad := first_false(finite)) is not None:
+            _, inputs = next(islice(batches(), bad, None))
+            given = Batch(inputs, torch.empty(0))
+            raise why_not_finite(net, given, precision=precision)
         order = torch.tensor(numbers).argsort(stable=True).to(device)
         each = torch.unflatten(torch.cat(scores)[order], 0, (len(images), -1))
         return mean_of(each.unbind(dim=1)).cpu()

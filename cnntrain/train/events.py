@@ -1,4 +1,4 @@
-"""What the training loop reports: five frozen values, no hooks; and how to ask it to stop.
+"""What the training loop reports: six frozen values, no hooks; and how to ask it to stop.
 
 While the loop is suspended at an event its state is complete and at rest: a checkpoint may be
 written. An observer reads; it never changes training.
@@ -142,6 +142,29 @@ class EpochDone:
 
 
 @dataclass(frozen=True)
+class Setback:
+    """Something was not finite, and training goes on; see `Recipe.on_divergence`.
+
+    After a rollback the steps after `step` come again, with the same batches.
+
+    Args:
+        epoch: the epoch with skipped steps, from 1; of a rollback the epochs that are done.
+        step: optimizer steps done in all.
+        policy: what was done.
+        count: steps of the epoch that were skipped, or rollbacks so far.
+        rate_factor: of the learning rate from now on.
+        text: the same in words, with the cause of a rollback.
+    """
+
+    epoch: int
+    step: int
+    policy: Literal["skip", "rollback"]
+    count: int
+    rate_factor: float
+    text: str
+
+
+@dataclass(frozen=True)
 class RunDone:
     """Training ended, or was asked to stop: nothing comes after.
 
@@ -164,7 +187,7 @@ class RunDone:
     notes: tuple[str, ...] = ()
 
 
-Event: TypeAlias = RunStarted | StepDone | EvalDone | EpochDone | RunDone
+Event: TypeAlias = RunStarted | StepDone | EvalDone | EpochDone | Setback | RunDone
 
 
 class StopRequest:

@@ -1,28 +1,42 @@
-"""Divergence: noticed on the device in the step where it happens, explained on the host.
-
-Once the flag is 1 the fused optimizers leave the weights alone, so the weights that the explanation
-looks at are those of the failing step, however late the host looks.
-"""
+"""Values that are not finite: noticed on the device, and named at the layer that they come from."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
 
-from cnntrain.core.errors import DivergedError
-from cnntrain.data.batch import Batch, Loader
-from cnntrain.optim import Warmup
+from cnntrain.core.errors import CnntrainError, DataError, DivergedError
+from cnntrain.data.batch import Batch
+from cnntrain.show.words import listed
 from cnntrain.tasks.criterion import Criterion
-from cnntrain.train.learner import Learner
-from cnntrain.train.precision import autocast
-from cnntrain.train.recipe import Recipe
+from cnntrain.train.precision import Precision, autocast
 
-_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
+DOCTOR = "`cnntrain diagnose RUN` looks for the cause"
+
+LOOK_AT_DATA = "look at the data and at the transforms: 'cnntrain data check'"
+
+IN_USE = f"train with a lower learning rate, or use another checkpoint; {DOCTOR}"
+
+
+class ImagesNotFiniteError(DataError):
+    """Images hold values that are not finite, after their transforms.
+
+    Args:
+        numbers: which of them.
+        whole: what they are counted in, from 0, such as "the batch".
+    """
+
+    def __init__(self, numbers: Sequence[int], *, whole: str) -> None:
+        self.numbers = tuple(numbers)
+        super().__init__(
+            f"numbers {listed(numbers, most=5)} (from 0) of {whole} hold values that are not "
+            "finite, after their transforms",
+            remedy=LOOK_AT_DATA,
+        )
 
 
 def mark_non_finite(tensors: Sequence[Tensor], *, flag: Tensor) -> None:
@@ -45,102 +59,97 @@ def all_finite(tensors: Iterable[Tensor]) -> bool:
     return not verdicts or bool(torch.stack(verdicts).all())
 
 
-def explain_divergence(
-    learner: Learner, *, loader: Loader, criterion: Criterion, recipe: Recipe
-) -> DivergedError:
-    """Replay the failing batch (the data order is a pure function) and say where it went wrong."""
-    state = learner.state
-    ago = max(int(state.steps_diverged), 1)
-    step, position = state.step - ago + 1, state.batch - ago
-    batch = next(iter(loader.batches(state.epoch + 1, start=position)))
-    gradients = learner.gradients()
-    norm = float(torch.nn.utils.get_total_norm(gradients)) if gradients else math.nan
-    origin = _origin(learner, batch, criterion)
-    lr = recipe.learning_rate(step - 1, state.plateau)
-    return DivergedError(
-        f"training diverged at step {step} (epoch {state.epoch + 1}, batch {position + 1}, "
-        f"learning rate {lr:.3g}, gradient norm {norm:.3g}): {origin}",
-        remedy=_remedy(origin, recipe=recipe, learner=learner),
+def images_not_finite(images: Tensor) -> list[int]:
+    """The positions in a batch of the images that hold such values; waits for the device."""
+    return (~images.isfinite().flatten(1).all(dim=1)).nonzero().flatten().tolist()
+
+
+def layers_not_finite(net: nn.Module) -> Iterator[tuple[str, str]]:
+    """The layers that hold such values, in the order of the network, each with the first tensor."""
+    for layer, module in net.named_modules():
+        own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+        bad = [name for name, tensor in own if not all_finite([tensor])]
+        if bad:
+            yield layer, f"{layer}.{bad[0]}" if layer else bad[0]
+
+
+def refuse_weights_not_finite(net: nn.Module, *, of: str, remedy: str = IN_USE) -> None:
+    """Raise a DivergedError that names the first layer whose weights are not finite, if any is."""
+    if all_finite(net.state_dict().values()):
+        return
+    found = list(layers_not_finite(net))
+    others = f", and {len(found) - 1} more layers" if len(found) > 2 else ""
+    others = f", and those of '{found[1][0]}'" if len(found) == 2 else others
+    layer, tensor = found[0]
+    raise DivergedError(
+        f"the weights of layer '{layer}' of {of} are not finite ({tensor}{others})", remedy=remedy
     )
 
 
-def _remedy(origin: str, *, recipe: Recipe, learner: Learner) -> str:
-    if origin.startswith("the input images"):
-        return "look at the data and at the transforms: 'cnntrain data check'"
-    tries = [f"train.optimizer.lr: {recipe.lr / 10:.3g}"]
-    if not isinstance(recipe.schedule, Warmup):
-        tries.append("train.schedule.warmup_epochs: 1")
-    if recipe.clip_norm is None:
-        tries.append("train.clip_norm: 1.0")
-    if learner.precision == "float16":
-        tries.append("compute.precision: bfloat16 or float32, whose range is larger")
-    if not any(isinstance(module, _NORMS) for module in learner.model.modules()):
-        tries.append("batch_norm after the convolutions")
-    return "try " + ", or ".join(tries)
+def why_not_finite(
+    net: nn.Module,
+    batch: Batch,
+    *,
+    criterion: Criterion | None = None,
+    precision: Precision = "float32",
+    first: int = 0,
+    whole: str = "the images",
+) -> CnntrainError:
+    """What to raise where a network's outputs, or its loss, for a batch are not finite.
 
+    Args:
+        net: in evaluation mode.
+        batch: images as the network reads them, and targets, which only the loss reads.
+        criterion: the loss; None where only the outputs were wanted.
+        precision: of the forward pass.
+        first: number of the batch's first image in `whole`.
+        whole: what the images are of, and are counted in.
 
-def _origin(learner: Learner, batch: Batch, criterion: Criterion) -> str:
-    """One clause: what was not finite first."""
-    if not all_finite([batch.images]):
-        bad = (~batch.images.isfinite().flatten(1).all(dim=1)).nonzero().flatten().tolist()
-        return f"the input images {bad[:5]} of the batch hold values that are not finite"
-    for name, parameter in learner.model.named_parameters():
-        if not all_finite([parameter]):
-            return f"the parameter '{name}' is not finite, so a gradient was not in the step before"
-    first = _first_output(learner, batch, criterion)
-    return first or "the loss or a gradient was not finite, but not again when replayed"
-
-
-def _first_output(learner: Learner, batch: Batch, criterion: Criterion) -> str | None:
+    Returns:
+        A DataError where the images are not finite themselves, else a DivergedError.
+    """
+    if bad := images_not_finite(batch.images):
+        return ImagesNotFiniteError([first + number for number in bad], whole=whole)
+    for layer, tensor in layers_not_finite(net):
+        return DivergedError(
+            f"the weights of layer '{layer}' are not finite ({tensor})", remedy=IN_USE
+        )
     found: list[str] = []
-    passed = ["the loss"]
 
-    def look_back(name: str, gradient: Tensor) -> None:
-        # Called from the last layer to the first, with the gradient at each one's output: what was
-        # passed just before is what made it.
-        if not found and not all_finite([gradient]):
-            found.append(f"the gradient that {passed[-1]} passes back is not finite")
-        passed.append(name)
-
-    def look(name: str, module: nn.Module, _inputs: object, output: object) -> None:
-        layer = f"layer '{name}' ({type(module).__name__})"
-        outputs = _tensors(output)
+    def look(name: str, module: nn.Module, outputs: list[Tensor]) -> None:
         if not found and not all_finite(outputs):
-            found.append(f"the output of {layer} is not finite")
-        for value in outputs:
-            if value.requires_grad:
-                hook = partial(look_back, layer)
-                value.register_hook(hook)  # type: ignore[no-untyped-call]  # torch's gap
+            found.append(f"the output of layer '{name}' ({type(module).__name__})")
 
-    learner.optimizer.zero_grad(set_to_none=True)
-    with ExitStack() as hooks, autocast(learner.precision, learner.device):
-        for name, module in learner.model.named_modules():
+    with torch.no_grad(), watched(net, look), autocast(precision, batch.images.device):
+        outputs = net(batch.images)
+    what = found[0] if found else "the output of the network"
+    if not found and criterion is not None and all_finite(tensors_of(outputs)):
+        what = "the loss"
+    wider = "" if precision != "float16" else "; bfloat16 or float32 have a wider range"
+    return DivergedError(
+        f"{what} is not finite on some of {whole}, though the images and the weights are",
+        remedy=IN_USE + wider,
+    )
+
+
+@contextmanager
+def watched(net: nn.Module, look: Callable[[str, nn.Module, list[Tensor]], None]) -> Iterator[None]:
+    """Inside the block every layer's outputs are shown to `look`, with the layer and its name."""
+
+    def hook(name: str, module: nn.Module, _inputs: object, output: object) -> None:
+        look(name, module, tensors_of(output))
+
+    with ExitStack() as hooks:
+        for name, module in net.named_modules():
             if not list(module.children()):
-                hooks.enter_context(module.register_forward_hook(partial(look, name)))
-        outputs = learner.model.get_submodule(learner.part)(batch.images)
-    if found:
-        return found[0]
-    logits = outputs[0] if isinstance(outputs, tuple) else outputs
-    if not all_finite(_tensors(outputs)):
-        return "the output of the network is not finite, though those of its layers are"
-    loss = criterion(logits.float(), batch.targets)
-    if not all_finite([loss]):
-        return "the loss is not finite, though the network's outputs are"
-    loss.backward()  # type: ignore[no-untyped-call]  # torch's gap
-    return found[0] if found else _parameter_gradient(learner.model)
+                hooks.enter_context(module.register_forward_hook(partial(hook, name)))
+        yield
 
 
-def _parameter_gradient(model: nn.Module) -> str | None:
-    # The last in the order of the network is the first that the backward pass came to.
-    for name, parameter in reversed(list(model.named_parameters())):
-        if parameter.grad is not None and not all_finite([parameter.grad]):
-            return f"the gradient of the parameter '{name}' is not finite"
-    return None
-
-
-def _tensors(value: object) -> list[Tensor]:
+def tensors_of(value: object) -> list[Tensor]:
+    """Those in an output, which may be several."""
     if isinstance(value, Tensor):
         return [value]
     if isinstance(value, list | tuple):
-        return [tensor for inner in value for tensor in _tensors(inner)]
+        return [tensor for inner in value for tensor in tensors_of(inner)]
     return []

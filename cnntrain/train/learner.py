@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import InitVar, dataclass, field
 
 import torch
@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from cnntrain.checkpoint import State
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
+from cnntrain.train.finite import all_finite
 from cnntrain.train.precision import Precision, grad_scaler
 from cnntrain.train.state import TrainState
 
@@ -76,6 +77,8 @@ class Learner:
         start: by name of the parameter, the weights towards which it decays in place of zero
             (`Recipe.l2_sp`).
         task: what the network is for.
+        good: the state to go back to if training diverges, where the recipe wants that; see
+            `cnntrain.train.skipping`.
     """
 
     model: nn.Module
@@ -86,6 +89,7 @@ class Learner:
     part: str = ""
     start: Mapping[str, Tensor] = field(default_factory=dict)
     task: Task = CLASSIFICATION
+    good: State | None = None
 
     def __post_init__(self, compiled: nn.Module | None) -> None:
         self.net = self.model.get_submodule(self.part) if compiled is None else compiled
@@ -114,6 +118,26 @@ class Learner:
     def gradients(self) -> list[Tensor]:
         """Their gradients, where there are any."""
         return [p.grad for p in self.parameters() if p.grad is not None]
+
+    def named_tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """All that may become infinite or NaN, with what it is: weights, statistics, buffers."""
+        for name, parameter in self.model.named_parameters():
+            yield f"parameter '{name}'", parameter
+        for name, buffer in self.model.named_buffers():
+            yield f"statistic '{name}'", buffer
+        if self.ema is not None:
+            for name, value in self.ema.state_dict().items():
+                if isinstance(value, Tensor):
+                    yield f"average of '{name}'", value
+        names = {id(parameter): name for name, parameter in self.model.named_parameters()}
+        for trained, buffers in self.optimizer.state.items():
+            for what, kept in buffers.items():
+                if isinstance(kept, Tensor):
+                    yield f"optimizer's {what} of '{names[id(trained)]}'", kept
+
+    def is_finite(self) -> bool:
+        """Whether all that a checkpoint would hold is; waits for the device."""
+        return not self.state.diverged and all_finite(value for _, value in self.named_tensors())
 
     def distance_from_start(self) -> Tensor:
         """`sum |w - w0|^2` over the parameters with a starting point w0, 0-d."""

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from functools import partial
 from time import perf_counter
 
-from cnntrain.core.errors import ConfigError, DataError
+from cnntrain.core.errors import ConfigError, DataError, DivergedError
 from cnntrain.data.batch import Batch, Loader
 from cnntrain.optim import set_learning_rate
 from cnntrain.tasks.criterion import Criterion
 from cnntrain.tasks.protocol import Result
+from cnntrain.train.divergence import explain_divergence
 from cnntrain.train.evaluation import evaluate, training_mode
 from cnntrain.train.events import (
     EpochDone,
@@ -26,9 +27,9 @@ from cnntrain.train.events import (
     StepDone,
     StopRequest,
 )
-from cnntrain.train.finite import explain_divergence
 from cnntrain.train.learner import Learner
 from cnntrain.train.recipe import Recipe
+from cnntrain.train.skipping import Guarded, gives_up, keep_good, roll_back, skipped_in
 from cnntrain.train.state import TrainState
 from cnntrain.train.step import forward_backward, update
 
@@ -54,17 +55,15 @@ def train(
 
     Yields:
         RunStarted; for each batch StepDone; for each epoch EvalDone (where due) and EpochDone; and
-        RunDone. At each of them the state is complete: it may be saved and resumed from there.
+        RunDone. Setback where something was not finite, and training goes on. At each of them the
+        state is complete: it may be saved and resumed from there.
 
     Raises:
-        DivergedError: the loss or a gradient was not finite.
+        DivergedError: the loss, a gradient, a weight or an evaluation's outputs were not finite.
+        DataError: images were not.
     """
     state, stop = learner.state.started(), stop or StopRequest()
     _check_feasible(recipe, loader, validation)
-    explain = partial(
-        explain_divergence, learner, loader=loader, criterion=criterion, recipe=recipe
-    )
-    check_every = 1 if learner.device.type == "cpu" else recipe.check_every
     yield RunStarted(
         recipe.epochs,
         loader.batches_per_epoch,
@@ -76,59 +75,34 @@ def train(
     )
 
     while _reason_to_end(recipe, state) is None and not stop.requested:
-        epoch = state.epoch + 1
-        recipe.freezing.hold(learner.model, epoch=epoch)
-        training_mode(learner.net)
-        mark = perf_counter()
-        for batch, waited in _timed(loader.batches(epoch, start=state.batch)):
-            state.lr = recipe.learning_rate(state.step, state.plateau)
-            set_learning_rate(learner.optimizer, state.lr)
-            done = forward_backward(learner, batch, criterion=criterion, recipe=recipe)
-            norm = update(learner, done, recipe=recipe)
-            if learner.ema is not None:
-                learner.ema.update(step=state.step + 1)
-            images = batch.targets.shape[0]
-            state.count(done.loss, weight=done.weight, outputs=done.outputs, targets=batch.targets)
-            if state.step % check_every == 0 and state.diverged:
-                raise explain()
-            now = perf_counter()
-            seconds, mark = now - mark, now
-            state.seconds += seconds
-            state.data_seconds += waited
-            yield StepDone(
-                epoch=epoch,
-                step=state.step,
-                batch=state.batch,
-                images=images,
-                lr=state.lr,
-                loss=done.loss,
-                grad_norm=norm,
-                data_seconds=waited,
-                seconds=seconds,
-            )
+        if recipe.goes_back and (state.batch == 0 or learner.good is None):
+            keep_good(learner)
+        try:
+            yield from _steps(learner, recipe=recipe, criterion=criterion, loader=loader, stop=stop)
             if stop.requested:
                 break
-        if state.diverged:
-            raise explain()
-        if stop.requested:
-            break
-
-        metrics = None
-        if validation is not None and recipe.evaluates(epoch):
-            mark = perf_counter()
-            metrics = evaluate(
-                learner.evaluated,
-                validation,
-                criterion=criterion,
-                precision=learner.precision,
-                stop=stop,
-                task=learner.task,
-            )
-            if metrics is None:  # stopped: a resumed run begins with this evaluation
-                break
-            seconds = perf_counter() - mark
-            yield EvalDone(epoch, state.step, "validation", metrics, seconds)
-        yield _end_epoch(recipe, state, metrics)
+            metrics = None
+            if validation is not None and recipe.evaluates(state.epoch + 1):
+                mark = perf_counter()
+                metrics = evaluate(
+                    learner.evaluated,
+                    validation,
+                    criterion=criterion,
+                    precision=learner.precision,
+                    stop=stop,
+                    task=learner.task,
+                    whole="the validation images",
+                )
+                if metrics is None:  # stopped: a resumed run begins with this evaluation
+                    break
+                seconds = perf_counter() - mark
+                yield EvalDone(state.epoch + 1, state.step, "validation", metrics, seconds)
+        except DivergedError as error:
+            if not recipe.goes_back:
+                raise
+            yield roll_back(learner, error)
+        else:
+            yield _end_epoch(recipe, state, metrics)
 
     reason = _reason_to_end(recipe, state) or "stopped"
     yield RunDone(
@@ -139,6 +113,61 @@ def train(
         best_value=state.best_value(recipe.select),
         seconds=state.run_seconds(),
     )
+
+
+def _steps(
+    learner: Learner,
+    *,
+    recipe: Recipe,
+    criterion: Criterion,
+    loader: Loader,
+    stop: StopRequest,
+) -> Iterator[Event]:
+    """What is left of an epoch's steps; fewer where a stop is requested."""
+    state, steps = learner.state, loader.batches_per_epoch
+    epoch = state.epoch + 1
+    explain = partial(explain_divergence, learner, loader, criterion=criterion, recipe=recipe)
+    check_every = 1 if learner.device.type == "cpu" else recipe.check_every
+    recipe.freezing.hold(learner.model, epoch=epoch)
+    training_mode(learner.net)
+    mark = perf_counter()
+    for batch, waited in _timed(loader.batches(epoch, start=state.batch)):
+        state.lr = recipe.learning_rate(state.step, state.plateau) * state.rate_factor
+        set_learning_rate(learner.optimizer, state.lr)
+        guarded = Guarded.of(learner) if recipe.skips else None
+        done = forward_backward(learner, batch, criterion=criterion, recipe=recipe)
+        norm = update(learner, done, recipe=recipe)
+        if learner.ema is not None:
+            learner.ema.update(step=state.step + 1)
+        seen = {"outputs": done.outputs, "targets": batch.targets}
+        state.count(done.loss, weight=done.weight, skips=recipe.skips, **seen)
+        if guarded is not None:
+            guarded.keep_or_undo()
+        if state.step % check_every == 0 and gives_up(state, recipe, steps_per_epoch=steps):
+            raise explain()
+        now = perf_counter()
+        seconds, mark = now - mark, now
+        state.seconds += seconds
+        state.data_seconds += waited
+        yield StepDone(
+            epoch=epoch,
+            step=state.step,
+            batch=state.batch,
+            images=len(batch.targets),
+            lr=state.lr,
+            loss=done.loss,
+            grad_norm=norm,
+            data_seconds=waited,
+            seconds=seconds,
+        )
+        if stop.requested:
+            break
+    if gives_up(state, recipe, steps_per_epoch=steps):
+        raise explain()
+    if not learner.is_finite():
+        raise explain(by_update=True)
+    if recipe.skips and not stop.requested and (setback := skipped_in(state)) is not None:
+        yield setback
 
 
 def _check_feasible(recipe: Recipe, loader: Loader, validation: Loader | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
 
 from torch import nn
 
@@ -12,6 +13,8 @@ from cnntrain.core.patterns import around, covered
 from cnntrain.optim import Schedule
 from cnntrain.optim.schedules.constant import constant
 from cnntrain.optim.schedules.plateau import Plateau, PlateauState
+
+OnDivergence: TypeAlias = Literal["stop", "skip", "rollback"]
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,9 @@ class Recipe:
             `clip_norm` it is known, and reported, at every step.
         check_every: steps between looks at the divergence flag on an accelerator, where looking
             waits for the device. On the CPU it is looked at after every step.
+        on_divergence: what follows a loss or a gradient that is not finite: `stop`; `skip` leaves
+            the step out; `rollback` goes back to the start of the epoch and halves the learning
+            rate. See `cnntrain.train.skipping` for how often.
     """
 
     epochs: int
@@ -145,11 +151,22 @@ class Recipe:
     select: str = "error"
     norm_every: int = 50
     check_every: int = 50
+    on_divergence: OnDivergence = "stop"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "accumulate", "evaluate_every", "check_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    @property
+    def skips(self) -> bool:
+        """Whether a step that is not finite is left out."""
+        return self.on_divergence == "skip"
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether training goes back to the start of the epoch."""
+        return self.on_divergence == "rollback"
 
     def learning_rate(self, step: int, plateau: PlateauState) -> float:
         """Of the step that follows `step` finished ones, before the groups' factors."""

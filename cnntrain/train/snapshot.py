@@ -32,6 +32,8 @@ _REMEDY = "resume with the architecture and the recipe that the run was started 
 def snapshot(learner: Learner) -> State:
     """Model, average, starting point, optimizer, scaler, random states and position.
 
+    In the middle of an epoch also `good`, the state to go back to, where there is one.
+
     The tensors are the live ones: write them, or copy them, before training continues.
 
     Raises:
@@ -45,6 +47,7 @@ def snapshot(learner: Learner) -> State:
         "scaler": dict(learner.scaler.state_dict()),
         "train": learner.state.state_dict(),
         "random": capture_randomness(),
+        "good": learner.good if learner.state.batch else None,
     }
     if learner.state.diverged or not all_finite(tensors_in(state)):
         raise DivergedError(
@@ -74,6 +77,7 @@ def restore(learner: Learner, state: State) -> None:
     _load_scaler(learner, mapping_in(state, "scaler"))
     learner.state.load_state_dict(mapping_in(state, "train"))
     restore_randomness(mapping_in(state, "random"))
+    learner.good = None if state.get("good") is None else mapping_in(state, "good")
     if not all_finite(tensors_in(state)):
         message = "the checkpoint's weights, averages or optimizer have values that are not finite"
         raise CheckpointError(message, remedy=REMEDY)

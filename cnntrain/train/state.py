@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -26,6 +27,35 @@ from cnntrain.train.recipe import EarlyStopState
 from cnntrain.train.so_far import NOTHING_YET, SoFar, so_far_in
 
 
+class Skips:
+    """Steps that were left out because they were not finite; all on the device.
+
+    Attributes:
+        in_epoch: of the current epoch.
+        images: in them.
+        in_row: the last ones, up to the newest step.
+        most_in_row: the longest such row that ended in the current epoch, or has not ended.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        make = partial(torch.zeros, (), dtype=torch.int64, device=device)
+        self.in_epoch, self.images, self.in_row, self.most_in_row = make(), make(), make(), make()
+
+    def count(self, flag: Tensor, *, images: int) -> None:
+        """Take in a step, which was left out if the flag is 1."""
+        now = (flag > 0).long()
+        self.in_epoch += now
+        self.images += now * images
+        self.in_row.add_(now).mul_(now)
+        torch.maximum(self.most_in_row, self.in_row, out=self.most_in_row)
+
+    def begin_next_epoch(self) -> None:
+        """Set back what is of an epoch."""
+        self.in_epoch.zero_()
+        self.images.zero_()
+        self.most_in_row.copy_(self.in_row)
+
+
 @dataclass(eq=False)
 class TrainState:
     """The position in the run, the sums of the current epoch, and what selection remembers.
@@ -44,6 +74,7 @@ class TrainState:
         best_epoch: the epoch with the best weights, and its cost (see `Task.cost`) and loss.
         plateau: state of the plateau rule.
         early_stop: state of the early-stop rule.
+        rollbacks: how often training went back to an epoch's start; each halves the learning rate.
     """
 
     device: torch.device
@@ -61,6 +92,7 @@ class TrainState:
     best_loss: float | None = None
     plateau: PlateauState = field(default_factory=PlateauState)
     early_stop: EarlyStopState = field(default_factory=EarlyStopState)
+    rollbacks: int = 0
 
     def __post_init__(self) -> None:
         self._began: float | None = None  # on this process's clock; None before training
@@ -68,14 +100,23 @@ class TrainState:
         self.loss_sum = torch.zeros((), dtype=sum_dtype(self.device), device=self.device)
         self.weight_sum: float | Tensor = 0.0
         self._sums = self.task.epoch_sums(self.device)
-        # 0-d flag, 1 from the first step with a non-finite loss or gradient on; the fused
-        # optimizers read it and leave the weights as they were. Never saved: see snapshot.
+        # 0-d flag, 1 from the first step with a non-finite loss or gradient on, or only in that
+        # step if such steps are skipped; the fused optimizers read it and leave the weights as they
+        # were. Never saved: see snapshot.
         self.diverged = torch.zeros((), dtype=torch.float32, device=self.device)
+        # Steps since that one, itself included; 0 if there was none.
         self.steps_diverged = torch.zeros_like(self.diverged)
+        self.skips = Skips(self.device)
 
-    def started(self) -> TrainState:
-        """This state with its clock running: training begins, or resumes."""
+    @property
+    def rate_factor(self) -> float:
+        """Of the learning rate."""
+        return 0.5**self.rollbacks
+
+    def started(self, *, after: float | None = None) -> TrainState:
+        """This state with its clock running: training begins, or resumes, `after` some seconds."""
         self._began = perf_counter()
+        self._earlier_seconds = self._earlier_seconds if after is None else after
         return self
 
     def run_seconds(self) -> float:
@@ -84,19 +125,35 @@ class TrainState:
         return self._earlier_seconds + here
 
     def count(
-        self, loss: Tensor, *, weight: float | Tensor, outputs: Tensor, targets: Tensor
+        self,
+        loss: Tensor,
+        *,
+        weight: float | Tensor,
+        outputs: Tensor,
+        targets: Tensor,
+        skips: bool = False,
     ) -> None:
-        """Add one batch to the epoch's sums, without waiting for the device."""
+        """Add one batch to the epoch's sums, without waiting for the device.
+
+        Args:
+            loss: 0-d mean of the batch, over `weight`.
+            outputs, targets: of the batch.
+            skips: whether it is not counted in where the flag `diverged` is 1.
+        """
         self.step += 1
         self.batch += 1
         self.images += targets.shape[0]
+        self.steps_diverged += ((self.diverged + self.steps_diverged) > 0).float()
+        if skips:
+            self.steps_diverged.copy_(torch.where(self.diverged > 0, 1.0, self.steps_diverged))
+            self.skips.count(self.diverged, images=targets.shape[0])
+            weight = weight * (1 - self.diverged)
         if isinstance(weight, Tensor):
             self.loss_sum += loss * weight
         else:
             self.loss_sum.add_(loss, alpha=weight)
         self.weight_sum = self.weight_sum + weight
         self._sums.add(outputs, targets)
-        self.steps_diverged += self.diverged
 
     def train_loss(self) -> float:
         """Mean criterion of the epoch so far; waits for the device."""
@@ -104,7 +161,7 @@ class TrainState:
 
     def train_figures(self) -> dict[str, float]:
         """The task's figures of the epoch so far; waits for the device."""
-        return self._sums.figures(self.images)
+        return self._sums.figures(self.images - int(self.skips.images))
 
     def take_best(self, epoch: int, *, cost: float, loss: float) -> bool:
         """Remember an evaluation if it is the best so far: of equal ones, the one of less loss."""
@@ -124,10 +181,13 @@ class TrainState:
         self.batch = self.images = 0
         self.seconds = self.data_seconds = 0.0
         self.weight_sum = 0.0
-        for total in self._totals().values():
+        self.skips.begin_next_epoch()
+        self.steps_diverged.zero_()
+        for total in self.sums().values():
             total.zero_()
 
-    def _totals(self) -> dict[str, Tensor]:
+    def sums(self) -> dict[str, Tensor]:
+        """The sums over the epoch so far, by the names that checkpoints know them by."""
         return {"loss_sum": self.loss_sum, **self._sums.tensors()}
 
     def state_dict(self) -> State:
@@ -135,11 +195,13 @@ class TrainState:
         return {
             **{key: getattr(self, name) for name, key in _PLAIN.items()},
             "weight_sum": float(self.weight_sum),
-            **self._totals(),
+            **self.sums(),
             "plateau": asdict(self.plateau),
             "early_stop": asdict(self.early_stop),
             "so_far": self.so_far.state_dict(),
             "run_seconds": self.run_seconds(),
+            "skips": {name: int(value) for name, value in vars(self.skips).items()},
+            "rollbacks": self.rollbacks,
         }
 
     def load_state_dict(self, values: Mapping[str, Any]) -> None:
@@ -158,7 +220,7 @@ class TrainState:
             raise wrong_part(_PART, "best_epoch", best["best_epoch"], "null, as others are")
         for name, value in best.items():
             setattr(self, name, value)
-        for name, total in self._totals().items():
+        for name, total in self.sums().items():
             total.copy_(tensor_in(values, name, like=total, part=_PART))
         self.plateau = PlateauState(**_rule(values, "plateau", ("stale", "drops")))
         self.early_stop = EarlyStopState(**_rule(values, "early_stop", ("stale",)))
@@ -169,6 +231,13 @@ class TrainState:
             self.so_far = so_far_in(past, part=f"{_PART}.so_far")
         if "run_seconds" in values:
             self._earlier_seconds = number_in(values, "run_seconds", part=_PART, low=0.0)
+        # Checkpoints from before there were such steps: none was skipped or undone.
+        skips = mapping_in(values, "skips", part=_PART) if "skips" in values else {}
+        for name, value in vars(self.skips).items():
+            value.fill_(whole_in(skips, name, part=f"{_PART}.skips") if skips else 0)
+        self.rollbacks = whole_in(values, "rollbacks", part=_PART) if "rollbacks" in values else 0
+        self.diverged.zero_()
+        self.steps_diverged.zero_()
 
 
 def _rule(values: Mapping[str, Any], rule: str, counts: Sequence[str]) -> dict[str, Any]:

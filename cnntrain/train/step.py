@@ -70,6 +70,9 @@ def update(learner: Learner, outcome: BatchResult, *, recipe: Recipe) -> Tensor 
         The gradient's norm before clipping, 0-d on the device, at the steps that want it.
     """
     norm: Tensor | None = None
+    diverged = learner.state.diverged
+    if recipe.on_divergence != "stop":
+        _look_at_all(learner, outcome)
     if recipe.wants_norm(learner.state.step + 1):
         learner.scaler.unscale_(learner.optimizer)
         norm = torch.nn.utils.get_total_norm(learner.gradients())
@@ -78,16 +81,29 @@ def update(learner: Learner, outcome: BatchResult, *, recipe: Recipe) -> Tensor 
             clip(learner.parameters(), recipe.clip_norm, norm)
     if learner.scaler.is_enabled():
         # Infinite gradients are in order here: the scaler skips the step and lowers its scale.
-        mark_non_finite([outcome.objective], flag=learner.state.diverged)
+        mark_non_finite([outcome.objective], flag=diverged)
         learner.scaler.step(learner.optimizer)
         learner.scaler.update()
     else:
         # Looking at every gradient in every step costs too much; one that is not finite makes the
         # next objective so.
         looked_at = [outcome.objective] if norm is None else [outcome.objective, norm]
-        mark_non_finite(looked_at, flag=learner.state.diverged)
+        mark_non_finite(looked_at, flag=diverged)
         learner.optimizer.step()
     return norm
+
+
+def _look_at_all(learner: Learner, outcome: BatchResult) -> None:
+    """Find what is not finite in this step: the next one comes too late if training is to go on."""
+    flag, gradients = learner.state.diverged, learner.gradients()
+    statistics = [each for each in learner.model.buffers() if each.is_floating_point()]
+    if not learner.scaler.is_enabled():
+        mark_non_finite([outcome.objective, *statistics, *gradients], flag=flag)
+        return
+    mark_non_finite([outcome.objective, *statistics], flag=flag)
+    # The scaler looks at nothing but gradients: so it, too, leaves the step out.
+    for gradient in gradients[:1]:
+        gradient.add_(torch.where(flag > 0, torch.nan, 0.0))
 
 
 def _parts(batch: Batch, count: int) -> Iterator[Batch]:
