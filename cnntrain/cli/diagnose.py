@@ -9,7 +9,6 @@ import typer
 
 from cnntrain.cli import output
 from cnntrain.cli.options import Json, Overrides, Plugins, tell_notes
-from cnntrain.record.json_text import json_text
 from cnntrain.show.tables import columns
 from cnntrain.show.words import counted
 
@@ -70,7 +69,7 @@ def diagnose(
         write_board(diagnosis, tensorboard, subject=name)
         output.note(f"event files: {tensorboard}")
     if as_json:
-        output.result(json_text(_as_data(diagnosis, name), indent=2))
+        output.result_json(_as_data(diagnosis, name))
     else:
         output.result(_as_text(diagnosis, shows_tables=bool(checks)))
 

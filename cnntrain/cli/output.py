@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from cnntrain.core.errors import UsageError
+from cnntrain.record.json_text import json_text
 from cnntrain.show.words import escaped
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ def result(text: str) -> None:
 
 
 def result_json(value: Any) -> None:
-    """Print one JSON object on stdout."""
+    """Print one JSON object on stdout; figures that have no meaning (NaN) are null."""
     utf8 = (sys.stdout.encoding or "").lower().startswith("utf")
-    text = json.dumps(value, indent=2, ensure_ascii=not utf8, allow_nan=False)
+    text = json_text(value, indent=2, only_ascii=not utf8)
     if not text.replace("\n", "").isprintable():  # control characters that JSON itself lets pass
-        text = json.dumps(value, indent=2, allow_nan=False)
+        text = json_text(value, indent=2, only_ascii=True)
     typer.echo(text)
 
 

@@ -139,7 +139,8 @@ def picture_command(entry: Entry) -> Callable[..., None]:
             out, words, run, asked=keywords, force=force, overrides=changes, plugins=plugins
         )
         model = opened(run, overrides=changes, plugins=plugins)
-        made = PICTURES.load(entry.name)(model=model, **keywords)
+        with model.outputs_watched():
+            made = PICTURES.load(entry.name)(model=model, **keywords)
         output.picture(made, file, as_json=as_json)
 
     if taken := {p.name for p in entry.parameters} & {"run", *SHARED}:

@@ -31,7 +31,7 @@ from cnntrain.model.opening import Use, open_model
 from cnntrain.optim import Warmup
 from cnntrain.runs.locate import run_file_at
 
-DIAGNOSE = Use("a run is diagnosed", None, of_any_file=True)
+DIAGNOSE = Use("a run is diagnosed", None, of_any_file=True, refuses_not_finite=False)
 
 WORK = 4e11
 """Multiply-adds that a check may cost on a CPU, roughly: some ten seconds on two cores."""

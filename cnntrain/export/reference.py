@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from cnntrain.core.atomic import write_atomically
 from cnntrain.core.errors import CnntrainError
+from cnntrain.data.batch import Batch
 from cnntrain.data.pipeline import Pipeline
+from cnntrain.train.finite import why_not_finite
 
 LIMIT = 1e-4
 """Largest difference of a logit, relative to the largest logit where that is above 1."""
@@ -65,6 +67,9 @@ def make_reference(
         net: in evaluation mode, on the CPU.
         in_shape: (C, H, W) of its images.
         pipeline: the evaluation transforms that follow those that change sizes.
+
+    Raises:
+        DivergedError: the logits are not finite; it names the first layer.
     """
     generator = torch.Generator().manual_seed(0)
     channels, *size = in_shape
@@ -74,7 +79,11 @@ def make_reference(
         noise += F.interpolate(coarse, size=size, mode="bilinear")
     pixels = (noise * (255 / (1 + len(_GRIDS)))).round().to(torch.uint8)
     images = pipeline(pixels, generator).contiguous()
-    return Reference(images, _in_two_batches(net, images))
+    logits = _in_two_batches(net, images)
+    if not logits.isfinite().all():
+        whole = "the images that the file would be compared on"
+        raise why_not_finite(net, Batch(images, torch.empty(0)), whole=whole)
+    return Reference(images, logits)
 
 
 def write_compared(

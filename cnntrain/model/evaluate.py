@@ -21,9 +21,11 @@ from cnntrain.data.left_out import LeftOut
 from cnntrain.model.images import SplitImages, find_images
 from cnntrain.model.views import Viewer, make_viewer
 from cnntrain.record.progress import bar
+from cnntrain.show.words import listed
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Result, Task
 from cnntrain.train import evaluate as evaluate_batches
+from cnntrain.train.finite import LOOK_AT_DATA, ImagesNotFiniteError
 
 if TYPE_CHECKING:
     from cnntrain.model.model import Model
@@ -90,7 +92,9 @@ def evaluate(
         CheckpointError: a model is for other classes.
         UsageError: there is no such split, a model cannot be given such views, or it was trained
             on some of these images.
-        DataError: an image is unreadable, or not of the size that a network takes.
+        DataError: an image is unreadable, or not of the size that a network takes, or holds values
+            that are not finite.
+        DivergedError: a network's outputs are not finite; it names the first layer.
     """
     first = models[0]
     viewers = [make_viewer(model, crops=crops, scales=scales) for model in models]
@@ -112,9 +116,19 @@ def _as_in_training(images: SplitImages) -> Result:
     model = images.model
     criterion = make_criterion(model.loaded, data=images, device=model.device)
     with images.opened() as loader:
-        result = evaluate_batches(
-            model.net, loader, criterion=criterion, precision=model.precision, task=model.task
-        )
+        try:
+            result = evaluate_batches(
+                model.net,
+                loader,
+                criterion=criterion,
+                precision=model.precision,
+                task=model.task,
+                whole=f"the {images.kind}",
+            )
+        except ImagesNotFiniteError as error:
+            names = listed([images.label(number) for number in error.numbers])
+            message = f"{names}: values that are not finite, after the transforms"
+            raise DataError(message, remedy=LOOK_AT_DATA) from error
     assert result is not None, "nothing stops it"
     return result
 

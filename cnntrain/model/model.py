@@ -21,6 +21,7 @@ from cnntrain.config.loaded import Loaded
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.core.kinds import Split
 from cnntrain.core.problems import halves, near_match
+from cnntrain.data.batch import Batch
 from cnntrain.data.crops import Crops
 from cnntrain.data.pipeline import Pipeline, build_eval_pipeline
 from cnntrain.model.evaluate import Evaluated, evaluate
@@ -33,6 +34,7 @@ from cnntrain.show.pixels import Scaling
 from cnntrain.show.words import listed
 from cnntrain.tasks.protocol import Task
 from cnntrain.train import make_deterministic, undisturbed
+from cnntrain.train.finite import all_finite, why_not_finite
 from cnntrain.train.precision import Precision, autocast
 
 
@@ -139,6 +141,27 @@ class Model:
         raise UsageError(f"the network has no class '{name}'", remedy=remedy)
 
     @contextmanager
+    def outputs_watched(self) -> Iterator[None]:
+        """Inside the block outputs that are not finite are an error; each pass waits for them.
+
+        Raises:
+            DivergedError: it names the first layer.
+            DataError: it is the images that are not finite.
+        """
+
+        def look(_: object, inputs: tuple[Tensor, ...], outputs: Tensor) -> None:
+            if not all_finite([outputs]):
+                hook.remove()  # the pass that looks for the layer is not watched
+                batch = Batch(inputs[0].detach(), torch.empty(0))
+                raise why_not_finite(self.net, batch)
+
+        hook = self.net.register_forward_hook(look)
+        try:
+            yield
+        finally:
+            hook.remove()
+
+    @contextmanager
     def running(self, *, deterministic: bool = False) -> Iterator[None]:
         """The threads that the run file asks for; afterwards the process is as it was before.
 
@@ -220,7 +243,8 @@ class Model:
             pool: average maps over regions so that there are at most so many features.
 
         Raises:
-            UsageError: there is no such layer or split, or a feature is not a finite number.
+            UsageError: there is no such layer or split.
+            DivergedError: a feature or an output is not finite; it names the first layer.
             CheckpointError: the data are of other classes.
             DataError: an image cannot be read.
         """

@@ -36,6 +36,7 @@ from cnntrain.runs.contents import (
 from cnntrain.runs.folder import RunFolder
 from cnntrain.runs.locate import find_run, has_run, run_file_at
 from cnntrain.train import undisturbed
+from cnntrain.train.finite import refuse_weights_not_finite
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,13 @@ class Use:
         changeable: the keys that `-s` may change of a run, whose network is as it was trained;
             None: all, as always of a run file.
         of_any_file: whether a run file without weights could have been meant, too.
+        refuses_not_finite: whether weights that are not finite are refused.
     """
 
     words: str
     changeable: tuple[str, ...] | None
     of_any_file: bool = False
+    refuses_not_finite: bool = True
 
 
 EVALUATE = Use(
@@ -88,6 +91,7 @@ def open_model(
         ConfigError: the run file names none, or does not say how images are normalised; or the
             device is not there.
         UsageError: nothing is there, or a change is not allowed.
+        DivergedError: a weight is not finite; it names the first layer.
     """
     path = Path(path)
     file = run_file_at(path)
@@ -104,6 +108,8 @@ def open_model(
         loaded = load_run_file(file, overrides, plugins=Naming.by_user(plugins))
         model = _open_run_file(path, loaded)
     apply_threads(model.loaded.config.compute)
+    if use.refuses_not_finite:
+        refuse_weights_not_finite(model.net, of=str(model.path))
     return model
 
 
@@ -129,6 +135,7 @@ def load(
             plugin that the user has never named.
         ConfigError: the run file names none, or the device is not there.
         UsageError: nothing is there, or a change is not allowed.
+        DivergedError: a weight is not finite; it names the first layer.
     """
     with undisturbed():
         files = [Path(file) for file in plugins]

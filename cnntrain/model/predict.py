@@ -71,6 +71,7 @@ def predict(
         CheckpointError: a model has other classes than the first.
         UsageError: a model cannot be given such views, there is no image, or what was given is
             none.
+        DivergedError: the outputs for an image are not finite; it names the first layer.
     """
     first = models[0]
     for model in models:

@@ -22,6 +22,7 @@ from cnntrain.record.progress import WatchedLoader
 from cnntrain.runs.locate import find_run
 from cnntrain.tasks.protocol import Result, Task
 from cnntrain.train import evaluate, make_deterministic
+from cnntrain.train.finite import refuse_weights_not_finite
 from cnntrain.train.recalibrate import recalibrate
 
 LOG = logging.getLogger("cnntrain.recalibrate")
@@ -124,6 +125,7 @@ def recalibrated(prepared: Prepared, state: State) -> tuple[nn.Module, State]:
     steps = prepared.data.eval_pipeline
     with closing(open_run_data(prepared.loaded, device=prepared.device, eval_steps=steps)) as data:
         layers = recalibrate(net, data.train, precision=prepared.learner.precision)
+    refuse_weights_not_finite(net, of="the recalibrated network")
     LOG.info("recalibrated %d batch normalisations", len(layers))
     return net, _with_weights(state, net)
 

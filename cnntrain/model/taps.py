@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cnntrain.core.errors import UsageError
 from cnntrain.core.kinds import Split
 from cnntrain.data.batch import Loader
 from cnntrain.data.left_out import LeftOut
 from cnntrain.model.find_layers import find_layer
+from cnntrain.train.finite import all_finite, why_not_finite
 
 if TYPE_CHECKING:
     from cnntrain.model.model import Model
@@ -99,21 +99,21 @@ def features(
         for each tap (N, F) float32 on the CPU, and the targets (N,).
 
     Raises:
-        UsageError: there are numbers among them that are not finite.
+        DivergedError: what a tap or the network gives is not finite; it names the first layer.
+        DataError: images hold values that are not finite.
     """
     parts: dict[Tap, list[Tensor]] = {tap: [] for tap in taps}
-    targets = []
+    targets: list[Tensor] = []
     with torch.no_grad(), tapped(net, taps) as given:
         for batch in loader.batches(0):
-            net(batch.images)
+            outputs = net(batch.images)
+            if not all_finite([outputs, *given.values()]):
+                first = sum(map(len, targets))
+                raise why_not_finite(net, batch, first=first)
             for tap, rows in parts.items():
                 rows.append(bounded(given[tap].float(), limit).cpu())
             targets.append(batch.targets.cpu())
     found = {tap: torch.cat(each) for tap, each in parts.items()}
-    for tap, values in found.items():
-        if not values.isfinite().all():
-            message = f"{tap}: not all numbers are finite"
-            raise UsageError(message, remedy="`cnntrain diagnose RUN` looks for the cause")
     return found, torch.cat(targets)
 
 

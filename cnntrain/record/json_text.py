@@ -7,9 +7,10 @@ import math
 from collections.abc import Mapping
 
 
-def json_text(value: object, *, indent: int | None = None) -> str:
+def json_text(value: object, *, indent: int | None = None, only_ascii: bool = False) -> str:
     """JSON as the standard has it: NaN and infinities, which it lacks, become null."""
-    return json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    text = _finite(value)
+    return json.dumps(text, indent=indent, ensure_ascii=only_ascii, allow_nan=False)
 
 
 def _finite(value: object) -> object:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from cnntrain.core.errors import UsageError
+from cnntrain.core.errors import DataError, DivergedError
 from cnntrain.data.batch import Loader
 from cnntrain.model.taps import Tap, bounded, features, tapped
 
@@ -38,8 +38,10 @@ def test_a_place_that_is_named_twice_is_read_once(batches: Callable[..., Loader]
 
 
 def test_what_is_not_finite_is_told(batches: Callable[..., Loader]) -> None:
-    with pytest.raises(UsageError, match="3: not all numbers are finite"):
+    with pytest.raises(DataError, match=r"numbers 0, 1, 2 .* hold values that are not finite"):
         features(NET, batches(IMAGES / 0), taps=[Tap("3")], limit=10**6)
+    with pytest.raises(DivergedError, match=r"the output of layer '0' \(Conv2d\) is not finite"):
+        features(NET, batches(IMAGES * 3e38), taps=[Tap("0")], limit=10**6)
 
 
 def test_hooks_go_when_something_fails() -> None:

@@ -12,6 +12,7 @@ from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
 from cnntrain.diagnose.report import Finding, Report, not_applicable
 from cnntrain.diagnose.training import batch_norms
+from cnntrain.train.finite import layers_not_finite, why_not_finite
 
 PAIRED = 16
 
@@ -24,7 +25,8 @@ def check_evaluation(*, trained: nn.Module, small_batch: Batch) -> Report:
     """Classify the same images twice, and some of them two by two.
 
     Batch normalisation that still uses the batch's statistics makes the answer for an image depend
-    on the others; dropout that is still on makes it random.
+    on the others; dropout that is still on makes it random. Weights or outputs that are not finite
+    are found before.
 
     Args:
         trained: the network; it is not changed.
@@ -38,6 +40,8 @@ def check_evaluation(*, trained: nn.Module, small_batch: Batch) -> Report:
         together, again = judged(images), judged(images)
         pairs = torch.split(images[:PAIRED], 2)
         apart = torch.cat([judged(pair) for pair in pairs if len(pair) == 2])
+    if not together.isfinite().all() or any(layers_not_finite(judged)):
+        return _not_finite(judged, small_batch)
     deviation = max(float(together.std()), 1e-6)
     repeated = _largest(together - again) / deviation
     divided = _largest(together[: len(apart)] - apart) / deviation
@@ -48,6 +52,14 @@ def check_evaluation(*, trained: nn.Module, small_batch: Batch) -> Report:
         findings,
         numbers={"repeated": repeated, "divided": divided},
     )
+
+
+def _not_finite(judged: nn.Module, batch: Batch) -> Report:
+    problem = why_not_finite(judged, batch, whole="the training images").problems[0]
+    where = f"found with {len(batch.images)} training images, in evaluation"
+    remedy = problem.remedy.partition(";")[0]  # what follows names the doctor
+    finding = Finding("not_finite", problem.message, where, remedy)
+    return Report("evaluation", finding.headline, (finding,))
 
 
 def _findings(repeated: float, divided: float, *, norms: int) -> Iterator[Finding]:
