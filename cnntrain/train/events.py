@@ -143,7 +143,7 @@ class EpochDone:
 
 @dataclass(frozen=True)
 class Setback:
-    """Something was not finite, and training goes on; see `Recipe.on_divergence`.
+    """Something was not finite, and training continues; see `Recipe.on_divergence`.
 
     After a rollback the steps after `step` come again, with the same batches.
 

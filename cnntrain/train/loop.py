@@ -55,7 +55,7 @@ def train(
 
     Yields:
         RunStarted; for each batch StepDone; for each epoch EvalDone (where due) and EpochDone; and
-        RunDone. Setback where something was not finite, and training goes on. At each of them the
+        RunDone. Setback where something was not finite, and training continues. At each of them the
         state is complete: it may be saved and resumed from there.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Going on after a step that was not finite: it is left out, or the epoch begins again.
+"""Continuing after a step that was not finite: it is left out, or the epoch begins again.
 
 Both are decided on the device or from what a checkpoint holds, so a resumed run does the same.
 """

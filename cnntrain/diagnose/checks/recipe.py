@@ -234,7 +234,7 @@ def _held_back(tried: Sequence[Tried], chance: float, steps: int) -> list[Findin
         evidence = f"the loss was {whole.before:.3g}, and then {losses[-1]:.3g}"
         remedy = (
             "look at the other checks: the gradients, the initial weights, the rate; where it is "
-            "only some steps, `-s train.on_divergence=rollback` (or skip) goes on after them"
+            "only some steps, `-s train.on_divergence=rollback` (or skip) continues after them"
         )
         return [Finding("diverges", headline, evidence, remedy, follows=(*STOPS, "rate_too_high"))]
     most = max((freed for freed, _ in found), default=0.0)
