@@ -94,7 +94,7 @@ def update(learner: Learner, outcome: BatchResult, *, recipe: Recipe) -> Tensor 
 
 
 def _look_at_all(learner: Learner, outcome: BatchResult) -> None:
-    """Find what is not finite in this step: the next one comes too late if training is to continue."""
+    """Find all that is not finite in this step: if training continues, the next one is too late."""
     flag, gradients = learner.state.diverged, learner.gradients()
     statistics = [each for each in learner.model.buffers() if each.is_floating_point()]
     if not learner.scaler.is_enabled():
