@@ -42,7 +42,10 @@ def prune_events(folder: Path, *, start: RunStarted) -> list[str]:
     with disk_errors(folder):
         for draft in folder.glob("*.draft"):  # of a prune that was interrupted
             draft.unlink()
-        files = sorted(path for path in folder.glob("events.out.tfevents.*") if path.is_file())
+        found = sorted(folder.glob("events.out.tfevents.*"))
+        files = [path for path in found if path.is_file()]
+        for path in (path for path in found if path.is_dir()):  # TensorBoard would open it
+            path.rename(folder / path.name.replace("tfevents", "folder"))
         if not files:
             return []
         draft = folder / "resumed.draft"

@@ -96,13 +96,13 @@ def test_a_record_that_is_sound_and_no_event(split: Path) -> None:
 
 def test_what_an_interrupted_prune_and_others_left(split: Path) -> None:
     (split / "resumed.draft").write_bytes(b"half")
-    (split / "events.out.tfevents.1.folder").mkdir()
+    (split / "events.out.tfevents.1").mkdir()
     assert prune_events(split, start=START) == []
     names = {path.name for path in split.iterdir()}
-    assert names == {"events.out.tfevents.0000000000.resumed", "events.out.tfevents.1.folder"}
+    assert names == {"events.out.tfevents.0000000000.resumed", "events.out.folder.1"}
     (split / "events.out.tfevents.0000000000.resumed").rename(split / "other.draft")
     assert prune_events(split, start=START) == []
-    assert [path.name for path in split.iterdir()] == ["events.out.tfevents.1.folder"]
+    assert [path.name for path in split.iterdir()] == ["events.out.folder.1"]
 
 
 def test_it_is_said_once_and_training_goes_on(tmp_path: Path, split: Path, run: Run) -> None:
