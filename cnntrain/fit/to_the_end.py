@@ -178,7 +178,7 @@ def _afterwards(
 
     Their statistics are measured again first, if the run file wants that: then these weights are
     the best ones. Done twice, this comes to the same, so a run that was killed here does it again.
-    The newest state stays as it is, so that the run can go on from it. There is no result on a
+    The newest state stays as it is, so that the run can be resumed from it. There is no result on a
     split without images, and none of an evaluation that was stopped.
 
     Returns:
@@ -223,7 +223,7 @@ def _afterwards(
 
 
 def _stand_in(last: RunDone, error: CheckpointError) -> str:
-    """What became of the weights that validation selected."""
+    """What happened to the weights that validation selected."""
     return (
         f"{error.problems[0].message}, so the weights of epoch {last.best_epoch}, which validation "
         f"selected, are lost: those of epoch {last.epoch}, the last one, stand in for them"
