@@ -92,8 +92,8 @@ record: {every: 4}
 FILES = ("checkpoints/last.pt", "checkpoints/best.pt", "metrics.jsonl", "metrics.csv",
          "summary.json", "config.yaml", "classes.txt", "plan.json")  # fmt: skip
 """Those of a run's folder that must be the same, whatever happened to it on its way."""
-UNEVEN = ("checkpoints", "peak_memory_bytes")
-"""Keys of summary.json that count what a process did."""
+UNEVEN = ("checkpoints", "peak_memory_bytes", "digest")
+"""Keys of summary.json that count what a process did, and a checkpoint's hash, times included."""
 
 
 def write_job(name: str, place: Path) -> Path:
