@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -40,8 +41,10 @@ def test_a_place_that_is_named_twice_is_read_once(batches: Callable[..., Loader]
 def test_what_is_not_finite_is_told(batches: Callable[..., Loader]) -> None:
     with pytest.raises(DataError, match=r"numbers 0, 1, 2 .* hold values that are not finite"):
         features(NET, batches(IMAGES / 0), taps=[Tap("3")], limit=10**6)
+    large = copy.deepcopy(NET)
+    torch.nn.init.constant_(large[0].weight, 100.0)
     with pytest.raises(DivergedError, match=r"the output of layer '0' \(Conv2d\) is not finite"):
-        features(NET, batches(IMAGES * 3e38), taps=[Tap("0")], limit=10**6)
+        features(large, batches(IMAGES.sign() * 3e38), taps=[Tap("0")], limit=10**6)
 
 
 def test_hooks_go_when_something_fails() -> None:
