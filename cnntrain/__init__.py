@@ -5,12 +5,12 @@ The front door: `build`, `fit`, `load`, `diagnose`. torch is imported when one o
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from cnntrain.core.version import __version__
 
+TYPE_CHECKING = False  # typing takes time, and the command `cnntrain` begins here
 if TYPE_CHECKING:
+    from typing import Any
+
     from cnntrain.assemble.build_network import build
     from cnntrain.diagnose.diagnose import examine as diagnose
     from cnntrain.fit.fitted import fit
@@ -26,6 +26,8 @@ _HOMES = {"build": "cnntrain.assemble.build_network", "load": "cnntrain.model.op
 
 
 def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
     if name in _ROOMS:
         return import_module(f"cnntrain.{name}")
     if name in _HOMES:

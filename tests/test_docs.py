@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from cnntrain.cli.app import app
+from cnntrain.cli.commands import app
 from cnntrain.diagnose.faults import FAULTS, check_names
 
 DOCS = Path(__file__).parent.parent / "docs"

@@ -13,7 +13,7 @@ import torch
 import typer.main
 
 from cnntrain.checkpoint import load as load_checkpoint
-from cnntrain.cli.app import EXIT_CODES, app
+from cnntrain.cli.commands import EXIT_CODES, app
 from cnntrain.config.load import load
 from cnntrain.core.choices import CHOICES, PICTURES
 from cnntrain.core.errors import ConfigError

@@ -91,7 +91,7 @@ def fit(  # noqa: PLR0913  # one parameter for each option
                 _tell(done)
                 return
             outcome = go_on(run, overrides=given, plugins=named, quiet=quiet)
-    output.result(str(outcome.run.path))
+    output.result(str(outcome.run.path), is_needed=False)
     if outcome.exit_code:
         raise typer.Exit(outcome.exit_code)
 
@@ -138,8 +138,8 @@ def _cross_validate(
 def _tell(found: CrossValidated) -> None:
     """The folds' errors as a table, with mean and standard deviation; then the folder."""
     if found.results:
-        output.result(_as_text(found))
-    output.result(str(found.path))
+        output.result(_as_text(found), is_needed=False)
+    output.result(str(found.path), is_needed=False)
     if found.exit_code:
         raise typer.Exit(found.exit_code)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from cnntrain.core.errors import UsageError
+from cnntrain.core.stderr import say
 from cnntrain.record.json_text import json_text
 from cnntrain.show.words import escaped
 
@@ -22,9 +24,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def result(text: str) -> None:
-    """Print a result on stdout."""
-    typer.echo(escaped(text, keep="\n\t"))
+failures: list[OSError] = []
+"""Why results could not be printed: a reader that has left (`| head`), a full disk."""
+
+
+def result(text: str, *, is_needed: bool = True) -> None:
+    """Print a result on stdout; where that fails, the command goes on, and writes its files.
+
+    `is_needed` is False for what is on disk anyway: then a full disk changes no exit code.
+    """
+    try:
+        typer.echo(escaped(text, keep="\n\t"))
+    except OSError as error:
+        if is_needed:
+            failures.append(error)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def result_json(value: Any) -> None:
@@ -33,7 +47,7 @@ def result_json(value: Any) -> None:
     text = json_text(value, indent=2, only_ascii=not utf8)
     if not text.replace("\n", "").isprintable():  # control characters that JSON itself lets pass
         text = json_text(value, indent=2, only_ascii=True)
-    typer.echo(text)
+    result(text)
 
 
 def answer(found: T, as_json: bool, *, data: Callable[[T], Any], text: Callable[[T], str]) -> None:
@@ -46,7 +60,7 @@ def answer(found: T, as_json: bool, *, data: Callable[[T], Any], text: Callable[
 
 def note(text: str) -> None:
     """Say something on stderr."""
-    print(escaped(text, keep="\n\t"), file=sys.stderr)  # noqa: T201
+    say(escaped(text, keep="\n\t"))
 
 
 def left_out(files: Sequence[LeftOut]) -> None:

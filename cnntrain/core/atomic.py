@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from cnntrain.core.errors import DiskError
+from cnntrain.core.interrupts import interrupt_behind
 from cnntrain.core.units import byte_size
 
 _SPARE = 1 << 20
@@ -56,6 +58,7 @@ def write_atomically(
         DiskError: no space, no permission, an I/O error; the old file is as it was.
     """
     temporary = path.with_name(f"{path.name}{mark}.tmp")
+    before = sys.exception()
     try:
         _check_space(path, needed)
         with temporary.open("wb") as file:
@@ -69,6 +72,9 @@ def write_atomically(
     except BaseException as error:
         with suppress(OSError):  # the error that brought us here is the one to report
             temporary.unlink(missing_ok=True)
+        interrupt = interrupt_behind(error, before=before)  # torch's writer hides it
+        if interrupt is not None:
+            raise interrupt from None
         if not isinstance(error, OSError):
             raise
         raise DiskError(

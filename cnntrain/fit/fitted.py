@@ -96,8 +96,8 @@ def fit(
                 remedy = f"open it with cnntrain.load({str(run)!r}), or give another out"
                 raise UsageError(f"{run} is complete: nothing is left to do", remedy=remedy)
             model = open_model(run)
-    if ended.exit_code == 128 + signal.SIGTERM:  # it was held back until the state was whole
-        signal.raise_signal(signal.SIGTERM)
+    if ended.exit_code not in (0, 128 + signal.SIGINT):  # held back until the state was whole
+        signal.raise_signal(ended.exit_code - 128)
     assert ended.done is not None
     return Fitted(history.rows, model, ended.done, ended.test, run)
 

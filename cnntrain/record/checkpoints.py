@@ -51,6 +51,8 @@ class CheckpointKeeper(Observer):
             of other settings, and not worth keeping.
     """
 
+    is_essential = True
+
     def __init__(
         self,
         *,

@@ -20,7 +20,7 @@ from cnntrain.record.console_summary import (
     print_table,
     result_text,
 )
-from cnntrain.record.observe import Record, Tally
+from cnntrain.record.observe import Observer, Record, Tally
 from cnntrain.record.window import StepReport
 from cnntrain.show.words import clock_time, escaped, percent, quantity
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, Setback, StepDone
@@ -36,7 +36,7 @@ DEFAULT_CURE = (
 
 
 @observer("console", unlisted="every run has it")
-class Console:
+class Console(Observer):
     """Shows progress on stderr.
 
     On a terminal a bar runs, redrawn a few times a second. Elsewhere there are only whole lines
@@ -51,6 +51,9 @@ class Console:
         data_cure: what to do if training waits for data, as concretely as the caller knows it.
         clock: in seconds (for tests).
     """
+
+    output = "the text on the terminal"
+    forgiven = (Exception,)  # of tqdm and rich, and a stream that is closed or is no stream
 
     def __init__(
         self,

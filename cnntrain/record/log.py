@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
-from cnntrain.core.atomic import disk_errors
+from cnntrain.core.stderr import say
 from cnntrain.record import observer
+from cnntrain.record.growing_file import GrowingFile
 from cnntrain.record.observe import Observer, Record, Tally
 from cnntrain.show.words import counted, escaped
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, Setback
@@ -32,15 +33,27 @@ def note(text: str, stream: TextIO | None) -> None:
             stream.write(f"note: {text}\n")
 
 
+class _LogFile(logging.Handler):
+    """Appends lines to a file, which may fail."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(logging.INFO)
+        self.setFormatter(_Plain("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        self.file = GrowingFile(path)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.file.add(f"{self.format(record)}\n".encode(errors="replace"))
+
+
 @contextlib.contextmanager
 def log_to(path: Path) -> Iterator[None]:
-    """Append what cnntrain logs to a file while the block runs; an error with its traceback."""
+    """Append what cnntrain logs to a file while the block runs; an error with its traceback.
+
+    What is missing in the file in the end is said on the error stream.
+    """
     logger = logging.getLogger("cnntrain")
     before = logger.level
-    with disk_errors(path):
-        handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setLevel(logging.INFO)
-    handler.setFormatter(_Plain("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler = _LogFile(path)
     logger.addHandler(handler)
     if logger.getEffectiveLevel() > logging.INFO:
         logger.setLevel(logging.INFO)
@@ -52,7 +65,9 @@ def log_to(path: Path) -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)
-        handler.close()
+        handler.file.close()
+        if handler.file.trouble:
+            say(f"{path.name} is incomplete: {handler.file.trouble}")
 
 
 @observer("log", unlisted="every run has it")

@@ -6,14 +6,15 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TextIO
 
-from cnntrain.core.atomic import disk_errors, write_text_atomically
+from cnntrain.core.atomic import write_text_atomically
+from cnntrain.core.errors import DiskError
 from cnntrain.record import observer
+from cnntrain.record.growing_file import GrowingFile
 from cnntrain.record.json_text import json_text
-from cnntrain.record.observe import Record, epoch_figures
+from cnntrain.record.observe import Observer, Record, epoch_figures
 from cnntrain.record.window import StepReport
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
@@ -38,13 +39,14 @@ def epoch_row(event: EpochDone, *, task: Task) -> dict[str, object]:
 
 
 @observer("metrics_file", unlisted="every run has it")
-class MetricsFile:
+class MetricsFile(Observer):
     """Writes one JSON object a report, epoch and evaluation, and one CSV row an epoch.
 
     The objects have a `type`: "step", "epoch", "evaluation" or "setback". Where a run is resumed,
     what lies after the resumed step is cut off first, and so are what followed its last epoch (the
     test) and a last line that was torn by a crash. Steps that a rollback undoes are cut off, too.
-    Numbers that are not finite are null in JSON and empty in CSV.
+    Numbers that are not finite are null in JSON and empty in CSV. Rows that cannot be written wait
+    until they can (see `GrowingFile`).
 
     Args:
         metrics_jsonl: the JSON lines file.
@@ -59,61 +61,59 @@ class MetricsFile:
     def observe(self, event: Record) -> None:
         """Write the event's row, if it has one."""
         if isinstance(event, StepReport):
-            self._jsonl.add(json_text({"type": "step"} | vars(event)))
+            self._jsonl.add_line(json_text({"type": "step"} | vars(event)))
         elif isinstance(event, RunStarted):
             self._task = event.task
-            header = _csv_line(columns(event.task))
-            self._jsonl.open(lambda line: _stays_in_json(line, event))
-            self._csv.open(lambda line: _stays_in_csv(line, event), header=header)
+            self._csv.head = f"{_csv_line(columns(event.task))}\n".encode()
+            self._jsonl.begin(lambda line: _stays_in_json(line, event))
+            self._csv.begin(lambda line: _stays_in_csv(line, event))
         elif isinstance(event, EvalDone):
-            self._jsonl.add(json_text(_evaluation(event)))
+            self._jsonl.add_line(json_text(_evaluation(event)))
         elif isinstance(event, Setback):
             if event.policy == "rollback":  # the steps after it come again
-                self._jsonl.close()
-                self._jsonl.open(lambda line: _stays_in_json(line, event))
-            self._jsonl.add(json_text({"type": "setback"} | vars(event)))
+                self._jsonl.begin(lambda line: _stays_in_json(line, event))
+            self._jsonl.add_line(json_text({"type": "setback"} | vars(event)))
         elif isinstance(event, EpochDone):
             row = epoch_row(event, task=self._task)
-            self._jsonl.add(json_text({"type": "epoch"} | row))
-            self._csv.add(_csv_line(_cell(value) for value in row.values()))
+            self._jsonl.add_line(json_text({"type": "epoch"} | row))
+            self._csv.add_line(_csv_line(_cell(value) for value in row.values()))
 
     def close(self) -> None:
         """Close both files."""
         self._jsonl.close()
         self._csv.close()
 
+    def incomplete(self) -> Mapping[str, str]:
+        """Which of both files lacks rows, and why."""
+        files = (self._jsonl, self._csv)
+        return {file.path.name: file.trouble for file in files if file.trouble}
 
-class _Lines:
-    """A file of lines that is pruned when opened and then only grows, a whole line at a time."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: TextIO | None = None
+class _Lines(GrowingFile):
+    """A file of lines that is pruned before it grows."""
 
-    def open(self, stays: Callable[[str], bool], *, header: str = "") -> None:
-        kept = [header] if header else []
-        old = ""
-        if self._path.exists():
-            with disk_errors(self._path):
-                old = self._path.read_text(encoding="utf-8", errors="replace")
-            # splitlines would also split at characters that JSON strings may hold
-            kept += [line for line in old.split("\n")[:-1] if stays(line)]
-        text = "".join(f"{line}\n" for line in kept)
+    def begin(self, stays: Callable[[str], bool]) -> None:
+        """Leave in it the lines that stay; where it cannot be pruned, it stays as it is."""
+        self.close()
+        try:
+            old = self.path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self.give_up(error.strerror or str(error))
+            return
+        # splitlines would also split at characters that JSON strings may hold
+        kept = [line for line in old.split("\n")[:-1] if stays(line)]
+        text = self.head.decode() + "".join(f"{line}\n" for line in kept)
         if text != old:
-            write_text_atomically(self._path, text)
-        with disk_errors(self._path):
-            self._file = self._path.open("a", encoding="utf-8", newline="\n")
+            try:
+                write_text_atomically(self.path, text)
+            except DiskError as error:
+                self.give_up(error.problems[0].message)
 
-    def add(self, line: str) -> None:
-        assert self._file is not None, "RunStarted comes first"
-        with disk_errors(self._path):
-            self._file.write(line + "\n")
-            self._file.flush()
-
-    def close(self) -> None:
-        if self._file is not None:
-            with disk_errors(self._path):
-                self._file.close()
+    def add_line(self, line: str) -> None:
+        """Append a line."""
+        self.add(f"{line}\n".encode())
 
 
 def _stays(start: RunStarted | Setback, *, epoch: int, step: int, of_epoch: bool) -> bool:

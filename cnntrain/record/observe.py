@@ -7,10 +7,12 @@ device is read only then.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import ClassVar, Protocol
 
+from cnntrain.record.incomplete import Gaps
 from cnntrain.record.window import StepReport, StepWindow
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
@@ -29,7 +31,18 @@ Record = Event | StepReport
 
 
 class Observer(Protocol):
-    """Reads events and reports; never changes the training."""
+    """Reads events and reports; never changes the training.
+
+    An OSError or a DiskError of it (a full disk, a pipe whose reader has left) is noted, said at
+    the end of the run, and does not end the training; any other exception does (see `Gaps`).
+    """
+
+    output: ClassVar[str] = ""
+    """What it makes, in messages; empty: named after its class."""
+    is_essential: ClassVar[bool] = False
+    """Whether the training ends with every error of this observer."""
+    forgiven: ClassVar[tuple[type[Exception], ...]] = ()
+    """More exceptions that do not end the training: those of a library that writes."""
 
     def observe(self, event: Record) -> None:
         """Take note of one event."""
@@ -37,6 +50,10 @@ class Observer(Protocol):
     def close(self) -> None:
         """Finish; called once, also after an error. By default nothing is left to do."""
         return
+
+    def incomplete(self) -> Mapping[str, str]:
+        """What is missing something by now of what it writes, and why; by default nothing."""
+        return {}
 
 
 def observe(
@@ -48,8 +65,10 @@ def observe(
 ) -> RunDone | None:
     """Run the training to its end; each observer sees each event, in the order given.
 
-    All observers are closed whatever happens, in the same order. Put those that write the
-    metrics before the one that keeps checkpoints: then no checkpoint is ahead of its metrics.
+    All observers are closed whatever happens, in the same order. What one of them could not write
+    does not end the training; it is said on the error stream afterwards (see `Gaps`). Put those
+    that write the metrics before the one that keeps checkpoints: then no checkpoint is ahead of
+    its metrics.
 
     Args:
         events: of the training loop; closed too.
@@ -61,17 +80,30 @@ def observe(
         How the run ended; None if the events ended without saying so.
     """
     done = None
+    gaps = Gaps()
     with contextlib.ExitStack() as stack:
+        stack.callback(gaps.report)
         for observer in reversed(observers):
-            stack.callback(observer.close)
+            stack.callback(gaps.close, observer)
         if isinstance(events, Generator):
             stack.callback(events.close)
         for event in reported(events, every=every, window=window):
-            for observer in observers:
-                observer.observe(event)
             if isinstance(event, RunDone):
                 done = event
+            _hand_over(event, observers, gaps, is_over=done is not None)
     return done
+
+
+def _hand_over(event: Record, observers: Sequence[Observer], gaps: Gaps, *, is_over: bool) -> None:
+    is_first, is_step = isinstance(event, RunStarted), isinstance(event, StepDone)
+    gaps.epoch = max(gaps.epoch, event.epoch + is_first)
+    gaps.is_over = is_over
+    for observer in observers:
+        if is_step and gaps.has_failed(observer):
+            continue
+        gaps.run(observer, partial(observer.observe, event), is_first=is_first)
+        if not is_step:
+            gaps.look(observer)
 
 
 def reported(

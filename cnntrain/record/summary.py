@@ -28,6 +28,8 @@ class SummaryFile(Observer):
             complete, and not looked at again.
     """
 
+    output = "summary.json"
+
     def __init__(
         self,
         *,

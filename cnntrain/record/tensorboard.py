@@ -5,34 +5,32 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from torch import Tensor, nn
 
-from cnntrain.core.atomic import disk_errors
 from cnntrain.record import observer
+from cnntrain.record.event_file import EventFile
 from cnntrain.record.event_files import TRAIN, prune_events
 from cnntrain.record.log import note
-from cnntrain.record.observe import Record, Tally, epoch_figures
+from cnntrain.record.observe import Observer, Record, Tally, epoch_figures
 from cnntrain.record.tensorboard_pictures import filters_picture, images_picture, weight_histograms
 from cnntrain.record.window import StepReport
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, StepDone
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import FileWriter, SummaryWriter
 
 HISTOGRAM_SHARE = 0.01  # of the time of training, at most
 
 
 @observer("tensorboard", unlisted="`record.tensorboard` turns it on and off")
-class TensorBoard:
+class TensorBoard(Observer):
     """Writes one sub-folder a split, so that one plot shows `loss` of both, and `error` of both.
 
     `loss` and `error` have one point an epoch or evaluation; `step/...` one a report; weight
     histograms and the filters of the first convolution one an epoch (histograms less often where
     they would take more than 1 % of the time). The settings and the final figures go into the
     training split's own files, as TensorBoard's hparams. On resume, what lies after the resumed
-    step is taken out. TensorBoard is imported when the first file is opened.
+    step is taken out. TensorBoard is imported when the first file is opened. What cannot be written
+    waits until it can (see `GrowingFile`).
 
     Args:
         tensorboard: the folder of the sub-folders.
@@ -42,6 +40,9 @@ class TensorBoard:
         settings: the run's settings by name; what is no number or text is shown as text.
         stream: where it is said that a file was damaged; None: only in the log.
     """
+
+    output = "TensorBoard's folder"
+    forgiven = (Exception,)  # of TensorBoard, protobuf and Pillow
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class TensorBoard:
         self._net = net
         self._images = images()
         self._settings = dict(settings or {})
-        self._writers: dict[str, SummaryWriter] = {}
+        self._files: dict[str, EventFile] = {}
         self._purge_step: int | None = None
         self._tally = Tally()
         self._drawing = 0.0  # seconds that histograms took
@@ -68,43 +69,40 @@ class TensorBoard:
         if isinstance(event, StepDone):
             return
         self._tally.observe(event)
-        with disk_errors(self._folder):
-            if isinstance(event, StepReport):
-                self._report(event)
-            elif isinstance(event, RunStarted):
-                self._start(event)
-            elif isinstance(event, EvalDone):
-                self._evaluation(event)
-            elif isinstance(event, EpochDone):
-                self._epoch(event)
-            elif isinstance(event, RunDone):
-                self._done(event)
+        if isinstance(event, StepReport):
+            self._report(event)
+        elif isinstance(event, RunStarted):
+            self._start(event)
+        elif isinstance(event, EvalDone):
+            self._evaluation(event)
+        elif isinstance(event, EpochDone):
+            self._epoch(event)
+        elif isinstance(event, RunDone):
+            self._done(event)
 
     def flush(self) -> None:
-        """Bring all points to disk."""
-        with disk_errors(self._folder):
-            for writer in self._writers.values():
-                writer.flush()
+        """Write what waits for a disk that was full."""
+        for events in self._files.values():
+            events.file.catch_up()
 
     def close(self) -> None:
-        """Bring all points to disk and close the files."""
-        with disk_errors(self._folder):
-            for writer in self._writers.values():
-                writer.close()
+        """Close the files."""
+        for events in self._files.values():
+            events.file.close()
 
-    def _writer(self, split: str) -> SummaryWriter:
-        if split not in self._writers:
-            from torch.utils.tensorboard import SummaryWriter  # 0.5 s: only if used
+    def incomplete(self) -> Mapping[str, str]:
+        """Which of the files lacks events, and why."""
+        files = [events.file for events in self._files.values()]
+        return {
+            str(file.path.relative_to(self._folder.parent)): file.trouble
+            for file in files
+            if file.trouble
+        }
 
-            self._writers[split] = SummaryWriter(
-                str(self._folder / split), purge_step=self._purge_step
-            )
-        return self._writers[split]
-
-    def _file(self, split: str) -> FileWriter:
-        file = self._writer(split).file_writer
-        assert file is not None
-        return file
+    def _file(self, split: str) -> EventFile:
+        if split not in self._files:
+            self._files[split] = EventFile(self._folder / split, purge_step=self._purge_step)
+        return self._files[split]
 
     def _scalars(self, split: str, step: int, values: Mapping[str, float | None]) -> None:
         """All points of one moment as one event: a fifth of the cost of an add_scalar for each."""
@@ -115,7 +113,7 @@ class TensorBoard:
             for tag, value in values.items()
             if value is not None
         ]
-        self._file(split).add_summary(Summary(value=points), step)
+        self._file(split).add(Summary(value=points), step)
 
     def _start(self, event: RunStarted) -> None:
         splits = sorted(path for path in self._folder.glob("*") if path.is_dir())
@@ -125,10 +123,10 @@ class TensorBoard:
         if event.step > 0:
             self._purge_step = event.step + 1
             for split in splits:
-                self._writer(split.name)  # a TensorBoard that is watching learns of it
+                self._file(split.name)  # a TensorBoard that is watching learns of it
             return
         if self._images is not None:
-            self._writer(TRAIN).add_image("inputs", images_picture(self._images), 0)
+            self._picture("inputs", images_picture(self._images), 0)
         self._filters(0)
         self._hparams(done=False)
 
@@ -163,12 +161,19 @@ class TensorBoard:
     def _filters(self, step: int) -> None:
         picture = filters_picture(self._net)
         if picture is not None:
-            self._writer(TRAIN).add_image("first_layer_filters", picture, step)
+            self._picture("first_layer_filters", picture, step)
+
+    def _picture(self, tag: str, picture: Tensor, step: int) -> None:
+        from torch.utils.tensorboard.summary import image  # 0.5 s: only if used
+
+        self._file(TRAIN).add(image(tag, picture, dataformats="CHW"), step)  # type: ignore[no-untyped-call] # torch's
 
     def _histograms(self, step: int) -> None:
+        from torch.utils.tensorboard.summary import histogram_raw
+
         began = time.perf_counter()
         for found in weight_histograms(self._net):
-            self._writer(TRAIN).add_histogram_raw(
+            summary = histogram_raw(  # type: ignore[no-untyped-call] # torch's
                 f"weights/{found.name}",
                 min=found.low,
                 max=found.high,
@@ -177,8 +182,8 @@ class TensorBoard:
                 sum_squares=found.squares,
                 bucket_limits=found.edges,
                 bucket_counts=found.counts,
-                global_step=step,
             )
+            self._file(TRAIN).add(summary, step)
         self._drawing_once = time.perf_counter() - began
         self._drawing += self._drawing_once
 
@@ -199,7 +204,7 @@ class TensorBoard:
         }
         experiment, start, end = hparams(settings, dict.fromkeys(self._final(), 0.0))  # type: ignore[no-untyped-call] # torch's
         for summary in (end,) if done else (experiment, start):
-            self._file(TRAIN).add_summary(summary)
+            self._file(TRAIN).add(summary)
 
     def _done(self, event: RunDone) -> None:
         self._scalars(TRAIN, event.step, self._final(event.best_value))

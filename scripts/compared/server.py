@@ -27,7 +27,7 @@ SLOW = (
     "matplotlib.figure",
     "scipy.optimize",
     "PIL.Image",
-    "cnntrain.cli.app",
+    "cnntrain.cli.commands",
 )
 """What takes long to import, and commands need."""
 SECONDS = 300

@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from cnntrain.cli.app import app
+from cnntrain.cli.commands import app
 
 SNAPSHOT = Path(__file__).with_name("flags.txt")
 

@@ -6,10 +6,12 @@ A layer of the user's sends the signal in a step, so that no test waits for a mo
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -64,7 +66,9 @@ def file(run_file: Callable[..., Path], plugin: Path) -> Path:
     )
 
 
-def fit_with_signals(file: Path, out: Path, signals: str) -> subprocess.CompletedProcess[str]:
+def fit_with_signals(
+    file: Path, out: Path, signals: str, **others: Any
+) -> subprocess.CompletedProcess[str]:
     words = ["fit", str(file), "--out", str(out), "-s", "compute.threads=1"]
     program = "from cnntrain.cli.app import main; main()"
     return subprocess.run(
@@ -73,6 +77,7 @@ def fit_with_signals(file: Path, out: Path, signals: str) -> subprocess.Complete
         capture_output=True,
         text=True,
         timeout=120,
+        **others,
     )
 
 
@@ -97,15 +102,69 @@ def goes_on_as_if_nothing_had_been(file: Path, run: Path) -> None:
     assert steps == ["step", "5", "10"]
 
 
-def test_sigterm_saves_after_the_batch(file: Path, tmp_path: Path) -> None:
-    ended = fit_with_signals(file, tmp_path / "run", "SIGTERM")
-    assert ended.returncode == 143, ended.stderr
-    assert "SIGTERM: saving after this batch" in ended.stderr
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_saves_after_the_batch(file: Path, tmp_path: Path, name: str, code: int) -> None:
+    ended = fit_with_signals(file, tmp_path / "run", name)
+    assert ended.returncode == code, ended.stderr
+    assert f"{name}: saving after this batch" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert f"cnntrain fit --resume {tmp_path / 'run'}" in ended.stderr
     assert ended.stdout == f"{tmp_path / 'run'}\n"
     assert steps_done(tmp_path / "run") == (1, 9)
-    goes_on_as_if_nothing_had_been(file, tmp_path / "run")
+    if name == "SIGTERM":
+        goes_on_as_if_nothing_had_been(file, tmp_path / "run")
+
+
+def test_under_nohup_sighup_stays_ignored(file: Path, tmp_path: Path) -> None:
+    ended = fit_with_signals(
+        file,
+        tmp_path / "run",
+        "SIGHUP SIGHUP",
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert steps_done(tmp_path / "run") == (2, 10)
+
+
+AT_IMPORT = """
+import os, signal, sys
+
+class At:
+    def find_spec(self, name, path, target=None):
+        if name == MODULE:
+            SEND
+
+class Dying:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGNAL)
+
+sys.meta_path.insert(0, At())
+from cnntrain.cli.app import main
+main()
+"""
+SEND = {"raised": "os.kill(os.getpid(), signal.SIGNAL)", "ignored by Python": "Dying()"}
+
+
+@pytest.mark.parametrize("how", SEND)
+@pytest.mark.parametrize(
+    ("name", "module", "said"),
+    [
+        ("SIGINT", "typer", "stopped by Ctrl-C\n"),
+        ("SIGTERM", "torch", "stopped by SIGTERM\n"),
+        ("SIGHUP", "cnntrain.assemble.checked", "stopped by SIGHUP\n"),
+    ],
+)
+def test_a_signal_during_imports_is_one_line(how: str, name: str, module: str, said: str) -> None:
+    program = AT_IMPORT.replace("SEND", SEND[how])
+    program = program.replace("MODULE", repr(module)).replace("SIGNAL", name)
+    ended = subprocess.run(
+        [sys.executable, "-c", program, "check", "lenet5"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (ended.returncode, ended.stderr.strip()) == (128 + signal.Signals[name], said.strip())
+    assert ended.stdout == ""
 
 
 def test_a_second_ctrl_c_ends_it_at_once(file: Path, tmp_path: Path) -> None:

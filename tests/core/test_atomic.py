@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+import torch
 
 from cnntrain.core.atomic import disk_errors, write_atomically, write_text_atomically
 from cnntrain.core.errors import DiskError
@@ -66,3 +67,34 @@ def test_a_megabyte_is_left_to_the_file_system(tmp_path: Path, monkeypatch) -> N
 def test_a_missing_folder_is_a_disk_error(tmp_path: Path) -> None:
     with pytest.raises(DiskError, match="No such file or directory"):
         write_text_atomically(tmp_path / "none" / "a.txt", "b")
+
+
+def test_an_interruption_is_not_hidden_by_the_writer_and_leaves_nothing(tmp_path: Path) -> None:
+    """torch's writer meets an exception of the file's with one of its own."""
+    write_text_atomically(tmp_path / "a", "old")
+
+    class Interrupting:
+        def write(self, _: bytes) -> int:
+            raise KeyboardInterrupt("stopped")
+
+        def flush(self) -> None:
+            pass
+
+    def write(_: BinaryIO) -> None:
+        try:
+            torch.save({"a": torch.zeros(1000)}, Interrupting())
+        except RuntimeError as error:
+            raise OSError("torch.save failed") from error
+
+    with pytest.raises(KeyboardInterrupt, match="stopped"):
+        write_atomically(tmp_path / "a", write, needed=1)
+    assert (tmp_path / "a").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_an_earlier_interruption_does_not_hide_an_error(tmp_path: Path) -> None:
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        with pytest.raises(DiskError):
+            write_text_atomically(tmp_path / "none" / "a", "b")

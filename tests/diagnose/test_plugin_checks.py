@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cnntrain.cli.app import app
+from cnntrain.cli.commands import app
 from cnntrain.config.load import load
 from cnntrain.core.choices import CHECKS
 from cnntrain.core.errors import ConfigError, UsageError

@@ -6,7 +6,8 @@ import signal
 
 import pytest
 
-from cnntrain.fit.interruption import StoppedAtOnceError, stop_on_signals
+from cnntrain.core.interrupts import Interrupted
+from cnntrain.fit.interruption import stop_on_signals
 from cnntrain.train import StopRequest
 
 
@@ -19,7 +20,7 @@ def test_the_first_asks_and_the_second_stops(number: signal.Signals, code: int) 
         signal.raise_signal(number)
         assert stop.requested
         assert interruption.exit_code == code
-        with pytest.raises(StoppedAtOnceError) as caught:
+        with pytest.raises(Interrupted) as caught:
             signal.raise_signal(number)
     assert caught.value.exit_code == code
     assert signal.getsignal(number) is before

@@ -108,6 +108,47 @@ def test_numbers_that_are_not_finite_are_no_json(tmp_path: Path) -> None:
     assert rows(tmp_path)[0]["validation_loss"] == ""
 
 
-def test_a_folder_that_cannot_be_written_is_a_disk_error(tmp_path: Path, run: Run) -> None:
-    with pytest.raises(DiskError, match=r"cannot write .*metrics\.jsonl"):
-        record(tmp_path / "nowhere", run())
+def test_a_folder_that_cannot_be_written_is_said_and_ends_nothing(
+    tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(tmp_path / "nowhere", run())
+    assert capsys.readouterr().err == (
+        "metrics.jsonl is incomplete: No such file or directory, from epoch 1 on\n"
+        "metrics.csv is incomplete: No such file or directory, from epoch 1 on\n"
+    )
+
+
+def test_a_file_that_is_deleted_meanwhile_is_begun_again_and_said(
+    tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def deleting() -> Iterator[Event]:
+        for event in run():
+            yield event
+            if isinstance(event, EpochDone) and event.epoch == 1:
+                (tmp_path / "metrics.csv").unlink()
+
+    record(tmp_path, deleting())
+    assert [row["epoch"] for row in rows(tmp_path)] == ["2", "3"]
+    assert [row["epoch"] for row in lines(tmp_path) if row["type"] == "epoch"] == [1, 2, 3]
+    assert capsys.readouterr().err == (
+        "metrics.csv is incomplete: it was deleted or replaced while the run wrote to it, "
+        "from epoch 2 on\n"
+    )
+
+
+def test_rows_that_cannot_be_pruned_are_not_written_twice(
+    tmp_path: Path,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(path: Path, _: str) -> None:
+        raise DiskError(f"no space for {path.name}")
+
+    record(tmp_path, run(until=11))
+    before = (tmp_path / "metrics.jsonl").read_text()
+    monkeypatch.setattr("cnntrain.record.metrics_file.write_text_atomically", full)
+    record(tmp_path, run(epoch=1, step=4))
+    assert (tmp_path / "metrics.jsonl").read_text() == before
+    said = capsys.readouterr().err
+    assert "metrics.jsonl is incomplete: no space for metrics.jsonl, from epoch 2 on\n" in said

@@ -64,3 +64,21 @@ def test_the_log_grows_on_resume_and_lets_go(tmp_path: Path) -> None:
     logging.getLogger("cnntrain.any").info("outside")
     assert [line.rsplit(" ")[-1] for line in path.read_text().splitlines()] == ["first", "second"]
     assert (logger.handlers, logger.level) == before
+
+
+def test_a_log_that_cannot_be_written_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "train.log").symlink_to("/dev/full")
+    with log_to(tmp_path / "train.log"):
+        logging.getLogger("cnntrain.any").info("word")
+    assert capsys.readouterr().err == "train.log is incomplete: No space left on device\n"
+
+
+def test_a_summary_that_cannot_be_written_is_said(
+    tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    observe(run(), observers=[SummaryFile(summary=tmp_path / "nowhere" / "summary.json")])
+    assert capsys.readouterr().err == (
+        "summary.json lacks the end of the run: No such file or directory\n"
+    )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -230,3 +232,30 @@ def test_each_filter_is_stretched_by_itself() -> None:
     assert colour is not None
     assert colour.shape[0] == 3
     assert filters_picture(nn.Linear(3, 2)) is None
+
+
+def test_a_folder_that_is_deleted_meanwhile_is_said(
+    tmp_path: Path, run: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def deleting() -> Iterator[Event]:
+        for event in run():
+            yield event
+            if isinstance(event, EpochDone) and event.epoch == 1:
+                shutil.rmtree(tmp_path / "tb")
+
+    record(tmp_path / "tb", deleting())
+    said = capfd.readouterr().err.splitlines()
+    assert [line.partition("/events")[0] for line in said] == ["tb/train", "tb/validation"]
+    ending = "is incomplete: No such file or directory, from epoch 2 on"
+    assert all(line.endswith(ending) for line in said)
+    assert not (tmp_path / "tb").exists()
+
+
+def test_no_thread_is_left_to_write(tmp_path: Path, run: Run) -> None:
+    before = threading.active_count()
+    board = TensorBoard(tensorboard=tmp_path, net=network())
+    for event in run(until=7):
+        board.observe(event)
+    assert threading.active_count() == before
+    assert steps(read(tmp_path / "train"), "loss") == [4]  # and what is said is on disk at once
+    board.close()

@@ -1,0 +1,60 @@
+"""One event file of TensorBoard, written in this thread, so that errors come where they arise."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from io import BytesIO
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnntrain.record.growing_file import GrowingFile
+
+if TYPE_CHECKING:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+_NUMBERS = count()
+_VERSION = "brain.Event:2"
+
+
+class EventFile:
+    """Writes summaries to a new file of a folder, which is made if need be.
+
+    Args:
+        folder: of one split.
+        purge_step: the first step to come in a run that was resumed: a TensorBoard that is
+            watching drops what it has from there on.
+
+    Raises:
+        OSError: the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path, *, purge_step: int | None = None) -> None:
+        from tensorboard.compat.proto.event_pb2 import SessionLog
+
+        folder.mkdir(parents=True, exist_ok=True)
+        # TensorBoard reads a folder's files in the order of their names
+        name = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_NUMBERS)}"
+        version = _record(wall_time=time.time(), file_version=_VERSION)
+        self.file = GrowingFile(folder / f"events.out.tfevents.{name}", head=version)
+        if purge_step is None:
+            self.file.catch_up()  # seen by TensorBoard at once
+        else:
+            start = SessionLog(status=SessionLog.START)
+            self.file.add(_record(wall_time=time.time(), step=purge_step, session_log=start))
+
+    def add(self, summary: Summary, step: int = 0) -> None:
+        """Append a summary."""
+        self.file.add(_record(wall_time=time.time(), step=step, summary=summary))
+
+
+def _record(**event: object) -> bytes:
+    """An event with its frame of length and checksums."""
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    framed = BytesIO()
+    RecordWriter(framed).write(Event(**event).SerializeToString())
+    return framed.getvalue()
