@@ -29,7 +29,7 @@ failures: list[OSError] = []
 
 
 def result(text: str, *, is_needed: bool = True) -> None:
-    """Print a result on stdout; where that fails, the command goes on, and writes its files.
+    """Print a result on stdout; where that fails, the command continues and writes its files.
 
     `is_needed` is False for what is on disk anyway: then a full disk changes no exit code.
     """

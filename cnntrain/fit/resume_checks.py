@@ -49,7 +49,7 @@ def check_same_data(prepared: Prepared, state: State, path: Path) -> None:
             return
         raise CheckpointError(
             f"the data are not those of {path}{details}",
-            remedy=f"{_REMEDY}, or go on with these: -s data.fingerprint=off",
+            remedy=f"{_REMEDY}, or resume with these: -s data.fingerprint=off",
         )
     raise CheckpointError(found + details, remedy=_REMEDY)
 

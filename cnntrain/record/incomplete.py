@@ -1,4 +1,4 @@
-"""Outputs of a run that fail: training goes on without them, and what is missing is said once."""
+"""Outputs of a run that fail: training continues without them, and what is missing is said once."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Gaps:
         for name, cause in found.items():
             if name not in before:
                 before[name] = Gap(cause, self.epoch, at_the_end=self.is_over)
-                _log(f"{name}: {cause}; training goes on")
+                _log(f"{name}: {cause}; training continues")
             before[name].cause = cause
 
     def report(self) -> None:
@@ -109,7 +109,7 @@ class Gaps:
         self._names[key] = made or f"the output of {type(observer).__name__}"
         self._raised[key] = Gap(cause, self.epoch, at_the_end=self.is_over)
         is_of_system = isinstance(error, OSError | DiskError)
-        _log(f"{self._names[key]}: {cause}; training goes on", None if is_of_system else error)
+        _log(f"{self._names[key]}: {cause}; training continues", None if is_of_system else error)
 
 
 def _is_forgiven(observer: object, error: Exception) -> bool:

@@ -129,7 +129,7 @@ def test_the_comparison_can_be_turned_off(
 ) -> None:
     train_tiny(run_file(FOLDER), out=tmp_path / "run", stop=1)
     exchange(images / "train/class0/5.bmp", images / "train/class1/5.bmp")
-    with pytest.raises(CheckpointError, match=r"go on with these: -s data.fingerprint=off"):
+    with pytest.raises(CheckpointError, match=r"resume with these: -s data.fingerprint=off"):
         train_tiny(resumed=tmp_path / "run")
     train_tiny(resumed=tmp_path / "run", overrides=["data.fingerprint=off"], quiet=False)
     assert "data.fingerprint is off: the files are not compared" in capsys.readouterr().err

@@ -139,7 +139,8 @@ def test_a_stopped_one_goes_on_where_it_stopped(
     found = start(out=path, observers=[CtrlC(step)])
     assert found.exit_code == 130
     assert len(found.results) == (0 if step == 1 else 1)
-    assert said[-1] == f"stopped in fold {step // 4 + 1}; to go on: cnntrain fit --resume {path}"
+    remedy = f"resume it with cnntrain fit --resume {path}"
+    assert said[-1] == f"stopped in fold {step // 4 + 1}; {remedy}"
     assert is_cross_validation(path)
     del said[:]
     found = resume_folds(path, quiet=True, tell=said.append)

@@ -112,7 +112,7 @@ def test_an_output_that_fails_ends_nothing_and_is_said_once(
         f"the output of Witness is incomplete: {cause}, from epoch 1 to epoch 3\n"
     )
     assert [r.getMessage() for r in caplog.records] == [
-        f"the output of Witness: {cause}; training goes on"
+        f"the output of Witness: {cause}; training continues"
     ]
 
 
