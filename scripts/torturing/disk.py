@@ -91,7 +91,7 @@ def _divert(part_of_name: str) -> None:
 
     def instead(file: Any, mode: str = "r", *arguments: Any, **others: Any) -> Any:
         name = os.fspath(file) if not isinstance(file, int) else ""
-        if part_of_name in str(name) and any(letter in mode for letter in "wax+"):
+        if part_of_name in Path(str(name)).name and any(letter in mode for letter in "wax+"):
             file, mode = "/dev/full", mode.replace("x", "w").replace("a", "w")
         return opened(file, mode, *arguments, **others)
 
@@ -113,7 +113,10 @@ def _deleted(part: Part, place: Path, file: Path) -> None:
         target = place / f"without-{name}" / name
         while command.signal_after(0, 0) and not target.exists():
             pass
-        shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+        if target.is_dir():
+            shutil.rmtree(target, ignore_errors=True)  # the run may write to it at the same time
+        else:
+            target.unlink(missing_ok=True)
         ended = command.wait()
         part.check(f"{name} deleted: exit code 0", ended.code == 0, str(ended))
         part.check(f"{name} deleted: no traceback", not ended.traceback, str(ended))
