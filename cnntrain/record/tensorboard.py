@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from cnntrain.record import observer
 from cnntrain.record.event_file import EventFile
-from cnntrain.record.event_files import TRAIN, prune_events
 from cnntrain.record.log import note
 from cnntrain.record.observe import Observer, Record, Tally, epoch_figures
+from cnntrain.record.prune_events import TRAIN, prune_events
 from cnntrain.record.tensorboard_pictures import filters_picture, images_picture, weight_histograms
 from cnntrain.record.window import StepReport
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, StepDone

@@ -16,8 +16,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch import nn
 
-from cnntrain.record.event_files import prune_events
 from cnntrain.record.observe import observe
+from cnntrain.record.prune_events import prune_events
 from cnntrain.record.tensorboard import TensorBoard
 from cnntrain.record.tensorboard_pictures import (
     SAMPLE,

@@ -93,14 +93,16 @@ def _stays(event: Event, split: str, start: RunStarted) -> bool:
 
 def _records(data: bytes) -> Iterator[tuple[int, bytes]]:
     """The whole records up to the first damaged one, each with its end and its frame."""
+    from tensorboard.summary.writer.record_writer import masked_crc32c
+
     at = 0
     while at + _HEAD.size <= len(data):
         length, checksum = _HEAD.unpack_from(data, at)
         end = at + _HEAD.size + length + _TAIL.size
-        if end > len(data) or masked_crc(data[at : at + 8]) != checksum:
+        if end > len(data) or masked_crc32c(data[at : at + 8]) != checksum:
             return
         content = data[at + _HEAD.size : end - _TAIL.size]
-        if masked_crc(content) != _TAIL.unpack_from(data, end - _TAIL.size)[0]:
+        if masked_crc32c(content) != _TAIL.unpack_from(data, end - _TAIL.size)[0]:
             return
         yield end, data[at:end]
         at = end
@@ -108,27 +110,10 @@ def _records(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _is_torn(rest: bytes) -> bool:
     """Whether this is nothing, or the sound beginning of a record: what a killed process leaves."""
+    from tensorboard.summary.writer.record_writer import masked_crc32c
+
     if len(rest) < _HEAD.size:
         return True
     length, checksum = _HEAD.unpack_from(rest)
     whole = _HEAD.size + length + _TAIL.size
-    return bool(whole > len(rest) and masked_crc(rest[:8]) == checksum)
-
-
-def _crc_of_byte(byte: int) -> int:
-    for _ in range(8):
-        byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
-    return byte
-
-
-_TABLE = tuple(map(_crc_of_byte, range(256)))
-"""CRC-32C (Castagnoli 1993; reflected polynomial 0x82F63B78) of each byte."""
-
-
-def masked_crc(data: bytes) -> int:
-    """CRC-32C, turned and shifted as TensorFlow's record files have it; 0.2 s a megabyte."""
-    table, crc = _TABLE, 0xFFFFFFFF
-    for byte in data:
-        crc = table[(crc ^ byte) & 0xFF] ^ crc >> 8
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    return bool(whole > len(rest) and masked_crc32c(rest[:8]) == checksum)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import random
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,8 +12,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.summary.writer.record_writer import masked_crc32c
 from torch import nn
 
-from cnntrain.record.event_files import masked_crc, prune_events
 from cnntrain.record.observe import observe
+from cnntrain.record.prune_events import prune_events
 from cnntrain.record.tensorboard import TensorBoard
 from cnntrain.train.events import Event, RunStarted
 
@@ -41,13 +40,10 @@ def steps(folder: Path) -> list[int]:
     return [point.step for point in found.Scalars("step/loss")] if "step/loss" in tags else []
 
 
-def test_the_checksum_is_tensorboards() -> None:
-    """That of TensorBoard's own writer; and CRC-32C's check value, E3069283, before the mask."""
+def test_the_checksum_is_crc_32c() -> None:
+    """Its check value, E3069283, before the mask."""
     check = 0xE3069283
-    assert masked_crc(b"123456789") == ((check >> 15 | check << 17) + 0xA282EAD8) & 0xFFFFFFFF
-    for length in (0, 1, 7, 1000):
-        data = random.Random(length).randbytes(length)
-        assert masked_crc(data) == masked_crc32c(data)
+    assert masked_crc32c(b"123456789") == ((check >> 15 | check << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def test_a_sound_file_loses_nothing(split: Path) -> None:
@@ -86,8 +82,8 @@ def test_a_record_that_is_sound_and_no_event(split: Path) -> None:
     (file,) = split.iterdir()
     content = b"\xff" * 20
     head = struct.pack("<Q", len(content))
-    frame = head + struct.pack("<L", masked_crc(head))
-    frame += content + struct.pack("<L", masked_crc(content))
+    frame = head + struct.pack("<L", masked_crc32c(head))
+    frame += content + struct.pack("<L", masked_crc32c(content))
     file.write_bytes(file.read_bytes() + frame)
     notes = prune_events(split, start=START)
     assert notes == [f"{file} was cut at its first damaged record: 36 B are lost"]
