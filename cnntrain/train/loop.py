@@ -139,8 +139,13 @@ def _steps(
         norm = update(learner, done, recipe=recipe)
         if learner.ema is not None:
             learner.ema.update(step=state.step + 1)
-        seen = {"outputs": done.outputs, "targets": batch.targets}
-        state.count(done.loss, weight=done.weight, skips=recipe.skips, **seen)
+        state.count(
+            done.loss,
+            weight=done.weight,
+            outputs=done.outputs,
+            targets=batch.targets,
+            skips=recipe.skips,
+        )
         if guarded is not None:
             guarded.keep_or_undo()
         if state.step % check_every == 0 and gives_up(state, recipe, steps_per_epoch=steps):

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import cnntrain
 from cnntrain.data.global_draws import drawing_from
@@ -58,16 +57,9 @@ FOLDER = {
 
 
 @pytest.fixture(autouse=True)
-def _files(tmp_path: Path) -> None:
-    """The plugin, and 12 training and 4 validation images of each of two classes."""
+def _files(tmp_path: Path, image_folder: Path) -> None:
+    """The plugin, beside the images."""
     (tmp_path / "careless.py").write_text(PLUGIN)
-    for split, count in (("train", 12), ("val", 4)):
-        for number, name in enumerate(("cat", "dog")):
-            folder = tmp_path / "images" / split / name
-            folder.mkdir(parents=True)
-            for index in range(count):
-                shade = (40 + 120 * number + 5 * index, 100 + index, 20 * index)
-                Image.new("RGB", (12, 10), shade).save(folder / f"{index}.png")
 
 
 def draw_elsewhere() -> None:

@@ -138,19 +138,6 @@ def test_each_option_resumes(
     assert differences(whole, parts) == []
 
 
-@pytest.fixture
-def image_folder(tmp_path: Path) -> Path:
-    """12 training and 4 validation images of each of two classes, 10 x 12 pixels."""
-    for split, count in (("train", 12), ("val", 4)):
-        for number, name in enumerate(("cat", "dog")):
-            folder = tmp_path / "images" / split / name
-            folder.mkdir(parents=True)
-            for index in range(count):
-                shade = (40 + 120 * number + 5 * index, 100 + index, 20 * index)
-                Image.new("RGB", (12, 10), shade).save(folder / f"{index}.png")
-    return tmp_path / "images"
-
-
 FOLDER = {
     "train.epochs": 2,
     "data": {
