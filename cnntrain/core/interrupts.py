@@ -26,9 +26,18 @@ class Interrupted(KeyboardInterrupt):
         self.exit_code = 128 + number
 
 
+class WaitEnded(BaseException):
+    """A signal ends a wait; whoever waits sees that a stop is requested."""
+
+
 def signal_name(number: int) -> str:
     """Its name for people."""
     return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+
+
+def signals() -> list[int]:
+    """The numbers of those that this system has."""
+    return [getattr(signal, name) for name in _ALL if hasattr(signal, name)]
 
 
 @contextmanager
@@ -48,8 +57,7 @@ def handled_by(handle: Handle) -> Iterator[None]:
             os._exit(128 + number)
         handle(number, frame)
 
-    numbers = [getattr(signal, name) for name in _ALL if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: signal.getsignal(number) for number in signals()}
     for number, old in before.items():
         if old != signal.SIG_IGN:
             signal.signal(number, in_this_process)
@@ -58,6 +66,30 @@ def handled_by(handle: Handle) -> Iterator[None]:
     finally:
         for number, old in before.items():
             signal.signal(number, old)
+
+
+@contextmanager
+def postponed() -> Iterator[None]:
+    """Handle the signals that come while the block runs after it.
+
+    Processes that are started in it never get them, from their first instruction on: they inherit
+    that the signals are blocked. Where a signal is sent to all processes of a command (by a
+    terminal, systemd, Slurm), the one that started them obeys it, and ends them.
+    """
+    received: list[int] = []
+    try:
+        with handled_by(lambda number, _: received.append(number)):
+            if sys.platform == "win32":
+                yield
+                return
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals())
+            try:
+                yield
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    finally:
+        for number in received:
+            signal.raise_signal(number)
 
 
 class Interruptions:
@@ -79,7 +111,7 @@ class Interruptions:
             if isinstance(ignored.exc_value, Interrupted):
                 number = ignored.exc_value.exit_code - 128
                 threading.Timer(AGAIN, signal.raise_signal, [number]).start()
-            else:
+            elif not isinstance(ignored.exc_value, WaitEnded):  # then it ends later, by itself
                 before(ignored)
 
         sys.unraisablehook = repeat

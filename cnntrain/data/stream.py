@@ -15,10 +15,11 @@ from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batch, Batching
 from cnntrain.data.decode import header_size
 from cnntrain.data.pipeline import Pipeline, TransformError
+from cnntrain.data.processes import end_workers, live_with_parent, start_workers
 from cnntrain.data.shared_memory import ENLARGE, PREFETCHED, check_shared_memory
 from cnntrain.data.splits import Files, Part, Pixels, different_sizes
 from cnntrain.data.watch import Watch, can_watch
-from cnntrain.data.worker import Failure, ImageReader, Key, collate, ignore_interrupt
+from cnntrain.data.worker import Failure, ImageReader, Key, collate
 
 TIMEOUT = 0 if can_watch() else 600
 """Seconds without a batch after which the workers are taken for dead. With 0 torch looks every 5 s
@@ -70,7 +71,7 @@ class StreamLoader:
             prefetch_factor=PREFETCHED if workers else None,
             timeout=timeout if workers else 0,
             pin_memory=batching.device.type == "cuda",
-            worker_init_fn=ignore_interrupt,
+            worker_init_fn=live_with_parent,
             # its own, or every epoch would draw from torch's global numbers
             generator=torch.Generator(),
         )
@@ -123,7 +124,7 @@ class StreamLoader:
         items = None
         if self._loader._iterator is None:
             check_shared_memory(self._batch_bytes(), workers=self._workers)
-            items = iter(self._loader)  # processes are started before there is another thread
+            items = start_workers(self._loader)  # before there is another thread
         with watch.watching():
             with watch.waiting():  # workers of an earlier epoch are asked whether they are there
                 items = items or iter(self._loader)
@@ -152,15 +153,8 @@ class StreamLoader:
         return images * part.channels * size[0] * size[1]
 
     def close(self) -> None:
-        """End the workers; the next epoch starts new ones.
-
-        torch has no public call for this, and left to itself it ends them when the garbage
-        collector comes by, and raises for each dead one again, wherever the program is then.
-        """
-        stop = getattr(self._loader._iterator, "_shutdown_workers", None)
-        if stop is not None:
-            stop()
-        self._loader._iterator = None
+        """End the workers; the next epoch starts new ones."""
+        end_workers(self._loader)
 
 
 def worker_failure(error: Exception, *, workers: int, verdict: str = "") -> DataError | None:

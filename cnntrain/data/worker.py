@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -141,8 +140,3 @@ def collate(
         except RuntimeError as error:
             return Failure(no_shared_memory(error), "")
     return batch, labels, list(indices)
-
-
-def ignore_interrupt(_: int) -> None:
-    """Ctrl-C is for the main process, which ends its workers in an orderly way."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

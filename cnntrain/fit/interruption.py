@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from cnntrain.core.interrupts import Interrupted, handled_by, signal_name
+from cnntrain.core.interrupts import Interrupted, WaitEnded, handled_by, signal_name
 from cnntrain.core.stderr import say
 from cnntrain.train import StopRequest
 
@@ -28,6 +28,8 @@ class Interruption:
         self.stop.request()
         what = "saving" if self.saves else "ending"
         say(f"\n{signal_name(number)}: {what} after this batch (again to stop at once)")
+        if self.stop.is_waiting:
+            raise WaitEnded
 
     @property
     def exit_code(self) -> int:

@@ -195,9 +195,11 @@ def _afterwards(
     except CheckpointError as error:
         epoch, last = last.epoch, replace(last, notes=(_stand_in(last, error),))
     if prepared.loaded.train.recalibrate and not last.notes:
-        if stop.requested:
+        state = best or kept.last()
+        found = None if stop.requested else recalibrated(prepared, state, stop=stop)
+        if found is None:
             return replace(last, reason="stopped")
-        net, best = recalibrated(prepared, best or kept.last())
+        net, best = found
         kept.put(best)
         splits = {SPLIT: data.validation, **splits}
     elif best is not None and data.test is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -17,11 +17,12 @@ from cnntrain.assemble.transfer.make_freezing import make_freezing
 from cnntrain.assemble.translation import open_run_data
 from cnntrain.checkpoint import State, load, save
 from cnntrain.core.errors import UsageError
+from cnntrain.data.batch import Batch, Loader
 from cnntrain.model.opening import EVALUATE, Use, open_model
 from cnntrain.record.progress import WatchedLoader
 from cnntrain.runs.locate import find_run
 from cnntrain.tasks.protocol import Result, Task
-from cnntrain.train import evaluate, make_deterministic
+from cnntrain.train import StopRequest, evaluate, make_deterministic
 from cnntrain.train.finite import refuse_weights_not_finite
 from cnntrain.train.recalibrate import recalibrate
 
@@ -114,17 +115,44 @@ def recalibrate_run(
     )
 
 
-def recalibrated(prepared: Prepared, state: State) -> tuple[nn.Module, State]:
+class _Stopped(Exception):  # noqa: N818  nothing is wrong
+    pass
+
+
+class _StoppableLoader:
+    """The batches of another loader; `_Stopped` in place of the next one after a stop request."""
+
+    def __init__(self, loader: Loader, stop: StopRequest) -> None:
+        self.size = loader.size
+        self.batches_per_epoch = loader.batches_per_epoch
+        self._loader = loader
+        self._stop = stop
+
+    def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch; see `Loader`."""
+        yield from self._stop.batches(self._loader.batches(epoch, start=start))
+        if self._stop.requested:
+            raise _Stopped
+
+
+def recalibrated(
+    prepared: Prepared, state: State, *, stop: StopRequest
+) -> tuple[nn.Module, State] | None:
     """The network of one of a training's own states, with new statistics; and its state.
 
     Args:
         prepared: the training's parts.
         state: it is not changed.
+        stop: ends it after a batch, or while it waits for one; then there is no result.
     """
     net = network_of(prepared, state)
     steps = prepared.data.eval_pipeline
     with closing(open_run_data(prepared.loaded, device=prepared.device, eval_steps=steps)) as data:
-        layers = recalibrate(net, data.train, precision=prepared.learner.precision)
+        images = _StoppableLoader(data.train, stop)
+        try:
+            layers = recalibrate(net, images, precision=prepared.learner.precision)
+        except _Stopped:
+            return None
     refuse_weights_not_finite(net, of="the recalibrated network")
     LOG.info("recalibrated %d batch normalisations", len(layers))
     return net, _with_weights(state, net)

@@ -42,18 +42,19 @@ def evaluate(
         criterion: the loss to average.
         precision: of the forward pass.
         task: what is counted.
-        stop: looked at after each batch; when it is raised the result is None.
+        stop: ends the evaluation after a batch, or while it waits for one; the result is None.
         whole: what to call the images if something is wrong.
 
     Raises:
         DivergedError: the outputs or the loss are not finite; it names the first layer.
         DataError: there are no images, or some hold values that are not finite.
     """
+    stop = stop or StopRequest()
     sums: Sums | None = None
     size = 0
     finite: list[Tensor] = []  # of each batch 0-d, on the device, read at the end
     with evaluation_mode(net), torch.inference_mode():
-        for images, targets in loader.batches(0):
+        for images, targets in stop.batches(loader.batches(0)):
             with autocast(precision, images.device):
                 outputs = net(images)
             outputs = outputs.float()
@@ -62,8 +63,8 @@ def evaluate(
             loss, weight = criterion(outputs, targets), criterion.weight(targets)
             sums.add(outputs, targets, loss=loss, weight=weight)
             finite.append(outputs.isfinite().all() & loss.isfinite())
-            if stop is not None and stop.requested:
-                return None
+        if stop.requested:
+            return None
         if sums is None:
             raise DataError("no images to evaluate", remedy="the split is empty")
         if (bad := first_false(finite)) is not None:

@@ -6,12 +6,14 @@ written. An observer reads; it never changes training.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from torch import Tensor
 
+from cnntrain.core.interrupts import WaitEnded
+from cnntrain.data.batch import Batch
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Result, Task
 from cnntrain.train.so_far import NOTHING_YET, KeptEpoch, SoFar, waited
@@ -195,7 +197,24 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.requested = False
+        self.is_waiting = False
+        """Whether a batch is waited for: then a handler may raise `WaitEnded`."""
 
     def request(self) -> None:
         """Ask for a stop after the batch in work; safe in a signal handler."""
         self.requested = True
+
+    def batches(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The batches, until a stop is requested; that ends the wait for one as well."""
+        while (batch := self._next(batches)) is not None:
+            yield batch
+
+    def _next(self, batches: Iterator[Batch]) -> Batch | None:
+        try:
+            try:
+                self.is_waiting = True
+                return None if self.requested else next(batches, None)
+            finally:
+                self.is_waiting = False
+        except WaitEnded:
+            return None

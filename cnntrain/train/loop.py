@@ -131,7 +131,7 @@ def _steps(
     recipe.freezing.hold(learner.model, epoch=epoch)
     training_mode(learner.net)
     mark = perf_counter()
-    for batch, waited in _timed(loader.batches(epoch, start=state.batch)):
+    for batch, waited in _timed(stop.batches(loader.batches(epoch, start=state.batch))):
         state.lr = recipe.learning_rate(state.step, state.plateau) * state.rate_factor
         set_learning_rate(learner.optimizer, state.lr)
         guarded = Guarded.of(learner) if recipe.skips else None
@@ -165,8 +165,6 @@ def _steps(
             data_seconds=waited,
             seconds=seconds,
         )
-        if stop.requested:
-            break
     if gives_up(state, recipe, steps_per_epoch=steps):
         raise explain()
     if not learner.is_finite():

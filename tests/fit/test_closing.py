@@ -17,7 +17,7 @@ from cnntrain.checkpoint import save
 from cnntrain.config.load import load
 from cnntrain.core.errors import UsageError
 from cnntrain.fit import fit as fitting
-from cnntrain.train import EpochDone, EvalDone, RunDone, RunStarted
+from cnntrain.train import EpochDone, EvalDone, RunDone, RunStarted, recalibrate
 
 Differences = Callable[[Path, Path], list[str]]
 RunFile = Callable[..., Path]
@@ -140,6 +140,29 @@ def test_a_run_that_was_stopped_is_completed(
     assert stopped.done is not None
     assert stopped.done.reason == "stopped"
     assert json.loads((run / "summary.json").read_text())["test"] is None
+    assert fitting.resume(run, quiet=True).exit_code == 0
+    assert_same(run, tmp_path / "whole", differences)
+
+
+def test_a_recalibration_is_stopped_after_a_batch(
+    run_file: RunFile,
+    differences: Differences,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded, run = load(run_file(CLOSING)), tmp_path / "run"
+    fitting.fit(loaded, out=tmp_path / "whole", quiet=True)
+    passes = []
+
+    def pass_and_interrupt(*arguments: Any) -> None:
+        passes.append(forward(*arguments))
+        interrupt()
+
+    forward = recalibrate._run
+    with monkeypatch.context() as patch:
+        patch.setattr(recalibrate, "_run", pass_and_interrupt)
+        assert fitting.fit(loaded, out=run, quiet=True).exit_code == 130
+    assert len(passes) == 1
     assert fitting.resume(run, quiet=True).exit_code == 0
     assert_same(run, tmp_path / "whole", differences)
 

@@ -1,0 +1,80 @@
+"""Starting and ending the processes that read images, whatever happens.
+
+They never get Ctrl-C, SIGTERM and SIGHUP, which terminals, systemd and Slurm send to all processes
+of a command: the main process obeys them, and ends its workers. When it is gone, they end.
+"""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from multiprocessing.process import BaseProcess
+from typing import Any
+from weakref import WeakSet
+
+from torch.utils.data import DataLoader
+
+from cnntrain.core.interrupts import postponed, signals
+
+PATIENCE = 2.0
+"""Seconds that a worker may take to finish what it reads when it is to end."""
+_STARTED: WeakSet[BaseProcess] = WeakSet()
+
+
+def start_workers(loader: DataLoader[Any]) -> Iterator[Any]:
+    """The iterator over a DataLoader that has none yet, with new processes."""
+    before = set(multiprocessing.active_children())
+    with postponed():
+        try:
+            return iter(loader)
+        finally:
+            _STARTED.update(set(multiprocessing.active_children()) - before)
+
+
+def end_workers(loader: DataLoader[Any]) -> None:
+    """End the processes of a DataLoader; those that are stopped or stuck are killed.
+
+    torch has no public call for this, and left to itself it ends them when the garbage
+    collector comes by, and raises for each dead one again, wherever the program is then.
+    """
+    iterator: Any = loader._iterator
+    loader._iterator = None
+    if not hasattr(iterator, "_workers"):  # none, or one that reads in this process
+        return
+    late = threading.Timer(PATIENCE, _kill, [iterator._workers])
+    late.start()
+    try:
+        with suppress(RuntimeError):  # of a worker that was killed
+            iterator._shutdown_workers()
+    finally:
+        late.cancel()
+
+
+def _kill(processes: Iterable[BaseProcess]) -> None:
+    for process in processes:
+        process.kill()
+
+
+@atexit.register
+def _kill_started() -> None:
+    """Those that were not ended; multiprocessing would wait for them for ever."""
+    _kill(_STARTED)
+
+
+def live_with_parent(_: int) -> None:
+    """For a new worker: be deaf to signals, and end when the main process does."""
+    for number in signals():
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="parent watch", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
