@@ -43,8 +43,9 @@ class MetricsFile(Observer):
     """Writes one JSON object a report, epoch and evaluation, and one CSV row an epoch.
 
     The objects have a `type`: "step", "epoch", "evaluation" or "setback". Where a run is resumed,
-    what lies after the resumed step is cut off first, and so are what followed its last epoch (the
-    test) and a last line that was torn by a crash. Steps that a rollback undoes are cut off, too.
+    what lies after the resumed step is cut off first, and so is a last line that was torn by a
+    crash. Steps that a rollback undoes are cut off, too. Results on the test set stay where a run
+    is resumed for more epochs; one at the same step replaces the earlier one.
     Numbers that are not finite are null in JSON and empty in CSV. Rows that cannot be written wait
     until they can (see `GrowingFile`).
 
@@ -68,6 +69,8 @@ class MetricsFile(Observer):
             self._jsonl.begin(lambda line: _stays_in_json(line, event))
             self._csv.begin(lambda line: _stays_in_csv(line, event))
         elif isinstance(event, EvalDone):
+            if event.split != "validation":
+                self._jsonl.begin(lambda line: not _is_again(line, event))
             self._jsonl.add_line(json_text(_evaluation(event)))
         elif isinstance(event, Setback):
             if event.policy == "rollback":  # the steps after it come again
@@ -125,11 +128,19 @@ def _stays_in_json(line: str, start: RunStarted | Setback) -> bool:
     try:
         row = json.loads(line)
         of_epoch = row["type"] != "step"
-        if row["type"] == "evaluation" and row["split"] != "validation":
-            return False  # of a run that had ended, which is not the end any more
         return _stays(start, epoch=row["epoch"], step=row["step"], of_epoch=of_epoch)
     except (ValueError, KeyError, TypeError, RecursionError):
         return False  # torn
+
+
+def _is_again(line: str, event: EvalDone) -> bool:
+    """Whether a row is an earlier result of the evaluation that follows a run's last epoch."""
+    same = {"type": "evaluation", "split": event.split, "step": event.step}
+    try:
+        row = json.loads(line)
+        return all(row.get(key) == value for key, value in same.items())
+    except (ValueError, AttributeError, RecursionError):
+        return True  # damaged meanwhile
 
 
 def _stays_in_csv(line: str, start: RunStarted) -> bool:

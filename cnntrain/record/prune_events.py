@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,10 +26,10 @@ _TAIL = struct.Struct("<L")
 def prune_events(folder: Path, *, start: RunStarted) -> list[str]:
     """Leave in a split's event files only what was done before a run's start, each event once.
 
-    The final figures go, and so do the splits that are evaluated at the end. All of it goes to one
-    file, whose name sorts before those of the files to come (TensorBoard reads a folder in the
-    order of the names, which count seconds). A torn end is dropped. A file is cut at its first
-    damaged record: where the next one begins is not known for sure.
+    The final figures go, too. All of it goes to one file, whose name sorts before those of the
+    files to come (TensorBoard reads a folder in the order of the names, which count seconds). The
+    newest of the old files stays, empty. A torn end is dropped. A file is cut at its first damaged
+    record: where the next one begins is not known for sure.
 
     Returns:
         What was lost to damage, one sentence a file.
@@ -61,7 +62,7 @@ def prune_events(folder: Path, *, start: RunStarted) -> list[str]:
                         end -= len(record)
                         break
                     double = record in seen or (event.HasField("file_version") and bool(seen))
-                    if not double and _stays(event, folder.name, start):
+                    if not double and _stays(event, start):
                         seen.add(record)
                         out.write(record)
                 if not _is_torn(data[end:]):
@@ -69,21 +70,22 @@ def prune_events(folder: Path, *, start: RunStarted) -> list[str]:
                     notes.append(f"{file} was cut at its first damaged record: {lost} are lost")
         merged = folder / "events.out.tfevents.0000000000.resumed"
         draft.replace(merged)
-        for file in files:
-            if file != merged:
-                file.unlink()
+        old = [file for file in files if file != merged]
+        for file in old[:-1]:
+            file.unlink()
+        for file in old[-1:]:
+            # Its name stays: from a file that is gone, a TensorBoard that is watching finds no next
+            os.truncate(file, 0)
     return notes
 
 
-def _stays(event: Event, split: str, start: RunStarted) -> bool:
+def _stays(event: Event, start: RunStarted) -> bool:
     """Whether an event is of what the resumed state had already done."""
     if event.HasField("file_version"):
         return True
     tag = event.summary.value[0].tag if event.summary.value else ""
     is_of_the_end = tag.startswith("final/") or tag == _SESSION_END
     if start.step == 0 or is_of_the_end or event.HasField("session_log"):
-        return False
-    if split not in (TRAIN, "validation"):
         return False
     in_an_epoch = start.step > start.epoch * start.steps_per_epoch
     if in_an_epoch and event.step == start.step:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -16,7 +17,14 @@ from cnntrain.record.observe import Observer, Record, Tally, epoch_figures
 from cnntrain.record.prune_events import TRAIN, prune_events
 from cnntrain.record.tensorboard_pictures import filters_picture, images_picture, weight_histograms
 from cnntrain.record.window import StepReport
-from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, StepDone
+from cnntrain.train.events import (
+    EpochDone,
+    EvalDone,
+    RunDone,
+    RunStarted,
+    Setback,
+    StepDone,
+)
 
 HISTOGRAM_SHARE = 0.01  # of the time of training, at most
 
@@ -29,8 +37,8 @@ class TensorBoard(Observer):
     histograms and the filters of the first convolution one an epoch (histograms less often where
     they would take more than 1 % of the time). The settings and the final figures go into the
     training split's own files, as TensorBoard's hparams. On resume, what lies after the resumed
-    step is taken out. TensorBoard is imported when the first file is opened. What cannot be written
-    waits until it can (see `GrowingFile`).
+    step is taken out, and so is what a rollback undoes. TensorBoard is imported when the first file
+    is opened. What cannot be written waits until it can (see `GrowingFile`).
 
     Args:
         tensorboard: the folder of the sub-folders.
@@ -72,7 +80,11 @@ class TensorBoard(Observer):
         if isinstance(event, StepReport):
             self._report(event)
         elif isinstance(event, RunStarted):
+            self._begun = event
             self._start(event)
+        elif isinstance(event, Setback) and event.policy == "rollback":
+            self._purge_step = 0
+            self._start(replace(self._begun, epoch=event.epoch, step=event.step))
         elif isinstance(event, EvalDone):
             self._evaluation(event)
         elif isinstance(event, EpochDone):
@@ -116,19 +128,24 @@ class TensorBoard(Observer):
         self._file(split).add(Summary(value=points), step)
 
     def _start(self, event: RunStarted) -> None:
-        splits = sorted(path for path in self._folder.glob("*") if path.is_dir())
+        splits = sorted(path.name for path in self._folder.glob("*") if path.is_dir())
         for split in splits:
-            for text in prune_events(split, start=event):
-                note(text, self._stream)
+            self._prune(split, event)
         if event.step > 0:
             self._purge_step = event.step + 1
             for split in splits:
-                self._file(split.name)  # a TensorBoard that is watching learns of it
+                self._file(split)  # a TensorBoard that is watching learns of it
             return
         if self._images is not None:
             self._picture("inputs", images_picture(self._images), 0)
         self._filters(0)
         self._hparams(done=False)
+
+    def _prune(self, split: str, start: RunStarted) -> None:
+        if split in self._files:
+            self._files.pop(split).file.close()
+        for text in prune_events(self._folder / split, start=start):
+            note(text, self._stream)
 
     def _report(self, event: StepReport) -> None:
         values = {
@@ -143,6 +160,11 @@ class TensorBoard(Observer):
     def _evaluation(self, event: EvalDone) -> None:
         found = event.metrics
         figures = {name: found.figures[name] for name in self._tally.task.figures}
+        if event.split != "validation" and (self._folder / event.split).is_dir():
+            # Of a run that was killed after it: a result at the same step is replaced.
+            before, self._purge_step = event.step - 1, event.step
+            epoch = before // self._begun.steps_per_epoch
+            self._prune(event.split, replace(self._begun, epoch=epoch, step=before))
         self._scalars(event.split, event.step, {"loss": found.loss, **figures})
 
     def _epoch(self, event: EpochDone) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ class StepReport:
         epoch: the epoch that runs, from 1.
         step: optimizer steps done in all.
         batch: batches done in this epoch.
-        loss: mean over the images of these steps.
+        loss: mean over the images of these steps, without those that were skipped; NaN if all were.
+        skipped: how many of the steps were skipped because they were not finite.
         lr: learning rate of the last of them.
         grad_norm: gradient norm of the last of them that has one, else None.
         images_per_second: training speed on the wall clock, without evaluation.
@@ -35,6 +37,7 @@ class StepReport:
     step: int
     batch: int
     loss: float
+    skipped: int
     lr: float
     grad_norm: float | None
     images_per_second: float
@@ -53,6 +56,8 @@ class StepWindow:
     def restart(self) -> None:
         """Begin again: a report was made."""
         self._images = 0
+        self._skipped: int | Tensor = 0
+        self._skipped_images: int | Tensor = 0
         self._norm: Tensor | None = None
         self._waited = self._before = 0.0
         if self._loss is not None:
@@ -69,7 +74,12 @@ class StepWindow:
         if self._loss is None:
             self._loss = torch.zeros((), dtype=torch.float32)
         self._loss = self._loss.to(step.loss.device)  # moves the first time only
-        self._loss.add_(step.loss.detach(), alpha=step.images)
+        loss = step.loss.detach()
+        if step.skipped is not None:
+            loss = torch.where(step.skipped > 0, 0.0, loss)  # it may be NaN
+            self._skipped = self._skipped + step.skipped
+            self._skipped_images = self._skipped_images + step.skipped * step.images
+        self._loss.add_(loss, alpha=step.images)
         self._images += step.images
         self._waited += step.data_seconds
         if step.grad_norm is not None:
@@ -83,14 +93,15 @@ class StepWindow:
     def report(self, step: StepDone) -> StepReport:
         """The means over the window, of which `step` is the last; waits for the device."""
         assert self._loss is not None
-        loss = float(self._loss) / max(self._images, 1)  # the device finishes its work here
+        taken = self._images - int(self._skipped_images)  # the device finishes its work here
         norm = None if self._norm is None else float(self._norm)
         seconds = self.seconds
         return StepReport(
             epoch=step.epoch,
             step=step.step,
             batch=step.batch,
-            loss=loss,
+            loss=float(self._loss) / taken if taken else math.nan,
+            skipped=int(self._skipped),
             lr=step.lr,
             grad_norm=norm,
             images_per_second=self._images / seconds,
@@ -103,6 +114,8 @@ class StepWindow:
         return {
             "loss": None if self._loss is None else self._loss.clone(),
             "images": self._images,
+            "skipped": int(self._skipped),
+            "skipped_images": int(self._skipped_images),
             "grad_norm": self._norm,
             "data_seconds": self._waited,
             "seconds": self.seconds,
@@ -114,5 +127,8 @@ class StepWindow:
             self._loss, self._norm = values["loss"], values["grad_norm"]
             self._images, self._waited = values["images"], values["data_seconds"]
             self._before = float(values["seconds"])
+            # Older checkpoints have neither.
+            self._skipped = int(values.get("skipped", 0))
+            self._skipped_images = int(values.get("skipped_images", 0))
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"the checkpoint's window does not fit: {error}") from error

@@ -59,6 +59,8 @@ class StepDone:
             steps at which it was not computed.
         data_seconds: of `seconds`, spent waiting for the batch.
         seconds: wall time since the step before (or the beginning of the epoch).
+        skipped: 0-d, on the device: 1 if the step was left out because it was not finite, else 0;
+            None where no step is.
     """
 
     epoch: int
@@ -70,6 +72,7 @@ class StepDone:
     grad_norm: Tensor | None
     data_seconds: float
     seconds: float
+    skipped: Tensor | None = None
 
 
 @dataclass(frozen=True)

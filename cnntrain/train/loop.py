@@ -146,8 +146,7 @@ def _steps(
             targets=batch.targets,
             skips=recipe.skips,
         )
-        if guarded is not None:
-            guarded.keep_or_undo()
+        skipped = None if guarded is None else guarded.keep_or_undo()
         if state.step % check_every == 0 and gives_up(state, recipe, steps_per_epoch=steps):
             raise explain()
         now = perf_counter()
@@ -164,6 +163,7 @@ def _steps(
             grad_norm=norm,
             data_seconds=waited,
             seconds=seconds,
+            skipped=skipped,
         )
     if gives_up(state, recipe, steps_per_epoch=steps):
         raise explain()

@@ -57,12 +57,18 @@ class Guarded:
         now = (*learner.model.buffers(), *average, *state.sums().values())
         return Guarded(state, now, tuple(tensor.clone() for tensor in now))
 
-    def keep_or_undo(self) -> None:
-        """After the step put it all back if it was skipped, without waiting for the device."""
+    def keep_or_undo(self) -> Tensor:
+        """After the step put it all back if it was skipped, without waiting for the device.
+
+        Returns:
+            1 if it was skipped, else 0; 0-d, on the device.
+        """
         self.state.sums()  # what waits to be counted is counted
+        skipped = self.state.diverged.clone()
         for now, before in zip(self.now, self.before, strict=True):
-            now.copy_(torch.where(self.state.diverged > 0, before, now))
+            now.copy_(torch.where(skipped > 0, before, now))
         self.state.diverged.zero_()
+        return skipped
 
 
 def skipped_in(state: TrainState) -> Setback | None:

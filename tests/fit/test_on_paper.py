@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import count
+from math import nan
 from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import Tensor
 
 from cnntrain.checkpoint import load as load_checkpoint
 from cnntrain.checkpoint import save
 from cnntrain.config.load import load
 from cnntrain.fit.fit import Outcome, fit, resume
+from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 from cnntrain.train import EpochDone, EvalDone, StepDone
 
 Train = Callable[..., Outcome]
@@ -108,6 +112,76 @@ def test_of_a_run_that_was_killed(
             resume(run, quiet=True, observers=[KillAt(*kill)])
     train_tiny(resumed=run)
     assert paper(run) == paper(tmp_path / "whole")
+
+
+class KillAtTest(KillAt):
+    """Kills when the test set has been evaluated, and the result written."""
+
+    def __init__(self) -> None: ...
+
+    def observe(self, event: Any) -> None:
+        if isinstance(event, EvalDone) and event.split == "test":
+            raise KilledError
+
+
+def test_more_epochs_keep_the_earlier_test_result(
+    run_file: RunFile, train_tiny: Train, tmp_path: Path
+) -> None:
+    """In metrics.jsonl and TensorBoard, each once; the summary has the newest one."""
+    file = run_file({**CHANGES, "train.epochs": 2})
+    whole, run = tmp_path / "whole", tmp_path / "parts"
+    train_tiny(file, out=whole)
+    train_tiny(resumed=whole, overrides=["train.epochs=4"])
+    with pytest.raises(KilledError):
+        fit(load(file), out=run, quiet=True, observers=[KillAtTest()])
+    train_tiny(resumed=run)
+    train_tiny(resumed=run, overrides=["train.epochs=4"], stop=12)
+    with pytest.raises(KilledError):
+        resume(run, quiet=True, observers=[KillAtTest()])
+    train_tiny(resumed=run)
+    found = paper(run)
+    assert found == paper(whole)
+    tests = [row for row in found["jsonl"] if row.get("split") == "test"]
+    points = [(row["step"], row["loss"]) for row in tests]
+    assert [step for step, _ in points] == [10, 20]
+    assert found["board"]["test/loss"] == [(step, pytest.approx(loss)) for step, loss in points]
+    assert found["summary"]["test"]["loss"] == points[1][1]
+
+
+@pytest.mark.parametrize(("policy", "every"), [("skip", 1), ("skip", 3), ("rollback", 3)])
+def test_a_step_that_is_not_finite(
+    run_file: RunFile,
+    train_tiny: Train,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    policy: str,
+    every: int,
+) -> None:
+    """Step 9, once. TensorBoard has the points of metrics.jsonl, and no others."""
+    calls = count(1)
+    plain = CrossEntropy.__call__
+
+    def spoilt(self: CrossEntropy, logits: Tensor, targets: Tensor, /) -> Tensor:
+        loss = plain(self, logits, targets)
+        return loss * float("nan") if loss.requires_grad and next(calls) == 9 else loss
+
+    monkeypatch.setattr(CrossEntropy, "__call__", spoilt)
+    changes = {**CHANGES, "record.every": every, "train.on_divergence": policy}
+    train_tiny(run_file(changes), out=tmp_path / "run")
+    found = paper(tmp_path / "run")
+    steps = [row for row in found["jsonl"] if row["type"] == "step"]
+    assert [row["step"] for row in steps] == list(range(every, 21, every))
+    skipped = {row["step"]: row["skipped"] for row in steps if row["skipped"]}
+    assert skipped == ({9: 1} if policy == "skip" else {})
+    assert [row["step"] for row in steps if row["loss"] is None] == ([9] if every == 1 else [])
+    for split, of, tag, key in (
+        ("train", "step", "step/loss", "loss"),
+        ("train", "epoch", "loss", "train_loss"),
+        ("validation", "evaluation", "loss", "loss"),
+    ):
+        rows = [row for row in found["jsonl"] if row["type"] == of and row.get("split") != "test"]
+        points = [(row["step"], pytest.approx(row[key] or nan, nan_ok=True)) for row in rows]
+        assert found["board"][f"{split}/{tag}"] == points
 
 
 def test_sums_and_the_best_epoch_are_of_all_parts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -93,3 +94,28 @@ def test_the_events_own_losses_are_left_as_they_are(run: Run) -> None:
     events = [e for e in run() if isinstance(e, StepDone)]
     list(reported(events, every=2))
     assert [float(e.loss) for e in events] == [float(e.step) for e in events]
+
+
+def test_skipped_steps_are_counted_and_not_in_the_mean() -> None:
+    nan, taken, left_out = torch.tensor(float("nan")), torch.tensor(0.0), torch.tensor(1.0)
+    steps = [
+        StepDone(1, s, s, images, 0.1, loss, None, 0.0, 1.0, skipped)
+        for s, images, loss, skipped in (
+            (1, 30, torch.tensor(1.0), taken),
+            (2, 40, nan, left_out),
+            (3, 10, torch.tensor(5.0), taken),
+            (4, 10, nan, left_out),
+            (5, 10, nan, left_out),
+            (6, 10, nan, left_out),
+        )
+    ]
+    whole = reports(reported([RunStarted(1, 6, 0, 0), *steps], every=3))
+    assert whole[0].loss == pytest.approx((30 * 1.0 + 10 * 5.0) / 40)
+    assert math.isnan(whole[1].loss)
+    assert [report.skipped for report in whole] == [1, 3]
+    window = StepWindow()
+    list(reported([RunStarted(1, 6, 0, 0), *steps[:2]], every=3, window=window))
+    later = StepWindow()
+    later.load_state_dict(window.state_dict())
+    resumed = reports(reported([RunStarted(1, 6, 0, 2), *steps[2:]], every=3, window=later))
+    assert [(report.loss, report.skipped) for report in resumed[:1]] == [(whole[0].loss, 1)]

@@ -74,8 +74,9 @@ def test_damage_anywhere(split: Path, damage: str) -> None:
             assert f"{file} was cut at its first damaged record: " in notes[0]
         found = steps(split)
         assert found == [2, 4, 6, 8][: len(found)]
-        (left,) = split.iterdir()
+        left, emptied = sorted(split.iterdir())
         assert whole.startswith(left.read_bytes())
+        assert (emptied, emptied.read_bytes()) == (file, b"")
 
 
 def test_a_record_that_is_sound_and_no_event(split: Path) -> None:
@@ -91,12 +92,16 @@ def test_a_record_that_is_sound_and_no_event(split: Path) -> None:
 
 
 def test_what_an_interrupted_prune_and_others_left(split: Path) -> None:
+    (newest,) = split.iterdir()
     (split / "resumed.draft").write_bytes(b"half")
     (split / "events.out.tfevents.1").mkdir()
     assert prune_events(split, start=START) == []
     names = {path.name for path in split.iterdir()}
-    assert names == {"events.out.tfevents.0000000000.resumed", "events.out.folder.1"}
-    (split / "events.out.tfevents.0000000000.resumed").rename(split / "other.draft")
+    resumed = "events.out.tfevents.0000000000.resumed"
+    assert names == {resumed, newest.name, "events.out.folder.1"}
+    assert newest.stat().st_size == 0
+    (split / resumed).rename(split / "other.draft")
+    newest.unlink()
     assert prune_events(split, start=START) == []
     assert [path.name for path in split.iterdir()] == ["events.out.folder.1"]
 

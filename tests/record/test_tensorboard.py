@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from cnntrain.record.tensorboard_pictures import (
     images_picture,
     weight_histograms,
 )
-from cnntrain.train.events import EpochDone, Event, RunStarted
+from cnntrain.train.events import EpochDone, Event, RunStarted, Setback
 
 Run = Callable[..., Iterator[Event]]
 FINAL = (
@@ -128,7 +129,10 @@ def test_pruning_that_was_cut_off_before_its_end_leaves_nothing_twice(
     file.write_bytes(whole)  # as if it had not been removed any more
     prune_events(tmp_path / "train", start=RunStarted(3, 4, 2, 8))
     assert steps(read(tmp_path / "train"), "step/loss") == [2, 4, 6, 8]
-    assert len(list((tmp_path / "train").iterdir())) == 1
+    assert [path.stat().st_size > 0 for path in sorted((tmp_path / "train").iterdir())] == [
+        True,
+        False,
+    ]
 
 
 def test_settings_and_final_figures_are_hparams_of_the_same_folder(
@@ -259,3 +263,42 @@ def test_no_thread_is_left_to_write(tmp_path: Path, run: Run) -> None:
     assert threading.active_count() == before
     assert steps(read(tmp_path / "train"), "loss") == [4]  # and what is said is on disk at once
     board.close()
+
+
+@pytest.mark.parametrize("step", [0, 4, 6])
+def test_what_a_rollback_undoes_is_taken_out(tmp_path: Path, run: Run, step: int) -> None:
+    def events() -> Iterator[Event]:
+        yield from run(until=7)
+        yield Setback(step // 4, step, "rollback", 1, 0.5, "")
+        yield from islice(run(epoch=step // 4, step=step), 1, None)
+
+    record(tmp_path, events())
+    train, validation = read(tmp_path / "train"), read(tmp_path / "validation")
+    assert steps(train, "step/loss") == [2, 4, 6, 8, 10, 12]
+    for found in (train, validation):
+        assert steps(found, "loss") == steps(found, "error") == [4, 8, 12]
+    assert [i.step for i in train.Images("first_layer_filters")] == [0, 4, 8, 12]
+    assert len(train.Images("inputs")) == 1
+    assert "_hparams_/session_start_info" in train.summary_metadata
+
+
+@pytest.mark.parametrize(("way", "epoch"), [("rollback", 0), ("rollback", 1), ("resume", 1)])
+def test_a_tensorboard_that_is_watching_forgets_it(
+    tmp_path: Path, run: Run, way: str, epoch: int
+) -> None:
+    board = TensorBoard(tensorboard=tmp_path, net=network())
+    for event in run(until=11):
+        board.observe(event)
+    watching = read(tmp_path / "train")
+    assert steps(watching, "loss") == [4, 8]
+    again = run(epoch=epoch, step=4 * epoch, until=4 * epoch + 1)
+    if way == "resume":
+        board.close()
+        board = TensorBoard(tensorboard=tmp_path, net=network())
+    else:
+        next(again)
+        board.observe(Setback(epoch, 4 * epoch, "rollback", 1, 0.5, ""))
+    for event in again:
+        board.observe(event)
+    board.close()
+    assert steps(watching.Reload(), "loss") == [4][:epoch]
