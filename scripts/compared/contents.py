@@ -158,11 +158,15 @@ def differences(old: Any, new: Any, place: str) -> Iterator[Difference]:
 def _tensors(old: torch.Tensor, new: torch.Tensor, place: str) -> Iterator[Difference]:
     if (old.shape, old.dtype) != (new.shape, new.dtype):
         yield Difference(place, f"{tuple(old.shape)} {old.dtype} -> {tuple(new.shape)} {new.dtype}")
-    elif not torch.equal(old.nan_to_num(), new.nan_to_num()):
+    elif not torch.equal(_bits(old), _bits(new)):
         largest = (old.double() - new.double()).abs().max().item()
         yield Difference(
             place, f"{int((old != new).sum())} of {old.numel()} differ by <= {largest:.3g}"
         )
+
+
+def _bits(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().contiguous().reshape(-1).view(torch.uint8)
 
 
 def _texts(old: str, new: str, place: str) -> Iterator[Difference]:

@@ -1,133 +1,94 @@
-"""SIGKILL at each write, fsync, rename, link and removal of a whole run.
-
-The operations are counted by a small library that is loaded before the C library
-(`LD_PRELOAD`), so those of torch's C++ are among them; without a C compiler, this part is left out.
-"""
+"""SIGKILL at each operation of a run that changes a file: write, fsync, rename, link, removal."""
 
 from __future__ import annotations
 
-import ctypes
 import random
 import shutil
-import subprocess
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
-from torturing.jobs import Note, differences, write_job
+from torturing.controls import _stop_at
+from torturing.counting import Counting
+from torturing.jobs import Note, amounts, differences, write_job
 from torturing.part import Part
 from torturing.processes import Command, run
 
-JOB = "cosine"
-SOURCE = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <signal.h>
-#include <stdio.h>
-#include <sys/stat.h>
-#include <sys/types.h>
-#include <sys/uio.h>
-#include <unistd.h>
-
-static long armed = -1, count = 0; /* armed: kill before that operation; 0: only count */
-
-void torture_arm(long number) { armed = number; count = 0; }
-long torture_count(void) { return count; }
-
-static void at(void) {
-    if (armed < 0) return;
-    if (++count == armed) kill(getpid(), SIGKILL);
-}
-
-static void at_file(int fd) { /* a write: to the terminal or a pipe it changes nothing */
-    struct stat about;
-    if (armed >= 0 && fstat(fd, &about) == 0 && S_ISREG(about.st_mode)) at();
-}
-
-#define REAL(name) static __typeof__(&name) real; if (!real) real = dlsym(RTLD_NEXT, #name)
-
-ssize_t write(int fd, const void *b, size_t n) { REAL(write); at_file(fd); return real(fd, b, n); }
-ssize_t writev(int fd, const struct iovec *v, int n) {
-    REAL(writev); at_file(fd); return real(fd, v, n);
-}
-ssize_t pwrite(int fd, const void *b, size_t n, off_t o) {
-    REAL(pwrite); at_file(fd); return real(fd, b, n, o);
-}
-int fsync(int fd) { REAL(fsync); at(); return real(fd); }
-int ftruncate(int fd, off_t n) { REAL(ftruncate); at(); return real(fd, n); }
-int rename(const char *a, const char *b) { REAL(rename); at(); return real(a, b); }
-int link(const char *a, const char *b) { REAL(link); at(); return real(a, b); }
-int symlink(const char *a, const char *b) { REAL(symlink); at(); return real(a, b); }
-int unlink(const char *a) { REAL(unlink); at(); return real(a); }
-int rmdir(const char *a) { REAL(rmdir); at(); return real(a); }
-int mkdir(const char *a, mode_t m) { REAL(mkdir); at(); return real(a, m); }
-"""
+JOB, EPOCHS, CUT = "cosine", 2, 22
+"""Which run, and the step, of 24, at which the one that is resumed was stopped."""
 
 
-def compiled(folder: Path) -> Path | None:
-    """The counting library; None without a C compiler."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        return None
-    (folder / "counting.c").write_text(SOURCE)
-    library = folder / "counting.so"
-    words = (compiler, "-O2", "-shared", "-fPIC", "-o", library, folder / "counting.c", "-ldl")
-    subprocess.run(words, check=True)
-    return library
+@dataclass(frozen=True)
+class Case:
+    """An operation to die at: of a run that begins or that is resumed; in the middle of a write."""
+
+    resumed: bool
+    number: int
+    torn: bool = False
+
+    def __str__(self) -> str:
+        kind = "resumed" if self.resumed else "begun"
+        return f"{kind}, {'in the middle of' if self.torn else 'before'} operation {self.number}"
 
 
 def kill_at_each(place: Path, *, seed: int, count: int, note: Note) -> Part:
-    """Kill a run before its n-th file operation, for `count` numbers spread over all of them."""
+    """Kill a run at `count` of its operations, all of them if there are no more.
+
+    Before each operation, and in the middle of each write; of a run that begins, and of one that
+    was stopped inside an epoch and is resumed. Then the same command, and the comparison. Without
+    a C compiler, this part is left out.
+    """
     part = Part("operations", "SIGKILL at each write, fsync, rename, link, removal of a run")
-    library = ctypes.CDLL(None)
-    if not hasattr(library, "torture_arm"):
+    counting = Counting()
+    if not counting.is_there:
         part.numbers["left out"] = "no C compiler"
         return part
     file = write_job(JOB, place)
-    words = ["fit", file, "--resume", "auto", "-q", "--out"]
+    words = ["fit", file, "--epochs", str(EPOCHS), "--resume", "auto", "-q", "--out"]
     whole = run([*words, "undisturbed"], place=place)
     part.check("it runs undisturbed", whole.code == 0, str(whole))
-    total = _count(place, words, library)
-    numbers = range(1, total + 1)
-    if count < total:
-        numbers = sorted(random.Random(seed).sample(numbers, count))  # type: ignore[assignment]
-    left: Counter[str] = Counter()
-    for number in numbers:
-        folder = f"at-{number}"
-        killed = Command(
-            [*words, folder], place=place, prepare=lambda n=number: library.torture_arm(n)
-        ).wait()
-        if killed.code == 0:
-            left["past the end"] += 1  # the number of operations differs a little from run to run
-            continue
-        part.check(f"operation {number} is met", killed.code == -9, str(killed))
-        sound = (place / folder / "checkpoints" / "last.pt").is_file()
-        left["a last checkpoint" if sound else "no last checkpoint"] += 1
-        ended = run([*words, folder], place=place)
-        if part.check(f"after operation {number} it resumes", ended.code == 0, str(ended)):
-            found = differences(place / folder, place / "undisturbed")
-            part.check(f"operation {number}: same run", not found, "; ".join(found[:3]))
-        shutil.rmtree(place / folder, ignore_errors=True)
-        note(f"operation {number} of {total}, {len(part.failures)} failures")
-    part.numbers |= {"operations": total, "killed at": sum(left.values()), "left": dict(left)}
+    stopped = Command([*words, "stopped"], place=place, prepare=lambda: _stop_at(CUT)).wait()
+    part.check("it stops", stopped.code == 143, str(stopped))
+    cases = []
+    for resumed in (False, True):
+        _begin(place, "counted", resumed=resumed)
+        run([*words, "counted"], place=place, prepare=lambda: counting.arm(0))
+        part.numbers[f"operations{' of a resumed run' * resumed}"] = counting.total()
+        cases += [Case(resumed, number) for number in range(1, counting.total() + 1)]
+        cases += [Case(resumed, number, torn=True) for number in counting.writes()]
+    if count < len(cases):
+        cases = random.Random(seed).sample(cases, count)
+    died: Counter[str] = Counter()
+    for done, case in enumerate(cases):
+        died[_die(part, place, words, case, counting)] += 1
+        note(f"{done + 1} of {len(cases)} operations, {len(part.failures)} failures")
+    compared = amounts(place / "undisturbed")
+    part.numbers |= {
+        "kills": died.total(),
+        "killed at": dict(died.most_common()),
+        **{f"{what} compared": number * died.total() for what, number in compared.items()},
+    }
     return part
 
 
-def _count(place: Path, words: list[str | Path], library: ctypes.CDLL) -> int:
-    """The operations of a run."""
+def _die(part: Part, place: Path, words: list[str | Path], case: Case, counting: Counting) -> str:
+    """Kill a run at an operation, and repeat the command; the operation's name."""
+    folder = "run"
+    _begin(place, folder, resumed=case.resumed)
+    killed = run(
+        [*words, folder], place=place, prepare=lambda: counting.arm(case.number, torn=case.torn)
+    )
+    what = counting.what().replace(str(place / folder), "")
+    part.check(f"{case}, {what}: is met", killed.code == -9, str(killed))
+    ended = run([*words, folder], place=place)
+    if part.check(f"{case}, {what}: it resumes", ended.code == 0, str(ended)):
+        found = differences(place / folder, place / "undisturbed")
+        part.check(f"{case}, {what}: same run", not found, "; ".join(found[:3]))
+    return f"{what.partition(' ')[0]}{', in the middle' * case.torn}"
 
-    def prepare() -> None:
-        import atexit
-        import os
 
-        library.torture_arm(0)
-        leave = os._exit
-
-        def ending(code: int) -> None:
-            (place / "operations").write_text(str(library.torture_count()))
-            leave(code)
-
-        os._exit = ending  # type: ignore[assignment]
-        del atexit
-
-    run([*words, "counted"], place=place, prepare=prepare)
-    return int((place / "operations").read_text())
+def _begin(place: Path, folder: str, *, resumed: bool) -> None:
+    """The place of a new run, or a copy of the stopped one."""
+    shutil.rmtree(place / folder, ignore_errors=True)
+    if resumed:
+        shutil.copytree(place / "stopped", place / folder)

@@ -100,7 +100,7 @@ def write_job(name: str, place: Path) -> Path:
     """A run file, beside the pictures that it needs."""
     text = f"name: {name}\nseed: 3\ncompute: {{threads: 1}}\narch:{NETWORK}{JOBS[name].lstrip()}"
     file = place / f"{name}.yaml"
-    file.write_text(text)
+    file.write_text(text.replace("root: pictures", f"root: {place / 'pictures'}"))
     if "root: pictures" in text and not (place / "pictures").is_dir():
         draw_pictures(place / "pictures")
     return file
@@ -142,20 +142,46 @@ def differences(run: Path, undisturbed: Path) -> list[str]:
     return found + [f"{path} was added" for path in extra if path.parts[0] != "tb"]
 
 
+def amounts(run: Path) -> dict[str, int]:
+    """How much a comparison with this run compares."""
+    import torch
+
+    states = [
+        torch.load(file, weights_only=True) for file in sorted((run / "checkpoints").glob("*st.pt"))
+    ]
+    rows = [(run / name).read_text().count("\n") for name in ("metrics.jsonl", "metrics.csv")]
+    return {
+        "tensors": sum(map(_tensors, states)),
+        "rows of metrics": sum(rows) - 1,  # without the line of names
+        "scalars of TensorBoard": sum(map(len, scalars(run / "tb").values())),
+    }
+
+
+def _tensors(value: Any) -> int:
+    if isinstance(value, Mapping):
+        return sum(map(_tensors, value.values()))
+    if isinstance(value, list | tuple):
+        return sum(map(_tensors, value))
+    return int(type(value).__name__ in ("Tensor", "Parameter"))
+
+
 def scalars(folder: Path) -> dict[str, Any]:
-    """What TensorBoard would show: by tag, steps and values; times aside."""
+    """What TensorBoard would show: by tag, steps and values; times aside; steps of what else is."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     found: dict[str, Any] = {}
-    for each in (
-        sorted(path for path in folder.rglob("*") if path.is_dir()) if folder.is_dir() else []
-    ):
-        board = EventAccumulator(str(each), size_guidance={"scalars": 0})
+    for each in sorted({file.parent for file in folder.rglob("*tfevents*")}):
+        board = EventAccumulator(str(each), size_guidance={"scalars": 0, "tensors": 0, "images": 0})
         board.Reload()
-        for tag in board.Tags()["scalars"]:
+        tags, name = board.Tags(), each.relative_to(folder)
+        for tag in tags["scalars"]:
             if not any(word in tag for word in ("seconds", "images_per_second", "wait", "memory")):
                 rows = [[event.step, event.value] for event in board.Scalars(tag)]
-                found[f"{each.relative_to(folder)}/{tag}"] = rows
+                found[f"{name}/{tag}"] = rows
+        for kind in ("tensors", "images"):
+            for tag in tags[kind]:
+                events = board.Tensors(tag) if kind == "tensors" else board.Images(tag)
+                found[f"{name}/{kind}/{tag}"] = [event.step for event in events]
     return found
 
 

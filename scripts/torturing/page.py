@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 BEGIN, END = "<!-- torture -->", "<!-- end -->"
 
 
-def write_table(page: Path, found: Mapping[str, Mapping[str, Any]]) -> None:
-    """Put the counts between the two marks of a page; rows of other parts stay."""
-    text = page.read_text("utf-8")
-    before, _, rest = text.partition(BEGIN)
-    old, mark, after = rest.partition(END)
+def write_table(page: Path, sources: Sequence[Path]) -> None:
+    """Put what files of `--json` say between the two marks of a page, in their order."""
+    before, _, rest = page.read_text("utf-8").partition(BEGIN)
+    _, mark, after = rest.partition(END)
     if not mark:
         raise SystemExit(f"{page} has no `{BEGIN}` and `{END}`")
-    rows = dict(re.findall(r"^\| `(\w+)` (\|.*)$", old, re.MULTILINE))
+    found: dict[str, Mapping[str, Any]] = {}
+    for source in sources:
+        for name, part in json.loads(source.read_text("utf-8")).items():
+            if name in found:
+                raise SystemExit(f"{source}: {name} is in an earlier file, too")
+            found[name] = part
+    table = "| part | what was tried | checks | failed | seconds | command |\n"
+    table += "|---|---|---:|---:|---:|---|\n"
     for name, part in found.items():
-        numbers = "; ".join(f"{key}: {_shown(value)}" for key, value in part["numbers"].items())
-        failed = part["failed"] or "0"
-        rows[name] = f"| {part['title']} | {part['checks']:,} | {failed} | {numbers} |"
-    head = "| part | what is done | checks | failed | figures |\n|---|---|---|---|---|\n"
-    table = head + "".join(f"| `{name}` {row}\n" for name, row in rows.items())
-    page.write_text(f"{before}{BEGIN}\n\n{table}\n{END}{after}", "utf-8")
+        table += f"| `{name}` | {part['title']} | {part['checks']:,} | {part['failed']:,} | "
+        table += f"{part['seconds']:,.0f} | `{part['command']}` |\n"
+    figures = "".join(f"- `{name}`: {_figures(part)}\n" for name, part in found.items())
+    page.write_text(f"{before}{BEGIN}\n\n{table}\n{figures}\n{END}{after}", "utf-8")
+
+
+def _figures(part: Mapping[str, Any]) -> str:
+    return "; ".join(f"{key}: {_shown(value)}" for key, value in part["numbers"].items())
 
 
 def _shown(value: Any) -> str:

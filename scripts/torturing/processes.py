@@ -19,12 +19,15 @@ from typing import Any, NoReturn
 
 SLOW = (
     *("torch", "torchvision", "torchvision.transforms.v2", "torch.utils.tensorboard"),
-    *("sklearn.datasets", "scipy.optimize", "matplotlib.figure", "PIL.Image", "cnntrain.cli.app"),
+    *("sklearn.datasets", "scipy.optimize", "matplotlib.figure", "PIL.Image"),
+    *("cnntrain.cli.commands", "cnntrain.fit.restart", "cnntrain.fit.folds"),
+    *("tensorboard.plugins.hparams.api_pb2", "torch._refs", "torch._decomp"),
 )
 """What takes long to import, and commands need."""
+PROGRAM = "from cnntrain.cli.app import main; main()"
 LIMIT = 120.0
 """Seconds after which a command counts as one that hangs."""
-LOOK = 0.002
+LOOK = 0.001
 """Seconds between two looks at a process."""
 
 
@@ -56,6 +59,7 @@ def warm_up() -> None:
     """Import what commands need; once, before the first of them."""
     for name in SLOW:
         importlib.import_module(name)
+    importlib.import_module("PIL.Image").init()
 
 
 class Command:
@@ -66,6 +70,7 @@ class Command:
         place: the folder in which it runs; its output goes to files there.
         prepare: called in the new process, before the command.
         stdout, stderr: other places for the output, opened files.
+        is_program: it is a Python of its own that imports what it needs, not a fork.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class Command:
         prepare: Callable[[], None] | None = None,
         stdout: int | None = None,
         stderr: int | None = None,
+        is_program: bool = False,
     ) -> None:
         self.words = tuple(map(str, words))
         self._files = (place / ".stdout", place / ".stderr")
@@ -90,15 +96,25 @@ class Command:
             for number, given, file in zip((1, 2), (stdout, stderr), self._files, strict=True):
                 flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
                 os.dup2(os.open(file, flags, 0o644) if given is None else given, number)
+            if is_program:
+                os.environ.pop("LD_PRELOAD", None)
+                os.execv(sys.executable, [sys.executable, "-c", PROGRAM, *self.words])
             _be(self.words, prepare)
 
-    def signal_after(self, seconds: float, number: int = signal.SIGKILL) -> bool:
-        """Send a signal that many seconds after the start; False if it ended before."""
-        while time.perf_counter() - self._began < seconds:
+    def wait_until(self, reached: Callable[[], bool]) -> bool:
+        """Wait for something; False if the command ended before."""
+        while not reached():
             if self._is_over():
                 return False
             time.sleep(LOOK)
-        if self._is_over():
+        return not self._is_over()
+
+    def signal_after(
+        self, seconds: float, number: int = signal.SIGKILL, *, since_now: bool = False
+    ) -> bool:
+        """Send a signal that many seconds after the start, or from now; False if it had ended."""
+        began = time.perf_counter() if since_now else self._began
+        if not self.wait_until(lambda: time.perf_counter() - began >= seconds):
             return False
         os.kill(self.pid, number)
         return True
@@ -114,7 +130,7 @@ class Command:
         _, status = os.waitpid(self.pid, 0)
         return self._ended(os.waitstatus_to_exitcode(status))
 
-    def orphans(self, patience: float = 8.0) -> list[int]:
+    def orphans(self, patience: float = 20.0) -> list[int]:
         """Processes of it that are still there, after some seconds."""
         until = time.perf_counter() + patience
         while found := _session(self.pid):
@@ -172,6 +188,9 @@ def call(function: Callable[[], object], *, limit: float = LIMIT) -> tuple[int |
 def _be(words: Sequence[str], prepare: Callable[[], None] | None) -> NoReturn:
     """Be the command until the process ends."""
     code: Any = 1
+    # as the interpreter opens them: this process's own may know a place in a file
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = os.fdopen(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
     try:
         sys.argv = ["cnntrain", *words]
         if prepare is not None:
