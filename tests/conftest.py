@@ -90,7 +90,7 @@ def tiny() -> dict[str, Any]:
             "classes": 3,
             "images": 96,
             "test_images": 30,
-            "validation": 24,
+            "split": {"validation": 24},
             "batch_size": 16,
             "transforms": {
                 "train": [{"affine": {"translate": 0.1}}, "normalize"],

@@ -39,7 +39,7 @@ arch:
 data:
   name: squares
   images: 96
-  validation: 32
+  split: {validation: 32}
   transforms: {train: [{negative: {p: 0.0}}, normalize]}
 train:
   epochs: 8

@@ -107,7 +107,7 @@ def open_run_data(
         return open_data(
             data.name,
             parameters=data.parameters,
-            validation=data.held_out,
+            holdout=data.holdout(seed=config.seed),
             # an evaluation of the training images is to see each of them once
             sampling=data.sampling if eval_steps is None else "natural",
             train_transforms=train,

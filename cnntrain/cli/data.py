@@ -45,8 +45,7 @@ def check(file: RunFile, overrides: Overrides = None, as_json: Json = False) -> 
         report = check_data(
             data.name,
             parameters=data.parameters,
-            validation=data.held_out,
-            seed=loaded.config.seed,
+            holdout=data.holdout(seed=loaded.config.seed),
             train_transforms=[(call.name, call.parameters) for call in data.transforms.train],
             eval_transforms=[(call.name, call.parameters) for call in data.transforms.eval],
             progress=shown.update,

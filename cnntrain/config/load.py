@@ -9,6 +9,7 @@ from cnntrain.arch.description import Facts, try_to_describe, usual_facts
 from cnntrain.config.loaded import ARCH_AT, FINETUNE_AT, TRANSFORMS_AT, Loaded
 from cnntrain.config.named_plugins import Naming, add_plugins
 from cnntrain.config.overrides import Override, apply_override, parse_override
+from cnntrain.config.renamed import rename, renamed_override
 from cnntrain.config.rules import broken_rules
 from cnntrain.config.sections import collected, read_sections, read_weights
 from cnntrain.config.validate import validate
@@ -89,9 +90,10 @@ def try_to_load_document(
     given: list[Override] = []
     for number, text in enumerate(overrides, start=1):
         with collected(problems):
-            given.append(parse_override(text, number=number))
+            given.append(renamed_override(parse_override(text, number=number)))
     _apply([o for o in given if len(o.path) == 1], document, problems)
     failed = read_sections(document, file=file, problems=problems)
+    problems += rename(document)
     deeper = [o for o in given if len(o.path) > 1 and o.path[0] not in failed]
     _apply(deeper, document, problems)
     before = len(problems)

@@ -24,7 +24,8 @@ _STAND_INS: dict[str, Any] = {
     "train.optimizer.name": "sgd",
     "train.optimizer.lr": 0.1,
     "train.early_stop.patience": 1,
-    "data.validation": 0.1,
+    "data.split": {"validation": 0.1},
+    "data.split.validation": 0.1,
 }
 """For what is wrong or missing, where the default would break a rule or there is none."""
 

@@ -25,7 +25,7 @@ TRAINING = ("freeze", "unfreeze", "lr_scale", "layer_decay", "l2_sp", "probe")
 
 def broken_rules(given: Loaded) -> list[Problem]:
     """Every contradiction in a run file that is valid key by key."""
-    problems = [*_normalization(given), *_transforms(given), *_loading(given)]
+    problems = [*_normalization(given), *_transforms(given), *_loading(given), *_split(given)]
     if given.config.train is not None:
         problems += [*_validation(given), *_steps(given), *_optimizer(given)]
         problems += [*_schedule(given), *_loss(given)]
@@ -40,7 +40,9 @@ def _end(given: Loaded) -> str:
 
 def _validation(given: Loaded) -> Iterator[Problem]:
     data = given.config.data
-    if data.validation is None and facts(data.name, data.parameters).validation is False:
+    asked, stated = data.split.validation, facts(data.name, data.parameters)
+    has_none = asked is None and not stated.undivided and stated.validation is False
+    if has_none or asked is False:
         yield from needs_validation(given)
 
 
@@ -55,9 +57,9 @@ def needs_validation(given: Loaded) -> Iterator[Problem]:
     }
     for key, (what, is_used) in users.items():
         if is_used:
-            there = given.at("data", "validation")
+            there = given.at("data", "split", "validation")
             message = f"{what} needs validation images, but there are none ({there})"
-            remedy = "set data.validation: 0.1, or remove this"
+            remedy = "set data.split.validation: 0.1, or remove this"
             yield given.problem(("train", key), message, remedy)
 
 
@@ -140,6 +142,16 @@ def _loading(given: Loaded) -> Iterator[Problem]:
         there = given.at("data", "memory")
         message = f"workers have no effect on images that stay in memory ({there})"
         yield given.problem(("data", "workers"), message, "remove it, or set memory: stream")
+
+
+def _split(given: Loaded) -> Iterator[Problem]:
+    data = given.config.data
+    asked, stated = data.split, facts(data.name, data.parameters)
+    is_made = bool(asked.validation or asked.test or stated.undivided)
+    if asked.seed is not None and not is_made and stated.validation is not None:
+        message = "a seed has no effect: no images are held out"
+        remedy = "add validation: 0.2 or test: 0.2, or remove this"
+        yield given.problem(("data", "split", "seed"), message, remedy)
 
 
 def _normalization(given: Loaded) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from cnntrain.config.section import (
     FROM_LIST,
+    SHARES,
     Call,
     Choice,
     Device,
@@ -20,6 +21,7 @@ from cnntrain.config.section import (
     HeldOut,
     RunName,
     Section,
+    Share,
     Workers,
 )
 from cnntrain.config.train_section import (
@@ -73,6 +75,17 @@ class TransformsSection(Section):
     """Done to the images of validation, test and prediction."""
 
 
+class SplitSection(Section):
+    """Images held out of the training images, of each class in proportion to its size."""
+
+    validation: HeldOut = None
+    """A fraction of the images, a count, or one fold; false: none; null: what the data set has."""
+    test: Share = None
+    """A fraction of the images, or a count; null: what the data set has."""
+    seed: NonNegative | None = None
+    """Decides which images are held out; null: the run's seed."""
+
+
 class DataSection(Choice):
     """The images, and what is done to them."""
 
@@ -82,8 +95,8 @@ class DataSection(Choice):
     """A registered data set; see `cnntrain list datasets`."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """The data set's own parameters; they stand in the file beside the keys of this section."""
-    validation: HeldOut = None
-    """Training images held out for validation: a fraction, a count or one fold; null: none."""
+    split: Annotated[SplitSection, SHARES] = SplitSection()
+    """Which of the training images are held out for validation, and which as a test set."""
     sampling: Literal["natural", "balanced"] = "natural"
     """natural: each training image once an epoch; balanced: classes are drawn equally often."""
     batch_size: Positive = 64
@@ -101,11 +114,15 @@ class DataSection(Choice):
     fingerprint: Literal["names", "content", "off"] = "names"
     """What a resume compares: names, sizes and classes of files; their content too; nothing."""
 
-    @property
-    def held_out(self) -> metadata.HeldOut:
-        """`validation`, as the room below knows it."""
-        found = self.validation
-        return metadata.Fold(found.fold, found.of) if isinstance(found, FoldOf) else found
+    def holdout(self, *, seed: int) -> metadata.Holdout:
+        """`split`, as the room below knows it; `seed` is the run's."""
+        asked = self.split
+        found = asked.validation
+        return metadata.Holdout(
+            metadata.Fold(found.fold, found.of) if isinstance(found, FoldOf) else found,
+            asked.test,
+            seed if asked.seed is None else asked.seed,
+        )
 
 
 class ObserverCall(Call):

@@ -119,17 +119,26 @@ class FoldOf(Section):
     """How many parts there are."""
 
 
-def _held_out(value: Any) -> Any:
+def _is_share(value: Any) -> bool:
     is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-    is_share = isinstance(value, float) and 0 < value < 1
-    if value is None or is_count or is_share:
+    return is_count or (isinstance(value, float) and 0 < value < 1)
+
+
+def _held_out(value: Any) -> Any:
+    if value is None or value is False or _is_share(value):
         return value
     if isinstance(value, Mapping):
         with suppress(ValidationError):
             part = FoldOf.model_validate(value)
             if part.fold <= part.of:
                 return part
-    raise ValueError("a fraction between 0 and 1, a count of images, or {fold: 1, of: 5}")
+    raise ValueError("a fraction between 0 and 1, a count of images, {fold: 1, of: 5}, or false")
+
+
+def _share(value: Any) -> Any:
+    if value is None or _is_share(value):
+        return value
+    raise ValueError("a fraction between 0 and 1, or a count of images")
 
 
 def _run_name(value: Any) -> Any:
@@ -144,10 +153,19 @@ def _device(value: Any) -> Any:
     raise ValueError("auto, cpu, cuda, cuda:N or mps")
 
 
+def _shares(value: Any) -> Any:
+    if isinstance(value, Mapping | Section):
+        return value
+    raise ValueError("a mapping such as {validation: 0.2, test: 0.2}")
+
+
 FROM_LIST = Field(strict=False)
 """For tuples: a YAML list is taken too."""
+SHARES = BeforeValidator(_shares)
+"""For the split: what is given is a mapping."""
 
-HeldOut = Annotated[int | float | FoldOf | None, BeforeValidator(_held_out)]
+HeldOut = Annotated[int | float | FoldOf | Literal[False] | None, BeforeValidator(_held_out)]
+Share = Annotated[int | float | None, BeforeValidator(_share)]
 RunName = Annotated[str, BeforeValidator(_run_name)]
 Device = Annotated[str, BeforeValidator(_device)]
 Workers = Literal["auto"] | NonNegative

@@ -16,7 +16,7 @@ import torch
 from cnntrain.data.decode import UnreadableImageError, in_threads
 from cnntrain.data.left_out import UNREADABLE, LeftOut, summaries
 from cnntrain.data.loaders import make_pipelines
-from cnntrain.data.metadata import HeldOut
+from cnntrain.data.metadata import AS_IT_IS, Holdout
 from cnntrain.data.pipeline import Pipeline, TransformError
 from cnntrain.data.read import class_counts, open_splits
 from cnntrain.data.splits import Files, Part, Pixels
@@ -98,8 +98,7 @@ def check_data(
     name: str,
     *,
     parameters: Mapping[str, Any] | None = None,
-    validation: HeldOut = None,
-    seed: int = 0,
+    holdout: Holdout = AS_IT_IS,
     train_transforms: Items = (),
     eval_transforms: Items = (),
     progress: Callable[[int], object] = lambda images: None,
@@ -109,8 +108,7 @@ def check_data(
     Args:
         name: a registered data set.
         parameters: its own parameters.
-        validation: as in `open_data`.
-        seed: as in `open_data`.
+        holdout: as in `open_data`.
         train_transforms: names and parameters; images too small for them are reported.
         eval_transforms: the same way.
         progress: called with the number of images read since the last call.
@@ -122,7 +120,7 @@ def check_data(
     pipelines = make_pipelines(
         {key: tuple({"name": n, **p} for n, p in items) for key, items in lists.items()}
     )
-    splits = open_splits(name, parameters=parameters or {}, validation=validation, seed=seed)
+    splits = open_splits(name, parameters=parameters or {}, holdout=holdout)
     sizes: dict[str, tuple[tuple[HeightWidth, int], ...]] = {}
     unfit: list[Unfit] = []
     unreadable = [file for file in splits.left_out if file.cause == UNREADABLE]

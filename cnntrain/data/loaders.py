@@ -14,7 +14,7 @@ from cnntrain.data.batch import Batching, Loader
 from cnntrain.data.decode import header_size
 from cnntrain.data.fingerprint import Fingerprint, take_fingerprint
 from cnntrain.data.left_out import LeftOut, summaries
-from cnntrain.data.metadata import HeldOut
+from cnntrain.data.metadata import AS_IT_IS, Holdout
 from cnntrain.data.mixing import MixedLoader
 from cnntrain.data.pipeline import (
     Pipeline,
@@ -25,7 +25,7 @@ from cnntrain.data.pipeline import (
 )
 from cnntrain.data.read import class_counts, open_splits
 from cnntrain.data.resident import ResidentLoader, read_pixels
-from cnntrain.data.splits import Files, Part, Pixels, Splits
+from cnntrain.data.splits import Division, Files, Part, Pixels, Splits
 from cnntrain.data.statistics import Items, PlainPipeline, with_statistics
 from cnntrain.data.stream import StreamLoader
 from cnntrain.data.windows import HeightWidth, Sizing
@@ -58,6 +58,7 @@ class Data:
         notes: what the user should know, one sentence each.
         left_out: files that are not used.
         fingerprint: which data these are; see `cnntrain.data.fingerprint`.
+        division: how images were held out; None where they were not.
     """
 
     classes: tuple[str, ...]
@@ -71,6 +72,7 @@ class Data:
     notes: tuple[str, ...]
     left_out: tuple[LeftOut, ...] = ()
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
+    division: Division | None = None
 
     def close(self) -> None:
         """End the worker processes, if there are any."""
@@ -92,7 +94,7 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
     name: str,
     *,
     parameters: Mapping[str, Any] | None = None,
-    validation: HeldOut = None,
+    holdout: Holdout = AS_IT_IS,
     sampling: Sampling = "natural",
     train_transforms: Items = (("normalize", {}),),
     eval_transforms: Items = (("normalize", {}),),
@@ -112,7 +114,7 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
     Args:
         name: a registered data set.
         parameters: its own parameters.
-        validation: split this fraction (below 1), count or fold of training images off, stratified.
+        holdout: which of the training images are validation and test images.
         sampling: `natural` shows each training image once in an epoch; `balanced` draws as many
             images, so that all classes are equally frequent.
         train_transforms: names and parameters, in order.
@@ -120,7 +122,7 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
         batch_size: images in a training batch.
         eval_batch_size: images in an evaluation batch; as `batch_size` where not given.
         drop_last: leave out a last training batch that is smaller.
-        seed: of the split, the order and the augmentation.
+        seed: of the order and the augmentation.
         device: where batches are.
         channels_last: their memory format.
         workers: processes that read files; `auto` decides by device and cores.
@@ -133,9 +135,9 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
         DataError: files are missing, unreadable or do not fit together.
         ListError: a transform cannot be obeyed.
         EmptyClassError: a class has no training image to be drawn as often as others.
-        ValueError: the validation split cannot be made.
+        ValueError: images cannot be held out as asked.
     """
-    splits = open_splits(name, parameters=parameters or {}, validation=validation, seed=seed)
+    splits = open_splits(name, parameters=parameters or {}, holdout=holdout)
     counts = class_counts(splits)
     if sampling == "balanced" and 0 in counts["train"]:
         empty = splits.classes[counts["train"].index(0)]
@@ -172,6 +174,7 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
         notes=(*splits.notes, *summaries(splits.left_out)),
         left_out=splits.left_out,
         fingerprint=take_fingerprint(splits, fingerprint),
+        division=splits.division,
     )
 
 

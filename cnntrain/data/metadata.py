@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cnntrain.core.errors import DataError
 from cnntrain.data import DATASETS
@@ -22,8 +22,27 @@ class Fold:
     of: int
 
 
-HeldOut = float | int | Fold | None
-"""A fraction (below 1), a count of images, a fold, or none."""
+@dataclass(frozen=True)
+class Holdout:
+    """Training images that are held out, of each class in proportion to its size.
+
+    Args:
+        validation: a fraction (below 1) of the images, a count, or a fold; False for none; None for
+            what the data set has, and `USUAL_SHARE` if it is not split at all.
+        test: a fraction or a count; None for what the data set has.
+        seed: decides which images they are.
+    """
+
+    validation: float | int | Fold | Literal[False] | None = None
+    test: float | int | None = None
+    seed: int = 0
+
+
+AS_IT_IS = Holdout()
+"""Nothing is asked for."""
+
+USUAL_SHARE = 0.2
+"""Held out for validation of a data set that is not split at all, if nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +55,8 @@ class DatasetFacts:
         channels: 1 grey, 3 RGB.
         size: (height, width) of the stored images; None when they differ or are unknown.
         validation: whether there is a validation split; None when unknown.
+        undivided: whether it is not split at all, so that some images are held out if nothing is
+            said of it.
     """
 
     num_classes: int | None
@@ -43,6 +64,7 @@ class DatasetFacts:
     size: tuple[int, int] | None
     class_names: tuple[str, ...] | None = None
     validation: bool | None = None
+    undivided: bool = False
 
 
 def facts(name: str, parameters: Mapping[str, Any]) -> DatasetFacts:

@@ -5,7 +5,9 @@ A data set's function returns `Splits` of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,6 +106,40 @@ Part = Pixels | Files
 
 
 @dataclass(frozen=True)
+class Division:
+    """How the images of a data set were split.
+
+    Args:
+        positions: of each split's images, among those that were split.
+        parts: the splits.
+        classes: the class names.
+    """
+
+    positions: Mapping[str, Tensor]
+    parts: Mapping[str, Part]
+    classes: tuple[str, ...]
+
+    def rows(self) -> Iterator[tuple[str, str, str]]:
+        """Path, class and split of each image; those in memory are called by their position."""
+        for split, positions in self.positions.items():
+            part, targets = self.parts[split], self.parts[split].targets.tolist()
+            for index, position in enumerate(positions.tolist()):
+                name = f"image {position}"
+                if isinstance(part, Files):
+                    name = str(Path(part.paths[index]).absolute())
+                yield name, self.classes[targets[index]], split
+
+    def text(self) -> str:
+        """The rows as CSV, with a header."""
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("path", "class", "split"))
+        writer.writerows(self.rows())
+        # a name that is not UTF-8 cannot be written as it is
+        return file.getvalue().encode("utf-8", "backslashreplace").decode()
+
+
+@dataclass(frozen=True)
 class Splits:
     """What a data set's function returns.
 
@@ -114,6 +150,11 @@ class Splits:
         test: None when it has no test split.
         notes: what the user should know, one sentence each.
         left_out: files that are not used.
+        groups: `(N,)` int64 from 0, of the training images: those of one number, such as all of
+            one person, stay together where images are held out; None: each on its own.
+        undivided: the data set is not split at all: some images are held out, unless the run file
+            says otherwise.
+        division: how images were held out; None where they were not.
     """
 
     classes: tuple[str, ...]
@@ -122,6 +163,9 @@ class Splits:
     test: Part | None = None
     notes: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    groups: Tensor | None = None
+    undivided: bool = False
+    division: Division | None = None
 
     @property
     def parts(self) -> dict[str, Part]:

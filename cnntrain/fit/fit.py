@@ -146,17 +146,19 @@ def _write_facts(prepared: Prepared, run: RunFolder) -> None:
     run.write_text(run.plan_text, as_text(prepared.plan, learning=learning))
     run.write_json(run.environment, describe_environment())
     run.write_text(run.classes, _lines(prepared.data.classes))
-    _write_left_out(prepared, run)
+    _write_use_of_files(prepared, run)
     if prepared.start is not None:
         run.write_json(run.weights, asdict(prepared.start))
 
 
-def _write_left_out(prepared: Prepared, run: RunFolder) -> None:
-    """A file only where some are left out; a resumed run's data may have changed."""
+def _write_use_of_files(prepared: Prepared, run: RunFolder) -> None:
+    """Files only where images are left out or held out; a resumed run's data may have changed."""
     if prepared.data.left_out:
         run.write_text(run.left_out, rows(prepared.data.left_out))
     else:
         run.left_out.unlink(missing_ok=True)
+    if prepared.data.division is not None:
+        run.write_text(run.split, prepared.data.division.text())
 
 
 def resume(
@@ -250,7 +252,7 @@ def _write_what_changes(prepared: Prepared, run: RunFolder, overrides: Sequence[
         run.summary.unlink(missing_ok=True)
     keep_copies(run, loaded)
     run.write_text(run.config, dump_yaml(resolved_tree(loaded.config)))
-    _write_left_out(prepared, run)
+    _write_use_of_files(prepared, run)
     earlier = run.overrides.read_text("utf-8") if run.overrides.is_file() else ""
     run.write_text(run.overrides, earlier + _lines(overrides))
 

@@ -35,6 +35,9 @@ from cnntrain.runs.locate import is_run
 CHANGEABLE = tuple(key for key in single.CHANGEABLE if not key.startswith("train."))
 """What `-s` may change when a cross-validation resumes: nothing that sets its folds apart."""
 
+_HELD_OUT = ("data.split.validation", "data.split", "data.validation", "data")
+"""What no `-s` may say with --folds."""
+
 Figure = Literal["error", "best_error", "test_error"]
 
 
@@ -86,19 +89,21 @@ class CrossValidated:
 def load_folds(
     file: Path, overrides: Sequence[str], *, folds: int, plugins: Naming = NAMED
 ) -> list[Loaded]:
-    """The run file of each fold: the given one with `data.validation: {fold: 1, of: 5}`, ...
+    """The run file of each fold: the given one with `data.split.validation: {fold: 1, of: 5}`, ...
 
     Raises:
         UsageError: an override holds other images out.
         ConfigError: the run file is wrong.
     """
     for text in overrides:
-        if text.partition("=")[0].strip() in ("data.validation", "data"):
+        if text.partition("=")[0].strip() in _HELD_OUT:
             raise UsageError(
                 f"--folds says which images are held out, and so does -s {text}",
                 remedy="remove one of the two",
             )
-    parts = [f"data.validation={{fold: {number}, of: {folds}}}" for number in range(1, folds + 1)]
+    parts = [
+        f"data.split.validation={{fold: {number}, of: {folds}}}" for number in range(1, folds + 1)
+    ]
     return [check_run_file(file, [*overrides, part], plugins=plugins).loaded for part in parts]
 
 
@@ -199,7 +204,7 @@ def resume_folds(
     folder.refuse_links()
     with folder.lock():
         loaded = load_config(folder, plugins=plugins)
-        held_out = loaded.config.data.validation
+        held_out = loaded.config.data.split.validation
         if not isinstance(held_out, FoldOf):
             raise UsageError(
                 f"{path} is not the folder of a cross-validation", remedy="check the path"

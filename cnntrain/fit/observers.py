@@ -35,7 +35,7 @@ SAMPLE_IMAGES = 16
 
 UNSELECTED = (
     "there are no validation images, so the best weights are unknown: the last ones count; "
-    "data.validation: 0.1 sets some training images aside"
+    "data.split.validation: 0.1 sets some training images aside"
 )
 
 

@@ -15,6 +15,7 @@ from cnntrain.assemble.transfer.preprocessing import follow_weights
 from cnntrain.checkpoint import load_newest
 from cnntrain.config.from_python import as_overrides
 from cnntrain.config.loaded import Loaded
+from cnntrain.config.renamed import renamed_tree
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.core.document import parse_document, read_document
 from cnntrain.core.errors import CheckpointError, ConfigError, UsageError
@@ -156,7 +157,7 @@ def _tree_of(run: RunFolder) -> Tree | None:
 
 
 def _mapping(data: object) -> Tree | None:
-    return data if isinstance(data, Mapping) else None
+    return renamed_tree(data) if isinstance(data, Mapping) else None
 
 
 def _compared(there: Tree, *, here: Loaded, allowed: Sequence[str]) -> Compared:

@@ -199,10 +199,11 @@ def _refuse_seen(model: Model, images: SplitImages) -> None:
     if images.split != "validation" or theirs.train is None:
         return
     held_out = [
-        (each.data.held_out, each.seed, each.data.name, each.data.parameters)
+        (each.data.holdout(seed=each.seed), each.data.name, each.data.parameters)
         for each in (ours, theirs)
     ]
-    if any(of is not None for of, *_ in held_out) and held_out[0] != held_out[1]:
+    is_chosen = images.chosen or theirs.data.split.validation is not None
+    if is_chosen and held_out[0] != held_out[1]:
         raise UsageError(
             f"{model.path} was trained on some of the validation images of {images.model.path}: it "
             "held others out",

@@ -40,6 +40,7 @@ class SplitImages:
         classes: the names, in the order of the data.
         counts: images per class of every split.
         left_out: files of the data set that are not used.
+        chosen: whether images were held out of the data set's own splits.
     """
 
     model: Model
@@ -49,6 +50,7 @@ class SplitImages:
     classes: tuple[str, ...]
     counts: dict[str, tuple[int, ...]]
     left_out: tuple[LeftOut, ...] = ()
+    chosen: bool = False
 
     @property
     def targets(self) -> Tensor:
@@ -115,9 +117,7 @@ def every_split(loaded: Loaded) -> Splits:
     """
     data, seed = loaded.config.data, loaded.config.seed
     with data_errors(loaded):
-        return open_splits(
-            data.name, parameters=data.parameters, validation=data.held_out, seed=seed
-        )
+        return open_splits(data.name, parameters=data.parameters, holdout=data.holdout(seed=seed))
 
 
 def find_images(
@@ -153,5 +153,13 @@ def find_images(
     if limit is not None and limit < count:
         generator = torch.Generator().manual_seed(derive_seed(0, "pictures"))
         positions = torch.randperm(count, generator=generator)[:limit].sort().values
-    counts = class_counts(splits)
-    return SplitImages(model, name, there[name], positions, splits.classes, counts, splits.left_out)
+    return SplitImages(
+        model,
+        name,
+        there[name],
+        positions,
+        classes=splits.classes,
+        counts=class_counts(splits),
+        left_out=splits.left_out,
+        chosen=splits.division is not None,
+    )

@@ -223,7 +223,7 @@ def _class_names(loaded: Loaded, source: Source) -> tuple[str, ...]:
     names = names or source.classes
     if names is None:
         with data_errors(loaded):
-            splits = open_splits(data.name, parameters=data.parameters, validation=None, seed=0)
+            splits = open_splits(data.name, parameters=data.parameters)
         names = splits.classes
     return names
 

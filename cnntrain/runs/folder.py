@@ -66,6 +66,8 @@ class RunFolder:
     """Their hashes when they were last used, one a line before the name in config.yaml."""
     left_out = _Part("left_out.txt")
     """The image files that are not used, one a line, each with the reason."""
+    split = _Part("split.csv")
+    """Path, class and split of each image, where images were held out."""
     metrics_jsonl = _Part("metrics.jsonl")
     """One JSON object a report, an epoch, an evaluation."""
     metrics_csv = _Part("metrics.csv")

@@ -25,7 +25,7 @@ JOBS = {
     "cosine": """
 data:
   name: digits
-  validation: 0.2
+  split: {validation: 0.2}
   batch_size: 128
   transforms: {train: [{affine: {rotate: 8, translate: 0.1}}, normalize, {mixup: {alpha: 0.3}}],
                eval: [normalize]}
@@ -42,7 +42,7 @@ data:
   size: 12
   images: 600
   test_images: 200
-  validation: 0.25
+  split: {validation: 0.25}
   batch_size: 32
   transforms: {train: [{random_crop: {size: 12, padding: 2}}, horizontal_flip, normalize],
                eval: [normalize]}

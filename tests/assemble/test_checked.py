@@ -98,7 +98,7 @@ def test_early_stopping_without_a_validation_folder(
 
 def test_a_mended_key_brings_no_complaints_of_its_own(run_file: Callable[..., Path]) -> None:
     """Early stopping would lack validation images if a wrong value counted as none."""
-    file = run_file({"train.early_stop.patience": 3, "data.validation": "a tenth"})
+    file = run_file({"train.early_stop.patience": 3, "data.split.validation": "a tenth"})
     with pytest.raises(ConfigError) as error:
         check_run_file(file)
     assert [p.message.split(" must")[0] for p in error.value.problems] == ["'validation'"]
@@ -108,7 +108,7 @@ def test_a_wrong_item_of_a_list_does_not_move_the_lines_of_the_others(tmp_path: 
     """The second group changes nothing: said at its own line or, with the list in doubt, not."""
     (tmp_path / "run.yaml").write_text(
         "arch: {layers: [flatten, {linear: {out: $num_classes}}]}\n"
-        "data: {name: digits, validation: 0.1}\n"
+        "data: {name: digits, split: {validation: 0.1}}\n"
         "train:\n"
         "  epochs: 2\n"
         "  optimizer:\n"

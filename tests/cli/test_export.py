@@ -102,7 +102,7 @@ def test_back_to_torchvision(cnntrain: Cnntrain, run_file: RunFile) -> None:
         "data.size": 32,
         "data.channels": 3,
         "data.images": 24,
-        "data.validation": None,
+        "data.split.validation": None,
         "data.test_images": 6,
         "train.epochs": 1,
     }

@@ -11,7 +11,7 @@ from PIL import Image
 
 RunFile = Callable[..., Path]
 Cnntrain = Callable[..., Any]
-SHORT = {"train.epochs": 1, "data.images": 24, "data.validation": None}
+SHORT = {"train.epochs": 1, "data.images": 24, "data.split.validation": None}
 
 
 def test_a_table_and_the_folder_on_stdout(cnntrain: Cnntrain, run_file: RunFile) -> None:
@@ -31,7 +31,7 @@ def test_a_table_and_the_folder_on_stdout(cnntrain: Cnntrain, run_file: RunFile)
 def test_what_does_not_go_together(cnntrain: Cnntrain, run_file: RunFile) -> None:
     file = run_file(SHORT)
     assert "greater than or equal to 2" in cnntrain("fit", file, "--folds", 1).err
-    answer = cnntrain("fit", file, "--folds", 2, "-s", "data.validation=0.5")
+    answer = cnntrain("fit", file, "--folds", 2, "-s", "data.split.validation=0.5")
     assert (answer.code, "remove one of the two" in answer.err) == (2, True)
     answer = cnntrain("fit", "--resume", "runs/tiny", "--folds", 2)
     assert (answer.code, "remove --folds" in answer.err) == (2, True)

@@ -90,7 +90,7 @@ arch:
 data:
   name: my_stripes
   images: 60
-  validation: 0.2
+  split: {validation: 0.2}
   batch_size: 8
   transforms: {train: [my_negative, normalize], eval: [my_negative, normalize]}
 train: {epochs: 2, optimizer: {name: sgd, lr: 0.1}}

@@ -142,7 +142,11 @@ def test_at_the_end_of_a_run(cnntrain: Cnntrain, run_file: RunFile) -> None:
 def test_at_the_end_without_validation_images_and_with_an_average(
     cnntrain: Cnntrain, run_file: RunFile
 ) -> None:
-    changes = {"data.validation": None, "train.recalibrate": True, "train.ema": {"decay": 0.5}}
+    changes = {
+        "data.split.validation": None,
+        "train.recalibrate": True,
+        "train.ema": {"decay": 0.5},
+    }
     answer = cnntrain("fit", run_file(changes), "-q", "--out", "here")
     assert answer.code == 0, answer.err
     best, last = (load(Path("here/checkpoints") / f"{name}.pt") for name in ("best", "last"))

@@ -47,7 +47,7 @@ def test_the_file_may_ask_for_it(cnntrain: Cnntrain, run_file: RunFile) -> None:
 
 
 def test_folds_too(cnntrain: Cnntrain, run_file: RunFile) -> None:
-    file = run_file({**SHORT, "data.images": 48, "data.validation": None})
+    file = run_file({**SHORT, "data.images": 48, "data.split.validation": None})
     words = ("fit", file, "--folds", "2", "--resume", "auto", "-q")
     once, again = cnntrain(*words), cnntrain(*words)
     assert once.code == again.code == 0

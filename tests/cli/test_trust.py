@@ -48,7 +48,7 @@ arch:
     - max_pool: {kernel: 2}
     - flatten
     - linear: {out: $num_classes}
-data: {name: synthetic, size: 8, channels: 1, classes: 3, images: 48, validation: 12}
+data: {name: synthetic, size: 8, channels: 1, classes: 3, images: 48, split: {validation: 12}}
 train: {epochs: 1, optimizer: {name: sgd, lr: 0.05}}
 record: {tensorboard: false}
 """

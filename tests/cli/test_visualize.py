@@ -51,7 +51,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tree = {
         "arch": NET,
         "compute": {"threads": 1},
-        "data": {**data, "batch_size": 16, "validation": 16},
+        "data": {**data, "batch_size": 16, "split": {"validation": 16}},
         "train": {"epochs": 3, "optimizer": {"name": "sgd", "lr": 0.05}},
         "record": {"tensorboard": False},
     }

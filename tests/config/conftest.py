@@ -19,7 +19,7 @@ compute: {device: cpu, precision: bfloat16, channels_last: false}
 data:
   name: mnist
   root: pictures
-  validation: 0.1
+  split: {validation: 0.1}
   batch_size: 32
   transforms:
     train:

@@ -42,7 +42,7 @@ def test_origins(run_file: Path) -> None:
 
 def test_the_tree_has_the_data_sets_own_keys_beside_the_common_ones(run_file: Path) -> None:
     tree = resolved_tree(load(run_file).config)
-    assert list(tree["data"])[:4] == ["name", "root", "download", "validation"]
+    assert list(tree["data"])[:4] == ["name", "root", "download", "split"]
     assert tree["train"]["schedule"]["milestones"] == [4, 8]
 
 

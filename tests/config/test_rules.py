@@ -24,8 +24,8 @@ EDGES = {
     "one evaluation, at the end": ("train.evaluate_every={}", "10", "11", "is never reached"),
     "beta below 1": (OPTIMIZER, "0.99999", "1.0", "numbers from 0 to below 1"),
     "beta of 0": (OPTIMIZER, "0.0", "-0.1", "numbers from 0 to below 1"),
-    "more than nothing held out": ("data.validation={}", "0.001", "0.0", "between 0 and 1"),
-    "less than all held out": ("data.validation={}", "0.999", "1.0", "between 0 and 1"),
+    "more than nothing held out": ("data.split.validation={}", "0.001", "0.0", "between 0 and 1"),
+    "less than all held out": ("data.split.validation={}", "0.999", "1.0", "between 0 and 1"),
 }
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cnntrain.data.crops import Views, make_views
 from cnntrain.data.loaders import open_data
+from cnntrain.data.metadata import Holdout
 from cnntrain.data.read import open_splits
 from cnntrain.data.splits import Files, Pixels
 
@@ -32,7 +33,7 @@ def test_files(make_folder, memory: str, channels: int, suffix: str) -> None:
     }
     data = open_data("image_folder", parameters=parameters, train_transforms=EVAL,
                      eval_transforms=EVAL, batch_size=4, memory=memory, workers=0)  # fmt: skip
-    test = open_splits("image_folder", parameters=parameters, validation=None, seed=0).test
+    test = open_splits("image_folder", parameters=parameters).test
     assert isinstance(test, Files)
     assert data.test is not None
     seen = torch.cat([batch.images for batch in data.test.batches(1)])
@@ -42,8 +43,8 @@ def test_files(make_folder, memory: str, channels: int, suffix: str) -> None:
 
 
 def test_images_exported_from_a_set_in_memory(tmp_path: Path) -> None:
-    data = open_data("digits", eval_transforms=EVAL, validation=20)
-    splits = open_splits("digits", parameters={}, validation=20, seed=0)
+    data = open_data("digits", eval_transforms=EVAL, holdout=Holdout(20))
+    splits = open_splits("digits", parameters={}, holdout=Holdout(20))
     assert isinstance(splits.validation, Pixels)
     assert data.validation is not None
     seen = torch.cat([batch.images for batch in data.validation.batches(1)])

@@ -8,6 +8,7 @@ import torch
 from cnntrain.core.errors import DataError
 from cnntrain.data.batch import Loader
 from cnntrain.data.loaders import open_data, worker_count
+from cnntrain.data.metadata import Holdout
 from cnntrain.data.pipeline import ListError, build_pipeline
 from cnntrain.data.read import open_splits
 from cnntrain.data.resident import ResidentLoader
@@ -25,7 +26,7 @@ def size(loader: Loader | None) -> tuple[int, ...]:
 
 
 def test_splits_statistics_and_plain_pipelines() -> None:
-    data = open_data("synthetic", parameters=SMALL, validation=0.25, eval_batch_size=3)
+    data = open_data("synthetic", parameters=SMALL, holdout=Holdout(0.25), eval_batch_size=3)
     assert data.classes == ("class0", "class1", "class2", "class3")
     assert data.counts == {
         # 2.5 images of each class: the first two classes give the images that rounding leaves over
@@ -68,8 +69,8 @@ def test_numbers_that_are_given_are_used() -> None:
 
 
 def test_the_validation_split_follows_the_seed_only() -> None:
-    def held(**options) -> list[int]:
-        data = open_data("digits", validation=0.1, **options)
+    def held(*, seed: int, **options) -> list[int]:
+        data = open_data("digits", holdout=Holdout(0.1, seed=seed), seed=5, **options)
         assert data.validation is not None
         return [t for batch in data.validation.batches(1) for t in batch.targets.tolist()]
 
@@ -79,7 +80,9 @@ def test_the_validation_split_follows_the_seed_only() -> None:
 
 def test_a_second_validation_split_is_refused(make_folder) -> None:
     with pytest.raises(ValueError, match=r"validation split of its own \(2 images\)"):
-        open_data("image_folder", parameters={"root": str(make_folder(FOLDER))}, validation=0.1)
+        open_data(
+            "image_folder", parameters={"root": str(make_folder(FOLDER))}, holdout=Holdout(0.1)
+        )
 
 
 def test_small_folders_live_in_memory_unless_sizes_are_random(make_folder) -> None:
@@ -180,7 +183,7 @@ def test_drop_last_must_leave_a_batch() -> None:
 def test_folder_statistics_are_of_the_training_images(make_folder) -> None:
     root = make_folder(FOLDER)
     data = open_data("image_folder", parameters={"root": str(root)})
-    splits = open_splits("image_folder", parameters={"root": str(root)}, validation=None, seed=0)
+    splits = open_splits("image_folder", parameters={"root": str(root)})
     assert data.statistics == statistics(splits.train)
 
 

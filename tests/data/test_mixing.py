@@ -10,6 +10,7 @@ from torchvision.transforms import v2
 
 from cnntrain.data.batch import Batch
 from cnntrain.data.loaders import Data, open_data, unmixed
+from cnntrain.data.metadata import Holdout
 from cnntrain.data.mixing import MixedLoader, Mixing
 from cnntrain.data.pipeline import ListError, TransformError, build_eval_pipeline, build_pipeline
 from cnntrain.data.preview import contact_sheet
@@ -188,7 +189,7 @@ def test_streamed_images_are_mixed_too(make_folder) -> None:
 def test_nothing_is_wrapped_where_nothing_mixes() -> None:
     assert isinstance(opened(MIXED[:2]).train, ResidentLoader)
     assert opened().validation is None
-    data = opened(validation=0.25)
+    data = opened(holdout=Holdout(0.25))
     assert isinstance(data.validation, ResidentLoader)
     assert isinstance(data.train, MixedLoader)
     assert (data.train.size, data.train.batches_per_epoch) == (33, 5)

@@ -115,8 +115,6 @@ def test_pixels_are_sized_as_files_would_be(channels: int) -> None:
 
 def test_files_of_different_sizes_are_named(make_folder) -> None:
     root = make_folder({"train/a": 2, "train/b": 1}, grow=1)
-    part = open_splits(
-        "image_folder", parameters={"root": str(root)}, validation=None, seed=0
-    ).train
+    part = open_splits("image_folder", parameters={"root": str(root)}).train
     with pytest.raises(DataError, match=r"00\.png is 8 x 10, .*01\.png is 9 x 12; add `resize"):
         read_pixels(part, build_pipeline([]), name="train")

@@ -30,9 +30,7 @@ def test_one_flat_colour_has_no_spread() -> None:
 @pytest.fixture
 def files(make_folder) -> Files:
     root = make_folder({"train/a": 3, "train/b": 2}, grow=2)
-    part = open_splits(
-        "image_folder", parameters={"root": str(root)}, validation=None, seed=0
-    ).train
+    part = open_splits("image_folder", parameters={"root": str(root)}).train
     assert isinstance(part, Files)
     return part
 

@@ -33,9 +33,7 @@ AUGMENT = [
 @pytest.fixture
 def files(make_folder) -> Files:
     root = make_folder({"train/a": 6, "train/b": 5}, grow=1)
-    part = open_splits(
-        "image_folder", parameters={"root": str(root)}, validation=None, seed=0
-    ).train
+    part = open_splits("image_folder", parameters={"root": str(root)}).train
     assert isinstance(part, Files)
     return part
 
@@ -177,9 +175,7 @@ def test_what_workers_get_can_be_sent_to_any_process(files) -> None:
 def test_jpegs_are_reduced_for_training_only(make_folder) -> None:
     """A reduced image differs in single pixels; on the whole it is the same picture."""
     root = make_folder({"train/a": 3, "train/b": 3}, size=(64, 64), suffix=".jpg")
-    part = open_splits(
-        "image_folder", parameters={"root": str(root)}, validation=None, seed=0
-    ).train
+    part = open_splits("image_folder", parameters={"root": str(root)}).train
     items = [{"name": "resize", "size": [16, 16]}]
     exact = torch.cat([b.images for b in loader(part, items, shuffle=False).batches(1)])
     targets = torch.cat([b.targets for b in loader(part, items, shuffle=True).batches(1)])

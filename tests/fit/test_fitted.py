@@ -67,8 +67,8 @@ def without_times(history: list[dict[str, object]]) -> list[dict[str, object]]:
         {"train.epochs": 3, "train.optimizer.lr": 0.3},  # the second epoch is not the best
         {"train.ema": {"decay": 0.9}},
         {"train.recalibrate": True},
-        {"data.validation": None},
-        {"data.validation": None, "train.recalibrate": True},
+        {"data.split.validation": None},
+        {"data.split.validation": None, "train.recalibrate": True},
         {"data.test_images": 0},
     ],
     ids=str,

@@ -30,7 +30,7 @@ from cnntrain.train import StepDone
 
 RunFile = Callable[..., Path]
 Differences = Callable[[Path, Path], list[str]]
-SHORT = {"train.epochs": 2, "data.images": 48, "data.validation": None}
+SHORT = {"train.epochs": 2, "data.images": 48, "data.split.validation": None}
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_every_training_image_is_validated_exactly_once(run_file: RunFile) -> No
         run_file({**SHORT, "data.transforms": {"train": [], "eval": []}}), [], folds=3
     )
     parameters = files[0].config.data.parameters
-    whole = open_splits("synthetic", parameters=parameters, validation=None, seed=0).train
+    whole = open_splits("synthetic", parameters=parameters).train
     everything = sorted(image.numpy().tobytes() for image in whole.images)
     assert len(set(everything)) == 48
     validated: list[bytes] = []
@@ -107,7 +107,7 @@ def test_a_fold_is_the_run_that_its_key_says(
 ) -> None:  # fmt: skip
     """Fold 2 alone, by `data.validation: {fold: 2, of: 3}`, to the last bit."""
     found = start()
-    alone = run_file({**SHORT, "data.validation": {"fold": 2, "of": 3}})
+    alone = run_file({**SHORT, "data.split.validation": {"fold": 2, "of": 3}})
     train_tiny(alone, out=tmp_path / "alone")
     last = Path("checkpoints") / "last.pt"
     assert differences(found.path / "fold2" / last, tmp_path / "alone" / last) == []
@@ -172,13 +172,13 @@ def test_a_fold_that_was_killed_early_or_late_is_trained_anew(
 
 def test_what_contradicts_the_folds_is_refused(run_file: RunFile, tmp_path: Path) -> None:
     file = run_file(SHORT)
-    with pytest.raises(UsageError, match=r"--folds .*-s data\.validation=0\.1"):
-        load_folds(file, ["data.validation=0.1"], folds=3)
+    with pytest.raises(UsageError, match=r"--folds .*-s data\.split\.validation=0\.1"):
+        load_folds(file, ["data.split.validation=0.1"], folds=3)
     with pytest.raises(UsageError, match=r"-s train\.epochs cannot change"):
         resume_folds(tmp_path, overrides=["train.epochs=9"], tell=print)
     for wrong in ({"fold": 4, "of": 3}, {"fold": 1, "of": 1}, {"fold": 1}, {"fold": 0, "of": 3}):
-        with pytest.raises(ConfigError, match=r"or \{fold: 1, of: 5\}"):
-            load(run_file({**SHORT, "data.validation": wrong}))
+        with pytest.raises(ConfigError, match=r"\{fold: 1, of: 5\}, or false"):
+            load(run_file({**SHORT, "data.split.validation": wrong}))
     files = load_folds(run_file({**SHORT, "data.images": 2}), [], folds=3)
     with pytest.raises(ConfigError, match="3 folds cannot be made of 2 training images"):
         cross_validate(files, quiet=True, tell=lambda _: None)

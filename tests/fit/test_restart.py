@@ -219,7 +219,7 @@ def test_the_newest_run_counts(again: Callable[..., Outcome], run_file: RunFile)
 def test_a_cross_validation_is_continued(
     run_file: RunFile, differences: Differences, tmp_path: Path, out: Path | None
 ) -> None:
-    short = {"train.epochs": 1, "data.images": 48, "data.validation": None}
+    short = {"train.epochs": 1, "data.images": 48, "data.split.validation": None}
     files = load_folds(run_file(short), [], folds=3)
     whole = cross_validate(files, out=tmp_path / "whole", quiet=True, tell=lambda _: None)
     said: list[str] = []

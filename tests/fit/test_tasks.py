@@ -51,7 +51,7 @@ def test_what_selects_the_best_weights(
 def test_what_cannot_select(run_file: RunFile) -> None:
     with pytest.raises(ConfigError, match="did you mean 'macro_f1'"):
         check_run_file(run_file({"train.select": "macro_fl"}))
-    file = run_file({"train.select": "loss", "data.validation": None})
+    file = run_file({"train.select": "loss", "data.split.validation": None})
     with pytest.raises(ConfigError, match="selecting weights needs validation images"):
         check_run_file(file)
 

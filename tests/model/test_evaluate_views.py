@@ -49,9 +49,8 @@ def stored(trained: Model, split: str) -> tuple[Tensor, Tensor]:
     """The images as they are stored, (N, C, H, W) uint8, and their classes."""
     config = trained.loaded.config
     data = config.data
-    splits = open_splits(
-        data.name, parameters=data.parameters, validation=data.validation, seed=config.seed
-    )
+    holdout = data.holdout(seed=config.seed)
+    splits = open_splits(data.name, parameters=data.parameters, holdout=holdout)
     part = getattr(splits, split)
     return part.images, part.targets
 

@@ -34,9 +34,8 @@ def export(run: Path, folder: Path) -> list[Path]:
 
     config = load(run / "config.yaml").config
     data = config.data
-    splits = open_splits(
-        data.name, parameters=data.parameters, validation=data.validation, seed=config.seed
-    )
+    holdout = data.holdout(seed=config.seed)
+    splits = open_splits(data.name, parameters=data.parameters, holdout=holdout)
     assert splits.test is not None
     folder.mkdir()
     files = []

@@ -15,7 +15,7 @@ def digits() -> Splits:
 
     The test part of the UCI set "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak
     1998). Pixels from 0 to 16 become 0 to 255. All images are for training: split a validation set
-    off with `validation: 0.2`.
+    off with `split: {validation: 0.2}`.
     """
     bunch = load_digits()
     pixels = torch.from_numpy(bunch.images).mul(255 / 16).round().to(torch.uint8)

@@ -96,7 +96,9 @@ def _no_training_folder(base: Path, name: str) -> DataError:
     inside = [path for folder in class_folders(base).values() for path in folder.iterdir()]
     if any(path.suffix.lower() in SUFFIXES for path in inside):
         message = f"there is no folder {base / name}: the class folders are directly in {base}"
-        return DataError(message, remedy="set `data.train_folder: .` and `data.validation: 0.2`")
+        return DataError(
+            message, remedy="set `data.train_folder: .` and `data.split.validation: 0.2`"
+        )
     return DataError(
         f"there is no folder {base / name}", remedy=f"{remedy}, or `data.train_folder`"
     )

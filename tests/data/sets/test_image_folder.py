@@ -58,7 +58,7 @@ def test_an_empty_training_folder_is_an_error(make_folder) -> None:
 
 def test_classes_directly_in_the_folder(make_folder) -> None:
     root = make_folder({"cat": 2, "dog": 2})
-    remedy = "set `data.train_folder: .` and `data.validation: 0.2`"
+    remedy = "set `data.train_folder: .` and `data.split.validation: 0.2`"
     with pytest.raises(DataError, match=f"the class folders are directly in {root}; {remedy}"):
         image_folder(root=str(root))
     assert image_folder(root=str(root), train_folder=".").classes == ("cat", "dog")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedKFold
 
-from cnntrain.data.read import stratified_fold, stratified_split
+from cnntrain.data.stratify import stratified_fold, stratified_split
 
 TARGETS = torch.tensor([0] * 50 + [1] * 30 + [2] * 20)
 

@@ -1,0 +1,101 @@
+"""Holding validation and test images out of the training images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from cnntrain.data.metadata import USUAL_SHARE, Fold, Holdout
+from cnntrain.data.splits import Division, Splits
+from cnntrain.data.stratify import (
+    Positions,
+    count_of,
+    grouped_fold,
+    grouped_split,
+    stratified_fold,
+    stratified_split,
+)
+from cnntrain.show.words import counted
+
+
+def hold_out(splits: Splits, holdout: Holdout, *, name: str) -> Splits:
+    """The splits with validation and test images held out of the training images, if asked for.
+
+    The test images are chosen first, so that all folds have the same ones. Fractions are of all
+    images that the training split has before.
+
+    Raises:
+        ValueError: the data set `name` has such a split of its own, or too few images for one.
+    """
+    wanted: dict[str, float | int | Fold] = {}
+    if holdout.test is not None:
+        wanted["test"] = holdout.test
+    if holdout.validation is False:
+        splits = replace(splits, validation=None)
+    elif holdout.validation is not None:
+        wanted["validation"] = holdout.validation
+    elif splits.undivided:
+        wanted["validation"] = USUAL_SHARE
+    if not wanted:
+        return splits
+    for split, share in wanted.items():
+        _refuse_own(splits, split, by_folds=isinstance(share, Fold), name=name)
+    rest = torch.arange(len(splits.train))
+    held: dict[str, Tensor] = {}
+    for split, share in wanted.items():
+        if not isinstance(share, Fold):
+            share = count_of(share, len(splits.train), split=split)
+        stay, out = _chosen(splits, rest, share, split=split, seed=holdout.seed)
+        rest, held[split] = rest[stay], rest[out]
+    positions = {"train": rest} | {k: held[k] for k in ("validation", "test") if k in held}
+    parts = {split: splits.train.select(found) for split, found in positions.items()}
+    note = _note(splits, positions, holdout)
+    return replace(
+        splits,
+        train=parts["train"],
+        validation=parts.get("validation", splits.validation),
+        test=parts.get("test", splits.test),
+        notes=(*splits.notes, note),
+        groups=None,
+        division=Division(positions, parts, splits.classes),
+    )
+
+
+def _chosen(splits: Splits, rest: Tensor, share: int | Fold, *, split: str, seed: int) -> Positions:
+    """Among the positions `rest`."""
+    targets, classes = splits.train.targets[rest], len(splits.classes)
+    groups = None if splits.groups is None else splits.groups[rest]
+    if isinstance(share, Fold):
+        fold = {"number": share.number, "of": share.of, "num_classes": classes, "seed": seed}
+        if groups is not None:
+            return grouped_fold(targets, groups, **fold)
+        return stratified_fold(targets, **fold)
+    if groups is not None:
+        return grouped_split(targets, groups, held_out=share, num_classes=classes, seed=seed,
+                             split=split)  # fmt: skip
+    return stratified_split(targets, held_out=share, num_classes=classes, seed=seed, split=split)
+
+
+def _refuse_own(splits: Splits, split: str, *, by_folds: bool, name: str) -> None:
+    own = splits.parts.get(split)
+    if own is None:
+        return
+    start = "--folds splits the training images, but " if by_folds else ""
+    use = "leave out --folds" if by_folds else f"remove `data.split.{split}`"
+    raise ValueError(
+        f"{start}the data set '{name}' has a {split} split of its own ({len(own)} images): {use} "
+        f"to use it; to leave it out of an image_folder, set `data.{split}_folder: false`"
+    )
+
+
+def _note(splits: Splits, positions: Mapping[str, Tensor], holdout: Holdout) -> str:
+    counts = ", ".join(f"{len(found):,} {split}" for split, found in positions.items())
+    how = f"by class, seed {holdout.seed}"
+    if splits.groups is not None:
+        how += f", {counted(int(splits.groups.max()) + 1, 'group')} kept whole"
+    if holdout.validation is None and splits.undivided:
+        return f"the images are in no splits, so they were split: {counts} ({how}; `data.split`)"
+    return f"split: {counts} ({how})"
