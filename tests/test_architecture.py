@@ -168,6 +168,39 @@ def test_nothing_is_printed_but_by_those_who_talk() -> None:
             assert name.startswith("cli/") or name == "fit/interruption.py"
 
 
+WRITERS = {
+    "core/atomic.py",
+    "record/growing_file.py",  # only appended to
+    "runs/folder.py",  # `latest` and the lock
+    "cli/ending.py",  # streams that were closed
+}
+"""The files that open others for writing."""
+
+
+def test_files_are_written_by_one_mechanism() -> None:
+    """`core/atomic.py`: whole or not at all. What libraries write goes to a file that it opened."""
+    for name, tree in TREES.items():
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            if name not in WRITERS and _writes_by_itself(call):
+                pytest.fail(f"{name}:{call.lineno}: {ast.unparse(call)}")
+
+
+def _writes_by_itself(call: ast.Call) -> bool:
+    function = ast.unparse(call.func)
+    called = function.rpartition(".")[2]
+    given = [*call.args, *(keyword.value for keyword in call.keywords)]
+    if called == "open":  # Image.open(file) and the like have no mode
+        modes = [arg.value for arg in given if isinstance(arg, ast.Constant)]
+        return any(re.fullmatch("[rb]*[wax+][wax+bt]*", str(mode)) for mode in modes)
+    if called == "write_text":  # a run's has two arguments: file and text
+        return len(call.args) == 1
+    saves = called in ("savefig", "savetxt", "write_table", "SummaryWriter", "to_csv")
+    if saves or called.startswith("savez") or function.endswith((".save", "np.save")):
+        opened = {"file", "made", "buffer"} & {ast.unparse(arg) for arg in given}
+        return not opened and function != "safetensors.torch.save"  # which returns bytes
+    return called in ("write_bytes", "tofile")
+
+
 CONFIGS = sorted((shipped.folder() or Path()).glob("*.yaml"))
 ARCHS = sorted((shipped.folder() or Path()).glob("archs/*.yaml"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,7 @@ from cnntrain.cli import output
 from cnntrain.cli.options import Json, Overrides, RunFile
 from cnntrain.config import shipped
 from cnntrain.config.load import load
-from cnntrain.core.atomic import disk_errors
+from cnntrain.core.atomic import write_output
 from cnntrain.show.tables import columns
 from cnntrain.show.words import listed
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 UNEVEN = 2.0
 """Ratio of the largest to the smallest class from which a remedy is named."""
+
+SHEETS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+"""Formats of `data show`, by suffix."""
 
 app = typer.Typer(help="Look at a run file's images.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -65,15 +69,16 @@ def show(
 ) -> None:
     """Draw augmented training images. As the network sees them, with their labels."""
     loaded = load(shipped.resolve(file), overrides or [])
-    output.refuse_existing(out, force=force)
+    output.new_file(out, usual="", force=force, suffixes=list(SHEETS))
     from cnntrain.assemble.transfer.preprocessing import follow_weights
     from cnntrain.assemble.translation import open_run_data
     from cnntrain.data.preview import contact_sheet
 
     data = open_run_data(follow_weights(loaded), device="cpu")
     sheet = contact_sheet(data.train, classes=data.classes, statistics=data.statistics, epoch=epoch)
-    with disk_errors(out):
-        sheet.save(out)
+    made = io.BytesIO()
+    sheet.save(made, format=SHEETS[out.suffix.lower()])
+    write_output(out, made.getvalue())
     output.result(str(out))
 
 

@@ -51,7 +51,7 @@ def diagnose(
     if html is not None:
         output.refuse_existing(html, force=force, option="--html")
         output.refuse_no_folder(html)
-    from cnntrain.core.atomic import write_text_atomically
+    from cnntrain.core.atomic import write_output
     from cnntrain.diagnose.diagnose import examine
 
     diagnosis = examine(
@@ -61,7 +61,7 @@ def diagnose(
     if html is not None:
         from cnntrain.diagnose.page import html_page
 
-        write_text_atomically(html, html_page(diagnosis, subject=name))
+        write_output(html, html_page(diagnosis, subject=name).encode())
         output.note(f"page: {html}")
     if tensorboard is not None:
         from cnntrain.diagnose.board import write_board

@@ -96,7 +96,7 @@ def _fail_system(error: OSError) -> None:
     """An error of the system that nobody has put in words: a file that may not be touched, ..."""
     if _code_behind(error):  # the message of another error could not be written
         sys.exit(_code_behind(error))
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG):
         _fail(f"{error.strerror}: {error.filename or 'while writing'}", DiskError.exit_code)
     if error.errno == errno.ENOMEM:
         _fail(_OUT_OF_MEMORY, MemoryExhaustedError.exit_code)

@@ -9,7 +9,7 @@ import typer
 
 from cnntrain.cli import output
 from cnntrain.config import shipped
-from cnntrain.core.atomic import disk_errors
+from cnntrain.core.atomic import disk_errors, write_output
 from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import suggestion
 
@@ -29,15 +29,11 @@ def new(
         remedy = suggestion(name, [*shipped.names(), *shipped.names(among="archs/")])
         raise UsageError(f"there is no shipped file '{name}'", remedy=remedy)
     target = out or Path(f"{name.removesuffix('.yaml')}.yaml")
+    if target.exists():
+        raise UsageError(f"{target} already exists", remedy="give another name: --out FILE")
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with target.open("x", encoding="utf-8") as file:
-                file.write(source.read_text(encoding="utf-8"))
-        except FileExistsError:
-            raise UsageError(
-                f"{target} already exists", remedy="give another name: --out FILE"
-            ) from None
+    write_output(target, source.read_bytes())
     output.result(str(target))
     if "archs" in source.parts:
         output.note(f"use it in a run file with `arch: {target}`")

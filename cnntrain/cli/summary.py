@@ -22,7 +22,7 @@ from cnntrain.cli.options import (
     Size,
     network_named,
 )
-from cnntrain.core.atomic import write_text_atomically
+from cnntrain.core.atomic import write_output
 from cnntrain.core.errors import UsageError
 from cnntrain.show.graphviz import SUFFIXES, draw_dot
 
@@ -87,5 +87,6 @@ def _write_graph(plan: Plan, path: Path, *, depth: int | None, title: str) -> No
     if kind in SUFFIXES:
         draw_dot(as_dot(graph), path)
     else:
-        write_text_atomically(path, as_mermaid(graph) if kind == ".mmd" else as_dot(graph))
+        text = as_mermaid(graph) if kind == ".mmd" else as_dot(graph)
+        write_output(path, text.encode())
     output.note(f"picture: {path}")

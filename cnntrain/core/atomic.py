@@ -20,7 +20,7 @@ from cnntrain.core.interrupts import interrupt_behind
 from cnntrain.core.units import byte_size
 
 _SPARE = 1 << 20
-"""Bytes asked for beyond the content, for the file system's own needs."""
+"""Bytes asked for beyond the content: what the file system itself needs, and the run's records."""
 
 _UNHARMED = "free some space or choose another place with --out; the old file is unharmed"
 
@@ -50,7 +50,8 @@ def write_atomically(
     Args:
         path: the file.
         write: writes the content to an open file.
-        needed: bytes that the content takes, roughly; refused at once where they are not free.
+        needed: bytes that the content takes, roughly, 0 if unknown; refused at once where they,
+            and a reserve of 1 MB for the file system, are not free.
         before_replace: called with the finished temporary file just before it takes its name.
         mark: part of the temporary file's name, for files that several processes may write.
 
@@ -77,11 +78,47 @@ def write_atomically(
             raise interrupt from None
         if not isinstance(error, OSError):
             raise
+        wanted = f"{byte_size(needed)} needed, " if needed else ""
         raise DiskError(
-            f"cannot write {path}: {error.strerror or error} "
-            f"({byte_size(needed)} needed, {_free(path.parent)} free)",
+            f"cannot write {path}: {error.strerror or error} ({wanted}{_free(path.parent)} free)",
             remedy=_UNHARMED,
         ) from error
+
+
+def write_output(
+    path: Path,
+    content: bytes | Callable[[BinaryIO], object],
+    *,
+    before_replace: Callable[[Path], None] | None = None,
+) -> None:
+    """Write a file that the user has named, as a whole; its folder must exist.
+
+    A link is followed. A device or a pipe, which cannot be replaced, is written to as it is.
+
+    Args:
+        path: the file; an existing one is overwritten.
+        content: of it, or what writes that to an open file.
+        before_replace: as for `write_atomically`; not called for a device or a pipe.
+
+    Raises:
+        DiskError: it could not be written; an old file is as it was.
+    """
+    needed = len(content) if isinstance(content, bytes) else 0
+
+    def write(file: BinaryIO) -> None:
+        if isinstance(content, bytes):
+            file.write(content)
+        else:
+            content(file)
+
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with disk_errors(path), path.open("wb") as file:
+            write(file)
+        return
+    target = path.resolve() if path.is_symlink() else path
+    # another process may write the same file, or the user have one of the temporary file's name
+    mark = f".{os.getpid()}"
+    write_atomically(target, write, needed=needed, before_replace=before_replace, mark=mark)
 
 
 def write_text_atomically(path: Path, text: str) -> None:
@@ -104,7 +141,11 @@ def sync_folder(folder: Path) -> None:
 def _check_space(path: Path, needed: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < needed + _SPARE:
-        message = f"no space for {path}: {byte_size(needed)} needed, {byte_size(free)} free"
+        wanted = f"{byte_size(needed)} and " if needed else ""
+        message = (
+            f"no space for {path}: {wanted}a reserve of {byte_size(_SPARE)} for the file system "
+            f"needed, {byte_size(free)} free"
+        )
         raise DiskError(message, remedy=_UNHARMED)
 
 

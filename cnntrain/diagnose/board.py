@@ -3,38 +3,48 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from cnntrain.core.atomic import disk_errors
+from cnntrain.core.atomic import disk_errors, write_output
 from cnntrain.diagnose.diagnose import Diagnosis
+from cnntrain.record.event_file import whole_event_file
+
+if TYPE_CHECKING:
+    from tensorboard.compat.proto.summary_pb2 import Summary
 
 
 def write_board(diagnosis: Diagnosis, folder: Path, *, subject: str) -> None:
-    """Write event files: the text `diagnosis`, and `diagnosis/CHECK/...` for each check.
+    """Write an event file: the text `diagnosis`, and `diagnosis/CHECK/...` for each check.
 
     The folder is made where it is not there; `subject` is what was examined.
 
     Raises:
         DiskError: it cannot be written.
     """
-    from torch.utils.tensorboard import SummaryWriter  # a second, and only here
-
     with disk_errors(folder):
-        writer = SummaryWriter(str(folder))
-        writer.add_text("diagnosis", _words(diagnosis, subject))
-        for report in diagnosis.reports:
-            prefix = f"diagnosis/{report.check}"
-            for name, value in report.numbers.items():
-                if isinstance(value, int | float):
-                    writer.add_scalar(f"{prefix}/{name}", value)
-            for picture in report.pictures:
-                pixels = np.asarray(Image.open(io.BytesIO(picture.png())).convert("RGB"))
-                tag = f"{prefix}/{picture.title}"
-                writer.add_image(tag, pixels, dataformats="HWC")
-        writer.close()
+        folder.mkdir(parents=True, exist_ok=True)
+    name, content = whole_event_file(_summaries(diagnosis, subject))
+    write_output(folder / name, content)
+
+
+def _summaries(diagnosis: Diagnosis, subject: str) -> Iterator[Summary]:
+    from torch.utils.tensorboard.summary import image, scalar, text  # a second, and only here
+
+    yield text("diagnosis", _words(diagnosis, subject))  # type: ignore[no-untyped-call] # torch's
+    for report in diagnosis.reports:
+        prefix = f"diagnosis/{report.check}"
+        for name, value in report.numbers.items():
+            if isinstance(value, int | float):
+                yield scalar(f"{prefix}/{name}", value)  # type: ignore[no-untyped-call] # torch's
+        for picture in report.pictures:
+            pixels = np.asarray(Image.open(io.BytesIO(picture.png())).convert("RGB"))
+            tag = f"{prefix}/{picture.title}"
+            yield image(tag, pixels, dataformats="HWC")  # type: ignore[no-untyped-call] # torch's
 
 
 def _words(diagnosis: Diagnosis, subject: str) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-from cnntrain.core.atomic import disk_errors
+from cnntrain.core.atomic import write_output
 from cnntrain.model.taps import Features
 from cnntrain.show.words import harmless
 
@@ -22,34 +25,40 @@ def write_features(found: Features, path: Path) -> None:
     Raises:
         DiskError: the file cannot be written.
     """
-    values, names, classes = found.values.numpy(), list(found.files), found.classes
-    given = [classes[target] for target in found.targets.tolist()]
-    with disk_errors(path):
-        match path.suffix.lower():
-            case ".parquet":
-                import pyarrow  # an extra
-                import pyarrow.parquet
+    write = {".parquet": _parquet, ".npz": _npz}.get(path.suffix.lower(), _csv)
+    write_output(path, partial(write, found))
 
-                columns = {"file": names, "class": given, "label": found.targets.numpy()}
-                table = pyarrow.table({**columns, "features": list(values)})
-                table = table.replace_schema_metadata({"layer": found.layer})
-                pyarrow.parquet.write_table(table, path)
-            case ".npz":
-                with path.open("wb") as file:
-                    np.savez_compressed(
-                        file,
-                        features=values,
-                        labels=found.targets.numpy(),
-                        files=np.array(names),
-                        classes=np.array(classes),
-                        layer=np.array(found.layer),
-                    )
-            case _:
-                with path.open("w", encoding="utf-8", newline="") as file:
-                    writer = csv.writer(file, lineterminator="\n")
-                    count = values.shape[1]
-                    writer.writerow(["file", "class", *(f"feature{i + 1}" for i in range(count))])
-                    for name, label, row in zip(names, given, values.tolist(), strict=True):
-                        writer.writerow(
-                            [harmless(name), harmless(label), *(f"{value:.7g}" for value in row)]
-                        )
+
+def _npz(found: Features, file: BinaryIO) -> None:
+    np.savez_compressed(
+        file,
+        features=found.values.numpy(),
+        labels=found.targets.numpy(),
+        files=np.array(found.files),
+        classes=np.array(found.classes),
+        layer=np.array(found.layer),
+    )
+
+
+def _parquet(found: Features, file: BinaryIO) -> None:
+    import pyarrow  # an extra
+    import pyarrow.parquet
+
+    columns = {"file": list(found.files), "class": _labels(found), "label": found.targets.numpy()}
+    table = pyarrow.table({**columns, "features": list(found.values.numpy())})
+    table = table.replace_schema_metadata({"layer": found.layer})
+    pyarrow.parquet.write_table(table, file)
+
+
+def _csv(found: Features, file: BinaryIO) -> None:
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+    writer = csv.writer(text, lineterminator="\n")
+    count = found.values.shape[1]
+    writer.writerow(["file", "class", *(f"feature{i + 1}" for i in range(count))])
+    for name, label, row in zip(found.files, _labels(found), found.values.tolist(), strict=True):
+        writer.writerow([harmless(name), harmless(label), *(f"{value:.7g}" for value in row)])
+    text.detach()  # the file stays open
+
+
+def _labels(found: Features) -> list[str]:
+    return [found.classes[target] for target in found.targets.tolist()]

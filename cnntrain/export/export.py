@@ -15,7 +15,7 @@ from torch import nn
 
 from cnntrain.assemble.transfer.about import as_text, describe, explicit_steps
 from cnntrain.assemble.transfer.torchvision_weights import names_of
-from cnntrain.core.atomic import disk_errors, write_text_atomically
+from cnntrain.core.atomic import disk_errors, write_output
 from cnntrain.core.errors import UsageError
 from cnntrain.export.onnx import require_packages, save_onnx
 from cnntrain.export.program import save_program, trace
@@ -104,9 +104,8 @@ def _write(
         preprocessing=explicit_steps(model.eval_steps, sizing=len(head.steps)),
     )
     reference = make_reference(net, in_shape=model.in_shape, pipeline=tail)
-    needed = sum(t.numel() * t.element_size() for t in net.state_dict().values())
-    given: dict[str, Any] = {"reference": reference, "needed": needed}
-    described = {"text": as_text(about), **given}
+    weights = sum(t.numel() * t.element_size() for t in net.state_dict().values())
+    described: dict[str, Any] = {"text": as_text(about), "reference": reference}
     program = cache(partial(trace, net, in_shape=model.in_shape))  # once, if a format asks for it
     for form, path in targets.items():
         with disk_errors(path):
@@ -114,7 +113,7 @@ def _write(
         call = None
         match form:
             case "onnx":
-                difference = save_onnx(program(), path, **described)
+                difference = save_onnx(program(), path, **described, weights=weights)
             case "torch_export":
                 difference = save_program(program(), path, **described)
             case "safetensors":
@@ -122,11 +121,11 @@ def _write(
             case _:
                 assert twin is not None
                 call = twin.call
-                difference = save_torchvision(twin, path, **given)
+                difference = save_torchvision(twin, path, reference=reference)
         yield Exported(form, path, path.stat().st_size, difference, len(reference.images), call)
         if call is not None:
             beside = path.with_suffix(".json")
-            write_text_atomically(beside, as_text({**about, "model": call}) + "\n")
+            write_output(beside, f"{as_text({**about, 'model': call})}\n".encode())
             yield Exported(form, beside, beside.stat().st_size, None, 0)
 
 

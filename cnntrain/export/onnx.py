@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +19,8 @@ from cnntrain.export.program import first_line, without_chatter
 from cnntrain.export.reference import Reference, write_compared
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read where onnxruntime is first imported
+
 _LARGEST = 2**31 - 2**20
 """Bytes of one ONNX file (protobuf's bound), some left for the graph."""
 
@@ -35,17 +38,19 @@ def require_packages() -> None:
 
 
 def save_onnx(
-    program: ExportedProgram, path: Path, *, text: str, reference: Reference, needed: int
+    program: ExportedProgram, path: Path, *, text: str, reference: Reference, weights: int
 ) -> float:
     """Write an ONNX file, with `text` in the metadata property `cnntrain`; see `write_compared`.
+
+    `weights` are the bytes of the network's weights.
 
     Raises:
         UsageError: the network is too large, or ONNX lacks one of its operations.
         CnntrainError: what was written gives other logits in onnxruntime on the CPU.
     """
-    if needed > _LARGEST:
+    if weights > _LARGEST:
         raise UsageError(
-            f"the weights take {byte_size(needed)}, and an ONNX file at most 2.1 GB",
+            f"the weights take {byte_size(weights)}, and an ONNX file at most 2.1 GB",
             remedy="use --to torch_export or safetensors",
         )
     content = _convert(program, text)
@@ -53,10 +58,7 @@ def save_onnx(
     def compare(temporary: Path) -> float:
         return reference.check(_session(temporary), what="the ONNX graph")
 
-    def write(file: BinaryIO) -> None:
-        file.write(content)
-
-    return write_compared(path, write, compare, needed=len(content))
+    return write_compared(path, content, compare)
 
 
 def _convert(program: ExportedProgram, text: str) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from torch import nn
@@ -37,24 +37,21 @@ def trace(net: nn.Module, *, in_shape: tuple[int, int, int]) -> ExportedProgram:
             ) from error
 
 
-def save_program(
-    program: ExportedProgram, path: Path, *, text: str, reference: Reference, needed: int
-) -> float:
+def save_program(program: ExportedProgram, path: Path, *, text: str, reference: Reference) -> float:
     """Write a `.pt2` file, with `text` in the extra file `cnntrain.json`; see `write_compared`.
 
     Raises:
         CnntrainError: what was written gives other logits.
     """
-
-    def write(file: BinaryIO) -> None:
-        torch.export.save(program, file, extra_files={f"{KEY}.json": text})
+    made = io.BytesIO()
+    torch.export.save(program, made, extra_files={f"{KEY}.json": text})
 
     def compare(temporary: Path) -> float:
         with temporary.open("rb") as file:
             forward = torch.export.load(file).module()
         return reference.check(forward, what="the torch.export program")
 
-    return write_compared(path, write, compare, needed=needed)
+    return write_compared(path, made.getvalue(), compare)
 
 
 @contextmanager

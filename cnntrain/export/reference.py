@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cnntrain.core.atomic import write_atomically
+from cnntrain.core.atomic import write_output
 from cnntrain.core.errors import CnntrainError
 from cnntrain.data.batch import Batch
 from cnntrain.data.pipeline import Pipeline
@@ -86,10 +85,10 @@ def make_reference(
     return Reference(images, logits)
 
 
-def write_compared(
-    path: Path, write: Callable[[BinaryIO], None], compare: Callable[[Path], float], *, needed: int
-) -> float:
-    """Write a file of `needed` bytes, roughly, that takes its name once it is compared.
+def write_compared(path: Path, content: bytes, compare: Callable[[Path], float]) -> float:
+    """Write a file that takes its name once it is compared.
+
+    torch's own writers are given memory and not a file: where a disk is full they end the process.
 
     Returns:
         what `compare` gives for the temporary file: the largest difference to the network.
@@ -102,7 +101,7 @@ def write_compared(
     def check(temporary: Path) -> None:
         found.append(compare(temporary))
 
-    write_atomically(path, write, needed=needed, before_replace=check)
+    write_output(path, content, before_replace=check)
     return found[0]
 
 

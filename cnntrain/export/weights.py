@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import safetensors.torch
 import torch
@@ -19,17 +19,12 @@ from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.export.reference import Reference, write_compared
 
 
-def save_safetensors(
-    net: nn.Module, path: Path, *, text: str, reference: Reference, needed: int
-) -> float:
+def save_safetensors(net: nn.Module, path: Path, *, text: str, reference: Reference) -> float:
     """Write the weights by our names, with `text` in the metadata under `cnntrain`.
 
     What is compared is the network that reads them; see `write_compared`.
     """
-
-    def write(file: BinaryIO) -> None:
-        metadata = {"format": "pt", KEY: text}
-        file.write(safetensors.torch.save(_apart(net.state_dict()), metadata))
+    content = safetensors.torch.save(_apart(net.state_dict()), {"format": "pt", KEY: text})
 
     @torch.inference_mode()
     def compare(temporary: Path) -> float:
@@ -41,7 +36,7 @@ def save_safetensors(
 
         return reference.check(forward, what="the network with the written weights")
 
-    return write_compared(path, write, compare, needed=needed)
+    return write_compared(path, content, compare)
 
 
 @dataclass(frozen=True)
@@ -98,7 +93,7 @@ def find_twin(net: nn.Module, *, num_classes: int, maps: Mapping[str, Sequence[R
     )
 
 
-def save_torchvision(twin: Twin, path: Path, *, reference: Reference, needed: int) -> float:
+def save_torchvision(twin: Twin, path: Path, *, reference: Reference) -> float:
     """Write the state_dict of torchvision's model, and compare that model; see `write_compared`.
 
     Raises:
@@ -118,10 +113,9 @@ def save_torchvision(twin: Twin, path: Path, *, reference: Reference, needed: in
             )
         return difference
 
-    def write(file: BinaryIO) -> None:
-        torch.save(_apart(twin.state), file)
-
-    return write_compared(path, write, compare, needed=needed)
+    made = io.BytesIO()
+    torch.save(_apart(twin.state), made)
+    return write_compared(path, made.getvalue(), compare)
 
 
 def _candidates(

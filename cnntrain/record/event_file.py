@@ -1,10 +1,11 @@
-"""One event file of TensorBoard, written in this thread, so that errors come where they arise."""
+"""Event files of TensorBoard, written in this thread, so that errors come where they arise."""
 
 from __future__ import annotations
 
 import os
 import socket
 import time
+from collections.abc import Iterable
 from io import BytesIO
 from itertools import count
 from pathlib import Path
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 
 _NUMBERS = count()
 _VERSION = "brain.Event:2"
+
+
+def whole_event_file(summaries: Iterable[Summary]) -> tuple[str, bytes]:
+    """Name and content of a new event file that has these summaries, all of them at step 0."""
+    events = (_record(wall_time=time.time(), summary=summary) for summary in summaries)
+    return _new_name(), b"".join([_head(), *events])
 
 
 class EventFile:
@@ -35,10 +42,7 @@ class EventFile:
         from tensorboard.compat.proto.event_pb2 import SessionLog
 
         folder.mkdir(parents=True, exist_ok=True)
-        # TensorBoard reads a folder's files in the order of their names
-        name = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_NUMBERS)}"
-        version = _record(wall_time=time.time(), file_version=_VERSION)
-        self.file = GrowingFile(folder / f"events.out.tfevents.{name}", head=version)
+        self.file = GrowingFile(folder / _new_name(), head=_head())
         if purge_step is None:
             self.file.catch_up()  # seen by TensorBoard at once
         else:
@@ -48,6 +52,16 @@ class EventFile:
     def add(self, summary: Summary, step: int = 0) -> None:
         """Append a summary."""
         self.file.add(_record(wall_time=time.time(), step=step, summary=summary))
+
+
+def _new_name() -> str:
+    """TensorBoard reads a folder's files in the order of their names."""
+    host, process = socket.gethostname(), os.getpid()
+    return f"events.out.tfevents.{int(time.time()):010d}.{host}.{process}.{next(_NUMBERS)}"
+
+
+def _head() -> bytes:
+    return _record(wall_time=time.time(), file_version=_VERSION)
 
 
 def _record(**event: object) -> bytes:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnntrain.core.atomic import disk_errors
+from cnntrain.core.atomic import disk_errors, write_atomically
 from cnntrain.core.units import byte_size
 from cnntrain.train.events import RunStarted
 
@@ -34,14 +34,8 @@ def prune_events(folder: Path, *, start: RunStarted) -> list[str]:
     Returns:
         What was lost to damage, one sentence a file.
     """
-    from google.protobuf.message import (  # type: ignore[import-untyped]  # with the next: 0.3 s
-        DecodeError,
-    )
-    from tensorboard.compat.proto.event_pb2 import Event
-
-    notes: list[str] = []
     with disk_errors(folder):
-        for draft in folder.glob("*.draft"):  # of a prune that was interrupted
+        for draft in folder.glob("*.draft*"):  # of a prune that was interrupted
             draft.unlink()
         found = sorted(folder.glob("events.out.tfevents.*"))
         files = [path for path in found if path.is_file()]
@@ -49,25 +43,9 @@ def prune_events(folder: Path, *, start: RunStarted) -> list[str]:
             path.rename(folder / path.name.replace("tfevents", "folder"))
         if not files:
             return []
-        draft = folder / "resumed.draft"
-        seen: set[bytes] = set()
-        with draft.open("wb") as out:
-            for file in files:
-                data = file.read_bytes()
-                end = 0
-                for end, record in _records(data):
-                    try:
-                        event = Event.FromString(record[_HEAD.size : -_TAIL.size])
-                    except DecodeError:
-                        end -= len(record)
-                        break
-                    double = record in seen or (event.HasField("file_version") and bool(seen))
-                    if not double and _stays(event, start):
-                        seen.add(record)
-                        out.write(record)
-                if not _is_torn(data[end:]):
-                    lost = byte_size(len(data) - end)
-                    notes.append(f"{file} was cut at its first damaged record: {lost} are lost")
+        content, notes = _kept(files, start)
+        draft = folder / "resumed.draft"  # a name that TensorBoard does not open
+        write_atomically(draft, lambda out: out.write(content), needed=len(content))
         merged = folder / "events.out.tfevents.0000000000.resumed"
         draft.replace(merged)
         old = [file for file in files if file != merged]
@@ -77,6 +55,33 @@ def prune_events(folder: Path, *, start: RunStarted) -> list[str]:
             # Its name stays: from a file that is gone, a TensorBoard that is watching finds no next
             os.truncate(file, 0)
     return notes
+
+
+def _kept(files: Sequence[Path], start: RunStarted) -> tuple[bytes, list[str]]:
+    """The records that stay, and what was lost to damage."""
+    from google.protobuf.message import (  # type: ignore[import-untyped]  # with the next: 0.3 s
+        DecodeError,
+    )
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    kept: dict[bytes, None] = {}
+    notes: list[str] = []
+    for file in files:
+        data = file.read_bytes()
+        end = 0
+        for end, record in _records(data):
+            try:
+                event = Event.FromString(record[_HEAD.size : -_TAIL.size])
+            except DecodeError:
+                end -= len(record)
+                break
+            is_second = event.HasField("file_version") and bool(kept)
+            if not is_second and _stays(event, start):
+                kept[record] = None
+        if not _is_torn(data[end:]):
+            lost = byte_size(len(data) - end)
+            notes.append(f"{file} was cut at its first damaged record: {lost} are lost")
+    return b"".join(kept), notes
 
 
 def _stays(event: Event, start: RunStarted) -> bool:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from cnntrain.core.atomic import disk_errors
+from cnntrain.core.atomic import write_output
 from cnntrain.core.errors import UsageError
 
 SUFFIXES = (".svg", ".png", ".pdf")
@@ -35,5 +35,4 @@ def draw_dot(text: str, path: Path) -> None:
     if drawn.returncode or not drawn.stdout:
         said = drawn.stderr.decode(errors="replace").strip().partition("\n")[0]
         raise UsageError(f"Graphviz's program dot cannot draw {path}: {said}", remedy=remedy)
-    with disk_errors(path):
-        path.write_bytes(drawn.stdout)
+    write_output(path, drawn.stdout)

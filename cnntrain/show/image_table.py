@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
-from cnntrain.core.atomic import disk_errors
+from cnntrain.core.atomic import write_output
 from cnntrain.show.pixels import Pixels
 from cnntrain.show.words import shortened
 
@@ -209,8 +210,10 @@ def save(figure: Figure, path: Path) -> None:
     Raises:
         DiskError: it cannot be written.
     """
-    with disk_errors(path), _boxes_for_letters_without_a_font():
-        figure.savefig(path, format=path.suffix.lower().lstrip("."), dpi=DPI)
+    made = io.BytesIO()
+    with _boxes_for_letters_without_a_font():
+        figure.savefig(made, format=path.suffix.lower().lstrip("."), dpi=DPI)
+    write_output(path, made.getvalue())
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from cnntrain.core.atomic import disk_errors
+from cnntrain.core.atomic import write_output
 
 _COUNTED = 25
 """Up to this many classes each cell has its count written in it."""
@@ -29,8 +30,9 @@ def draw_confusion(
         DiskError: the file cannot be written.
     """
     figure = confusion_figure(confusion, classes=classes)
-    with disk_errors(path):
-        figure.savefig(path, format="png", dpi=120, bbox_inches="tight")
+    made = io.BytesIO()
+    figure.savefig(made, format="png", dpi=120, bbox_inches="tight")
+    write_output(path, made.getvalue())
 
 
 def confusion_figure(confusion: Sequence[Sequence[int]], *, classes: Sequence[str]) -> Figure:

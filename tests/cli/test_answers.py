@@ -253,7 +253,7 @@ def test_a_place_that_cannot_be_written_is_exit_code_7(
     assert cnntrain("fit", run_file(), "-s", "record.root=file").code == 7
     assert cnntrain("eval", run, "--confusion", "file/c.png").code == 2
     assert cnntrain("new", "--out", "file/x.yaml").code == 7
-    assert cnntrain("data", "show", run_file(), "--out", "file/x.png").code == 7
+    assert cnntrain("data", "show", run_file(), "--out", "file/x.png").code == 2
 
 
 def test_a_full_disk_is_exit_code_7(

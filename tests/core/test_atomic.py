@@ -8,7 +8,12 @@ from typing import BinaryIO
 import pytest
 import torch
 
-from cnntrain.core.atomic import disk_errors, write_atomically, write_text_atomically
+from cnntrain.core.atomic import (
+    disk_errors,
+    write_atomically,
+    write_output,
+    write_text_atomically,
+)
 from cnntrain.core.errors import DiskError
 
 
@@ -60,8 +65,43 @@ def test_a_megabyte_is_left_to_the_file_system(tmp_path: Path, monkeypatch) -> N
             write_atomically(file, lambda stream: None, needed=needed)
             assert file.read_bytes() == b""
         else:
-            with pytest.raises(DiskError, match=r"no space for .*1\.0 kB needed, 1\.0 MB free"):
+            says = r"1\.0 kB and a reserve of 1\.0 MB for the file system needed, 1\.0 MB free"
+            with pytest.raises(DiskError, match=rf"no space for .*a: {says}"):
                 write_atomically(file, lambda stream: None, needed=needed)
+
+
+def test_the_reserve_is_said_where_the_size_is_unknown(tmp_path: Path, monkeypatch) -> None:
+    found = shutil.disk_usage(tmp_path)._replace(free=800_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: found)
+    with pytest.raises(DiskError, match=r"/a: a reserve of 1\.0 MB .* needed, 800 kB free"):
+        write_output(tmp_path / "a", lambda file: file.write(b"x"))
+
+
+def test_an_output_is_written_where_a_link_leads(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    for content in (b"new", lambda file: file.write(b"newer")):
+        write_output(tmp_path / "link", content)
+        assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_bytes() == b"newer"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_output(pipe, b"content")
+    assert os.read(reader, 100) == b"content"
+    os.close(reader)
+    assert pipe.is_fifo()
+    with pytest.raises(DiskError, match=r"cannot write /dev/full: No space left on device"):
+        write_output(Path("/dev/full"), b"content")
+
+
+def test_a_file_of_the_temporary_files_name_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.tmp").write_text("the user's")
+    write_output(tmp_path / "a", b"content")
+    assert (tmp_path / "a.tmp").read_text() == "the user's"
 
 
 def test_a_missing_folder_is_a_disk_error(tmp_path: Path) -> None:

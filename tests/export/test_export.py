@@ -6,6 +6,8 @@ The files are read as others would read them, by onnxruntime, torch.export and s
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +54,15 @@ def test_batch(trained: Model) -> Batch:
 
 
 test_batch.__test__ = False  # type: ignore[attr-defined]  # the batch of the test split
+
+
+def test_onnxruntime_reports_nothing(tmp_path: Path) -> None:
+    """It would make an identifier of the machine where it is imported."""
+    code = "from cnntrain.export.onnx import require_packages; require_packages()"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert list(tmp_path.rglob("*onnxruntime*")) == []
 
 
 def about_in(path: Path) -> dict[str, Any]:

@@ -67,12 +67,12 @@ def test_a_file_that_differs_is_not_left_behind(
     path.write_text("older")
     program = trace(net, in_shape=(3, 8, 8))
     save: dict[str, Callable[..., float]] = {
-        "onnx": partial(save_onnx, program),
+        "onnx": partial(save_onnx, program, weights=0),
         "torch_export": partial(save_program, program),
         "safetensors": partial(save_safetensors, net),
     }
     with pytest.raises(CnntrainError, match=r"differs from the network by 0\.0003") as caught:
-        save[form](path, text="{}", reference=wrong, needed=0)
+        save[form](path, text="{}", reference=wrong)
     assert caught.value.exit_code == 1
     assert [each.name for each in tmp_path.iterdir()] == ["net"]
     assert path.read_text() == "older"

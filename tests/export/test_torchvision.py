@@ -69,7 +69,7 @@ def test_its_model_loads_the_file_and_gives_the_same_logits(
     assert twin.call == call
     reference = make_reference(net, in_shape=(3, 64, 64), pipeline=build_eval_pipeline([]))
     path = tmp_path / "net.pth"
-    assert save_torchvision(twin, path, reference=reference, needed=0) == 0.0
+    assert save_torchvision(twin, path, reference=reference) == 0.0
     options = {"aux_logits": True, "init_weights": False} if "googlenet" in name else {}
     model = torchvision.models.get_model(twin.name, num_classes=2, **options)
     model.load_state_dict(torch.load(path, weights_only=True), strict=True)
@@ -88,7 +88,7 @@ def test_the_same_weights_in_another_network_are_refused(
     twin = find_twin(net, num_classes=2, maps=maps)
     reference = make_reference(net, in_shape=(3, 32, 32), pipeline=build_eval_pipeline([]))
     with pytest.raises(UsageError, match="resnet18 has these weights, but computes something else"):
-        save_torchvision(twin, tmp_path / "net.pth", reference=reference, needed=0)
+        save_torchvision(twin, tmp_path / "net.pth", reference=reference)
     assert list(tmp_path.iterdir()) == []
 
 
