@@ -171,7 +171,8 @@ def test_nothing_is_printed_but_by_those_who_talk() -> None:
 WRITERS = {
     "core/atomic.py",
     "record/growing_file.py",  # only appended to
-    "runs/folder.py",  # `latest` and the lock
+    "runs/folder.py",  # `latest`
+    "runs/lock.py",
     "cli/ending.py",  # streams that were closed
 }
 """The files that open others for writing."""

@@ -67,7 +67,7 @@ def fit(
     *,
     plan: Plan | None = None,
     out: Path | None = None,
-    again: bool = False,
+    make: Callable[[], RunFolder] | None = None,
     overrides: Sequence[str] = (),
     quiet: bool = False,
     silent: bool = False,
@@ -79,7 +79,7 @@ def fit(
         loaded: the run file.
         plan: of its network, where it is made already.
         out: an exact place for the run's folder.
-        again: a run of this file was begun there, and has no checkpoint.
+        make: makes or finds the folder in place of `create_run`; it holds no checkpoint.
         overrides: what was given with `-s`, to be kept with the run.
         quiet: say nothing but the final line.
         silent: not even that.
@@ -90,7 +90,9 @@ def fit(
     """
     prepared = prepare(loaded, plan=plan)
     config = loaded.config
-    run = create_run(root=Path(config.record.root), name=config.name, out=out, again=again)
+    create = partial(create_run, root=Path(config.record.root), name=config.name, out=out)
+    run = (make or create)()
+    run.make()
     with run.lock():
         if run.last.exists() or run.previous.exists():
             message = f"another process has trained in {run.path} meanwhile"

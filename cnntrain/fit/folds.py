@@ -25,7 +25,7 @@ from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.config.section import FoldOf
 from cnntrain.core.errors import CnntrainError, UsageError
 from cnntrain.fit import fit as single
-from cnntrain.fit.restart import find_begun, fit_or_resume
+from cnntrain.fit.restart import find_begun, find_or_create, fit_or_resume
 from cnntrain.model.images import every_split
 from cnntrain.record.observe import Observer
 from cnntrain.runs.asked_plugins import keep_copies, load_config, naming_in
@@ -120,10 +120,11 @@ def cross_validate_or_resume(
 
     For the arguments see `cross_validate`. One that is complete is only reported again.
     """
-    begin = partial(cross_validate, out=out, overrides=overrides, quiet=quiet, tell=tell)
+    begin = partial(cross_validate, overrides=overrides, quiet=quiet, tell=tell)
     begun = find_begun(files[0], out=out, allowed=CHANGEABLE, suffix=_suffix(files))
     if begun is None:
-        return begin(files)
+        make = partial(find_or_create, files[0], out=out, allowed=CHANGEABLE, suffix=_suffix(files))
+        return begin(files, make=make)
     path = begun.run.path
     if is_run(path):
         message = f"--out {path} holds one run, and not a cross-validation"
@@ -141,6 +142,7 @@ def cross_validate(
     files: Sequence[Loaded],
     *,
     out: Path | None = None,
+    make: Callable[[], RunFolder] | None = None,
     overrides: Sequence[str] = (),
     quiet: bool = False,
     tell: Callable[[str], None],
@@ -151,6 +153,7 @@ def cross_validate(
     Args:
         files: the folds' run files; see `load_folds`.
         out: an exact place for the folder.
+        make: makes or finds the folder in place of `create_folder`.
         overrides: what was given with `-s`, to be kept with each run.
         quiet: say nothing but a line a fold.
         tell: says which fold is trained.
@@ -161,21 +164,23 @@ def cross_validate(
     """
     config = files[0].config
     every_split(files[0])  # what the data refuse, before a folder is made and a fold announced
-    path = create_folder(
-        root=Path(config.record.root), name=config.name, out=out, suffix=_suffix(files)
+    root, suffix = Path(config.record.root), _suffix(files)
+    folder = (
+        make()
+        if make is not None
+        else RunFolder(create_folder(root=root, name=config.name, out=out, suffix=suffix))
     )
-    folder = RunFolder(path)
     train = partial(_train_one, overrides=overrides, quiet=quiet, observers=observers)
-    try:
-        with folder.lock():
+    with folder.lock():
+        try:
             folder.write_text(folder.config, dump_yaml(resolved_tree(config)))
             folder.write_text(folder.config_input, files[0].document.text)
             keep_copies(folder, files[0])
             return _train(files, folder, train=train, tell=tell)
-    except CnntrainError:
-        if not (path / "fold1").exists():  # no run could begin: nothing is there to resume
-            shutil.rmtree(path)
-        raise
+        except CnntrainError:
+            if not (folder.path / "fold1").exists():  # no run could begin: nothing to resume
+                shutil.rmtree(folder.path)
+            raise
 
 
 def resume_folds(

@@ -8,25 +8,27 @@ from types import FrameType
 
 from cnntrain.core.interrupts import Interrupted, WaitEnded, handled_by, signal_name
 from cnntrain.core.stderr import say
+from cnntrain.runs.folder import RunFolder
 from cnntrain.train import StopRequest
 
 
 class Interruption:
-    """Which signal came, if one did; `saves` says whether checkpoints are written."""
+    """Which signal came, if one did; `run` is the folder of the checkpoints, if there is one."""
 
-    def __init__(self, stop: StopRequest, *, saves: bool) -> None:
+    def __init__(self, stop: StopRequest, *, run: RunFolder | None) -> None:
         self.stop = stop
-        self.saves = saves
+        self.run = run
         self.received: int | None = None
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
         """Ask for a stop; the second time, leave at once, without saving."""
         if self.received is not None:
-            stands = "; the last checkpoint stands" if self.saves else ""
+            saved = self.run is not None and self.run.last.is_file()
+            stands = "; the last checkpoint stands" if saved else ""
             raise Interrupted(number, f"stopped at once by {signal_name(number)}{stands}")
         self.received = number
         self.stop.request()
-        what = "saving" if self.saves else "ending"
+        what = "saving" if self.run else "ending"
         say(f"\n{signal_name(number)}: {what} after this batch (again to stop at once)")
         if self.stop.is_waiting:
             raise WaitEnded
@@ -38,8 +40,8 @@ class Interruption:
 
 
 @contextmanager
-def stop_on_signals(stop: StopRequest, *, saves: bool = True) -> Iterator[Interruption]:
+def stop_on_signals(stop: StopRequest, *, run: RunFolder | None = None) -> Iterator[Interruption]:
     """Turn signals into stop requests while the block runs."""
-    interruption = Interruption(stop, saves=saves)
+    interruption = Interruption(stop, run=run)
     with handled_by(interruption.handle):
         yield interruption

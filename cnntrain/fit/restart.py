@@ -21,7 +21,7 @@ from cnntrain.core.document import parse_document, read_document
 from cnntrain.core.errors import CheckpointError, ConfigError, UsageError
 from cnntrain.fit.fit import CHANGEABLE, Outcome, fit, resume
 from cnntrain.record.observe import Observer
-from cnntrain.runs.folder import RunFolder
+from cnntrain.runs.folder import RunFolder, begin_lock, create_folder
 from cnntrain.runs.locate import runs_of
 from cnntrain.show.words import listed
 
@@ -71,14 +71,15 @@ def fit_or_resume(  # noqa: PLR0913  # those of `fit` and of `resume`
     begin = partial(
         fit, plan=plan, overrides=overrides, quiet=quiet, silent=silent, observers=observers
     )
-    begun = find_begun(follow_weights(loaded), out=out)
+    here = follow_weights(loaded)
+    begun = find_begun(here, out=out)
     if begun is None:
-        return begin(loaded, out=out)
+        return begin(loaded, make=partial(find_or_create, here, out=out))
     run, changes = begun.run, begun.changes
     if not (run.last.is_file() or run.previous.is_file()):
         if not quiet:
             tell(f"begins {run.path} again, which ended before its first checkpoint")
-        return begin(loaded, out=run.path, again=True)
+        return begin(loaded, make=lambda: run)
     if run.ending() is not None and not changes.keys() & {"train.epochs", "train.early_stop"}:
         tell(f"{run.path} is complete: nothing is left to do")
         return Outcome(run, None, None, 0)
@@ -91,6 +92,29 @@ def fit_or_resume(  # noqa: PLR0913  # those of `fit` and of `resume`
         observers=observers,
         tell=_silence if quiet else tell,
     )
+
+
+def find_or_create(
+    loaded: Loaded,
+    *,
+    out: Path | None,
+    allowed: Sequence[str] = CHANGEABLE,
+    suffix: str = "",
+) -> RunFolder:
+    """A new folder for a run; or that of another process, which has begun the same meanwhile.
+
+    For the arguments and errors see `find_begun`.
+    """
+    root, name = Path(loaded.config.record.root), loaded.config.name
+    if out is not None:
+        return RunFolder(create_folder(root=root, name=name, out=out))
+    with begin_lock(root=root, name=name):
+        begun = find_begun(loaded, out=None, allowed=allowed, suffix=suffix)
+        if begun is not None:
+            return begun.run
+        run = RunFolder(create_folder(root=root, name=name, suffix=suffix))
+        run.write_text(run.config, dump_yaml(resolved_tree(loaded.config)))
+        return run
 
 
 def find_begun(

@@ -140,7 +140,7 @@ def train_to_the_end(
             notes=[*notes, *found],
             last_is_current=last_is_current,
         )
-        with stop_on_signals(stop, saves=kept.run is not None) as interruption:
+        with stop_on_signals(stop, run=kept.run) as interruption:
             done = observe(
                 _events(prepared, kept=kept, stop=stop),
                 observers=[*own, tally, *observers],

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
 import secrets
 import shutil
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -16,15 +14,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from cnntrain.core.atomic import disk_errors, write_text_atomically
-from cnntrain.core.errors import CheckpointError, CnntrainError, DiskError, UsageError
+from cnntrain.core.errors import CheckpointError, CnntrainError, UsageError
+from cnntrain.core.stderr import say
 from cnntrain.record.json_text import json_text
+from cnntrain.runs.lock import run_lock
 
 RUN_PATTERN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
-_WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
-"""What a file system answers that cannot lock, such as NFS without its lock service."""
+WAIT = 60.0
+"""Seconds for which a process that begins a run waits for others that begin one of its name."""
 _NAME = re.compile(r"[^/\\:*?\"<>|\x00-\x1f]+")
 
 
@@ -87,6 +85,11 @@ class RunFolder:
     best = _Part("checkpoints/best.pt")
     """The checkpoint of the lowest validation error."""
 
+    def make(self) -> None:
+        """Make the folder and the one of its checkpoints; DiskError if that is impossible."""
+        with disk_errors(self.path):
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+
     def write_text(self, path: Path, text: str) -> None:
         """Write a small file of the run at once or not at all; DiskError if it cannot be."""
         write_text_atomically(path, text if text.endswith("\n") or not text else text + "\n")
@@ -146,7 +149,6 @@ def create_run(
     root: Path,
     name: str,
     out: Path | None = None,
-    again: bool = False,
     now: Callable[[], datetime] = datetime.now,
 ) -> RunFolder:
     """Make a new run folder; `latest` points to it when it has a checkpoint (`point_latest`).
@@ -155,17 +157,14 @@ def create_run(
         root: the folder of all runs.
         name: the run's name; the folder is `root/name/<time>-<4 hex digits>`.
         out: an exact folder instead of that one; must be new or empty.
-        again: `out` may also be one in which this run was begun, without a checkpoint.
         now: the clock (for tests).
 
     Raises:
         UsageError: `out` is in use, or the name cannot name a folder.
         DiskError: the folder cannot be made.
     """
-    run = RunFolder(out) if again and out is not None else None
-    run = run or RunFolder(create_folder(root=root, name=name, out=out, now=now))
-    with disk_errors(run.path):
-        run.checkpoints.mkdir(parents=again, exist_ok=True)
+    run = RunFolder(create_folder(root=root, name=name, out=out, now=now))
+    run.make()
     return run
 
 
@@ -180,13 +179,7 @@ def create_folder(
     """Make a new folder, as `create_run` does; `suffix` follows the time and the digits."""
     if out is not None:
         return _create_exact(out)
-    if not _NAME.fullmatch(name) or name.strip(". ") == "" or RUN_PATTERN.fullmatch(name):
-        raise UsageError(
-            f"a run cannot be named {name!r}", remedy="use letters, digits, '-', '_' and '.'"
-        )
-    parent = root / name
-    with disk_errors(parent):
-        parent.mkdir(parents=True, exist_ok=True)
+    parent = _folder_of_name(root, name)
     while True:
         path = parent / f"{now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}{suffix}"
         with disk_errors(path):
@@ -195,6 +188,17 @@ def create_folder(
             except FileExistsError:
                 continue
         return path
+
+
+def _folder_of_name(root: Path, name: str) -> Path:
+    if not _NAME.fullmatch(name) or name.strip(". ") == "" or RUN_PATTERN.fullmatch(name):
+        raise UsageError(
+            f"a run cannot be named {name!r}", remedy="use letters, digits, '-', '_' and '.'"
+        )
+    parent = root / name
+    with disk_errors(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+    return parent
 
 
 def _create_exact(out: Path) -> Path:
@@ -212,12 +216,17 @@ def _create_exact(out: Path) -> Path:
 
 @contextmanager
 def removed_unless_begun(run: RunFolder) -> Iterator[None]:
-    """A folder of a run that is refused before its first checkpoint is removed again."""
+    """A folder of a run that ends before its first checkpoint is removed again.
+
+    It is said where a signal ended it: the folder may have been announced.
+    """
     try:
         yield
-    except (CnntrainError, KeyboardInterrupt):
+    except (CnntrainError, KeyboardInterrupt) as error:
         if not run.last.is_file():
             shutil.rmtree(run.path, ignore_errors=True)
+            if isinstance(error, KeyboardInterrupt):
+                say(f"nothing was saved yet, so {run.path} is removed")
         raise
 
 
@@ -241,47 +250,11 @@ def point_latest(run: RunFolder) -> None:
             draft.unlink(missing_ok=True)
 
 
-@contextmanager
-def run_lock(path: Path) -> Iterator[None]:
-    """Hold the lock file of a run folder while its process trains there.
+def begin_lock(*, root: Path, name: str) -> AbstractContextManager[None]:
+    """The lock to hold while a run's folder is looked for in the folder of its name, or made.
 
-    The system holds the lock for the process, not the file: a file that a dead process, or an
-    earlier version of cnntrain, has left behind is taken over. The file says who holds it.
-
-    Raises:
-        UsageError: another process trains in this folder.
-        DiskError: the folder cannot be written to, or its file system has no locks.
+    Of two processes that begin the same run at once, one makes the folder and the other finds it.
+    For the arguments and errors see `create_run`.
     """
-    lock = FileLock(path)
-    with disk_errors(path):
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            raise UsageError(
-                f"another process{_holder(path)} is training in {path.parent}",
-                remedy=f"wait for it or stop it; if none runs any more, delete {path}",
-            ) from None
-        except OSError as error:
-            if error.errno not in _WITHOUT_LOCKS:
-                raise
-            raise DiskError(
-                f"the file system of {path.parent} has no locks ({error.strerror}), so that two "
-                "processes could train there at once",
-                remedy="choose a local folder with --out, or mount it with locks (NFS: its lock "
-                "service, or the option local_lock=all where one machine alone writes there)",
-            ) from error
-        path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)  # while it is held: whoever waits for it sees that it is gone
-        lock.release()
-
-
-def _holder(path: Path) -> str:
-    """Who holds the lock, in brackets; nothing where that is not written down yet."""
-    try:
-        said = path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""
-    return f" ({said})" if said.startswith("process ") else ""
+    path = _folder_of_name(root, name) / ".lock"
+    return run_lock(path, wait=WAIT, doing="beginning a run")

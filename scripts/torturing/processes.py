@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import pkgutil
 import signal
 import sys
 import time
@@ -56,10 +57,14 @@ class Ended:
 
 
 def warm_up() -> None:
-    """Import what commands need; once, before the first of them."""
+    """Import what commands need, the whole package with it; once, before the first of them."""
     for name in SLOW:
         importlib.import_module(name)
     importlib.import_module("PIL.Image").init()
+    package = importlib.import_module("cnntrain")
+    for module in pkgutil.walk_packages(package.__path__, "cnntrain."):
+        if not module.name.startswith("cnntrain.configs"):
+            importlib.import_module(module.name)
 
 
 class Command:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,3 +93,23 @@ def test_eval_says_why_it_takes_the_last_weights(cnntrain: Cnntrain, run_file: R
     note = "note: best.pt is missing (the weights of epoch 1), so last.pt is used: epoch 1, step 5"
     assert note in answer.err
     assert answer.out.startswith(f"{run.last} (epoch 1)")
+
+
+@pytest.mark.parametrize("out", [[], ["--out", "mine"]])
+def test_a_signal_before_the_first_checkpoint(
+    cnntrain: Cnntrain, run_file: RunFile, monkeypatch: pytest.MonkeyPatch, out: list[str]
+) -> None:
+    """The folder is there, and nothing in it that could be used; then the same command again."""
+    words = ("fit", run_file(SHORT), "--resume", "auto", *out)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "cnntrain.fit.to_the_end.make_observers",
+            lambda *_, **__: signal.raise_signal(signal.SIGTERM),
+        )
+        answer = cnntrain(*words)
+    assert (answer.code, answer.out) == (143, "")
+    said, ended = answer.err.splitlines()
+    run = said.removeprefix("nothing was saved yet, so ").removesuffix(" is removed")
+    assert not Path(run).exists()
+    assert ended == "stopped by SIGTERM"
+    assert cnntrain(*words, "-q").code == 0

@@ -16,7 +16,7 @@ from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.fit.fit import Outcome, fit, resume
 from cnntrain.fit.folds import cross_validate, cross_validate_or_resume, load_folds
 from cnntrain.fit.restart import fit_or_resume
-from cnntrain.runs.folder import create_run
+from cnntrain.runs.folder import RunFolder, create_run
 from cnntrain.train import RunStarted, StepDone
 
 Differences = Callable[[Path, Path], list[str]]
@@ -177,7 +177,7 @@ def test_the_second_of_two_is_refused(again: Callable[..., Outcome], tmp_path: P
         shutil.copy(run / name, made.path / name)
     for place in (run, made.path):
         with (
-            create_run(root=tmp_path, name="a", out=place, again=True).lock(),
+            RunFolder(place).lock(),
             pytest.raises(UsageError, match="is training in"),
         ):
             again(out=place)
@@ -191,7 +191,7 @@ def test_a_folder_that_was_trained_in_meanwhile_is_left_alone(
     run = again(out=tmp_path / "mine").run
     before = run.last.read_bytes()
     with pytest.raises(UsageError, match="another process has trained in"):
-        fit(load(run_file({"train.epochs": 2})), out=run.path, again=True, silent=True)
+        fit(load(run_file({"train.epochs": 2})), make=lambda: run, silent=True)
     assert run.last.read_bytes() == before
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cnntrain.core.errors import DiskError, UsageError
-from cnntrain.runs.folder import run_lock
+from cnntrain.runs.lock import run_lock
 
 HOST = socket.gethostname()
 
@@ -33,7 +33,7 @@ def test_a_second_trainer_is_refused_and_told_who_trains(tmp_path: Path) -> None
 def test_another_living_process_is_respected(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
-from cnntrain.runs.folder import run_lock
+from cnntrain.runs.lock import run_lock
 with run_lock(Path({str(tmp_path / "lock")!r})):
     print("held", flush=True)
     input()
@@ -102,6 +102,6 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr("cnntrain.runs.folder.FileLock.acquire", refuse)
+    monkeypatch.setattr("cnntrain.runs.lock.FileLock.acquire", refuse)
     with pytest.raises(DiskError, match=r"has no locks \(No locks available\).*--out"):
         run_lock(tmp_path / "lock").__enter__()
