@@ -67,15 +67,18 @@ def kill(place: Path, *, seed: int, count: int, note: Note) -> Part:
     """
     part = Part("kills", "SIGKILL at random instants, then the same command again")
     draw = random.Random(seed)
-    wholes = {name: _undisturbed(part, name, place) for name in JOBS}
-    start = _start_of_program(part, place, wholes)
+    wholes: dict[str, Whole] = {}
+    start = 0.0
     where: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
     compared: Counter[str] = Counter()
     while where.total() < count or kinds.total() < count // 2:
         number = kinds.total()
         name = list(JOBS)[number % len(JOBS)]
+        if name not in wholes:
+            wholes[name] = _undisturbed(part, name, place)
         is_program = number % PROGRAM == PROGRAM - 1
+        start = start or (_start_of_program(part, place, wholes) if is_program else 0.0)
         attempt = _attempt(name, number, place, wholes[name], start if is_program else 0.0)
         killed = _kill_one(part, attempt, draw, most=count - where.total())
         where.update(killed)

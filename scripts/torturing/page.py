@@ -26,7 +26,8 @@ def write_table(page: Path, sources: Sequence[Path]) -> None:
     table += "|---|---|---:|---:|---:|---|\n"
     for name, part in found.items():
         table += f"| `{name}` | {part['title']} | {part['checks']:,} | {part['failed']:,} | "
-        table += f"{part['seconds']:,.0f} | `{part['command']}` |\n"
+        command = part.get("command", f"scripts/torture {name}")
+        table += f"{part['seconds']:,.0f} | `{command}` |\n"
     figures = "".join(f"- `{name}`: {_figures(part)}\n" for name, part in found.items())
     page.write_text(f"{before}{BEGIN}\n\n{table}\n{figures}\n{END}{after}", "utf-8")
 
