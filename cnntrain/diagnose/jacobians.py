@@ -32,8 +32,8 @@ def wrong_layers(net: nn.Module, images: Tensor, *, seed: int = 0) -> list[Wrong
     """The innermost layers that pass back a wrong gradient, to their inputs or their parameters.
 
     Each layer is called alone on the inputs that it gets in the network, moved along a direction by
-    chance; its outputs are weighted by chance. All is float64, and the network's mode without
-    chance.
+    chance (whole numbers, such as an embedding's, stay as they are); its outputs are weighted by
+    chance. All is float64, and the network's mode without chance.
     """
     inputs: dict[str, tuple[nn.Module, tuple[Tensor, ...]]] = {}
 
@@ -59,8 +59,12 @@ def _check(
 ) -> WrongLayer | None:
     """Each input and each parameter by itself: a small error is not to hide behind large terms."""
     # A little off their place: values that are exactly 0 stand on a kink of the next rectifier.
-    inputs = [(x + 0.05 * _drawn(x, generator)).requires_grad_() for x in given]
-    moved = [*inputs, *(p for p in module.parameters() if p.requires_grad)]
+    inputs = [
+        (x + 0.05 * _drawn(x, generator)).requires_grad_() if x.is_floating_point() else x
+        for x in given
+    ]
+    parameters = (p for p in module.parameters() if p.requires_grad)
+    moved = [*(x for x in inputs if x.requires_grad), *parameters]
     with torch.enable_grad():
         output = module(*[x.clone() for x in inputs])
         if not isinstance(output, Tensor) or not output.requires_grad:

@@ -20,7 +20,7 @@ from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import UsageError
 from cnntrain.data.left_out import rows
 from cnntrain.fit.resume_checks import check_same_data, check_unfinished, what_changes
-from cnntrain.fit.to_the_end import Ended, InFolder, train_to_the_end
+from cnntrain.fit.to_the_end import Ended, InFolder, lost_best, train_to_the_end
 from cnntrain.record.log import log_to
 from cnntrain.record.observe import Observer, Record
 from cnntrain.runs.asked_plugins import keep_copies
@@ -235,8 +235,7 @@ def _lost_best(prepared: Prepared, run: RunFolder) -> list[str]:
     problem = None if best_epoch is None else damage(run.best)
     if problem is None:
         return []
-    lost = f"the weights of epoch {best_epoch}, the best so far, are lost"
-    return [f"{run.best} {problem.cause}: {lost}"]
+    return [lost_best(f"{run.best} {problem.cause}", epoch=best_epoch)]
 
 
 def _position(prepared: Prepared) -> str:

@@ -225,8 +225,10 @@ def _afterwards(
 
 
 def _stand_in(last: RunDone, error: CheckpointError) -> str:
-    """What happened to the weights that validation selected."""
-    return (
-        f"{error.problems[0].message}, so the weights of epoch {last.best_epoch}, which validation "
-        f"selected, are lost: those of epoch {last.epoch}, the last one, stand in for them"
-    )
+    lost = lost_best(error.problems[0].message, epoch=last.best_epoch)
+    return f"{lost}: those of epoch {last.epoch}, the last one, stand in for them"
+
+
+def lost_best(cause: str, *, epoch: int | None) -> str:
+    """What happened to the weights that validation selected, after that epoch."""
+    return f"{cause}, so the weights of epoch {epoch}, which validation selected, are lost"

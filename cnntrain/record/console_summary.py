@@ -13,10 +13,9 @@ from rich.table import Table
 
 from cnntrain.record.observe import Tally, epoch_figures
 from cnntrain.show.tables import columns
-from cnntrain.show.words import clock_time, percent, quantity
+from cnntrain.show.words import clock_time, escaped, percent, quantity
 from cnntrain.tasks.protocol import Result, Task
 from cnntrain.train.events import RunDone
-from cnntrain.train.so_far import KeptResult
 
 
 def figures_text(
@@ -128,13 +127,7 @@ def closing_line(event: RunDone, *, tally: Tally, run: Path | None) -> str:
 def _guessed(tally: Tally) -> str | None:
     """What guessing would give, where the best weights are no better on the validation images."""
     epoch = tally.so_far.best or tally.so_far.last
-    ask = getattr(tally.task, "guessed", None)  # a task from a plugin may have no such method
-    if ask is None or epoch is None or epoch.validation is None:
-        return None
-    if isinstance(epoch.validation, KeptResult):  # of before a resume: its details are not kept
-        return None
-    found: str | None = ask(epoch.validation)
-    return found
+    return None if epoch is None or epoch.guessed is None else escaped(epoch.guessed)
 
 
 def _ending(event: RunDone) -> str:

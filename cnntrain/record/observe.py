@@ -155,7 +155,7 @@ class Tally(Observer):
         elif isinstance(event, EvalDone) and event.split == "test":
             self.test = event
         elif isinstance(event, EpochDone):
-            self.so_far = event.added_to(self.so_far)
+            self.so_far = event.added_to(self.so_far, task=self.task)
 
 
 def epoch_figures(

@@ -62,6 +62,8 @@ def explain_divergence(
     )
     skipped = int(state.skips.in_epoch)
     after = f"; {skipped} of the epoch's {state.batch} steps so far were skipped" if skipped else ""
+    if learner.has_lost_scale():
+        after += f"; the loss scale has fallen to {learner.scaler.get_scale():g} in skipped steps"
     if (bad := images_not_finite(batch.images)) and not learner.part:
         found = f"the input images {bad[:5]} of the batch hold values that are not finite"
         return DataError(what + found + after, remedy=LOOK_AT_DATA)

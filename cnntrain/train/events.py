@@ -132,10 +132,16 @@ class EpochDone:
         """Share of the time spent waiting for data, 0 to 1."""
         return waited(self.data_seconds, self.seconds)
 
-    def added_to(self, before: SoFar) -> SoFar:
+    def added_to(self, before: SoFar, *, task: Task) -> SoFar:
         """The run's sums with this epoch."""
+        ask = getattr(task, "guessed", None)  # a task from a plugin may have no such method
         last = KeptEpoch(
-            self.epoch, self.step, self.train_loss, self.train_figures, self.validation
+            epoch=self.epoch,
+            step=self.step,
+            train_loss=self.train_loss,
+            train_figures=self.train_figures,
+            validation=self.validation,
+            guessed=None if ask is None or self.validation is None else ask(self.validation),
         )
         return SoFar(
             images=before.images + self.images,

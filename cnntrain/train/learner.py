@@ -14,7 +14,7 @@ from cnntrain.checkpoint import State
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
 from cnntrain.train.finite import all_finite
-from cnntrain.train.precision import Precision, grad_scaler
+from cnntrain.train.precision import LEAST_SCALE, Precision, grad_scaler
 from cnntrain.train.state import TrainState
 
 
@@ -97,7 +97,9 @@ class Learner:
         self.scaler = grad_scaler(self.precision, self.device)
         self.state = TrainState(self.device, self.task)
         self._anchored = [self.model.get_parameter(name) for name in self.start]
-        if not self.scaler.is_enabled():
+        if self.scaler.is_enabled():
+            self.scaler.scale(torch.zeros((), device=self.device))  # makes its tensors
+        else:
             # The fused kernels skip the step when this flag is 1; the scaler hands them its own.
             self.optimizer.found_inf = self.state.diverged  # type: ignore[attr-defined]  # torch's
 
@@ -110,6 +112,10 @@ class Learner:
         """
         model = self.model if self.ema is None else self.ema.model
         return model.get_submodule(self.part)
+
+    def has_lost_scale(self) -> bool:
+        """Whether float16's scaler has skipped so many steps that more will not help; waits."""
+        return self.scaler.is_enabled() and self.scaler.get_scale() < LEAST_SCALE
 
     def parameters(self) -> list[nn.Parameter]:
         """The parameters that are trained, in the optimizer's order."""

@@ -147,7 +147,7 @@ def _steps(
             skips=recipe.skips,
         )
         skipped = None if guarded is None else guarded.keep_or_undo()
-        if state.step % check_every == 0 and gives_up(state, recipe, steps_per_epoch=steps):
+        if state.step % check_every == 0 and gives_up(learner, recipe, steps_per_epoch=steps):
             raise explain()
         now = perf_counter()
         seconds, mark = now - mark, now
@@ -165,7 +165,7 @@ def _steps(
             seconds=seconds,
             skipped=skipped,
         )
-    if gives_up(state, recipe, steps_per_epoch=steps):
+    if gives_up(learner, recipe, steps_per_epoch=steps):
         raise explain()
     if not learner.is_finite():
         raise explain(by_update=True)
@@ -224,6 +224,6 @@ def _end_epoch(recipe: Recipe, state: TrainState, metrics: Result | None) -> Epo
         seconds=state.seconds,
         data_seconds=state.data_seconds,
     )
-    state.so_far = done.added_to(state.so_far)
+    state.so_far = done.added_to(state.so_far, task=state.task)
     state.begin_next_epoch()
     return done

@@ -15,6 +15,10 @@ from cnntrain.core.errors import ConfigError
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
 """Of the forward pass; weights, gradients and optimizer stay float32."""
 
+LEAST_SCALE = 1.0
+"""Of the loss in float16. It begins at 65,536 and is halved where gradients are not finite: 17 such
+steps in a row take it below this, and then it is not the scale that makes them so."""
+
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 

@@ -28,8 +28,11 @@ SKIPPED_IN_ROW = 10
 """So many skipped steps in a row end training, and fewer in an epoch never do."""
 
 
-def gives_up(state: TrainState, recipe: Recipe, *, steps_per_epoch: int) -> bool:
+def gives_up(learner: Learner, recipe: Recipe, *, steps_per_epoch: int) -> bool:
     """Whether what was not finite ends training, or the epoch; waits for the device."""
+    state = learner.state
+    if learner.has_lost_scale():
+        return True
     if not recipe.skips:
         return bool(state.diverged)
     in_epoch, most = int(state.skips.in_epoch), int(state.skips.most_in_row)
@@ -42,7 +45,8 @@ class Guarded:
     """What a step changes besides the weights and the optimizer's buffers, as it was before.
 
     Batch normalisation's statistics, the average and the epoch's sums: one forward pass that is not
-    finite would spoil them for good. The optimizers themselves change nothing.
+    finite would spoil them for good. And float16's scale, which is not what made it so. The
+    optimizers themselves change nothing.
     """
 
     state: TrainState
@@ -54,7 +58,10 @@ class Guarded:
         """Copy it all before a step."""
         state = learner.state
         average = () if learner.ema is None else learner.ema.model.state_dict().values()
-        now = (*learner.model.buffers(), *average, *state.sums().values())
+        scaler = learner.scaler
+        scale = (scaler._scale, scaler._growth_tracker) if scaler.is_enabled() else ()
+        kept = (*learner.model.buffers(), *average, *state.sums().values(), *scale)
+        now = tuple(tensor for tensor in kept if tensor is not None)
         return Guarded(state, now, tuple(tensor.clone() for tensor in now))
 
     def keep_or_undo(self) -> Tensor:

@@ -22,13 +22,17 @@ class KeptResult:
 
 @dataclass(frozen=True)
 class KeptEpoch:
-    """Of an epoch, what a checkpoint keeps; see `EpochDone`."""
+    """Of an epoch, what a checkpoint keeps; see `EpochDone`.
+
+    `guessed` is what guessing would give, where the validation result is no better; see `Task`.
+    """
 
     epoch: int
     step: int
     train_loss: float
     train_figures: Mapping[str, float]
     validation: Result | None
+    guessed: str | None = None
 
 
 def waited(data_seconds: float, seconds: float) -> float:
@@ -93,6 +97,7 @@ def _as_plain(epoch: KeptEpoch | None) -> State | None:
         "step": epoch.step,
         "train_loss": epoch.train_loss,
         "train_figures": dict(epoch.train_figures),
+        "guessed": epoch.guessed,
         "validation": None
         if found is None
         else {"images": found.images, "loss": found.loss, "figures": dict(found.figures)},
@@ -121,7 +126,15 @@ def _as_epoch(values: Mapping[str, Any], name: str, *, part: str) -> KeptEpoch |
             if value is not None
         },
         validation=found,
+        guessed=_guess_in(values, part=part),
     )
+
+
+def _guess_in(values: Mapping[str, Any], *, part: str) -> str | None:
+    found = values.get("guessed")  # older checkpoints do not have it
+    if not isinstance(found, str | None):
+        raise wrong_part(part, "guessed", found, "text")
+    return found
 
 
 def _loss_in(values: Mapping[str, Any], name: str, *, part: str) -> float:

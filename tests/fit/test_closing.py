@@ -248,6 +248,7 @@ def test_the_test_result_is_that_of_the_weights_that_were_tested(
     assert f"note  {note}" in said
     if lose is not another:  # a run that was killed before it kept epoch 7 would reach it again
         assert said.index(f"{best} {words}") < said.index("epoch 2/2"), "said at the start too"
+        assert note.partition(": those")[0] in said.partition("epoch 2/2")[0]
     assert Counter({("evaluation", "test", 2, 10): 1}) <= rows(run)
     assert not any(split == "recalibrated" for _, split, _, _ in rows(run))
     tested = cnntrain.load(run / "checkpoints" / "last.pt").evaluate("test").metrics

@@ -62,7 +62,7 @@ def paper(run: Path) -> dict[str, Any]:
     header, *table = ((run / "metrics.csv").read_text()).splitlines()
     names = header.split(",")
     board = {}
-    for split in ("train", "validation", "test"):
+    for split in sorted(path.name for path in (run / "tb").iterdir()):
         reader = EventAccumulator(str(run / "tb" / split), size_guidance={"scalars": 0}).Reload()
         for tag in reader.Tags()["scalars"]:
             if not tag.endswith(TIMES):
@@ -112,6 +112,50 @@ def test_of_a_run_that_was_killed(
             resume(run, quiet=True, observers=[KillAt(*kill)])
     train_tiny(resumed=run)
     assert paper(run) == paper(tmp_path / "whole")
+
+
+ALL_THAT_DRAWS = {
+    "train.epochs": 3,
+    "train.ema": {"decay": 0.9},
+    "train.schedule": {"name": "plateau", "patience": 1},
+    "data": {
+        "name": "image_folder",
+        "root": "images",
+        "batch_size": 8,
+        "memory": "stream",
+        "transforms": {
+            "train": [{"random_resized_crop": {"size": 8}}, "rand_augment", "normalize",
+                      {"mixup": {"probability": 0.5}}, {"cutmix": {"probability": 0.5}}],
+            "eval": [{"resize": {"size": [8, 8]}}, "normalize"],
+        },
+    },
+    "record": {"every": 2, "tensorboard": True},
+}  # fmt: skip
+"""With the dropout of the tiny network; three steps are an epoch."""
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker")
+@pytest.mark.usefixtures("image_folder")
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_with_all_that_draws_and_any_number_of_workers(
+    run_file: RunFile,
+    train_tiny: Train,
+    differences: Callable[[Path, Path], list[str]],
+    tmp_path: Path,
+    deterministic: bool,
+) -> None:
+    """Undisturbed without workers, and stopped in the second epoch with so many."""
+    changes = {**ALL_THAT_DRAWS, "compute.deterministic": deterministic}
+    whole = tmp_path / "whole"
+    train_tiny(run_file({**changes, "data.workers": 0}), out=whole)
+    for workers in (0, 1, 3):
+        run = tmp_path / str(workers)
+        train_tiny(run_file({**changes, "data.workers": workers}), out=run, stop=5)
+        train_tiny(resumed=run)
+        assert paper(run) == paper(whole), workers
+        for name in ("checkpoints/last.pt", "checkpoints/best.pt"):
+            found = set(differences(run / name, whole / name))
+            assert found <= ({"config"} if workers else set()), workers
 
 
 class KillAtTest(KillAt):

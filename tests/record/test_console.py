@@ -14,8 +14,10 @@ import pytest
 
 from cnntrain.record.console import Console
 from cnntrain.record.observe import observe
+from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.classification_report import Classification
 from cnntrain.train.events import EpochDone, Event, RunDone, RunStarted, StepDone
+from cnntrain.train.so_far import NOTHING_YET, so_far_in
 
 if sys.platform != "win32":
     import termios
@@ -145,6 +147,9 @@ def test_a_run_no_better_than_guessing_says_so(correct: int) -> None:
     assert (f"{guessing} of 70.00 %\n" in text) == is_guess
     assert ("next  cnntrain diagnose 'runs/lenet 5/x'\n" in text) == is_guess
     assert ("; no better than guessing; " in quiet) == is_guess
+    kept = epoch.added_to(NOTHING_YET, task=CLASSIFICATION).state_dict()  # and the run was resumed
+    start = RunStarted(1, 1, 1, 1, so_far=so_far_in(kept, part="train"))
+    assert (f"{guessing} of 70.00 %\n" in plain(iter([start, done]))) == is_guess
     assert "cnntrain eval" in text
 
 

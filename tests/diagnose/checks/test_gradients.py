@@ -106,6 +106,27 @@ def test_inside_a_layer_with_layers_the_innermost_is_named(
     assert math.isclose(found[0].backward, -found[0].numeric, rel_tol=1e-4)
 
 
+class Levels(nn.Module):
+    """Pixels as whole numbers, which an embedding reads."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x.clamp(0, 1) * 7).long().flatten(1)
+
+
+class HalfEmbedding(nn.Embedding):
+    """Its weights get half of their gradient."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = 0.5 * self.weight + 0.5 * self.weight.detach()
+        return nn.functional.embedding(x, weight)
+
+
+@pytest.mark.parametrize(("kind", "guilty"), [(nn.Embedding, []), (HalfEmbedding, ["1"])])
+def test_inputs_that_are_whole_numbers(kind: Make, guilty: list[str], many: Batch) -> None:
+    net = nn.Sequential(Levels(), kind(8, 3), nn.Flatten(), nn.Linear(192, 4)).double()
+    assert [layer.name for layer in wrong_layers(net, many.images[:8].double())] == guilty
+
+
 def test_pooling_of_equal_values_is_no_error(many: Batch) -> None:
     images = many.images[:8].double().clamp_min(0)  # half of the pixels are exactly 0
     net = nn.Sequential(nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 4)).double()
