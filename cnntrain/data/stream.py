@@ -16,15 +16,10 @@ from cnntrain.data.batch import Batch, Batching
 from cnntrain.data.decode import header_size
 from cnntrain.data.pipeline import Pipeline, TransformError
 from cnntrain.data.processes import end_workers, live_with_parent, start_workers
-from cnntrain.data.shared_memory import ENLARGE, PREFETCHED, check_shared_memory
+from cnntrain.data.shared_memory import PREFETCHED, check_shared_memory
 from cnntrain.data.splits import Files, Part, Pixels, different_sizes
-from cnntrain.data.watch import Watch, can_watch
+from cnntrain.data.watch import Verdict, Watch
 from cnntrain.data.worker import Failure, ImageReader, Key, collate
-
-TIMEOUT = 0 if can_watch() else 600
-"""Seconds without a batch after which the workers are taken for dead. With 0 torch looks every 5 s
-whether they are alive: its signal's error is lost where Python happens to swallow errors (in a
-finaliser). `Watch` has the limits then."""
 
 
 class StreamLoader:
@@ -38,7 +33,6 @@ class StreamLoader:
         batching: size, order and place of the batches. Shuffled (training) JPEGs are decoded at a
             reduced size where their first window allows; in stored order decoding is exact.
         workers: processes; 0 reads in this one. Batches do not depend on it.
-        timeout: seconds to wait for a batch; 0 for no limit.
     """
 
     def __init__(
@@ -49,7 +43,6 @@ class StreamLoader:
         pipeline: Pipeline,
         batching: Batching,
         workers: int = 0,
-        timeout: int = TIMEOUT,
     ) -> None:
         self.size = len(part)
         self.batches_per_epoch = batching.count(self.size)
@@ -69,7 +62,7 @@ class StreamLoader:
             collate_fn=collate,
             persistent_workers=workers > 0,
             prefetch_factor=PREFETCHED if workers else None,
-            timeout=timeout if workers else 0,
+            timeout=0,  # `Watch` has the limits; torch looks every 5 s whether they are alive
             pin_memory=batching.device.type == "cuda",
             worker_init_fn=live_with_parent,
             # its own, or every epoch would draw from torch's global numbers
@@ -118,11 +111,8 @@ class StreamLoader:
 
     def _watched(self, watch: Watch) -> Iterator[Any]:
         """What the workers give; see `Watch`."""
-        if not self._workers:
-            yield from self._loader
-            return
         items = None
-        if self._loader._iterator is None:
+        if self._workers and self._loader._iterator is None:
             check_shared_memory(self._batch_bytes(), workers=self._workers)
             items = start_workers(self._loader)  # before there is another thread
         with watch.watching():
@@ -157,7 +147,9 @@ class StreamLoader:
         end_workers(self._loader)
 
 
-def worker_failure(error: Exception, *, workers: int, verdict: str = "") -> DataError | None:
+def worker_failure(
+    error: Exception, *, workers: int, verdict: Verdict | None = None
+) -> DataError | None:
     """What errors about dead or hanging workers mean; None for other errors.
 
     Args:
@@ -174,21 +166,21 @@ def worker_failure(error: Exception, *, workers: int, verdict: str = "") -> Data
             remedy="raise the limit (`ulimit -n 4096`), or lower `data.workers`",
         )
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        verdict = "there is no shared memory for them"
+        verdict = Verdict("there is no shared memory for them")
     known = isinstance(error, ConnectionError | EOFError) or "DataLoader" in str(error)
     if not (verdict or known):
         return None
     end = error.__cause__ if "DataLoader" in str(error.__cause__) else error
-    reason = verdict or str(end).partition("\n")[0].partition(". ")[0] or type(error).__name__
-    if "exit code" in reason:  # and not by a signal, so Python has printed why
+    reason = str(end).partition("\n")[0].partition(". ")[0] or type(error).__name__
+    if verdict is None and "exit code" in reason:  # and not by a signal: Python has printed why
         return DataError(
             f"a worker process that reads the images ended with an error of its own: {reason}",
             remedy="see its traceback above, or set `data.workers: 0` to meet the error here",
         )
+    found = verdict or Verdict(reason)
     return DataError(
-        f"the worker processes that read the images died or hang: {reason}",
-        remedy=f"lower `data.workers` (now {workers}; 0 reads without workers), free memory, or "
-        f"{ENLARGE}",
+        f"the worker processes that read the images died or hang: {found.reason}",
+        remedy=found.remedy.format(workers),
     )
 
 

@@ -11,8 +11,8 @@ from torturing.jobs import Note, differences, write_job
 from torturing.part import Part
 from torturing.processes import Command, run
 
-ENDS = {"SIGKILL": 3, "SIGSEGV": 3, "SIGTERM": 3, "SIGSTOP": 3}
-"""What is done to a worker, and the exit code that training then ends with."""
+ENDS = {"SIGKILL": 3, "SIGSEGV": 3, "SIGTERM": 0, "SIGSTOP": 3}
+"""What is done to a worker, and the exit code that training then ends with; SIGTERM is ignored."""
 SOON = 60.0
 """Seconds within which training must have ended."""
 

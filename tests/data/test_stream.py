@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from cnntrain.core.errors import DataError
+from cnntrain.data import watch
 from cnntrain.data.batch import Batch, Batching
 from cnntrain.data.decode import UnreadableImageError
 from cnntrain.data.pipeline import TransformError, build_pipeline
@@ -38,14 +39,13 @@ def files(make_folder) -> Files:
     return part
 
 
-def loader(part, items=AUGMENT, workers: int = 0, timeout: int = 60, **how) -> StreamLoader:
+def loader(part, items=AUGMENT, workers: int = 0, **how) -> StreamLoader:
     return StreamLoader(
         part,
         name="train",
         pipeline=build_pipeline(items),
         batching=Batching(**{"batch_size": 4, "shuffle": True, **how}),
         workers=workers,
-        timeout=timeout,
     )
 
 
@@ -157,11 +157,16 @@ class Deadly:
 
 
 @pytest.mark.parametrize("way", ["killed", "hangs"])
-def test_dead_workers_are_told_with_what_helps(way: str) -> None:
+def test_dead_workers_are_told_with_what_helps(way: str, monkeypatch) -> None:
+    monkeypatch.setattr(watch, "STUCK", 2)
     part = Deadly(torch.zeros(8, dtype=torch.int64), way)
     with pytest.raises(DataError, match="died or hang") as caught:
-        list(loader(part, workers=1, timeout=1).batches(1))
-    for word in ("data.workers", "now 1", "/dev/shm", "memory"):
+        list(loader(part, workers=1).batches(1))
+    words = {
+        "killed": ("data.workers", "now 1", "/dev/shm", "memory"),
+        "hangs": ("done nothing for 2 s; check", "network share", "data check", "resume"),
+    }
+    for word in words[way]:
         assert word in str(caught.value)
     assert multiprocessing.active_children() == []
 

@@ -42,7 +42,7 @@ def verdict_on(child: subprocess.Popen[bytes], *, until: float) -> str:
     with found.watching(), found.waiting():
         while not found.verdict and time.monotonic() < end:
             time.sleep(LOOK)
-    return found.verdict
+    return found.verdict.reason if found.verdict else ""
 
 
 def test_a_stopped_process_is_ended() -> None:
@@ -74,7 +74,39 @@ def test_what_is_not_waited_for_may_do_nothing(monkeypatch: pytest.MonkeyPatch) 
         found = Watch(lambda: [child.pid], look=LOOK)
         with found.watching():
             time.sleep(1)
-        assert found.verdict == ""
+        assert found.verdict is None
+
+
+def test_without_proc_the_wait_for_a_batch_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "_PROC", Path("/no/such/folder"))
+    monkeypatch.setattr(watch, "BLIND", 10)
+    with process("while True: pass") as child:
+        assert "no batch has come for 0 s" in verdict_on(child, until=20)
+        assert child.wait() == -signal.SIGKILL
+
+
+def test_the_file_that_is_waited_for_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(watch, "STUCK", 10)
+    file = tmp_path / "image.jpg"
+    file.touch()
+    with process(f"import time; kept = open({str(file)!r}); time.sleep(60)") as child:
+        while not watch._files(child.pid) & {str(file)}:
+            time.sleep(LOOK)
+        assert f"but wait for {file}" in verdict_on(child, until=20)
+
+
+def test_a_read_in_this_process_that_does_not_return_is_reported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(watch, "BLIND", 5)
+    found = Watch(list, look=LOOK)
+    with found.watching(), found.waiting():
+        until = time.monotonic() + 20
+        while not (said := capsys.readouterr().err) and time.monotonic() < until:
+            time.sleep(LOOK)
+    assert said.startswith("warning: no batch has come for 0 s; check that the disk or network")
 
 
 def stream(images: int = 400, *, workers: int = 2) -> StreamLoader:

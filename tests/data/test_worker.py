@@ -78,7 +78,6 @@ def loader(workers: int) -> StreamLoader:
         pipeline=build_pipeline([{"name": "my_brighter", "most": 60}]),
         batching=Batching(batch_size=2),
         workers=workers,
-        timeout=120,
     )
 
 
@@ -136,7 +135,6 @@ def test_a_worker_that_ends_with_an_error_is_not_told_to_need_memory() -> None:
         pipeline=build_pipeline([]),
         batching=Batching(batch_size=2),
         workers=1,
-        timeout=60,
     )
     with pytest.raises(DataError, match=r"ended with an error of its own: .* exit code 1; see its"):
         list(made.batches(1))
