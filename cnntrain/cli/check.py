@@ -11,9 +11,9 @@ from cnntrain.cli.options import Overrides, checked_run_file
 from cnntrain.config import shipped
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.section import FoldOf
-from cnntrain.core.errors import ConfigError
+from cnntrain.core.errors import ConfigError, DataError
 from cnntrain.core.problems import Problem
-from cnntrain.data.metadata import USUAL_SHARE, facts
+from cnntrain.data.metadata import USUAL_SHARE, facts, look
 
 
 def check(
@@ -22,8 +22,12 @@ def check(
     ],
     overrides: Overrides = None,
 ) -> None:
-    """Check run files. Keys, values, layers and shapes are looked at; no data are read."""
+    """Check run files. Keys, values, layers and shapes are looked at; no image is read.
+
+    Exit code 3 if nothing else is wrong, but the folder of the images is not there.
+    """
     problems: list[Problem] = []
+    missing: list[Problem] = []
     for name in files:
         try:
             file = shipped.resolve(name)
@@ -37,8 +41,23 @@ def check(
 
         known = [size, unknown_classes(checked.loaded), _held_out(checked.loaded)]
         output.result(f"{file}: good {' '.join(f'({each})' for each in known if each)}")
+        missing += _missing_images(checked.loaded)
     if problems:
         raise ConfigError.of(problems)
+    for problem in missing[:1]:
+        raise DataError(problem.message, remedy=problem.remedy, place=problem.place)
+
+
+def _missing_images(loaded: Loaded) -> list[Problem]:
+    """What is wrong with the place of the images, if their folders can be looked at."""
+    data = loaded.config.data
+    try:
+        look(data.name, data.parameters)
+    except DataError as error:
+        key = next((key for key in ("root", "file") if key in data.parameters), "name")
+        found = error.problems[0]
+        return [loaded.problem(("data", key), found.message, found.remedy)]
+    return []
 
 
 def _held_out(loaded: Loaded) -> str:

@@ -14,6 +14,10 @@ RENAMED: Mapping[KeyPath, KeyPath] = {("data", "validation"): ("data", "split", 
 """Where each key stood, and where it stands now; the new one is below the same section."""
 
 
+_FORMER_DEFAULTS: Mapping[KeyPath, Any] = {("data", "train_folder"): "train"}
+"""What earlier versions wrote into a run folder where nothing was given."""
+
+
 def rename(document: Document) -> Iterator[Problem]:
     """Move the value of each earlier key to its new name, in place; a problem where both stand."""
     for old, new in RENAMED.items():
@@ -46,11 +50,15 @@ def renamed_override(override: Override) -> Override:
 
 
 def renamed_tree(tree: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Plain data as `rename` leaves them: the tree of an earlier run."""
+    """The tree of an earlier run as `rename` would leave it, without defaults that have changed."""
     found = dict(tree)
     for old, new in RENAMED.items():
         section = found.get(str(old[0]))
         if isinstance(section, Mapping) and old[1] in section and new[1] not in section:
             moved = {key: value for key, value in section.items() if key != old[1]}
             found[str(old[0])] = {**moved, new[1]: {new[2]: section[old[1]]}}
+    for path, default in _FORMER_DEFAULTS.items():
+        section = found.get(str(path[0]))
+        if isinstance(section, Mapping) and section.get(path[1]) == default:
+            found[str(path[0])] = {key: value for key, value in section.items() if key != path[1]}
     return found

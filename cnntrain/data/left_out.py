@@ -40,6 +40,9 @@ class LeftOut(NamedTuple):
 UNREADABLE = Cause("images that cannot be read (data.unreadable: skip)", "replace or delete them")
 LOOSE = Cause("images beside the class folders", "move each into the folder of its class")
 LOOP = Cause("linked folders that lead back to one that is read already")
+OTHER_CLASS = Cause(
+    "linked folders of another class", "remove the link: an image belongs to one class"
+)
 NO_IMAGE = Cause("no images")
 _CONVERT = "convert them to JPEG or PNG"
 

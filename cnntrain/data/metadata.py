@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, Literal
 
 from cnntrain.core.errors import DataError
 from cnntrain.data import DATASETS
-from cnntrain.data.on_disk import class_folders
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,15 @@ USUAL_SHARE = 0.2
 
 
 @dataclass(frozen=True)
+class Stated:
+    """What the names of files and folders say of a data set, before an image is read."""
+
+    classes: tuple[str, ...] | None
+    validation: bool
+    undivided: bool = False
+
+
+@dataclass(frozen=True)
 class DatasetFacts:
     """What planning a network needs of its data.
 
@@ -71,10 +78,9 @@ def facts(name: str, parameters: Mapping[str, Any]) -> DatasetFacts:
     """The facts that a data set states in its decorator.
 
     `@dataset("mnist", classes=10, channels=1, size=28)` states literals; `"$key"` takes a value
-    from a parameter. `class_folders="$root/$train_folder"` names a folder whose sub-folders are
-    counted, if it is there, when `classes` gives no number. `validation=False` says that it has
-    no validation split of its own, `validation_folders=("$root/val",)` where it would be: a run
-    file that needs one is refused without reading.
+    from a parameter. `validation=False` says that it has no validation split of its own: a run file
+    that needs one is refused without reading. `look="module:function"` names a function of the
+    parameters that looks at the names of files and folders, and gives a `Stated`.
 
     Args:
         name: a registered data set.
@@ -83,27 +89,40 @@ def facts(name: str, parameters: Mapping[str, Any]) -> DatasetFacts:
     options = DATASETS.entry(name).options
     classes = _resolve(options.get("classes"), parameters)
     names = tuple(classes) if isinstance(classes, tuple | list) else None
-    if classes is None and "class_folders" in options:
-        with suppress(DataError):
-            names = tuple(class_folders(_fill(options["class_folders"], parameters))) or None
-    classes = classes if names is None else len(names)
+    validation = _resolve(options.get("validation"), parameters)
+    undivided = False
+    with suppress(DataError):
+        if (stated := look(name, parameters)) is not None:
+            names, validation, undivided = stated.classes, stated.validation, stated.undivided
     size = _resolve(options.get("size"), parameters)
     pair = (size, size) if isinstance(size, int) else size
     height_width = None if pair is None else (int(pair[0]), int(pair[1]))
     channels = _resolve(options.get("channels", 3), parameters)
-    validation = _resolve(options.get("validation"), parameters)
-    if validation is None and names is not None and "validation_folders" in options:
-        folders = [_fill(folder, parameters) for folder in options["validation_folders"]]
-        validation = any(folder.is_dir() for folder in folders)
-    stated = None if validation is None else bool(validation)
-    return DatasetFacts(classes, int(channels), height_width, names, stated)
+    return DatasetFacts(
+        num_classes=classes if names is None else len(names),
+        channels=int(channels),
+        size=height_width,
+        class_names=names,
+        validation=None if validation is None else bool(validation),
+        undivided=undivided,
+    )
+
+
+def look(name: str, parameters: Mapping[str, Any]) -> Stated | None:
+    """What the names of a data set's files say; None where it does not look at them.
+
+    Raises:
+        DataError: they are not there, or not understood.
+    """
+    where = DATASETS.entry(name).options.get("look")
+    if where is None:
+        return None
+    found = resolve_name(where)(parameters)
+    assert isinstance(found, Stated)
+    return found
 
 
 def _resolve(option: Any, parameters: Mapping[str, Any]) -> Any:
     if isinstance(option, str) and option.startswith("$"):
         return parameters.get(option[1:])
     return option
-
-
-def _fill(template: str, parameters: Mapping[str, Any]) -> Path:
-    return Path(re.sub(r"\$(\w+)", lambda match: str(parameters[match[1]]), template)).expanduser()

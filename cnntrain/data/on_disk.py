@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cnntrain.core.errors import DataError
 from cnntrain.data.decode import FORMATS, SUFFIXES
-from cnntrain.data.left_out import LOOP, LOOSE, LeftOut, cause_of, image_format
+from cnntrain.data.left_out import LOOP, LOOSE, OTHER_CLASS, LeftOut, cause_of, image_format
 
 _NOT_CLASSES = frozenset({"__MACOSX", "__pycache__", "@eaDir", "lost+found"})
 
@@ -29,13 +30,31 @@ class Listing:
     left_out: tuple[LeftOut, ...]
 
 
-def class_folders(split: Path) -> dict[str, Path]:
-    """Class names (Unicode NFC) and their folders, sorted by name as torchvision sorts them.
-
-    Hidden folders (`.ipynb_checkpoints`) and operating systems' own (`__MACOSX`) are no classes.
+def expanded(path: str, *, key: str) -> Path:
+    """The path with `~` and environment variables (`$HOME`, `${DATA}`) filled in.
 
     Raises:
-        DataError: `split` is no folder, cannot be read, or has a name twice.
+        DataError: a variable is not set; `key` is what the run file calls the path.
+    """
+    filled = os.path.expandvars(path)
+    unset = re.search(r"\$\{?(\w+)", filled)
+    if unset and not Path(filled).exists():
+        raise DataError(
+            f"the environment variable {unset[1]} in `{key}: {path}` is not set",
+            remedy=f"set it (export {unset[1]}=...), or write the path out",
+        )
+    return Path(filled).expanduser()
+
+
+def class_folders(split: Path) -> dict[str, tuple[Path, ...]]:
+    """Class names (Unicode NFC) and their folders, sorted by name as torchvision sorts them.
+
+    A class has two folders where its name is composed in two ways, as when one was copied from
+    macOS. Hidden folders (`.ipynb_checkpoints`) and operating systems' own (`__MACOSX`) are no
+    classes.
+
+    Raises:
+        DataError: `split` is no folder, or cannot be read.
     """
     try:
         with os.scandir(split) as entries:
@@ -45,31 +64,68 @@ def class_folders(split: Path) -> dict[str, Path]:
             f"cannot read the folder {split}: {error.strerror}", remedy="check `data.root`"
         ) from error
     # A file system may hand out decomposed names (macOS): the same name must mean the same class.
-    named: dict[str, Path] = {}
+    named: dict[str, list[Path]] = {}
+    for name in sorted(folders):
+        named.setdefault(unicodedata.normalize("NFC", name), []).append(split / name)
+    return {name: tuple(named[name]) for name in sorted(named)}
+
+
+def twins(folders: Mapping[str, Sequence[Path]]) -> list[str]:
+    """Notes on class folders of one name that is composed in two ways, or differs in case."""
+    notes = [
+        f"two folders in {paths[0].parent} are called '{name}' (their letters are composed in two "
+        "ways): they are one class"
+        for name, paths in folders.items()
+        if len(paths) > 1
+    ]
+    alike: dict[str, list[str]] = {}
     for name in folders:
-        path = named.setdefault(unicodedata.normalize("NFC", name), split / name)
-        if path != split / name:
-            raise DataError(
-                f"{split} has two folders named '{name}', whose letters are composed differently",
-                remedy="move the images of one into the other",
-            )
-    return {name: named[name] for name in sorted(named)}
+        alike.setdefault(name.casefold(), []).append(name)
+    return notes + [
+        f"the classes {', '.join(names)} differ in nothing but capital letters; if they are one, "
+        "move their images into one folder"
+        for names in alike.values()
+        if len(names) > 1
+    ]
 
 
-def list_images(folder: Path) -> Listing:
+def has_images(folder: Path, *, below: bool = True) -> bool:
+    """Whether a file with the suffix of an image is in a folder, or below it, links aside.
+
+    It ends with the first one: of a large folder only the beginning is read.
+    """
+    inside = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if _is_foreign(entry.name):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    inside.append(Path(entry.path))
+                elif Path(entry.name).suffix.lower() in SUFFIXES:
+                    return True
+    except OSError:
+        return False
+    return below and any(map(has_images, inside))
+
+
+def list_images(folder: Path, *, others: Collection[Path] = ()) -> Listing:
     """All images below a class folder, at any depth.
 
-    Hidden files, macOS's `._*` files among them, are passed over without mention.
+    Hidden files, macOS's `._*` files among them, are passed over without mention; a link to one of
+    the `others`, the folders of other classes, is left out.
     """
     images: list[Path] = []
-    others: list[LeftOut] = []
+    left_out: list[LeftOut] = []
     real = Path(os.path.realpath(folder))
-    for path in _files(folder, {str(each) for each in (real, *real.parents)}, others):
+    entered = {str(each) for each in (real, *real.parents)}
+    theirs = {os.path.realpath(path) for path in others} - entered
+    for path in _files(folder, entered, left_out, theirs):
         if path.suffix.lower() in SUFFIXES:
             images.append(path)
         else:
-            others.append(LeftOut.of(path, cause_of(path, readable=FORMATS)))
-    return Listing(tuple(sorted(images)), tuple(sorted(others)))
+            left_out.append(LeftOut.of(path, cause_of(path, readable=FORMATS)))
+    return Listing(tuple(sorted(images)), tuple(sorted(left_out)))
 
 
 def loose_images(split: Path) -> tuple[LeftOut, ...]:
@@ -88,7 +144,9 @@ def _is_foreign(name: str) -> bool:
     return name.startswith(".") or name in _NOT_CLASSES
 
 
-def _files(folder: Path, entered: set[str], repeated: list[LeftOut]) -> Iterator[Path]:
+def _files(
+    folder: Path, entered: set[str], repeated: list[LeftOut], theirs: Collection[str] = ()
+) -> Iterator[Path]:
     with os.scandir(folder) as entries:
         listed = sorted(entries, key=lambda entry: entry.name)
     for entry in listed:
@@ -99,11 +157,11 @@ def _files(folder: Path, entered: set[str], repeated: list[LeftOut]) -> Iterator
             yield path
             continue
         real = os.path.realpath(path)
-        if real in entered:
-            repeated.append(LeftOut.of(path, LOOP))
+        if real in entered or real in theirs:
+            repeated.append(LeftOut.of(path, OTHER_CLASS if real in theirs else LOOP))
             continue
         entered.add(real)
-        yield from _files(path, entered, repeated)
+        yield from _files(path, entered, repeated, theirs)
 
 
 def fetch(name: str, root: Path, *, missing: Sequence[Path], download: bool) -> None:

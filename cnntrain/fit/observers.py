@@ -23,6 +23,7 @@ from cnntrain.core.errors import ConfigError
 from cnntrain.core.version import __version__
 from cnntrain.data import TRANSFORMS
 from cnntrain.data.loaders import core_count, unmixed, worker_count
+from cnntrain.data.pipeline import build_pipeline
 from cnntrain.data.resident import ResidentLoader
 from cnntrain.data.statistics import denormalize
 from cnntrain.record.checkpoints import CheckpointKeeper, Saves
@@ -151,11 +152,17 @@ def data_cure(prepared: Prepared) -> str:
             "data.transforms.train (affine, color_jitter), or give compute.threads more"
         )
     workers, cores = worker_count(section.workers, prepared.device), core_count()
-    cures = [f"keep them in memory (data.memory: resident, now {section.memory})"]
-    if workers < cores:
-        cures.insert(0, f"raise data.workers (now {workers}; there are {cores} cores)")
+    cures = [f"raise data.workers (now {workers}; there are {cores} cores)"] * (workers < cores > 1)
+    if _can_be_kept(prepared):
+        cures.append(f"keep them in memory (data.memory: resident, now {section.memory})")
     cures.append("store the images no larger than training needs them")
     return ", or ".join(cures)
+
+
+def _can_be_kept(prepared: Prepared) -> bool:
+    """Whether training images can be kept in memory: they are made one size when they are read."""
+    pipeline = build_pipeline(prepared.data.train_pipeline)
+    return pipeline.divide(random_in_worker=False)[0].fixed_size() is not None
 
 
 def _notes(texts: Sequence[str]) -> list[tuple[str, str]]:

@@ -80,3 +80,27 @@ def test_networks_that_learnt_from_the_others_images(cnntrain: Cnntrain, file: P
     assert refused.code == 2
     assert "was trained on some of the validation images" in refused.err
     assert cnntrain("eval", "a", "c", "--split", "validation").code == 0
+
+
+def test_check_says_that_the_images_are_not_there(
+    cnntrain: Cnntrain, run_file: RunFile, tmp_path: Path
+) -> None:
+    (tmp_path / "my_images").mkdir()
+    steps = [{"resize": {"size": [8, 8]}}, "normalize"]
+    transforms = {"train": steps, "eval": steps}
+    data = {"name": "image_folder", "root": "my_imags", "channels": 1, "transforms": transforms}
+    file = run_file({"data": data})
+    answer = cnntrain("check", file)
+    assert answer.code == 3
+    assert "good (" in answer.out, "all else is said as well"
+    assert "(10 classes assumed until the images are there)" in answer.out
+    assert (
+        f"{file}:19:9: there is no folder my_imags; did you mean -s data.root=my_im" in answer.err
+    )
+    for name in ("a", "b", "c"):
+        (tmp_path / "my_images" / name).mkdir()
+        (tmp_path / "my_images" / name / "1.png").write_bytes(b"x")
+    answer = cnntrain("check", file, "-s", "data.root=my_images")
+    assert answer.code == 0
+    assert "assumed" not in answer.out
+    assert "(held out: validation 0.2, seed 0)" in answer.out

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cnntrain.core.errors import DataError
 from cnntrain.data.check import check_data, shared_images
 from cnntrain.data.decode import FORMATS, UnreadableImageError, decode, header_size
 from cnntrain.data.left_out import image_format, plain, rows, summaries
-from cnntrain.data.on_disk import class_folders, list_images
+from cnntrain.data.on_disk import list_images
 from cnntrain.data.sets.image_folder import image_folder
 from cnntrain.data.splits import Files
 
@@ -102,10 +101,3 @@ def test_a_pipe_is_never_opened(make_folder) -> None:
     part = image_folder(root=str(root)).train
     assert isinstance(part, Files)
     assert len(shared_images(part, part)) == 4
-
-
-def test_one_name_composed_in_two_ways_is_an_error(tmp_path: Path) -> None:
-    for name in ("caf\u00e9", "cafe\u0301"):
-        (tmp_path / name).mkdir()
-    with pytest.raises(DataError, match="two folders named 'caf\u00e9'"):
-        class_folders(tmp_path)

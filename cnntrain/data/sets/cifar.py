@@ -14,6 +14,7 @@ from cnntrain.data.decode import decode, in_threads
 from cnntrain.data.left_out import LeftOut
 from cnntrain.data.on_disk import (
     class_folders,
+    expanded,
     fetch,
     list_images,
     loose_images,
@@ -39,7 +40,7 @@ def cifar10(*, root: str = "data", download: bool = False) -> Splits:
             `cifar10/test/...` with one image file per picture.
         download: fetch the files with torchvision if they are not there.
     """
-    base = Path(root).expanduser()
+    base = expanded(root, key="data.root")
     batches = base / "cifar-10-batches-py"
     folders = [base / "cifar10" / part for part in ("train", "test")]
     if not batches.is_dir() and all(folder.is_dir() for folder in folders):
@@ -56,7 +57,7 @@ def cifar100(*, root: str = "data", download: bool = False) -> Splits:
         root: the folder that holds `cifar-100-python`.
         download: fetch the files with torchvision if they are not there.
     """
-    base = Path(root).expanduser()
+    base = expanded(root, key="data.root")
     return _read_batches("CIFAR100", base, [base / "cifar-100-python"], download=download)
 
 
@@ -82,7 +83,7 @@ def _read_folder(split: Path) -> tuple[Pixels, tuple[LeftOut, ...]]:
             f"{', '.join(folders) or 'none'}",
             remedy=f"name them {', '.join(CIFAR10_CLASSES)}",
         )
-    listed = [list_images(folder) for folder in folders.values()]
+    listed = [list_images(paths[0]) for paths in folders.values()]
     others = [file for listing in listed for file in listing.left_out]
     paths = [path for listing in listed for path in listing.images]
     targets = [number for number, listing in enumerate(listed) for _ in listing.images]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,11 +12,12 @@ import torch
 
 from cnntrain.core.errors import DataError
 from cnntrain.core.kinds import Names
-from cnntrain.core.problems import near_match, suggestion
+from cnntrain.core.problems import suggestion
 from cnntrain.data import dataset
 from cnntrain.data.decode import SUFFIXES, UnreadableImageError, decode, in_threads
+from cnntrain.data.layouts import find_layout
 from cnntrain.data.left_out import UNREADABLE, LeftOut, summaries
-from cnntrain.data.on_disk import Listing, class_folders, list_images, loose_images
+from cnntrain.data.on_disk import Listing, class_folders, list_images, loose_images, twins
 from cnntrain.data.splits import Files, Splits
 
 
@@ -30,21 +32,23 @@ class _Split:
     "image_folder",
     classes="$classes",
     channels="$channels",
-    class_folders="$root/$train_folder",
-    validation="$validation_folder",
-    validation_folders=("$root/val", "$root/validation"),
+    look="cnntrain.data.layouts:look_at_folders",
 )
 def image_folder(
     *,
     root: str,
-    train_folder: str = "train",
+    train_folder: str | None = None,
     validation_folder: str | Literal[False] | None = None,
     test_folder: str | Literal[False] | None = None,
     classes: Names | None = None,
     channels: Literal[1, 3] = 3,
     unreadable: Literal["error", "skip"] = "error",
 ) -> Splits:
-    """Images in `root/train/CLASS/...`, with validation and test splits beside it.
+    """Images in `root/train/CLASS/...` and `root/val/CLASS/...`, or in `root/CLASS/...`.
+
+    Class folders directly in `root` are in no split: a fifth of their images is held out for
+    validation, unless `data.split` says otherwise. A folder a level too high or too low is
+    recognised, or the error says what to write.
 
     One class list serves all splits, and folders are mapped to it by name. A class folder that
     validation or test lacks is noted; one that training does not know, or one without images in
@@ -53,27 +57,23 @@ def image_folder(
     the terminal and in the run's `left_out.txt`.
 
     Args:
-        root: the folder of the splits.
-        train_folder: sub-folder of the training images.
-        validation_folder: sub-folder of the validation images; if null, `val` or `validation` if
-            it exists; false for none.
-        test_folder: sub-folder of the test images; if null, `test` if it exists; false for none.
+        root: the folder of the splits, or of the classes.
+        train_folder: sub-folder of the training images; if null, `train` or `training` if it
+            exists; `.` if the class folders are directly in `root` and all of them train.
+        validation_folder: sub-folder of the validation images; if null, `val`, `valid` or
+            `validation` if it exists; false for none.
+        test_folder: sub-folder of the test images; if null, `test` or `testing` if it exists; false
+            for none.
         classes: the class list, in this order; the training folders in alphabetical order if null.
         channels: 3 for RGB, 1 for grey; all images are converted.
         unreadable: `error` stops at the first image that cannot be read, at the time it is needed;
             `skip` reads every image beforehand, leaves those out of every split and lists them.
     """
-    base = Path(root).expanduser()
-    train = base / train_folder
-    if not train.is_dir():
-        raise _no_training_folder(base, train_folder)
-    names = _class_list(train, classes)
+    layout = find_layout(root, train_folder, validation_folder, test_folder)
+    names = _class_list(layout.train, classes)
     read = partial(_read, classes=names, channels=channels, skips=unreadable == "skip")
-    splits = {"training": read(train, "training")}
-    others = {
-        "validation": _find(base, "validation_folder", validation_folder, ("val", "validation")),
-        "test": _find(base, "test_folder", test_folder, ("test",)),
-    }
+    splits = {"training": read(layout.train, "training")}
+    others = {"validation": layout.validation, "test": layout.test}
     splits |= {name: read(path, name) for name, path in others.items() if path is not None}
     files = {name: split.files for name, split in splits.items()}
     return Splits(
@@ -81,26 +81,9 @@ def image_folder(
         files["training"],
         validation=files.get("validation"),
         test=files.get("test"),
-        notes=tuple(note for split in splits.values() for note in split.notes),
+        notes=(*layout.notes, *(note for split in splits.values() for note in split.notes)),
         left_out=tuple(file for split in splits.values() for file in split.left_out),
-    )
-
-
-def _no_training_folder(base: Path, name: str) -> DataError:
-    remedy = f"set `data.root` to the folder that holds {name}/"
-    if not base.is_dir():
-        there = class_folders(base.parent) if base.parent.is_dir() else ()
-        near = near_match(base.name, there)
-        remedy = f"did you mean '{base.parent / near}'? `data.root` names it" if near else remedy
-        return DataError(f"there is no folder {base}", remedy=remedy)
-    inside = [path for folder in class_folders(base).values() for path in folder.iterdir()]
-    if any(path.suffix.lower() in SUFFIXES for path in inside):
-        message = f"there is no folder {base / name}: the class folders are directly in {base}"
-        return DataError(
-            message, remedy="set `data.train_folder: .` and `data.split.validation: 0.2`"
-        )
-    return DataError(
-        f"there is no folder {base / name}", remedy=f"{remedy}, or `data.train_folder`"
+        undivided=layout.undivided,
     )
 
 
@@ -129,26 +112,6 @@ def _class_list(train: Path, given: tuple[str, ...] | None) -> tuple[str, ...]:
     return names
 
 
-def _find(
-    base: Path, parameter: str, given: str | Literal[False] | None, defaults: tuple[str, ...]
-) -> Path | None:
-    if given is False:
-        return None
-    if given is not None:
-        if not (base / given).is_dir():
-            raise DataError(
-                f"there is no folder {base / given}", remedy=f"correct `data.{parameter}`"
-            )
-        return base / given
-    there = [base / name for name in defaults if (base / name).is_dir()]
-    if len(there) > 1:
-        raise DataError(
-            f"{base} has both '{there[0].name}' and '{there[1].name}'",
-            remedy=f"say which one to use with `data.{parameter}`",
-        )
-    return there[0] if there else None
-
-
 def _read(
     folder: Path, name: str, *, classes: tuple[str, ...], channels: int, skips: bool
 ) -> _Split:
@@ -157,10 +120,10 @@ def _read(
     for extra in folders:
         if extra not in classes:
             raise DataError(
-                f"the {name} folder {folder / extra} is not among the classes",
+                f"the {name} folder {folders[extra][0]} is not among the classes",
                 remedy=f"{suggestion(extra, classes)} Or move the folder away",
             )
-    listings = {label: list_images(path) for label, path in folders.items()}
+    listings = {label: _list_class(label, folders) for label in folders}
     images = {label: listings[label].images if label in listings else () for label in classes}
     empty = [label for label in classes if not images[label]]
     if name == "training" and empty:
@@ -182,8 +145,18 @@ def _read(
     targets = torch.tensor([number for _, number in kept], dtype=torch.int64)
     files = Files(tuple(path for path, _ in kept), targets, channels)
     others = [file for listing in listings.values() for file in listing.left_out]
-    notes = (f"{folder} has no images of {', '.join(empty)}",) if empty else ()
+    notes = (*([f"{folder} has no images of {', '.join(empty)}"] if empty else []), *twins(folders))
     return _Split(files, notes, (*loose_images(folder), *others, *skipped))
+
+
+def _list_class(label: str, folders: Mapping[str, Sequence[Path]]) -> Listing:
+    """The images of a class, in its one folder or in both."""
+    others = [path for name, paths in folders.items() if name != label for path in paths]
+    found = [list_images(path, others=others) for path in folders[label]]
+    return Listing(
+        tuple(path for listing in found for path in listing.images),
+        tuple(file for listing in found for file in listing.left_out),
+    )
 
 
 def _empty_class(folder: Path, listing: Listing) -> DataError:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cnntrain.core.errors import DataError
 from cnntrain.data import dataset
-from cnntrain.data.on_disk import fetch
+from cnntrain.data.on_disk import expanded, fetch
 from cnntrain.data.splits import Pixels, Splits
 
 _PARTS = ("train", "t10k")
@@ -32,7 +32,7 @@ def mnist(*, root: str = "data", download: bool = False) -> Splits:
         download: fetch the files with torchvision if they are not there.
     """
     classes = tuple(str(name) for name in range(10))
-    return _read(Path(root).expanduser(), "MNIST", classes=classes, download=download)
+    return _read(expanded(root, key="data.root"), "MNIST", classes=classes, download=download)
 
 
 @dataset("fashion_mnist", classes=10, channels=1, size=28, validation=False)
@@ -43,7 +43,9 @@ def fashion_mnist(*, root: str = "data", download: bool = False) -> Splits:
         root: the folder that holds `FashionMNIST/raw/train-images-idx3-ubyte` and so on.
         download: fetch the files with torchvision if they are not there.
     """
-    return _read(Path(root).expanduser(), "FashionMNIST", classes=_GARMENTS, download=download)
+    return _read(
+        expanded(root, key="data.root"), "FashionMNIST", classes=_GARMENTS, download=download
+    )
 
 
 def _read(root: Path, folder: str, *, classes: tuple[str, ...], download: bool) -> Splits:

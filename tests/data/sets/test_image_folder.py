@@ -5,9 +5,11 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from cnntrain.core.errors import DataError
+from cnntrain.data.left_out import LOOP, OTHER_CLASS
 from cnntrain.data.metadata import facts
 from cnntrain.data.sets.image_folder import image_folder
 from cnntrain.data.splits import Files
@@ -57,24 +59,29 @@ def test_an_empty_training_folder_is_an_error(make_folder) -> None:
 
 
 def test_classes_directly_in_the_folder(make_folder) -> None:
-    root = make_folder({"cat": 2, "dog": 2})
-    remedy = "set `data.train_folder: .` and `data.split.validation: 0.2`"
-    with pytest.raises(DataError, match=f"the class folders are directly in {root}; {remedy}"):
-        image_folder(root=str(root))
-    assert image_folder(root=str(root), train_folder=".").classes == ("cat", "dog")
+    root = str(make_folder({"cat": 2, "dog": 2}))
+    splits = image_folder(root=root)
+    assert (splits.classes, splits.undivided) == (("cat", "dog"), True)
+    given = image_folder(root=root, train_folder=".")
+    assert (given.classes, given.undivided) == (("cat", "dog"), False)
+    remedy = "the class folders are directly in .*images; remove `data.train_folder`"
+    with pytest.raises(DataError, match=remedy):
+        image_folder(root=root, train_folder="train")
 
 
 def test_no_such_folder(make_folder, monkeypatch) -> None:
     root = make_folder({"all/cat": 2, "all/dog": 2})
     monkeypatch.chdir(root.parent)
-    with pytest.raises(DataError, match=r"no folder image; did you mean 'images'\? `data.root` na"):
+    with pytest.raises(DataError, match=r"no folder image; did you mean -s data.root=images\?"):
         image_folder(root="image")
-    with pytest.raises(DataError, match=r"no folder nowhere; set `data.root` to the folder that"):
+    with pytest.raises(DataError, match=r"did you mean -s data.root=images/all\?"):
+        image_folder(root="imags/all")
+    with pytest.raises(DataError, match=r"no folder nowhere; set `data.root` to the folder of you"):
         image_folder(root="nowhere")
     with pytest.raises(
-        DataError, match=r"no folder images/train; set `data.root` to the folder th"
+        DataError, match=r"no folder images/al; did you mean -s data.train_folder=a"
     ):
-        image_folder(root="images")
+        image_folder(root="images", train_folder="al")
 
 
 def test_classes_give_order_and_must_fit(make_folder) -> None:
@@ -134,6 +141,37 @@ def test_names_of_macos_and_linux_are_the_same_class(make_folder) -> None:
     assert splits.validation.targets.tolist() == [1]
 
 
+def test_one_class_in_two_spellings_of_its_letters(make_folder) -> None:
+    """Six and six images on disk are twelve of one class, and that is said."""
+    composed, decomposed = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
+    root = make_folder({f"train/{composed}": 6, f"train/{decomposed}": 6, "train/tea": 5})
+    splits = image_folder(root=str(root))
+    assert splits.classes == (composed, "tea")
+    assert torch.bincount(splits.train.targets).tolist() == [12, 5]
+    assert splits.notes == (
+        f"two folders in {root}/train are called '{composed}' (their letters are composed in two "
+        "ways): they are one class",
+    )
+
+
+def test_classes_that_differ_in_capital_letters_are_noted(make_folder) -> None:
+    splits = image_folder(root=str(make_folder({"train/Cat": 1, "train/cat": 1, "train/dog": 1})))
+    assert splits.classes == ("Cat", "cat", "dog")
+    assert splits.notes[0].startswith("the classes Cat, cat differ in nothing but capital letters")
+
+
+def test_links_to_another_class_are_left_out(make_folder) -> None:
+    root = make_folder({"train/a": 2, "train/b": 3})
+    (root / "train/a/more").symlink_to(root / "train/b", target_is_directory=True)
+    (root / "train/a/all").symlink_to(root / "train", target_is_directory=True)
+    splits = image_folder(root=str(root))
+    assert torch.bincount(splits.train.targets).tolist() == [2, 3]
+    assert [(file.path.name, file.cause) for file in splits.left_out] == [
+        ("all", LOOP),
+        ("more", OTHER_CLASS),
+    ]
+
+
 def test_sub_folders_of_other_names(make_folder) -> None:
     root = make_folder({"a/cat": 1, "a/dog": 1, "b/cat": 1, "c/dog": 1})
     given = {"train_folder": "a", "validation_folder": "b", "test_folder": "c"}
@@ -141,8 +179,8 @@ def test_sub_folders_of_other_names(make_folder) -> None:
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (2, 1, 1)  # type: ignore[arg-type]  # all there
     with pytest.raises(DataError, match=r"no folder .*/x; correct `data.test_folder`"):
         image_folder(root=str(root), **{**given, "test_folder": "x"})
-    with pytest.raises(DataError, match=r"no folder .*train; set `data.root`"):
-        image_folder(root=str(root))
+    with pytest.raises(DataError, match=r"no folder .*/d; correct `data.train_folder`"):
+        image_folder(root=str(root), train_folder="d")
 
 
 def test_two_validation_folders_are_a_question(make_folder) -> None:
@@ -197,7 +235,7 @@ def test_a_folder_that_cannot_be_read_is_named(make_folder) -> None:
 
 
 def test_facts_count_the_class_folders(make_folder, tmp_path: Path) -> None:
-    parameters = {"train_folder": "train", "classes": None, "channels": 3}
+    parameters = {"train_folder": None, "classes": None, "channels": 3}
     known = facts("image_folder", {**parameters, "root": str(make_folder(BASIC))})
     assert (known.num_classes, known.channels, known.size) == (2, 3, None)
     assert facts("image_folder", {**parameters, "root": "/nowhere"}).num_classes is None
