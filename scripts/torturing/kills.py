@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torturing.jobs import JOBS, Note, amounts, differences, write_job
 from torturing.part import Part
-from torturing.phases import EVALUATING, NAMES, SAVING, STARTING, TRAINING, Phases
+from torturing.phases import EVALUATING, NAMES, SAVING, STARTING, Phases
 from torturing.processes import Command, run
 
 MOST = 3
@@ -62,8 +62,8 @@ class Attempt:
 def kill(place: Path, *, seed: int, count: int, note: Note) -> Part:
     """Kill runs of every job in turn, one to three times each, until `count` kills are done.
 
-    An instant is drawn uniformly from the length of the undisturbed run, or, for every second
-    kill, from one of the phases. What a killed process leaves running is not waited for.
+    An instant is drawn uniformly from the length of the undisturbed run, or, for two kills of
+    three, from one of the phases. What a killed process leaves running is not waited for.
     """
     part = Part("kills", "SIGKILL at random instants, then the same command again")
     draw = random.Random(seed)
@@ -155,10 +155,10 @@ def _signal(
     command: Command, attempt: Attempt, phases: Phases, draw: random.Random, *, nth: int
 ) -> None:
     whole = attempt.whole
-    if attempt.start or draw.random() < 0.5:
+    if attempt.start or draw.random() < 1 / 3:
         command.signal_after(draw.uniform(0, 1.02 * (whole.seconds + attempt.start)))
         return
-    phase = draw.choice([number for number in range(len(NAMES)) if number != TRAINING])
+    phase = draw.randrange(len(NAMES))
     entries = 1
     if phase in (EVALUATING, SAVING):  # of a resumed run, fewer are to come
         entries = draw.randint(1, max(1, whole.phases.entries(phase) // nth))
