@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
-from pathlib import Path
 
 from torch import nn
 
-import cnntrain.layers
 from cnntrain.arch.description import Description
 from cnntrain.arch.expand import Node
 from cnntrain.arch.network import Shape
 from cnntrain.arch.plan import PlannedList
 from cnntrain.arch.receptive import window
 from cnntrain.core.errors import ConfigError
+from cnntrain.core.plugins import plugin_place
 from cnntrain.core.problems import Problem
 from cnntrain.show.words import shape_text
 from cnntrain.tasks.protocol import Task
@@ -37,9 +35,10 @@ def misfit(
         return node.problem(start + too_large[0], too_large[1])
     reason = str(error).strip().split("\n")[0] or type(error).__name__
     reason, _, remedy = reason.removeprefix(f"{node.operation}: ").partition("; ")
-    line = _plugin_line(node, error)
-    if line is not None:
-        reason, remedy = f"{type(error).__name__}: {reason}", remedy or f"see {line}"
+    place = plugin_place(error)
+    if place is not None:
+        reason = f"{type(error).__name__}: {reason}"
+        remedy = remedy or f"see {place.file}:{place.line}"
     sources = " and ".join(node.sources)
     remedy = remedy or f"change its parameters, or those of what it reads ({sources})"
     return node.problem(start + reason, remedy)
@@ -58,16 +57,6 @@ def _window_too_large(module: nn.Module | None, shape: Shape) -> tuple[str, str]
     if padded != list(shape[1:]):
         message += f", which is {padded[0]}x{padded[1]} with the padding"
     return message, "use a smaller kernel or more padding, or shrink the maps less above it"
-
-
-def _plugin_line(node: Node, error: Exception) -> str | None:
-    """`file:line` where a layer from outside of the package failed."""
-    assert node.entry is not None
-    file = node.entry.file
-    if file.parent == Path(cnntrain.layers.__file__).parent:
-        return None
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
-    return f"{file}:{lines[-1]}" if lines else None
 
 
 def check_output(what: str, planned: PlannedList, description: Description, task: Task) -> None:

@@ -17,6 +17,7 @@ from cnntrain.core.choices import ChoiceError
 from cnntrain.core.complaints import dotted
 from cnntrain.core.document import KeyPath
 from cnntrain.core.errors import CnntrainError
+from cnntrain.core.plugins import plugin_place
 from cnntrain.core.problems import halves
 from cnntrain.optim import GroupRule, ParameterGroup, Warmup, parameter_groups
 from cnntrain.optim.guarded import GuardedOptimizer
@@ -59,7 +60,9 @@ def make_choice(choice: Chosen, *, loaded: Loaded, path: KeyPath, given: Mapping
         raise
     except ValueError as error:
         at = (*path, error.parameter) if isinstance(error, ChoiceError) else path
-        raise loaded.error(at, *halves(error, f"change {dotted('', path)}")) from error
+        raised = plugin_place(error)
+        usual = f"see {raised.file}:{raised.line}" if raised else f"change {dotted('', path)}"
+        raise loaded.error(at, *halves(error, usual)) from error
 
 
 def make_task(loaded: Loaded) -> Task:

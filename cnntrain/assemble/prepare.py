@@ -22,6 +22,7 @@ from cnntrain.assemble.make_parts import (
     make_recipe,
     make_task,
 )
+from cnntrain.assemble.needed_memory import memory_errors, refuse_too_large
 from cnntrain.assemble.networks import make_network, plan_network
 from cnntrain.assemble.probe import with_features
 from cnntrain.assemble.transfer.make_freezing import (
@@ -94,14 +95,23 @@ def prepare(loaded: Loaded, *, resumed: State | None = None, plan: Plan | None =
         ConfigError: the run file cannot be obeyed, at its line.
         DataError: images are missing or unreadable.
         CheckpointError: the weights to start from are missing, damaged or of another network.
+        MemoryExhaustedError: the memory does not suffice; says for what.
     """
-    finetune, wanted = loaded.config.finetune, loaded.train
-    from_weights = finetune is not None and resumed is None
-    loaded = follow_weights(loaded) if from_weights else loaded
-    config = loaded.config
-    _set_up_process(config)
-    device = choose_device(config.compute, loaded)
+    if loaded.config.finetune is not None and resumed is None:
+        loaded = follow_weights(loaded)
+    _set_up_process(loaded.config)
+    device = choose_device(loaded.config.compute, loaded)
     plan = plan or plan_network(loaded)  # first: what cannot be trained is refused unread
+    refuse_too_large(loaded, plan, device=device)
+    with memory_errors(loaded, plan, device=device):
+        return _prepare(loaded, plan=plan, device=device, resumed=resumed)
+
+
+def _prepare(
+    loaded: Loaded, *, plan: Plan, device: torch.device, resumed: State | None
+) -> Prepared:
+    config, wanted, finetune = loaded.config, loaded.train, loaded.config.finetune
+    from_weights = finetune is not None and resumed is None
     is_probe = finetune is not None and finetune.probe
     source = read_source(loaded) if from_weights else None
     data = open_run_data(loaded, device=device, in_order=is_probe)

@@ -9,9 +9,11 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from cnntrain.assemble.needed_memory import image_memory_errors
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.schema import ComputeSection
 from cnntrain.core.errors import CnntrainError, UsageError
+from cnntrain.core.plugins import plugin_place
 from cnntrain.core.problems import halves
 from cnntrain.data.loaders import Data, EmptyClassError, open_data, worker_count
 from cnntrain.data.pipeline import ListError
@@ -103,7 +105,7 @@ def open_run_data(
             (step["name"], {k: v for k, v in step.items() if k != "name"}) for step in eval_steps
         ]
         train = prepared = named
-    with data_errors(loaded):
+    with data_errors(loaded), image_memory_errors(loaded):
         return open_data(
             data.name,
             parameters=data.parameters,
@@ -158,7 +160,9 @@ def data_errors(loaded: Loaded) -> Iterator[None]:
         raise loaded.error(path, *halves(error, "correct it or move it")) from error
     except ValueError as error:
         section = ("data", "sampling") if isinstance(error, EmptyClassError) else ("data",)
-        raise loaded.error(section, *halves(error, "change the `data` section")) from error
+        raised = plugin_place(error)
+        usual = f"see {raised.file}:{raised.line}" if raised else "change the `data` section"
+        raise loaded.error(section, *halves(error, usual)) from error
 
 
 def apply_threads(compute: ComputeSection) -> None:

@@ -13,6 +13,8 @@ from typing import NoReturn
 
 from cnntrain.core.errors import CnntrainError, DiskError, MemoryExhaustedError, UsageError
 from cnntrain.core.interrupts import Interruptions
+from cnntrain.core.memory import is_out_of_memory
+from cnntrain.core.plugins import plugin_failure
 from cnntrain.core.stderr import say
 from cnntrain.show.words import escaped
 
@@ -55,17 +57,18 @@ def _call() -> None:
     except OSError as error:
         _fail_system(error)
     except Exception as error:  # noqa: BLE001  # the last resort: said in one line, as a bug
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             _fail(_OUT_OF_MEMORY, MemoryExhaustedError.exit_code)
         if isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_THREADS):
             _fail(_OUT_OF_THREADS, MemoryExhaustedError.exit_code)
+        _fail_plugin(error)
         bug = f"internal error (please report): {type(error).__name__}: {error}"
         _fail(f"{bug} (CNNTRAIN_DEBUG=1 shows the traceback)", 1)
 
 
 _OUT_OF_MEMORY = (
-    "the memory is used up; use a smaller data.batch_size, or train.accumulate to pass each batch "
-    "in parts, or compute.precision: bfloat16"
+    "the memory is used up; use a smaller data.batch_size and data.eval_batch_size, fewer or "
+    "smaller images, a smaller network, or compute.precision: bfloat16"
 )
 
 
@@ -105,6 +108,7 @@ def _fail_system(error: OSError) -> None:
     if error.errno in (errno.EMFILE, errno.ENFILE):
         text = "too many files are open at once; raise the limit (`ulimit -n 4096`)"
         _fail(f"{text}, or lower data.workers", UsageError.exit_code)
+    _fail_plugin(error)
     if error.filename is not None:
         _fail(f"{error.strerror}: {error.filename}", UsageError.exit_code)
     _fail(str(error), CnntrainError.exit_code)
@@ -116,12 +120,11 @@ def _code_behind(error: OSError) -> int | None:
     return code if isinstance(code, int) else None
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether torch says so; by name and words, because torch need not have been imported."""
-    allocators = ("DefaultCPUAllocator: can't allocate memory", "CUDA error: out of memory")
-    return type(error).__name__ == "OutOfMemoryError" or any(
-        words in str(error) for words in allocators
-    )
+def _fail_plugin(error: Exception) -> None:
+    """An exception in a user's own file names its line."""
+    failure = plugin_failure(error)
+    if failure is not None:
+        _fail(str(failure), failure.exit_code)
 
 
 def _fail(message: str, code: int, *, prefix: str = "error: ") -> NoReturn:

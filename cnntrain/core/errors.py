@@ -51,6 +51,12 @@ def _position(problem: Problem) -> tuple[str, int, int]:
     return (place.file, place.line, place.column) if place else ("", 0, 0)
 
 
+class PluginError(CnntrainError):
+    """The code of a plugin raised an exception."""
+
+    exit_code = 2
+
+
 class DataError(CnntrainError):
     """The images or labels are missing, unreadable or do not fit."""
 

@@ -11,14 +11,16 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-from cnntrain.core.errors import ConfigError
+from cnntrain.core.errors import ConfigError, PluginError
+from cnntrain.core.problems import Place
 from cnntrain.core.trust import Plugin, is_trusted, read_plugin, remember
 
 __path__: list[str] = []  # a module that has one may have submodules
@@ -57,9 +59,42 @@ def import_plugin(plugin: Plugin) -> None:
         importlib.import_module(name)
     except Exception as error:  # whatever a user's file does wrong is the user's to see
         raise ConfigError(
-            f"importing the plugin {plugin.file} failed: {type(error).__name__}: {error}",
+            f"importing the plugin {plugin.file} failed: {_said(error)}",
             remedy=f"run `python {plugin.file}` to see the whole traceback",
+            place=plugin_place(error),
         ) from error
+
+
+def plugin_place(error: BaseException) -> Place | None:
+    """The innermost line of a plugin's code that was running when an exception was raised."""
+    found = [*_places(error), *(_places(error.__cause__) if error.__cause__ else ())]
+    return found[-1] if found else None
+
+
+def plugin_failure(error: BaseException) -> PluginError | None:
+    """What to say of an exception that came up in a plugin's code; None where none was running."""
+    place = plugin_place(error)
+    if place is None:
+        return None
+    remedy = "correct the plugin; CNNTRAIN_DEBUG=1 shows the traceback"
+    return PluginError(f"the plugin failed: {_said(error)}", remedy=remedy, place=place)
+
+
+def _places(error: BaseException) -> Iterator[Place]:
+    """The lines of plugins in a traceback, outer ones first."""
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        name = str(frame.f_globals.get("__name__"))
+        if name.startswith(_PREFIX):
+            lines = source_of(_SOURCES[name]).splitlines() if name in _SOURCES else []
+            line = lines[number - 1] if number <= len(lines) else ""
+            column = len(line) - len(line.lstrip()) + 1
+            yield Place(frame.f_code.co_filename, number, column, line)
+
+
+def _said(error: BaseException) -> str:
+    """The kind of an exception, and its first line."""
+    first = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 class _Finder(MetaPathFinder):

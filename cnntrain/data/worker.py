@@ -13,7 +13,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
-from cnntrain.core.errors import DataError
+from cnntrain.core.errors import DataError, PluginError
+from cnntrain.core.plugins import plugin_failure
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.decode import UnreadableImageError
 from cnntrain.data.pipeline import Pipeline, TransformError
@@ -29,7 +30,7 @@ Key = tuple[int, int, int]
 class Failure:
     """Errors travel from a worker as plain data: re-raised ones would carry its traceback."""
 
-    error: UnreadableImageError | TransformError | DataError
+    error: UnreadableImageError | TransformError | DataError | PluginError
     label: str
 
     def to_raise(self) -> Exception:
@@ -101,6 +102,11 @@ class ImageReader(Dataset[tuple[Tensor, int, int] | Failure]):
                     pixels = single.applied(pixels[None], generator)[0]
         except (UnreadableImageError, TransformError) as error:
             return Failure(error, self._part.label(index))
+        except Exception as error:
+            failure = plugin_failure(error)
+            if failure is not None:
+                return Failure(failure, self._part.label(index))
+            raise
         return pixels, int(self._part.targets[index]), index
 
     def _sized(self, index: int, head: Pipeline, generator: torch.Generator | None) -> Image.Image:

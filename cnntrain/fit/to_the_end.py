@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from torch import nn
 
+from cnntrain.assemble.needed_memory import memory_errors
 from cnntrain.assemble.prepare import Prepared, network_of, whole_state
 from cnntrain.assemble.probe import compute_features
 from cnntrain.assemble.translation import reading
@@ -129,7 +130,11 @@ def train_to_the_end(
     """
     stop = StopRequest()
     tally = Tally()
-    with reading(prepared.data, prepared.loaded):
+    loaded, plan = prepared.loaded, prepared.plan
+    with (
+        reading(prepared.data, loaded),
+        memory_errors(loaded, plan, device=prepared.device),
+    ):
         is_probe = bool(prepared.learner.part)
         found = compute_features(prepared.data, quiet=quiet or silent) if is_probe else []
         own = make_observers(
@@ -144,7 +149,7 @@ def train_to_the_end(
             done = observe(
                 _events(prepared, kept=kept, stop=stop),
                 observers=[*own, tally, *observers],
-                every=prepared.loaded.config.record.every,
+                every=loaded.config.record.every,
                 window=prepared.window,
             )
     test = None if tally.test is None else tally.test.metrics
