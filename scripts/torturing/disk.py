@@ -7,6 +7,7 @@ import io
 import os
 import resource
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ def fill(place: Path, *, seed: int, count: int, note: Note) -> Part:
             os.close(target)
             part.check(f"{name}: exit code 0", ended.code == 0, str(ended))
             _same_network(part, name, place)
+    _reader_leaves(part, place, attempt)
     for writer in WRITERS:
         name = f"{writer}, full device"
         ended = attempt(name, prepare=lambda w=writer: _divert(w))
@@ -62,7 +64,7 @@ def fill(place: Path, *, seed: int, count: int, note: Note) -> Part:
         part.check(f"{name}: resumes with space", again.code == 0, str(again))
         _same_network(part, name, place)
     _deleted(part, place, file)
-    part.numbers |= {"outputs": 4 + len(WRITERS) + 1, "sizes": min(count, 40)}
+    part.numbers |= {"outputs": 5 + len(WRITERS) + 1, "sizes": min(count, 40)}
     return part
 
 
@@ -73,6 +75,23 @@ def _folder(name: str) -> str:
 def _same_network(part: Part, name: str, place: Path) -> None:
     found = [d for d in differences(place / _folder(name), place / "whole") if "checkpoints" in d]
     part.check(f"{name}: the same network", not found, "; ".join(found[:3]))
+
+
+def _reader_leaves(part: Part, place: Path, attempt: Callable[..., Ended]) -> None:
+    """`fit ... 2>&1 | head -2`: training continues to its end."""
+    name = "both streams, a reader that leaves after two lines"
+    reader, writer = os.pipe()
+    head = subprocess.Popen(["head", "-2"], stdin=reader, stdout=subprocess.PIPE)
+    os.close(reader)
+    ended = attempt(name, stdout=writer, stderr=writer, prepare=lambda: os.close(writer))
+    os.close(writer)
+    shown, _ = head.communicate()
+    part.check(f"{name}: exit code 0", ended.code == 0, str(ended))
+    part.check(f"{name}: two lines were read", shown.count(b"\n") == 2, repr(shown))
+    epochs = (place / _folder(name) / "metrics.csv").read_bytes()
+    whole = (place / "whole" / "metrics.csv").read_bytes()
+    part.check(f"{name}: all epochs", epochs.count(b"\n") == whole.count(b"\n"), repr(epochs))
+    _same_network(part, name, place)
 
 
 def _closed_pipe() -> int:
