@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from torch.utils.data import DataLoader
 
@@ -23,7 +23,8 @@ from cnntrain.core.interrupts import postponed, signals
 
 PATIENCE = 2.0
 """Seconds that a worker may take to finish what it reads when it is to end."""
-_STARTED: WeakSet[BaseProcess] = WeakSet()
+_STARTED: WeakKeyDictionary[BaseProcess, int] = WeakKeyDictionary()
+"""The workers, and which process has started each."""
 
 
 def start_workers(loader: DataLoader[Any]) -> Iterator[Any]:
@@ -33,7 +34,8 @@ def start_workers(loader: DataLoader[Any]) -> Iterator[Any]:
         try:
             return iter(loader)
         finally:
-            _STARTED.update(set(multiprocessing.active_children()) - before)
+            new = set(multiprocessing.active_children()) - before
+            _STARTED.update(dict.fromkeys(new, os.getpid()))
 
 
 def end_workers(loader: DataLoader[Any]) -> None:
@@ -63,7 +65,7 @@ def _kill(processes: Iterable[BaseProcess]) -> None:
 @atexit.register
 def _kill_started() -> None:
     """Those that were not ended; multiprocessing would wait for them for ever."""
-    _kill(_STARTED)
+    _kill([process for process, starter in _STARTED.items() if starter == os.getpid()])
 
 
 def live_with_parent(_: int) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from cnntrain.data import processes
 from cnntrain.data.batch import Batching
 from cnntrain.data.pipeline import Pipeline
 from cnntrain.data.processes import PATIENCE
@@ -107,3 +108,18 @@ def _is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # Python 3.12 and later
+def test_another_process_that_exits_kills_none_of_ours() -> None:
+    loader = stream(workers=1)
+    batches = loader.batches(1)
+    next(batches)
+    if (pid := os.fork()) == 0:
+        try:
+            processes._kill_started()
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    assert len(list(batches)) == 99
+    loader.close()
