@@ -40,7 +40,10 @@ PHASES = {
 }
 """A function, and at which of its calls the signal comes."""
 OTHERS = {
-    "folds": (["fit", "FILE", "--folds", "2", "-q", "--out", "OUT"], *PHASES["in the middle"]),
+    "folds": (
+        ["fit", "plateau.yaml", "--folds", "2", "-q", "--out", "OUT"],
+        *PHASES["in the middle"],
+    ),
     "eval": (["eval", "WHOLE"], *PHASES["evaluation"]),
     "predict": (["predict", "WHOLE", "pictures/test"], "cnntrain.model.predict:_classify", 1),
     "export": (
@@ -115,7 +118,7 @@ def _attempt(place: Path, case: Case, part: Part) -> tuple[int | None, float]:
         ended, orphans = _start(own, case, fit)
     else:
         words, function, at = OTHERS.get(case.where, (fit, *PHASES.get(case.where, ("", 0))))
-        named = {"FILE": f"{case.job}.yaml", "OUT": "run", "WHOLE": str(whole),
+        named = {"OUT": "run", "WHOLE": str(whole),
                  "OUT.safetensors": f"{time.time_ns()}.safetensors"}  # fmt: skip
         command = Command([named.get(word, word) for word in words], place=own,
                           prepare=lambda: _hook(function, at, case))  # fmt: skip
