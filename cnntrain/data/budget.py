@@ -1,58 +1,116 @@
-"""How many pixels the threads that read images hold at once: large images wait for one another."""
+"""How much memory the images that are being decoded take at once: large ones wait for each other.
+
+One budget serves all threads of a run and, once worker processes are started, these as well.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Condition, Lock, local
+from multiprocessing.context import BaseContext
+from typing import Any
+
+from PIL import Image
+
+MEGABYTES = 1000
+"""That may be held at once; an image that needs more is not read."""
+
+WHOLE_FILE = ("WEBP", "AVIF")
+"""Formats whose files Pillow reads as a whole."""
+
+_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2, "RGB": 4}
+"""Of a pixel in Pillow's memory; 4 in other modes."""
+
+_DECODERS = {"WEBP": 12, "AVIF": 12}
+"""Bytes per pixel that a decoder holds besides: two canvases and a copy; planes and a copy."""
+
+_job = threading.local()
+
+
+def megabytes(image: Image.Image, mode: str, *, full_pixels: int, file_bytes: int) -> int:
+    """Memory for decoding an image that is open, and for the tensor that is made of it.
+
+    Args:
+        image: not loaded yet; a JPEG may be set to a reduced size.
+        mode: `L` or `RGB`, into which it is converted.
+        full_pixels: those that the file has.
+        file_bytes: of the file, which some decoders read as a whole.
+    """
+    stored, result = _BYTES.get(image.mode, 4), _BYTES[mode]
+    copies = result * (image.mode != mode)
+    if image.mode.startswith("I;16"):
+        copies = 9  # two of 32 bits, one of 8
+    if image.mode == "P" and "transparency" in image.info:
+        copies += 4
+    pixels, form = image.width * image.height, image.format or ""
+    decoding = pixels * (stored + _DECODERS.get(form, 0)) + file_bytes * (form in WHOLE_FILE)
+    if "progressive" in image.info:  # 16-bit coefficients, at the full size, whatever is made of it
+        decoding += 2 * len(image.getbands()) * full_pixels
+    if form == "TIFF":
+        decoding += _strip(image, file_bytes)
+    tensor = result + 2 * len(mode)  # its bytes and their copy
+    # twice: it may be turned
+    return -(-max(decoding, pixels * max(2 * stored, stored + copies, tensor)) // 10**6)
+
+
+def _strip(image: Any, file_bytes: int) -> int:
+    """Bytes of a compressed strip or tile and of its pixels: it may be the whole image."""
+    if not image.tile or image.tile[0].codec_name == "raw":
+        return 0
+    tags = image.tag_v2
+    strips = len(tags.get(273) or tags.get(324) or (0,))
+    samples = sum(tags.get(258) or (1,)) / 8
+    return int(image.width * image.height * samples + file_bytes) // strips
 
 
 class Budget:
-    """Shared by all threads of a process.
+    """Megabytes that threads may hold at once, and processes where it is shared.
 
     Args:
-        pixels: that may be held at once; a larger image is let through when nothing else is held.
+        megabytes: in all; who wants more gets all.
+        context: of the processes that it is handed to when they are started, if there are any.
     """
 
-    def __init__(self, pixels: int) -> None:
-        self._pixels = self._free = pixels
-        self._freed = Condition()
-        self._turn = Lock()  # whoever waits is not overtaken for ever by smaller images
-        self._mine = local()
+    def __init__(self, megabytes: int = MEGABYTES, *, context: BaseContext | None = None) -> None:
+        kind: Any = context or threading
+        self.context = context
+        self._most = megabytes
+        self._free = kind.Semaphore(megabytes)
+        self._turn = kind.Lock()  # whoever waits is not overtaken for ever by smaller images
 
     @contextmanager
     def job(self) -> Iterator[None]:
-        """What a thread takes inside of the block is held until its end."""
-        self._mine.held = 0
+        """What the thread takes inside of the block is held until its end."""
+        _job.held = 0
         try:
             yield
         finally:
-            held, self._mine.held = self._mine.held, None
+            held, _job.held = _job.held, None
             self._give(held)
 
     @contextmanager
-    def held(self, pixels: int) -> Iterator[None]:
+    def held(self, megabytes: int) -> Iterator[None]:
         """Wait for so many, and hold them: to the end of the thread's job, or else of the block.
 
         A job that holds some already does not wait: two could wait for each other.
         """
-        in_job = getattr(self._mine, "held", None) is not None
-        if in_job and self._mine.held:
+        held = getattr(_job, "held", None)
+        if held:
             yield
             return
-        wanted = min(pixels, self._pixels)
-        with self._turn, self._freed:
-            self._freed.wait_for(lambda: self._free >= wanted)
-            self._free -= wanted
-        if in_job:
-            self._mine.held = wanted
+        wanted, taken = min(megabytes, self._most), 0
         try:
+            with self._turn:
+                while taken < wanted:
+                    self._free.acquire()
+                    taken += 1
+            if held is not None:
+                _job.held, taken = taken, 0
             yield
         finally:
-            if not in_job:
-                self._give(wanted)
+            self._give(taken)
 
-    def _give(self, pixels: int) -> None:
-        with self._freed:
-            self._free += pixels
-            self._freed.notify_all()
+    def _give(self, megabytes: int) -> None:
+        for _ in range(megabytes):
+            self._free.release()

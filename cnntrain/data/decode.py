@@ -14,13 +14,15 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import TypeVar
 
 from PIL import Image, ImageOps, features
 
 from cnntrain.core.errors import DataError
-from cnntrain.data.budget import Budget
+from cnntrain.data.budget import MEGABYTES, WHOLE_FILE, Budget, megabytes
 from cnntrain.data.left_out import image_format
 from cnntrain.data.torn import refuse_torn
 from cnntrain.show.words import escaped
@@ -48,7 +50,7 @@ _DAMAGE = (
     AttributeError,
     OverflowError,
     ZeroDivisionError,
-    NotImplementedError,
+    RuntimeError,  # AVIF's decoder
     MemoryError,
     struct.error,
     zlib.error,
@@ -56,7 +58,7 @@ _DAMAGE = (
     Image.DecompressionBombWarning,
 )
 _AT_ONCE = 1024
-_BUDGET = Budget(MAX_PIXELS)
+_budget = Budget()
 _ORIENTATION = 0x0112
 # Odd metadata make Pillow warn without naming the file; what matters becomes an error below.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -107,15 +109,17 @@ def decode(
         _refuse_no_file(path)
         with Image.open(path, formats=FORMATS) as image:
             _refuse_bomb(image)
-            refuse_torn(image)
-            orientation = image.getexif().get(_ORIENTATION, 1)
-            if reduction is not None and image.format == "JPEG" and orientation == 1:
+            full_pixels = image.width * image.height
+            if reduction is not None and image.format == "JPEG" and not _is_turned(image):
                 width, height = image.size
                 factor = int(max(1.0, reduction((height, width))))
                 if factor > 1:
                     image.draft(image.mode, (-(-width // factor), -(-height // factor)))
-            with _BUDGET.held(image.width * image.height):
-                return _upright(image, _MODE[channels])
+            with _held(image, channels=channels, path=path, full_pixels=full_pixels):
+                refuse_torn(image)
+                image.load()
+                ImageOps.exif_transpose(image, in_place=True)
+                return _convert(image, _MODE[channels])
     except _DAMAGE as error:
         raise UnreadableImageError(path, _reason(error, path)) from error
 
@@ -133,7 +137,9 @@ def converted(picture: Image.Image, *, channels: int, name: str) -> Image.Image:
     """
     try:
         _refuse_bomb(picture)
-        return _upright(picture, _MODE[channels])
+        picture.load()
+        upright = ImageOps.exif_transpose(picture) if _is_turned(picture) else picture
+        return _convert(upright, _MODE[channels])
     except _DAMAGE as error:
         raise UnreadableImageError(Path(name), _reason(error)) from error
 
@@ -149,10 +155,35 @@ def header_size(path: Path) -> tuple[int, int]:
         with Image.open(path, formats=FORMATS) as image:
             _refuse_bomb(image)
             width, height = image.size
-            turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            with _held(image, channels=3, path=path):
+                turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
     except _DAMAGE as error:
         raise UnreadableImageError(path, _reason(error, path)) from error
     return (width, height) if turned else (height, width)
+
+
+def one_job() -> AbstractContextManager[None]:
+    """Inside the block what a thread decodes counts until the block's end: see `Budget`."""
+    return _budget.job()
+
+
+def shared_budget(context: BaseContext, *, renewed: bool = False) -> Budget:
+    """The budget of this process, from now on one that worker processes can be given.
+
+    Args:
+        context: in which they are started.
+        renewed: whether it is a new one, because a process that held some of it was ended.
+    """
+    global _budget
+    if renewed or _budget.context is not context:
+        _budget = Budget(context=context)
+    return _budget
+
+
+def use_budget(budget: Budget) -> None:
+    """In a worker process: take part in the budget of the process that started it."""
+    global _budget
+    _budget = budget
 
 
 def in_threads(function: Callable[[S], T], items: Sequence[S]) -> Iterator[T]:
@@ -162,7 +193,7 @@ def in_threads(function: Callable[[S], T], items: Sequence[S]) -> Iterator[T]:
     """
 
     def job(item: S) -> T:
-        with _BUDGET.job():
+        with one_job():
             return function(item)
 
     with ThreadPoolExecutor() as pool:
@@ -180,9 +211,12 @@ _KINDS = {
 
 
 def _refuse_no_file(path: Path) -> None:
-    """Before it is opened: a pipe would wait for ever, and a device may never end."""
-    if kind := _KINDS.get(stat.S_IFMT(path.stat().st_mode)):
+    """Before it is opened: a pipe would wait for ever, a device may never end, a file be huge."""
+    status = path.stat()
+    if kind := _KINDS.get(stat.S_IFMT(status.st_mode)):
         raise ValueError(f"it is {kind}, not a file")
+    if status.st_size > MEGABYTES * 10**6 // 4 and image_format(path) in WHOLE_FILE:
+        raise ValueError(f"a file of {status.st_size:,} bytes, of which the decoder needs all")
 
 
 def _refuse_bomb(image: Image.Image) -> None:
@@ -193,10 +227,25 @@ def _refuse_bomb(image: Image.Image) -> None:
         )
 
 
-def _upright(image: Image.Image, mode: str) -> Image.Image:
-    image.load()
-    is_turned = image.getexif().get(_ORIENTATION, 1) != 1
-    return _convert(ImageOps.exif_transpose(image) if is_turned else image, mode)
+@contextmanager
+def _held(
+    image: Image.Image, *, channels: int, path: Path, full_pixels: int | None = None
+) -> Iterator[None]:
+    """Wait for the memory that an image takes; one that takes too much is refused."""
+    needed = megabytes(image, _MODE[channels], file_bytes=path.stat().st_size,
+                       full_pixels=full_pixels or image.width * image.height)  # fmt: skip
+    if needed > MEGABYTES:
+        raise ValueError(
+            f"{image.width} x {image.height} pixels as {image.format} take {needed:,} MB to "
+            f"decode, more than {MEGABYTES:,}"
+        )
+    with _budget.held(needed):
+        yield
+
+
+def _is_turned(image: Image.Image) -> bool:
+    """As EXIF has it; a PNG is loaded for that."""
+    return bool(image.getexif().get(_ORIENTATION, 1) != 1)
 
 
 def _convert(image: Image.Image, mode: str) -> Image.Image:

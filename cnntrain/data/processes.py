@@ -11,8 +11,10 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
+from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,6 +22,8 @@ from weakref import WeakKeyDictionary
 from torch.utils.data import DataLoader
 
 from cnntrain.core.interrupts import postponed, signals
+from cnntrain.data.budget import Budget
+from cnntrain.data.decode import shared_budget, use_budget
 
 PATIENCE = 2.0
 """Seconds that a worker may take to finish what it reads when it is to end."""
@@ -30,6 +34,7 @@ _STARTED: WeakKeyDictionary[BaseProcess, int] = WeakKeyDictionary()
 def start_workers(loader: DataLoader[Any]) -> Iterator[Any]:
     """The iterator over a DataLoader that has none yet, with new processes."""
     before = set(multiprocessing.active_children())
+    loader.worker_init_fn = partial(begin, shared_budget(_context(loader)))
     with postponed():
         try:
             return iter(loader)
@@ -48,13 +53,21 @@ def end_workers(loader: DataLoader[Any]) -> None:
     loader._iterator = None
     if not hasattr(iterator, "_workers"):  # none, or one that reads in this process
         return
-    late = threading.Timer(PATIENCE, _kill, [iterator._workers])
+    processes: Sequence[BaseProcess] = iterator._workers
+    late = threading.Timer(PATIENCE, _kill, [processes])
     late.start()
     try:
         with suppress(RuntimeError):  # of a worker that was killed
             iterator._shutdown_workers()
     finally:
         late.cancel()
+        if any(process.exitcode for process in processes):  # it may have held memory of the budget
+            shared_budget(_context(loader), renewed=True)
+
+
+def _context(loader: DataLoader[Any]) -> BaseContext:
+    chosen: BaseContext | None = loader.multiprocessing_context
+    return chosen or multiprocessing.get_context()
 
 
 def _kill(processes: Iterable[BaseProcess]) -> None:
@@ -68,8 +81,9 @@ def _kill_started() -> None:
     _kill([process for process, starter in _STARTED.items() if starter == os.getpid()])
 
 
-def live_with_parent(_: int) -> None:
-    """For a new worker: be deaf to signals, and end when the main process does."""
+def begin(budget: Budget, _: int) -> None:
+    """For a new worker: be deaf to signals, end when the main process does, share its memory."""
+    use_budget(budget)
     for number in signals():
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="parent watch", daemon=True).start()

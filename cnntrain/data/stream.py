@@ -15,7 +15,7 @@ from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batch, Batching
 from cnntrain.data.decode import header_size
 from cnntrain.data.pipeline import Pipeline, TransformError
-from cnntrain.data.processes import end_workers, live_with_parent, start_workers
+from cnntrain.data.processes import end_workers, start_workers
 from cnntrain.data.shared_memory import PREFETCHED, check_shared_memory
 from cnntrain.data.splits import Files, Part, Pixels, different_sizes
 from cnntrain.data.watch import Verdict, Watch
@@ -64,7 +64,6 @@ class StreamLoader:
             prefetch_factor=PREFETCHED if workers else None,
             timeout=0,  # `Watch` has the limits; torch looks every 5 s whether they are alive
             pin_memory=batching.device.type == "cuda",
-            worker_init_fn=live_with_parent,
             # its own, or every epoch would draw from torch's global numbers
             generator=torch.Generator(),
         )

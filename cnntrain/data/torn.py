@@ -1,4 +1,4 @@
-"""Torn copies: files that break off at a block's boundary, zeros from there on.
+"""Torn copies: files that break off, zeros from there on.
 
 Pillow finds most of them, because what it decodes ends too early. It does not where zeros are data
 like others (BMP, PPM, TIFF), where a decoder continues with them (WebP, JPEG, LZW), or where
@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import os
 import zlib
+from io import BytesIO
 from typing import IO, Any
 
 from PIL import Image
 
 BLOCK = 512
-"""Bytes; copies break off at a multiple of it."""
+"""Bytes; copies break off at a multiple of it, which raw pixels are asked for."""
 FEW = 16
 """Zeros that compressed data may end in by themselves."""
 _LOOK = 1 << 16
+_END = b"\xff\xd9"  # of a JPEG
+_JPEG = 7  # as TIFF numbers it
 _PIXELS = (b"VP8 ", b"VP8L", b"ALPH", b"ANMF")
 
 
@@ -41,32 +44,20 @@ def refuse_torn(image: Image.Image) -> None:
         torn = zeros < size and _is_torn(image, file, zeros, size)
     finally:
         file.seek(place)
-    # a lower end of one colour may be coded with zeros in WebP; another never is
-    if torn and not (image.format == "WEBP" and _ends_flat(image)):
+    if torn:
         raise ValueError(f"its end is missing: zeros from byte {zeros:,} of {size:,} on")
-
-
-def _ends_flat(image: Image.Image) -> bool:
-    image.load()
-    bands = image.convert("RGB").crop((0, image.height - 1, image.width, image.height)).split()
-    return all(high - low <= 1 for low, high in (band.getextrema() for band in bands))  # type: ignore[operator]  # 8-bit bands
 
 
 def _zeros_at(file: IO[bytes], size: int) -> int:
     """Where the zeros begin that the file ends in; its size where it ends in none."""
-    end = size
-    file.seek(max(0, size - FEW))
-    if file.read(FEW).strip(b"\0"):
-        last = size - 1  # a JPEG is to end in its own mark: one zero is enough to look for it
-        file.seek(max(0, last))
-        return last if file.read(1) == b"\0" else size
+    end, look = size, FEW
     while end > 0:
-        start = max(0, end - _LOOK)
+        start = max(0, end - look)
         file.seek(start)
         kept = file.read(end - start).rstrip(b"\0")
         if kept:
             return start + len(kept)
-        end = start
+        end, look = start, _LOOK
     return 0
 
 
@@ -74,17 +65,17 @@ def _is_torn(image: Image.Image, file: IO[bytes], zeros: int, size: int) -> bool
     match image.format:
         case "JPEG" | "MPO":
             return not _ends_jpeg(file, zeros)
+        case "GIF":  # its last byte may be missing, and the one before is a zero
+            file.seek(max(0, zeros - 1))
+            return size - zeros > 2 and file.read(1) != b";"
+        case "TIFF":
+            return _is_torn_tiff(image, file, zeros, size)
         case _ if size - zeros < FEW:
             return False
-        case "GIF":
-            file.seek(max(0, zeros - 1))
-            return file.read(1) != b";"
         case "AVIF":
             return True
         case "WEBP":
-            return _is_torn_webp(file, zeros, size)
-        case "TIFF":
-            return _is_torn_tiff(image, file, zeros, size)
+            return _is_torn_webp(file, zeros)
         case "BMP" | "PPM":
             return _is_torn_raw(image, file, zeros, size)
     return False
@@ -103,10 +94,12 @@ def _refuse_png(file: IO[bytes]) -> None:
         if kind != b"IDAT":
             file.seek(length + 4, os.SEEK_CUR)
             continue
-        pixels = file.read(length)
-        if len(pixels) < length:
-            raise ValueError("image file is truncated")
-        found = zlib.crc32(pixels, zlib.crc32(kind))
+        found = zlib.crc32(kind)
+        while length > 0:  # a chunk may be as large as the file
+            pixels = file.read(min(length, _LOOK))
+            if not pixels:
+                raise ValueError("image file is truncated")
+            found, length = zlib.crc32(pixels, found), length - len(pixels)
         if found != int.from_bytes(file.read(4), "big"):
             raise ValueError("a checksum of its pixels is wrong")
 
@@ -115,7 +108,7 @@ def _ends_jpeg(file: IO[bytes], zeros: int) -> bool:
     """Whether the mark of its end comes after its pixels; zeros may follow that."""
     file.seek(0)
     content = file.read(zeros)
-    if content.endswith(b"\xff\xd9"):
+    if content.endswith(_END):
         return True
     at = 2
     while 0 <= at < len(content) - 1:
@@ -135,17 +128,55 @@ def _ends_jpeg(file: IO[bytes], zeros: int) -> bool:
     return False
 
 
-def _is_torn_webp(file: IO[bytes], zeros: int, size: int) -> bool:
-    """Whether the zeros begin inside of the pixels' chunks, or where a chunk should begin."""
+def _is_torn_webp(file: IO[bytes], zeros: int) -> bool:
+    """Whether the zeros begin where a chunk should, or the pixels' data cannot end in them."""
+    file.seek(0)
+    content = bytearray(file.read())
+    end = min(len(content), 8 + int.from_bytes(content[4:8], "little"))
     at = 12
-    while at + 8 <= size:
-        file.seek(at)
-        kind, length = file.read(4), int.from_bytes(file.read(4), "little")
+    while at + 8 <= end:
+        kind, length = (
+            bytes(content[at : at + 4]),
+            int.from_bytes(content[at + 4 : at + 8], "little"),
+        )
         at += 8 + length
-        if kind == bytes(4) or (kind in _PIXELS and zeros <= at - FEW):
+        if kind == bytes(4):
             return True
+        if kind in _PIXELS and zeros <= at - FEW:
+            return not _may_end_in_zeros(content, at)
         at += length % 2
     return False
+
+
+def _may_end_in_zeros(content: bytearray, end: int) -> bool:
+    """Whether the pixels of a WebP may be coded with the zeros that its data end in.
+
+    A lower end of one colour may be, and then the last of them matter: an encoder writes none
+    that are not read. Of an animation it is the last frame that they are about.
+    """
+
+    def last_frame() -> list[int] | None:
+        try:
+            with Image.open(BytesIO(content), formats=("WEBP",)) as image:
+                image.seek(getattr(image, "n_frames", 1) - 1)
+                row = image.convert("RGB").crop((0, image.height - 1, image.width, image.height))
+                is_flat = all(high - low <= 1 for low, high in map(_range, row.split()))
+                return image.histogram() if is_flat else None
+        except (OSError, EOFError, ValueError):
+            return None
+
+    found = last_frame()
+    if found is None:
+        return False
+    content[end - FEW // 2 : end] = b"\xff" * (FEW // 2)
+    return last_frame() != found
+
+
+def _range(band: Image.Image) -> tuple[float, float]:
+    low, high = band.getextrema()
+    assert isinstance(low, int | float)
+    assert isinstance(high, int | float)
+    return low, high
 
 
 def _is_torn_tiff(image: Any, file: IO[bytes], zeros: int, size: int) -> bool:
@@ -154,10 +185,10 @@ def _is_torn_tiff(image: Any, file: IO[bytes], zeros: int, size: int) -> bool:
     counts = tags.get(279) or tags.get(325) or ()
     ends = [offset + count for offset, count in zip(offsets, counts, strict=False)]
     if not ends or zeros >= max(ends):
-        return False
+        return not tags.get(347, _END).endswith(_END)  # tables that the strips of a JPEG share
     if tags.get(259, 1) == 1:
         return _is_torn_raw(image, file, zeros, size)
-    return bool(max(ends) - zeros >= FEW)
+    return bool(max(ends) - zeros >= (1 if tags[259] == _JPEG else FEW))
 
 
 def _is_torn_raw(image: Any, file: IO[bytes], zeros: int, size: int) -> bool:

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset, get_worker_info
 from cnntrain.core.errors import DataError, PluginError
 from cnntrain.core.plugins import plugin_failure
 from cnntrain.core.seeding import derive_seed
-from cnntrain.data.decode import UnreadableImageError
+from cnntrain.data.decode import UnreadableImageError, one_job
 from cnntrain.data.pipeline import Pipeline, TransformError
 from cnntrain.data.shared_memory import no_shared_memory
 from cnntrain.data.splits import Part, from_picture
@@ -95,7 +95,7 @@ class ImageReader(Dataset[tuple[Tensor, int, int] | Failure]):
         if is_random:
             generator.manual_seed(seed)
         try:
-            with Pipeline(head.steps + single.steps).drawing(seed):
+            with one_job(), Pipeline(head.steps + single.steps).drawing(seed):
                 picture = self._sized(index, head, generator if is_random else None)
                 pixels = from_picture(picture)
                 if single.steps:

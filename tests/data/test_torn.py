@@ -59,6 +59,45 @@ def test_a_tail_of_zeros_is_found(tmp_path: Path, way: str) -> None:
             decode(path, channels=3)
 
 
+SUMMED = ("jpg", "progressive.jpg", "png", "webp", "lossless.webp", "gif", "lzw.tif", "deflate.tif",
+          "packbits.tif", "jpeg.tif", "avif")  # fmt: skip
+"""Formats in which a tail of zeros is no other picture; fewer than 16 may be in WebP and AVIF."""
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # as decode.py has it outside of pytest
+@pytest.mark.parametrize("way", [way for way in THERE if way in SUMMED])
+def test_tails_of_any_length_are_found(tmp_path: Path, way: str) -> None:
+    """Cut or zeroed from any byte on: refused, or decoded to the very picture."""
+    path = written(tmp_path, way, photograph(24, 31))
+    sound, whole = path.read_bytes(), decode(path, channels=3).tobytes()
+    step = max(1, len(sound) // 400)
+    for start in range(0, len(sound), step):
+        lost = len(sound) - start
+        for tail in (b"", bytes(lost)):
+            path.write_bytes(sound[:start] + tail)
+            if tail and lost <= 16 and way.endswith(("webp", "avif")):
+                continue
+            try:
+                found = decode(path, channels=3).tobytes()
+            except UnreadableImageError:
+                continue
+            assert found == whole, f"{lost} bytes {'zeroed' if tail else 'cut'}"
+
+
+def test_zeros_after_the_end_of_a_webp_do_no_harm(tmp_path: Path) -> None:
+    path = written(tmp_path, "webp", photograph())
+    path.write_bytes(path.read_bytes() + bytes(5000))
+    decode(path, channels=3)
+
+
+def test_an_animation_whose_last_frame_ends_in_one_colour_is_read(tmp_path: Path) -> None:
+    path, flat = tmp_path / "a.webp", photograph(400, 400)
+    flat[100:] = 0
+    frames = [Image.fromarray(pixels) for pixels in (photograph(400, 400), flat)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    decode(path, channels=3)
+
+
 def black(shape: str, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Black where a shape says so."""
     height, width, _ = pixels.shape
