@@ -13,7 +13,7 @@ from cnntrain.arch.items import Reader, is_word, read_blocks
 from cnntrain.core.complaints import shown, value_at
 from cnntrain.core.document import Document, KeyPath
 from cnntrain.core.errors import ConfigError
-from cnntrain.core.problems import Problem, suggestion
+from cnntrain.core.problems import Problem, near_match, suggestion
 
 KEYS = ("made_for", "vars", "blocks", "layers", "aux", "init")
 MADE_FOR = {"classes": 1000, "channels": 3, "size": 224}
@@ -56,6 +56,13 @@ class Description:
     init: tuple[tuple[KeyPath, Mapping[str, Any]], ...]
 
 
+def is_architecture(data: Any) -> bool:
+    """Whether what a file holds is an architecture, not a run file; a misspelt key may say so."""
+    if not isinstance(data, Mapping) or {"arch", "data", "train"} & data.keys():
+        return False
+    return any(near_match(key, ("layers", "blocks", "made_for")) for key in data)
+
+
 def describe(
     document: Document,
     *,
@@ -91,10 +98,12 @@ def try_to_describe(
     """
     reader = Reader(document)
     raw = reader.value(root)
+    keys = raw if isinstance(raw, Mapping) else {}
+    meant = reader.add_unknown(keys, root, KEYS, "the architecture")
     if not isinstance(raw, Mapping) or "layers" not in raw:
-        reader.add(root, "an architecture must have `layers:`", "add a list of layers")
+        if "layers" not in meant:
+            reader.add(root, "an architecture must have `layers:`", "add a list of layers")
         return None, reader.problems
-    reader.add_unknown(raw, root, KEYS, "the architecture")
     if "made_for" in raw:
         _check_made_for(raw["made_for"], (*root, "made_for"), reader)
     harmless = reader.count
@@ -200,11 +209,13 @@ def _read_head(
     context: Context,
 ) -> AuxHead | None:
     reader = context.reader
+    keys = head if isinstance(head, Mapping) else {}
+    meant = reader.add_unknown(keys, path, AUX_KEYS, "an auxiliary head")
     if not isinstance(head, Mapping) or not {"from", "layers"} <= set(head):
         message = "an auxiliary head needs `from` and `layers`"
-        reader.add(path, message, "write `- {from: name, weight: 0.3, layers: [...]}`")
+        if not {"from", "layers"} <= {*keys, *meant}:
+            reader.add(path, message, "write `- {from: name, weight: 0.3, layers: [...]}`")
         return None
-    reader.add_unknown(head, path, AUX_KEYS, "an auxiliary head")
     is_whole = not reader.problems
     if head["from"] not in names and is_whole:
         message = f"'from' names {shown(head['from'])}, but no layer of the network is called so"

@@ -16,7 +16,7 @@ from cnntrain.arch.items import INPUT, Block, Item, Reader, read_items
 from cnntrain.core.complaints import Complaint, shown, value_at
 from cnntrain.core.document import KeyPath
 from cnntrain.core.entry import Entry, Parameter
-from cnntrain.core.problems import Problem, suggestion
+from cnntrain.core.problems import Problem, near_match, suggestion
 from cnntrain.layers import LAYERS
 
 Nodes = tuple["Node", ...]
@@ -252,13 +252,15 @@ def _block_scope(item: Item, block: Block, context: Context) -> Scope | None:
     reader = context.reader
     before = reader.count
     given = reader.resolve(item.parameters, item.parameters_path)
+    misspelt = set()
     for key in given:
         if key not in block.parameters:
             message = f"unknown parameter '{key}' of the block '{block.name}'"
-            remedy = suggestion(key, block.parameters)
+            remedy = suggestion(key, block.parameters, taken=given)
             reader.add((*item.parameters_path, key), message, remedy, key=True)
+            misspelt.add(near_match(key, block.parameters, taken=given))
     for key, default in block.parameters.items():
-        if default is None and key not in given:
+        if default is None and key not in given and key not in misspelt:
             message = f"'{key}' is missing in '{block.name}'"
             reader.add(item.parameters_path, message, f"add `{key}: ...`", key=True)
     scope = Scope({}, context.globals)

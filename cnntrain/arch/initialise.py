@@ -112,11 +112,17 @@ def _read_scheme(raw: Any, path: KeyPath, reader: Reader) -> Scheme | None:
         ((name, given),) = raw.items()
         path = (*path, name)
     schemes = {_yaml_name(kind): kind for kind in typing.get_args(Scheme)}
-    if name not in schemes or not isinstance(given, Mapping):
-        message = f"unknown initialisation {shown(raw) if isinstance(raw, Mapping) else name!r}"
-        reader.add(path, message, suggestion(str(name), schemes))
+    if not isinstance(name, str) or name not in schemes:
+        what = f"'{name}'" if isinstance(name, str) else shown(name)
+        message = f"unknown initialisation {what}"
+        reader.add(path, message, suggestion(str(name), schemes), key=name is not raw)
         return None
-    keywords, found = _entry(name, schemes[name]).check(given)
+    entry = _entry(name, schemes[name])
+    if not isinstance(given, Mapping):
+        message = f"the parameters of '{name}' must be a mapping, not {shown(given)}"
+        reader.add(path, message, f"write {entry.with_parameter(given)}")
+        return None
+    keywords, found = entry.check(given)
     for complaint in found:
         where = (*path, *complaint.path)
         reader.add(where, complaint.message, complaint.remedy, key=complaint.at_key)

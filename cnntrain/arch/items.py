@@ -107,13 +107,14 @@ class Reader:
         self._said.append((path, message, self.problem(path, message, remedy, key=key)))
 
     def add_unknown(
-        self, given: Iterable[str], path: KeyPath, known: Collection[str], where: str
-    ) -> None:
-        """Note the keys of the mapping at `path` that are not known in it."""
-        for key in given:
-            if key not in known:
-                message = f"unknown key '{key}' in {where}"
-                self.add((*path, key), message, suggestion(key, known), key=True)
+        self, given: Collection[str], path: KeyPath, known: Collection[str], where: str
+    ) -> set[str]:
+        """Note the keys of the mapping at `path` that are not known in it; gives those meant."""
+        unknown = [key for key in given if key not in known]
+        for key in unknown:
+            message = f"unknown key '{key}' in {where}"
+            self.add((*path, key), message, suggestion(key, known, taken=given), key=True)
+        return {near_match(key, known, taken=given) or "" for key in unknown}
 
     def add_unused(
         self, names: Iterable[str], used: set[str], path: KeyPath, what: str, remedy: str
@@ -197,11 +198,11 @@ def _operation_key(raw: Mapping[str, Any], path: KeyPath, reader: Reader) -> str
         return keys[0]
     if not keys:
         reader.add(path, "the item names no layer", "add `name: {parameters}` to it")
-    slips = [key for key in keys if near_match(key, RESERVED)]
+    slips = [key for key in keys if near_match(key, RESERVED) and LAYERS.find(key) is None]
     for key in slips or keys[1:]:
         layer = next(other for other in keys if other != key)
         remedy = f"indent it if it is a parameter of '{layer}', or start a new item with `- `"
-        remedy = f"did you mean '{near_match(key, RESERVED)}'?" if slips else remedy
+        remedy = suggestion(key, RESERVED, taken=raw) if slips else remedy
         message = f"an item has one layer, but here is '{key}' beside '{layer}'"
         reader.add((*path, key), message, remedy, key=True)
     return None
@@ -262,11 +263,13 @@ def _read_block(name: str, body: Any, path: KeyPath, reader: Reader) -> Block | 
     if LAYERS.find(name) is not None:
         message = f"the block '{name}' has the name of a layer"
         reader.add(path, message, "rename the block", key=True)
+    keys = body if isinstance(body, Mapping) else {}
+    meant = reader.add_unknown(keys, path, BLOCK_KEYS, f"the block '{name}'")
     if not isinstance(body, Mapping) or "layers" not in body:
         remedy = "write `{params: {...}, layers: [...]}`"
-        reader.add(path, f"the block '{name}' has no layers", remedy, key=True)
+        if "layers" not in meant:
+            reader.add(path, f"the block '{name}' has no layers", remedy, key=True)
         return None
-    reader.add_unknown(body, path, BLOCK_KEYS, f"the block '{name}'")
     params = body["params"] if body.get("params") is not None else {}
     path = (*path, "params")
     if not isinstance(params, Mapping):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from cnntrain.arch.description import Facts, usual_facts
+from cnntrain.arch.description import Facts, is_architecture, usual_facts
 from cnntrain.arch.network import Network
 from cnntrain.arch.plan import Plan
 from cnntrain.assemble.checked import check_loaded
@@ -49,7 +49,7 @@ def build(
     """
     find = partial(shipped.find_network, among=("archs/", ""))
     document, _ = read_given(network, find=find)
-    if isinstance(document.data, dict) and "layers" in document.data:
+    if is_architecture(document.data):
         plan = plan_architecture(
             document,
             num_classes=num_classes,

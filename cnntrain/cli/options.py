@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cnntrain.arch.description import is_architecture
 from cnntrain.cli import output
 from cnntrain.config import shipped
 from cnntrain.config.load import load, try_to_load, unplannable
@@ -145,7 +146,7 @@ def network_named(
         return plan, what_learns(loaded, plan=plan)
     file = shipped.find_network(name)
     document = read_document(file)
-    if not (isinstance(document.data, dict) and "layers" in document.data):
+    if not is_architecture(document.data):
         _refuse(asked, "a run file's images are those of its `data`")
         loaded = load(file, overrides or [], plugins=Naming.by_user(plugins or []))
         from cnntrain.assemble.networks import plan_network, unknown_classes

@@ -141,8 +141,7 @@ def _architecture_definitions() -> Schema:
         [],
     )
     sizes: Schema = {"type": "integer", "minimum": 1}
-    pair: Schema = {"type": "array", "items": sizes, "minItems": 2, "maxItems": 2}
-    made_for = _mapping({"classes": sizes, "channels": sizes, "size": {"anyOf": [sizes, pair]}}, [])
+    made_for = _mapping({"classes": sizes, "channels": sizes, "size": sizes}, [])
     architecture = _mapping(
         {
             "made_for": {**made_for, "description": "Images to plan for without a run file."},

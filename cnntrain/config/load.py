@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cnntrain.arch.description import Facts, try_to_describe, usual_facts
+from cnntrain.arch.description import Facts, is_architecture, try_to_describe, usual_facts
 from cnntrain.config.loaded import ARCH_AT, FINETUNE_AT, TRANSFORMS_AT, Loaded
 from cnntrain.config.named_plugins import Naming, add_plugins
 from cnntrain.config.overrides import Override, apply_override, parse_override
@@ -80,11 +80,11 @@ def try_to_load_document(
         message = f"a run file must be a mapping (key: value), not {shown(document.data)}"
         remedy = "see `cnntrain new` for one to start from"
         raise ConfigError(message, remedy=remedy, place=document.places.of(()))
-    if "layers" in document.data and "arch" not in document.data:
+    if is_architecture(document.data):
         raise ConfigError(
             "this is an architecture, not a run file",
             remedy=f"name it in one as `arch: {file}`, or look at it: `cnntrain summary {file}`",
-            place=document.places.of(("layers",), key=True),
+            place=document.places.of((next(iter(document.data)),), key=True),
         )
     problems: list[Problem] = []
     given: list[Override] = []
@@ -119,7 +119,8 @@ def try_to_load_document(
         follows = any(name in problem.message for name in validated.mended)
         if not follows and not any(loaded.is_doubtful(path, [problem]) for path in doubtful):
             problems.append(problem)
-    return (loaded if has_plugins and not failed else None), problems
+    is_whole = has_plugins and not failed and "arch" in document.data  # else it is misspelt
+    return (loaded if is_whole else None), problems
 
 
 def unplannable(loaded: Loaded) -> list[Problem]:

@@ -69,7 +69,7 @@ def _mend(tree: dict[str, Any], path: KeyPath, kind: str) -> None:
         return
     value = parent.pop(key, None)
     if kind == "extra_forbidden":
-        meant = near_match(str(key), keys_at(tree, tuple(around)))
+        meant = near_match(str(key), keys_at(tree, tuple(around)), taken=parent)
         if meant is not None:
             parent.setdefault(meant, value)
         return

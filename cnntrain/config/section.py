@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from cnntrain.core.catalogue import Catalogue
@@ -118,6 +125,12 @@ class FoldOf(Section):
     of: Annotated[int, Field(ge=2)]
     """How many parts there are."""
 
+    @model_validator(mode="after")
+    def _is_there(self) -> Self:
+        if self.fold > self.of:
+            raise ValueError(f"{{fold: 1, of: {self.of}}} to {{fold: {self.of}, of: {self.of}}}")
+        return self
+
 
 def _is_share(value: Any) -> bool:
     is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
@@ -127,11 +140,6 @@ def _is_share(value: Any) -> bool:
 def _held_out(value: Any) -> Any:
     if value is None or value is False or _is_share(value):
         return value
-    if isinstance(value, Mapping):
-        with suppress(ValidationError):
-            part = FoldOf.model_validate(value)
-            if part.fold <= part.of:
-                return part
     raise ValueError("a fraction between 0 and 1, a count of images, {fold: 1, of: 5}, or false")
 
 
@@ -164,7 +172,11 @@ FROM_LIST = Field(strict=False)
 SHARES = BeforeValidator(_shares)
 """For the split: what is given is a mapping."""
 
-HeldOut = Annotated[int | float | FoldOf | Literal[False] | None, BeforeValidator(_held_out)]
+HeldOut = Annotated[
+    Annotated[FoldOf, Tag("part")]
+    | Annotated[int | float | Literal[False] | None, BeforeValidator(_held_out), Tag("number")],
+    Discriminator(lambda value: "part" if isinstance(value, Mapping | FoldOf) else "number"),
+]
 Share = Annotated[int | float | None, BeforeValidator(_share)]
 RunName = Annotated[str, BeforeValidator(_run_name)]
 Device = Annotated[str, BeforeValidator(_device)]

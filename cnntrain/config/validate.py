@@ -18,6 +18,7 @@ from cnntrain.core.complaints import (
     complaints,
     dotted,
     shown,
+    unknown_key,
     value_at,
     without_misspelt,
 )
@@ -67,7 +68,7 @@ def validate(tree: Mapping[str, Any], *, name: str, skip: Collection[KeyPath] = 
     if tree.get("train") is None and tree.get("finetune") is None:
         message = "'train' is missing in the file"
         found.append(Complaint((), message, "add `train: ...`", missing="train"))
-    found = without_misspelt(found, known=lambda path: keys_at(prepared, path))
+    found = without_misspelt(found)
     reported = [_better_remedy(c, tree) for c in found if c.path[:1] not in skip]
     if config is not None and not _names_data(config):
         config = None
@@ -109,14 +110,19 @@ def _prepare_choice(
             entry = kind.catalogue.find(near_match(name, names) or "")
             if kind.usual:
                 section["name"] = kind.usual if entry is None else entry.name
-    section["parameters"], wrong = _own_keys(entry, own, kind, path)
+    section["parameters"], wrong = _own_keys(entry, own, kind, path, given=[*own, *section])
     found += [dataclasses.replace(c, path=(*path, *c.path)) for c in wrong]
     for key, value in ({} if entry is None else other_defaults(entry)).items():
         section.setdefault(key, value)
 
 
 def _own_keys(
-    entry: Entry | None, own: Mapping[str, Any], kind: type[Choice], path: KeyPath
+    entry: Entry | None,
+    own: Mapping[str, Any],
+    kind: type[Choice],
+    path: KeyPath,
+    *,
+    given: Collection[str],
 ) -> tuple[dict[str, Any], list[Complaint]]:
     """The keywords, and what is wrong with the keys that not every choice has."""
     known, place, names = list(fields_of(kind)), dotted("", path), set[str]()
@@ -125,7 +131,7 @@ def _own_keys(
         known += [parameter.name for parameter in entry.parameters]
         names = {*known, *entry.filled}
     wrong = [
-        Complaint((key,), f"unknown key '{key}' in {place}", suggestion(key, known), at_key=True)
+        unknown_key((key,), place, known, given)
         for key in own
         if key not in names
         and (entry is not None or near_match(key, known))  # an unknown choice may have any
@@ -133,7 +139,7 @@ def _own_keys(
     if entry is None:
         return {}, wrong
     keywords, by_entry = entry.check({k: v for k, v in own.items() if k in names})
-    return keywords, without_misspelt([*wrong, *by_entry], known=lambda _: known)
+    return keywords, without_misspelt([*wrong, *by_entry])
 
 
 def _prepare_calls(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,7 @@ class Complaint:
         remedy: what to do about it.
         at_key: the trouble is the key, not its value.
         missing: the key that is missing in the mapping at `path`, if that is the trouble.
+        meant: the key that an unknown one probably is, if any.
     """
 
     path: Path
@@ -51,6 +52,14 @@ class Complaint:
     remedy: str = ""
     at_key: bool = False
     missing: str = ""
+    meant: str | None = None
+
+
+def unknown_key(path: Path, where: str, known: Sequence[str], given: Collection[str]) -> Complaint:
+    """That the key at the end of `path` is none; `given` are all keys that stand there."""
+    key = str(path[-1])
+    meant, remedy = near_match(key, known, taken=given), suggestion(key, known, taken=given)
+    return Complaint(path, f"unknown key '{key}' in {where}", remedy, at_key=True, meant=meant)
 
 
 def complaints(
@@ -79,8 +88,7 @@ def complaints(
         above, key = path[:-1], path[-1] if path else ""
         place = dotted(where, above)
         if kind == "extra_forbidden":
-            remedy = suggestion(str(key), known(above))
-            found.append(Complaint(path, f"unknown key '{key}' in {place}", remedy, at_key=True))
+            found.append(unknown_key(path, place, known(above), value_at(data, above)))
         elif kind == "missing":
             message, remedy = f"'{key}' is missing in {place}", f"add `{key}: ...`"
             found.append(Complaint(above, message, remedy, missing=str(key)))
@@ -89,17 +97,12 @@ def complaints(
             found.append(Complaint(path, message, "write such a key", at_key=True))
         else:
             found.append(_wrong_value(path, group, value_at(data, path), where))
-    return without_misspelt(found, known=known)
+    return without_misspelt(found)
 
 
-def without_misspelt(
-    found: Iterable[Complaint], *, known: Callable[[Path], Sequence[str]]
-) -> list[Complaint]:
+def without_misspelt(found: Sequence[Complaint]) -> list[Complaint]:
     """Without "missing" for a key that is there, but misspelt: that is said at the key."""
-    found = list(found)
-    meant = {
-        (c.path[:-1], near_match(str(c.path[-1]), known(c.path[:-1]))) for c in found if c.at_key
-    }
+    meant = {(c.path[:-1], c.meant) for c in found if c.meant}
     return [c for c in found if not c.missing or (c.path, c.missing) not in meant]
 
 

@@ -7,6 +7,7 @@ PyYAML follows YAML 1.1, in which `1e-3` is a string, `no` is false, `010` is ei
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -93,15 +94,30 @@ def read_document(file: Path) -> Document:
     """
     try:
         if file.stat().st_size > MAX_BYTES:
-            raise ConfigError(f"{file} is larger than 1 MB", remedy="is it the right file?")
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{file} is not UTF-8 text", remedy="is it the right file?") from error
+            place = Place(str(file), 1, 1)
+            raise ConfigError(
+                "this is larger than 1 MB", remedy="is it the right file?", place=place
+            )
+        data = file.read_bytes()
     except OSError as error:
         raise ConfigError(
             f"cannot read {file}: {error.strerror}", remedy="check the path"
         ) from error
-    return parse_document(text, name=str(file))
+    return parse_document(_decoded(data, name=str(file)), name=str(file))
+
+
+def _decoded(data: bytes, *, name: str) -> str:
+    """The text, from UTF-8 or, if its first bytes say so, UTF-16, which Windows may write."""
+    encoding = "UTF-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "UTF-8"
+    try:
+        text = data.decode(encoding).removeprefix("\ufeff")
+        return io.StringIO(text, newline=None).read()
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode(encoding, errors="replace")
+        place = Place(name, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        message = f"not {encoding} text: a byte 0x{data[error.start]:02X} stands here"
+        remedy = "save the file as UTF-8, if it is the right one"
+        raise ConfigError(message, remedy=remedy, place=place) from None
 
 
 def parse_document(text: str, *, name: str) -> Document:

@@ -108,7 +108,7 @@ class Entry:
                 remedy = f"add `{parameter.name}: ...`{hint}"
                 found.append(Complaint((), message, remedy, missing=parameter.name))
         ordered = {p.name: keywords[p.name] for p in self.parameters if p.name in keywords}
-        return ordered, without_misspelt(found, known=lambda _: names)
+        return ordered, without_misspelt(found)
 
 
 def read_entries(

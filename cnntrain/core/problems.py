@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import takewhile
 
 
 @dataclass(frozen=True)
@@ -47,21 +48,43 @@ def halves(error: Exception, usual: str = "") -> tuple[str, str]:
     return message, remedy or usual
 
 
-def near_match(word: str, options: Iterable[str]) -> str | None:
-    """The option that `word` most probably was meant to be, or None."""
+def near_match(word: str, options: Iterable[str], *, taken: Collection[str] = ()) -> str | None:
+    """The option that `word` most probably was meant to be, or None; rather none that is taken."""
     names = list(options)
+    free = [name for name in names if name not in taken]
+    return _near_match(word, free) or _near_match(word, names)
+
+
+def _near_match(word: str, names: Iterable[str]) -> str | None:
     folded = {name.lower().replace("-", "_"): name for name in names}
     key = word.lower().replace("-", "_")
     if key in folded:
         return folded[key]
-    found = difflib.get_close_matches(key, folded, n=1, cutoff=0.6)
+    slips = [name for name in folded if _is_slip(key, name)]
+    found = difflib.get_close_matches(key, slips or folded, n=1, cutoff=0.0 if slips else 0.6)
     return folded[found[0]] if found else None
 
 
-def suggestion(word: str, options: Iterable[str]) -> str:
+def _is_slip(word: str, name: str) -> bool:
+    """Whether one letter is wrong, missing or too many, or two are exchanged; another is right."""
+    start = _same_letters(word, name)
+    one, other = word[start:], name[start:]
+    end = _same_letters(one[::-1], other[::-1])
+    one, other = one[: len(one) - end], other[: len(other) - end]
+    is_exchange = len(one) == 2 and one == other[::-1]
+    return is_exchange or (start + end > 0 and max(len(one), len(other)) <= 1)
+
+
+def _same_letters(one: str, other: str) -> int:
+    """How many letters at their beginning are the same."""
+    pairs = zip(one, other, strict=False)
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+
+
+def suggestion(word: str, options: Iterable[str], *, taken: Collection[str] = ()) -> str:
     """A remedy for an unknown word: the near match, or the list to choose from."""
     names = list(options)
-    near = near_match(word, names)
+    near = near_match(word, names, taken=taken)
     if near is not None:
         return f"did you mean '{near}'?"
     return f"choose from {', '.join(names)}" if names else "there are none here: remove it"

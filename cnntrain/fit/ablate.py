@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cnntrain.arch.ablation import Ablated, pruned, without, without_idle_rules
 from cnntrain.arch.build import build
-from cnntrain.arch.description import Facts, describe, usual_facts
+from cnntrain.arch.description import Facts, describe, is_architecture, usual_facts
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.planner import make_plan
 from cnntrain.assemble.networks import plan_network
@@ -84,7 +84,7 @@ def ablate(
         ConfigError: what is left does not fit together.
     """
     document = read_document(file)
-    if isinstance(document.data, dict) and "layers" in document.data:
+    if is_architecture(document.data):
         if train or overrides:
             raise UsageError(
                 f"{file} is an architecture: it has no data to train on and nothing to set",

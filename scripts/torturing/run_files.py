@@ -2,178 +2,256 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import io
+import json
+import os
 import random
 import re
+import resource
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import typer.main
+import yaml
 
 from torturing.jobs import Note
+from torturing.mistakes import CHANGES, SHORTEST, Word, as_bytes, misspelt, put, words
 from torturing.part import Part
 from torturing.processes import call
+from torturing.wholes import Whole, wholes
 
-KEY = re.compile(r"(?m)(?<![\w$'\"])([a-z_]{3,})(?=: )")
-WORDS = (
-    *("null", "-1", "0", "1e308", "[]", "{}", "yes", "'x'", "1.5", "~", "[1, 2]", "{a: 1}", "010"),
-    *("!!python/object:os.system x", "&a *a", "999999999999", "$width", "''", "2024-01-01"),
-)
 SECONDS = 5.0
-BATCH = 50
-
-
-def _value(text: str, draw: random.Random) -> str:
-    places = list(re.finditer(r"(?m)(?<=: )[^\s{\[#][^,}\]#\n]*", text))
-    if not places:
-        return text
-    place = draw.choice(places)
-    return text[: place.start()] + draw.choice(WORDS) + text[place.end() :]
-
-
-def _line(text: str, draw: random.Random) -> str:
-    lines = text.splitlines(keepends=True)
-    one, other = draw.randrange(len(lines)), draw.randrange(len(lines))
-    match draw.randrange(4):
-        case 0:
-            del lines[one]
-        case 1:
-            lines.insert(other, lines[one])
-        case 2:
-            lines[one], lines[other] = lines[other], lines[one]
-        case _:
-            lines[one] = draw.choice((" ", "  ", "\t", "- ")) + lines[one]
-    return "".join(lines)
-
-
-def _character(text: str, draw: random.Random) -> str:
-    place = draw.randrange(len(text))
-    new = draw.choice(("", chr(draw.randrange(32, 127)), draw.choice(":{}[],#&*!|>'\"%@`-? \n")))
-    return text[:place] + new + text[place + draw.randrange(2) :]
-
-
-def _cut(text: str, draw: random.Random) -> str:
-    return text[: draw.randrange(len(text))]
-
-
-def _rename(text: str, draw: random.Random) -> str:
-    places = list(KEY.finditer(text))
-    if not places:
-        return text
-    place, other = draw.choice(places), draw.choice(places)
-    return text[: place.start()] + other[0] + text[place.end() :]
-
-
-CHANGES: tuple[Callable[[str, random.Random], str], ...] = (
-    _value, _value, _line, _character, _cut, _rename,
-)  # fmt: skip
+"""CPU time of a check, at most."""
+MEGABYTES = 300
+"""By how much a batch of checks may grow the process."""
+BATCH = 500
+TRAINED = 20
+"""Each of that many files is also given to `fit`."""
+FINE = (
+    "good",
+    "refused",
+    "key: right",
+    "key: other",
+    "value: right",
+    "value: other",
+    "value: good",
+)
+OWN_NAMES = (("paths",), ("rename",), ("unfreeze",))
+"""Mappings whose keys the user chooses, as the end of a path."""
+OWN_VALUES = (
+    *("as", "root", "file", "run", "torchvision", "train_folder", "validation_folder"),
+    *("test_folder", "arch", "plugins", "classes", "names"),
+)
+"""Keys whose values the user chooses, or that name files."""
+PLACE = re.compile(r"(?:error: )?(.*?(?:\.yaml|command line)):(\d+):(\d+): ")
+UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Characters that a terminal obeys."""
 
 
 def mutate(place: Path, *, seed: int, count: int, note: Note) -> Part:
-    """Change shipped files in one to three places, `count` times; each tenth has a typo in a key.
+    """Change sound files in one to three places, `count` times; some have a typo instead.
 
-    Each must be good or have a message that begins with the file, a line and a column.
+    Two in ten have one letter of a key wrong, one in ten one letter of a name that is chosen. Each
+    must be good or have messages that begin with the file, a line and a column.
     """
     part = Part("run_files", "run files and architectures with mistakes in them")
     kinds: Counter[str] = Counter()
+    slowest = 0.0
+    files = wholes(place)
+    known = {word.text for whole in files for word in words(whole.text)}
     for first in range(0, count, BATCH):
-        several = min(BATCH, count - first)
-        code, found = call(lambda n=several, s=seed + first: _checked(place, n, s), limit=600)
-        part.checks += several
-        rows = found.split("\n") if code == 0 else [f"exit code {code}\t{found[-300:]}"]
-        for row in rows:
-            kind, _, why = row.partition("\t")
-            kinds[kind] += 1
-            if kind not in ("good", "refused", "typo: right", "typo: other"):
-                part.failures.append(f"{kind}: {why}")
-        note(f"{first + several} of {count} files, {len(part.failures)} failures")
-    typos = sum(number for kind, number in kinds.items() if kind.startswith("typo"))
-    right = kinds["typo: right"] / max(typos, 1)
-    part.check("95 % of typos have the right suggestion", right >= 0.95, f"{right:.3f} of {typos}")
-    part.numbers |= {**dict(sorted(kinds.items())), "right suggestions": round(right, 4)}
+        several = range(first, min(first + BATCH, count))
+        draw = random.Random(f"{seed}/{first}")
+        code, found = call(lambda n=several, d=draw: _batch(place, n, d, files, known), limit=3600)
+        batch = json.loads(found) if code == 0 else {"failures": [f"exit code {code} {found}"]}
+        part.checks += len(several)
+        part.failures += batch["failures"]
+        kinds.update(batch.get("kinds", {}))
+        slowest = max(slowest, batch.get("slowest", 0.0))
+        note(f"{several.stop} of {count} files, {len(part.failures)} failures")
+    for what in ("key", "value"):
+        typos = sum(number for kind, number in kinds.items() if kind.startswith(what))
+        right = kinds[f"{what}: right"] / max(typos, 1)
+        part.numbers[f"right suggestions for {what}s"] = round(right, 4)
+        if what == "key":
+            part.check("95 % of typos are understood", right >= 0.95, f"{right:.3f} of {typos}")
+    part.numbers |= {**dict(sorted(kinds.items())), "slowest check (CPU s)": round(slowest, 2)}
     return part
 
 
-def _checked(place: Path, count: int, seed: int) -> str:
-    """A line for each file: good, refused, or what went wrong."""
-    from cnntrain.config import shipped
+def _batch(
+    place: Path,
+    numbers: Sequence[int],
+    draw: random.Random,
+    files: Sequence[Whole],
+    known: set[str],
+) -> str:
+    """How many files were good, refused, ..., and what went wrong; all of it goes to a file."""
+    os.environ |= {"XDG_CONFIG_HOME": str(place), "HOME": str(place)}
+    os.chdir(place)
+    typer.main.get_command = functools.cache(typer.main.get_command)  # half of the time otherwise
+    rows = [_checked(number, draw, draw.choice(files), known) for number in numbers]
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - _resident()) // 1024
+    if grown > MEGABYTES:
+        rows.append(("memory", f"{grown} MB more than at the end, files {numbers}", 0.0))
+    with (place / "other.txt").open("a") as file:
+        file.writelines(
+            f"{kind}, {why}\n" for kind, why, _ in rows if kind not in ("good", "refused")
+        )
+    found = {
+        "kinds": Counter(kind for kind, _, _ in rows),
+        "slowest": max(seconds for _, _, seconds in rows),
+        "failures": [f"{kind}: {why}" for kind, why, _ in rows if kind not in FINE][:40],
+    }
+    return json.dumps(found)
 
-    draw = random.Random(seed)
-    files = sorted(shipped.folder().rglob("*.yaml"))
-    small = [file for file in files if file.stat().st_size < 3000]
-    rows = []
-    for number in range(count):
-        file = draw.choice(small)
-        text = file.read_text("utf-8")
-        if number % 10 == 0:
-            rows.append(_typo(place, text, draw, command=_command(file)))
-            continue
+
+def _resident() -> int:
+    """Kilobytes in memory now."""
+    found = re.search(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())
+    return int(found[1]) if found else 0
+
+
+def _checked(
+    number: int, draw: random.Random, whole: Whole, known: set[str]
+) -> tuple[str, str, float]:
+    text, data, typo, what = whole.text, b"", None, ""
+    if number % 10 in (0, 5):
+        what, typo = "key", _typo(text, draw, known, keys=True)
+    elif number % 10 == 3:
+        what, typo = "value", _typo(text, draw, known, keys=False)
+    if typo is not None:
+        text = put(text, *typo)
+        data = text.encode()
+    else:
         for _ in range(draw.randrange(1, 4)):
             text = draw.choice(CHANGES)(text, draw) or "x"
-        kind, message = _check(place, text, command=_command(file))
-        rows.append(f"{kind}\t{file.name}, {message!r}"[:400])
-    return "\n".join(rows)
+        data = as_bytes(text, draw)
+    command = _write(whole, data, by_run_file=draw.random() < 0.5)
+    began = time.process_time()
+    code, message = _run(command)
+    seconds = time.process_time() - began
+    kind = _kind(code, message, data, seconds)
+    if number % TRAINED == 1 and command[0] == "check" and kind in ("good", "refused"):
+        kind, message = _trained(command, kind, message)
+    if typo is not None and kind == "refused":
+        word, wrong = typo
+        kind = f"{what}: {'right' if _suggests(message, word.text, wrong) else 'other'}"
+    elif typo is not None and kind == "good":
+        kind = "key accepted" if what == "key" else "value: good"
+    detail = f"{typo[1]} for {typo[0].text} at {typo[0].path}" if typo else ""
+    return kind, f"{whole.name}, {' '.join(command)}, {detail}: {message!r}"[:600], seconds
 
 
-def _typo(place: Path, text: str, draw: random.Random, *, command: str) -> str:
-    """One letter of a key left out, doubled, exchanged or replaced."""
-    body = re.sub(r"(?m)#.*$", lambda found: " " * len(found[0]), text)
-    keys = [found for found in KEY.finditer(body) if found[0] not in ("vars", "params")]
-    if not keys:
-        return "good"
-    found = draw.choice(keys)
-    key, at = found[0], draw.randrange(len(found[0]))
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    wrong = draw.choice((key[:at] + key[at + 1 :], key[:at] + key[at] + key[at:],
-                         key[:at] + draw.choice(letters) + key[at + 1 :],
-                         key[:at] + key[at : at + 2][::-1] + key[at + 2 :]))  # fmt: skip
-    if wrong == key:
-        return "good"
-    kind, message = _check(
-        place, text[: found.start()] + wrong + text[found.end() :], command=command
-    )
-    if kind == "refused":
-        kind = "typo: right" if _suggests(message, key, wrong) else "typo: other"
-    elif kind == "good":
-        kind = "typo accepted"
-    return f"{kind}\t{wrong} for {key}: {message!r}"[:400]
+def _typo(
+    text: str, draw: random.Random, known: set[str], *, keys: bool
+) -> tuple[Word, str] | None:
+    """A word with one letter wrong, and the wrong word."""
+    found = [word for word in words(text) if word.is_key == keys and _is_chosen(word)]
+    for _ in range(20 if found else 0):
+        word = draw.choice(found)
+        wrong = misspelt(word.text, draw)
+        if wrong not in known:
+            return word, wrong
+    return None
 
 
-def _suggests(message: str, key: str, wrong: str) -> bool:
-    """Whether it names both words: where a definition has the typo, its uses look wrong."""
-    pair = r"'\$?(\w+)'[^\n]*did you mean '\$?(\w+)'"
-    return any({*found.groups()} == {key, wrong} for found in re.finditer(pair, message))
+def _is_chosen(word: Word) -> bool:
+    """Whether only certain words can be there."""
+    if not re.fullmatch(r"[a-z_][a-z_0-9]+", word.text) or len(word.text) < SHORTEST:
+        return False
+    if word.text in ("true", "false", "null"):
+        return False
+    if word.is_key:
+        return word.path[-2:-1] not in OWN_NAMES
+    names = [key for key in word.path if key != "[]"]
+    return word.path != ("name",) and not (names and names[-1] in OWN_VALUES)
 
 
-def _command(file: Path) -> str:
-    """What checks it: `check` a run file, `summary` an architecture."""
-    return "check" if file.parent.name == "configs" else "summary"
+def _suggests(message: str, word: str, wrong: str) -> bool:
+    """Whether it names both: where a definition has the typo, its uses look wrong."""
+    pair = r"'\$?%s'[^\n]*did you mean '\$?%s'|: %s\)[^\n]*did you mean '%s'"
+    both = [(word, wrong), (wrong, word)]
+    return any(re.search(pair % (one, other, one, other), message) for one, other in both)
 
 
-def _check(place: Path, text: str, *, command: str) -> tuple[str, str]:
-    """Which end a command comes to, and its message."""
-    import contextlib
-    import io
-    import sys
+def _write(whole: Whole, data: bytes, *, by_run_file: bool) -> list[str]:
+    """The file, and the command that checks it; an architecture alone or through a run file."""
+    Path("mutant.yaml").write_bytes(data)
+    if not whole.architecture:
+        return ["check", "mutant.yaml"]
+    if not by_run_file:
+        return ["summary", "mutant.yaml"]
+    made_for = yaml.safe_load(whole.text).get("made_for", {})
+    images = {"classes": 1000, "channels": 3, "size": 224} | made_for
+    train = {"epochs": 1, "optimizer": {"name": "sgd", "lr": 0.1}}
+    tree = {"arch": "mutant.yaml", "data": {"name": "synthetic"} | images, "train": train}
+    Path("through.yaml").write_text(yaml.safe_dump(tree))
+    return ["check", "through.yaml"]
 
+
+def _run(command: Sequence[str]) -> tuple[Any, str]:
+    """Exit code, or the name of an exception that came out; what it said on stderr."""
     from cnntrain.cli.app import main
 
-    file = place / "mutant.yaml"
-    file.write_text(text, "utf-8")
-    sys.argv = ["cnntrain", command, str(file)]
-    said, began = io.StringIO(), time.process_time()
-    code: object = 0
+    sys.argv = ["cnntrain", *command]
+    said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
             main()
     except SystemExit as end:
-        code = end.code or 0
+        return end.code or 0, said.getvalue()
     except BaseException as error:  # noqa: BLE001  # none may come out
-        return f"{type(error).__name__}", str(error)[:200]
-    message = said.getvalue()
-    if time.process_time() - began > SECONDS:
-        return "slow", f"{time.process_time() - began:.1f} s"
+        return type(error).__name__, str(error)[:200]
+    return 0, said.getvalue()
+
+
+def _kind(code: Any, message: str, data: bytes, seconds: float) -> str:
+    if seconds > SECONDS:
+        return f"slow ({seconds:.1f} s)"
+    if UNSEEN.search(message):
+        return "control characters"
     if code == 0:
-        return "good", ""
+        return "good"
     if code != 2:
-        return f"exit code {code}", message[:300]
-    return ("refused" if re.search(r"\.yaml:\d+:\d+: ", message) else "no line"), message
+        return f"exit code {code}"
+    lines = data.decode("utf-8", errors="replace").removeprefix("\ufeff").splitlines() or [""]
+    for each in message.splitlines():
+        place = PLACE.match(each)
+        if each.startswith("    "):
+            continue
+        if place is None:
+            return "no line"
+        if place[1] == "mutant.yaml" and not _is_there(lines, int(place[2]), int(place[3])):
+            return "no such place"
+    return "refused"
+
+
+def _is_there(lines: Sequence[str], line: int, column: int) -> bool:
+    if line == len(lines) + 1:
+        return column == 1
+    return 1 <= line <= len(lines) and 1 <= column <= len(lines[line - 1]) + 1
+
+
+def _trained(command: Sequence[str], kind: str, message: str) -> tuple[str, str]:
+    """What `fit` makes of it: the same messages, or a training, or no images."""
+    if kind == "refused":
+        code, said = _run(["fit", *command[1:], "-q"])
+        return (kind, message) if (code, said) == (2, message) else ("fit differs", said)
+    words = ["fit", *command[1:], "-q", "-s", "train.epochs=1"]
+    code, said = call(lambda: _limited(words))
+    fine = code == 0 and said.partition(" ")[0] in ("0", "2", "3", "4", "5", "6")
+    return (kind, message) if fine else ("fit", f"{code} {said}")
+
+
+def _limited(command: Sequence[str]) -> str:
+    """In a process that has little memory."""
+    resource.setrlimit(resource.RLIMIT_AS, (12 << 30, 12 << 30))
+    code, said = _run(command)
+    return f"{code} {said}"

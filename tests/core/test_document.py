@@ -114,11 +114,16 @@ def test_files(tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
     file.write_bytes("\ufeffa: ü\r\nb: 1\r\n".encode())
     assert read_document(file).data == {"a": "ü", "b": 1}
+    file.write_bytes("a: ü\r\nb: 1\r\n".encode("utf-16"))
+    assert read_document(file).data == {"a": "ü", "b": 1}
+    file.write_bytes(b"a: 1\n# caf\xe9\n")
+    with pytest.raises(ConfigError, match="2:6: not UTF-8 text: a byte 0xE9"):
+        read_document(file)
     file.write_bytes(b"\xff\xfea")
-    with pytest.raises(ConfigError, match="not UTF-8"):
+    with pytest.raises(ConfigError, match="1:1: not UTF-16"):
         read_document(file)
     file.write_bytes(b"# " + b"x" * 1_000_000)
-    with pytest.raises(ConfigError, match="larger than 1 MB"):
+    with pytest.raises(ConfigError, match=r"x.yaml:1:1: this is larger than 1 MB"):
         read_document(file)
     with pytest.raises(ConfigError, match="cannot read"):
         read_document(tmp_path)

@@ -34,12 +34,24 @@ def test_render_without() -> None:
         ("kernel_size", ["kernel"], "kernel"),
         ("decay", ["weight_decay"], None),
         ("xyz", ["batch_size"], None),
+        # one letter is wrong, missing or too many, or two are exchanged
+        ("rl", ["name", "lr"], "lr"),
+        ("wr", ["lr"], "lr"),
+        ("a", ["as"], "as"),
+        ("avs", ["as"], "as"),
+        ("x", ["p"], None),
+        ("xx", ["lr"], None),
         ("", ["a"], None),
         ("a", [], None),
     ],
 )
 def test_near_match(word: str, options: list[str], near: str | None) -> None:
     assert near_match(word, options) == near
+
+
+def test_near_match_is_rather_none_that_is_there_already() -> None:
+    assert near_match("cr", ["c1", "c3"], taken=["cr", "c1"]) == "c3"
+    assert near_match("padding_", ["padding", "out"], taken=["padding", "padding_"]) == "padding"
 
 
 def test_suggestion() -> None:
