@@ -176,16 +176,20 @@ def _make_node(item: Item, name: str, sources: tuple[str, ...], context: Context
     keywords, found = entry.check({**values, **dict.fromkeys(lists)})
     for complaint in found:
         where = (*item.parameters_path, *complaint.path)
-        message, remedy = _with_expression(complaint, item.parameters)
+        message, remedy = _with_expression(complaint, item.parameters, reader.scope)
         reader.add(where, message, remedy, key=complaint.at_key)
     keywords = {key: value for key, value in keywords.items() if key not in lists}
     nested = {key: nodes for each in lists.values() for key, nodes in each.items()}
     return Node(name, item.operation, sources, reader, item.path, entry, keywords, nested)
 
 
-def _with_expression(complaint: Complaint, parameters: Mapping[str, Any]) -> tuple[str, str]:
+def _with_expression(
+    complaint: Complaint, parameters: Mapping[str, Any], scope: Scope
+) -> tuple[str, str]:
     """Message and remedy; a wrong value that was computed is shown with its expression."""
     raw = None if complaint.at_key else value_at(parameters, complaint.path)
+    if isinstance(raw, str) and raw in scope:
+        return complaint.message, f"write ${raw}"
     if not isinstance(raw, str) or "$" not in raw:
         return complaint.message, complaint.remedy
     divides = "/" in raw.replace("//", "")

@@ -78,6 +78,7 @@ def try_to_load_document(
     """As `try_to_load`, for what has been read already; overrides are put into the document."""
     if not isinstance(document.data, Mapping):
         message = f"a run file must be a mapping (key: value), not {shown(document.data)}"
+        message = "the file is empty" if document.data is None else message
         remedy = "see `cnntrain new` for one to start from"
         raise ConfigError(message, remedy=remedy, place=document.places.of(()))
     if is_architecture(document.data):

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from cnntrain.arch.description import KEYS as ARCHITECTURE
 from cnntrain.config.keys import all_keys, keys_at
 from cnntrain.config.mending import mended
 from cnntrain.config.schema import CALL_SECTIONS, CHOICE_SECTIONS, RunConfig
@@ -211,10 +212,13 @@ def _better_remedy(complaint: Complaint, tree: Mapping[str, Any]) -> Complaint:
     path = complaint.path
     if path in CHOICE_SECTIONS and not complaint.at_key and isinstance(value_at(tree, path), str):
         return dataclasses.replace(complaint, remedy=f"write {{name: {value_at(tree, path)}}}")
-    if not complaint.at_key or "did you mean" in complaint.remedy:
+    if not complaint.at_key:
         return complaint
+    if len(path) == 1 and path[0] in ARCHITECTURE and path[0] not in RunConfig.model_fields:
+        return dataclasses.replace(complaint, remedy="indent it below `arch:`")
     keys = [key for key in all_keys() if key.path.endswith(f".{path[-1]}")]
     members = [f"`name: {k.member}`" for k in keys if k.member and k.path == dotted("", path)]
     paths = dict.fromkeys(key.path for key in keys)
     remedy = "it belongs to " + " or ".join(members or paths)
+    remedy += f", or {complaint.remedy}" if complaint.meant else ""
     return dataclasses.replace(complaint, remedy=remedy) if keys else complaint

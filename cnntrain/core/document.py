@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,11 @@ _NUMBERS: list[tuple[re.Pattern[str], Callable[[str], float]]] = [
 ]
 _WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
 _SYNTAX_REMEDIES = {
-    "\\t": "indent with spaces, not tabs",
+    "\\t": "use spaces, not tabs",
+    "escape": "use single quotes, in which \\ is only itself",
+    "quoted scalar": "close this quote",
+    "flow mapping": "close the brace { with }, and separate what is in it by commas",
+    "flow sequence": "close the bracket [ with ], and separate what is in it by commas",
     "undefined alias": "quote a value that starts with *",
     "another document": "remove the line ---; a file holds one document",
     "mapping values are not allowed": "quote a value that contains ': ', or check the indentation",
@@ -127,12 +131,16 @@ def parse_document(text: str, *, name: str) -> Document:
         root = reader.compose()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if "end of stream" in str(error.problem) and "quoted" in str(error.context):
+            mark = error.context_mark  # not at the end of the file
         message = f"not valid YAML: {error.problem or error.context}"
         begin = error.context_mark
         if begin and mark and begin.line != mark.line and str(error.context).startswith("while"):
             message += f", {error.context} that starts in line {begin.line + 1}"
         place = reader.place(mark) if mark else Place(name, 1, 1)
-        remedy = next(text for sign, text in _SYNTAX_REMEDIES.items() if sign in message)
+        remedy = _cause_above(place, reader.lines) or next(
+            text for sign, text in _SYNTAX_REMEDIES.items() if sign in f"{message} {error.context}"
+        )
         raise ConfigError(message, remedy=remedy, place=place) from None
     except yaml.reader.ReaderError as error:
         before = text[: error.position].splitlines() or [""]
@@ -144,6 +152,27 @@ def parse_document(text: str, *, name: str) -> Document:
         raise ConfigError.of(reader.problems)
     reader.places.values.setdefault((), Place(name, 1, 1, reader.line(0)))
     return Document(data, reader.places, text)
+
+
+def _cause_above(place: Place, lines: Sequence[str]) -> str:
+    """What to correct in the line before the one that YAML objects to; empty: nothing there."""
+    numbered = [*enumerate(lines[: place.line - 1], start=1)]
+    filled = [(n, line) for n, line in numbered if line.strip() and line.strip()[0] != "#"]
+    if not filled:
+        return ""
+    number, line = filled[-1]
+    text = re.sub(r"\s#.*", "", line).strip()
+    here = lines[place.line - 1] if place.line <= len(lines) else ""
+    if re.fullmatch(r"- \w+", text) and re.match(r"\s*(as|from|repeat):\s", here):
+        return f"write `{text}:` in line {number}, with a colon, so that more keys can follow"
+    if found := re.fullmatch(r"(\w+)(?:\s*=\s*|:|\s+)([^\s:=]\S*)", text):
+        return f"write `{found[1]}: {found[2]}` in line {number}"
+    if found := re.fullmatch(r"-(\w.*)", text):
+        return f"write `- {found[1]}` in line {number}, with a space"
+    deeper = len(here) - len(here.lstrip(" ")) > len(line) - len(line.lstrip(" "))
+    if deeper and re.fullmatch(r"\w+: .*[^\s,\[{]", text) and re.match(r"\s*\w+:(\s|$)", here):
+        return f"indent it as line {number}"
+    return ""
 
 
 def parse_scalar(text: str) -> Any:

@@ -55,11 +55,22 @@ def near_match(word: str, options: Iterable[str], *, taken: Collection[str] = ()
     return _near_match(word, free) or _near_match(word, names)
 
 
+_SYNONYMS = {
+    "learning_rate": "lr", "type": "name", "eps": "epsilon", "val": "validation",
+    "out_channels": "out", "out_features": "out", "step_size": "every", "gamma": "factor",
+    "augmentation": "transforms", "augmentations": "transforms",
+    "fp16": "float16", "bf16": "bfloat16", "fp32": "float32",
+}  # fmt: skip
+"""Other programs' words, and ours."""
+
+
 def _near_match(word: str, names: Iterable[str]) -> str | None:
     folded = {name.lower().replace("-", "_"): name for name in names}
     key = word.lower().replace("-", "_")
     if key in folded:
         return folded[key]
+    if _SYNONYMS.get(key) in folded:
+        return folded[_SYNONYMS[key]]
     slips = [name for name in folded if _is_slip(key, name)]
     found = difflib.get_close_matches(key, slips or folded, n=1, cutoff=0.0 if slips else 0.6)
     return folded[found[0]] if found else None
