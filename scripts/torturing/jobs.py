@@ -87,6 +87,26 @@ train:
   accumulate: 2
 record: {every: 4}
 """,
+    "scaled": """
+compute: {threads: 1, precision: float16}
+data:
+  name: synthetic
+  size: 12
+  images: 400
+  test_images: 100
+  validation: 0.25
+  batch_size: 32
+  transforms: {train: [rand_augment, normalize, {mixup: {alpha: 0.3}}], eval: [normalize]}
+train:
+  epochs: 3
+  on_divergence: skip
+  clip_norm: 1.0
+  optimizer: {name: sgd, lr: 0.1, momentum: 0.9}
+  schedule: {name: plateau, patience: 1}
+  early_stop: {patience: 3}
+  ema: {decay: 0.9}
+record: {every: 3}
+""",
 }
 """Run files without their network: what can be in a checkpoint, in few seconds each."""
 FILES = ("checkpoints/last.pt", "checkpoints/best.pt", "metrics.jsonl", "metrics.csv",
@@ -98,7 +118,8 @@ UNEVEN = ("checkpoints", "peak_memory_bytes", "digest")
 
 def write_job(name: str, place: Path) -> Path:
     """A run file, beside the pictures that it needs."""
-    text = f"name: {name}\nseed: 3\ncompute: {{threads: 1}}\narch:{NETWORK}{JOBS[name].lstrip()}"
+    text = f"name: {name}\nseed: 3\narch:{NETWORK}{JOBS[name].lstrip()}"
+    text += "" if "\ncompute:" in text else "compute: {threads: 1}\n"
     file = place / f"{name}.yaml"
     file.write_text(text.replace("root: pictures", f"root: {place / 'pictures'}"))
     if "root: pictures" in text and not (place / "pictures").is_dir():
