@@ -73,10 +73,9 @@ def test_its_model_loads_the_file_and_gives_the_same_logits(
     options = {"aux_logits": True, "init_weights": False} if "googlenet" in name else {}
     model = torchvision.models.get_model(twin.name, num_classes=2, **options)
     model.load_state_dict(torch.load(path, weights_only=True), strict=True)
-    with torch.inference_mode():
-        logits = model.eval()(reference.images)
-    assert logits.std() > 0
-    assert torch.equal(logits, reference.logits)
+    assert reference.logits.std() > 0
+    with torch.inference_mode():  # both on all images at once: the size of a batch changes rounding
+        assert torch.equal(model.eval()(reference.images), net.eval()(reference.images))
 
 
 def test_the_same_weights_in_another_network_are_refused(
