@@ -167,7 +167,7 @@ def _without_class_folders(base: Path, with_images: Sequence[str]) -> DataError:
     elif prefixes := _prefixes(names):
         remedy = (
             f"if their names begin with the class ({listed(prefixes, most=3)}): "
-            f"-s data.name=file_names -s data.root={inside} -s 'data.pattern={{class}}_*'"
+            f"-s data.name=file_names -s data.root={inside} -s 'data.pattern=([^_]+)_.*'"
         )
     else:
         remedy = "put the images of each class into a folder of its own, two classes at least"

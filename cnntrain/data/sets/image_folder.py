@@ -14,9 +14,10 @@ from cnntrain.core.errors import DataError
 from cnntrain.core.kinds import Names
 from cnntrain.core.problems import suggestion
 from cnntrain.data import dataset
-from cnntrain.data.decode import SUFFIXES, UnreadableImageError, decode, in_threads
+from cnntrain.data.decode import SUFFIXES
+from cnntrain.data.labelled import unreadable as unreadable_files
 from cnntrain.data.layouts import find_layout
-from cnntrain.data.left_out import UNREADABLE, LeftOut, summaries
+from cnntrain.data.left_out import LeftOut, summaries
 from cnntrain.data.on_disk import Listing, class_folders, list_images, loose_images, twins
 from cnntrain.data.splits import Files, Splits
 
@@ -129,7 +130,7 @@ def _read(
     if name == "training" and empty:
         raise _empty_class(folder / empty[0], listings[empty[0]])
     paths = [(path, number) for number, label in enumerate(classes) for path in images[label]]
-    skipped = _unreadable([path for path, _ in paths], channels) if skips else ()
+    skipped = unreadable_files([path for path, _ in paths], channels) if skips else ()
     bad = {item.path: item.reason for item in skipped}
     kept = [(path, number) for path, number in paths if path not in bad]
     lost = set(range(len(classes))) - {number for _, number in kept}
@@ -166,14 +167,3 @@ def _empty_class(folder: Path, listing: Listing) -> DataError:
         remedy="remove the folder, or add images with one of the suffixes "
         + " ".join(sorted(SUFFIXES)),
     )
-
-
-def _unreadable(paths: list[Path], channels: int) -> tuple[LeftOut, ...]:
-    def problem(path: Path) -> LeftOut | None:
-        try:
-            decode(path, channels=channels)
-        except UnreadableImageError as error:
-            return LeftOut(path, error.reason, UNREADABLE)
-        return None
-
-    return tuple(found for found in in_threads(problem, paths) if found is not None)

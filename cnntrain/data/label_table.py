@@ -1,0 +1,191 @@
+"""Tables of image files and their labels. Imports no torch."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnntrain.core.errors import DataError
+from cnntrain.core.problems import near_match, suggestion
+from cnntrain.data.decode import SUFFIXES
+from cnntrain.data.labelled_files import LabelledFile, split_name, stated
+from cnntrain.data.metadata import Stated
+from cnntrain.data.on_disk import expanded
+
+USUAL = {
+    "path": ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "id"),
+    "label": ("label", "class", "category", "target", "species"),
+    "split": ("split",),
+    "group": ("group",),
+}
+"""What the columns of a table may be called, in small or capital letters."""
+
+
+def look_at_table(parameters: Mapping[str, Any]) -> Stated:
+    """What is known of a `csv`; raises DataError where the table cannot be used."""
+    own = ("delimiter", "encoding", "path_column", "label_column", "split_column", "group_column")
+    table = LabelTable(expanded(parameters["file"], key="data.file"),
+                  **{key: parameters.get(key) for key in own})  # fmt: skip
+    rows = table.rows(parameters.get("root"), parameters.get("suffix") or "")
+    return stated(rows, parameters)
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """A file of values separated by `,`, `;`, tabs or `|`; the first line names the columns.
+
+    A None is found: the encoding by the mark at the beginning (else UTF-8), the delimiter by the
+    first line, the columns by their usual names.
+    """
+
+    file: Path
+    delimiter: str | None = None
+    encoding: str | None = None
+    path_column: str | None = None
+    label_column: str | None = None
+    split_column: str | None = None
+    group_column: str | None = None
+
+    def rows(self, root: str | None = None, suffix: str = "") -> list[LabelledFile]:
+        """The rows, empty lines passed over.
+
+        Args:
+            root: the folder that the paths start from; the table's if None.
+            suffix: added to each path.
+
+        Raises:
+            DataError: the table cannot be read, lacks a column or a label, or names a file that is
+                not there, with its line.
+        """
+        base = self.file.parent if root is None else expanded(root, key="data.root")
+        if not base.is_dir():
+            raise DataError(
+                f"there is no folder {base} for the paths to start from",
+                remedy="correct data.root, or let them start from the table: -s data.root=null",
+            )
+        lines = self._lines()
+        columns = self._columns(next(lines, (0, []))[1])
+        found: list[LabelledFile] = []
+        missing: list[tuple[str, str]] = []
+        for number, cells in lines:
+            where = f"{self.file}:{number}"
+            values = {
+                kind: cells[at].strip() if at < len(cells) else "" for kind, at in columns.items()
+            }
+            for kind in ("path", "label"):
+                if not values[kind]:
+                    message = f"{where}: there is no {kind}"
+                    raise DataError(message, remedy="fill it in, or remove the line")
+            path = _there(base, values["path"] + suffix)
+            if not path.is_file():
+                missing.append((where, values["path"] + suffix))
+            split = split_name(values["split"], where=where) if "split" in values else "train"
+            found.append(LabelledFile(path, values["label"], where, split, values.get("group", "")))
+        if missing:
+            raise self._missing(missing, base)
+        if not found:
+            raise DataError(f"{self.file} has no rows", remedy="add a line for each image")
+        return _without_repeats(found)
+
+    def _lines(self) -> Iterator[tuple[int, list[str]]]:
+        """The number of each line that is not empty, and its cells."""
+        text = self._text()
+        first = next((line for line in text.splitlines() if line.strip()), "")
+        delimiter = self.delimiter or max(",;\t|", key=first.count)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        try:
+            for cells in reader:
+                if any(cell.strip() for cell in cells):
+                    yield reader.line_num, cells
+        except csv.Error as error:
+            message = f"{self.file}:{reader.line_num}: {error}"
+            raise DataError(message, remedy="close the quotes, or correct the line") from error
+
+    def _text(self) -> str:
+        if not self.file.is_file():
+            beside = [each.name for each in self.file.parent.glob("*") if each.is_file()]
+            near = near_match(self.file.name, beside)
+            remedy = f"did you mean -s data.file={self.file.with_name(near)}?" if near else ""
+            raise DataError(f"there is no file {self.file}", remedy=remedy or "check `data.file`")
+        content = self.file.read_bytes()
+        marked = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+        encoding = self.encoding or ("utf-16" if marked else "utf-8-sig")
+        try:
+            return content.decode(encoding)
+        except LookupError as error:
+            message = f"there is no encoding '{encoding}'"
+            raise DataError(message, remedy="write utf-8, cp1252 or latin-1") from error
+        except UnicodeError as error:
+            at = error.start if isinstance(error, UnicodeDecodeError) else 0
+            line = content.count(b"\n", 0, at) + 1
+            raise DataError(
+                f"{self.file}:{line}: this is not {encoding.removesuffix('-sig').upper()} text",
+                remedy="say how it was saved: -s data.encoding=cp1252 (Windows), latin-1, ...",
+            ) from error
+
+    def _columns(self, header: Sequence[str]) -> dict[str, int]:
+        """The position of each kind of column that there is."""
+        names = [name.strip() for name in header]
+        found: dict[str, int] = {}
+        for kind, usual in USUAL.items():
+            given = getattr(self, f"{kind}_column")
+            if given is not None:
+                if given not in names:
+                    raise DataError(
+                        f"{self.file}:1: there is no column '{given}' (data.{kind}_column)",
+                        remedy=suggestion(given, names),
+                    )
+                found[kind] = names.index(given)
+                continue
+            small = [name.casefold() for name in names]
+            at = next((small.index(name) for name in usual if name in small), None)
+            if at is not None:
+                found[kind] = at
+            elif kind in ("path", "label"):
+                shown = ", ".join(names) or "none"
+                raise DataError(
+                    f"{self.file}:1: no column is called {kind} (or {', '.join(usual[1:])}); the "
+                    f"columns are: {shown}",
+                    remedy=f"say which it is: -s data.{kind}_column=NAME (the first line has the "
+                    "names)",
+                )
+        return found
+
+    def _missing(self, missing: Sequence[tuple[str, str]], base: Path) -> DataError:
+        where, name = missing[0]
+        more = f" (and {len(missing) - 1:,} lines more)" if len(missing) > 1 else ""
+        remedy = "correct the path, or say where paths start: -s data.root=FOLDER"
+        ends = [suffix for suffix in sorted(SUFFIXES) if (base / (name + suffix)).is_file()]
+        inside = [each for each in sorted(base.iterdir()) if (each / name).is_file()]
+        if ends:
+            remedy = f"add the suffix: -s data.suffix={ends[0]}"
+        elif inside:
+            remedy = f"say where paths start: -s data.root={inside[0]}"
+        return DataError(f"{where}: there is no file {base / name}{more}", remedy=remedy)
+
+
+def _there(base: Path, name: str) -> Path:
+    """The file that a table names; `\\` is taken for `/` where that is a file."""
+    path = base / Path(name).expanduser()
+    if "\\" in name and not path.is_file():
+        path = base / name.replace("\\", "/")
+    return path
+
+
+def _without_repeats(rows: Sequence[LabelledFile]) -> list[LabelledFile]:
+    """Each file once; a file with two labels, or in two splits, is an error."""
+    first: dict[Path, LabelledFile] = {}
+    for row in rows:
+        other = first.setdefault(row.path, row)
+        for key in ("label", "split"):
+            if getattr(other, key) != getattr(row, key):
+                raise DataError(
+                    f"{row.where}: the {key} of {row.path} is '{getattr(row, key)}', but "
+                    f"'{getattr(other, key)}' in {other.where}",
+                    remedy="remove one of the two lines",
+                )
+    return list(first.values())

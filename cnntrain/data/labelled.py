@@ -1,0 +1,127 @@
+"""From image files with a label each to splits: what tables and names of files share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from cnntrain.core.errors import DataError
+from cnntrain.core.problems import suggestion
+from cnntrain.data.decode import UnreadableImageError, decode, in_threads
+from cnntrain.data.labelled_files import LabelledFile, class_names
+from cnntrain.data.left_out import UNREADABLE, LeftOut
+from cnntrain.data.splits import Files, Splits
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the files are read.
+
+    Args:
+        classes: the class list, in this order; the labels in alphabetical order if None.
+        channels: 1 or 3.
+        skips: leave out the files that cannot be read.
+    """
+
+    classes: tuple[str, ...] | None
+    channels: int
+    skips: bool
+
+
+def labelled(
+    rows: Sequence[LabelledFile],
+    reading: Reading,
+    *,
+    notes: Sequence[str],
+    left_out: Sequence[LeftOut],
+) -> Splits:
+    """The splits of files that each have a label.
+
+    Where no row is of validation or test the set is undivided. A group that is in two splits, a
+    class without training images and a label that is not among the classes are errors.
+    """
+    names = _checked_classes(rows, reading.classes)
+    skipped = unreadable([row.path for row in rows], reading.channels) if reading.skips else ()
+    bad = {item.path for item in skipped}
+    kept = [row for row in rows if row.path not in bad]
+    _refuse_torn_groups(kept)
+    parts: dict[str, Files] = {}
+    for split in ("train", "validation", "test"):
+        if theirs := [row for row in kept if row.split == split]:
+            targets = torch.tensor([names.index(row.label) for row in theirs], dtype=torch.int64)
+            parts[split] = Files(tuple(row.path for row in theirs), targets, reading.channels)
+    if "train" not in parts:
+        raise DataError("there are no training images", remedy="name some in the split train")
+    missing = set(range(len(names))) - set(parts["train"].targets.tolist())
+    if missing:
+        raise DataError(
+            f"the class '{names[min(missing)]}' has no training image",
+            remedy="add some, or leave the class out",
+        )
+    return Splits(
+        names,
+        parts["train"],
+        validation=parts.get("validation"),
+        test=parts.get("test"),
+        notes=tuple(notes),
+        left_out=(*left_out, *skipped),
+        groups=_numbers([row.group for row in kept if row.split == "train"]),
+        undivided=len(parts) == 1,
+    )
+
+
+def _checked_classes(
+    rows: Sequence[LabelledFile], given: tuple[str, ...] | None
+) -> tuple[str, ...]:
+    names = class_names(rows) if given is None else given
+    if len(set(names)) < len(names):
+        raise DataError("`data.classes` names a class twice", remedy="remove one of the two")
+    for row in rows:
+        if row.label not in names:
+            raise DataError(
+                f"{row.where}: the label '{row.label}' is not in `data.classes`",
+                remedy=suggestion(row.label, names),
+            )
+    if len(names) < 2:
+        raise DataError(
+            f"there is only one class, '{', '.join(names)}'",
+            remedy="a classifier needs at least two",
+        )
+    return names
+
+
+def _refuse_torn_groups(rows: Sequence[LabelledFile]) -> None:
+    first: dict[str, LabelledFile] = {}
+    for row in rows:
+        other = first.setdefault(row.group, row)
+        if row.group and other.split != row.split:
+            raise DataError(
+                f"{row.where}: the group '{row.group}' is in {row.split}, and in {other.split} "
+                f"({other.where})",
+                remedy="keep all images of a group in one split",
+            )
+
+
+def _numbers(groups: Sequence[str]) -> torch.Tensor | None:
+    """A number for each group; an image without one is a group of its own."""
+    if not any(groups):
+        return None
+    names = [group or f"\0{index}" for index, group in enumerate(groups)]
+    known = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return torch.tensor([known[name] for name in names])
+
+
+def unreadable(paths: Sequence[Path], channels: int) -> tuple[LeftOut, ...]:
+    """The images that cannot be read, each with the reason; all of them are tried."""
+
+    def problem(path: Path) -> LeftOut | None:
+        try:
+            decode(path, channels=channels)
+        except UnreadableImageError as error:
+            return LeftOut(path, error.reason, UNREADABLE)
+        return None
+
+    return tuple(found for found in in_threads(problem, paths) if found is not None)

@@ -1,0 +1,47 @@
+"""Images with a label each, as tables and names of files give them. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnntrain.core.errors import DataError
+from cnntrain.core.problems import suggestion
+from cnntrain.data.metadata import Stated
+from cnntrain.data.misplaced import ALL_NAMES, NAMES
+
+
+@dataclass(frozen=True)
+class LabelledFile:
+    """One image: its file, label, split and group, and where that is said."""
+
+    path: Path
+    label: str
+    where: str
+    split: str = "train"
+    group: str = ""
+
+
+def class_names(rows: Sequence[LabelledFile]) -> tuple[str, ...]:
+    """The labels in alphabetical order, or by their value if all are numbers."""
+    labels = {row.label for row in rows}
+    if all(label.isdecimal() for label in labels):
+        return tuple(sorted(labels, key=lambda label: (int(label), label)))
+    return tuple(sorted(labels))
+
+
+def split_name(text: str, *, where: str) -> str:
+    """`train`, `validation` or `test` for one of the usual names."""
+    for split, names in NAMES.items():
+        if text.casefold() in names:
+            return split
+    raise DataError(f"{where}: there is no split '{text}'", remedy=suggestion(text, ALL_NAMES))
+
+
+def stated(rows: Sequence[LabelledFile], parameters: Mapping[str, Any]) -> Stated:
+    """What rows say of a data set."""
+    splits = {row.split for row in rows}
+    names = tuple(parameters.get("classes") or class_names(rows))
+    return Stated(names, "validation" in splits, undivided=splits == {"train"})

@@ -1,0 +1,61 @@
+"""The user's own images: a table of files and labels."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from cnntrain.core.kinds import Names
+from cnntrain.data import dataset
+from cnntrain.data.label_table import LabelTable
+from cnntrain.data.labelled import Reading, labelled
+from cnntrain.data.on_disk import expanded
+from cnntrain.data.splits import Splits
+
+
+@dataset("csv", channels="$channels", look="cnntrain.data.label_table:look_at_table")
+def csv(  # noqa: PLR0913  # one keyword for each key of the run file
+    *,
+    file: str,
+    root: str | None = None,
+    suffix: str = "",
+    path_column: str | None = None,
+    label_column: str | None = None,
+    split_column: str | None = None,
+    group_column: str | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    classes: Names | None = None,
+    channels: Literal[1, 3] = 3,
+    unreadable: Literal["error", "skip"] = "error",
+) -> Splits:
+    """Images that a table lists: a line for each, with its path and its label.
+
+    A column `split` (train, val, test) says which images are for what; without it some are held
+    out, see `data.split`. Images with one value in a column `group`, such as all of one patient,
+    stay in one split.
+
+    Args:
+        file: the table, with the names of the columns in its first line.
+        root: the folder that the paths start from; the table's own if null.
+        suffix: added to each path, such as `.jpg` where the table has none.
+        path_column: the column of the paths; if null, `path`, `file`, `filename`, `image` or `id`.
+        label_column: the column of the classes; if null, `label`, `class`, `category` or `target`.
+        split_column: the column of the splits; `split` if null, where there is one.
+        group_column: the column of the groups; `group` if null, where there is one.
+        delimiter: between the values; if null, the one of `,` `;` tab `|` that the first line has.
+        encoding: of the text, such as `cp1252`; if null, UTF-8, or UTF-16 where it is marked.
+        classes: the class list, in this order; the labels in alphabetical order if null.
+        channels: 3 for RGB, 1 for grey; all images are converted.
+        unreadable: as for `image_folder`.
+    """
+    table = LabelTable(
+        expanded(file, key="data.file"),
+        delimiter,
+        encoding,
+        path_column,
+        label_column,
+        split_column,
+        group_column,
+    )
+    reading = Reading(classes, channels, skips=unreadable == "skip")
+    return labelled(table.rows(root, suffix), reading, notes=(), left_out=())
