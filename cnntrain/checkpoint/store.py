@@ -20,7 +20,7 @@ import torch
 from cnntrain.checkpoint.archive import REMEDY, damage
 from cnntrain.checkpoint.digest import digest
 from cnntrain.checkpoint.primitives import State, check_primitives, compact, size_in_bytes
-from cnntrain.core.atomic import write_atomically
+from cnntrain.core.atomic import set_folder_aside, write_atomically
 from cnntrain.core.errors import CheckpointError
 
 FORMAT = 1
@@ -95,9 +95,9 @@ def save(path: Path, state: State, *, previous: Path | None = None) -> None:
         problem = damage(temporary)
         if problem is not None:
             raise OSError(f"what was written reads back wrong: {problem.cause}")
-        _set_aside(path)
+        set_folder_aside(path)
         if previous is not None and path.exists() and damage(path) is None:
-            _set_aside(previous)
+            set_folder_aside(previous)
             _give_second_name(path, previous)
 
     write_atomically(path, write, needed=size_in_bytes(content), before_replace=keep_old)
@@ -199,13 +199,6 @@ def _unpickled(path: Path, trouble: str) -> State:
         message = f"{path} holds a {type(state).__name__}, not a dictionary"
         raise CheckpointError(message, remedy=REMEDY)
     return dict(state)
-
-
-def _set_aside(path: Path) -> None:
-    """A folder in the place of a file gets the first free name after it: nothing is deleted."""
-    if path.is_dir():
-        names = (path.with_name(f"{path.name}.folder{number or ''}") for number in range(1000))
-        path.rename(next(name for name in names if not name.exists()))
 
 
 def _give_second_name(path: Path, previous: Path) -> None:

@@ -127,6 +127,19 @@ def write_text_atomically(path: Path, text: str) -> None:
     write_atomically(path, lambda file: file.write(content), needed=len(content))
 
 
+def set_folder_aside(path: Path) -> Path | None:
+    """Give a folder in the place of a file the first free name after it: nothing is deleted.
+
+    Returns:
+        Its new path; None if there is no folder.
+    """
+    if not path.is_dir():
+        return None
+    names = (path.with_name(f"{path.name}.folder{number or ''}") for number in range(1000))
+    with disk_errors(path):
+        return path.rename(next(name for name in names if not name.exists()))
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames in a folder durable (a no-op where folders cannot be opened: Windows)."""
     if os.name == "nt":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from cnntrain.core.problems import Place, Problem
 
@@ -23,6 +23,16 @@ class CnntrainError(Exception):
         self.problems: tuple[Problem, ...] = (Problem(message, place, remedy),)
         super().__init__(self.problems[0].render())
 
+    @classmethod
+    def of(cls, problems: Sequence[Problem]) -> Self:
+        """One error for several problems, in the order of their places."""
+        assert problems
+        ordered = sorted(problems, key=_position)
+        error = cls(ordered[0].message, remedy=ordered[0].remedy, place=ordered[0].place)
+        error.problems = tuple(dict.fromkeys(ordered))
+        error.args = ("\n".join(problem.render() for problem in error.problems),)
+        return error
+
 
 class UsageError(CnntrainError):
     """The command line cannot be obeyed as it was given."""
@@ -34,16 +44,6 @@ class ConfigError(CnntrainError):
     """A run file or an architecture file is wrong; holds all problems that were found."""
 
     exit_code = 2
-
-    @classmethod
-    def of(cls, problems: Sequence[Problem]) -> ConfigError:
-        """One error for several problems, in the order of their places."""
-        assert problems
-        ordered = sorted(problems, key=_position)
-        error = cls(ordered[0].message, remedy=ordered[0].remedy, place=ordered[0].place)
-        error.problems = tuple(dict.fromkeys(ordered))
-        error.args = ("\n".join(problem.render() for problem in error.problems),)
-        return error
 
 
 def _position(problem: Problem) -> tuple[str, int, int]:

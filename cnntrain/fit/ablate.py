@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from cnntrain.fit.restart import fit_or_resume
 from cnntrain.runs.environment import describe_environment
 from cnntrain.runs.folder import RunFolder
 from cnntrain.runs.locate import find_run, has_run
+from cnntrain.runs.records import read_json, read_results, read_text
 
 
 @dataclass(frozen=True)
@@ -119,13 +119,12 @@ def ablate(
 
 def _trained(variant: Variant, run: RunFolder) -> Variant:
     """With the test error, or without test images the one of the best epoch in validation."""
-    summary = json.loads(run.summary.read_text("utf-8"))
-    tested = run.evaluations("test")[-1:]
-    best = [row for row in run.evaluations("validation") if row["epoch"] == summary["best_epoch"]]
-    found = tested or best
-    if not found:
+    results = read_results(run)
+    found = results.test or results.best
+    if found is None:
         return replace(variant, run=run.path)
-    return replace(variant, error=found[0]["error"], split=found[0]["split"], run=run.path)
+    error = results.number(found, "error")
+    return replace(variant, error=error, split=found["split"], run=run.path)
 
 
 def _finished(loaded: Loaded, variant: Variant, *, name: str) -> Variant | None:
@@ -136,13 +135,15 @@ def _finished(loaded: Loaded, variant: Variant, *, name: str) -> Variant | None:
     config = follow_weights(loaded).config
     place = Path(config.record.root, name)
     run = find_run(place).run if has_run(place) else None
-    if run is None or config.plugins or run.ending() is None or not run.last.is_file():
+    if run is None or config.plugins or not (run.summary.exists() and run.last.is_file()):
         return None
-    environment = json.loads(run.environment.read_text("utf-8"))
+    if read_json(run.summary).get("reason", "stopped") == "stopped":
+        return None
+    environment = read_json(run.environment)
     now = describe_environment()
     wanted = dump_yaml({**resolved_tree(config), "name": name})
-    is_same = run.config.read_text("utf-8").strip() == wanted.strip() and all(
-        environment[key] == now[key] for key in ("cnntrain", "torch", "git")
+    is_same = read_text(run.config).strip() == wanted.strip() and all(
+        environment.get(key) == now[key] for key in ("cnntrain", "torch", "git")
     )
     return _trained(variant, run) if is_same else None
 

@@ -11,45 +11,36 @@ from pathlib import Path
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.table import as_data
 from cnntrain.arch.table_text import as_text
+from cnntrain.assemble.networks import plan_network
 from cnntrain.assemble.prepare import Prepared, prepare, restore_whole
 from cnntrain.assemble.translation import only_these
-from cnntrain.checkpoint import damage, load, load_newest
+from cnntrain.checkpoint import load, load_newest
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.core.atomic import disk_errors
-from cnntrain.core.errors import UsageError
+from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.data.left_out import rows
 from cnntrain.fit.resume_checks import check_same_data, check_unfinished, what_changes
 from cnntrain.fit.to_the_end import Ended, InFolder, lost_best, train_to_the_end
 from cnntrain.record.log import log_to
 from cnntrain.record.observe import Observer, Record
 from cnntrain.runs.asked_plugins import keep_copies
-from cnntrain.runs.contents import read_run_file
+from cnntrain.runs.contents import (
+    belonging,
+    classes_in,
+    epoch_in,
+    open_checkpoint,
+    read_run_file,
+)
 from cnntrain.runs.environment import describe_environment
 from cnntrain.runs.folder import RunFolder, create_run, point_latest, removed_unless_begun
+from cnntrain.runs.kept_run_file import kept_in
 from cnntrain.runs.locate import find_run
+from cnntrain.runs.same_run import CHANGEABLE
 from cnntrain.tasks.protocol import Result
 from cnntrain.train import RunDone, RunStarted
 
 LOG = logging.getLogger("cnntrain.run")
-
-CHANGEABLE = (
-    "train.epochs",
-    "train.early_stop",
-    "train.on_divergence",
-    "data.root",
-    "data.workers",
-    "data.memory",
-    "data.fingerprint",
-    "compute.device",
-    "compute.threads",
-    "plugins",
-    "record.every",
-    "record.tensorboard",
-    "record.checkpoint_every",
-    "record.observers",
-)
-"""What `-s` may change when a run resumes: nothing that would make it another run."""
 
 
 @dataclass(frozen=True)
@@ -140,21 +131,22 @@ class _Latest(Observer):
 
 
 def _write_facts(prepared: Prepared, run: RunFolder) -> None:
-    loaded, learning = prepared.loaded, prepared.learning
-    run.write_text(run.config, dump_yaml(resolved_tree(loaded.config)))
-    run.write_text(run.config_input, loaded.document.text)
-    keep_copies(run, loaded)
-    run.write_json(run.plan_json, as_data(prepared.plan, learning=learning))
-    run.write_text(run.plan_text, as_text(prepared.plan, learning=learning))
+    _write_plan(prepared, run)  # config.yaml first: by it a run that is cut off here is known
+    run.write_text(run.config_input, prepared.loaded.document.text)
+    keep_copies(run, prepared.loaded)
     run.write_json(run.environment, describe_environment())
-    run.write_text(run.classes, _lines(prepared.data.classes))
-    _write_use_of_files(prepared, run)
     if prepared.start is not None:
         run.write_json(run.weights, asdict(prepared.start))
 
 
-def _write_use_of_files(prepared: Prepared, run: RunFolder) -> None:
-    """Files only where images are left out or held out; a resumed run's data may have changed."""
+def _write_plan(prepared: Prepared, run: RunFolder) -> None:
+    """What follows from the run file and the data, also where a run is resumed."""
+    learning = prepared.learning
+    run.write_text(run.config, dump_yaml(resolved_tree(prepared.loaded.config)))
+    run.write_json(run.plan_json, as_data(prepared.plan, learning=learning))
+    run.write_text(run.plan_text, as_text(prepared.plan, learning=learning))
+    run.write_text(run.classes, _lines(prepared.data.classes))
+    # files only where images are left out or held out
     if prepared.data.left_out:
         run.write_text(run.left_out, rows(prepared.data.left_out))
     else:
@@ -199,19 +191,24 @@ def resume(
         source = found.to_resume()
         if found.given is None:
             newest = load_newest(run.checkpoints)
-            source, state = newest.path, newest.state
+            source, opened = newest.path, belonging(newest.state, path=newest.path, run=run)
             notes += [f"{reason}; resuming from {source}" for reason in newest.skipped]
         else:
-            state = load(source)
+            opened = open_checkpoint(source, run=run)
+        state = opened.state
+        notes += opened.notes
         named = [text for text in overrides if text.partition("=")[0].strip() == "plugins"]
         read = partial(read_run_file, state, path=source, run=run, plugins=plugins)
         before, loaded = read(overrides=named), read(overrides=overrides)
-        prepared = prepare(loaded, resumed=state)
+        with kept_in(source, overrides):
+            plan = plan_network(loaded, num_classes=len(classes_in(state, path=source)))
+        prepared = prepare(loaded, resumed=state, plan=plan)
         check_same_data(prepared, state, source)
         restore_whole(prepared, state)
         check_unfinished(before, prepared, run)
         notes += [*loaded.notes, *what_changes(before, prepared)]
         notes += _lost_best(prepared, run)
+        notes += run.set_folders_aside()
         tell(f"continues {run.path} {_position(prepared)}")
         _write_what_changes(prepared, run, overrides)
         with log_to(run.log):
@@ -231,11 +228,19 @@ def resume(
 
 
 def _lost_best(prepared: Prepared, run: RunFolder) -> list[str]:
+    """What is to be said of a best.pt that is not the best; one of another run is refused."""
     best_epoch = prepared.learner.state.best_epoch
-    problem = None if best_epoch is None else damage(run.best)
-    if problem is None:
+    try:
+        state = load(run.best)
+    except CheckpointError as error:
+        what = error.problems[0].message
+    else:
+        belonging(state, path=run.best, run=run)
+        found, _ = epoch_in(state)
+        what = "" if found == best_epoch else f"{run.best} is of epoch {found}"
+    if best_epoch is None or not what:
         return []
-    return [lost_best(f"{run.best} {problem.cause}", epoch=best_epoch)]
+    return [lost_best(what, epoch=best_epoch)]
 
 
 def _position(prepared: Prepared) -> str:
@@ -252,9 +257,8 @@ def _write_what_changes(prepared: Prepared, run: RunFolder, overrides: Sequence[
     with disk_errors(run.summary):
         run.summary.unlink(missing_ok=True)
     keep_copies(run, loaded)
-    run.write_text(run.config, dump_yaml(resolved_tree(loaded.config)))
-    _write_use_of_files(prepared, run)
-    earlier = run.overrides.read_text("utf-8") if run.overrides.is_file() else ""
+    _write_plan(prepared, run)
+    earlier = run.overrides.read_text("utf-8", "replace") if run.overrides.is_file() else ""
     run.write_text(run.overrides, earlier + _lines(overrides))
 
 

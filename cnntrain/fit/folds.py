@@ -6,7 +6,6 @@ file of the first one, and summary.json with all results.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -28,11 +27,13 @@ from cnntrain.fit import fit as single
 from cnntrain.fit.restart import find_begun, find_or_create, fit_or_resume
 from cnntrain.model.images import every_split
 from cnntrain.record.observe import Observer
+from cnntrain.runs import same_run
 from cnntrain.runs.asked_plugins import keep_copies, load_config, naming_in
 from cnntrain.runs.folder import RunFolder, create_folder
 from cnntrain.runs.locate import is_run
+from cnntrain.runs.records import ending, read_results
 
-CHANGEABLE = tuple(key for key in single.CHANGEABLE if not key.startswith("train."))
+CHANGEABLE = tuple(key for key in same_run.CHANGEABLE if not key.startswith("train."))
 """What `-s` may change when a cross-validation resumes: nothing that sets its folds apart."""
 
 _HELD_OUT = ("data.split.validation", "data.split", "data.validation", "data")
@@ -237,7 +238,7 @@ def _train(
     found = CrossValidated(folder.path, len(files), ())
     for number, loaded in enumerate(files, start=1):
         run = RunFolder(folder.path / f"fold{number}")
-        if run.ending() is None:
+        if ending(run) is None:
             tell(f"fold {number} of {len(files)}: {run.path}")
             done = train(loaded, run)
             if done.exit_code:
@@ -270,18 +271,17 @@ def _train_one(
 
 
 def _result(number: int, run: RunFolder) -> FoldResult:
-    rows, tests = run.evaluations("validation"), run.evaluations("test")
-    epoch = json.loads(run.summary.read_text("utf-8"))["best_epoch"]
-    best = next(row for row in rows if row["epoch"] == epoch)
+    found = read_results(run)
+    number_of, last, best, test = found.number, found.last, found.best, found.test
     return FoldResult(
         fold=number,
         run=run.path.name,
-        images=rows[-1]["images"],
-        epochs=rows[-1]["epoch"],
-        error=rows[-1]["error"],
-        best_error=best["error"],
-        best_epoch=best["epoch"],
-        test_error=tests[-1]["error"] if tests else None,
+        images=number_of(last, "images"),
+        epochs=number_of(last, "epoch"),
+        error=number_of(last, "error"),
+        best_error=number_of(best, "error"),
+        best_epoch=number_of(best, "epoch"),
+        test_error=None if test is None else number_of(test, "error"),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial, reduce
@@ -19,16 +19,23 @@ from cnntrain.config.renamed import renamed_tree
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.core.document import parse_document, read_document
 from cnntrain.core.errors import CheckpointError, ConfigError, UsageError
-from cnntrain.fit.fit import CHANGEABLE, Outcome, fit, resume
+from cnntrain.fit.fit import Outcome, fit, resume
 from cnntrain.record.observe import Observer
 from cnntrain.runs.folder import RunFolder, begin_lock, create_folder
 from cnntrain.runs.locate import runs_of
+from cnntrain.runs.records import ending
+from cnntrain.runs.same_run import (
+    ABSENT,
+    CHANGEABLE,
+    Tree,
+    changeable,
+    differences,
+    in_words,
+    plain_tree,
+)
 from cnntrain.show.words import listed
 
-Tree: TypeAlias = Mapping[str, Any]
 Compared: TypeAlias = tuple[dict[str, Any], list[str]]
-_ABSENT = "nothing"
-"""In place of a value: where an earlier version did not have the key, its default was meant."""
 
 
 def _silence(_text: str) -> None:
@@ -80,7 +87,7 @@ def fit_or_resume(  # noqa: PLR0913  # those of `fit` and of `resume`
         if not quiet:
             tell(f"begins {run.path} again, which ended before its first checkpoint")
         return begin(loaded, make=lambda: run)
-    if run.ending() is not None and not changes.keys() & {"train.epochs", "train.early_stop"}:
+    if ending(run) is not None and not changes.keys() & {"train.epochs", "train.early_stop"}:
         tell(f"{run.path} is complete: nothing is left to do")
         return Outcome(run, None, None, 0)
     return resume(
@@ -186,32 +193,13 @@ def _mapping(data: object) -> Tree | None:
 
 def _compared(there: Tree, *, here: Loaded, allowed: Sequence[str]) -> Compared:
     """The values of this file for keys that may change, and in words what else differs."""
-    tree = parse_document(dump_yaml(resolved_tree(here.config)), name="").data
+    tree = plain_tree(here)
     changes: dict[str, Any] = {}
     others: list[str] = []
-    for path, old, new in _differences(there, tree):
-        key = ".".join(path)
-        name = next((each for each in allowed if f"{key}.".startswith(f"{each}.")), None)
+    for path, old, new in differences(there, tree):
+        name = changeable(path, allowed)
         if name is not None:
             changes[name] = reduce(getitem, name.split("."), tree)
-        elif path[0] != "record" and (old is not _ABSENT or here.is_given(path)):
-            others.append(_in_words(key, old, new))
+        elif path[0] != "record" and (old is not ABSENT or here.is_given(path)):
+            others.append(in_words(path, old, new, there="there", here="here"))
     return changes, others
-
-
-def _differences(
-    there: Tree, here: Tree, path: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
-    """The path of each value that differs, and both values."""
-    for key in {**there, **here}:
-        old, new = there.get(key, _ABSENT), here.get(key, _ABSENT)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            yield from _differences(old, new, (*path, str(key)))
-        elif old != new:
-            yield (*path, str(key)), old, new
-
-
-def _in_words(key: str, old: Any, new: Any) -> str:
-    if any(isinstance(value, Mapping | list) for value in (old, new)):
-        return f"{key} differs"
-    return f"{key} is {old} there and {new} here"

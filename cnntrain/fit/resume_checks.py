@@ -11,8 +11,9 @@ from cnntrain.checkpoint import State
 from cnntrain.config.loaded import Loaded
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.data.fingerprint import changes
-from cnntrain.runs.contents import classes_in, counts_in, steps_in
+from cnntrain.runs.contents import classes_in, counts_in, known_steps_in
 from cnntrain.runs.folder import RunFolder
+from cnntrain.runs.records import ending
 from cnntrain.show.words import listed
 
 _NO_FINGERPRINT = (AssertionError, AttributeError, LookupError, TypeError, ValueError, zlib.error)
@@ -30,7 +31,7 @@ def check_same_data(prepared: Prepared, state: State, path: Path) -> None:
     changed = _changes_of_data(prepared, state, path)
     details = "".join(f"; {each}" for each in changed)
     now, then = list(data.classes), list(classes_in(state, path=path))
-    counts, steps = counts_in(state), list(steps_in(state, path=path))
+    counts, steps = counts_in(state), list(known_steps_in(state, path=path))
     eval_now = [dict(step) for step in data.eval_pipeline]
     if now != then:
         found = (
@@ -102,11 +103,11 @@ def check_unfinished(before: Loaded, prepared: Prepared, run: RunFolder) -> None
 
 def _is_complete(prepared: Prepared, run: RunFolder) -> bool:
     """Whether the run came to its end from just this state."""
-    ending = run.ending()
-    if ending is None or ending.get("step") != prepared.learner.state.step:
+    ended = ending(run)
+    if ended is None or ended.get("step") != prepared.learner.state.step:
         return False
     # earlier versions called a run finished that was stopped in its last evaluation
-    return ending.get("test") is not None or prepared.data.test is None
+    return ended.get("test") is not None or prepared.data.test is None
 
 
 def what_changes(before: Loaded, prepared: Prepared) -> list[str]:

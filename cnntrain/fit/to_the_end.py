@@ -20,7 +20,7 @@ from cnntrain.fit.interruption import stop_on_signals
 from cnntrain.fit.observers import make_observers
 from cnntrain.model.recalibrated import SPLIT, recalibrated
 from cnntrain.record.observe import Observer, Record, Tally, observe
-from cnntrain.runs.contents import epoch_in
+from cnntrain.runs.contents import epoch_in, open_checkpoint
 from cnntrain.runs.folder import RunFolder
 from cnntrain.tasks.protocol import Result
 from cnntrain.train import EpochDone, EvalDone, Event, RunDone, StopRequest, evaluate, train
@@ -39,11 +39,9 @@ class InFolder:
         """The state that validation selected, after that epoch.
 
         Raises:
-            CheckpointError: best.pt is missing or damaged, or of another epoch.
+            CheckpointError: best.pt is missing or damaged, or of another run or epoch.
         """
-        if not self.run.best.is_file():
-            raise CheckpointError(f"{self.run.best} does not exist")
-        state = load(self.run.best)
+        state = open_checkpoint(self.run.best, run=self.run).state
         found, _ = epoch_in(state)
         if found != epoch:
             raise CheckpointError(f"{self.run.best} is of epoch {found}")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cnntrain import checkpoint
 from cnntrain.arch.plan import Plan
 from cnntrain.assemble.networks import make_network, plan_network
 from cnntrain.assemble.prepare import put_weights
@@ -30,11 +29,14 @@ from cnntrain.runs.contents import (
     classes_in,
     contents_to_evaluate,
     epoch_in,
+    known_steps_in,
+    open_checkpoint,
     read_run_file,
-    steps_in,
 )
 from cnntrain.runs.folder import RunFolder
+from cnntrain.runs.kept_run_file import kept_in
 from cnntrain.runs.locate import find_run, has_run, run_file_at
+from cnntrain.runs.records import read_classes
 from cnntrain.train import undisturbed
 from cnntrain.train.finite import refuse_weights_not_finite
 
@@ -171,9 +173,10 @@ def model_from(
         CheckpointError: they are damaged, or not those of a run's checkpoint.
     """
     loaded = read_run_file(state, path=path, overrides=overrides, run=run, plugins=plugins)
-    classes, steps = classes_in(state, path=path), steps_in(state, path=path)
-    plan = plan_network(loaded, num_classes=len(classes))
-    net = make_network(plan, seed=0)
+    classes, steps = classes_in(state, path=path), known_steps_in(state, path=path)
+    with kept_in(path, overrides):
+        plan = plan_network(loaded, num_classes=len(classes))
+        net = make_network(plan, seed=0)
     put_weights(net, state, path)
     epoch, is_best = epoch_in(state)
     return make_model(
@@ -242,15 +245,16 @@ def plan_of_run(path: Path, *, plugins: Sequence[Path] = ()) -> tuple[Loaded, Pl
     """
     found = find_run(path)
     if found.given is not None:
-        state = checkpoint.load(found.given)
-        loaded = read_run_file(state, path=found.given, run=found.run, plugins=plugins)
-        classes = classes_in(state, path=found.given)
-        return loaded, plan_network(loaded, num_classes=len(classes))
+        opened = open_checkpoint(found.given, run=found.run)
+        loaded = read_run_file(opened.state, path=found.given, run=found.run, plugins=plugins)
+        classes = classes_in(opened.state, path=found.given)
+        with kept_in(found.given):
+            return _noted(loaded, opened.notes), plan_network(loaded, num_classes=len(classes))
     assert found.run is not None
     if not (found.run.config.is_file() and found.run.classes.is_file()):
         raise CheckpointError(
             f"{found.run.path} lacks config.yaml or classes.txt", remedy="give a checkpoint file"
         )
     loaded = _noted(load_config(found.run, plugins=plugins), [found.note] if found.note else [])
-    names = found.run.classes.read_text(encoding="utf-8").splitlines()
-    return loaded, plan_network(loaded, num_classes=len(names))
+    with kept_in(found.run.config):
+        return loaded, plan_network(loaded, num_classes=len(read_classes(found.run)))

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import csv
 import io
-import json
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import TextIO, TypeAlias
 
 from cnntrain.core.atomic import write_text_atomically
 from cnntrain.core.errors import DiskError
 from cnntrain.record import observer
 from cnntrain.record.growing_file import GrowingFile
 from cnntrain.record.json_text import json_text
+from cnntrain.record.log import note
+from cnntrain.record.metrics_rows import Row, row_in_csv, row_in_json, what_is_lost
 from cnntrain.record.observe import Observer, Record, epoch_figures
 from cnntrain.record.window import StepReport
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
 from cnntrain.train.events import EpochDone, EvalDone, RunStarted, Setback
 
+LOG = logging.getLogger("cnntrain.metrics")
+Read: TypeAlias = Callable[[str], Row | None]
 _OF_AN_EPOCH = ("lr", "is_best", "images", "seconds", "images_per_second", "data_wait")
 
 
@@ -46,15 +52,20 @@ class MetricsFile(Observer):
     what lies after the resumed step is cut off first, and so is a last line that was torn by a
     crash. Steps that a rollback undoes are cut off, too. Results on the test set stay where a run
     is resumed for more epochs; one at the same step replaces the earlier one.
+    Damaged lines are removed, which is said; train.log keeps them.
     Numbers that are not finite are null in JSON and empty in CSV. Rows that cannot be written wait
     until they can (see `GrowingFile`).
 
     Args:
         metrics_jsonl: the JSON lines file.
         metrics_csv: the CSV file.
+        stream: where it is said that lines were damaged; None: only in the log.
     """
 
-    def __init__(self, *, metrics_jsonl: Path, metrics_csv: Path) -> None:
+    def __init__(
+        self, *, metrics_jsonl: Path, metrics_csv: Path, stream: TextIO | None = None
+    ) -> None:
+        self._stream = stream
         self._task: Task = CLASSIFICATION
         self._jsonl = _Lines(metrics_jsonl)
         self._csv = _Lines(metrics_csv)
@@ -65,21 +76,27 @@ class MetricsFile(Observer):
             self._jsonl.add_line(json_text({"type": "step"} | vars(event)))
         elif isinstance(event, RunStarted):
             self._task = event.task
-            self._csv.head = f"{_csv_line(columns(event.task))}\n".encode()
-            self._jsonl.begin(lambda line: _stays_in_json(line, event))
-            self._csv.begin(lambda line: _stays_in_csv(line, event))
+            names = columns(event.task)
+            self._csv.head = f"{_csv_line(names)}\n".encode()
+            self._begin(self._jsonl, row_in_json, event)
+            self._begin(self._csv, partial(row_in_csv, width=len(names)), event)
         elif isinstance(event, EvalDone):
             if event.split != "validation":
-                self._jsonl.begin(lambda line: not _is_again(line, event))
+                self._jsonl.begin(row_in_json, lambda row: not _is_again(row, event))
             self._jsonl.add_line(json_text(_evaluation(event)))
         elif isinstance(event, Setback):
             if event.policy == "rollback":  # the steps after it come again
-                self._jsonl.begin(lambda line: _stays_in_json(line, event))
+                self._jsonl.begin(row_in_json, lambda row: _stays(row, event))
             self._jsonl.add_line(json_text({"type": "setback"} | vars(event)))
         elif isinstance(event, EpochDone):
             row = epoch_row(event, task=self._task)
             self._jsonl.add_line(json_text({"type": "epoch"} | row))
             self._csv.add_line(_csv_line(_cell(value) for value in row.values()))
+
+    def _begin(self, file: _Lines, read: Read, event: RunStarted) -> None:
+        damaged, rows = file.begin(read, lambda row: _stays(row, event))
+        if not file.trouble and (lost := what_is_lost(damaged, rows, epochs=event.epoch)):
+            note(f"{file.path} is not what it was: {lost}", self._stream)
 
     def close(self) -> None:
         """Close both files."""
@@ -95,62 +112,50 @@ class MetricsFile(Observer):
 class _Lines(GrowingFile):
     """A file of lines that is pruned before it grows."""
 
-    def begin(self, stays: Callable[[str], bool]) -> None:
-        """Leave in it the lines that stay; where it cannot be pruned, it stays as it is."""
+    def begin(self, read: Read, stays: Callable[[Row], bool]) -> tuple[list[int], list[Row]]:
+        """Leave in it the rows that stay; where it cannot be pruned, it stays as it is.
+
+        Returns:
+            The numbers of the lines that are damaged, and the rows that stay.
+        """
         self.close()
         try:
             old = self.path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
-            return
+            return [], []
         except OSError as error:
             self.give_up(error.strerror or str(error))
-            return
+            return [], []
+        head = self.head.decode()
         # splitlines would also split at characters that JSON strings may hold
-        kept = [line for line in old.split("\n")[:-1] if stays(line)]
-        text = self.head.decode() + "".join(f"{line}\n" for line in kept)
+        lines = old.removeprefix(head).split("\n")[:-1]
+        found = [(line, read(line)) for line in lines]
+        kept = [(line, row) for line, row in found if row is not None and stays(row)]
+        text = head + "".join(f"{line}\n" for line, _ in kept)
         if text != old:
             try:
                 write_text_atomically(self.path, text)
             except DiskError as error:
                 self.give_up(error.problems[0].message)
+        first = 2 if head and old.startswith(head) else 1
+        damaged = [n for n, (_, row) in enumerate(found, start=first) if row is None]
+        for number in damaged:
+            LOG.warning("%s, line %d: %s", self.path, number, lines[number - first])
+        return damaged, [row for _, row in kept]
 
     def add_line(self, line: str) -> None:
         """Append a line."""
         self.add(f"{line}\n".encode())
 
 
-def _stays(start: RunStarted | Setback, *, epoch: int, step: int, of_epoch: bool) -> bool:
+def _stays(row: Row, start: RunStarted | Setback) -> bool:
     """Whether a row is of what the resumed state had already done."""
-    return step <= start.step and (not of_epoch or epoch <= start.epoch)
+    return row.step <= start.step and (row.kind == "step" or row.epoch <= start.epoch)
 
 
-def _stays_in_json(line: str, start: RunStarted | Setback) -> bool:
-    try:
-        row = json.loads(line)
-        of_epoch = row["type"] != "step"
-        return _stays(start, epoch=row["epoch"], step=row["step"], of_epoch=of_epoch)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return False  # torn
-
-
-def _is_again(line: str, event: EvalDone) -> bool:
+def _is_again(row: Row, event: EvalDone) -> bool:
     """Whether a row is an earlier result of the evaluation that follows a run's last epoch."""
-    same = {"type": "evaluation", "split": event.split, "step": event.step}
-    try:
-        row = json.loads(line)
-        return all(row.get(key) == value for key, value in same.items())
-    except (ValueError, AttributeError, RecursionError):
-        return True  # damaged meanwhile
-
-
-def _stays_in_csv(line: str, start: RunStarted) -> bool:
-    cells = line.split(",")
-    if len(cells) != len(columns(start.task)):
-        return False
-    try:
-        return _stays(start, epoch=int(cells[0]), step=int(cells[1]), of_epoch=True)
-    except ValueError:
-        return False  # torn, or the header, which is written again
+    return (row.kind, row.split, row.step) == ("evaluation", event.split, event.step)
 
 
 def _evaluation(event: EvalDone) -> dict[str, object]:

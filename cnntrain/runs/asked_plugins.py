@@ -21,6 +21,7 @@ from cnntrain.core.errors import CheckpointError, ConfigError
 from cnntrain.core.problems import Place
 from cnntrain.core.trust import Plugin, is_trusted, name_plugin, named, read_plugin, remember
 from cnntrain.runs.folder import RunFolder
+from cnntrain.runs.kept_run_file import kept_in
 
 
 @dataclass(frozen=True)
@@ -116,11 +117,13 @@ def load_config(
     """The run file that a run's folder has, read as a run's: its plugins must be trusted.
 
     Raises:
-        CheckpointError: it asks for a plugin that the user has never named.
-        ConfigError: something is wrong with it.
+        CheckpointError: it is damaged, or asks for what is unknown here, or for a plugin that the
+            user has never named.
+        ConfigError: the changes do not fit.
     """
     asked = _asked_in(run, plugins)
-    return asked.noted(load(run.config, overrides, plugins=asked.naming()))
+    with kept_in(run.config, overrides):
+        return asked.noted(load(run.config, overrides, plugins=asked.naming()))
 
 
 def naming_in(run: RunFolder, *, plugins: Sequence[Path] = ()) -> Naming:

@@ -20,7 +20,10 @@ from cnntrain.data import TRANSFORMS
 from cnntrain.data.pipeline import TransformError, build_eval_pipeline
 from cnntrain.runs.asked_plugins import Asked
 from cnntrain.runs.folder import RunFolder
+from cnntrain.runs.kept_run_file import kept_in
 from cnntrain.runs.locate import FoundRun
+from cnntrain.runs.records import read_json
+from cnntrain.runs.same_run import refuse_foreign
 
 _FOREIGN = "it was not written by `cnntrain fit`"
 _INCOMPLETE = "use another checkpoint"
@@ -35,12 +38,53 @@ class Contents:
     notes: tuple[str, ...]
 
 
-def contents_to_evaluate(found: FoundRun) -> Contents:
-    """The checkpoint of a run that is evaluated; CheckpointError if it is missing or damaged."""
-    path = found.to_evaluate()
+def open_checkpoint(path: Path, *, run: RunFolder | None) -> Contents:
+    """Read a checkpoint, which must be of the run in whose folder it lies.
+
+    Raises:
+        CheckpointError: it is missing or damaged, or of another run; or best.pt is not the best.
+    """
     state = load(path)
+    opened = belonging(state, path=path, run=run)
+    if run is not None and path == run.best:
+        _refuse_not_best(state, path)
+    return opened
+
+
+def belonging(state: State, *, path: Path, run: RunFolder | None) -> Contents:
+    """What was read from a checkpoint; refused if it is of another run (see `refuse_foreign`)."""
+    text, said = state.get("config"), ""
+    if run is not None and isinstance(text, str):
+        asked = Asked(path, run, hashes=_hashes_in(state, path=path))
+        said = refuse_foreign(text, path=path, run=run, naming=asked.naming())
+    return Contents(path, state, (said,) if said else ())
+
+
+def _refuse_not_best(state: State, path: Path) -> None:
+    """best.pt was saved when its epoch was the best so far."""
+    train = mapping_in(state, "train") if "train" in state else {}
+    best, epoch = train.get("best_epoch"), train.get("epoch")
+    if best is not None and best != epoch:
+        raise CheckpointError(
+            f"{path} does not hold the best weights: it is of epoch {epoch}, and says that those "
+            f"of epoch {best} are the best",
+            remedy="put the run's own best.pt there; was it exchanged with last.pt?",
+        )
+
+
+def contents_to_evaluate(found: FoundRun) -> Contents:
+    """The checkpoint of a run that is evaluated.
+
+    Raises:
+        CheckpointError: see `open_checkpoint`.
+    """
+    path = found.to_evaluate()
+    opened = open_checkpoint(path, run=found.run)
+    state = opened.state
     train = state.get("train")
     notes = [found.note] if found.note else []
+    if found.run is not None and path == found.run.best:
+        notes += _other_best(found.run, epoch_in(state)[0])
     if isinstance(train, dict):
         known = {name: value for name, value in train.items() if isinstance(value, int)}
         best, epoch, step = (known.get(name) for name in ("best_epoch", "epoch", "step"))
@@ -50,7 +94,16 @@ def contents_to_evaluate(found: FoundRun) -> Contents:
             lost = f"best.pt is missing (the weights of epoch {best})"
             why = "validation has selected no weights yet" if best is None else lost
             notes.append(f"{why}, so {path.name} is used: epoch {epoch}, step {step}")
-    return Contents(path, state, tuple(notes))
+    return Contents(path, state, (*opened.notes, *notes))
+
+
+def _other_best(run: RunFolder, epoch: int) -> list[str]:
+    """What to say where summary.json has another best epoch than best.pt."""
+    try:
+        best = read_json(run.summary).get("best_epoch", epoch)
+    except CheckpointError:
+        return []  # the run is not done, or what only people read is damaged
+    return [] if best == epoch else [f"{run.best} is of epoch {epoch}; summary.json says {best}"]
 
 
 def read_run_file(
@@ -72,17 +125,19 @@ def read_run_file(
 
     Raises:
         ConfigError: the changes do not fit.
+        CheckpointError: what the run file asks for is unknown here, or a plugin never named.
     """
     text = state.get("config")
     if not isinstance(text, str):
         raise CheckpointError(f"{path} holds no run file", remedy=_FOREIGN)
     asked = Asked(path, run, hashes=_hashes_in(state, path=path), given=plugins)
-    try:
-        loaded = load_text(text, file=path, overrides=overrides, plugins=asked.naming())
-    except ConfigError as error:
-        if _has_keys(text, path):  # what is wrong with them has been said
-            raise
-        raise CheckpointError(f"{path} holds no run file", remedy=_FOREIGN) from error
+    with kept_in(path, overrides):
+        try:
+            loaded = load_text(text, file=path, overrides=overrides, plugins=asked.naming())
+        except ConfigError as error:
+            if _has_keys(text, path):  # what is wrong with them has been said
+                raise
+            raise CheckpointError(f"{path} holds no run file", remedy=_FOREIGN) from error
     return asked.noted(loaded)
 
 
@@ -127,6 +182,19 @@ def steps_in(state: State, *, path: Path) -> tuple[dict[str, Any], ...]:
             message = f"the checkpoint's part 'transforms' is damaged: {reason}"
             raise CheckpointError(message, remedy=_INCOMPLETE) from error
     return tuple(dict(step) for step in steps)
+
+
+def known_steps_in(state: State, *, path: Path) -> tuple[dict[str, Any], ...]:
+    """As `steps_in`, with each transform known here."""
+    steps = steps_in(state, path=path)
+    unknown = next((step["name"] for step in steps if not TRANSFORMS.find(step["name"])), None)
+    if unknown is not None:
+        raise CheckpointError(
+            f"{path} prepares images with the unknown transform '{unknown}'",
+            remedy="name the plugin that it comes from (--plugin FILE), or update cnntrain, if a "
+            "newer version wrote it",
+        )
+    return steps
 
 
 def counts_in(state: State) -> list[int] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
@@ -12,9 +11,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from cnntrain.core.atomic import disk_errors, write_text_atomically
+from cnntrain.core.atomic import disk_errors, set_folder_aside, write_text_atomically
 from cnntrain.core.errors import CheckpointError, CnntrainError, UsageError
 from cnntrain.core.stderr import say
 from cnntrain.record.json_text import json_text
@@ -98,14 +96,6 @@ class RunFolder:
         """Write a mapping as indented JSON (NaN becomes null)."""
         self.write_text(path, json_text(value, indent=2))
 
-    def ending(self) -> dict[str, Any] | None:
-        """summary.json of a run that is complete; None where it was stopped or killed."""
-        try:
-            found = json.loads(self.summary.read_text("utf-8"))
-            return found if found["reason"] != "stopped" else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
     def is_empty(self) -> bool:
         """Whether nothing is there but what a process leaves that is killed as it makes a run."""
         if not self.path.is_dir():
@@ -120,11 +110,20 @@ class RunFolder:
             for draft in folder.glob("*.tmp"):
                 draft.unlink(missing_ok=True)
 
-    def evaluations(self, split: str) -> list[dict[str, Any]]:
-        """The rows of metrics.jsonl that are evaluations of a split, in order."""
-        lines = self.metrics_jsonl.read_text("utf-8").split("\n")[:-1]
-        rows = [json.loads(line) for line in lines]
-        return [row for row in rows if row["type"] == "evaluation" and row["split"] == split]
+    def set_folders_aside(self) -> list[str]:
+        """Rename folders that lie in the places of files, which nothing could be written to.
+
+        Returns:
+            What to say of each.
+        """
+        files = [part for part in vars(RunFolder).values() if isinstance(part, _Part)]
+        found = [self.path / file.name for file in files if "." in Path(file.name).name]
+        renamed = {path: set_folder_aside(path) for path in found}
+        return [
+            f"{path} was a folder, and is {new.name} now"
+            for path, new in renamed.items()
+            if new is not None
+        ]
 
     def refuse_links(self) -> None:
         """Refuse to write into a folder with a link in it, which another person may have set.

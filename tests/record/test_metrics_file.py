@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -152,3 +153,36 @@ def test_rows_that_cannot_be_pruned_are_not_written_twice(
     assert (tmp_path / "metrics.jsonl").read_text() == before
     said = capsys.readouterr().err
     assert "metrics.jsonl is incomplete: no space for metrics.jsonl, from epoch 2 on\n" in said
+
+
+def test_damaged_lines_are_removed_and_said(
+    tmp_path: Path, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A zeroed page or a flipped bit in the middle: nothing of it is dropped without a word."""
+    record(tmp_path, run(until=11))
+    for name, old, new in (("metrics.jsonl", '"step"', '"stap"'), ("metrics.csv", "0.5", "0,5")):
+        text = (tmp_path / name).read_text().splitlines(keepends=True)
+        text[1] = text[1].replace(old, new, 1) if old in text[1] else "\0\0\n"
+        (tmp_path / name).write_text("".join(text))
+    said = io.StringIO()
+    files = MetricsFile(
+        metrics_jsonl=tmp_path / "metrics.jsonl", metrics_csv=tmp_path / "metrics.csv", stream=said
+    )
+    observe(run(epoch=2, step=8), observers=[files], every=2)
+    assert said.getvalue() == (
+        f"note: {tmp_path}/metrics.jsonl is not what it was: its damaged line 2 was removed\n"
+        f"note: {tmp_path}/metrics.csv is not what it was: its damaged line 2 was removed, and "
+        "it lacks the epoch 1\n"
+    )
+    assert "metrics.jsonl, line 2: " in caplog.text
+    assert [row["epoch"] for row in rows(tmp_path)] == ["2", "3"]
+    assert [row["step"] for row in lines(tmp_path) if row["type"] == "step"] == [2, 6, 8, 10, 12]
+
+
+def test_missing_epochs_are_said(tmp_path: Path, run: Run) -> None:
+    said = io.StringIO()
+    files = MetricsFile(
+        metrics_jsonl=tmp_path / "metrics.jsonl", metrics_csv=tmp_path / "metrics.csv", stream=said
+    )
+    observe(run(epoch=2, step=8), observers=[files], every=2)
+    assert said.getvalue().count("is not what it was: it lacks the epochs 1, 2\n") == 2
