@@ -154,7 +154,7 @@ def differences(run: Path, undisturbed: Path) -> list[str]:
         elif not ours.is_file():
             found.append(f"{name} is gone")
         else:
-            one, other = (_even(contents.read(file, names)) for file in (theirs, ours))
+            one, other = (_read(file, names) for file in (theirs, ours))
             found += [f"{d.place}: {d.what}" for d in contents.differences(one, other, name)]
     one, other = scalars(undisturbed / "tb"), scalars(run / "tb")
     found += [f"{d.place}: {d.what}" for d in contents.differences(one, other, "tb")]
@@ -193,8 +193,13 @@ def scalars(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for each in sorted({file.parent for file in folder.rglob("*tfevents*")}):
         board = EventAccumulator(str(each), size_guidance={"scalars": 0, "tensors": 0, "images": 0})
-        board.Reload()
-        tags, name = board.Tags(), each.relative_to(folder)
+        name = each.relative_to(folder)
+        try:
+            board.Reload()
+        except Exception as error:  # noqa: BLE001  # damage may raise anything
+            found[str(name)] = f"damaged: {type(error).__name__}"
+            continue
+        tags = board.Tags()
         for tag in tags["scalars"]:
             if not any(word in tag for word in ("seconds", "images_per_second", "wait", "memory")):
                 rows = [[event.step, event.value] for event in board.Scalars(tag)]
@@ -204,6 +209,14 @@ def scalars(folder: Path) -> dict[str, Any]:
                 events = board.Tensors(tag) if kind == "tensors" else board.Images(tag)
                 found[f"{name}/{kind}/{tag}"] = [event.step for event in events]
     return found
+
+
+def _read(file: Path, names: Mapping[str, str]) -> Any:
+    """A file's contents, without what is uneven; a sentence where they are damaged."""
+    try:
+        return _even(contents.read(file, names))
+    except Exception as error:  # noqa: BLE001  # damage may raise anything
+        return f"damaged: {type(error).__name__}"
 
 
 def _even(value: Any) -> Any:
