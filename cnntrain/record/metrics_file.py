@@ -17,7 +17,7 @@ from cnntrain.record import observer
 from cnntrain.record.growing_file import GrowingFile
 from cnntrain.record.json_text import json_text
 from cnntrain.record.log import note
-from cnntrain.record.metrics_rows import Row, row_in_csv, row_in_json, what_is_lost
+from cnntrain.record.metrics_rows import MetricsRow, row_in_csv, row_in_json, what_is_lost
 from cnntrain.record.observe import Observer, Record, epoch_figures
 from cnntrain.record.window import StepReport
 from cnntrain.tasks.classification import CLASSIFICATION
@@ -25,7 +25,7 @@ from cnntrain.tasks.protocol import Task
 from cnntrain.train.events import EpochDone, EvalDone, RunStarted, Setback
 
 LOG = logging.getLogger("cnntrain.metrics")
-Read: TypeAlias = Callable[[str], Row | None]
+Read: TypeAlias = Callable[[str], MetricsRow | None]
 _OF_AN_EPOCH = ("lr", "is_best", "images", "seconds", "images_per_second", "data_wait")
 
 
@@ -112,7 +112,9 @@ class MetricsFile(Observer):
 class _Lines(GrowingFile):
     """A file of lines that is pruned before it grows."""
 
-    def begin(self, read: Read, stays: Callable[[Row], bool]) -> tuple[list[int], list[Row]]:
+    def begin(
+        self, read: Read, stays: Callable[[MetricsRow], bool]
+    ) -> tuple[list[int], list[MetricsRow]]:
         """Leave in it the rows that stay; where it cannot be pruned, it stays as it is.
 
         Returns:
@@ -148,12 +150,12 @@ class _Lines(GrowingFile):
         self.add(f"{line}\n".encode())
 
 
-def _stays(row: Row, start: RunStarted | Setback) -> bool:
+def _stays(row: MetricsRow, start: RunStarted | Setback) -> bool:
     """Whether a row is of what the resumed state had already done."""
     return row.step <= start.step and (row.kind == "step" or row.epoch <= start.epoch)
 
 
-def _is_again(row: Row, event: EvalDone) -> bool:
+def _is_again(row: MetricsRow, event: EvalDone) -> bool:
     """Whether a row is an earlier result of the evaluation that follows a run's last epoch."""
     return (row.kind, row.split, row.step) == ("evaluation", event.split, event.step)
 

@@ -13,7 +13,7 @@ KINDS = ("step", "epoch", "evaluation", "setback")
 
 
 @dataclass(frozen=True)
-class Row:
+class MetricsRow:
     """A line and where it belongs: `kind` is its type in metrics.jsonl, "epoch" in metrics.csv.
 
     `split` is that of an evaluation; `values` are all that a line of metrics.jsonl has.
@@ -26,30 +26,32 @@ class Row:
     values: Mapping[str, Any]
 
 
-def row_in_json(line: str) -> Row | None:
+def row_in_json(line: str) -> MetricsRow | None:
     """A line of metrics.jsonl; None if it is damaged."""
     try:
         found = json.loads(line)
-        row = Row(found["type"], found["epoch"], found["step"], found.get("split", ""), found)
+        row = MetricsRow(
+            found["type"], found["epoch"], found["step"], found.get("split", ""), found
+        )
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
     is_known = row.kind in KINDS and isinstance(row.split, str)
     return row if is_known and type(row.epoch) is type(row.step) is int else None
 
 
-def row_in_csv(line: str, *, width: int) -> Row | None:
+def row_in_csv(line: str, *, width: int) -> MetricsRow | None:
     """A line of metrics.csv that has so many columns; None if it is damaged, or the header."""
     cells = line.split(",")
     try:
         for cell in filter(None, cells):
             float(cell)
-        row = Row("epoch", int(cells[0]), int(cells[1]), "", {})
+        row = MetricsRow("epoch", int(cells[0]), int(cells[1]), "", {})
     except (ValueError, IndexError):
         return None
     return row if len(cells) == width else None
 
 
-def what_is_lost(damaged: Iterable[int], rows: Iterable[Row], *, epochs: int) -> str:
+def what_is_lost(damaged: Iterable[int], rows: Iterable[MetricsRow], *, epochs: int) -> str:
     """What to say of a file that should have the rows of so many epochs; empty if it has them."""
     numbers = list(damaged)
     there = {row.epoch for row in rows if row.kind == "epoch"}

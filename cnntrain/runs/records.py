@@ -109,11 +109,11 @@ def read_results(run: RunFolder) -> Results:
     for row, name, prefix in repeated:
         figures = summary.get(name) or {}  # an earlier version's has fewer
         for key, value in (row or {}).items():
-            told = figures.get(f"{prefix}{key}", value)
-            if value != told:
+            repeated_value = figures.get(f"{prefix}{key}", value)
+            if value != repeated_value:
                 raise CheckpointError(
                     f"{run.metrics_jsonl} and {run.summary} do not agree, so one is damaged: the "
-                    f"{key} of '{name}' is {value} in one and {told} in the other",
+                    f"{key} of '{name}' is {value} in one and {repeated_value} in the other",
                     remedy=_REMEDY,
                 )
     return Results(run.metrics_jsonl, last, best, test)
