@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -9,8 +11,10 @@ import typer
 
 from cnntrain.cli import output
 from cnntrain.cli.options import TRAINED, Json, Overrides, Plugins, SplitName, opened
+from cnntrain.core.atomic import write_output
 from cnntrain.core.errors import UsageError
 from cnntrain.show.tables import columns
+from cnntrain.show.words import counted, harmless
 
 if TYPE_CHECKING:
     from cnntrain.model.evaluate import Evaluated
@@ -41,7 +45,7 @@ Scales = Annotated[
 ]
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913  # the flags of the command
     runs: Annotated[
         list[Path],
         typer.Argument(
@@ -56,11 +60,22 @@ def evaluate(
     confusion: Annotated[
         Path | None, typer.Option(metavar="PNG", help="Draw the confusion matrix into this file.")
     ] = None,
+    mistakes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV", help="List the images that are wrong, the most confident first."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Evaluate a network. Reports loss, top-1, top-5, scores per class, confusion matrix."""
-    if confusion is not None:
-        output.refuse_no_folder(confusion)
+    """Evaluate a network. Reports how good it is in all, per class, and how sure that is.
+
+    Loss, top-1 with a confidence interval, top-5, balanced accuracy, areas under the ROC and the
+    precision-recall curve, calibration, scores per class, confusion matrix.
+    """
+    for file in (confusion, mistakes):
+        if file is not None:
+            output.refuse_no_folder(file)
     sides = read_scales(scales, crops=crops)
     from cnntrain.model.ensemble import Ensemble
 
@@ -69,6 +84,8 @@ def evaluate(
     if confusion is not None:
         evaluated.task.draw(evaluated.metrics, evaluated.classes, confusion)
         output.note(f"confusion matrix: {confusion}")
+    if mistakes is not None:
+        _write_mistakes(evaluated, mistakes)
     output.left_out(evaluated.left_out)
     for note, holds in (
         (MIRRORED, evaluated.mirrors_unseen),
@@ -89,6 +106,9 @@ def _as_text(evaluated: Evaluated) -> str:
     else:
         lines = [f"{_named(evaluated.model)} {images}"]
     lines.append(evaluated.task.report(metrics, evaluated.classes))
+    if evaluated.quality is not None:
+        lines += ["", evaluated.quality.text()]
+    lines.append(f"loss: {evaluated.loss}")
     return "\n".join(lines)
 
 
@@ -110,6 +130,7 @@ def _members(evaluated: Evaluated) -> str:
 def _as_data(evaluated: Evaluated, *, crops: str) -> dict[str, Any]:
     from cnntrain.data.left_out import plain
 
+    quality = evaluated.quality
     return {
         **_network(evaluated),
         "split": evaluated.split,
@@ -117,8 +138,29 @@ def _as_data(evaluated: Evaluated, *, crops: str) -> dict[str, Any]:
         "crops": crops,
         "views": evaluated.views,
         **evaluated.task.data(evaluated.metrics, evaluated.classes),
+        "loss_is": evaluated.loss,
+        **({} if quality is None else quality.data(evaluated.classes)),
         "left_out": plain(evaluated.left_out),
     }
+
+
+def _write_mistakes(evaluated: Evaluated, file: Path) -> None:
+    """Path, true class, predicted class and its probability of each image that is wrong."""
+    answers, images = evaluated.answers, evaluated.images
+    if answers is None or images is None:
+        raise UsageError("--mistakes needs probabilities of classes", remedy="leave it out")
+    confidences, predicted = answers.confidences, answers.predicted.tolist()
+    wrong = (~answers.right).nonzero().flatten()
+    order = wrong[confidences[wrong].argsort(descending=True, stable=True)]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "class", "predicted", "probability"])
+    for number in order.tolist():
+        names = (evaluated.classes[answers.targets[number]], evaluated.classes[predicted[number]])
+        cells = [harmless(cell) for cell in (images.label(number), *names)]
+        writer.writerow([*cells, f"{confidences[number]:.6f}"])
+    write_output(file, text.getvalue().encode("utf-8", "backslashreplace"))
+    output.note(f"{counted(len(order), 'mistake')}: {file}")
 
 
 def _network(evaluated: Evaluated) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,12 +24,14 @@ from cnntrain.model.views import Viewer, make_viewer
 from cnntrain.record.progress import bar
 from cnntrain.show.words import listed
 from cnntrain.tasks.classification import CLASSIFICATION
+from cnntrain.tasks.image_scores import ImageScores
 from cnntrain.tasks.protocol import Result, Task
 from cnntrain.train import evaluate as evaluate_batches
 from cnntrain.train.finite import LOOK_AT_DATA, ImagesNotFiniteError
 
 if TYPE_CHECKING:
     from cnntrain.model.model import Model
+    from cnntrain.tasks.quality import Quality
 
 _READ = 128
 """Images that are read before they are classified."""
@@ -47,6 +50,9 @@ class Evaluated:
         disagreements: images on which the members do not all say the same class.
         mirrors_unseen: whether views are mirrored though a network learnt no mirrored images.
         left_out: files of the data set that are not used.
+        images: the images, by the positions of the answers.
+        answers: the probabilities; None for a task that has none.
+        loss: what the metrics' loss is, in words.
     """
 
     model: Model
@@ -59,6 +65,14 @@ class Evaluated:
     disagreements: int = 0
     mirrors_unseen: bool = False
     left_out: tuple[LeftOut, ...] = ()
+    images: SplitImages | None = None
+    answers: ImageScores | None = None
+    loss: str = ""
+
+    @cached_property
+    def quality(self) -> Quality | None:
+        """What the probabilities show; None for a task that has none."""
+        return None if self.answers is None else self.task.quality(self.answers)
 
     @property
     def task(self) -> Task:
@@ -104,16 +118,30 @@ def evaluate(
             model.check_classes(images.classes, any_order=len(models) > 1)
             _refuse_seen(model, images)
         if len(models) == 1 and crops == "center":
-            metrics = _as_in_training(images)
-            selected = _selected(first, images.split)
+            metrics, answers = _as_in_training(images)
             return Evaluated(
-                first, first.classes, images.split, metrics, selected, left_out=images.left_out
+                first,
+                first.classes,
+                images.split,
+                metrics,
+                _selected(first, images.split),
+                left_out=images.left_out,
+                images=images,
+                answers=answers,
+                loss=_loss_of(first),
             )
         return _together(viewers, images)
 
 
-def _as_in_training(images: SplitImages) -> Result:
+def _as_in_training(images: SplitImages) -> tuple[Result, ImageScores | None]:
     model = images.model
+    scores: list[Tensor] = []
+    targets: list[Tensor] = []
+
+    def collect(outputs: Tensor, wanted: Tensor) -> None:
+        scores.append(outputs.log_softmax(dim=1).cpu())
+        targets.append(wanted.cpu())
+
     criterion = make_criterion(model.loaded, data=images, device=model.device)
     with images.opened() as loader:
         try:
@@ -124,13 +152,24 @@ def _as_in_training(images: SplitImages) -> Result:
                 precision=model.precision,
                 task=model.task,
                 whole=f"the {images.kind}",
+                collect=collect if hasattr(model.task, "quality") else None,
             )
         except ImagesNotFiniteError as error:
             names = listed([images.label(number) for number in error.numbers])
             message = f"{names}: values that are not finite, after the transforms"
             raise DataError(message, remedy=LOOK_AT_DATA) from error
     assert result is not None, "nothing stops it"
-    return result
+    return result, ImageScores(torch.cat(scores), torch.cat(targets)) if scores else None
+
+
+def _loss_of(model: Model) -> str:
+    """The loss of the training, with the keys that change it."""
+    train = model.loaded.config.train
+    if train is None:
+        return "cross_entropy"
+    given = train.loss.parameters.items()
+    keys = ", ".join(f"{key} {value}" for key, value in given if value)
+    return train.loss.name + (f" with {keys}" if keys else "") + ", as in training"
 
 
 def _together(viewers: Sequence[Viewer], images: SplitImages) -> Evaluated:
@@ -142,11 +181,12 @@ def _together(viewers: Sequence[Viewer], images: SplitImages) -> Evaluated:
         results.append((viewer.model, _metrics(scores, images.targets)))
         said.append(scores.argmax(dim=1))
         total = scores if len(said) == 1 else torch.logaddexp(total, scores)
+    answers = ImageScores(total - math.log(len(viewers)), images.targets)
     return Evaluated(
         results[0][0],
         images.classes,
         images.split,
-        _metrics(total - math.log(len(viewers)), images.targets),
+        _metrics(answers.scores, answers.targets),
         any(_selected(viewer.model, images.split) for viewer in viewers),
         views=viewers[0].views.count,
         members=tuple(results) if len(results) > 1 else (),
@@ -155,6 +195,9 @@ def _together(viewers: Sequence[Viewer], images: SplitImages) -> Evaluated:
             viewer.views.mirrored and _is_unmirrored(viewer.model) for viewer in viewers
         ),
         left_out=images.left_out,
+        images=images,
+        answers=answers if hasattr(results[0][0].task, "quality") else None,
+        loss="-log of the averaged probability of the true class",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -19,7 +19,11 @@ from cnntrain.tasks.classification_report import (
     mean_score,
     report,
 )
+from cnntrain.tasks.image_scores import ImageScores
 from cnntrain.tasks.protocol import Result
+
+if TYPE_CHECKING:
+    from cnntrain.tasks.quality import Quality
 
 TOP = 5
 _TOGETHER = 16
@@ -99,6 +103,13 @@ class Classify:
             return None
         error = percent(1 - largest / result.images)
         return f"always naming the most frequent class has an error of {error}"
+
+    def quality(self, answers: ImageScores) -> Quality:
+        """An interval of the top-1, areas under curves, calibration."""
+        # here, not above: it imports scikit-learn
+        from cnntrain.tasks.quality import find_quality
+
+        return find_quality(answers)
 
     def text(self, figure: str, value: float | None) -> str:
         """Shares in percent."""

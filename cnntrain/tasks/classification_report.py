@@ -8,6 +8,9 @@ from typing import Any
 
 from cnntrain.show.tables import columns
 
+SHOWN_PAIRS = 5
+"""Of the most confused pairs."""
+
 SHOWN_CLASSES = 20
 """The confusion table is printed up to this many classes; the picture and --json have all."""
 
@@ -106,13 +109,28 @@ def report(result: Classification, classes: Sequence[str]) -> str:
     lines = [
         f"top-1 {result.top1:.2%}{top5}  error {result.error:.2%}  loss {result.loss:.4f}  "
         f"({result.correct:,} of {result.images:,} right)",
+        f"balanced accuracy {mean_score(class_scores(result.confusion)).recall:.2%} (mean recall)",
         "",
         _per_class(result, classes),
     ]
+    if pairs := most_confused(result.confusion)[:SHOWN_PAIRS]:
+        words = (f"{classes[true]} as {classes[taken]} ({count:,})" for true, taken, count in pairs)
+        lines += ["", f"most confused: {', '.join(words)}"]
     if len(classes) <= SHOWN_CLASSES:
         lines += ["", "confusion (rows: true class, columns: predicted)"]
         lines += [_confusion(result, classes)]
     return "\n".join(lines)
+
+
+def most_confused(confusion: Sequence[Sequence[int]]) -> list[tuple[int, int, int]]:
+    """True class, predicted class and number of mistakes, the most frequent first."""
+    pairs = [
+        (true, taken, count)
+        for true, row in enumerate(confusion)
+        for taken, count in enumerate(row)
+        if count and true != taken
+    ]
+    return sorted(pairs, key=lambda pair: -pair[2])
 
 
 def _per_class(result: Classification, classes: Sequence[str]) -> str:
@@ -143,9 +161,12 @@ def as_data(result: Classification, classes: Sequence[str] = ()) -> dict[str, An
     }
     if not classes:
         return figures
-    scores = zip(classes, class_scores(result.confusion), strict=True)
+    found = class_scores(result.confusion)
+    mean, scores = mean_score(found), zip(classes, found, strict=True)
     return {
         **figures,
+        "balanced_accuracy": mean.recall,
+        "macro": {"precision": mean.precision, "recall": mean.recall, "f1": mean.f1},
         "classes": [
             {
                 "name": name,
@@ -155,6 +176,10 @@ def as_data(result: Classification, classes: Sequence[str] = ()) -> dict[str, An
                 "f1": score.f1,
             }
             for name, score in scores
+        ],
+        "most_confused": [
+            {"class": classes[true], "predicted": classes[taken], "images": count}
+            for true, taken, count in most_confused(result.confusion)[:SHOWN_CLASSES]
         ],
         "confusion": [list(row) for row in result.confusion],
     }

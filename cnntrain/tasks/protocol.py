@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
+
+from cnntrain.tasks.image_scores import ImageScores
+
+if TYPE_CHECKING:
+    from cnntrain.tasks.quality import Quality
 
 
 class Result(Protocol):
@@ -99,6 +104,9 @@ class Task(Protocol):
 
     def guessed(self, result: Result) -> str | None:
         """What guessing would give, where a result is no better than that; it may be left out."""
+
+    def quality(self, answers: ImageScores) -> Quality:
+        """What only the probabilities of all images show; it may be left out."""
 
     def text(self, figure: str, value: float | None) -> str:
         """A figure as people read it."""

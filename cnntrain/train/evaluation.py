@@ -30,6 +30,7 @@ def evaluate(
     task: Task = CLASSIFICATION,
     stop: StopRequest | None = None,
     whole: str = "the images",
+    collect: Callable[[Tensor, Tensor], None] | None = None,
 ) -> Result | None:
     """The loss and the task's figures of a network on a split.
 
@@ -44,6 +45,7 @@ def evaluate(
         task: what is counted.
         stop: ends the evaluation after a batch, or while it waits for one; the result is None.
         whole: what to call the images if something is wrong.
+        collect: is given the outputs, float32, and the targets of each batch.
 
     Raises:
         DivergedError: the outputs or the loss are not finite; it names the first layer.
@@ -63,6 +65,8 @@ def evaluate(
             loss, weight = criterion(outputs, targets), criterion.weight(targets)
             sums.add(outputs, targets, loss=loss, weight=weight)
             finite.append(outputs.isfinite().all() & loss.isfinite())
+            if collect is not None:
+                collect(outputs, targets)
         if stop.requested:
             return None
         if sums is None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,14 @@ def test_a_committee(cnntrain: Cnntrain, run: Path, other: Path) -> None:
     share = found["disagreements"] / 30
     assert lines[5] == f"they disagree on {found['disagreements']} images ({share:.2%})"
     assert Path("c.png").is_file()
+
+
+@pytest.fixture
+def weak(cnntrain: Cnntrain, run_file: RunFile) -> Path:
+    """A network that has hardly learnt, so that some images are wrong."""
+    file = run_file({"train.epochs": 1, "train.optimizer.lr": 1e-4})
+    assert cnntrain("fit", file, "-q", "--out", "weak").code == 0
+    return Path("weak")
 
 
 def test_it_is_said_that_images_selected_the_weights(cnntrain: Cnntrain, run: Path) -> None:
@@ -178,3 +188,49 @@ def test_weights_that_others_trained(cnntrain: Cnntrain, real_data: Path) -> Non
     answer = cnntrain("predict", CONFIG, "few/test", "--json", *few)
     predictions = json.loads(answer.out)["predictions"]
     assert sum(Path(each["file"]).parent.name == each["class"] for each in predictions) == 181
+
+
+def test_how_good_it_is(cnntrain: Cnntrain, weak: Path) -> None:
+    """The intervals, areas and probabilities agree with each other, and with predictions."""
+    found = json.loads(cnntrain("eval", weak, "--json").out)
+    assert found["top1_interval"]["low"] <= found["top1"] <= found["top1_interval"]["high"]
+    assert sum(each["images"] for each in found["reliability"]) == 30
+    assert [each["class"] for each in found["areas"]] == [each["name"] for each in found["classes"]]
+    # cross entropy without weights or smoothing is the log loss
+    assert found["log_loss"] == pytest.approx(found["loss"], abs=1e-6)
+    text = cnntrain("eval", weak).out
+    assert f"balanced accuracy {found['balanced_accuracy']:.2%}" in text
+    assert f"ROC area {found['roc_area']:.4f}  PR area {found['pr_area']:.4f}" in text
+    assert "bootstrap: 10,000 draws of the images, not stratified, seed 0" in text
+    assert text.endswith("loss: cross_entropy, as in training\n")
+    # one network, seen through the other way of evaluation
+    twice = json.loads(cnntrain("eval", weak, weak, "--json").out)
+    for name in ("brier_score", "log_loss", "roc_area"):
+        assert twice[name] == pytest.approx(found[name], abs=1e-6)
+
+
+def test_a_loss_with_weights_is_named(cnntrain: Cnntrain, run_file: RunFile) -> None:
+    loss = {"name": "cross_entropy", "class_weights": "balanced", "label_smoothing": 0.1}
+    file = run_file({"train.epochs": 1, "train.loss": loss})
+    assert cnntrain("fit", file, "-q", "--out", "weighted").code == 0
+    found = json.loads(cnntrain("eval", "weighted", "--json").out)
+    assert found["loss_is"] == (
+        "cross_entropy with label_smoothing 0.1, class_weights balanced, as in training"
+    )
+    assert found["log_loss"] != pytest.approx(found["loss"], abs=1e-3)
+
+
+def test_mistakes_are_listed(cnntrain: Cnntrain, weak: Path) -> None:
+    answer = cnntrain("eval", weak, "--json", "--mistakes", "wrong.csv")
+    found = json.loads(answer.out)
+    rows = list(csv.DictReader(Path("wrong.csv").read_text().splitlines()))
+    assert len(rows) == found["images"] - found["correct"] > 0
+    assert f"{len(rows)} mistakes: wrong.csv" in answer.err
+    assert all(row["class"] != row["predicted"] for row in rows)
+    sure = [float(row["probability"]) for row in rows]
+    assert sure == sorted(sure, reverse=True)
+    pairs = Counter((row["class"], row["predicted"]) for row in rows)
+    told = {(each["class"], each["predicted"]): each["images"] for each in found["most_confused"]}
+    assert pairs == told
+    answer = cnntrain("eval", weak, "--mistakes", "nowhere/wrong.csv")
+    assert (answer.code, "there is no folder nowhere" in answer.err) == (2, True)
