@@ -18,7 +18,7 @@ from cnntrain.config.loaded import Loaded
 from cnntrain.config.renamed import renamed_tree
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.core.document import parse_document, read_document
-from cnntrain.core.errors import CheckpointError, ConfigError, UsageError
+from cnntrain.core.errors import CheckpointError, ConfigError, DiskError, UsageError
 from cnntrain.fit.fit import Outcome, fit, resume
 from cnntrain.record.observe import Observer
 from cnntrain.runs.folder import RunFolder, begin_lock, create_folder
@@ -89,6 +89,9 @@ def fit_or_resume(  # noqa: PLR0913  # those of `fit` and of `resume`
         return begin(loaded, make=lambda: run)
     if ending(run) is not None and not changes.keys() & {"train.epochs", "train.early_stop"}:
         tell(f"{run.path} is complete: nothing is left to do")
+        if (run.path / "lock").exists():  # of a process that was killed as its last act
+            with suppress(UsageError, DiskError), run.lock():
+                pass
         return Outcome(run, None, None, 0)
     return resume(
         run.path,

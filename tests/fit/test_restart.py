@@ -84,7 +84,9 @@ def test_the_same_command_until_the_run_is_complete(
     assert said == [f"continues {run} from epoch 2, step 5"]
     assert differences(run / LAST, tmp_path / "whole" / LAST) == []
     for _ in range(2):
+        (run / "lock").write_text("process 1 on here")  # as if it had been killed before it left
         outcome = again(out=out)
+        assert not (run / "lock").exists()
         assert said == [f"{run} is complete: nothing is left to do"]
         assert (outcome.run.path, outcome.done, outcome.exit_code) == (run, None, 0)
     place = run.parent if out is None else tmp_path
@@ -249,5 +251,5 @@ def test_a_cross_validation_is_continued(
         fold = Path(f"fold{number}") / LAST
         assert differences(found.path / fold, tmp_path / "whole" / fold) == []
     two = load_folds(run_file(short), [], folds=2)
-    with pytest.raises(UsageError, match=r"data\.validation\.of is 3 there and 2 here"):
+    with pytest.raises(UsageError, match=r"data\.split\.validation\.of is 3 there and 2 here"):
         cross_validate_or_resume(two, out=found.path, tell=said.append)
