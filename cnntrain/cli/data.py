@@ -72,9 +72,11 @@ def show(
     output.new_file(out, usual="", force=force, suffixes=list(SHEETS))
     from cnntrain.assemble.transfer.preprocessing import follow_weights
     from cnntrain.assemble.translation import open_run_data
+    from cnntrain.data.left_out import tell
     from cnntrain.data.preview import contact_sheet
 
     data = open_run_data(follow_weights(loaded), device="cpu")
+    tell(data.left_out)
     sheet = contact_sheet(data.train, classes=data.classes, statistics=data.statistics, epoch=epoch)
     made = io.BytesIO()
     sheet.save(made, format=SHEETS[out.suffix.lower()])

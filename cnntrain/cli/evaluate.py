@@ -86,7 +86,6 @@ def evaluate(  # noqa: PLR0913  # the flags of the command
         output.note(f"confusion matrix: {confusion}")
     if mistakes is not None:
         _write_mistakes(evaluated, mistakes)
-    output.left_out(evaluated.left_out)
     for note, holds in (
         (MIRRORED, evaluated.mirrors_unseen),
         (OPTIMISTIC, evaluated.selected),

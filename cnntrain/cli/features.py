@@ -52,7 +52,6 @@ def features(  # noqa: PLR0913  # one parameter for each option
     model = opened(run, overrides=overrides, plugins=plugins)
     found = model.features(layer, split=split, pool=pool)
     write_features(found, file)
-    output.left_out(found.left_out)
     images, size = found.values.shape
     if as_json:
         facts = {"layer": found.layer, "split": found.split, "images": images, "features": size}

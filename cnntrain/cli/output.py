@@ -18,7 +18,6 @@ from cnntrain.record.json_text import json_text
 from cnntrain.show.words import escaped
 
 if TYPE_CHECKING:
-    from cnntrain.data.left_out import LeftOut
     from cnntrain.show.image_table import Picture
 
 T = TypeVar("T")
@@ -61,14 +60,6 @@ def answer(found: T, as_json: bool, *, data: Callable[[T], Any], text: Callable[
 def note(text: str) -> None:
     """Say something on stderr."""
     say(escaped(text, keep="\n\t"))
-
-
-def left_out(files: Sequence[LeftOut]) -> None:
-    """Say on stderr which files of folders are not used, and why."""
-    from cnntrain.data.left_out import summaries
-
-    for text in summaries(files):
-        note(f"note: {text}")
 
 
 @contextmanager

@@ -65,7 +65,6 @@ def predict(  # noqa: PLR0913  # the flags of the command
         _json(found, others)
     else:
         (_csv if form == "csv" else _table)(found)
-    output.left_out(others)
     bad = [prediction for prediction in found if prediction.error]
     for prediction in bad:
         output.note(f"error: {prediction.name}: {prediction.error}")

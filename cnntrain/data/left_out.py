@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from cnntrain.core.stderr import say
 from cnntrain.show.words import escaped, listed
 
 
@@ -25,11 +26,15 @@ class Cause:
 
 
 class LeftOut(NamedTuple):
-    """A file that is not used, and why: the reason is of this file, the cause of all like it."""
+    """A file that is not used, and why: the reason is of this file, the cause of all like it.
+
+    `split` is that whose folder it is in, as the files have it; empty where it is of no split.
+    """
 
     path: Path
     reason: str
     cause: Cause
+    split: str = ""
 
     @classmethod
     def of(cls, path: Path, cause: Cause) -> LeftOut:
@@ -99,6 +104,12 @@ def summaries(files: Sequence[LeftOut]) -> tuple[str, ...]:
         + (f"; {cause.remedy}" if cause.remedy else "")
         for cause, names in by_cause.items()
     )
+
+
+def tell(files: Sequence[LeftOut]) -> None:
+    """Say on stderr which files are not used: whoever reads a folder for a user does."""
+    for text in summaries(files):
+        say(f"note: {text}")
 
 
 def rows(files: Sequence[LeftOut]) -> str:

@@ -49,7 +49,7 @@ class Evaluated:
         members: of a committee, what each model does by itself; none for one model.
         disagreements: images on which the members do not all say the same class.
         mirrors_unseen: whether views are mirrored though a network learnt no mirrored images.
-        left_out: files of the data set that are not used.
+        left_out: files of the split that are not used.
         images: the images, by the positions of the answers.
         answers: the probabilities; None for a task that has none.
         loss: what the metrics' loss is, in words.

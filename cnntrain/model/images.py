@@ -16,7 +16,7 @@ from cnntrain.core.errors import UsageError
 from cnntrain.core.kinds import Split
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batching, Loader
-from cnntrain.data.left_out import LeftOut
+from cnntrain.data.left_out import LeftOut, tell
 from cnntrain.data.loaders import make_loader
 from cnntrain.data.pipeline import in_list
 from cnntrain.data.read import class_counts, open_splits
@@ -39,7 +39,7 @@ class SplitImages:
         positions: those of the images in it.
         classes: the names, in the order of the data.
         counts: images per class of every split.
-        left_out: files of the data set that are not used.
+        left_out: files of the split that are not used.
         chosen: whether images were held out of the data set's own splits.
     """
 
@@ -123,7 +123,7 @@ def every_split(loaded: Loaded) -> Splits:
 def find_images(
     model: Model, *, split: Split | None = None, limit: int | None = None, any_order: bool = False
 ) -> SplitImages:
-    """The images of a split of a model's data.
+    """The images of a split of a model's data; files that are left out of it are listed on stderr.
 
     Args:
         model: the model.
@@ -153,6 +153,10 @@ def find_images(
     if limit is not None and limit < count:
         generator = torch.Generator().manual_seed(derive_seed(0, "pictures"))
         positions = torch.randperm(count, generator=generator)[:limit].sort().values
+    # images that were held out lie in the training folder
+    taken = {"", name, *(() if splits.division is None else ("train",))}
+    left_out = tuple(file for file in splits.left_out if file.split in taken)
+    tell(left_out)
     return SplitImages(
         model,
         name,
@@ -160,6 +164,6 @@ def find_images(
         positions,
         classes=splits.classes,
         counts=class_counts(splits),
-        left_out=splits.left_out,
+        left_out=left_out,
         chosen=splits.division is not None,
     )

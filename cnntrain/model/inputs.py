@@ -99,9 +99,12 @@ def inputs(images: Images, *, channels: int) -> list[Input]:
     return found
 
 
-def left_out(paths: Sequence[str | Path]) -> tuple[LeftOut, ...]:
+def left_out(images: Images) -> tuple[LeftOut, ...]:
     """The files in folders, and in what is inside them, that `inputs` does not take."""
-    folders = [Path(path) for path in paths if Path(path).is_dir()]
+    several = isinstance(images, Sequence) and not isinstance(images, str)
+    given: Sequence[Any] = images if several else [images]  # type: ignore[assignment]
+    paths = [Path(each) for each in given if isinstance(each, str | Path)]
+    folders = [path for path in paths if path.is_dir()]
     return tuple(file for folder in folders for file in list_images(folder).left_out)
 
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from cnntrain.data.crops import Crops
 from cnntrain.data.decode import UnreadableImageError
-from cnntrain.model.inputs import Images, Input, inputs
+from cnntrain.data.left_out import tell
+from cnntrain.model.inputs import Images, Input, inputs, left_out
 from cnntrain.model.views import Viewer, make_viewer
 from cnntrain.record.progress import bar
 from cnntrain.train.evaluation import mean_of
@@ -57,6 +58,8 @@ def predict(
 ) -> list[Prediction]:
     """Classify images, each model with its own preprocessing.
 
+    Files in folders that are not taken are listed on stderr.
+
     Args:
         models: their probabilities are averaged; the classes are in the order of the first one's.
         images: see `cnntrain.model.inputs.Images`.
@@ -78,6 +81,7 @@ def predict(
         model.check_classes(first.classes, whose=str(first.path), any_order=True)
     viewers = [make_viewer(model, crops=crops, scales=scales) for model in models]
     found = inputs(images, channels=first.in_shape[0])
+    tell(left_out(images))
     predictions: list[Prediction] = []
     with first.running(), bar("images", total=len(found)) as shown:
         for start in range(0, len(found), BATCH):

@@ -18,6 +18,7 @@ from cnntrain.assemble.translation import open_run_data
 from cnntrain.checkpoint import State, load, save
 from cnntrain.core.errors import UsageError
 from cnntrain.data.batch import Batch, Loader
+from cnntrain.data.left_out import tell
 from cnntrain.model.opening import EVALUATE, Use, open_model
 from cnntrain.record.progress import WatchedLoader
 from cnntrain.runs.locate import find_run
@@ -97,6 +98,7 @@ def recalibrate_run(
     opened = open_run_data(loaded, device=model.device, eval_steps=model.eval_steps)
     with closing(opened) as data:
         model.check_classes(data.classes)
+        tell(data.left_out)
         loaders = {"validation": data.validation, "test": data.test, "train": data.train}
         split, loader = next((name, found) for name, found in loaders.items() if found)
         criterion = make_criterion(loaded, data=data, device=model.device)

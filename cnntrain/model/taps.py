@@ -139,7 +139,7 @@ class Features:
         targets: (N,) int64 classes.
         files: what each image is called.
         classes: the names.
-        left_out: files of the data set that are not used.
+        left_out: files of the split that are not used.
     """
 
     layer: str

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from cnntrain import load
+
 Cnntrain = Callable[..., Any]
 RunFile = Callable[..., Path]
 
@@ -55,6 +57,10 @@ def test_all_commands_list_them(cnntrain: Cnntrain, file: Path, tmp_path: Path) 
     for command in (["eval", "here"], ["features", "here", "--out", "f.csv", "--force"]):
         answer = cnntrain(*command, "--json")
         assert answer.code == 0, answer.err
+        # validation is evaluated, and what is left out is of the training folder
+        assert json.loads(answer.out)["left_out"] == []
+        assert "left out" not in answer.err
+        answer = cnntrain(*command, "--split", "train", "--json")
         assert TOLD in answer.err, command
         assert len(json.loads(answer.out)["left_out"]) == 3
     rows = list(csv.reader(Path("f.csv").read_text().splitlines()))
@@ -66,6 +72,28 @@ def test_all_commands_list_them(cnntrain: Cnntrain, file: Path, tmp_path: Path) 
     assert [Path(each["file"]).name for each in json.loads(answer.out)["left_out"]] == ["a.HEIC"]
     table = cnntrain("predict", "here", tmp_path / "images" / "val", "--format", "csv").out
     assert "'=dark" in table
+
+
+OPENING = (
+    "eval here", "features here", "probe here", "retrieve here 0", "visualize mistakes here",
+    "visualize embedding here", "visualize maps here", "visualize cam here",
+    "visualize patches here",
+)  # fmt: skip
+"""Commands that open a split of a run's data: all that draw go through the same door."""
+
+
+def test_whatever_opens_a_folder_lists_them(
+    cnntrain: Cnntrain, file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert cnntrain("fit", file, "--out", "here").code == 0
+    for command in OPENING:
+        answer = cnntrain(*command.split(), "--split", "train")
+        assert TOLD in answer.err, (command, answer.err)
+    for words in (["diagnose", file, "--check", "data"], ["data", "show", file, "--out", "x.png"]):
+        assert TOLD in cnntrain(*words).err, words
+    capfd.readouterr()
+    load("here").predict(tmp_path / "images" / "train" / "light")
+    assert TOLD in capfd.readouterr().err
 
 
 def test_nothing_is_written_where_nothing_is_left_out(

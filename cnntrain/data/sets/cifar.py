@@ -45,7 +45,9 @@ def cifar10(*, root: str = "data", download: bool = False) -> Splits:
     folders = [base / "cifar10" / part for part in ("train", "test")]
     if not batches.is_dir() and all(folder.is_dir() for folder in folders):
         (train, others), (test, more) = map(_read_folder, folders)
-        return Splits(CIFAR10_CLASSES, train, test=test, left_out=(*others, *more))
+        left_out = [file._replace(split="train") for file in others]
+        left_out += [file._replace(split="test") for file in more]
+        return Splits(CIFAR10_CLASSES, train, test=test, left_out=tuple(left_out))
     return _read_batches("CIFAR10", base, [batches, *folders], download=download)
 
 

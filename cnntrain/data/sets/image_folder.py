@@ -83,7 +83,11 @@ def image_folder(
         validation=files.get("validation"),
         test=files.get("test"),
         notes=(*layout.notes, *(note for split in splits.values() for note in split.notes)),
-        left_out=tuple(file for split in splits.values() for file in split.left_out),
+        left_out=tuple(
+            file._replace(split="train" if name == "training" else name)
+            for name, split in splits.items()
+            for file in split.left_out
+        ),
         undivided=layout.undivided,
     )
 
