@@ -12,6 +12,7 @@ from cnntrain.config.from_python import Changes, Source
 from cnntrain.core.choices import CHECKS
 from cnntrain.core.entry import Entry
 from cnntrain.core.problems import near_match
+from cnntrain.data.left_out import summaries
 from cnntrain.diagnose.faults import SYMPTOMS, asked_checks, known_faults, wrong_check
 from cnntrain.diagnose.report import Finding, Report, Verdict
 from cnntrain.diagnose.setup import keywords, open_patient
@@ -82,7 +83,8 @@ def examine(
             reports.append(report)
             if tell is not None:
                 tell(report)
-    return replace(conclude(reports), notes=patient.loaded.notes)
+    unused = summaries(patient.prepared.data.left_out)
+    return replace(conclude(reports), notes=(*patient.loaded.notes, *unused))
 
 
 def _check_faults(entry: Entry, report: Report) -> None:

@@ -22,7 +22,6 @@ from cnntrain.config.loaded import Loaded
 from cnntrain.core.entry import Entry
 from cnntrain.core.problems import suggestion
 from cnntrain.data.batch import Batch, Loader
-from cnntrain.data.left_out import tell
 from cnntrain.data.loaders import Data
 from cnntrain.diagnose.faults import asked_checks, wrong_check
 from cnntrain.diagnose.samples import Samples, open_samples
@@ -269,7 +268,6 @@ def open_patient(
         loaded, trained = model.loaded, model.net.requires_grad_(True)
     asked_checks(checks)
     prepared = prepare(_lightly(loaded))
-    tell(prepared.data.left_out)
     freezing = prepared.recipe.freezing
     freezing.hold(prepared.learner.model, epoch=freezing.settled)
     effort = Effort.of(
