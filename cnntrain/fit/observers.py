@@ -28,6 +28,7 @@ from cnntrain.data.resident import ResidentLoader
 from cnntrain.data.statistics import denormalize
 from cnntrain.record.checkpoints import CheckpointKeeper, Saves
 from cnntrain.record.observe import Observer
+from cnntrain.record.time_left import Ahead
 from cnntrain.runs.folder import RunFolder
 from cnntrain.show.words import counted
 from cnntrain.train import undisturbed
@@ -77,6 +78,7 @@ def make_observers(
         "last_is_current": last_is_current,
         "facts": lambda: _facts(prepared, named.get("checkpoints")),
         "data_cure": data_cure(prepared),
+        "ahead": _ahead(prepared),
     }
     make = partial(make_choice, loaded=prepared.loaded, given=given)
 
@@ -137,6 +139,20 @@ def card(prepared: Prepared) -> list[tuple[str, str]]:
     rows += [] if prepared.start is None else prepared.start.rows()
     rows += in_words(prepared.learning, lr=train.optimizer.lr)
     return rows + _notes([*data.notes, *([] if data.validation is not None else [UNSELECTED])])
+
+
+def _ahead(prepared: Prepared) -> Ahead:
+    """What takes time besides the training steps; after the last epoch, tests and recalibration."""
+    data, recipe = prepared.data, prepared.recipe
+    validation, test = (0 if it is None else it.size for it in (data.validation, data.test))
+    again = data.train.size + validation if prepared.loaded.train.recalibrate else 0
+    return Ahead(
+        device=prepared.device.type,
+        evaluates=recipe.evaluates if data.validation is not None else lambda _: False,
+        validation_images=validation,
+        images_afterwards=test + again,
+        may_end_early=recipe.early_stop is not None,
+    )
 
 
 def data_cure(prepared: Prepared) -> str:

@@ -21,12 +21,16 @@ from cnntrain.record.console_summary import (
     result_text,
 )
 from cnntrain.record.observe import Observer, Record, Tally
-from cnntrain.record.window import StepReport
-from cnntrain.show.words import clock_time, escaped, percent, quantity
+from cnntrain.record.time_left import Ahead, TimeLeft
+from cnntrain.record.window import StepReport, StepWindow
+from cnntrain.show.words import about_time, clock_time, counted, escaped, percent, quantity
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, Setback, StepDone
 
 SILENCE_SECONDS = 30.0
 BAR_SECONDS = 0.25
+FIGURES_SECONDS = 2.0  # between two readings of the loss for the bar: each waits for the device
+WORTH_SAYING = 20.0  # seconds left; less needs no estimate of the whole
+NOTHING_ELSE = Ahead()
 WAIT_SHARE = 0.2  # of an epoch; more is worth a word
 WAIT_SECONDS = 0.5  # less is not worth a word
 DEFAULT_CURE = (
@@ -40,8 +44,9 @@ class Console(Observer):
     """Shows progress on stderr.
 
     On a terminal a bar runs, redrawn a few times a second. Elsewhere there are only whole lines
-    of plain text: one an epoch, and one whenever 30 seconds would pass in silence. Nothing here
-    reads from the device.
+    of plain text: one an epoch, and one whenever 30 seconds would pass in silence. The loss and
+    the speed there are those since the line before, the time left is that of the whole run; the
+    device is read for nothing else, on a terminal every 2 seconds.
 
     Args:
         run: the run's folder, named at the end with the next commands.
@@ -49,6 +54,7 @@ class Console(Observer):
         stream: where to write; the error stream if None.
         quiet: say nothing but one final line.
         data_cure: what to do if training waits for data, as concretely as the caller knows it.
+        ahead: what takes time besides the training steps.
         clock: in seconds (for tests).
     """
 
@@ -63,6 +69,7 @@ class Console(Observer):
         stream: TextIO | None = None,
         quiet: bool = False,
         data_cure: str = DEFAULT_CURE,
+        ahead: Ahead = NOTHING_ELSE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = sys.stderr if stream is None else stream
@@ -75,20 +82,23 @@ class Console(Observer):
         self._spoke = clock()
         self._bar: tqdm[Never] | None = None
         self._started: RunStarted | None = None
-        self._report: StepReport | None = None
+        self._window = StepWindow(clock)
+        self._ahead = ahead
+        self._left = TimeLeft(ahead, clock=clock)
+        self._expected: str | None = None  # what the whole run was expected to take
         self._tally = Tally()
         self._waiting_reported = False
 
     def observe(self, event: Record) -> None:
         """Say what there is to say."""
+        if isinstance(event, StepReport):
+            return
         self._tally.observe(event)
+        self._left.observe(event)
         if isinstance(event, StepDone):
             self._step(event)
-        elif isinstance(event, StepReport):
-            self._report = event
-            if self._bar is not None:
-                self._bar.set_postfix_str(f"loss {event.loss:.4g}", refresh=False)
-        elif isinstance(event, RunStarted):
+            return
+        if isinstance(event, RunStarted):
             self._start(event)
         elif isinstance(event, EvalDone):
             self._evaluation(event)
@@ -98,6 +108,7 @@ class Console(Observer):
             self._setback(event)
         else:
             self._done(event)
+        self._window.restart()  # what was said, and what it was about, took no time of training
 
     def close(self) -> None:
         """Clear the bar."""
@@ -113,13 +124,16 @@ class Console(Observer):
     def _start(self, event: RunStarted) -> None:
         self._started = event
         if not self._quiet:
-            width = max((len(label) for label, _ in self._card), default=0)
             for label, text in self._card:
-                self._say(f"{label:<{width}}  {text}")
+                self._say(f"{label:<{self._label_width}}  {text}")
             if event.step > 0:
                 whole = event.epochs * event.steps_per_epoch
                 self._say(f"resumed after step {event.step} of {whole}")
         self._open_bar(event.epoch + 1, done=event.step - event.epoch * event.steps_per_epoch)
+
+    @property
+    def _label_width(self) -> int:
+        return max((len(label) for label, _ in self._card), default=0)
 
     def _open_bar(self, epoch: int, *, done: int = 0) -> None:
         assert self._started is not None, "RunStarted comes first"
@@ -138,20 +152,52 @@ class Console(Observer):
         )
 
     def _step(self, event: StepDone) -> None:
+        if self._quiet:
+            return
+        self._window.add(event)
+        if self._expected is None and self._left.is_measured:
+            self._estimate()
         if self._bar is not None:
+            if self._window.seconds > FIGURES_SECONDS:
+                self._bar.set_postfix_str(self._figures(event, gap=", "), refresh=False)
             self._bar.update()
-        elif not (self._quiet or self._terminal) and self._clock() - self._spoke > SILENCE_SECONDS:
+        elif not self._terminal and self._clock() - self._spoke > SILENCE_SECONDS:
             self._say(self._progress(event))
+
+    def _estimate(self) -> None:
+        """Say once, after the first steps, how long the whole run will take."""
+        assert self._started is not None
+        left = self._left.of_run()
+        if left < WORTH_SAYING:
+            self._expected = ""
+            return
+        self._expected = about_time(self._left.spent + left)
+        first, last = self._started.epoch + 1, self._started.epochs
+        epochs = counted(last, "epoch") if first == 1 else f"epochs {first} to {last}"
+        bound = "at most " if self._ahead.may_end_early else ""
+        steps = counted(self._left.measured + 1, "step")
+        text = f"{bound}about {self._expected} for {epochs} on {self._ahead.device}; "
+        text += f"the first {steps} took {clock_time(self._left.spent)}"
+        if self._bar is not None:
+            self._bar.clear()
+        self._say(f"{'time':<{self._label_width}}  {text}")
+
+    def _figures(self, event: StepDone, *, gap: str) -> str:
+        """Loss and speed since they were last read, which waits for the device, and the time."""
+        report = self._window.report(event)
+        self._window.restart()
+        texts = [f"loss {report.loss:.4g}", f"{quantity(report.images_per_second)} images/s"]
+        if self._left.is_measured:
+            texts.append(f"{about_time(self._left.of_run())} left")
+            if self._bar is None:  # a bar shows it itself
+                texts[-1] += f" ({about_time(self._left.of_epoch())} of this epoch)"
+        return gap.join(texts)
 
     def _progress(self, event: StepDone) -> str:
         assert self._started is not None
         whole = self._started.epochs * self._started.steps_per_epoch
         line = f"epoch {event.epoch}/{self._started.epochs}  step {event.step}/{whole}"
-        line += f"  lr {event.lr:.3g}"
-        if self._report is not None:
-            line += f"  loss {self._report.loss:.4g}"
-            line += f"  {quantity(self._report.images_per_second)} images/s"
-        return line
+        return f"{line}  lr {event.lr:.3g}  {self._figures(event, gap='  ')}"
 
     def _evaluation(self, event: EvalDone) -> None:
         if event.split != "validation" and not self._quiet:  # validation is in the epoch's line
@@ -203,17 +249,20 @@ class Console(Observer):
         if self._quiet:
             self._say(closing_line(event, tally=self._tally, run=self._run))
             return
+        assert self._started is not None, "RunStarted comes first"
+        is_whole = event.reason == "finished" and self._started.step == 0
+        expected = self._expected if is_whole else None
         rows = closing_rows(self._tally, best_epoch=event.best_epoch)
         print_table(rows, stream=self._stream, fancy=self._terminal)
-        for line in closing_lines(event, tally=self._tally, run=self._run):
+        for line in closing_lines(event, tally=self._tally, run=self._run, expected=expected):
             self._say(line)
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether a bar can be drawn there: a terminal, not a dumb one, and of a known width."""
+    """Whether a bar can be drawn there: a terminal, not a dumb one, and of a known size."""
     if not stream.isatty() or os.environ.get("TERM") == "dumb":
         return False
     try:
-        return os.get_terminal_size(stream.fileno()).columns > 0
+        return min(os.get_terminal_size(stream.fileno())) > 0
     except (OSError, ValueError):  # a stream that only plays the terminal (a notebook's)
         return False

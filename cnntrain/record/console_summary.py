@@ -82,9 +82,12 @@ def print_table(rows: Sequence[Sequence[str]], *, stream: TextIO, fancy: bool) -
     RichConsole(file=stream, no_color=plain, highlight=False).print(table)
 
 
-def closing_lines(event: RunDone, *, tally: Tally, run: Path | None) -> list[str]:
-    """How it ended, the time, the speed, the path, and the next commands."""
+def closing_lines(
+    event: RunDone, *, tally: Tally, run: Path | None, expected: str | None = None
+) -> list[str]:
+    """How it ended, the time (and what was expected), the speed, the path, the next commands."""
     lines = [f"{_ending(event)} after {clock_time(event.seconds)}"]
+    lines[0] += f" (expected: about {expected})" if expected else ""
     if tally.so_far.last is not None:
         lines[0] += (
             f", {quantity(tally.so_far.images_per_second)} images/s, "

@@ -37,6 +37,17 @@ def clock_time(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d} h" if hours else f"{minutes}:{rest:02d} min"
 
 
+def about_time(seconds: float) -> str:
+    """An estimate, no more exact than it is: `8 s`, `45 s`, `7 min`, `2.5 h`, `3 days`."""
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} s" if seconds < 10 else f"{5 * round(seconds / 5)} s"
+    minutes = seconds / 60
+    if minutes < 90:
+        return f"{round(minutes) if minutes < 20 else 5 * round(minutes / 5)} min"
+    hours = minutes / 60
+    return f"{round(2 * hours) / 2:g} h" if hours < 48 else f"{round(hours / 24)} days"
+
+
 def listed(names: Sequence[object], *, most: int = 3) -> str:
     """The first ones: `conv1, conv2 and 4 more`; `none` where there are none."""
     shown, more = ", ".join(map(str, names[:most])), len(names) - most

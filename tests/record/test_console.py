@@ -34,11 +34,13 @@ def plain(events: Iterator[Event], **options: object) -> str:
     return stream.getvalue()
 
 
-def on_a_terminal(events: Iterator[Event], *, columns: int = 100) -> str:
+def on_a_terminal(
+    events: Iterator[Event], *, columns: int = 100, rows: int = 40, **options: object
+) -> str:
     """What a terminal receives."""
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (40, columns))
+    termios.tcsetwinsize(theirs, (rows, columns))
     received: list[bytes] = []
 
     def listen() -> None:
@@ -51,7 +53,7 @@ def on_a_terminal(events: Iterator[Event], *, columns: int = 100) -> str:
     listener = threading.Thread(target=listen)
     listener.start()
     with os.fdopen(theirs, "w", encoding="utf-8") as stream:
-        console = Console(stream=stream, run=WHERE, card=CARD)
+        console = Console(stream=stream, run=WHERE, card=CARD, **options)  # type: ignore[arg-type]
         observe(events, observers=[console], every=2)
     listener.join()
     os.close(ours)
@@ -91,8 +93,8 @@ def test_thirty_seconds_of_silence_are_broken(run: Run) -> None:
 
     text = plain(slow(), clock=lambda: now[0])
     told = re.findall(r"^epoch 1/1  step (\d+)/10  lr 0.1.*$", text, re.MULTILINE)
-    assert told == ["3", "6", "9"]  # every 36 seconds
-    assert "step 6/10  lr 0.1  loss 5.5" in text  # the mean of steps 5 and 6, the last reported
+    assert told == ["3", "7", "10"]  # every 36 seconds; the estimate came after step 4
+    assert "step 7/10  lr 0.1  loss 5.5" in text  # the mean of the steps since the line before
 
 
 def test_quiet_is_one_line(run: Run) -> None:
@@ -183,14 +185,45 @@ def test_no_color_leaves_no_escape_sequences(run: Run, monkeypatch: pytest.Monke
     assert "│ best │" in text
 
 
-@pytest.mark.parametrize(("term", "columns"), [("dumb", 100), ("xterm", 0)])
-def test_where_no_bar_can_be_drawn_there_are_plain_lines(
-    run: Run, monkeypatch: pytest.MonkeyPatch, term: str, columns: int
+def test_the_bar_has_the_figures_of_now_and_the_time_of_the_run(
+    run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("cnntrain.record.console.BAR_SECONDS", 0.0)
+    now = [0.0]
+
+    def slow() -> Iterator[Event]:
+        for event in run(epochs=2, steps=60, data_seconds=0.0):
+            now[0] += isinstance(event, StepDone)
+            yield event
+
+    text = on_a_terminal(slow(), columns=150, clock=lambda: now[0])
+    assert "loss 32, 10.0 images/s, 85 s left" in text  # read every 3 s: steps 31 to 33
+    assert "loss 119, 10.0 images/s, 1 s left" in text
+    estimate = "time  about 2 min for 2 epochs on cpu; the first 5 steps took 5.0 s"
+    assert f"\r{estimate}\r\n" in text  # the bar is wiped out first
+
+
+@pytest.mark.parametrize(
+    ("term", "columns", "rows"), [("dumb", 100, 40), ("xterm", 0, 40), ("xterm", 120, 0)]
+)
+def test_where_no_bar_can_be_drawn_there_are_plain_lines(
+    run: Run, monkeypatch: pytest.MonkeyPatch, term: str, columns: int, rows: int
+) -> None:
+    """`script -c 'stty cols 120; ...'` has 120 columns and no rows: tqdm would show nothing."""
     monkeypatch.setenv("TERM", term)
-    text = on_a_terminal(run(epochs=1), columns=columns).replace("\r\n", "\n")
+    now = [0.0]
+
+    def slow() -> Iterator[Event]:
+        for event in run(epochs=1):
+            now[0] += 31.0 * isinstance(event, StepDone)
+            yield event
+
+    text = on_a_terminal(slow(), columns=columns, rows=rows, clock=lambda: now[0])
+    text = text.replace("\r\n", "\n")
     assert "\r" not in text
     assert "\x1b" not in text
+    assert "epoch 1/1  step 3/4  lr 0.1  loss 3" in text
 
 
 def test_a_training_that_fails_leaves_a_clean_line(
