@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -24,7 +25,9 @@ from cnntrain.cli import (
     show,
     summary,
 )
+from cnntrain.cli.habits import corrected
 from cnntrain.cli.pictures import PictureCommands
+from cnntrain.core.errors import UsageError
 from cnntrain.core.version import __version__
 
 EXIT_CODES = (
@@ -34,13 +37,20 @@ EXIT_CODES = (
 
 
 class _Commands(PictureCommands):
-    """The commands; a wrong choice such as `--to onx` is said without pydantic's "Value error"."""
+    """The commands; a wrong choice such as `--to onx` is said without pydantic's "Value error".
+
+    A command line in another program's words is answered with the line that does it here.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except Exception as error:
             said: Any = error
+            if getattr(error, "exit_code", 0) == UsageError.exit_code:
+                habit = corrected(sys.argv[1:], commands=self, context=ctx)
+                if habit is not None:
+                    raise habit from error
             if isinstance(getattr(error, "message", None), str):
                 said.message = said.message.removeprefix("Value error, ")
             raise

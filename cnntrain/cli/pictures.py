@@ -51,15 +51,12 @@ _EXTRA = {"allow_extra_args": True}  # so that the command itself says what is w
 
 
 class PictureCommand(typer.core.TyperCommand):
-    """Says how images are given, where one stands without its option."""
+    """Says which word stands without an option; for an image `habits` has the remedy."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run it."""
         if ctx.args:
-            takes_images = any("--image" in each.opts for each in self.params)
-            remedy = f"images are given with --image: --image {ctx.args[0]}"
-            message = f"{' '.join(ctx.args)} stands without an option"
-            raise UsageError(message, remedy=remedy if takes_images else "remove it")
+            raise UsageError(f"{' '.join(ctx.args)} stands without an option", remedy="remove it")
         return super().invoke(ctx)
 
 
