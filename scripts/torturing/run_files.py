@@ -217,7 +217,8 @@ def _kind(code: Any, message: str, data: bytes, seconds: float) -> str:
         return f"slow ({seconds:.1f} s)"
     if UNSEEN.search(message):
         return "control characters"
-    if code == 0:
+    has_no_images = code == 3 and "there is no folder" in message and PLACE.match(message)
+    if code == 0 or has_no_images:
         return "good"
     if code != 2:
         return f"exit code {code}"
