@@ -108,7 +108,7 @@ def open_run_data(
     with data_errors(loaded), image_memory_errors(loaded):
         return open_data(
             data.name,
-            parameters=data.parameters,
+            parameters=loaded.data_parameters,
             holdout=data.holdout(seed=config.seed),
             # an evaluation of the training images is to see each of them once
             sampling=data.sampling if eval_steps is None else "natural",

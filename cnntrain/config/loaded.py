@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cnntrain.config.schema import RunConfig
 from cnntrain.config.train_section import TrainSection
@@ -30,6 +31,8 @@ class Loaded:
         follows_weights: `data.transforms` that nobody gave are those of `finetune.weights`.
         plugins: as they were read, in the order of `config.plugins`.
         notes: what is to be said of a run: that its plugins are not what they were, or which it is.
+        may_download: the data set, where the run file asks for it: that is the user's own, or the
+            user says so now; one that came with a run must not write in folders that it names.
     """
 
     config: RunConfig
@@ -38,6 +41,14 @@ class Loaded:
     follows_weights: bool = False
     plugins: tuple[Plugin, ...] = ()
     notes: tuple[str, ...] = ()
+    may_download: bool = True
+
+    @property
+    def data_parameters(self) -> dict[str, Any]:
+        """The data set's own keys, as they are obeyed: see `may_download`."""
+        given = self.config.data.parameters
+        forbidden = not self.may_download and "download" in given
+        return {**given, "download": False} if forbidden else dict(given)
 
     @property
     def plugin_hashes(self) -> dict[str, str]:

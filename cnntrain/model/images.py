@@ -117,7 +117,9 @@ def every_split(loaded: Loaded) -> Splits:
     """
     data, seed = loaded.config.data, loaded.config.seed
     with data_errors(loaded):
-        return open_splits(data.name, parameters=data.parameters, holdout=data.holdout(seed=seed))
+        return open_splits(
+            data.name, parameters=loaded.data_parameters, holdout=data.holdout(seed=seed)
+        )
 
 
 def find_images(

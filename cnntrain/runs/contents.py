@@ -6,7 +6,7 @@ Each function raises a CheckpointError if the checkpoint does not hold what it i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,8 @@ def read_run_file(
             if _has_keys(text, path):  # what is wrong with them has been said
                 raise
             raise CheckpointError(f"{path} holds no run file", remedy=_FOREIGN) from error
-    return asked.noted(loaded)
+    allowed = any(each.partition("=")[0].strip() == "data.download" for each in overrides)
+    return replace(asked.noted(loaded), may_download=allowed)
 
 
 def _hashes_in(state: State, *, path: Path) -> dict[str, str]:

@@ -23,6 +23,7 @@ CHANGEABLE = (
     "train.early_stop",
     "train.on_divergence",
     "data.root",
+    "data.download",
     "data.workers",
     "data.memory",
     "data.fingerprint",

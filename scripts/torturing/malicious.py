@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from torturing.jobs import Note, write_job
 from torturing.part import Part
 from torturing.processes import call, run
@@ -86,6 +88,7 @@ def _attempts(place: Path, marker: Path) -> Iterator[tuple[str, list[str | Path]
         if file.suffix == ".pt":
             yield file.name, ["predict", file, place / "own"]
     yield from _strange_runs(place, marker)
+    yield from _downloads(place)
     yield from _run_files(place, marker)
 
 
@@ -178,6 +181,33 @@ def _strange(text: str, plugin: str) -> str:
     changed = text.replace("plugins: []", f"plugins: [{plugin}]").replace("- relu", "- theirs", 1)
     assert changed.count("theirs") >= 2, text
     return changed
+
+
+def _downloads(place: Path) -> Iterator[tuple[str, list[str | Path]]]:
+    """A run whose data set would be fetched into a folder that it names."""
+    folder = place / "strange-download"
+    shutil.copytree(place / "own", folder)
+    call(lambda: _name_folder(folder / "checkpoints", str(place.parent / "fetched")))
+    yield "download", ["eval", folder]
+    yield "download", ["fit", "--resume", folder, "--epochs", "9"]
+
+
+def _name_folder(checkpoints: Path, root: str) -> None:
+    from cnntrain.checkpoint import load, save
+
+    crop = {"center_crop": {"size": 12}}
+    for file in checkpoints.glob("*.pt"):
+        state = load(file)
+        tree = yaml.safe_load(str(state["config"]))
+        data = {"name": "cifar10", "root": root, "download": True, "split": {"validation": 0.25}}
+        data["transforms"] = {name: [crop, *tree["data"]["transforms"]["eval"]] for name in SIDES}
+        tree["data"] = data
+        steps: Any = state["transforms"]
+        steps["eval"] = [{"name": "center_crop", "size": 12}, *steps["eval"]]
+        save(file, {**state, "config": yaml.safe_dump(tree, sort_keys=False)})
+
+
+SIDES = ("train", "eval")
 
 
 def _run_files(place: Path, marker: Path) -> Iterator[tuple[str, list[str | Path]]]:

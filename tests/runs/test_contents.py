@@ -84,3 +84,18 @@ def test_a_transform_that_cannot_be_made() -> None:
     state: State = {"transforms": {"eval": steps(std=[0.0])}}
     with pytest.raises(CheckpointError, match="'transforms' is damaged: normalize: std must be"):
         steps_in(state, path=PATH)
+
+
+def test_a_run_downloads_nothing_unless_the_user_says_so() -> None:
+    """The folder in its run file is somebody else's choice."""
+    text = """
+name: x
+arch: {layers: [flatten, {linear: {out: $num_classes}}]}
+data: {name: mnist, root: elsewhere, download: true}
+train: {epochs: 1, optimizer: {name: sgd, lr: 0.1}}
+"""
+    loaded = read_run_file({"config": text}, path=PATH)
+    assert loaded.config.data.parameters["download"] is True  # the resolved file stays as it is
+    assert loaded.data_parameters == {"root": "elsewhere", "download": False}
+    allowed = read_run_file({"config": text}, path=PATH, overrides=["data.download=true"])
+    assert allowed.data_parameters == {"root": "elsewhere", "download": True}

@@ -135,7 +135,10 @@ def test_keys_that_an_older_version_did_not_have_are_no_difference(
             b"a: [\n",
             r"config\.yaml:\d+:\d+: not valid YAML: .*; the run file in .*best\.pt is used",
         ),
-        (b"\xff\xfe", r"config\.yaml is not UTF-8 text; the run file in .*best\.pt is used"),
+        (
+            b"a: \xff",
+            r"config\.yaml:1:4: not UTF-8 text: .*; the run file in .*best\.pt is used",
+        ),
         (b"7\n", r"config\.yaml is not a run file; the one in .*best\.pt is used"),
         (None, ""),
     ],
