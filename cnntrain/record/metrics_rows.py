@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cnntrain.show.words import listed
@@ -60,3 +61,19 @@ def what_is_lost(damaged: Iterable[int], rows: Iterable[MetricsRow], *, epochs: 
     said = [f"its damaged {many.format(listed(numbers))} removed"] if numbers else []
     said += [f"it lacks the {'epochs' if gone[1:] else 'epoch'} {listed(gone)}"] if gone else []
     return ", and ".join(said)
+
+
+def steps_of_figures(metrics_jsonl: Path | None) -> dict[str, list[int]]:
+    """By split, the steps that have figures of an epoch or an evaluation in a metrics.jsonl.
+
+    Damaged lines are left out; a file that cannot be read has none.
+    """
+    found: dict[str, list[int]] = {}
+    try:
+        text = "" if metrics_jsonl is None else metrics_jsonl.read_text("utf-8", errors="replace")
+    except OSError:
+        return found
+    for row in filter(None, map(row_in_json, text.split("\n"))):
+        if row.kind in ("epoch", "evaluation"):
+            found.setdefault(row.split or "train", []).append(row.step)
+    return found

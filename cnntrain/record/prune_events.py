@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnntrain.core.atomic import disk_errors, write_atomically
 from cnntrain.core.units import byte_size
+from cnntrain.show.words import counted
 from cnntrain.train.events import RunStarted
 
 if TYPE_CHECKING:
@@ -23,13 +24,18 @@ _TAIL = struct.Struct("<L")
 """After it: its checksum."""
 
 
-def prune_events(folder: Path, *, start: RunStarted) -> list[str]:
+def prune_events(folder: Path, *, start: RunStarted, expected: Collection[int] = ()) -> list[str]:
     """Leave in a split's event files only what was done before a run's start, each event once.
 
     The final figures go, too. All of it goes to one file, whose name sorts before those of the
     files to come (TensorBoard reads a folder in the order of the names, which count seconds). The
     newest of the old files stays, empty. A torn end is dropped. A file is cut at its first damaged
     record: where the next one begins is not known for sure.
+
+    Args:
+        folder: of the split.
+        start: of the run.
+        expected: steps at which there should be figures of an epoch or an evaluation.
 
     Returns:
         What was lost to damage, one sentence a file.
@@ -41,9 +47,9 @@ def prune_events(folder: Path, *, start: RunStarted) -> list[str]:
         files = [path for path in found if path.is_file()]
         for path in (path for path in found if path.is_dir()):  # TensorBoard would open it
             path.rename(folder / path.name.replace("tfevents", "folder"))
+        content, notes = _kept(folder, files, start=start, expected=expected)
         if not files:
-            return []
-        content, notes = _kept(files, start)
+            return notes
         draft = folder / "resumed.draft"  # a name that TensorBoard does not open
         write_atomically(draft, lambda out: out.write(content), needed=len(content))
         merged = folder / "events.out.tfevents.0000000000.resumed"
@@ -57,7 +63,9 @@ def prune_events(folder: Path, *, start: RunStarted) -> list[str]:
     return notes
 
 
-def _kept(files: Sequence[Path], start: RunStarted) -> tuple[bytes, list[str]]:
+def _kept(
+    folder: Path, files: Sequence[Path], *, start: RunStarted, expected: Collection[int]
+) -> tuple[bytes, list[str]]:
     """The records that stay, and what was lost to damage."""
     from google.protobuf.message import (  # type: ignore[import-untyped]  # with the next: 0.3 s
         DecodeError,
@@ -66,6 +74,7 @@ def _kept(files: Sequence[Path], start: RunStarted) -> tuple[bytes, list[str]]:
 
     kept: dict[bytes, None] = {}
     notes: list[str] = []
+    lacking = set(expected)
     for file in files:
         data = file.read_bytes()
         end = 0
@@ -78,10 +87,21 @@ def _kept(files: Sequence[Path], start: RunStarted) -> tuple[bytes, list[str]]:
             is_second = event.HasField("file_version") and bool(kept)
             if not is_second and _stays(event, start):
                 kept[record] = None
+                if _has_figures(event):
+                    lacking.discard(event.step)
         if not _is_torn(data[end:]):
             lost = byte_size(len(data) - end)
             notes.append(f"{file} was cut at its first damaged record: {lost} are lost")
+    if lacking and not notes:
+        many = counted(len(lacking), "epoch or evaluation", "epochs or evaluations")
+        notes.append(f"{folder} lacks the points of {many}, the first at step {min(lacking):,}")
     return b"".join(kept), notes
+
+
+def _has_figures(event: Event) -> bool:
+    """Whether it has scalars of an epoch or an evaluation."""
+    tags = [value.tag for value in event.summary.value if value.HasField("simple_value")]
+    return any(not tag.startswith("step/") for tag in tags)
 
 
 def _stays(event: Event, start: RunStarted) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from cnntrain.record import observer
 from cnntrain.record.event_file import EventFile
 from cnntrain.record.log import note
+from cnntrain.record.metrics_rows import steps_of_figures
 from cnntrain.record.observe import Observer, Record, Tally, epoch_figures
 from cnntrain.record.prune_events import TRAIN, prune_events
 from cnntrain.record.tensorboard_pictures import filters_picture, images_picture, weight_histograms
@@ -46,6 +47,7 @@ class TensorBoard(Observer):
         images: gives sample inputs before normalisation, (N, C, H, W) from 0 to 1; None to show
             none.
         settings: the run's settings by name; what is no number or text is shown as text.
+        metrics_jsonl: the run's metrics, which on resume say which points there should be.
         stream: where it is said that a file was damaged; None: only in the log.
     """
 
@@ -59,9 +61,11 @@ class TensorBoard(Observer):
         net: nn.Module,
         images: Callable[[], Tensor | None] = lambda: None,
         settings: Mapping[str, object] | None = None,
+        metrics_jsonl: Path | None = None,
         stream: TextIO | None = None,
     ) -> None:
         self._stream = stream
+        self._metrics = metrics_jsonl
         self._folder = tensorboard
         self._net = net
         self._images = images()
@@ -128,9 +132,11 @@ class TensorBoard(Observer):
         self._file(split).add(Summary(value=points), step)
 
     def _start(self, event: RunStarted) -> None:
-        splits = sorted(path.name for path in self._folder.glob("*") if path.is_dir())
+        expected = steps_of_figures(self._metrics) if event.step > 0 else {}
+        there = {path.name for path in self._folder.glob("*") if path.is_dir()}
+        splits = sorted(there | expected.keys())
         for split in splits:
-            self._prune(split, event)
+            self._prune(split, event, expected.get(split, ()))
         if event.step > 0:
             self._purge_step = event.step + 1
             for split in splits:
@@ -141,10 +147,10 @@ class TensorBoard(Observer):
         self._filters(0)
         self._hparams(done=False)
 
-    def _prune(self, split: str, start: RunStarted) -> None:
+    def _prune(self, split: str, start: RunStarted, expected: Collection[int] = ()) -> None:
         if split in self._files:
             self._files.pop(split).file.close()
-        for text in prune_events(self._folder / split, start=start):
+        for text in prune_events(self._folder / split, start=start, expected=expected):
             note(text, self._stream)
 
     def _report(self, event: StepReport) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.summary.writer.record_writer import masked_crc32c
 from torch import nn
 
+from cnntrain.record.metrics_file import MetricsFile
+from cnntrain.record.metrics_rows import steps_of_figures
 from cnntrain.record.observe import observe
 from cnntrain.record.prune_events import prune_events
 from cnntrain.record.tensorboard import TensorBoard
@@ -38,6 +41,30 @@ def steps(folder: Path) -> list[int]:
     found = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
     tags = found.Tags()["scalars"]
     return [point.step for point in found.Scalars("step/loss")] if "step/loss" in tags else []
+
+
+def test_points_that_are_gone_are_reported(tmp_path: Path, run: Run) -> None:
+    """The whole file was damaged or deleted, so that nothing in it shows what it had."""
+    metrics = tmp_path / "metrics.jsonl"
+    files = MetricsFile(metrics_jsonl=metrics, metrics_csv=tmp_path / "metrics.csv")
+    observe(run(until=11), observers=[files], every=2)
+    expected = steps_of_figures(metrics)
+    assert expected == {"train": [4, 8], "validation": [4, 8]}
+    tb = tmp_path / "tb"
+    record(tb, run(until=11))
+    for split in expected:
+        assert prune_events(tb / split, start=START, expected=expected[split]) == []
+    for path in (tb / "train").iterdir():
+        path.write_bytes(b"")
+    (note,) = prune_events(tb / "train", start=START, expected=expected["train"])
+    assert note.endswith("train lacks the points of 2 epochs or evaluations, the first at step 4")
+    shutil.rmtree(tb / "validation")
+    stream = io.StringIO()
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    board = TensorBoard(tensorboard=tb, net=net, metrics_jsonl=metrics, stream=stream)
+    board.observe(START)
+    board.close()
+    assert "validation lacks the points of 2 epochs" in stream.getvalue()
 
 
 def test_the_checksum_is_crc_32c() -> None:
