@@ -201,7 +201,7 @@ def _by_commands(
 def _is_said(difference: str, err: str) -> bool:
     """Whether the command has named the file that differs, or the lost one on which it depends."""
     names = {
-        "tb": ("events.out",),
+        "tb": ("events.out", "lacks the points"),
         "summary.json": ("best.pt",),
         "metrics.jsonl": ("metrics.jsonl", "best.pt"),
     }
