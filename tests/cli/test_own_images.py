@@ -159,11 +159,25 @@ def test_what_fit_does_and_says(cnntrain: Cnntrain, file: Path, name: str) -> No
     assert evaluated["images"] == layout.counts["validation"]
 
 
-@pytest.mark.parametrize("name", ["no split", "a table", "classes in the names"])
+def of_a_library(root: Path) -> None:
+    """Saved by the library `datasets`."""
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed")
+    by_split(root / "files")
+    datasets.load_dataset("imagefolder", data_dir=str(root / "files")).save_to_disk(root / "saved")
+
+
+SAVED = {"saved": Layout(of_a_library, (), FIFTH)}
+
+
+@pytest.mark.filterwarnings("ignore")  # the library's own
+@pytest.mark.parametrize("name", ["no split", "a table", "classes in the names", "saved"])
 def test_every_command_takes_the_images(cnntrain: Cnntrain, file: Path, name: str) -> None:
-    layout = LAYOUTS[name]
+    layout = {**LAYOUTS, **SAVED}[name]
     layout.build(Path("photos"))
     given = overrides(layout)
+    if name == "saved":
+        text = file.read_text("utf-8").replace("name: image_folder", "name: huggingface")
+        file.write_text(text.replace("root: photos", "path: photos/saved"), "utf-8")
     assert cnntrain("check", file, *given).code == 0
     assert "good: every" in cnntrain("data", "check", file, *given).out
     assert cnntrain("data", "show", file, *given).code == 0
