@@ -30,7 +30,7 @@ def test_of_two_that_begin_at_once_the_second_is_refused(
     run_file: RunFile, monkeypatch: pytest.MonkeyPatch, *, folds: bool
 ) -> None:
     """Neither sees a run when it looks; the first makes its folder while the second prepares."""
-    changes = {"data.images": 48, "data.validation": None} if folds else {}
+    changes = {"data.images": 48, "data.split.validation": None} if folds else {}
     file = run_file(changes)
     files = load_folds(file, [], folds=2) if folds else [load(file)]
     suffix = "-2folds" if folds else ""

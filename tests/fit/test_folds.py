@@ -105,7 +105,7 @@ def test_a_fold_is_the_run_that_its_key_says(
     start: Callable[..., CrossValidated], run_file: RunFile, train_tiny: Any,
     differences: Differences, tmp_path: Path,
 ) -> None:  # fmt: skip
-    """Fold 2 alone, by `data.validation: {fold: 2, of: 3}`, to the last bit."""
+    """Fold 2 alone, by `data.split.validation: {fold: 2, of: 3}`, to the last bit."""
     found = start()
     alone = run_file({**SHORT, "data.split.validation": {"fold": 2, "of": 3}})
     train_tiny(alone, out=tmp_path / "alone")
