@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnntrain.core.atomic import write_atomically
 from cnntrain.core.errors import DataError, UsageError
 from cnntrain.core.problems import near_match, suggestion
 from cnntrain.data.cache import cache_folder
@@ -232,7 +233,7 @@ def _written(place: Path, number: int, content: bytes) -> Path:
     if path.is_file() and path.read_bytes() == content:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}.tmp")
-    draft.write_bytes(content)
-    draft.replace(path)
+    write_atomically(
+        path, lambda file: file.write(content), needed=len(content), mark=f".{os.getpid()}"
+    )
     return path

@@ -58,4 +58,6 @@ def test_trees_of_earlier_runs() -> None:
     tree = {"name": "x", "data": {"name": "digits", "validation": 3}}
     assert renamed_tree(tree)["data"] == {"name": "digits", "split": {"validation": 3}}
     assert tree["data"] == {"name": "digits", "validation": 3}
+    folders = {"name": "image_folder", "train_folder": "train"}  # what was the default
+    assert renamed_tree({"data": folders}) == {"data": {"name": "image_folder"}}
     assert renamed_tree({"data": {"split": 1}}) == {"data": {"split": 1}}
