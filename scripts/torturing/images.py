@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 import resource
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, features
 
-from torturing.corruptions import cut, flip, insert, overwrite, zero_page, zero_tail
-from torturing.jobs import Note, draw_pictures, write_job
+from torturing.damages import cut, flip, insert, overwrite, zero_page, zero_tail
+from torturing.jobs import Note, write_job
 from torturing.part import Part
 from torturing.processes import call, run
 
@@ -41,13 +42,13 @@ UNSEEN = {"webp": 16, "lossless.webp": 17, "avif": 16}
 fills up an odd chunk."""
 
 
-def block_tail(data: bytearray, draw: random.Random) -> None:
+def block_tail(data: bytearray, place: int, draw: random.Random) -> None:
     """Zeros from a block on, as copies break off; a tenth at least."""
-    start = draw.randrange(0, len(data) * 9 // 10, BLOCK)
+    start = place * 9 // 10 // BLOCK * BLOCK
     data[start:] = bytes(len(data) - start)
 
 
-def nothing(data: bytearray, draw: random.Random) -> None:
+def nothing(data: bytearray, place: int, draw: random.Random) -> None:
     """A sound file, which must be read."""
 
 
@@ -56,12 +57,10 @@ BATCH = 250
 BLOCK = 512
 MEMORY = 1000
 """Megabytes that reading any file may take."""
-BY_COMMAND = 500
-"""One in so many goes through the commands."""
 
 
 def mutate(place: Path, *, seed: int, count: int, note: Note) -> Part:
-    """Damage pictures of twelve formats, and read them; a few through data check, fit and predict.
+    """Damage pictures of twelve formats, and read them, also with data check, fit and predict.
 
     A file that is cut or ends in zeros must be refused, unless every pixel is the sound file's, so
     that nothing of the picture was lost. Two cases cannot be known and are counted apart: a raw
@@ -71,6 +70,7 @@ def mutate(place: Path, *, seed: int, count: int, note: Note) -> Part:
     part = Part("images", "damaged image files of twelve formats")
     whole = place / "whole"
     draw_formats(whole, seed=seed)
+    _train(part, place)
     kinds: Counter[str] = Counter()
     for first in range(0, count, BATCH):
         several = min(BATCH, count - first)
@@ -82,8 +82,9 @@ def mutate(place: Path, *, seed: int, count: int, note: Note) -> Part:
             kinds[kind] += 1
             if not kind.startswith(("refused", "read")):
                 part.failures.append(f"{kind}: {why}")
+        if code == 0:
+            _through_commands(part, place, rows)
         note(f"{first + several} of {count} images, {len(part.failures)} failures")
-    _through_commands(part, place, whole, seed=seed, count=max(1, count // BY_COMMAND))
     _large(part, place)
     part.numbers |= dict(sorted(kinds.items()))
     return part
@@ -102,22 +103,26 @@ def draw_formats(folder: Path, *, seed: int) -> None:
 
 
 def _read_all(place: Path, whole: Path, count: int, seed: int) -> str:
-    """A line for each damaged file."""
+    """A line for each damaged file; they are left in a folder of images."""
     from cnntrain.core.errors import DataError
     from cnntrain.data.decode import decode
 
     draw, rows = random.Random(seed), []
     files = sorted(whole.iterdir())
     pictures = {file: decode(file, channels=3).tobytes() for file in files}
+    folder = place / "batch" / "train"
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "class0").mkdir(parents=True)
+    shutil.copytree(whole, folder / "class1")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for _ in range(count):
+    for number in range(count):
         file, does = draw.choice(files), draw.choice(DAMAGES)
         sound, pixels = file.read_bytes(), pictures[file]
         if does is nothing:
             sound, pixels = _partly_black(file, draw)
         data = bytearray(sound)
-        does(data, draw)
-        spoilt = place / f"spoilt{file.suffix}"
+        does(data, draw.randrange(len(data)), draw)
+        spoilt = folder / "class0" / f"{number:03d}{file.suffix}"
         spoilt.write_bytes(data)
         name = f"{file.name} {does.__name__}, {len(sound)} bytes"
         try:
@@ -170,30 +175,46 @@ def _read(
     return f"{does.__name__} taken for whole\t{file.name}, {zeros} zeros of {len(data)} bytes"
 
 
-def _through_commands(part: Part, place: Path, whole: Path, *, seed: int, count: int) -> None:
-    """Folders with one damaged file among sound ones."""
-    draw = random.Random(seed)
+def _through_commands(part: Part, place: Path, rows: Sequence[str]) -> None:
+    """The files of a batch through data check, fit and predict, which must refuse the same ones."""
+    images = place / "batch" / "train" / "class0"
+    names = {path.stem: path for path in images.iterdir()}
+    refused = {number for number, row in enumerate(rows) if "refused" in row.partition("\t")[0]}
+    expected = {str(names[f"{number:03d}"]) for number in refused}
+    data = ["-s", f"data.root={place / 'batch'}", "-s", "data.split.validation=false"]
+    shutil.rmtree(place / "fitted", ignore_errors=True)
+    fit = ["fit", place / "no_workers.yaml", "-q", "--epochs", "2", "--out", "fitted"]
+    for words, code in (
+        (["data", "check", place / "no_workers.yaml", "--json", *data], 3),
+        ([*fit, "-s", "data.unreadable=skip", *data], 0),
+        (["predict", place / "trained", images, "--json"], 3),
+    ):
+        ended = run(words, place=place)
+        fine = ended.code == code and not ended.traceback
+        part.check(f"{words[0]} of {len(rows)} files", fine, str(ended))
+        if not fine:
+            continue
+        if words[0] == "fit":
+            listed = (place / "fitted" / "left_out.txt").read_text("utf-8").splitlines()
+            found = {line.partition("\t")[0] for line in listed}
+        elif words[0] == "data":
+            found = {each["file"] for each in json.loads(ended.out)["unreadable"]}
+        else:
+            answers = json.loads(ended.out)["predictions"]
+            found = {each["file"] for each in answers if each["error"] is not None}
+            part.check("an answer for each file", len(answers) == len(rows), str(len(answers)))
+        part.checks += len(rows)
+        part.failures += [
+            f"{words[0]} and decode disagree on {name}: {rows[int(Path(name).stem)]}"
+            for name in sorted(found ^ expected)
+        ]
+
+
+def _train(part: Part, place: Path) -> None:
+    """A network to predict with."""
     file = write_job("no_workers", place)
     trained = run(["fit", file, "-q", "--epochs", "2", "--out", "trained"], place=place)
     part.check("a network to predict with", trained.code == 0, str(trained))
-    for number in range(count):
-        shutil.rmtree(place / "pictures")
-        draw_pictures(place / "pictures", each=6)
-        source = draw.choice(sorted(whole.iterdir()))
-        data = bytearray(source.read_bytes())
-        draw.choice(DAMAGES)(data, draw)
-        spoilt = place / "pictures" / "train" / "class0" / f"spoilt{source.suffix}"
-        spoilt.write_bytes(data)
-        out = ["-q", "--epochs", "2", "--out", f"run{number}"]
-        for words in (
-            ["data", "check", file],
-            ["fit", file, *out],
-            ["fit", file, "-s", "data.unreadable=skip", *out[:-1], f"skip{number}"],
-            ["predict", "trained", spoilt.parent],
-        ):
-            ended = run(words, place=place)
-            fine = ended.code in (0, 3) and not ended.traceback
-            part.check(f"{source.name}: {words[0]}", fine, str(ended))
 
 
 def _large(part: Part, place: Path) -> None:
