@@ -117,8 +117,8 @@ def _decoded(data: bytes, *, name: str) -> str:
         text = data.decode(encoding).removeprefix("\ufeff")
         return io.StringIO(text, newline=None).read()
     except UnicodeDecodeError as error:
-        before = data[: error.start].decode(encoding, errors="replace")
-        place = Place(name, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        before = (data[: error.start].decode(encoding, errors="replace") + "?").splitlines()
+        place = Place(name, len(before), len(before[-1]))
         message = f"not {encoding} text: a byte 0x{data[error.start]:02X} stands here"
         remedy = "save the file as UTF-8, if it is the right one"
         raise ConfigError(message, remedy=remedy, place=place) from None

@@ -119,6 +119,9 @@ def test_files(tmp_path: Path) -> None:
     file.write_bytes(b"a: 1\n# caf\xe9\n")
     with pytest.raises(ConfigError, match="2:6: not UTF-8 text: a byte 0xE9"):
         read_document(file)
+    file.write_bytes(b"a: 1\r# caf\xe9\n")  # an old Mac's lines
+    with pytest.raises(ConfigError, match="2:6: not UTF-8 text"):
+        read_document(file)
     file.write_bytes(b"\xff\xfea")
     with pytest.raises(ConfigError, match="1:1: not UTF-16"):
         read_document(file)
