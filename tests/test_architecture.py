@@ -38,7 +38,17 @@ FORBIDDEN_CLASSES = re.compile(r"Manager|Handler|Engine|Util|Helper")
 TORCH_FREE = ("core/", "config/", "cli/", "__init__.py", "layers/__init__.py", "data/__init__.py")
 UPPER = ("runs", "assemble", "model", "fit", "explain", "diagnose", "export")
 HEAVY = ("torch", "torchvision", "numpy", "sklearn", "matplotlib", "tensorboard")
-NO_COMMANDS = {"__init__", "app", "commands", "ending", "habits", "options", "output", "pictures"}
+NO_COMMANDS = {
+    "__init__",
+    "app",
+    "commands",
+    "ending",
+    "evaluate_pair",
+    "habits",
+    "options",
+    "output",
+    "pictures",
+}
 """The files of cli/ that are not named by a command."""
 
 

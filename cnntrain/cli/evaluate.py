@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -44,6 +45,20 @@ Scales = Annotated[
     ),
 ]
 
+Confusion = Annotated[
+    Path | None, typer.Option(metavar="PNG", help="Draw the confusion matrix into this file.")
+]
+Mistakes = Annotated[
+    Path | None,
+    typer.Option(metavar="CSV", help="List the images that are wrong, the most confident first."),
+]
+Compare = Annotated[
+    bool,
+    typer.Option(
+        "--compare", help="Of two runs: how sure it is that one is better (McNemar's test)."
+    ),
+]
+
 
 def evaluate(  # noqa: PLR0913  # the flags of the command
     runs: Annotated[
@@ -57,15 +72,9 @@ def evaluate(  # noqa: PLR0913  # the flags of the command
     scales: Scales = None,
     overrides: Overrides = None,
     plugins: Plugins = None,
-    confusion: Annotated[
-        Path | None, typer.Option(metavar="PNG", help="Draw the confusion matrix into this file.")
-    ] = None,
-    mistakes: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="CSV", help="List the images that are wrong, the most confident first."
-        ),
-    ] = None,
+    confusion: Confusion = None,
+    mistakes: Mistakes = None,
+    compare: Compare = False,
     as_json: Json = False,
 ) -> None:
     """Evaluate a network. Reports how good it is in all, per class, and how sure that is.
@@ -73,6 +82,8 @@ def evaluate(  # noqa: PLR0913  # the flags of the command
     Loss, top-1 with a confidence interval, top-5, balanced accuracy, areas under the ROC and the
     precision-recall curve, calibration, scores per class, confusion matrix.
     """
+    if compare:
+        _refuse_with_compare(runs, {"--confusion": confusion, "--mistakes": mistakes})
     for file in (confusion, mistakes):
         if file is not None:
             output.refuse_no_folder(file)
@@ -80,20 +91,45 @@ def evaluate(  # noqa: PLR0913  # the flags of the command
     from cnntrain.model.ensemble import Ensemble
 
     models = [opened(run, overrides=overrides, plugins=plugins) for run in runs]
+    if compare:
+        _compare(models, as_json, split=split, crops=crops, scales=sides)
+        return
     evaluated = Ensemble(models).evaluate(split, crops=crops, scales=sides)
     if confusion is not None:
         evaluated.task.draw(evaluated.metrics, evaluated.classes, confusion)
         output.note(f"confusion matrix: {confusion}")
     if mistakes is not None:
         _write_mistakes(evaluated, mistakes)
+    _say_notes([evaluated])
+    output.answer(evaluated, as_json, data=lambda it: _as_data(it, crops=crops), text=_as_text)
+
+
+def _say_notes(evaluated: Sequence[Evaluated]) -> None:
     for note, holds in (
-        (MIRRORED, evaluated.mirrors_unseen),
-        (OPTIMISTIC, evaluated.selected),
-        (SEEN, evaluated.split == "train"),
+        (MIRRORED, any(each.mirrors_unseen for each in evaluated)),
+        (OPTIMISTIC, any(each.selected for each in evaluated)),
+        (SEEN, evaluated[0].split == "train"),
     ):
         if holds:
             output.note(f"note: {note}")
-    output.answer(evaluated, as_json, data=lambda it: _as_data(it, crops=crops), text=_as_text)
+
+
+def _refuse_with_compare(runs: Sequence[Path], others: Mapping[str, Path | None]) -> None:
+    if len(runs) != 2:
+        raise UsageError(f"--compare needs two runs, not {len(runs)}", remedy="give two")
+    for option, given in others.items():
+        if given is not None:
+            message = f"{option} has no effect with --compare"
+            raise UsageError(message, remedy="evaluate one run for it")
+
+
+def _compare(models: Sequence[Model], as_json: bool, **how: Any) -> None:
+    from cnntrain.cli.evaluate_pair import as_data, as_text
+    from cnntrain.model.paired import evaluate_pair
+
+    paired = evaluate_pair(*models, **how)
+    _say_notes([paired.first, paired.second])
+    output.answer(paired, as_json, data=as_data, text=as_text)
 
 
 def _as_text(evaluated: Evaluated) -> str:
