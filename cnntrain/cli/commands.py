@@ -12,6 +12,7 @@ import typer
 
 from cnntrain.cli import (
     ablate,
+    calibrate,
     check,
     compare,
     data,
@@ -83,6 +84,7 @@ app.command("eval")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 _add_if_there("export")
 app.command("recalibrate")(recalibrate.recalibrate)
+app.command("calibrate")(calibrate.calibrate)
 _add_if_there("visualize")
 _add_if_there("features")
 app.command("ablate")(ablate.ablate)

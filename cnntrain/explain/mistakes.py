@@ -40,13 +40,13 @@ class Mistakes:
     images: int
 
 
-def find_mistakes(net: nn.Module, loader: Loader) -> Mistakes:
+def find_mistakes(net: nn.Module, loader: Loader, *, temperature: float = 1.0) -> Mistakes:
     """Classify every image, in stored order, by a net in evaluation mode; keep what is wrong."""
     found: list[Mistake] = []
     seen = 0
     with torch.inference_mode():
         for images, targets in loader.batches(0):
-            probabilities = net(images).float().softmax(dim=1).cpu()
+            probabilities = (net(images).float() / temperature).softmax(dim=1).cpu()
             right = targets.cpu()
             top, predicted = probabilities.max(dim=1)
             own = probabilities.gather(1, right[:, None])[:, 0]
@@ -75,7 +75,7 @@ def mistakes(
     """
     data = find_images(model, split=split)
     with data.opened() as loader:
-        wrong = find_mistakes(model.net, loader)
+        wrong = find_mistakes(model.net, loader, temperature=model.temperature)
     chosen = wrong.found[:count]
     if not chosen:
         raise UsageError(f"all {data.described} are right", remedy="try another --split")

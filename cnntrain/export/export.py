@@ -102,6 +102,7 @@ def _write(
         classes=model.classes,
         in_shape=model.in_shape,
         preprocessing=explicit_steps(model.eval_steps, sizing=len(head.steps)),
+        temperature=model.temperature,
     )
     reference = make_reference(net, in_shape=model.in_shape, pipeline=tail)
     weights = sum(t.numel() * t.element_size() for t in net.state_dict().values())

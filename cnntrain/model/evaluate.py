@@ -139,7 +139,7 @@ def _as_in_training(images: SplitImages) -> tuple[Result, ImageScores | None]:
     targets: list[Tensor] = []
 
     def collect(outputs: Tensor, wanted: Tensor) -> None:
-        scores.append(outputs.log_softmax(dim=1).cpu())
+        scores.append((outputs / model.temperature).log_softmax(dim=1).cpu())
         targets.append(wanted.cpu())
 
     criterion = make_criterion(model.loaded, data=images, device=model.device)

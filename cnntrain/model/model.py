@@ -55,6 +55,8 @@ class Model:
         path: the file of the weights.
         epoch: of the weights; 0 where it is unknown.
         is_best: whether its result on the validation images selected that epoch.
+        temperature: by which logits are divided where they become probabilities; see
+            `cnntrain.model.calibrated`.
     """
 
     net: Network
@@ -68,6 +70,7 @@ class Model:
     path: Path
     epoch: int
     is_best: bool
+    temperature: float = 1.0
 
     @cached_property
     def task(self) -> Task:
@@ -203,7 +206,7 @@ class Model:
             images: `(N, C, H, W)` float, on any device.
 
         Returns:
-            `(N, classes)` float32 on the model's device.
+            `(N, classes)` float32 on the model's device, not divided by its temperature.
 
         Raises:
             UsageError: they are pixels that are not prepared, or of another shape.

@@ -32,6 +32,7 @@ from cnntrain.runs.contents import (
     known_steps_in,
     open_checkpoint,
     read_run_file,
+    temperature_in,
 )
 from cnntrain.runs.folder import RunFolder
 from cnntrain.runs.kept_run_file import kept_in
@@ -179,7 +180,7 @@ def model_from(
         net = make_network(plan, seed=0)
     put_weights(net, state, path)
     epoch, is_best = epoch_in(state)
-    return make_model(
+    model = make_model(
         net,
         plan=plan,
         loaded=loaded,
@@ -189,6 +190,7 @@ def model_from(
         epoch=epoch,
         is_best=is_best,
     )
+    return replace(model, temperature=temperature_in(state))
 
 
 def _open_run_file(path: Path, loaded: Loaded) -> Model:

@@ -161,6 +161,10 @@ def recalibrated(
 
 
 def _with_weights(state: State, net: nn.Module) -> State:
-    """A checkpoint with these weights in the place of those that are evaluated."""
+    """A checkpoint with these weights in the place of those that are evaluated.
+
+    Their temperature is that of the others, and is left out.
+    """
     part = "model" if state.get("ema") is None else "ema"
-    return {**state, part: dict(net.state_dict())}
+    kept = {name: value for name, value in state.items() if name != "temperature"}
+    return {**kept, part: dict(net.state_dict())}

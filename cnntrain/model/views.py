@@ -78,7 +78,8 @@ class Viewer:
             stop_at_errors: whether none is classified when one cannot be.
 
         Returns:
-            `(N, classes)`, logarithms of the probabilities; and by number why an image cannot be
+            `(N, classes)`, logarithms of the probabilities, which are the mean over the views,
+            with the model's temperature; and by number why an image cannot be
             classified, whose scores are not numbers.
         """
         columns = [self.model.classes.index(name) for name in classes]
@@ -96,7 +97,7 @@ class Viewer:
         refused = zip(numbers, results, strict=True)
         errors = {number: why for number, why in refused if not isinstance(why, list)}
         if found and not (errors and stop_at_errors):
-            scores[list(found)] = mean_log_softmax(
+            means = mean_log_softmax(
                 self.net,
                 list(found.values()),
                 prepare=self.views.prepare,
@@ -105,7 +106,8 @@ class Viewer:
                 precision=self.model.precision,
                 device=self.model.device,
                 memory_format=self.model.memory_format,
-            )[:, columns]
+            )
+            scores[list(found)] = (means / self.model.temperature).log_softmax(dim=1)[:, columns]
         return scores, errors
 
 

@@ -5,6 +5,7 @@ Each function raises a CheckpointError if the checkpoint does not hold what it i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -213,6 +214,14 @@ def epoch_in(state: State) -> tuple[int, bool]:
     train = mapping_in(state, "train")
     epoch = whole_in(train, "epoch", part="train")
     return epoch, train.get("best_epoch") == epoch
+
+
+def temperature_in(state: State) -> float:
+    """By what logits are divided before the softmax; 1 where no one has calibrated the weights."""
+    found = state.get("temperature", 1.0)
+    if type(found) is float and math.isfinite(found) and found > 0:
+        return found
+    raise wrong_part("temperature", "", found, "a number above 0")
 
 
 def weights_in(state: State, *, path: Path) -> tuple[str, dict[str, Any]]:

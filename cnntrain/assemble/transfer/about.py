@@ -24,6 +24,7 @@ def describe(
     classes: Sequence[str],
     in_shape: tuple[int, int, int],
     preprocessing: Sequence[Mapping[str, Any]],
+    temperature: float = 1.0,
 ) -> dict[str, Any]:
     """A description from which the network can be used without cnntrain.
 
@@ -33,7 +34,9 @@ def describe(
         classes: the names of the outputs, in their order.
         in_shape: (C, H, W) of the images.
         preprocessing: see `explicit_steps`.
+        temperature: probabilities are `softmax(logits / temperature)`; said where it is not 1.
     """
+    calibrated = {} if temperature == 1.0 else {"temperature": temperature}
     return {
         "name": name,
         "epoch": epoch or None,
@@ -45,7 +48,7 @@ def describe(
             "mode": {1: "L", 3: "RGB"}.get(in_shape[0]),
         },
         "preprocessing": list(preprocessing),
-        "output": {"name": OUTPUT, "shape": ["N", len(classes)]},
+        "output": {"name": OUTPUT, "shape": ["N", len(classes)], **calibrated},
         "versions": {"cnntrain": __version__, "torch": str(torch.__version__)},
     }
 
