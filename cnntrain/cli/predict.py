@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,7 +19,26 @@ from cnntrain.show.words import harmless
 
 if TYPE_CHECKING:
     from cnntrain.data.left_out import LeftOut
+    from cnntrain.model.evaluate import Evaluated
     from cnntrain.model.predict import Prediction
+    from cnntrain.tasks.rejection import Rejection
+
+NONE = "none of these"
+
+Committee = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--with", metavar="RUN", help="Average the softmax with this run's, too. Repeatable."
+    ),
+]
+Reject = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help='Answer "none of these" below a probability that at most this share of the right '
+        "validation images does not reach. Those are classified first.",
+    ),
+]
 
 
 def predict(  # noqa: PLR0913  # the flags of the command
@@ -32,12 +52,8 @@ def predict(  # noqa: PLR0913  # the flags of the command
         typer.Option("--format", help="Default: table; see also --json."),
     ] = None,
     as_json: Json = False,
-    committee: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--with", metavar="RUN", help="Average the softmax with this run's, too. Repeatable."
-        ),
-    ] = None,
+    committee: Committee = None,
+    reject: Reject = None,
     crops: Crops = "center",
     scales: Scales = None,
     overrides: Overrides = None,
@@ -50,21 +66,33 @@ def predict(  # noqa: PLR0913  # the flags of the command
     """
     if as_json and form is not None:
         raise UsageError(f"--json and --format {form} contradict each other", remedy="give one")
+    if reject is not None and not 0 <= reject < 1:
+        message = f"--reject {reject} is not a share from 0 up to 1"
+        raise UsageError(message, remedy="such as 0.05")
     sides = read_scales(scales, crops=crops)
     from cnntrain.model.ensemble import Ensemble
     from cnntrain.model.inputs import left_out
-    from cnntrain.model.opening import PREDICT
+    from cnntrain.model.opening import EVALUATE, PREDICT
 
     models = [
-        opened(each, overrides=overrides, plugins=plugins, use=PREDICT)
+        opened(
+            each,
+            overrides=overrides,
+            plugins=plugins,
+            use=PREDICT if reject is None else EVALUATE,
+        )
         for each in (run, *(committee or []))
     ]
-    found = Ensemble(models).predict(paths, top=top, crops=crops, scales=sides)
+    network = Ensemble(models)
+    rule = None
+    if reject is not None:
+        rule = _rule(network.evaluate("validation", crops=crops, scales=sides), reject)
+    found = network.predict(paths, top=top, crops=crops, scales=sides)
     others = left_out(paths)
     if as_json:
-        _json(found, others)
+        _json(found, others, rule)
     else:
-        (_csv if form == "csv" else _table)(found)
+        (_csv if form == "csv" else _table)(found, rule)
     bad = [prediction for prediction in found if prediction.error]
     for prediction in bad:
         output.note(f"error: {prediction.name}: {prediction.error}")
@@ -72,9 +100,35 @@ def predict(  # noqa: PLR0913  # the flags of the command
         raise typer.Exit(3)
 
 
-def _table(found: list[Prediction]) -> None:
+def _rule(evaluated: Evaluated, share: float) -> Rejection:
+    """The threshold, chosen on the validation images and said on stderr."""
+    from cnntrain.tasks.rejection import choose_threshold
+
+    if evaluated.answers is None:
+        raise UsageError("--reject needs probabilities of classes", remedy="leave it out")
+    rule = choose_threshold(evaluated.answers, share)
+    output.note(
+        f"note: none of these below a probability of {rule.threshold:.4f}: so are "
+        f"{rule.right_rejected:,} of the {rule.right:,} validation images that are right, and "
+        f"{rule.wrong_rejected:,} of the {rule.wrong:,} that are wrong"
+    )
+    return rule
+
+
+def _is_none(prediction: Prediction, rule: Rejection | None) -> bool:
+    """Whether the answer is "none of these"."""
+    probability = prediction.probability
+    return rule is not None and probability is not None and probability < rule.threshold
+
+
+def _table(found: list[Prediction], rule: Rejection | None) -> None:
+    none = {True: [NONE], False: [""]} if rule is not None else {False: []}
     rows = [
-        [p.name, *(f"{name} {probability:.2%}" for name, probability in p.ranking)]
+        [
+            p.name,
+            *none[_is_none(p, rule)],
+            *(f"{name} {probability:.2%}" for name, probability in p.ranking),
+        ]
         for p in found
         if p.ranking
     ]
@@ -82,7 +136,7 @@ def _table(found: list[Prediction]) -> None:
         output.result(columns(rows))
 
 
-def _json(found: list[Prediction], others: tuple[LeftOut, ...]) -> None:
+def _json(found: list[Prediction], others: tuple[LeftOut, ...], rule: Rejection | None) -> None:
     from cnntrain.data.left_out import plain
 
     output.result_json(
@@ -90,25 +144,28 @@ def _json(found: list[Prediction], others: tuple[LeftOut, ...]) -> None:
             "predictions": [
                 {
                     "file": p.name,
-                    "class": p.label,
+                    "class": None if _is_none(p, rule) else p.label,
+                    **({} if rule is None else {"rejected": _is_none(p, rule)}),
                     "probabilities": [{"class": n, "probability": v} for n, v in p.ranking],
                     "error": p.error or None,
                 }
                 for p in found
             ],
+            **({} if rule is None else {"reject": asdict(rule)}),
             "left_out": plain(others),
         }
     )
 
 
-def _csv(found: list[Prediction]) -> None:
+def _csv(found: list[Prediction], rule: Rejection | None) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     count = max((len(p.ranking) for p in found), default=0)
     head = [f"{what}{i + 1}" for i in range(count) for what in ("class", "probability")]
-    writer.writerow(["file", *head, "error"])
+    writer.writerow(["file", *head, "error", *(["rejected"] if rule is not None else [])])
     for p in found:
         cells = [cell for name, value in p.ranking for cell in (harmless(name), f"{value:.6f}")]
         rest = [""] * (2 * (count - len(p.ranking)))
-        writer.writerow([harmless(p.name), *cells, *rest, harmless(p.error)])
+        none = [] if rule is None else ["yes" if _is_none(p, rule) else "no"]
+        writer.writerow([harmless(p.name), *cells, *rest, harmless(p.error), *none])
     output.result(text.getvalue().rstrip("\n"))
