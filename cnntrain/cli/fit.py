@@ -26,7 +26,11 @@ AUTO = "auto"
 def fit(  # noqa: PLR0913  # one parameter for each option
     file: Annotated[
         str | None,
-        typer.Argument(metavar="FILE", help="A run file, or the name of a shipped one."),
+        typer.Argument(
+            metavar="FILE",
+            help="A run file, the name of a shipped one, or a folder of images: then a run file is "
+            "chosen and written.",
+        ),
     ] = None,
     overrides: Overrides = None,
     plugins: Plugins = None,
@@ -57,6 +61,8 @@ def fit(  # noqa: PLR0913  # one parameter for each option
         given.append(f"train.epochs={epochs}")
     is_auto = resume == AUTO
     _refuse_contradictions(file, resume, out=out, folds=folds)
+    if file is not None and Path(file).is_dir():
+        file = _run_file_of_folder(file, given, quiet=quiet)
     if file is not None and folds is not None:
         _cross_validate(
             shipped.resolve(file),
@@ -94,6 +100,16 @@ def fit(  # noqa: PLR0913  # one parameter for each option
     output.result(str(outcome.run.path), is_needed=False)
     if outcome.exit_code:
         raise typer.Exit(outcome.exit_code)
+
+
+def _run_file_of_folder(name: str, given: list[str], *, quiet: bool) -> str:
+    """The run file for a folder of images; what is no such folder as it is."""
+    from cnntrain.fit.folder_of_images import is_folder_of_images, run_file_for
+
+    if not is_folder_of_images(name):
+        return name
+    tell = output.note if not quiet else lambda _: None
+    return str(run_file_for(name, overrides=given, tell=tell))
 
 
 def _refuse_contradictions(

@@ -101,6 +101,7 @@ def corrected(words: Sequence[str], *, commands: Any, context: Any) -> UsageErro
     line = _Line()
     words = _find_command(line, list(words), commands, context)
     _translate(line, words)
+    _name_folder(line)
     _name_run(line)
     _name_images(line)
     if not line.wrong or not line.command:
@@ -171,6 +172,15 @@ def _form(option: str, line: _Line) -> str | None:
         trains or flag != "-s" or setting.startswith(("compute.", "data.root", "data.workers"))
     )
     return form if flag in line.options and is_free else None
+
+
+def _name_folder(line: _Line) -> None:
+    """`fit --data FOLDER`: without a run file the folder stands in its place."""
+    given = [word for word in line.rest if word.startswith("data.root=")]
+    if line.wrong and line.command == ["fit"] and given and not line.arguments:
+        at = line.rest.index(given[0])
+        del line.rest[at - 1 : at + 1]
+        line.arguments = [given[0].removeprefix("data.root=")]
 
 
 def _name_run(line: _Line) -> None:

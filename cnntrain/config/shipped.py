@@ -75,7 +75,21 @@ def resolve(name: str) -> Path:
     if Path(name).is_dir():
         own = (Path(name, "config.yaml"), Path(name, "latest", "config.yaml"))
         there = [file for file in own if file.is_file()]
-        remedy = f"that of the run is {there[0]}" if there else "give a file"
+        remedy = (
+            f"that of the run is {there[0]}"
+            if there
+            else "give a file; `cnntrain fit FOLDER` writes one"
+        )
         raise UsageError(f"{name} is a folder, not a run file", remedy=remedy)
     message = f"there is no run file '{name}', nor a shipped one of that name"
-    raise UsageError(message, remedy=suggestion(Path(name).stem, names()))
+    folder_meant = _near_folder(Path(name)) if not near_match(Path(name).stem, names()) else None
+    remedy = suggestion(Path(name).stem, names())
+    raise UsageError(message, remedy=f"did you mean '{folder_meant}'?" if folder_meant else remedy)
+
+
+def _near_folder(path: Path) -> Path | None:
+    """The folder beside that was probably meant."""
+    if not path.parent.is_dir():
+        return None
+    near = near_match(path.name, [each.name for each in path.parent.iterdir() if each.is_dir()])
+    return None if near is None else path.with_name(near)

@@ -37,6 +37,7 @@ Cnntrain = Callable[..., Any]
         ("fit digits --name first", "fit digits -s name=first"),
         ("fit starter --data my_images", "fit starter -s data.root=my_images"),
         ("fit starter --data 'my images'", "fit starter -s 'data.root=my images'"),
+        ("fit --data my_images --batch 8", "fit my_images -s data.batch_size=8"),
         ("fit starter --pretrained", "fit finetune"),
         ("fit starter --data x --pretrained", "fit finetune -s data.root=x"),
         ("fit there --pretrained", "fit finetune -s data.root=there"),
