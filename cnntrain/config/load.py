@@ -11,7 +11,7 @@ from cnntrain.config.named_plugins import Naming, add_plugins
 from cnntrain.config.overrides import Override, apply_override, parse_override
 from cnntrain.config.renamed import rename, renamed_override
 from cnntrain.config.rules import broken_rules
-from cnntrain.config.sections import collected, read_sections, read_weights
+from cnntrain.config.sections import SECTIONS, collected, read_sections, read_weights
 from cnntrain.config.validate import validate
 from cnntrain.core.choices import CHOICES
 from cnntrain.core.complaints import shown
@@ -120,7 +120,8 @@ def try_to_load_document(
         follows = any(name in problem.message for name in validated.mended)
         if not follows and not any(loaded.is_doubtful(path, [problem]) for path in doubtful):
             problems.append(problem)
-    is_whole = has_plugins and not failed and "arch" in document.data  # else it is misspelt
+    misspelt = any(len(c.path) == 1 and c.meant in SECTIONS for c in validated.complaints)
+    is_whole = has_plugins and not failed and not misspelt  # what is in a section is looked up
     return (loaded if is_whole else None), problems
 
 
