@@ -28,7 +28,7 @@ from cnntrain.runs.asked_plugins import keep_copies
 from cnntrain.runs.contents import (
     belonging,
     classes_in,
-    epoch_in,
+    moment_in,
     open_checkpoint,
     read_run_file,
 )
@@ -236,8 +236,8 @@ def _lost_best(prepared: Prepared, run: RunFolder) -> list[str]:
         what = error.problems[0].message
     else:
         belonging(state, path=run.best, run=run)
-        found, _ = epoch_in(state)
-        what = "" if found == best_epoch else f"{run.best} is of epoch {found}"
+        moment = moment_in(state)
+        what = "" if moment == f"epoch {best_epoch}" else f"{run.best} is of {moment}"
     if best_epoch is None or not what:
         return []
     return [lost_best(what, epoch=best_epoch)]

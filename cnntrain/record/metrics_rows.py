@@ -63,17 +63,19 @@ def what_is_lost(damaged: Iterable[int], rows: Iterable[MetricsRow], *, epochs: 
     return ", and ".join(said)
 
 
-def steps_of_figures(metrics_jsonl: Path | None) -> dict[str, list[int]]:
-    """By split, the steps that have figures of an epoch or an evaluation in a metrics.jsonl.
+def losses_by_step(metrics_jsonl: Path | None) -> dict[str, dict[int, float]]:
+    """By split, the loss of each epoch or evaluation in a metrics.jsonl, by its step.
 
-    Damaged lines are left out; a file that cannot be read has none.
+    Damaged lines and losses that are not finite are left out; a file that cannot be read has none.
     """
-    found: dict[str, list[int]] = {}
+    found: dict[str, dict[int, float]] = {}
     try:
         text = "" if metrics_jsonl is None else metrics_jsonl.read_text("utf-8", errors="replace")
     except OSError:
         return found
     for row in filter(None, map(row_in_json, text.split("\n"))):
         if row.kind in ("epoch", "evaluation"):
-            found.setdefault(row.split or "train", []).append(row.step)
+            loss = row.values.get("loss" if row.split else "train_loss")
+            if isinstance(loss, int | float):
+                found.setdefault(row.split or "train", {})[row.step] = loss
     return found

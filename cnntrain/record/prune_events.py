@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import struct
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from cnntrain.core.atomic import disk_errors, write_atomically
@@ -24,7 +26,9 @@ _TAIL = struct.Struct("<L")
 """After it: its checksum."""
 
 
-def prune_events(folder: Path, *, start: RunStarted, expected: Collection[int] = ()) -> list[str]:
+def prune_events(
+    folder: Path, *, start: RunStarted, losses: Mapping[int, float] = MappingProxyType({})
+) -> list[str]:
     """Leave in a split's event files only what was done before a run's start, each event once.
 
     The final figures go, too. All of it goes to one file, whose name sorts before those of the
@@ -35,7 +39,7 @@ def prune_events(folder: Path, *, start: RunStarted, expected: Collection[int] =
     Args:
         folder: of the split.
         start: of the run.
-        expected: steps at which there should be figures of an epoch or an evaluation.
+        losses: those of epochs and evaluations that should be there, by step.
 
     Returns:
         What was lost to damage, one sentence a file.
@@ -47,7 +51,7 @@ def prune_events(folder: Path, *, start: RunStarted, expected: Collection[int] =
         files = [path for path in found if path.is_file()]
         for path in (path for path in found if path.is_dir()):  # TensorBoard would open it
             path.rename(folder / path.name.replace("tfevents", "folder"))
-        content, notes = _kept(folder, files, start=start, expected=expected)
+        content, notes = _kept(folder, files, start=start, losses=losses)
         if not files:
             return notes
         draft = folder / "resumed.draft"  # a name that TensorBoard does not open
@@ -64,7 +68,7 @@ def prune_events(folder: Path, *, start: RunStarted, expected: Collection[int] =
 
 
 def _kept(
-    folder: Path, files: Sequence[Path], *, start: RunStarted, expected: Collection[int]
+    folder: Path, files: Sequence[Path], *, start: RunStarted, losses: Mapping[int, float]
 ) -> tuple[bytes, list[str]]:
     """The records that stay, and what was lost to damage."""
     from google.protobuf.message import (  # type: ignore[import-untyped]  # with the next: 0.3 s
@@ -74,7 +78,7 @@ def _kept(
 
     kept: dict[bytes, None] = {}
     notes: list[str] = []
-    lacking = set(expected)
+    lacking = dict(losses)
     for file in files:
         data = file.read_bytes()
         end = 0
@@ -87,21 +91,22 @@ def _kept(
             is_second = event.HasField("file_version") and bool(kept)
             if not is_second and _stays(event, start):
                 kept[record] = None
-                if _has_figures(event):
-                    lacking.discard(event.step)
+                if _is_loss(event, lacking.get(event.step)):
+                    del lacking[event.step]
         if not _is_torn(data[end:]):
             lost = byte_size(len(data) - end)
             notes.append(f"{file} was cut at its first damaged record: {lost} are lost")
     if lacking and not notes:
         many = counted(len(lacking), "epoch or evaluation", "epochs or evaluations")
-        notes.append(f"{folder} lacks the points of {many}, the first at step {min(lacking):,}")
+        first = f"the first at step {min(lacking):,}"
+        notes.append(f"{folder} lacks the points of {many} in metrics.jsonl, {first}")
     return b"".join(kept), notes
 
 
-def _has_figures(event: Event) -> bool:
-    """Whether it has scalars of an epoch or an evaluation."""
-    tags = [value.tag for value in event.summary.value if value.HasField("simple_value")]
-    return any(not tag.startswith("step/") for tag in tags)
+def _is_loss(event: Event, loss: float | None) -> bool:
+    """Whether this event has that loss of an epoch or an evaluation; it is stored as a float32."""
+    found = [value.simple_value for value in event.summary.value if value.tag == "loss"]
+    return loss is not None and any(math.isclose(each, loss, rel_tol=1e-6) for each in found)
 
 
 def _stays(event: Event, start: RunStarted) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cnntrain.record import observer
 from cnntrain.record.event_file import EventFile
 from cnntrain.record.log import note
-from cnntrain.record.metrics_rows import steps_of_figures
+from cnntrain.record.metrics_rows import losses_by_step
 from cnntrain.record.observe import Observer, Record, Tally, epoch_figures
 from cnntrain.record.prune_events import TRAIN, prune_events
 from cnntrain.record.tensorboard_pictures import filters_picture, images_picture, weight_histograms
@@ -132,11 +132,11 @@ class TensorBoard(Observer):
         self._file(split).add(Summary(value=points), step)
 
     def _start(self, event: RunStarted) -> None:
-        expected = steps_of_figures(self._metrics) if event.step > 0 else {}
+        losses = losses_by_step(self._metrics) if event.step > 0 else {}
         there = {path.name for path in self._folder.glob("*") if path.is_dir()}
-        splits = sorted(there | expected.keys())
+        splits = sorted(there | losses.keys())
         for split in splits:
-            self._prune(split, event, expected.get(split, ()))
+            self._prune(split, event, losses.get(split))
         if event.step > 0:
             self._purge_step = event.step + 1
             for split in splits:
@@ -147,10 +147,12 @@ class TensorBoard(Observer):
         self._filters(0)
         self._hparams(done=False)
 
-    def _prune(self, split: str, start: RunStarted, expected: Collection[int] = ()) -> None:
+    def _prune(
+        self, split: str, start: RunStarted, losses: Mapping[int, float] | None = None
+    ) -> None:
         if split in self._files:
             self._files.pop(split).file.close()
-        for text in prune_events(self._folder / split, start=start, expected=expected):
+        for text in prune_events(self._folder / split, start=start, losses=losses or {}):
             note(text, self._stream)
 
     def _report(self, event: StepReport) -> None:

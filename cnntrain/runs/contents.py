@@ -62,15 +62,24 @@ def belonging(state: State, *, path: Path, run: RunFolder | None) -> Contents:
 
 
 def _refuse_not_best(state: State, path: Path) -> None:
-    """best.pt was saved when its epoch was the best so far."""
+    """best.pt was saved at the end of an epoch that was the best so far."""
     train = mapping_in(state, "train") if "train" in state else {}
-    best, epoch = train.get("best_epoch"), train.get("epoch")
-    if best is not None and best != epoch:
+    best = train.get("best_epoch")
+    if best is not None and (train.get("batch") or best != train.get("epoch")):
         raise CheckpointError(
-            f"{path} does not hold the best weights: it is of epoch {epoch}, and says that those "
-            f"of epoch {best} are the best",
+            f"{path} does not hold the best weights: it is of {moment_in(state)}, and says that "
+            f"those of epoch {best} are the best",
             remedy="put the run's own best.pt there; was it exchanged with last.pt?",
         )
+
+
+def moment_in(state: State) -> str:
+    """When a state was saved, in words."""
+    train = mapping_in(state, "train") if "train" in state else {}
+    epoch = train.get("epoch")
+    if train.get("batch") and isinstance(epoch, int):
+        return f"the middle of epoch {epoch + 1}"
+    return f"epoch {epoch}"
 
 
 def contents_to_evaluate(found: FoundRun) -> Contents:

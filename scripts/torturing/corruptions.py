@@ -185,7 +185,8 @@ def _by_commands(
         return "refused by --resume"
     place_of = [line for line in resumed.err.splitlines() if line.startswith("resumed after ")]
     is_newest = place_of == [(place / "resumed").read_text()]
-    reason = is_newest or "resuming from spoilt/checkpoints/previous.pt" in resumed.err
+    whys = ("resuming from spoilt/checkpoints/previous.pt", "checkpoints/best.pt is of the middle")
+    reason = is_newest or any(why in resumed.err for why in whys)
     part.check(f"{what}: the newest sound checkpoint, or why not", reason, str(resumed))
     found = [each for each in differences(folder, place / "whole") if "was added" not in each]
     unsaid = [each for each in found if not _is_said(each, resumed.err)]

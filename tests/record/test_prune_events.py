@@ -14,7 +14,7 @@ from tensorboard.summary.writer.record_writer import masked_crc32c
 from torch import nn
 
 from cnntrain.record.metrics_file import MetricsFile
-from cnntrain.record.metrics_rows import steps_of_figures
+from cnntrain.record.metrics_rows import losses_by_step
 from cnntrain.record.observe import observe
 from cnntrain.record.prune_events import prune_events
 from cnntrain.record.tensorboard import TensorBoard
@@ -43,28 +43,37 @@ def steps(folder: Path) -> list[int]:
     return [point.step for point in found.Scalars("step/loss")] if "step/loss" in tags else []
 
 
+GONE = "lacks the points of 2 epochs or evaluations in metrics.jsonl, the first at step 4"
+
+
 def test_points_that_are_gone_are_reported(tmp_path: Path, run: Run) -> None:
-    """The whole file was damaged or deleted, so that nothing in it shows what it had."""
+    """The whole file was damaged, exchanged or deleted: nothing in it shows what it had."""
     metrics = tmp_path / "metrics.jsonl"
     files = MetricsFile(metrics_jsonl=metrics, metrics_csv=tmp_path / "metrics.csv")
     observe(run(until=11), observers=[files], every=2)
-    expected = steps_of_figures(metrics)
-    assert expected == {"train": [4, 8], "validation": [4, 8]}
+    losses = losses_by_step(metrics)
+    assert {split: list(found) for split, found in losses.items()} == {
+        "train": [4, 8],
+        "validation": [4, 8],
+    }
     tb = tmp_path / "tb"
     record(tb, run(until=11))
-    for split in expected:
-        assert prune_events(tb / split, start=START, expected=expected[split]) == []
+    for split, found in losses.items():
+        assert prune_events(tb / split, start=START, losses=found) == []
+    other = {step: loss + 0.01 for step, loss in losses["train"].items()}  # another run's
+    (note,) = prune_events(tb / "train", start=START, losses=other)
+    assert note.endswith(GONE)
     for path in (tb / "train").iterdir():
         path.write_bytes(b"")
-    (note,) = prune_events(tb / "train", start=START, expected=expected["train"])
-    assert note.endswith("train lacks the points of 2 epochs or evaluations, the first at step 4")
+    (note,) = prune_events(tb / "train", start=START, losses=losses["train"])
+    assert note.endswith(f"train {GONE}")
     shutil.rmtree(tb / "validation")
     stream = io.StringIO()
     net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     board = TensorBoard(tensorboard=tb, net=net, metrics_jsonl=metrics, stream=stream)
     board.observe(START)
     board.close()
-    assert "validation lacks the points of 2 epochs" in stream.getvalue()
+    assert f"validation {GONE}" in stream.getvalue()
 
 
 def test_the_checksum_is_crc_32c() -> None:
