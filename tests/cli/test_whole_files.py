@@ -35,6 +35,7 @@ COMMANDS = {
     "diagnose FILE --check connections --html": ("page.html",),
     "diagnose FILE --check connections --tensorboard": ("board",),
     "eval RUN --confusion": ("confusion.png",),
+    "eval RUN --split train --mistakes": ("mistakes.csv",),
     "features RUN --out": ("features.npz", "features.csv", "features.parquet"),
     "export RUN --to onnx --out": ("net.onnx",),
     "export RUN --to torch_export --out": ("net.pt2",),
@@ -148,7 +149,7 @@ def test_the_sweep_has_every_option_that_names_one_path() -> None:
             command = line.removeprefix("cnntrain ")
         elif re.match(r"    --\S+: Path", line):
             named.add(f"{command} {line.split(':')[0].strip()}")
-    swept = {re.sub(r" (FILE|RUN|3|--(check|to) \w+)", "", words) for words in COMMANDS}
+    swept = {re.sub(r" (FILE|RUN|3|--(check|to|split) \w+)", "", words) for words in COMMANDS}
     assert named == swept | {"fit --out"}
 
 

@@ -31,10 +31,18 @@ def test_list_knows_all_of_them() -> None:
 
 
 @pytest.mark.parametrize("what", ROOMS)
-def test_the_room_has_the_decorator(what: str) -> None:
+def test_the_room_has_the_decorator(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of pictures does more: a picture draws in `model.running()`."""
     catalogue = CHOICES[what]
     room = importlib.import_module(f"cnntrain.{ROOMS[what]}")
-    assert getattr(room, catalogue.decorator) == catalogue.register
+    decorator = getattr(room, catalogue.decorator)
+    if what != "pictures":
+        assert decorator == catalogue.register
+        return
+    names: list[str] = []
+    monkeypatch.setattr(catalogue, "register", lambda name: names.append(name) or (lambda it: it))
+    assert decorator("mine")(len).__wrapped__ is len
+    assert names == ["mine"]
 
 
 @pytest.mark.parametrize("what", ROOMS)

@@ -177,7 +177,9 @@ def test_what_contradicts_the_folds_is_refused(run_file: RunFile, tmp_path: Path
     with pytest.raises(UsageError, match=r"-s train\.epochs cannot change"):
         resume_folds(tmp_path, overrides=["train.epochs=9"], tell=print)
     for wrong in ({"fold": 4, "of": 3}, {"fold": 1, "of": 1}, {"fold": 1}, {"fold": 0, "of": 3}):
-        with pytest.raises(ConfigError, match=r"\{fold: 1, of: 5\}, or false"):
+        with pytest.raises(
+            ConfigError, match=r"fold: 1, of: 3|'of' must be|'of' is missing|'fold' must be"
+        ):
             load(run_file({**SHORT, "data.split.validation": wrong}))
     files = load_folds(run_file({**SHORT, "data.images": 2}), [], folds=3)
     with pytest.raises(ConfigError, match="3 folds cannot be made of 2 training images"):
