@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -58,7 +58,7 @@ def needed_memory(loaded: Loaded, plan: Plan) -> Needed:
     if config.train is not None:
         batch = math.ceil(config.data.batch_size / config.train.accumulate)
         parts[MODEL] += FLOAT32 * plan.parameters
-        parts[STATE] = round(FLOAT32 * plan.parameters * _numbers_per_weight(loaded))
+        parts[STATE] = FLOAT32 * plan.parameters * _numbers_per_weight(loaded)
     kept = activation_bytes(plan, batch=batch)
     halved = 1 if config.compute.precision == "float32" else 2
     parts[ACTIVATIONS] = kept.total() // halved
@@ -72,7 +72,7 @@ def needed_memory(loaded: Loaded, plan: Plan) -> Needed:
     )
 
 
-def _numbers_per_weight(loaded: Loaded) -> float:
+def _numbers_per_weight(loaded: Loaded) -> int:
     """How many numbers the optimizer remembers for each weight: it is tried on a few."""
     net = nn.Linear(8, 8, bias=False)
     optimizer = make_optimizer(loaded, groups=parameter_groups(net))
@@ -103,48 +103,52 @@ def refuse_too_large(loaded: Loaded, plan: Plan, *, device: torch.device) -> Non
             )
 
 
-@contextmanager
-def memory_errors(loaded: Loaded, plan: Plan, *, device: torch.device) -> Iterator[None]:
+def memory_errors(
+    loaded: Loaded, plan: Plan, *, device: torch.device
+) -> AbstractContextManager[None]:
     """Where the memory is used up, say what of the training needs most, and what to do about it.
 
     Raises:
         MemoryExhaustedError: in place of Python's or torch's own error.
     """
-    try:
-        yield
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
+
+    def said(error: Exception) -> MemoryExhaustedError:
         needed = needed_memory(loaded, plan)
         on_gpu = type(error).__name__ == "OutOfMemoryError" or "CUDA" in str(error)
         *_, (where, there) = _memories(device if on_gpu else torch.device("cpu"))
         has = "" if there is None else f" ({byte_size(there)} in all)"
-        raise MemoryExhaustedError(
+        return MemoryExhaustedError(
             f"the memory of {where}{has} is used up: training needs about {needed}",
             remedy=_remedy(needed, plan) + (", or compute.device: cpu" if on_gpu else ""),
-        ) from error
+        )
+
+    return _where_used_up(said)
 
 
-@contextmanager
-def image_memory_errors(loaded: Loaded) -> Iterator[None]:
+def image_memory_errors(loaded: Loaded) -> AbstractContextManager[None]:
     """Where the memory is used up while data are opened, the images are the cause.
 
     Raises:
         MemoryExhaustedError: in place of Python's or torch's own error.
     """
+    data = loaded.config.data
+    streams = "" if data.memory == "stream" else "set data.memory: stream where they are files, or "
+    said = MemoryExhaustedError(
+        f"the images of data.name: {data.name} do not fit into memory",
+        remedy=f"{streams}use fewer or smaller images",
+    )
+    return _where_used_up(lambda _: said)
+
+
+@contextmanager
+def _where_used_up(say: Callable[[Exception], MemoryExhaustedError]) -> Iterator[None]:
+    """Raise what is to be said in place of any library's error of memory that is used up."""
     try:
         yield
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        data = loaded.config.data
-        streams = (
-            "" if data.memory == "stream" else "set data.memory: stream where they are files, or "
-        )
-        raise MemoryExhaustedError(
-            f"the images of data.name: {data.name} do not fit into memory",
-            remedy=f"{streams}use fewer or smaller images",
-        ) from error
+        raise say(error) from error
 
 
 def _memories(device: torch.device) -> Iterator[tuple[str, int | None]]:
