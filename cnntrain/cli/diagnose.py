@@ -59,9 +59,9 @@ def diagnose(
     )
     tell_notes(diagnosis.notes)
     if html is not None:
-        from cnntrain.diagnose.page import html_page
+        from cnntrain.diagnose.html_report import html_page
 
-        write_output(html, html_page(diagnosis, subject=name).encode())
+        write_output(html, html_page(diagnosis, subject=name))
         output.note(f"page: {html}")
     if tensorboard is not None:
         from cnntrain.diagnose.board import write_board
@@ -103,7 +103,7 @@ def _finding(number: int, finding: Finding) -> str:
 
 
 def _table(table: Table) -> str:
-    from cnntrain.diagnose.page import cell_text
+    from cnntrain.diagnose.html_report import cell_text
 
     rows = [list(table.columns), *([cell_text(cell) for cell in row] for row in table.rows)]
     columns_of = enumerate(zip(*table.rows, strict=True))

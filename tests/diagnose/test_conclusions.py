@@ -9,7 +9,7 @@ import pytest
 
 from cnntrain.diagnose.diagnose import conclude
 from cnntrain.diagnose.drawing import bars_by_layer
-from cnntrain.diagnose.page import cell_text, html_page
+from cnntrain.diagnose.html_report import cell_text, html_page
 from cnntrain.diagnose.report import Finding, Plot, Report, Table, not_applicable
 
 
@@ -120,7 +120,7 @@ def test_the_page_is_whole_and_needs_nothing_from_outside() -> None:
     table = Table("numbers", ("name", "value"), (("a<b", 0.123456), ("c", None)))
     pair = (*found("rate_too_high"), finding("diverges", "rate_too_high"))
     report = Report("rate", "seen", pair, tables=(table,), pictures=(picture,))
-    text = html_page(conclude([report]), subject="run & file.yaml")
+    text = html_page(conclude([report]), subject="run & file.yaml").decode()
     page = Page(text)
     assert page.open == []
     assert all(re.match(r"#|data:image/png;base64,iVBOR", source) for source in page.sources)
@@ -136,7 +136,7 @@ def test_the_page_is_whole_and_needs_nothing_from_outside() -> None:
 def test_a_table_that_is_cut_says_how_long_it_is() -> None:
     table = Table("numbers", ("value",), tuple((each,) for each in range(40)))
     report = Report("rate", "seen", found("rate_too_high"), tables=(table,))
-    assert "40 rows: scroll" in html_page(conclude([report]), subject="run.yaml")
+    assert b"40 rows: scroll" in html_page(conclude([report]), subject="run.yaml")
 
 
 def test_numbers_for_people() -> None:

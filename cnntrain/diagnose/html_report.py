@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-from html import escape
-
 from cnntrain.diagnose.diagnose import Diagnosis
 from cnntrain.diagnose.report import Cell, Finding, Plot, Report, Table
+from cnntrain.show.page import page, picture, text
 
 _STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
-       color: #222; background: #fff; overflow-wrap: anywhere }
-h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin-top: 2.2rem; border-top: 1px solid #ddd;
-     padding-top: 1rem } h3 { font-size: 1rem; margin-bottom: .3rem }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums }
 th, td { padding: .15rem .7rem; text-align: right; border-bottom: 1px solid #eee }
 th:first-child, td:first-child { text-align: left }
@@ -33,8 +27,6 @@ table { overflow-wrap: normal } .number { white-space: nowrap }
         background: #888; border: 0; white-space: nowrap }
 .mark.fault { background: #c62828 } .mark.suspect { background: #b26a00 }
 .mark.fine { background: #2e7d32 }
-img { max-width: 100%; height: auto }
-code { background: #eee; padding: 0 .2rem } .small { color: #666; font-size: .85rem }
 """
 
 
@@ -42,21 +34,13 @@ _SEEN = 14
 """Rows of a table that are seen without scrolling."""
 
 
-def html_page(diagnosis: Diagnosis, *, subject: str) -> str:
+def html_page(diagnosis: Diagnosis, *, subject: str) -> bytes:
     """A page that opens in a browser without a network; `subject` is what was examined."""
-    title = f"cnntrain diagnose {escape(subject)}"
-    parts = [
-        "<!doctype html>",
-        '<html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{title}</title><style>{_STYLE}</style></head><body>",
-        f"<h1>{title}</h1>",
-        *(_finding(number, found) for number, found in enumerate(diagnosis.findings, start=1)),
-    ]
-    if not diagnosis.findings:
+    parts = [_finding(number, found) for number, found in enumerate(diagnosis.findings, start=1)]
+    if not parts:
         parts.append('<div class="finding fine"><p>Nothing wrong was found.</p></div>')
-    parts += [_overview(diagnosis.reports), *map(_section, diagnosis.reports), "</body></html>"]
-    return "\n".join(parts) + "\n"
+    parts += [_overview(diagnosis.reports), *map(_section, diagnosis.reports)]
+    return page(f"cnntrain diagnose {subject}", parts, style=_STYLE)
 
 
 def cell_text(value: Cell) -> str:
@@ -70,12 +54,12 @@ def cell_text(value: Cell) -> str:
 
 def _finding(number: int, finding: Finding) -> str:
     return (
-        f'<div class="finding {finding.verdict}"><h3>{number}. {escape(finding.headline)} '
+        f'<div class="finding {finding.verdict}"><h3>{number}. {text(finding.headline)} '
         f"{_mark(finding.verdict)} <code>{finding.fault}</code></h3>"
-        f"<p>{escape(finding.evidence)}.</p>"
-        f"<p><b>What to do:</b> {escape(finding.remedy)}.</p>"
+        f"<p>{text(finding.evidence)}.</p>"
+        f"<p><b>What to do:</b> {text(finding.remedy)}.</p>"
         + "".join(
-            f"<p><b>So, too:</b> {escape(effect.headline)} <code>{effect.fault}</code>.</p>"
+            f"<p><b>So, too:</b> {text(effect.headline)} <code>{effect.fault}</code>.</p>"
             for effect in finding.effects
         )
         + "</div>"
@@ -90,7 +74,7 @@ def _overview(reports: tuple[Report, ...]) -> str:
     rows = "".join(
         f'<tr><td><a href="#{r.check}">{r.check}</a></td>'
         f'<td style="text-align:left">{_mark(r.verdict)}</td>'
-        f'<td style="text-align:left">{escape(r.headline)}</td>'
+        f'<td style="text-align:left">{text(r.headline)}</td>'
         f'<td class="number">{r.seconds:.1f} s</td></tr>'
         for r in reports
     )
@@ -100,27 +84,25 @@ def _overview(reports: tuple[Report, ...]) -> str:
 def _section(report: Report) -> str:
     parts = [
         f'<h2 id="{report.check}">{report.check} {_mark(report.verdict)}</h2>',
-        f"<p>{escape(report.headline)}.</p>",
+        f"<p>{text(report.headline)}.</p>",
         *map(_picture, report.pictures),
         *(_table(table) for table in report.tables if table.rows),
     ]
     return "\n".join(parts)
 
 
-def _picture(picture: Plot) -> str:
-    data = base64.b64encode(picture.png()).decode("ascii")
-    title = escape(picture.title)
-    return f'<h3>{title}</h3><img alt="{title}" src="data:image/png;base64,{data}">'
+def _picture(plot: Plot) -> str:
+    return f"<h3>{text(plot.title)}</h3>{picture(plot.png(), alt=plot.title)}"
 
 
 def _table(table: Table) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
+    head = "".join(f"<th>{text(column)}</th>" for column in table.columns)
     rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell_text(cell))}</td>" for cell in row) + "</tr>"
+        "<tr>" + "".join(f"<td>{text(cell_text(cell))}</td>" for cell in row) + "</tr>"
         for row in table.rows
     )
     more = f'<p class="small">{len(table.rows)} rows: scroll</p>' * (len(table.rows) > _SEEN)
     return (
-        f"<h3>{escape(table.title)}</h3>{more}"
+        f"<h3>{text(table.title)}</h3>{more}"
         f'<div class="scroll"><table><tr>{head}</tr>{rows}</table></div>'
     )
