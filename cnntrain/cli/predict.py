@@ -62,7 +62,7 @@ def predict(  # noqa: PLR0913  # the flags of the command
     """Classify image files, prepared as evaluation prepares them.
 
     Exit code 3 if a file cannot be read; the others are classified all the same. Files in folders
-    that are not taken (HEIC, other suffixes) are listed on stderr.
+    that are not taken (other formats and suffixes) are listed on stderr.
     """
     if as_json and form is not None:
         raise UsageError(f"--json and --format {form} contradict each other", remedy="give one")

@@ -16,13 +16,13 @@ from PIL import Image
 MEGABYTES = 1000
 """That may be held at once; an image that needs more is not read."""
 
-WHOLE_FILE = ("WEBP", "AVIF")
-"""Formats whose files Pillow reads as a whole."""
+WHOLE_FILE = ("WEBP", "AVIF", "HEIC", "HEIF")
+"""Formats whose files are read as a whole; Pillow calls HEIC so, or HEIF."""
 
 _BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2, "RGB": 4}
 """Of a pixel in Pillow's memory; 4 in other modes."""
 
-_DECODERS = {"WEBP": 12, "AVIF": 12}
+_DECODERS = {"WEBP": 12, "AVIF": 12, "HEIF": 12}
 """Bytes per pixel that a decoder holds besides: two canvases and a copy; planes and a copy."""
 
 _job = threading.local()

@@ -8,6 +8,8 @@ keeps its high byte, as Pillow does for 16-bit RGB; 32-bit and floating-point pi
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import stat
 import struct
 import warnings
@@ -19,11 +21,11 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import TypeVar
 
-from PIL import Image, ImageOps, features
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
 
 from cnntrain.core.errors import DataError
 from cnntrain.data.budget import MEGABYTES, WHOLE_FILE, Budget, megabytes
-from cnntrain.data.left_out import image_format
+from cnntrain.data.left_out import WITH_HEIC, image_format
 from cnntrain.data.torn import refuse_torn
 from cnntrain.show.words import escaped
 
@@ -31,10 +33,13 @@ T = TypeVar("T")
 S = TypeVar("S")
 
 _AVIF = features.check("avif")  # which Pillow's wheels have
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", *(("AVIF",) if _AVIF else ()))
+_HEIC = importlib.util.find_spec("pillow_heif") is not None  # the extra `heic`
+_PILLOWS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", *(("AVIF",) if _AVIF else ()))
+FORMATS = (*_PILLOWS, *(("HEIC",) if _HEIC else ()))
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
 _OTHERS = (".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
-SUFFIXES = frozenset(_JPEG + _OTHERS + ((".avif",) if _AVIF else ()))
+_PHONES = ((".avif",) if _AVIF else ()) + ((".heic", ".heif", ".hif") if _HEIC else ())
+SUFFIXES = frozenset(_JPEG + _OTHERS + _PHONES)
 MAX_PIXELS = 89_478_485
 """Pillow's own bound above which it suspects a decompression bomb (256 MiB of RGB)."""
 
@@ -75,12 +80,13 @@ class UnreadableImageError(DataError):
 
     Args:
         path: the file.
-        reason: why, in a few words.
+        reason: why, in a few words; behind a semicolon the remedy, where it is a special one.
     """
 
     def __init__(self, path: Path, reason: str) -> None:
+        cause, _, remedy = reason.partition("; ")
         name = escaped(str(path))
-        super().__init__(f"cannot read the image {name}: {reason}", remedy=_REMEDY)
+        super().__init__(f"cannot read the image {name}: {cause}", remedy=remedy or _REMEDY)
         self.path = path
         self.reason = reason
 
@@ -107,7 +113,7 @@ def decode(
     """
     try:
         _refuse_no_file(path)
-        with Image.open(path, formats=FORMATS) as image:
+        with _opened(path) as image:
             _refuse_bomb(image)
             full_pixels = image.width * image.height
             if reduction is not None and image.format == "JPEG" and not _is_turned(image):
@@ -152,11 +158,12 @@ def header_size(path: Path) -> tuple[int, int]:
     """
     try:
         _refuse_no_file(path)
-        with Image.open(path, formats=FORMATS) as image:
+        with _opened(path) as image:
             _refuse_bomb(image)
             width, height = image.size
             with _held(image, channels=3, path=path):
                 turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+                turned = turned and image.format != "TIFF"  # whose size Pillow has turned
     except _DAMAGE as error:
         raise UnreadableImageError(path, _reason(error, path)) from error
     return (width, height) if turned else (height, width)
@@ -208,6 +215,17 @@ _KINDS = {
     stat.S_IFBLK: "a device",
     stat.S_IFDIR: "a folder",
 }
+
+
+def _opened(path: Path) -> ImageFile.ImageFile:
+    """An image of an allowed format, not loaded yet; nothing is registered with Pillow."""
+    try:
+        return Image.open(path, formats=_PILLOWS)
+    except UnidentifiedImageError:
+        if not _HEIC or image_format(path) != "HEIC":
+            raise
+        heif: ImageFile.ImageFile = importlib.import_module("pillow_heif").HeifImageFile(path)
+        return heif
 
 
 def _refuse_no_file(path: Path) -> None:
@@ -267,8 +285,11 @@ def _reason(error: BaseException, path: Path | None = None) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if text == "not identified by this driver":  # pillow-heif, of a header without its beginning
+        return "its header is damaged"
     if text.startswith("cannot identify image file"):
         if path is not None and (found := image_format(path)) and found not in FORMATS:
-            return f"{found} images are not read; convert it to JPEG or PNG"
+            remedy = WITH_HEIC if found == "HEIC" else "convert it to JPEG or PNG"
+            return f"{found} images are not read; {remedy}"
         return f"not a {', '.join(FORMATS)} image"
     return text

@@ -50,6 +50,8 @@ OTHER_CLASS = Cause(
 )
 NO_IMAGE = Cause("no images")
 _CONVERT = "convert them to JPEG or PNG"
+WITH_HEIC = "pip install 'cnntrain[heic]'"
+"""The remedy where HEIC images lie."""
 
 _BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"hevc": "HEIC", b"heim": "HEIC", b"heis": "HEIC",
            b"mif1": "HEIC", b"msf1": "HEIC", b"avif": "AVIF", b"avis": "AVIF",
@@ -91,7 +93,8 @@ def cause_of(path: Path, *, readable: Sequence[str]) -> Cause:
     if found in readable:
         wanted = {"JPEG": "jpg", "TIFF": "tif"}.get(found, found.lower())
         return Cause(f"{found} images under another suffix", f"end their names in .{wanted}")
-    return Cause(f"{found} images, which are not read", _CONVERT)
+    remedy = WITH_HEIC if found == "HEIC" else _CONVERT
+    return Cause(f"{found} images, which are not read", remedy)
 
 
 def summaries(files: Sequence[LeftOut]) -> tuple[str, ...]:

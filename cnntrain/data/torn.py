@@ -72,7 +72,7 @@ def _is_torn(image: Image.Image, file: IO[bytes], zeros: int, size: int) -> bool
             return _is_torn_tiff(image, file, zeros, size)
         case _ if size - zeros < FEW:
             return False
-        case "AVIF":
+        case "AVIF" | "HEIF":
             return True
         case "WEBP":
             return _is_torn_webp(file, zeros)

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 from PIL import Image, features
 
 from torturing.damages import cut, flip, insert, overwrite, zero_page, zero_tail
@@ -28,6 +29,7 @@ FORMATS = {
     "lossless.webp": ("WEBP", {"lossless": True}),
     "gif": ("GIF", {}),
     "avif": ("AVIF", {"speed": 10}),
+    "heic": ("HEIF", {}),
     "jpeg.tif": ("TIFF", {"compression": "jpeg"}),
     "bmp": ("BMP", {}),
     "tif": ("TIFF", {}),
@@ -35,9 +37,10 @@ FORMATS = {
     "ppm": ("PPM", {}),
 }
 FORMATS = {name: how for name, how in FORMATS.items() if how[0] != "AVIF" or features.check("avif")}
+pillow_heif.register_heif_opener()  # to write them
 RAW = ("bmp", "tif", "ppm")
 """Formats in which zeros are black pixels: a zeroed file is, byte for byte, another picture's."""
-UNSEEN = {"webp": 16, "lossless.webp": 17, "avif": 16}
+UNSEEN = {"webp": 16, "lossless.webp": 17, "avif": 16, "heic": 16}
 """Zeros at the end that no format says are wrong, as docs/images.md has it; 17 with a byte that
 fills up an odd chunk."""
 
@@ -60,14 +63,14 @@ MEMORY = 1000
 
 
 def mutate(place: Path, *, seed: int, count: int, note: Note) -> Part:
-    """Damage pictures of twelve formats, and read them, also with data check, fit and predict.
+    """Damage pictures of thirteen formats, and read them, also with data check, fit and predict.
 
     A file that is cut or ends in zeros must be refused, unless every pixel is the sound file's, so
     that nothing of the picture was lost. Two cases cannot be known and are counted apart: a raw
     picture that is zero from anywhere on is another picture's file (from a block on it must be
-    refused), and a few zeros in WebP and AVIF. A sound file must be read.
+    refused), and a few zeros in WebP, AVIF and HEIC. A sound file must be read.
     """
-    part = Part("images", "damaged image files of twelve formats")
+    part = Part("images", "damaged image files of thirteen formats")
     whole = place / "whole"
     draw_formats(whole, seed=seed)
     _train(part, place)

@@ -17,8 +17,8 @@ from cnntrain import load
 Cnntrain = Callable[..., Any]
 RunFile = Callable[..., Path]
 
-HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
-TOLD = "left out: HEIC images, which are not read: "
+JXL = b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(40)
+TOLD = "left out: JPEG XL images, which are not read: "
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def file(run_file: RunFile, tmp_path: Path) -> Path:
                     folder / f"{number}.png"
                 )
     train = tmp_path / "images" / "train"
-    (train / "light" / "a.HEIC").write_bytes(HEIC)
+    (train / "light" / "a.jxl").write_bytes(JXL)
     (train / "light" / "torn.png").write_bytes(b"x")
     Image.new("RGB", (8, 8)).save(train / "loose.png")
     steps = [{"resize": {"size": [8, 8]}}, "normalize"]
@@ -47,13 +47,13 @@ def test_all_commands_list_them(cnntrain: Cnntrain, file: Path, tmp_path: Path) 
     assert TOLD in fitted.err
     listed = Path("here/left_out.txt").read_text().splitlines()
     assert [Path(row.partition("\t")[0]).name for row in listed] == [
-        "loose.png", "a.HEIC", "torn.png",
+        "loose.png", "a.jxl", "torn.png",
     ]  # fmt: skip
     checked = cnntrain("data", "check", file)
     assert TOLD in checked.out
     assert "images beside the class folders" in checked.out
     found = json.loads(cnntrain("data", "check", file, "--json").out)
-    assert [Path(each["file"]).name for each in found["left_out"]] == ["loose.png", "a.HEIC"]
+    assert [Path(each["file"]).name for each in found["left_out"]] == ["loose.png", "a.jxl"]
     for command in (["eval", "here"], ["features", "here", "--out", "f.csv", "--force"]):
         answer = cnntrain(*command, "--json")
         assert answer.code == 0, answer.err
@@ -69,7 +69,7 @@ def test_all_commands_list_them(cnntrain: Cnntrain, file: Path, tmp_path: Path) 
     answer = cnntrain("predict", "here", light, "--json")
     assert answer.code == 3, "one file is torn"
     assert TOLD in answer.err
-    assert [Path(each["file"]).name for each in json.loads(answer.out)["left_out"]] == ["a.HEIC"]
+    assert [Path(each["file"]).name for each in json.loads(answer.out)["left_out"]] == ["a.jxl"]
     table = cnntrain("predict", "here", tmp_path / "images" / "val", "--format", "csv").out
     assert "'=dark" in table
 
@@ -100,7 +100,7 @@ def test_nothing_is_written_where_nothing_is_left_out(
     cnntrain: Cnntrain, file: Path, tmp_path: Path
 ) -> None:
     train = tmp_path / "images" / "train"
-    for path in (train / "light" / "a.HEIC", train / "light" / "torn.png", train / "loose.png"):
+    for path in (train / "light" / "a.jxl", train / "light" / "torn.png", train / "loose.png"):
         path.unlink()
     answer = cnntrain("fit", file, "--out", "here")
     assert answer.code == 0, answer.err
@@ -112,8 +112,8 @@ def test_control_characters_of_names_never_reach_the_terminal(
     cnntrain: Cnntrain, file: Path, tmp_path: Path
 ) -> None:
     train = tmp_path / "images" / "train"
-    for name in ("a\n\x1b[31mb.HEIC", "c\x9b.HEIC"):
-        (train / "light" / name).write_bytes(HEIC)
+    for name in ("a\n\x1b[31mb.jxl", "c\x9b.jxl"):
+        (train / "light" / name).write_bytes(JXL)
     (train / "light" / "x\x1b[2J\n.png").write_bytes(b"")
     assert cnntrain("fit", file, "--out", "here").code == 0
     for words in (

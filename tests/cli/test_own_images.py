@@ -17,7 +17,7 @@ from PIL import Image, features
 Cnntrain = Callable[..., Any]
 RunFile = Callable[..., Path]
 PAGE = Path(__file__).parents[2] / "docs" / "your-images.md"
-HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
+JXL = b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(40)
 CAFE = unicodedata.normalize("NFC", "caf\u00e9")
 
 
@@ -80,7 +80,7 @@ def with_phones(root: Path) -> None:
         avif = features.check("avif")
         photograph(number).save(root / "bird" / f"{number}.{'avif' if avif else 'png'}")
         (root / "bird" / f"{number}.jpg").unlink()
-    (root / "cat" / "IMG_1.HEIC").write_bytes(HEIC)
+    (root / "cat" / "IMG_1.jxl").write_bytes(JXL)
 
 
 def twins(root: Path) -> None:
@@ -120,7 +120,7 @@ LAYOUTS = {
         {},
         "there is no folder fotos; did you mean -s data.root=photos?",
     ),
-    "HEIC and AVIF": Layout(with_phones, ("data.root=photos",), FIFTH, "IMG_1.HEIC"),
+    "JPEG XL and AVIF": Layout(with_phones, ("data.root=photos",), FIFTH, "IMG_1.jxl"),
     "twins": Layout(twins, ("data.root=photos",), FIFTH, f"are called '{CAFE}'"),
 }
 

@@ -5,12 +5,13 @@ import struct
 import zlib
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from cnntrain.data.decode import UnreadableImageError, decode, header_size
+from cnntrain.data.decode import FORMATS, UnreadableImageError, converted, decode, header_size
 
 
 def save(path: Path, array: np.ndarray, **options: object) -> Path:
@@ -84,6 +85,38 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     assert header_size(path) == (9, 6)
     turned = np.asarray(decode(path, channels=3))
     assert np.array_equal(turned, np.rot90(gradient(), k=-1))
+
+
+TURNED: dict[str, dict[str, Any]] = {
+    ".jpg": {"quality": 95}, ".png": {}, ".webp": {"lossless": True}, ".avif": {"quality": 95},
+    ".tif": {}, ".lzw.tif": {"compression": "tiff_lzw"},
+    ".mpo": {"save_all": True, "append_images": [Image.new("RGB", (64, 40))]},
+}  # fmt: skip
+"""Formats that have an orientation."""
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", TURNED)
+def test_the_header_says_the_size_of_the_upright_image(
+    tmp_path: Path, suffix: str, orientation: int
+) -> None:
+    """Expected is what transposing the stored pixels gives."""
+    if suffix == ".avif" and "AVIF" not in FORMATS:
+        pytest.skip("this Pillow has no AVIF")
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    whole = Image.new("RGB", (64, 40))
+    whole.paste((200, 0, 0), (0, 0, 64, 20))
+    whole.paste((200, 200, 0), (0, 0, 32, 20))
+    whole.save(tmp_path / f"a{suffix}", exif=exif, **TURNED[suffix])
+    whole.getexif()[0x0112] = orientation
+    expected = ImageOps.exif_transpose(whole)
+    found = decode(tmp_path / f"a{suffix}", channels=3)
+    size = (expected.height, expected.width)
+    assert header_size(tmp_path / f"a{suffix}") == (found.height, found.width) == size
+    assert abs(np.asarray(found).astype(int) - np.asarray(expected)).mean() < 12
+    with Image.open(tmp_path / f"a{suffix}") as opened:
+        assert np.array_equal(np.asarray(converted(opened, channels=3, name="a")), found)
 
 
 def test_the_first_frame_of_an_animation_is_taken(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from cnntrain.data.on_disk import list_images
 from cnntrain.data.sets.image_folder import image_folder
 from cnntrain.data.splits import Files
 
+JXL = b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(40)
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
 AVIF = b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf" + bytes(40)
 
@@ -20,8 +21,8 @@ AVIF = b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf" + bytes(40)
 def test_every_file_is_listed_with_its_reason(make_folder) -> None:
     root = make_folder({"train/a": 2, "train/b": 2})
     folder = root / "train" / "a"
-    (folder / "1.HEIC").write_bytes(HEIC)
-    (folder / "2.HEIC").write_bytes(HEIC)
+    (folder / "1.jxl").write_bytes(JXL)
+    (folder / "2.jxl").write_bytes(JXL)
     (folder / "Thumbs.db").write_bytes(b"x")
     (folder / ".hidden.png").write_bytes(b"x")
     shutil.copy(folder / "00.png", folder / "no_suffix")
@@ -34,16 +35,16 @@ def test_every_file_is_listed_with_its_reason(make_folder) -> None:
     reasons = {str(f.path.relative_to(root / "train")): f.reason for f in splits.left_out}
     assert reasons == {
         "loose.png": "images beside the class folders",
-        "a/1.HEIC": "HEIC images, which are not read",
-        "a/2.HEIC": "HEIC images, which are not read",
+        "a/1.jxl": "JPEG XL images, which are not read",
+        "a/2.jxl": "JPEG XL images, which are not read",
         "a/Thumbs.db": "no images",
         "a/no_suffix": "PNG images under another suffix",
         "a/up": "linked folders that lead back to one that is read already",
         "b/00.png": f"not a {', '.join(FORMATS)} image",
     }  # fmt: skip
-    heic = next(text for text in summaries(splits.left_out) if "HEIC" in text)
-    assert heic == (
-        f"2 left out: HEIC images, which are not read: {folder}/1.HEIC, {folder}/2.HEIC; "
+    said = next(text for text in summaries(splits.left_out) if "JPEG XL" in text)
+    assert said == (
+        f"2 left out: JPEG XL images, which are not read: {folder}/1.jxl, {folder}/2.jxl; "
         "convert them to JPEG or PNG"
     )
     assert rows(splits.left_out).count("\n") == len(splits.left_out) == len(plain(splits.left_out))
@@ -80,10 +81,11 @@ def test_a_format_is_known_by_its_content(
     assert image_format(tmp_path / name) == found
 
 
-def test_a_heic_image_under_a_known_suffix_is_called_so(tmp_path: Path) -> None:
-    (tmp_path / "x.jpg").write_bytes(HEIC)
-    with pytest.raises(UnreadableImageError, match="HEIC images are not read; convert it"):
+def test_another_format_under_a_known_suffix_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_bytes(JXL)
+    with pytest.raises(UnreadableImageError, match="JPEG XL images are not read") as caught:
         decode(tmp_path / "x.jpg", channels=3)
+    assert caught.value.problems[0].remedy == "convert it to JPEG or PNG"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")

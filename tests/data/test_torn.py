@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pillow_heif
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
@@ -27,6 +28,7 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "packbits.tif": ("TIFF", {"compression": "packbits"}),
     "jpeg.tif": ("TIFF", {"compression": "jpeg"}),
     "avif": ("AVIF", {"speed": 10}),
+    "heic": ("HEIC", {}),
 }
 BLOCK = 512
 THERE = [way for way in WAYS if WAYS[way][0] in FORMATS]
@@ -44,7 +46,11 @@ def photograph(height: int = 90, width: int = 120) -> NDArray[np.uint8]:
 def written(folder: Path, way: str, pixels: NDArray[np.uint8]) -> Path:
     form, options = WAYS[way]
     path = folder / f"picture.{way}"
-    Image.fromarray(pixels).save(path, form, **options)
+    picture = Image.fromarray(pixels)
+    if form == "HEIC":
+        pillow_heif.from_pillow(picture).save(path)
+    else:
+        picture.save(path, form, **options)
     return path
 
 
@@ -60,8 +66,8 @@ def test_a_tail_of_zeros_is_found(tmp_path: Path, way: str) -> None:
 
 
 SUMMED = ("jpg", "progressive.jpg", "png", "webp", "lossless.webp", "gif", "lzw.tif", "deflate.tif",
-          "packbits.tif", "jpeg.tif", "avif")  # fmt: skip
-"""Formats in which a tail of zeros is no other picture; fewer than 16 may be in WebP and AVIF."""
+          "packbits.tif", "jpeg.tif", "avif", "heic")  # fmt: skip
+"""Formats in which a tail of zeros is no other picture; fewer than 16 may be in the last ones."""
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # as decode.py has it outside of pytest
@@ -75,7 +81,7 @@ def test_tails_of_any_length_are_found(tmp_path: Path, way: str) -> None:
         lost = len(sound) - start
         for tail in (b"", bytes(lost)):
             path.write_bytes(sound[:start] + tail)
-            if tail and lost <= 16 and way.endswith(("webp", "avif")):
+            if tail and lost <= 16 and way.endswith(("webp", "avif", "heic")):
                 continue
             try:
                 found = decode(path, channels=3).tobytes()
