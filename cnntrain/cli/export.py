@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
 from cnntrain.cli import output
 from cnntrain.cli.options import Json, Overrides, Plugins, Trained, opened
 from cnntrain.core.units import byte_size
+from cnntrain.show.words import percent
 
 if TYPE_CHECKING:
+    from cnntrain.assemble.transfer.about import Included
     from cnntrain.export.export import Exported
+    from cnntrain.export.rescored import Rescored
 
 
 class Format(StrEnum):
@@ -25,7 +29,14 @@ class Format(StrEnum):
     torchvision = "torchvision"
 
 
-def export(
+class Inside(StrEnum):
+    """What an ONNX file can do itself, around the network."""
+
+    preprocessing = "preprocessing"
+    probabilities = "probabilities"
+
+
+def export(  # noqa: PLR0913  # the flags of the command
     run: Trained,
     to: Annotated[
         list[Format] | None, typer.Option(help="The format; repeatable. Default: onnx.")
@@ -35,6 +46,17 @@ def export(
         typer.Option(help="The file, or a folder that exists; default ./NAME with its suffix."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+    include: Annotated[
+        list[Inside] | None,
+        typer.Option(
+            help="What an ONNX file does itself: preprocessing (it is given 8-bit images), "
+            "probabilities (it gives them, not logits). Repeatable."
+        ),
+    ] = None,
+    precision: Annotated[
+        Literal["float32", "float16", "int8"],
+        typer.Option(help="Of an ONNX file; fewer bits are scored on the validation images."),
+    ] = "float32",
     overrides: Overrides = None,
     plugins: Plugins = None,
     as_json: Json = False,
@@ -43,27 +65,62 @@ def export(
 
     onnx (for onnxruntime and others) and torch_export (a .pt2 program) compute logits from
     preprocessed float32 images (N, C, H, W), for any N. safetensors has the weights by our names,
-    torchvision by those of its model of the same architecture. All tell the classes and the
+    torchvision by those of its model of the same architecture. All state the classes and the
     preprocessing, in JSON: in their metadata under `cnntrain`, for torchvision in a file beside.
+    With --include preprocessing an ONNX file is given 8-bit images (N, H, W, C), with --include
+    probabilities it gives softmax(logits / temperature). --precision int8 quantizes with
+    validation images.
     """
     from cnntrain.export.export import export as write
-    from cnntrain.model.opening import EXPORT
+    from cnntrain.model.opening import EXPORT, EXPORT_WITH_IMAGES
 
-    model = opened(run, overrides=overrides, plugins=plugins, use=EXPORT)
+    use = EXPORT if precision == "float32" else EXPORT_WITH_IMAGES
+    model = opened(run, overrides=overrides, plugins=plugins, use=use)
+    parts = cast("list[Included]", [each.value for each in include or ()])
+    what = "probabilities" if "probabilities" in parts else "logits"
     written = []
-    for file in write(model, formats=to or [Format.onnx], out=out, force=force):
+    for file in write(
+        model,
+        formats=to or [Format.onnx],
+        out=out,
+        force=force,
+        include=parts,
+        precision=precision,
+    ):
         written.append(file)
         if not as_json:
-            output.result(_line(file))
+            output.result(_line(file, what))
+        for step in file.unknown_steps:
+            output.note(
+                f"note: the preprocessing '{step}' is a plugin's: {file.path} names it, and who "
+                "uses the file must do it"
+            )
+        if file.rescored is not None and file.rescored.is_worse:
+            before, after = (percent(each) for each in (file.rescored.before, file.rescored.after))
+            output.note(f"note: {file.path} is worse than the network: {before} before, {after}")
     if as_json:
-        output.result_json({"files": [{**vars(file), "path": str(file.path)} for file in written]})
+        files = [{**asdict(file), "path": str(file.path)} for file in written]
+        output.result_json({"files": files})
 
 
-def _line(file: Exported) -> str:
+def _line(file: Exported, what: str) -> str:
     size = f"{file.path}: {byte_size(file.bytes)}"
+    if file.rescored is not None:
+        return f"{size}, {_rescored(file.rescored, what)}"
     if file.largest_difference is None:
         return f"{size}, classes and preprocessing"
     model = f", {file.model}" if file.model else ""
-    within = f"logits within {file.largest_difference:.1e} of"
-    near = within if file.largest_difference else "the same logits as"
+    within = f"{what} within {file.largest_difference:.1e} of"
+    near = within if file.largest_difference else f"the same {what} as"
     return f"{size}{model}, {near} the network on {file.images} images"
+
+
+def _rescored(found: Rescored, what: str) -> str:
+    drop, images = found.drop, f"{found.images:,} {found.split} images"
+    ranges = f"; ranges from {found.calibrated_on}" if found.calibrated_on else ""
+    return (
+        f"the network's class for {percent(found.agreement)} of {images}; {what} differ by "
+        f"{found.mean_difference:.1e} on average, {found.largest_difference:.1e} at most\n"
+        f"top-1 {percent(found.before)} before, {percent(found.after)} after on {images}; the drop "
+        f"is {100 * drop.low:.2f} to {100 * drop.high:.2f} points with 95 % confidence{ranges}"
+    )

@@ -13,13 +13,21 @@ import torch
 import torchvision
 from torch import nn
 
-from cnntrain.assemble.transfer.about import as_text, describe, explicit_steps
+from cnntrain.assemble.transfer.about import (
+    FilePrecision,
+    Included,
+    as_text,
+    explicit_steps,
+    undescribed,
+)
 from cnntrain.assemble.transfer.torchvision_weights import names_of
 from cnntrain.core.atomic import disk_errors, write_output
 from cnntrain.core.errors import UsageError
 from cnntrain.export.onnx import require_packages, save_onnx
 from cnntrain.export.program import save_program, trace
 from cnntrain.export.reference import make_reference
+from cnntrain.export.rescored import Rescored
+from cnntrain.export.variant import OnnxVariant, make_variant
 from cnntrain.export.weights import Twin, find_twin, save_safetensors, save_torchvision
 from cnntrain.model.model import Model
 
@@ -43,6 +51,8 @@ class Exported:
         largest_difference: of its logits to the network's; None for a description.
         images: on how many images that was measured.
         model: the call that makes torchvision's model.
+        rescored: what float16 or int8 costs, on images of the data.
+        unknown_steps: of the preprocessing, which the file's reader cannot do by their names.
     """
 
     format: str
@@ -51,32 +61,49 @@ class Exported:
     largest_difference: float | None
     images: int
     model: str | None = None
+    rescored: Rescored | None = None
+    unknown_steps: tuple[str, ...] = ()
 
 
 def export(
-    model: Model, *, formats: Sequence[str], out: Path | None = None, force: bool = False
+    model: Model,
+    *,
+    formats: Sequence[str],
+    out: Path | None = None,
+    force: bool = False,
+    include: Sequence[Included] = (),
+    precision: FilePrecision = "float32",
 ) -> Iterator[Exported]:
     """Write a model in other formats; every file is compared with its network on the CPU.
 
-    The network's input are preprocessed images, its output are logits, as the files say.
+    The network's input are preprocessed images, its output are logits, as the files say, unless
+    an ONNX file has these steps inside.
 
     Args:
         model: the model.
         formats: of `SUFFIXES`.
         out: the file, or a folder; NAME in the current folder if not given.
         force: whether files that exist are replaced.
+        include: steps that an ONNX file does itself: it is given `(N, H, W, C)` uint8, or gives
+            `softmax(logits / temperature)`.
+        precision: of an ONNX file; float16 and int8 are scored again on validation images.
 
     Yields:
         The files, as they are written.
 
     Raises:
-        UsageError: a file exists, or the network cannot be written in a format.
+        UsageError: a file exists, or the network cannot be written in a format or a precision.
+        DataError: images that a precision needs are missing or unreadable.
         DiskError: a file cannot be written.
     """
     formats = list(dict.fromkeys(formats))
     if "onnx" in formats:
         require_packages()
-    targets = _targets(formats, out, model.loaded.config.name)
+    head, _ = model.pipeline.divide(random_in_worker=False)
+    steps = explicit_steps(model.eval_steps, sizing=len(head.steps))
+    variant = make_variant(model, steps, formats=formats, include=include, precision=precision)
+    mark = "" if precision == "float32" else f".{precision}"
+    targets = _targets(formats, out, f"{model.loaded.config.name}{mark}")
     for path in [] if force else _written(targets):
         if path.exists():
             remedy = "--force replaces it; --out gives another name"
@@ -88,22 +115,19 @@ def export(
         names = torchvision.models.list_models(module=torchvision.models)
         maps = {name: rules for name in names if (rules := names_of(name)) is not None}
         twin = find_twin(net, num_classes=len(model.classes), maps=maps)
-    yield from _write(targets, model, net, twin)
+    yield from _write(targets, model, net, twin, variant)
 
 
 def _write(
-    targets: Mapping[str, Path], model: Model, net: nn.Module, twin: Twin | None
+    targets: Mapping[str, Path],
+    model: Model,
+    net: nn.Module,
+    twin: Twin | None,
+    variant: OnnxVariant,
 ) -> Iterator[Exported]:
     """The files of a network on the CPU; torchvision's weights with a description beside them."""
-    head, tail = model.pipeline.divide(random_in_worker=False)
-    about = describe(
-        name=model.loaded.config.name,
-        epoch=model.epoch,
-        classes=model.classes,
-        in_shape=model.in_shape,
-        preprocessing=explicit_steps(model.eval_steps, sizing=len(head.steps)),
-        temperature=model.temperature,
-    )
+    _, tail = model.pipeline.divide(random_in_worker=False)
+    about = variant.about()
     reference = make_reference(net, in_shape=model.in_shape, pipeline=tail)
     weights = sum(t.numel() * t.element_size() for t in net.state_dict().values())
     described: dict[str, Any] = {"text": as_text(about), "reference": reference}
@@ -111,10 +135,18 @@ def _write(
     for form, path in targets.items():
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        call = None
+        call, scores = None, list[Rescored]()
         match form:
             case "onnx":
-                difference = save_onnx(program(), path, **described, weights=weights)
+                difference = save_onnx(
+                    program(),
+                    path,
+                    text=described["text"],
+                    reference=variant.reference(net, reference),
+                    weights=weights,
+                    finish=variant.finish,
+                    judge=variant.judge(net, scores),
+                )
             case "torch_export":
                 difference = save_program(program(), path, **described)
             case "safetensors":
@@ -123,7 +155,16 @@ def _write(
                 assert twin is not None
                 call = twin.call
                 difference = save_torchvision(twin, path, reference=reference)
-        yield Exported(form, path, path.stat().st_size, difference, len(reference.images), call)
+        yield Exported(
+            format=form,
+            path=path,
+            bytes=path.stat().st_size,
+            largest_difference=difference,
+            images=len(reference.images),
+            model=call,
+            rescored=scores[0] if scores else None,
+            unknown_steps=undescribed(variant.steps),
+        )
         if call is not None:
             beside = path.with_suffix(".json")
             write_output(beside, f"{as_text({**about, 'model': call})}\n".encode())

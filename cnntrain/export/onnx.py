@@ -21,6 +21,8 @@ from cnntrain.export.reference import Reference, write_compared
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read where onnxruntime is first imported
 
+Forward = Callable[[Tensor], Tensor]
+
 _LARGEST = 2**31 - 2**20
 """Bytes of one ONNX file (protobuf's bound), some left for the graph."""
 
@@ -38,11 +40,25 @@ def require_packages() -> None:
 
 
 def save_onnx(
-    program: ExportedProgram, path: Path, *, text: str, reference: Reference, weights: int
+    program: ExportedProgram,
+    path: Path,
+    *,
+    text: str,
+    reference: Reference,
+    weights: int,
+    finish: Callable[[Any], Any] | None = None,
+    judge: Callable[[Forward], None] | None = None,
 ) -> float:
-    """Write an ONNX file, with `text` in the metadata property `cnntrain`; see `write_compared`.
+    """Write an ONNX file; see `write_compared`.
 
-    `weights` are the bytes of the network's weights.
+    Args:
+        program: the network.
+        path: the file.
+        text: of the metadata property `cnntrain`.
+        reference: what it is compared with.
+        weights: bytes of the network's weights.
+        finish: makes the file's ONNX model of the network's.
+        judge: is given the file once it is compared, before it takes its name.
 
     Raises:
         UsageError: the network is too large, or ONNX lacks one of its operations.
@@ -53,15 +69,23 @@ def save_onnx(
             f"the weights take {byte_size(weights)}, and an ONNX file at most 2.1 GB",
             remedy="use --to torch_export or safetensors",
         )
-    content = _convert(program, text)
+    model = _convert(program)
+    if finish is not None:
+        model = finish(model)
+    importlib.import_module("onnx.helper").set_model_props(model, {KEY: text})
+    content: bytes = model.SerializeToString()
 
     def compare(temporary: Path) -> float:
-        return reference.check(_session(temporary), what="the ONNX graph")
+        forward = _session(temporary)
+        difference = reference.check(forward, what="the ONNX graph")
+        if judge is not None:
+            judge(forward)
+        return difference
 
     return write_compared(path, content, compare)
 
 
-def _convert(program: ExportedProgram, text: str) -> bytes:
+def _convert(program: ExportedProgram) -> Any:
     with without_chatter():
         try:
             converted = torch.onnx.export(
@@ -77,9 +101,7 @@ def _convert(program: ExportedProgram, text: str) -> bytes:
                 remedy="use --to torch_export or safetensors",
             ) from error
     assert converted is not None
-    converted.model.metadata_props[KEY] = text
-    content: bytes = converted.model_proto.SerializeToString()
-    return content
+    return converted.model_proto
 
 
 def _reason(error: BaseException) -> str:
@@ -89,16 +111,21 @@ def _reason(error: BaseException) -> str:
     return first_line(error)
 
 
-def _session(path: Path) -> Callable[[Tensor], Tensor]:
+def _session(path: Path) -> Forward:
     """An ONNX file as a function of images."""
     runtime: Any = importlib.import_module("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors only
-    session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    try:
+        session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own kinds, for a graph that it lacks a kernel of
+        message = f"onnxruntime cannot run the file: {first_line(error)}"
+        raise UsageError(message, remedy="use --precision float32, or --to torch_export") from error
+    [given] = session.get_inputs()
 
     def forward(images: Tensor) -> Tensor:
-        [logits] = session.run([OUTPUT], {INPUT: images.numpy()})
-        return torch.from_numpy(logits)
+        [outputs] = session.run(None, {given.name: images.numpy()})
+        return torch.from_numpy(outputs)
 
     return forward

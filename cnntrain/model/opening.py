@@ -66,6 +66,7 @@ EVALUATE = Use(
 """Where things are and how images are read may change, not how they are prepared."""
 PREDICT = Use("images are classified", ("compute.device", "compute.threads", "plugins"))
 EXPORT = Use("a network is exported", ("compute.threads", "plugins"))
+EXPORT_WITH_IMAGES = replace(EXPORT, changeable=("data", "compute.threads", "plugins"))
 
 
 def open_model(

@@ -60,7 +60,7 @@ def test_a_program_outside_gives_the_same_class_for_every_image(
     Path("outside.py").write_text(OUTSIDE)
     command = [sys.executable, "outside.py", "insects.onnx", *expected]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines())
+    found = dict(line.rsplit(" ", 2)[:2] for line in done.stdout.splitlines())
     assert found == expected
 
     evaluated = json.loads(cnntrain("eval", "run", "--split", "validation", "--json").out)
@@ -92,7 +92,35 @@ def test_one_line_for_each_file(cnntrain: Cnntrain, run_file: RunFile) -> None:
         "largest_difference": 0.0,
         "images": 8,
         "model": None,
+        "rescored": None,
+        "unknown_steps": [],
     }
+
+
+def test_fewer_bits_are_scored_on_the_validation_images(
+    cnntrain: Cnntrain, run_file: RunFile
+) -> None:
+    """24 validation images; the share that is right before is what `eval` says."""
+    assert cnntrain("fit", run_file({"train.epochs": 1}), "-q", "--out", "run").code == 0
+    scored = json.loads(cnntrain("eval", "run", "--split", "validation", "--json").out)
+    answer = cnntrain("export", "run", "--precision", "int8", "--json")
+    assert answer.code == 0, answer.err
+    [file] = json.loads(answer.out)["files"]
+    assert file["path"] == "tiny.int8.onnx"
+    found = file["rescored"]
+    assert (found["split"], found["images"]) == ("validation", 24)
+    assert found["before"] == scored["top1"]
+    assert found["calibrated_on"] == "24 validation images"
+    assert 0 < found["mean_difference"] < found["largest_difference"] < 1
+    assert found["drop"]["low"] <= found["before"] - found["after"] <= found["drop"]["high"]
+    answer = cnntrain("export", "run", "--precision", "float16")
+    assert answer.code == 0, answer.err
+    first, second = answer.out.splitlines()
+    assert re.match(r"tiny\.float16\.onnx: .* the network's class for 100\.00 % of 24 valid", first)
+    share = f"{100 * scored['top1']:.2f} %"
+    assert second.startswith(f"top-1 {share} before, {share} after on 24 validation images")
+    answer = cnntrain("export", "run", "-s", "data.images=96")
+    assert (answer.code, "cannot change when a network is exported" in answer.err) == (2, True)
 
 
 def test_back_to_torchvision(cnntrain: Cnntrain, run_file: RunFile) -> None:

@@ -130,7 +130,13 @@ def about(trained: Model, *, versions: dict[str, str]) -> dict[str, Any]:
         "name": "tiny",
         "epoch": trained.epoch,
         "classes": list(trained.classes),
-        "input": {"name": "images", "shape": ["N", 1, 8, 8], "type": "float32", "mode": "L"},
+        "input": {
+            "name": "images",
+            "shape": ["N", 1, 8, 8],
+            "layout": "NCHW",
+            "type": "float32",
+            "mode": "L",
+        },
         "preprocessing": [{"name": "rescale", "factor": 1 / 255}, normalize],
         "output": {"name": "logits", "shape": ["N", 3]},
         "versions": versions,
@@ -185,6 +191,17 @@ def test_what_is_refused_before_anything_is_written(
     with pytest.raises(UsageError, match=message):
         list(export(open_model(run), formats=formats, out=Path(out)))
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("form", ["torch_export", "safetensors", "torchvision"])
+@pytest.mark.parametrize("asked", [{"include": ["probabilities"]}, {"precision": "int8"}])
+def test_what_only_onnx_can_is_refused_for_other_formats(
+    run: Path, form: str, asked: dict[str, Any]
+) -> None:
+    [option] = asked
+    with pytest.raises(UsageError, match=f"--{option} cannot be obeyed for {form}"):
+        list(export(open_model(run), formats=["onnx", form], **asked))
+    assert not list(Path().glob("tiny.*.onnx"))
 
 
 def test_a_run_is_exported_as_it_is(run: Path) -> None:

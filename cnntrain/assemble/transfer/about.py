@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -16,6 +16,14 @@ KEY = "cnntrain"
 INPUT, OUTPUT = "images", "logits"
 """Names of the exported network's input and output."""
 
+PIXELS, PROBABILITIES = "pixels", "probabilities"
+"""Names of a file's input and output where preprocessing and softmax are inside."""
+
+Included = Literal["preprocessing", "probabilities"]
+FilePrecision = Literal["float32", "float16", "int8"]
+
+_SIZING = ("resize", "center_crop")
+
 
 def describe(
     *,
@@ -25,6 +33,8 @@ def describe(
     in_shape: tuple[int, int, int],
     preprocessing: Sequence[Mapping[str, Any]],
     temperature: float = 1.0,
+    include: Sequence[Included] = (),
+    precision: FilePrecision = "float32",
 ) -> dict[str, Any]:
     """A description from which the network can be used without cnntrain.
 
@@ -35,20 +45,32 @@ def describe(
         in_shape: (C, H, W) of the images.
         preprocessing: see `explicit_steps`.
         temperature: probabilities are `softmax(logits / temperature)`; said where it is not 1.
+        include: what the file does itself, and its reader need not do.
+        precision: of its weights and sums, said where it is not float32; input and output are.
     """
     calibrated = {} if temperature == 1.0 else {"temperature": temperature}
+    steps = list(preprocessing)
+    given = {"name": INPUT, "shape": ["N", *in_shape], "layout": "NCHW", "type": "float32"}
+    output = {"name": OUTPUT, "shape": ["N", len(classes)], **calibrated}
+    inside: dict[str, Any] = {}
+    if "preprocessing" in include:
+        channels, *size = in_shape
+        sides = ["H", "W"] if has_any_size(steps) else size
+        given = {"name": PIXELS, "shape": ["N", *sides, channels], "layout": "NHWC"}
+        given["type"] = "uint8"
+        inside["preprocessing"], steps = steps, []
+    if "probabilities" in include:
+        output = {"name": PROBABILITIES, "shape": ["N", len(classes)]}
+        inside["probabilities"] = {"temperature": temperature}
     return {
         "name": name,
         "epoch": epoch or None,
         "classes": list(classes),
-        "input": {
-            "name": INPUT,
-            "shape": ["N", *in_shape],
-            "type": "float32",
-            "mode": {1: "L", 3: "RGB"}.get(in_shape[0]),
-        },
-        "preprocessing": list(preprocessing),
-        "output": {"name": OUTPUT, "shape": ["N", len(classes)], **calibrated},
+        "input": {**given, "mode": {1: "L", 3: "RGB"}.get(in_shape[0])},
+        "preprocessing": steps,
+        "output": output,
+        **({"inside": inside} if inside else {}),
+        **({} if precision == "float32" else {"precision": precision}),
         "versions": {"cnntrain": __version__, "torch": str(torch.__version__)},
     }
 
@@ -67,6 +89,17 @@ def explicit_steps(
     return (*explicit[:sizing], rescale, *explicit[sizing:])
 
 
+def has_any_size(explicit: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the steps take images of other sizes than the network's."""
+    return any(step["name"] in _SIZING for step in explicit)
+
+
+def undescribed(explicit: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The steps that other programs cannot do by their description: those of plugins."""
+    known = (*_SIZING, "rescale", "normalize")
+    return tuple(step["name"] for step in explicit if step["name"] not in known)
+
+
 def plain_steps(explicit: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
     """The evaluation transforms again, from what `explicit_steps` made of them."""
     return tuple(_plain(step) for step in explicit if step["name"] != "rescale")
@@ -80,7 +113,7 @@ def as_text(about: Mapping[str, Any]) -> str:
 def _explicit(step: Mapping[str, Any]) -> dict[str, Any]:
     """One transform; those of plugins as they are."""
     name = step["name"]
-    if name not in ("resize", "center_crop"):
+    if name not in _SIZING:
         return dict(step)
     size = step["size"]
     if isinstance(size, int):
@@ -92,7 +125,7 @@ def _explicit(step: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(step: Mapping[str, Any]) -> dict[str, Any]:
-    if step["name"] not in ("resize", "center_crop"):
+    if step["name"] not in _SIZING:
         return dict(step)
     size = step["shortest_edge"] if "shortest_edge" in step else [step["height"], step["width"]]
     return {"name": step["name"], "size": size}

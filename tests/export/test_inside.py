@@ -1,0 +1,90 @@
+"""Preprocessing as ONNX operations: the pixels that Pillow gives, for images of any size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from PIL import Image
+
+from cnntrain.export.inside import with_preprocessing, with_probabilities
+
+SIZES = [(500, 375), (333, 500), (64, 64), (31, 90), (97, 13), (7, 11), (320, 24)]
+
+
+def identity(shape: str) -> Any:
+    """An ONNX model that gives what it is given."""
+    text = (
+        f"net (float[{shape}] images) => (float[{shape}] logits) {{ logits = Identity (images) }}"
+    )
+    return onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : 20]> {text}')
+
+
+def run(model: Any, **given: np.ndarray) -> np.ndarray:
+    onnx.checker.check_model(model, full_check=True)
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    [found] = session.run(None, given)
+    return np.asarray(found)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    "resize",
+    [{"shortest_edge": 24}, {"height": 24, "width": 29}, {"height": 21, "width": 16}],
+    ids=str,
+)
+def test_pixels_are_those_of_pillow(resize: dict[str, int], channels: int) -> None:
+    """To one level, borders included, and without bias; odd margins as Python rounds them."""
+    height, width = 21, 16
+    steps = [
+        {"name": "resize", **resize, "interpolation": "bilinear", "antialias": True},
+        {"name": "center_crop", "height": height, "width": width},
+        {"name": "rescale", "factor": 1.0},
+    ]
+    net = identity(f"N, {channels}, {height}, {width}")
+    model = with_preprocessing(net, steps, in_shape=(channels, height, width), any_size=True)
+    for size in SIZES:
+        random = np.random.default_rng(size[0])
+        pixels = random.integers(0, 256, (2, size[1], size[0], channels), dtype=np.uint8)
+        found = run(model, pixels=pixels).transpose(0, 2, 3, 1)
+        for image, ours in zip(pixels, found, strict=True):
+            picture = Image.fromarray(image if channels == 3 else image[:, :, 0])
+            edge = resize.get("shortest_edge")
+            sides = (
+                [side * edge // min(size) for side in size]
+                if edge
+                else [resize["width"], resize["height"]]
+            )
+            picture = picture.resize(sides, Image.Resampling.BILINEAR)
+            left, top = round((sides[0] - width) / 2), round((sides[1] - height) / 2)
+            picture = picture.crop((left, top, left + width, top + height))
+            different = ours - np.atleast_3d(np.asarray(picture, np.float32))
+            assert abs(different).max() <= 1
+            assert abs(different.mean()) < 0.1
+
+
+def test_numbers_are_scaled_by_channel() -> None:
+    mean, std = [0.1, 0.25, 0.5], [1e-3, 0.5, 2.0]
+    steps = [
+        {"name": "rescale", "factor": 1 / 255},
+        {"name": "normalize", "mean": mean, "std": std},
+    ]
+    net = identity("N, 3, 4, 5")
+    model = with_preprocessing(net, steps, in_shape=(3, 4, 5), any_size=False)
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 4, 5, 3), dtype=np.uint8)
+    expected = (pixels / 255 - mean) / std
+    found = run(model, pixels=pixels).transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-4)
+
+
+def test_softmax_of_logits_by_temperature() -> None:
+    logits = np.array([[1.0, 2.0, 4.0], [0.0, 0.0, -1.0]], np.float32)
+    model = with_probabilities(identity("N, 3"), temperature=2.0, classes=3)
+    powers = np.exp(logits / 2)
+    expected = powers / powers.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(run(model, images=logits), expected, rtol=1e-6)
