@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cnntrain.arch.description import Description, try_to_describe, usual_facts
 from cnntrain.arch.plan import Plan
+from cnntrain.assemble.needed_packages import missing_packages
 from cnntrain.assemble.networks import make_network, try_to_plan
 from cnntrain.assemble.transfer.make_freezing import what_learns
 from cnntrain.assemble.transfer.preprocessing import follow_weights
@@ -57,7 +58,7 @@ def check_loaded(loaded: Loaded | None, problems: list[Problem]) -> Checked:
                 loaded = follow_weights(loaded)
         sized = starts_well and not loaded.is_doubtful(TRANSFORMS_AT, problems)
         plan, found = try_to_plan(loaded, sizes_count=sized)
-        problems += [*found, *_softmax_problems(loaded, plan)]
+        problems += [*found, *_softmax_problems(loaded, plan), *missing_packages(loaded)]
         if plan is not None and not found and starts_well:
             _try_to_build(loaded, plan, problems)
     if loaded is None or plan is None or problems:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.assemble.make_parts import make_choice
+from cnntrain.assemble.needed_packages import missing_packages
 from cnntrain.assemble.prepare import Prepared, whole_state
 from cnntrain.assemble.transfer.make_freezing import in_words
 from cnntrain.checkpoint import save
@@ -56,6 +57,8 @@ def make_observers(
     (`run` is None) nothing is written but by those that `record.observers` lists.
     """
     config = prepared.loaded.config
+    if missing := list(missing_packages(prepared.loaded)):
+        raise ConfigError.of(missing)
     named: dict[str, Any] = {}
     files = ("metrics_jsonl", "metrics_csv", "summary", "tensorboard", "checkpoints")
     # What an observer may ask for by the name of a parameter; files are None without a folder.

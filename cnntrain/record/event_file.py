@@ -57,7 +57,7 @@ class EventFile:
 def _new_name() -> str:
     """TensorBoard reads a folder's files in the order of their names."""
     host, process = socket.gethostname(), os.getpid()
-    return f"events.out.tfevents.{int(time.time()):010d}.{host}.{process}.{next(_NUMBERS)}"
+    return f"events.out.tfevents.{int(time.time()):010d}.{host}.{process}.{next(_NUMBERS):06d}"
 
 
 def _head() -> bytes:

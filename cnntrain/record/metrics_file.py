@@ -44,6 +44,17 @@ def epoch_row(event: EpochDone, *, task: Task) -> dict[str, object]:
     }
 
 
+def row_of(event: Record, *, task: Task) -> dict[str, object] | None:
+    """An event as an object of metrics.jsonl; None if it has none there."""
+    if isinstance(event, StepReport):
+        return {"type": "step"} | vars(event)
+    if isinstance(event, EvalDone):
+        return _evaluation(event)
+    if isinstance(event, Setback):
+        return {"type": "setback"} | vars(event)
+    return {"type": "epoch"} | epoch_row(event, task=task) if isinstance(event, EpochDone) else None
+
+
 @observer("metrics_file", unlisted="every run has it")
 class MetricsFile(Observer):
     """Writes one JSON object a report, epoch and evaluation, and one CSV row an epoch.
@@ -72,9 +83,7 @@ class MetricsFile(Observer):
 
     def observe(self, event: Record) -> None:
         """Write the event's row, if it has one."""
-        if isinstance(event, StepReport):
-            self._jsonl.add_line(json_text({"type": "step"} | vars(event)))
-        elif isinstance(event, RunStarted):
+        if isinstance(event, RunStarted):
             self._task = event.task
             names = columns(event.task)
             self._csv.head = f"{_csv_line(names)}\n".encode()
@@ -83,15 +92,14 @@ class MetricsFile(Observer):
         elif isinstance(event, EvalDone):
             if event.split != "validation":
                 self._jsonl.begin(row_in_json, lambda row: not _is_again(row, event))
-            self._jsonl.add_line(json_text(_evaluation(event)))
         elif isinstance(event, Setback):
             if event.policy == "rollback":  # the steps after it come again
                 self._jsonl.begin(row_in_json, lambda row: _stays(row, event))
-            self._jsonl.add_line(json_text({"type": "setback"} | vars(event)))
         elif isinstance(event, EpochDone):
             row = epoch_row(event, task=self._task)
-            self._jsonl.add_line(json_text({"type": "epoch"} | row))
             self._csv.add_line(_csv_line(_cell(value) for value in row.values()))
+        if (line := row_of(event, task=self._task)) is not None:
+            self._jsonl.add_line(json_text(line))
 
     def _begin(self, file: _Lines, read: Read, event: RunStarted) -> None:
         damaged, rows = file.begin(read, lambda row: _stays(row, event))

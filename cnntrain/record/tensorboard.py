@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
@@ -16,7 +15,13 @@ from cnntrain.record.log import note
 from cnntrain.record.metrics_rows import losses_by_step
 from cnntrain.record.observe import Observer, Record, Tally, epoch_figures
 from cnntrain.record.prune_events import TRAIN, prune_events
-from cnntrain.record.tensorboard_pictures import filters_picture, images_picture, weight_histograms
+from cnntrain.record.tensorboard_pictures import (
+    confusion_picture,
+    filters_picture,
+    histogram_interval,
+    images_picture,
+    weight_histograms,
+)
 from cnntrain.record.window import StepReport
 from cnntrain.train.events import (
     EpochDone,
@@ -27,25 +32,26 @@ from cnntrain.train.events import (
     StepDone,
 )
 
-HISTOGRAM_SHARE = 0.01  # of the time of training, at most
-
 
 @observer("tensorboard", unlisted="`record.tensorboard` turns it on and off")
 class TensorBoard(Observer):
     """Writes one sub-folder a split, so that one plot shows `loss` of both, and `error` of both.
 
-    `loss` and `error` have one point an epoch or evaluation; `step/...` one a report; weight
-    histograms and the filters of the first convolution one an epoch (histograms less often where
-    they would take more than 1 % of the time). The settings and the final figures go into the
-    training split's own files, as TensorBoard's hparams. On resume, what lies after the resumed
-    step is taken out, and so is what a rollback undoes. TensorBoard is imported when the first file
-    is opened. What cannot be written waits until it can (see `GrowingFile`).
+    `loss` and `error` have one point an epoch or evaluation; `step/...` one a report; the filters
+    of the first convolution one an epoch; weight histograms one every few epochs (each, in small
+    networks: see `histogram_interval`), the first and the last included. The results of the last
+    epoch and of the test images are there in full: the task's report and the confusion matrix. The
+    settings and the final figures go into the training split's own files, as TensorBoard's hparams.
+    On resume, what lies after the resumed step is taken out, and so is what a rollback undoes.
+    TensorBoard is imported when the first file is opened. What cannot be written waits until it can
+    (see `GrowingFile`).
 
     Args:
         tensorboard: the folder of the sub-folders.
         net: whose weights are shown.
         images: gives sample inputs before normalisation, (N, C, H, W) from 0 to 1; None to show
             none.
+        classes: their names; without them there are no reports.
         settings: the run's settings by name; what is no number or text is shown as text.
         metrics_jsonl: the run's metrics, which on resume say which points there should be.
         stream: where it is said that a file was damaged; None: only in the log.
@@ -60,6 +66,7 @@ class TensorBoard(Observer):
         tensorboard: Path,
         net: nn.Module,
         images: Callable[[], Tensor | None] = lambda: None,
+        classes: Sequence[str] = (),
         settings: Mapping[str, object] | None = None,
         metrics_jsonl: Path | None = None,
         stream: TextIO | None = None,
@@ -68,13 +75,13 @@ class TensorBoard(Observer):
         self._metrics = metrics_jsonl
         self._folder = tensorboard
         self._net = net
-        self._images = images()
+        self._images, self._classes = images(), classes
         self._settings = dict(settings or {})
         self._files: dict[str, EventFile] = {}
         self._purge_step: int | None = None
         self._tally = Tally()
-        self._drawing = 0.0  # seconds that histograms took
-        self._drawing_once = 0.0  # of them the last time
+        self._found: EvalDone | None = None
+        self._drawn = -1  # the epoch of the last histograms
 
     def observe(self, event: Record) -> None:
         """Write the event's points."""
@@ -174,6 +181,9 @@ class TensorBoard(Observer):
             epoch = before // self._begun.steps_per_epoch
             self._prune(event.split, replace(self._begun, epoch=epoch, step=before))
         self._scalars(event.split, event.step, {"loss": found.loss, **figures})
+        self._found = event
+        if event.split != "validation":
+            self._in_full(event)
 
     def _epoch(self, event: EpochDone) -> None:
         values = {
@@ -185,23 +195,45 @@ class TensorBoard(Observer):
         }
         self._scalars(TRAIN, event.step, values)
         self._filters(event.step)
-        if self._drawing + self._drawing_once <= HISTOGRAM_SHARE * self._tally.so_far.seconds:
-            self._histograms(event.step)
+        every = histogram_interval(self._net, steps_per_epoch=self._begun.steps_per_epoch)
+        if event.epoch == self._begun.epochs:
+            self._end_of_training(event)
+        elif (event.epoch - 1) % every == 0:
+            self._histograms(event)
+
+    def _end_of_training(self, event: EpochDone | RunDone) -> None:
+        """What the last epoch has besides; only `RunDone` says which one that is if it is early."""
+        if self._drawn != event.epoch > self._begun.epoch:
+            self._histograms(event)
+        if self._found is not None and self._found.step == event.step:
+            self._in_full(self._found)
+
+    def _in_full(self, event: EvalDone) -> None:
+        """The task's report and, where there is one, the confusion matrix."""
+        from torch.utils.tensorboard.summary import text
+
+        if self._classes:
+            report = self._tally.task.report(event.metrics, self._classes)
+            block = "".join(f"    {line}\n" for line in report.splitlines())  # Markdown's for code
+            self._file(event.split).add(text("report", block), event.step)  # type: ignore[no-untyped-call] # torch's
+        confusion = getattr(event.metrics, "confusion", None)
+        if confusion:
+            self._picture("confusion", confusion_picture(confusion), event.step, split=event.split)
 
     def _filters(self, step: int) -> None:
         picture = filters_picture(self._net)
         if picture is not None:
             self._picture("first_layer_filters", picture, step)
 
-    def _picture(self, tag: str, picture: Tensor, step: int) -> None:
+    def _picture(self, tag: str, picture: Tensor, step: int, *, split: str = TRAIN) -> None:
         from torch.utils.tensorboard.summary import image  # 0.5 s: only if used
 
-        self._file(TRAIN).add(image(tag, picture, dataformats="CHW"), step)  # type: ignore[no-untyped-call] # torch's
+        self._file(split).add(image(tag, picture, dataformats="CHW"), step)  # type: ignore[no-untyped-call] # torch's
 
-    def _histograms(self, step: int) -> None:
+    def _histograms(self, event: EpochDone | RunDone) -> None:
         from torch.utils.tensorboard.summary import histogram_raw
 
-        began = time.perf_counter()
+        self._drawn = event.epoch
         for found in weight_histograms(self._net):
             summary = histogram_raw(  # type: ignore[no-untyped-call] # torch's
                 f"weights/{found.name}",
@@ -213,9 +245,7 @@ class TensorBoard(Observer):
                 bucket_limits=found.edges,
                 bucket_counts=found.counts,
             )
-            self._file(TRAIN).add(summary, step)
-        self._drawing_once = time.perf_counter() - began
-        self._drawing += self._drawing_once
+            self._file(TRAIN).add(summary, event.step)
 
     def _final(self, best: float | None = None) -> dict[str, float | None]:
         """The figures at the end."""
@@ -238,5 +268,7 @@ class TensorBoard(Observer):
 
     def _done(self, event: RunDone) -> None:
         self._scalars(TRAIN, event.step, self._final(event.best_value))
+        if event.reason == "early stop":
+            self._end_of_training(event)
         if event.reason != "stopped":
             self._hparams(done=True)

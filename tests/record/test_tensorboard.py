@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -22,11 +24,13 @@ from cnntrain.record.prune_events import prune_events
 from cnntrain.record.tensorboard import TensorBoard
 from cnntrain.record.tensorboard_pictures import (
     SAMPLE,
+    confusion_picture,
     filters_picture,
+    histogram_interval,
     images_picture,
     weight_histograms,
 )
-from cnntrain.train.events import EpochDone, Event, RunStarted, Setback
+from cnntrain.train.events import EpochDone, Event, RunDone, RunStarted, Setback
 
 Run = Callable[..., Iterator[Event]]
 FINAL = (
@@ -168,14 +172,91 @@ def test_flush_brings_the_points_to_disk(tmp_path: Path, run: Run) -> None:
     board.close()
 
 
-def test_histograms_give_way_where_they_would_cost_too_much(tmp_path: Path) -> None:
-    board = TensorBoard(tensorboard=tmp_path, net=network())
-    for number in range(1, 6):  # epochs of a microsecond: the first histograms use up their share
-        board.observe(
-            EpochDone(number, number, 1.0, {"error": 0.5}, 0.1, None, False, 10, 1e-6, 0.0)
-        )
-    board.close()
-    assert [h.step for h in read(tmp_path / "train").Histograms("weights/0.weight")] == [1]
+@pytest.mark.parametrize(
+    ("values", "steps", "epochs"),
+    # by hand, 2,000 values per step: 2,000 / 8,000 -> each; 20,000 / 8,000 -> every third
+    [(2_000, 4, [1, 2, 3, 4, 5, 6, 7, 8]), (20_000, 4, [1, 4, 7, 8]), (65_000, 4, [1, 8])],
+)
+def test_histograms_depend_on_the_epoch_alone(
+    tmp_path: Path, run: Run, values: int, steps: int, epochs: list[int]
+) -> None:
+    net = nn.Linear(values, 1, bias=False)
+
+    def drawn(folder: Path, *parts: Iterator[Event]) -> list[int]:
+        for part in parts:
+            observe(part, observers=[TensorBoard(tensorboard=folder, net=net)], every=2)
+        return [h.step // steps for h in read(folder / "train").Histograms("weights/weight")]
+
+    whole = drawn(tmp_path / "whole", run(epochs=8, steps=steps))
+    parts = (run(epochs=8, steps=steps, until=15), run(epochs=8, steps=steps, epoch=3, step=12))
+    assert whole == drawn(tmp_path / "parts", *parts) == epochs
+
+
+def test_histograms_of_a_parameter_count_a_sample_of_it() -> None:
+    large = nn.Linear(1000, 1000, bias=False)  # 65,536 of a million: 33 steps of 2,000
+    assert [histogram_interval(large, steps_per_epoch=n) for n in (1, 32, 33)] == [33, 2, 1]
+
+
+def test_the_last_epoch_of_an_early_stop_has_histograms(tmp_path: Path, run: Run) -> None:
+    net = nn.Linear(65_000, 1, bias=False)  # every 9th epoch
+
+    def stopped() -> Iterator[Event]:
+        for event in run(epochs=8, reason="early stop"):
+            if isinstance(event, RunDone):
+                yield replace(event, epoch=5, step=20)
+            elif event.epoch <= 5:
+                yield event
+
+    observe(stopped(), observers=[TensorBoard(tensorboard=tmp_path, net=net)], every=2)
+    assert [h.step for h in read(tmp_path / "train").Histograms("weights/weight")] == [4, 20]
+    assert [i.step for i in read(tmp_path / "validation").Images("confusion")] == [20]
+
+
+def test_the_last_result_is_there_in_full(tmp_path: Path, run: Run) -> None:
+    board = TensorBoard(tensorboard=tmp_path, net=network(), classes=("cat", "dog"))
+    observe(run(), observers=[board])
+    found = read(tmp_path / "validation")
+    (image,) = found.Images("confusion")
+    assert (image.step, image.width, image.height) == (12, 480, 480)  # 2 classes of 240 pixels
+    (text,) = found.Tensors("report/text_summary")
+    said = text.tensor_proto.string_val[0].decode()
+    assert "    " in said
+    assert all(word in said for word in ("cat", "dog", "83"))  # 83 of 100 are right
+
+
+def test_right_answers_are_blue_and_mistakes_red() -> None:
+    picture = confusion_picture([[3, 1], [0, 4]])
+    assert picture.shape == (3, 480, 480)
+    colours = [picture[:, y, x].tolist() for y in (0, 479) for x in (0, 479)]
+    # 3 of 4 right; the only mistake, fully red; none, white; all right
+    assert colours == [[0.25, 0.25, 1], [1, 0, 0], [1, 1, 1], [0, 0, 1]]
+
+
+def test_the_hparams_plugin_lists_the_run_with_its_figures(tmp_path: Path, run: Run) -> None:
+    """TensorBoard's own server is asked what its page HPARAMS asks."""
+    record(tmp_path, run(), settings={"train.optimizer.lr": 0.1, "name": "lenet5"})
+    code = f"""
+import json, time
+from tensorboard import program
+from urllib.request import Request, urlopen
+board = program.TensorBoard()
+board.configure(argv=[None, "--logdir", {str(tmp_path)!r}, "--port", "0", "--load_fast", "false"])
+address = board.launch() + "data/plugin/hparams/session_groups"
+ask = json.dumps(dict(startIndex=0, sliceSize=9, allowedStatuses=["STATUS_SUCCESS"])).encode()
+for _ in range(50):  # it reads the folder in a thread
+    answer = urlopen(Request(address, ask, {{"Content-Type": "application/json"}}))
+    found = json.load(answer)
+    if found.get("totalSize"):
+        break
+    time.sleep(0.2)
+print(json.dumps(found))
+"""
+    asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    (group,) = json.loads(asked.stdout)["sessionGroups"]
+    assert group["hparams"] == {"train.optimizer.lr": 0.1, "name": "lenet5"}
+    figures = {value["name"]["tag"]: value["value"] for value in group["metricValues"]}
+    assert set(figures) == set(FINAL)
+    assert figures["final/best_validation_error"] == pytest.approx(0.17)
 
 
 def test_tensorboard_is_imported_only_if_it_is_used() -> None:
