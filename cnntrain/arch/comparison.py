@@ -12,7 +12,7 @@ from cnntrain.arch.plan import Plan
 from cnntrain.arch.table import Row, rows, totals
 from cnntrain.arch.table_text import likeness, merged, times
 from cnntrain.core.units import byte_size
-from cnntrain.show.tables import columns, markdown
+from cnntrain.show.tables import INDENT, columns, markdown
 
 Status = Literal["same", "differs", "only a", "only b"]
 MARKS: dict[Status, str] = {"same": " ", "differs": "~", "only a": "-", "only b": "+"}
@@ -101,7 +101,7 @@ def comparison_text(comparison: Comparison) -> str:
 
 def comparison_markdown(comparison: Comparison) -> str:
     """The comparison as two tables in Markdown."""
-    body = markdown(_body(comparison, indent="&emsp;"), right=range(5, 20))
+    body = markdown(_body(comparison, indent=INDENT), right=range(5, 20))
     return "\n".join([body, "", markdown(_foot(comparison), right=range(1, 20))])
 
 

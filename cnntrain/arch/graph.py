@@ -11,6 +11,7 @@ from typing import Literal
 from cnntrain.arch.items import INPUT
 from cnntrain.arch.plan import Plan, PlannedList, PlannedNode
 from cnntrain.arch.table_text import times
+from cnntrain.core.escapes import escaped, in_dot, in_mermaid
 
 Look = Literal["weights", "smaller", "plain", "folded", "join"]
 
@@ -92,15 +93,15 @@ def as_dot(graph: Diagram) -> str:
     """In Graphviz's language."""
 
     def box(box: Box) -> str:
-        text = _quoted(f"{box.title}\n{box.detail}".strip())
+        text = in_dot(*filter(None, (box.title, box.detail)))
         return f'n{box.number} [label={text} fillcolor="{COLOURS[box.look]}"]'
 
     def frame(frame: Diagram) -> tuple[str, str]:
-        return f"subgraph cluster_{frame.number} {{ label={_quoted(frame.title)}", "}"
+        return f"subgraph cluster_{frame.number} {{ label={in_dot(frame.title)}", "}"
 
     lines = [
         "digraph {",
-        f'  graph [label={_quoted(graph.title)} labelloc=t fontname="Helvetica" color=gray]',
+        f'  graph [label={in_dot(graph.title)} labelloc=t fontname="Helvetica" color=gray]',
         '  node [shape=box style="rounded,filled" fontname="Helvetica" fontsize=10 height=0.3]',
         *_lines(graph, box, frame, "  "),
         *(f"  n{source} -> n{end}" for source, end in graph.arrows),
@@ -113,14 +114,14 @@ def as_mermaid(graph: Diagram) -> str:
     """In Mermaid's language, which GitHub and many editors draw."""
 
     def box(box: Box) -> str:
-        text = "<br>".join(filter(None, (box.title, box.detail)))
-        return f'n{box.number}["{_entities(text)}"]:::{box.look}'
+        return f"n{box.number}[{in_mermaid(*filter(None, (box.title, box.detail)))}]:::{box.look}"
 
     def frame(frame: Diagram) -> tuple[str, str]:
-        return f'subgraph s{frame.number}["{_entities(frame.title)}"]', "end"
+        return f"subgraph s{frame.number}[{in_mermaid(frame.title)}]", "end"
 
+    title = json.dumps(escaped(graph.title), ensure_ascii=False)  # in YAML
     lines = [
-        *("---", f"title: {_quoted(graph.title)}", "---", "flowchart TB"),
+        *("---", f"title: {title}", "---", "flowchart TB"),
         *(f"  classDef {look} fill:{colour},color:#222" for look, colour in COLOURS.items()),
         *_lines(graph, box, frame, "  "),
         *(f"  n{source} --> n{end}" for source, end in graph.arrows),
@@ -142,14 +143,6 @@ def _lines(
             yield indent + begin
             yield from _lines(each, box, frame, indent + "  ")
             yield indent + end
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _entities(text: str) -> str:
-    return text.replace('"', "#quot;")
 
 
 def _graph(plan: Plan, levels: int, title: str) -> Diagram:

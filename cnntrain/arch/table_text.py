@@ -10,7 +10,7 @@ from cnntrain.arch.network import Shape
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.table import Learning, Row, Share, frozen_parameters, joined, rows, totals
 from cnntrain.core.units import byte_size
-from cnntrain.show.tables import columns, markdown
+from cnntrain.show.tables import INDENT, columns, markdown
 
 HEAD = (
     *("layer", "", "output", "parameters", "share", "multiply-adds", "share"),
@@ -60,7 +60,7 @@ def as_markdown(
 ) -> str:
     """The table in Markdown, and the totals as a list; arguments as those of `as_text`."""
     found, total = rows(plan, batch=batch, learning=learning), totals(plan, batch=batch)
-    lines = _lines(plan, folded(found, depth), total, "&emsp;")
+    lines = _lines(plan, folded(found, depth), total, INDENT)
     items = (f"- {line}" for line in _in_words(total, frozen_parameters(found)))
     return "\n".join([markdown(lines, right=NUMBERS), "", *items])
 

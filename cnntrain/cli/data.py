@@ -15,6 +15,7 @@ from cnntrain.cli.options import Json, Overrides, RunFile
 from cnntrain.config import shipped
 from cnntrain.config.load import load
 from cnntrain.core.atomic import write_output
+from cnntrain.core.escapes import escaped
 from cnntrain.show.tables import columns
 from cnntrain.show.words import listed
 
@@ -103,7 +104,7 @@ def _as_text(report: DataReport, config: RunConfig) -> str:
     for index, name in enumerate(report.classes):
         rows.append([name, *(f"{report.counts[split][index]:,}" for split in splits)])
     rows.append(["total", *(f"{sum(report.counts[split]):,}" for split in splits)])
-    lines = [columns(rows, right=range(1, len(splits) + 1)), ""]
+    lines = []
     for split, sizes in report.sizes.items():
         shown = listed([f"{h}x{w} ({count:,})" for (h, w), count in sizes], most=5)
         lines.append(f"sizes in {split} (height x width): {shown}")
@@ -125,7 +126,8 @@ def _as_text(report: DataReport, config: RunConfig) -> str:
     if report.is_clean:
         every = "every other image" if report.left_out else "every image"
         lines.append(f"good: {every} can be read and used, and none stands in two splits")
-    return "\n".join(lines)
+    table = columns(rows, right=range(1, len(splits) + 1))
+    return "\n".join([table, "", *map(escaped, lines)])
 
 
 def _group(group: Duplicate) -> str:

@@ -16,7 +16,6 @@ from cnntrain.core.interrupts import Interruptions
 from cnntrain.core.memory import is_out_of_memory
 from cnntrain.core.plugins import plugin_failure
 from cnntrain.core.stderr import say
-from cnntrain.show.words import escaped
 
 
 def run() -> None:
@@ -129,8 +128,8 @@ def _fail_plugin(error: Exception) -> None:
 
 def _fail(message: str, code: int, *, prefix: str = "error: ") -> NoReturn:
     if os.environ.get("CNNTRAIN_DEBUG") == "1":
-        say(traceback.format_exc().rstrip())
-    say(escaped(message if "\n" in message else prefix + message, keep="\n\t"))
+        say(traceback.format_exc().rstrip(), keep="\n\t")
+    say(message if "\n" in message else prefix + message, keep="\n\t")
     sys.exit(code)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,8 +13,8 @@ from cnntrain.cli import output
 from cnntrain.cli.options import TRAINED, Json, Overrides, Plugins, SplitName, opened
 from cnntrain.core.atomic import write_output
 from cnntrain.core.errors import UsageError
-from cnntrain.show.tables import columns
-from cnntrain.show.words import counted, harmless
+from cnntrain.show.tables import columns, write_csv
+from cnntrain.show.words import counted
 
 if TYPE_CHECKING:
     from cnntrain.model.evaluate import Evaluated
@@ -187,14 +186,13 @@ def _write_mistakes(evaluated: Evaluated, file: Path) -> None:
     confidences, predicted = answers.confidences, answers.predicted.tolist()
     wrong = (~answers.right).nonzero().flatten()
     order = wrong[confidences[wrong].argsort(descending=True, stable=True)]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "class", "predicted", "probability"])
+    rows = [["path", "class", "predicted", "probability"]]
     for number in order.tolist():
         names = (evaluated.classes[answers.targets[number]], evaluated.classes[predicted[number]])
-        cells = [harmless(cell) for cell in (images.label(number), *names)]
-        writer.writerow([*cells, f"{confidences[number]:.6f}"])
-    write_output(file, text.getvalue().encode("utf-8", "backslashreplace"))
+        rows.append([images.label(number), *names, f"{confidences[number]:.6f}"])
+    text = io.StringIO()
+    write_csv(rows, text)
+    write_output(file, text.getvalue().encode())
     output.note(f"{counted(len(order), 'mistake')}: {file}")
 
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from cnntrain.core.errors import UsageError
-from cnntrain.core.stderr import say
+from cnntrain.core.escapes import escaped
+from cnntrain.core.stderr import PlainLines, say
 from cnntrain.record.json_text import json_text
-from cnntrain.show.words import escaped
 
 if TYPE_CHECKING:
     from cnntrain.show.image_table import Picture
@@ -43,10 +43,7 @@ def result(text: str, *, is_needed: bool = True) -> None:
 def result_json(value: Any) -> None:
     """Print one JSON object on stdout; figures that have no meaning (NaN) are null."""
     utf8 = (sys.stdout.encoding or "").lower().startswith("utf")
-    text = json_text(value, indent=2, only_ascii=not utf8)
-    if not text.replace("\n", "").isprintable():  # control characters that JSON itself lets pass
-        text = json_text(value, indent=2, only_ascii=True)
-    result(text)
+    result(json_text(value, indent=2, only_ascii=not utf8))
 
 
 def answer(found: T, as_json: bool, *, data: Callable[[T], Any], text: Callable[[T], str]) -> None:
@@ -59,7 +56,7 @@ def answer(found: T, as_json: bool, *, data: Callable[[T], Any], text: Callable[
 
 def note(text: str) -> None:
     """Say something on stderr."""
-    say(escaped(text, keep="\n\t"))
+    say(text)
 
 
 @contextmanager
@@ -69,6 +66,7 @@ def log_shown(shown: bool) -> Iterator[None]:
         yield
         return
     logger, handler = logging.getLogger("cnntrain"), logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PlainLines())
     logger.addHandler(handler)
     try:
         yield
@@ -123,5 +121,5 @@ def picture(made: Picture, file: Path, *, as_json: bool) -> None:
     if made.table:
         result(made.table)
     if made.text:
-        note(made.text)
+        say(made.text, keep="\n\t")
     result(str(file))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from dataclasses import asdict
 from pathlib import Path
@@ -14,8 +13,7 @@ from cnntrain.cli import output
 from cnntrain.cli.evaluate import Crops, Scales, read_scales
 from cnntrain.cli.options import Json, Overrides, Plugins, Trained, opened
 from cnntrain.core.errors import UsageError
-from cnntrain.show.tables import columns
-from cnntrain.show.words import harmless
+from cnntrain.show.tables import columns, write_csv
 
 if TYPE_CHECKING:
     from cnntrain.data.left_out import LeftOut
@@ -159,13 +157,13 @@ def _json(found: list[Prediction], others: tuple[LeftOut, ...], rule: Rejection 
 
 def _csv(found: list[Prediction], rule: Rejection | None) -> None:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     count = max((len(p.ranking) for p in found), default=0)
     head = [f"{what}{i + 1}" for i in range(count) for what in ("class", "probability")]
-    writer.writerow(["file", *head, "error", *(["rejected"] if rule is not None else [])])
+    rows = [["file", *head, "error", *(["rejected"] if rule is not None else [])]]
     for p in found:
-        cells = [cell for name, value in p.ranking for cell in (harmless(name), f"{value:.6f}")]
+        cells = [cell for name, value in p.ranking for cell in (name, f"{value:.6f}")]
         rest = [""] * (2 * (count - len(p.ranking)))
         none = [] if rule is None else ["yes" if _is_none(p, rule) else "no"]
-        writer.writerow([harmless(p.name), *cells, *rest, harmless(p.error), *none])
+        rows.append([p.name, *cells, *rest, p.error, *none])
+    write_csv(rows, text)
     output.result(text.getvalue().rstrip("\n"))

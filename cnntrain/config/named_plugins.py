@@ -35,16 +35,11 @@ def find_named(name: str, place: Place | None, file: Path) -> Plugin:
         plugin = read_plugin(found)
         if not is_trusted(plugin.sha256):
             raise CheckpointError(
-                f"{file} is the file of a run, and names the plugin {shown_name(name)} (sha256 "
+                f"{file} is the file of a run, and names the plugin {name} (sha256 "
                 f"{plugin.sha256}), which you have not used before: its code would run",
-                remedy=f"read it, and if you trust it add -s plugins=[{shown_name(str(found))}]",
+                remedy=f"read it, and if you trust it add -s plugins=[{found}]",
             )
     return name_plugin(found)
-
-
-def shown_name(name: str) -> str:
-    """A name that another person has chosen, without what a terminal would obey."""
-    return name if name.isprintable() else ascii(name)
 
 
 @dataclass(frozen=True)

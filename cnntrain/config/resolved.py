@@ -12,6 +12,7 @@ from cnntrain.config.overrides import COMMAND_LINE
 from cnntrain.config.schema import RunConfig
 from cnntrain.config.section import Call, Choice, Section
 from cnntrain.core.document import KeyPath, parse_scalar
+from cnntrain.core.escapes import escaped
 
 _COMMENT_COLUMN = 60
 
@@ -43,7 +44,7 @@ def with_origins(loaded: Loaded) -> str:
 
 def dump_yaml(tree: Any, *, width: float = 100, default_flow_style: bool | None = None) -> str:
     """Plain data as YAML that our reader reads back unchanged."""
-    return yaml.dump(
+    text: str = yaml.dump(
         tree,
         Dumper=_Dumper,
         sort_keys=False,
@@ -51,6 +52,7 @@ def dump_yaml(tree: Any, *, width: float = 100, default_flow_style: bool | None 
         width=width,
         default_flow_style=default_flow_style,
     )
+    return escaped(text, keep="\n")  # all such text is in double quotes, where it means the same
 
 
 def _lines(tree: Any, path: KeyPath, loaded: Loaded) -> Iterator[tuple[str, str]]:

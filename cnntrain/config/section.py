@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from cnntrain.core.catalogue import Catalogue
 from cnntrain.core.entry import Entry
+from cnntrain.core.escapes import escaped
 from cnntrain.core.kinds import NonNegative, Positive
 
 
@@ -150,7 +151,9 @@ def _share(value: Any) -> Any:
 
 
 def _run_name(value: Any) -> Any:
-    if not isinstance(value, str) or re.fullmatch(r"[^\W_][^/\\:*?\"<>|\x00-\x1f]*", value):
+    if not isinstance(value, str):
+        return value
+    if re.fullmatch(r"[^\W_][^/\\:*?\"<>|]*", value) and escaped(value) == value:
         return value
     raise ValueError("a name for a folder: a letter or digit first, and no slash or colon")
 

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import takewhile
 
+from cnntrain.core.escapes import escaped
+
 
 @dataclass(frozen=True)
 class Place:
@@ -31,12 +33,12 @@ class Problem:
 
     def render(self) -> str:
         """`file:14:7: message; remedy`, then the source line and a caret under the column."""
-        text = f"{self.message}; {self.remedy}" if self.remedy else self.message
+        text = escaped(f"{self.message}; {self.remedy}" if self.remedy else self.message)
         if self.place is None:
             return text
-        lines = [f"{self.place}: {text}"]
+        lines = [f"{escaped(str(self.place))}: {text}"]
         if self.place.source.strip():
-            shown = self.place.source.rstrip()[:160]
+            shown = escaped(self.place.source.rstrip()[:160], keep="\t")
             lead = "".join("\t" if c == "\t" else " " for c in shown[: self.place.column - 1])
             lines += [f"    {shown}", f"    {lead}^"]
         return "\n".join(lines)

@@ -21,6 +21,7 @@ from filelock import FileLock
 
 from cnntrain.core.atomic import write_text_atomically
 from cnntrain.core.errors import ConfigError, DiskError
+from cnntrain.core.escapes import escaped
 
 LARGEST = 16 << 20
 """Bytes that a plugin may have: no text that somebody wrote is larger."""
@@ -97,7 +98,7 @@ def remember(plugin: Plugin) -> None:
     file = list_file()
     if file is None or plugin.sha256 in _remembered():
         return
-    shown = "".join(letter if letter.isprintable() else "?" for letter in str(plugin.file))
+    shown = escaped(str(plugin.file))
     with suppress(OSError, DiskError, NotImplementedError):
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with FileLock(f"{file}.lock", timeout=5):

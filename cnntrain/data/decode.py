@@ -27,7 +27,6 @@ from cnntrain.core.errors import DataError
 from cnntrain.data.budget import MEGABYTES, WHOLE_FILE, Budget, megabytes
 from cnntrain.data.left_out import WITH_HEIC, image_format
 from cnntrain.data.torn import refuse_torn
-from cnntrain.show.words import escaped
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -85,8 +84,7 @@ class UnreadableImageError(DataError):
 
     def __init__(self, path: Path, reason: str) -> None:
         cause, _, remedy = reason.partition("; ")
-        name = escaped(str(path))
-        super().__init__(f"cannot read the image {name}: {cause}", remedy=remedy or _REMEDY)
+        super().__init__(f"cannot read the image {path}: {cause}", remedy=remedy or _REMEDY)
         self.path = path
         self.reason = reason
 

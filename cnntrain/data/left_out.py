@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from cnntrain.core.escapes import escaped
 from cnntrain.core.stderr import say
-from cnntrain.show.words import escaped, listed
+from cnntrain.show.words import listed
 
 
 @dataclass(frozen=True)

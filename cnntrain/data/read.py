@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from cnntrain.core.errors import ConfigError, DataError
+from cnntrain.core.escapes import breaks_lines
 from cnntrain.core.problems import Place
 from cnntrain.data import DATASETS
 from cnntrain.data.hold_out import hold_out
 from cnntrain.data.metadata import AS_IT_IS, Holdout
 from cnntrain.data.splits import Splits
-from cnntrain.show.words import escaped
-
-_BREAKING = ("Cc", "Cs", "Zl", "Zp")
-"""Kinds of characters that no line of classes.txt can have: controls, no text, line ends."""
 
 
 def open_splits(name: str, *, parameters: Mapping[str, Any], holdout: Holdout = AS_IT_IS) -> Splits:
@@ -33,9 +29,9 @@ def open_splits(name: str, *, parameters: Mapping[str, Any], holdout: Holdout = 
         remedy = "return cnntrain.data.splits.Splits(classes=..., train=Pixels(images, targets))"
         raise ConfigError(message, remedy=remedy, place=Place(str(entry.file), entry.line, 1))
     for label in splits.classes:
-        if any(unicodedata.category(letter) in _BREAKING for letter in label):
+        if breaks_lines(label):
             raise DataError(
-                f"the name of the class '{escaped(label)}' has a control character",
+                f"the name of the class '{label}' has a control character",
                 remedy="rename it: the class list has one name a line",
             )
     return hold_out(splits, holdout, name=name)

@@ -5,7 +5,6 @@ A data set's function returns `Splits` of them.
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from torch import Tensor
 from cnntrain.core.errors import DataError
 from cnntrain.data.decode import decode
 from cnntrain.data.left_out import LeftOut
+from cnntrain.show.tables import write_csv
 
 Reduction = Callable[[tuple[int, int]], float]
 
@@ -132,11 +132,8 @@ class Division:
     def text(self) -> str:
         """The rows as CSV, with a header."""
         file = io.StringIO()
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("path", "class", "split"))
-        writer.writerows(self.rows())
-        # a name that is not UTF-8 cannot be written as it is
-        return file.getvalue().encode("utf-8", "backslashreplace").decode()
+        write_csv([("path", "class", "split"), *self.rows()], file)
+        return file.getvalue()
 
 
 @dataclass(frozen=True)

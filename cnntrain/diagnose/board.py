@@ -11,8 +11,10 @@ import numpy as np
 from PIL import Image
 
 from cnntrain.core.atomic import disk_errors, write_output
+from cnntrain.core.escapes import escaped, in_markdown
 from cnntrain.diagnose.diagnose import Diagnosis
 from cnntrain.record.event_file import whole_event_file
+from cnntrain.show.tables import markdown
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.summary_pb2 import Summary
@@ -43,20 +45,21 @@ def _summaries(diagnosis: Diagnosis, subject: str) -> Iterator[Summary]:
                 yield scalar(f"{prefix}/{name}", value)  # type: ignore[no-untyped-call] # torch's
         for picture in report.pictures:
             pixels = np.asarray(Image.open(io.BytesIO(picture.png())).convert("RGB"))
-            tag = f"{prefix}/{picture.title}"
+            tag = f"{prefix}/{escaped(picture.title)}"
             yield image(tag, pixels, dataformats="HWC")  # type: ignore[no-untyped-call] # torch's
 
 
 def _words(diagnosis: Diagnosis, subject: str) -> str:
     """Markdown."""
-    lines = [f"# {subject}: {diagnosis.verdict}", ""]
+    said = in_markdown
+    lines = [f"# {said(subject)}: {diagnosis.verdict}", ""]
     for number, found in enumerate(diagnosis.findings, start=1):
+        also = ((said(each.headline), said(each.fault)) for each in found.effects)
         lines += [
-            f"{number}. **{found.headline}** ({found.verdict}: `{found.fault}`)",
-            f"   - evidence: {found.evidence}",
-            f"   - what to do: {found.remedy}",
-            *(f"   - so, too: {each.headline} (`{each.fault}`)" for each in found.effects),
+            f"{number}. **{said(found.headline)}** ({found.verdict}: `{said(found.fault)}`)",
+            f"   - evidence: {said(found.evidence)}",
+            f"   - what to do: {said(found.remedy)}",
+            *(f"   - so, too: {headline} (`{fault}`)" for headline, fault in also),
         ]
-    lines += ["", "| check | verdict | what was seen |", "|---|---|---|"]
-    lines += [f"| {r.check} | {r.verdict} | {r.headline} |" for r in diagnosis.reports]
-    return "\n".join(lines)
+    checks = [(r.check, r.verdict, r.headline) for r in diagnosis.reports]
+    return "\n".join([*lines, "", markdown([("check", "verdict", "what was seen"), *checks])])

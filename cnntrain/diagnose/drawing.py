@@ -59,7 +59,8 @@ def bars_by_layer(
     axes.set_ylabel(label)
     if is_named:
         names = [name for name, _ in values]
-        axes.set_xticks(range(len(values)), names, rotation=90 if longest > 3 else 0, fontsize=8)
+        turned = 90 if longest > 3 else 0  # names of classes may hold dollar signs
+        axes.set_xticks(range(len(values)), names, rotation=turned, fontsize=8, parse_math=False)
     else:
         axes.set_xlabel(f"{len(values)} layers")
     return figure

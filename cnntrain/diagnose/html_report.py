@@ -55,11 +55,11 @@ def cell_text(value: Cell) -> str:
 def _finding(number: int, finding: Finding) -> str:
     return (
         f'<div class="finding {finding.verdict}"><h3>{number}. {text(finding.headline)} '
-        f"{_mark(finding.verdict)} <code>{finding.fault}</code></h3>"
+        f"{_mark(finding.verdict)} <code>{text(finding.fault)}</code></h3>"
         f"<p>{text(finding.evidence)}.</p>"
         f"<p><b>What to do:</b> {text(finding.remedy)}.</p>"
         + "".join(
-            f"<p><b>So, too:</b> {text(effect.headline)} <code>{effect.fault}</code>.</p>"
+            f"<p><b>So, too:</b> {text(effect.headline)} <code>{text(effect.fault)}</code>.</p>"
             for effect in finding.effects
         )
         + "</div>"
@@ -72,7 +72,7 @@ def _mark(verdict: str) -> str:
 
 def _overview(reports: tuple[Report, ...]) -> str:
     rows = "".join(
-        f'<tr><td><a href="#{r.check}">{r.check}</a></td>'
+        f'<tr><td><a href="#{text(r.check)}">{text(r.check)}</a></td>'
         f'<td style="text-align:left">{_mark(r.verdict)}</td>'
         f'<td style="text-align:left">{text(r.headline)}</td>'
         f'<td class="number">{r.seconds:.1f} s</td></tr>'
@@ -83,7 +83,7 @@ def _overview(reports: tuple[Report, ...]) -> str:
 
 def _section(report: Report) -> str:
     parts = [
-        f'<h2 id="{report.check}">{report.check} {_mark(report.verdict)}</h2>',
+        f'<h2 id="{text(report.check)}">{text(report.check)} {_mark(report.verdict)}</h2>',
         f"<p>{text(report.headline)}.</p>",
         *map(_picture, report.pictures),
         *(_table(table) for table in report.tables if table.rows),

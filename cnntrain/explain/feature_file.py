@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from functools import partial
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import BinaryIO
 import numpy as np
 
 from cnntrain.core.atomic import write_output
+from cnntrain.core.escapes import escaped
 from cnntrain.model.taps import Features
-from cnntrain.show.words import harmless
+from cnntrain.show.tables import write_csv
 
 
 def write_features(found: Features, path: Path) -> None:
@@ -44,7 +44,11 @@ def _parquet(found: Features, file: BinaryIO) -> None:
     import pyarrow  # an extra
     import pyarrow.parquet
 
-    columns = {"file": list(found.files), "class": _labels(found), "label": found.targets.numpy()}
+    columns = {
+        "file": [*map(escaped, found.files)],
+        "class": _labels(found),
+        "label": found.targets.numpy(),
+    }
     table = pyarrow.table({**columns, "features": list(found.values.numpy())})
     table = table.replace_schema_metadata({"layer": found.layer})
     pyarrow.parquet.write_table(table, file)
@@ -52,11 +56,10 @@ def _parquet(found: Features, file: BinaryIO) -> None:
 
 def _csv(found: Features, file: BinaryIO) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-    writer = csv.writer(text, lineterminator="\n")
     count = found.values.shape[1]
-    writer.writerow(["file", "class", *(f"feature{i + 1}" for i in range(count))])
-    for name, label, row in zip(found.files, _labels(found), found.values.tolist(), strict=True):
-        writer.writerow([harmless(name), harmless(label), *(f"{value:.7g}" for value in row)])
+    write_csv([["file", "class", *(f"feature{i + 1}" for i in range(count))]], text)
+    images = zip(found.files, _labels(found), found.values.tolist(), strict=True)
+    write_csv(([name, label, *(f"{v:.7g}" for v in row)] for name, label, row in images), text)
     text.detach()  # the file stays open
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from cnntrain.core.escapes import escaped
 from cnntrain.core.kinds import Count, Names, Positive, Split
 from cnntrain.explain import picture
 from cnntrain.explain.shown import show_images
@@ -86,7 +87,7 @@ def retrieve(
         photos = photographs(data.at(numbers), scaling=model.scaling)
         for photo, value, number in zip(photos, near, numbers, strict=True):
             file, name = data.label(number), model.classes[int(targets[number])]
-            caption = f"{name}  {value:.3g}\n{Path(file).name}"
+            caption = f"{name}  {value:.3g}\n{escaped(Path(file).name)}"
             row.append(Cell(photo, caption, apart=len(row) == 1))
             known.append({"image": file, "class": name, "distance": value})
         rows.append(row)

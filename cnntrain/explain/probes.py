@@ -109,7 +109,7 @@ def draw_probes(
     axes.grid(axis="y", color="0.9")
     axes.set_axisbelow(True)
     axes.legend(frameon=False, fontsize=8)
-    axes.set_title(title, fontsize=10, loc="left")
+    axes.set_title(title, fontsize=10, loc="left", parse_math=False)
     return figure
 
 

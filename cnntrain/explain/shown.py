@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.core.errors import DataError, UsageError
+from cnntrain.core.escapes import escaped
 from cnntrain.core.kinds import Split
 from cnntrain.data.decode import FORMATS, UnreadableImageError
 from cnntrain.model.images import find_images
@@ -86,8 +87,8 @@ def _read_file(model: Model, path: Path) -> Tensor:
 
 
 def short(label: str) -> str:
-    """The end of a label, with the folder that an image file lies in."""
-    return "/".join(Path(label).parts[-2:])
+    """The end of a label, with the folder that an image file lies in; in one line."""
+    return escaped("/".join(Path(label).parts[-2:]))
 
 
 def _spread(targets: Tensor, count: int) -> list[int]:

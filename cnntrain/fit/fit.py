@@ -19,6 +19,7 @@ from cnntrain.config.loaded import Loaded
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import CheckpointError, UsageError
+from cnntrain.core.escapes import escaped
 from cnntrain.data.left_out import rows
 from cnntrain.fit.resume_checks import check_same_data, check_unfinished, what_changes
 from cnntrain.fit.to_the_end import Ended, InFolder, lost_best, train_to_the_end
@@ -107,7 +108,7 @@ def _begin(
     with removed_unless_begun(run):
         run.remove_drafts()
         _write_facts(prepared, run)
-        run.write_text(run.overrides, _lines(overrides))
+        run.write_text(run.overrides, _lines([*map(escaped, overrides)]))
         with log_to(run.log):
             return train_to_the_end(
                 prepared,
@@ -259,7 +260,7 @@ def _write_what_changes(prepared: Prepared, run: RunFolder, overrides: Sequence[
     keep_copies(run, loaded)
     _write_plan(prepared, run)
     earlier = run.overrides.read_text("utf-8", "replace") if run.overrides.is_file() else ""
-    run.write_text(run.overrides, earlier + _lines(overrides))
+    run.write_text(run.overrides, earlier + _lines([*map(escaped, overrides)]))
 
 
 def _lines(texts: Sequence[str]) -> str:

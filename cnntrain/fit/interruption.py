@@ -29,7 +29,8 @@ class Interruption:
         self.received = number
         self.stop.request()
         what = "saving" if self.run else "ending"
-        say(f"\n{signal_name(number)}: {what} after this batch (again to stop at once)")
+        text = f"\n{signal_name(number)}: {what} after this batch (again to stop at once)"
+        say(text, keep="\n")
         if self.stop.is_waiting:
             raise WaitEnded
 

@@ -11,6 +11,7 @@ from typing import Never, TextIO
 
 from tqdm import tqdm
 
+from cnntrain.core.escapes import escaped
 from cnntrain.record import observer
 from cnntrain.record.console_summary import (
     closing_line,
@@ -23,7 +24,7 @@ from cnntrain.record.console_summary import (
 from cnntrain.record.observe import Observer, Record, Tally
 from cnntrain.record.time_left import Ahead, TimeLeft
 from cnntrain.record.window import StepReport, StepWindow
-from cnntrain.show.words import about_time, clock_time, counted, escaped, percent, quantity
+from cnntrain.show.words import about_time, clock_time, counted, percent, quantity
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, Setback, StepDone
 
 SILENCE_SECONDS = 30.0
@@ -117,7 +118,7 @@ class Console(Observer):
             self._bar = None
 
     def _say(self, line: str) -> None:
-        self._stream.write(escaped(line, keep="\n\t") + "\n")
+        self._stream.write(escaped(line) + "\n")
         self._stream.flush()
         self._spoke = self._clock()
 

@@ -11,9 +11,10 @@ from typing import TextIO
 from rich.console import Console as RichConsole
 from rich.table import Table
 
+from cnntrain.core.escapes import escaped
 from cnntrain.record.observe import Tally, epoch_figures
 from cnntrain.show.tables import columns
-from cnntrain.show.words import clock_time, escaped, percent, quantity
+from cnntrain.show.words import clock_time, percent, quantity
 from cnntrain.tasks.protocol import Result, Task
 from cnntrain.train.events import RunDone
 

@@ -1,4 +1,4 @@
-"""JSON as the standard has it, for numbers that may not be finite."""
+"""JSON as the standard has it, for numbers that may not be finite and names that may be hostile."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import json
 import math
 from collections.abc import Mapping
 
+from cnntrain.core.escapes import in_json
+
 
 def json_text(value: object, *, indent: int | None = None, only_ascii: bool = False) -> str:
     """JSON as the standard has it: NaN and infinities, which it lacks, become null."""
-    text = _finite(value)
-    return json.dumps(text, indent=indent, ensure_ascii=only_ascii, allow_nan=False)
+    text = json.dumps(_finite(value), indent=indent, ensure_ascii=only_ascii, allow_nan=False)
+    return in_json(text)
 
 
 def _finite(value: object) -> object:

@@ -8,21 +8,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
-from cnntrain.core.stderr import say
+from cnntrain.core.escapes import escaped
+from cnntrain.core.stderr import PlainLines, say
 from cnntrain.record import observer
 from cnntrain.record.growing_file import GrowingFile
 from cnntrain.record.observe import Observer, Record, Tally
-from cnntrain.show.words import counted, escaped
+from cnntrain.show.words import counted
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, Setback
 
 LOG = logging.getLogger("cnntrain.run")
-
-
-class _Plain(logging.Formatter):
-    """Names of files and classes are anybody's: no control characters in the log."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return escaped(super().format(record), keep="\n\t")
 
 
 def note(text: str, stream: TextIO | None) -> None:
@@ -30,7 +24,7 @@ def note(text: str, stream: TextIO | None) -> None:
     LOG.warning(text)
     if stream is not None:
         with contextlib.suppress(OSError, ValueError):  # nobody watches any more
-            stream.write(f"note: {text}\n")
+            stream.write(f"note: {escaped(text)}\n")
 
 
 class _LogFile(logging.Handler):
@@ -38,7 +32,7 @@ class _LogFile(logging.Handler):
 
     def __init__(self, path: Path) -> None:
         super().__init__(logging.INFO)
-        self.setFormatter(_Plain("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        self.setFormatter(PlainLines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         self.file = GrowingFile(path)
 
     def emit(self, record: logging.LogRecord) -> None:

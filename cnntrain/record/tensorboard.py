@@ -9,6 +9,7 @@ from typing import TextIO
 
 from torch import Tensor, nn
 
+from cnntrain.core.escapes import escaped
 from cnntrain.record import observer
 from cnntrain.record.event_file import EventFile
 from cnntrain.record.log import note
@@ -259,7 +260,7 @@ class TensorBoard(Observer):
         from torch.utils.tensorboard.summary import hparams
 
         settings = {
-            name: value if isinstance(value, int | float | str) else str(value)
+            name: value if isinstance(value, int | float) else escaped(str(value))
             for name, value in self._settings.items()
         }
         experiment, start, end = hparams(settings, dict.fromkeys(self._final(), 0.0))  # type: ignore[no-untyped-call] # torch's

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cnntrain.config.load import load
 from cnntrain.config.loaded import Loaded
-from cnntrain.config.named_plugins import Naming, shown_name
+from cnntrain.config.named_plugins import Naming
 from cnntrain.core.atomic import disk_errors, write_atomically
 from cnntrain.core.errors import CheckpointError, ConfigError
 from cnntrain.core.problems import Place
@@ -79,7 +79,7 @@ class Asked:
         if not there:
             hash_ = f" (sha256 {recorded})" if recorded else ""
             raise CheckpointError(
-                f"{self.by} asks for the plugin {shown_name(name)}{hash_}, which is not there",
+                f"{self.by} asks for the plugin {name}{hash_}, which is not there",
                 remedy="say where it is: --plugin PATH",
             )
         plugin, first = (sound or there)[0], there[0]
@@ -105,7 +105,7 @@ class Asked:
         files = [str(each.path) for each in there if each.sha256 == sha256]
         where = next((shlex.quote(file) for file in files if file.isprintable()), "PATH")
         return CheckpointError(
-            f"{self.by} asks for the plugin {shown_name(name)} (sha256 {sha256}), which you have "
+            f"{self.by} asks for the plugin {name} (sha256 {sha256}), which you have "
             "not used before, and opening it would run the plugin's code",
             remedy=f"read it, and if you trust it add --plugin {where}",
         )

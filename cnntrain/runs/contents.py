@@ -17,6 +17,7 @@ from cnntrain.config.load import load_text
 from cnntrain.config.loaded import Loaded
 from cnntrain.core.document import parse_document
 from cnntrain.core.errors import CheckpointError, ConfigError
+from cnntrain.core.escapes import breaks_lines
 from cnntrain.data import TRANSFORMS
 from cnntrain.data.pipeline import TransformError, build_eval_pipeline
 from cnntrain.runs.asked_plugins import Asked
@@ -172,8 +173,16 @@ def classes_in(state: State, *, path: Path) -> tuple[str, ...]:
     """The class names, in the order of the outputs."""
     found = state.get("classes")
     if isinstance(found, list) and found and all(isinstance(item, str) for item in found):
-        return tuple(found)
+        return sound_classes(found, path=path)
     raise CheckpointError(f"{path} holds no classes", remedy=_FOREIGN)
+
+
+def sound_classes(names: Sequence[str], *, path: Path) -> tuple[str, ...]:
+    """The names, none of which may break a line: no data set has such classes."""
+    if bad := [name for name in names if breaks_lines(name)]:
+        message = f"{path} has the class '{bad[0]}', with a control character in its name"
+        raise CheckpointError(message, remedy=_FOREIGN)
+    return tuple(names)
 
 
 def steps_in(state: State, *, path: Path) -> tuple[dict[str, Any], ...]:

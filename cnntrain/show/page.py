@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-import html
 from collections.abc import Iterable
 from typing import Literal
 
-from cnntrain.show.words import escaped
+from cnntrain.core.escapes import in_html
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
@@ -37,7 +36,7 @@ def page(title: str, parts: Iterable[str], *, style: str = "") -> bytes:
 
 def text(plain: str) -> str:
     """Plain text as HTML, for attributes, too: names of files and classes are anybody's."""
-    return html.escape(escaped(plain, keep="\n\t"))
+    return in_html(plain, keep="\n\t")
 
 
 def picture(content: bytes, *, alt: str, kind: Literal["png", "jpeg"] = "png") -> str:

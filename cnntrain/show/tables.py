@@ -1,10 +1,15 @@
-"""Tables of text: in aligned columns, or as Markdown."""
+"""Tables of text: in aligned columns, as Markdown, or as CSV."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import csv
+from collections.abc import Collection, Iterable, Sequence
+from typing import TextIO
 
-from cnntrain.show.words import escaped
+from cnntrain.core.escapes import escaped, in_csv, in_markdown
+
+INDENT = "\u2003"
+"""A blank that Markdown shows at the beginning of a cell."""
 
 
 def columns(
@@ -38,5 +43,11 @@ def columns(
 def markdown(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> str:
     """Rows as a table in Markdown, the first as its head; `right` as in `columns`."""
     rule = ["--:" if i in right else ":--" for i in range(len(rows[0]))]
-    rows = [[escaped(cell) for cell in row] for row in rows]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [rows[0], rule, *rows[1:]])
+    cells = [[in_markdown(cell).replace(INDENT, "&emsp;") for cell in row] for row in rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [cells[0], rule, *cells[1:]])
+
+
+def write_csv(rows: Iterable[Iterable[object]], file: TextIO) -> None:
+    """Write rows as CSV; no name in them is a formula, or more than one line."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerows([in_csv(c) if isinstance(c, str) else c for c in row] for row in rows)

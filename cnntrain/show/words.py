@@ -54,33 +54,6 @@ def listed(names: Sequence[object], *, most: int = 3) -> str:
     return f"{shown} and {more} more" if more > 0 else shown or "none"
 
 
-_CONTROL = {
-    code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
-    for code in (*range(32), *range(127, 160), 0x061C, *range(0x200E, 0x2010),
-                 *range(0x2028, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000))
-} | {9: "\\t", 10: "\\n", 13: "\\r"}  # fmt: skip
-
-
-def escaped(text: str, *, keep: str = "") -> str:
-    """The text with what a terminal would obey written out: `\\x1b` for an escape, `\\n`.
-
-    These are control characters, line separators, marks of direction, and bytes of a file's name
-    that are no text.
-
-    Args:
-        text: names of files and classes are anybody's.
-        keep: control characters that stay, such as the newlines between lines.
-    """
-    if text.isprintable():
-        return text
-    return text.translate({code: t for code, t in _CONTROL.items() if chr(code) not in keep})
-
-
-def harmless(cell: str) -> str:
-    """A CSV's cell of text that no spreadsheet takes for a formula: `'=1+1` with an apostrophe."""
-    return escaped(f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell)
-
-
 def shortened(text: str, width: float, *, measure: Callable[[str], float]) -> str:
     """The text; where `measure` finds it wider than `width`, its middle is cut out."""
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from cnntrain.show.words import (
     clock_time,
     counted,
-    escaped,
-    harmless,
     listed,
     percent,
     quantity,
@@ -36,16 +34,3 @@ def test_a_long_list_is_cut() -> None:
     assert listed(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
     assert listed([1, 2], most=1) == "1 and 1 more"
     assert listed([]) == "none"
-
-
-def test_what_a_terminal_would_obey_is_written_out() -> None:
-    assert escaped("a\x1b[31mb\nc\td\x9be\u202ef") == "a\\x1b[31mb\\nc\\td\\x9be\\u202ef"
-    assert escaped("a\nb\tc\x07", keep="\n\t") == "a\nb\tc\\x07"
-    assert escaped("caf\u00e9 \u72ac \u00a0") == "caf\u00e9 \u72ac \u00a0"
-    assert escaped(b"\xff.png".decode("utf-8", "surrogateescape")) == "\\udcff.png"
-
-
-def test_cells_that_a_spreadsheet_would_compute() -> None:
-    assert [harmless(cell) for cell in ("=1", "+1", "-1", "@x", "\tx", "a=1", "")] == [
-        "'=1", "'+1", "'-1", "'@x", "'\\tx", "a=1", "",
-    ]  # fmt: skip

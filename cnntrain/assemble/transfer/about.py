@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
 
 from cnntrain.core.version import __version__
+from cnntrain.record.json_text import json_text
 
 KEY = "cnntrain"
 """Under this name the JSON stands in a file's metadata."""
@@ -107,7 +107,7 @@ def plain_steps(explicit: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], 
 
 def as_text(about: Mapping[str, Any]) -> str:
     """The description as one line of JSON."""
-    return json.dumps(about, ensure_ascii=False, allow_nan=False)
+    return json_text(about)
 
 
 def _explicit(step: Mapping[str, Any]) -> dict[str, Any]:

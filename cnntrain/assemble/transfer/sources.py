@@ -18,7 +18,14 @@ from cnntrain.checkpoint.state_dicts import read_metadata, read_state_dict
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.train_section import WeightsSection
 from cnntrain.core.errors import CheckpointError, CnntrainError, ConfigError
-from cnntrain.runs.contents import classes_in, contents_to_evaluate, epoch_in, steps_in, weights_in
+from cnntrain.runs.contents import (
+    classes_in,
+    contents_to_evaluate,
+    epoch_in,
+    sound_classes,
+    steps_in,
+    weights_in,
+)
 from cnntrain.runs.locate import find_run
 
 WEIGHTS = ("finetune", "weights")
@@ -119,7 +126,7 @@ def _file_source(path: Path) -> Source:
         about = json.loads(text)
         return replace(
             source,
-            classes=tuple(map(str, about["classes"])),
+            classes=sound_classes([*map(str, about["classes"])], path=path),
             epoch=int(about["epoch"] or 0),
             steps=plain_steps(about["preprocessing"]),
         )
