@@ -13,7 +13,7 @@ from cnntrain.core.choices import CHOICES
 from cnntrain.core.document import Document
 from cnntrain.core.errors import CheckpointError, ConfigError
 from cnntrain.core.problems import Place, Problem
-from cnntrain.core.trust import Plugin, is_trusted, name_plugin, read_plugin
+from cnntrain.core.trust import Plugin, is_trusted, name_plugin, read_plugin, take_as_named
 
 Find: TypeAlias = Callable[[str, Place | None, Path], Plugin]
 """From the name in a run file, its place and the run file: the plugin."""
@@ -31,15 +31,15 @@ def find_named(name: str, place: Place | None, file: Path) -> Plugin:
     found = find_beside(name, place=place, file=file)
     is_users = place is not None and place.file == COMMAND_LINE
     parts = ("checkpoints", "fold1/checkpoints")
-    if not is_users and any((file.parent / part).is_dir() for part in parts):
-        plugin = read_plugin(found)
-        if not is_trusted(plugin.sha256):
-            raise CheckpointError(
-                f"{file} is the file of a run, and names the plugin {name} (sha256 "
-                f"{plugin.sha256}), which you have not used before: its code would run",
-                remedy=f"read it, and if you trust it add -s plugins=[{found}]",
-            )
-    return name_plugin(found)
+    plugin = read_plugin(found)
+    is_runs = not is_users and any((file.parent / part).is_dir() for part in parts)
+    if is_runs and not is_trusted(plugin.sha256):
+        raise CheckpointError(
+            f"{file} is the file of a run, and names the plugin {name} (sha256 {plugin.sha256}), "
+            "which you have not used before: its code would run",
+            remedy=f"read it, and if you trust it add -s plugins=[{found}]",
+        )
+    return take_as_named(plugin)  # not read again: it may be another file by now
 
 
 @dataclass(frozen=True)

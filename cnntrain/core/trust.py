@@ -78,7 +78,11 @@ def name_plugin(file: Path) -> Plugin:
     Raises:
         ConfigError: it cannot be read.
     """
-    plugin = read_plugin(file)
+    return take_as_named(read_plugin(file))
+
+
+def take_as_named(plugin: Plugin) -> Plugin:
+    """What was read may run from now on: these bytes, whatever is in the file by then."""
     _NAMED[plugin.sha256] = plugin
     return plugin
 

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from torturing.jobs import Note, write_job
+from torturing.pages import exchange_plugin, write_names
 from torturing.part import Part
 from torturing.processes import call, run
 
@@ -69,6 +70,10 @@ def attack(place: Path, *, seed: int, count: int, note: Note) -> Part:
         part.check(f"{what}: no traceback", not ended.traceback, str(ended))
         part.check(f"{what}: nothing written", _outside(place) == before, "a new file")
         note(f"{what}, {len(part.failures)} failures")
+    ours = PLUGIN.format(marker=str(place / "ours"))
+    theirs = PLUGIN.format(marker=str(marker))
+    exchange_plugin(place, part, ours=ours, theirs=theirs, marker=marker, prepare=enter)
+    write_names(place, part, enter)
     part.numbers |= {"files": len({name for name, _ in attempts}), "commands": len(attempts)}
     return part
 
@@ -87,9 +92,22 @@ def _attempts(place: Path, marker: Path) -> Iterator[tuple[str, list[str | Path]
         yield file.name, ["fit", "digits", "-s", f"{override}{file}", "--out", "new"]
         if file.suffix == ".pt":
             yield file.name, ["predict", file, place / "own"]
+    yield from _archives(place)
     yield from _strange_runs(place, marker)
     yield from _downloads(place)
     yield from _run_files(place, marker)
+
+
+def _archives(place: Path) -> Iterator[tuple[str, list[str | Path]]]:
+    """An archive in the place of images, with a member that lies elsewhere: it is not opened."""
+    file = place / "images.tar"
+    with tarfile.open(file, "w") as archive:
+        for name in ("../slipped.png", "train/a/0.png"):
+            archive.addfile(tarfile.TarInfo(name))
+    yield "archive", ["predict", place / "own", file]
+    for name in ("image_folder", "cifar10", "mnist"):
+        settings = ["-s", f"data.name={name}", "-s", f"data.root={file}"]
+        yield "archive", ["fit", "photographs", *settings, "--out", "new"]
 
 
 def _write_weights(folder: Path, checkpoint: Path, marker: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cnntrain.config import named_plugins
 from cnntrain.core import trust
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.plugins import import_plugin
@@ -119,3 +120,20 @@ def test_files_that_cannot_be_plugins(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "large.py", tmp_path / "missing.py", Path("/dev/zero")):
         with pytest.raises(ConfigError, match="cannot read the plugin"):
             read_plugin(path)
+
+
+def test_what_was_looked_at_is_what_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plugin that becomes another file between the look at its hash and its use."""
+    file = tmp_path / "mine.py"
+    file.write_text("x = 1")
+    (tmp_path / "checkpoints").mkdir()
+
+    def exchange(sha256: str) -> bool:
+        assert sha256 == hashlib.sha256(b"x = 1").hexdigest()
+        file.write_text("x = 2")
+        return True
+
+    monkeypatch.setattr(named_plugins, "is_trusted", exchange)
+    found = named_plugins.find_named(file.name, None, tmp_path / "config.yaml")
+    assert found.content == b"x = 1"
+    assert not trust.is_trusted(hashlib.sha256(b"x = 2").hexdigest())
