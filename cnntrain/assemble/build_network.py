@@ -62,7 +62,7 @@ def build(
             message = "a run file's classes and images are those of its `data`"
             raise UsageError(message, remedy="leave them out, or give an architecture")
         changes = {f"vars.{name}": value for name, value in (vars or {}).items()}
-        plan = check_loaded(*try_to_load_given(network, changes, find=find)).plan
+        plan = check_loaded(*try_to_load_given(network, changes, find=find), needs_data=False).plan
     net = make_network(plan, seed=seed)
     net.plan = plan
     return net

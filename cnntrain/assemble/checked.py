@@ -17,6 +17,7 @@ from cnntrain.assemble.transfer.sources import name_rules
 from cnntrain.config.load import NAMED, try_to_load
 from cnntrain.config.loaded import FINETUNE_AT, TRANSFORMS_AT, Loaded
 from cnntrain.config.named_plugins import Naming
+from cnntrain.config.rules import unset_variables
 from cnntrain.core.errors import CnntrainError, ConfigError
 from cnntrain.core.problems import Problem
 
@@ -48,10 +49,13 @@ def check_run_file(
     return check_loaded(*try_to_load(file, overrides, plugins=plugins))
 
 
-def check_loaded(loaded: Loaded | None, problems: list[Problem]) -> Checked:
-    """As `check_run_file`, for what `try_to_load` gave."""
+def check_loaded(
+    loaded: Loaded | None, problems: list[Problem], *, needs_data: bool = True
+) -> Checked:
+    """As `check_run_file`, for what `try_to_load` gave; `needs_data`: where they are counts too."""
     plan = None
     if loaded is not None:
+        problems += unset_variables(loaded) if needs_data else ()
         starts_well = not loaded.is_doubtful(FINETUNE_AT, problems)
         if starts_well:
             with _collected(problems):

@@ -11,8 +11,9 @@ from torch import nn
 
 from cnntrain.assemble.needed_memory import image_memory_errors
 from cnntrain.config.loaded import Loaded
+from cnntrain.config.rules import unset_variables
 from cnntrain.config.schema import ComputeSection
-from cnntrain.core.errors import CnntrainError, UsageError
+from cnntrain.core.errors import CnntrainError, ConfigError, UsageError
 from cnntrain.core.plugins import plugin_place
 from cnntrain.core.problems import halves
 from cnntrain.data.loaders import Data, EmptyClassError, open_data, worker_count
@@ -151,6 +152,8 @@ def reading(data: Opened, loaded: Loaded) -> Iterator[None]:
 @contextmanager
 def data_errors(loaded: Loaded) -> Iterator[None]:
     """What the data refuse, said at the line of the run file that asks for it."""
+    if unset := [*unset_variables(loaded)]:
+        raise ConfigError.of(unset)
     try:
         yield
     except CnntrainError:

@@ -14,7 +14,7 @@ from cnntrain.config.train_section import FinetuneSection
 from cnntrain.core.document import KeyPath
 from cnntrain.core.problems import Problem, suggestion
 from cnntrain.data import TRANSFORMS
-from cnntrain.data.metadata import facts
+from cnntrain.data.metadata import PATHS, facts, unset_variable
 
 OPTIMIZER: KeyPath = ("train", "optimizer")
 SCHEDULE: KeyPath = ("train", "schedule")
@@ -32,6 +32,17 @@ def broken_rules(given: Loaded) -> list[Problem]:
     if given.config.finetune is not None:
         problems += _finetune(given, given.config.finetune)
     return problems
+
+
+def unset_variables(given: Loaded) -> Iterator[Problem]:
+    """Environment variables in the places of the data that are not set.
+
+    Apart from the other rules: a trained network is used without its data.
+    """
+    for key in PATHS:
+        path = given.config.data.parameters.get(key)
+        if isinstance(path, str) and (unset := unset_variable(path, key=f"data.{key}")):
+            yield given.problem(("data", key), *unset)
 
 
 def _end(given: Loaded) -> str:

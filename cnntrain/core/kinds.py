@@ -10,7 +10,9 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from cnntrain.core.patterns import name_expression
 
 
 def _is_integer(value: Any) -> bool:
@@ -75,6 +77,32 @@ def _weights(value: Any) -> Any:
     raise ValueError("a list of numbers of 0 or more, one for each class")
 
 
+def _class_list(value: Any) -> Any:
+    names = value if isinstance(value, list | tuple) else [None]
+    if all(isinstance(name, str) for name in names) and len({*names}) == len(names):
+        return tuple(names)
+    raise ValueError("a list of names, each once")
+
+
+def _encoding(value: str) -> str:
+    try:
+        "x".encode(value)
+    except (LookupError, ValueError):
+        raise ValueError("an encoding, such as utf-8, cp1252 or latin-1") from None
+    return value
+
+
+def _delimiter(value: str) -> str:
+    if len(value) != 1 or value in '"\r\n':
+        raise ValueError("one character, such as ';' or \"\\t\" (a tab)")
+    return value
+
+
+def _name_pattern(value: str) -> str:
+    name_expression(value)
+    return value
+
+
 Positive = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -98,6 +126,11 @@ Numbers = Annotated[
 Names = Annotated[
     tuple[str, ...], BeforeValidator(_sequence(lambda item: isinstance(item, str), "names"))
 ]
+ClassList = Annotated[tuple[str, ...], BeforeValidator(_class_list)]
+Delimiter = Annotated[str, AfterValidator(_delimiter)]
+Encoding = Annotated[str, AfterValidator(_encoding)]
+NamePattern = Annotated[str, AfterValidator(_name_pattern)]
+"""Of file names: see `name_expression`."""
 Count = Annotated[int, Field(ge=1, le=200)]
 """How many to draw."""
 Split = Literal["train", "validation", "test"]

@@ -1,7 +1,11 @@
-"""Shell patterns over dotted names, of layers with all that is in them and of parameters."""
+"""Shell patterns over dotted names, of layers with all that is in them and of parameters.
+
+And patterns of file names that have the class in them.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -29,3 +33,22 @@ def covers(pattern: str, name: str) -> bool:
 def covered(patterns: Iterable[str], name: str) -> bool:
     """Whether any of the patterns covers the name."""
     return any(covers(pattern, name) for pattern in patterns)
+
+
+def name_expression(pattern: str) -> re.Pattern[str]:
+    """Of `CLASS_*.jpg`, or of a regular expression with one group, or with one called class.
+
+    Raises:
+        ValueError: it is neither; the text says what it should be.
+    """
+    if "CLASS" in pattern and "(" not in pattern:
+        marks = {"CLASS": "(?P<class>[^/]+)", "*": "[^/]*", "?": "[^/]"}
+        parts = re.split(r"(CLASS|[*?])", pattern)
+        pattern = "".join(marks.get(part, re.escape(part)) for part in parts)
+    try:
+        expression = re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"CLASS_* or the like, or a regular expression ({error})") from error
+    if "class" not in expression.groupindex and expression.groups != 1:
+        raise ValueError("a pattern that says where the class is: CLASS_*, or ([a-z]+)_.*")
+    return expression

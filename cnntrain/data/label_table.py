@@ -116,9 +116,6 @@ class LabelTable:
         encoding = self.encoding or ("utf-16" if marked else "utf-8-sig")
         try:
             return content.decode(encoding)
-        except LookupError as error:
-            message = f"there is no encoding '{encoding}'"
-            raise DataError(message, remedy="write utf-8, cp1252 or latin-1") from error
         except UnicodeError as error:
             at = error.start if isinstance(error, UnicodeDecodeError) else 0
             line = content.count(b"\n", 0, at) + 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -120,6 +122,26 @@ def look(name: str, parameters: Mapping[str, Any]) -> Stated | None:
     found = resolve_name(where)(parameters)
     assert isinstance(found, Stated)
     return found
+
+
+PATHS = ("root", "file", "path")
+"""Parameters of data sets in which `~` and environment variables are filled in."""
+
+
+def unset_variable(path: str, *, key: str) -> tuple[str, str] | None:
+    """What is wrong with a path that names an environment variable that is not set, and the remedy.
+
+    Where a file of that very name exists, the `$` is a part of its name. `key` is what the run file
+    calls the path.
+    """
+    filled = os.path.expandvars(path)
+    unset = re.search(r"\$\{?(\w+)", filled)
+    if unset is None or os.path.lexists(filled):
+        return None
+    return (
+        f"the environment variable {unset[1]} in `{key}: {path}` is not set",
+        f"set it (export {unset[1]}=...), or write the path out",
+    )
 
 
 def _resolve(option: Any, parameters: Mapping[str, Any]) -> Any:

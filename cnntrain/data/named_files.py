@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from cnntrain.core.errors import DataError
+from cnntrain.core.patterns import name_expression
 from cnntrain.data.labelled_files import LabelledFile, split_name, stated
 from cnntrain.data.left_out import Cause, LeftOut
 from cnntrain.data.metadata import Stated
@@ -25,12 +25,12 @@ def named_files(root: str, pattern: str) -> tuple[list[LabelledFile], tuple[Left
     """The images below a folder whose names fit, and those that are left out.
 
     Raises:
-        DataError: the folder is not there, the pattern is wrong, or no name fits.
+        DataError: the folder is not there, or no name fits.
     """
     base = expanded(root, key="data.root")
     if not base.is_dir():
         raise no_such_folder(base, key="data.root")
-    expression = _expression(pattern)
+    expression = name_expression(pattern)
     listing = list_images(base)
     rows: list[LabelledFile] = []
     others: list[LeftOut] = []
@@ -51,24 +51,3 @@ def named_files(root: str, pattern: str) -> tuple[list[LabelledFile], tuple[Left
             remedy="write CLASS for the class and * for the rest: CLASS_*; or a regular expression",
         )
     return rows, (*listing.left_out, *others)
-
-
-def _expression(pattern: str) -> re.Pattern[str]:
-    """`CLASS_*.jpg`, or a regular expression with a group, or with one called class."""
-    if "CLASS" in pattern and "(" not in pattern:
-        marks = {"CLASS": "(?P<class>[^/]+)", "*": "[^/]*", "?": "[^/]"}
-        parts = re.split(r"(CLASS|[*?])", pattern)
-        pattern = "".join(marks.get(part, re.escape(part)) for part in parts)
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise DataError(
-            f"data.pattern '{pattern}' is not a regular expression: {error}",
-            remedy="write CLASS for the class and * for the rest, such as CLASS_*",
-        ) from error
-    if "class" not in expression.groupindex and expression.groups != 1:
-        raise DataError(
-            f"data.pattern '{pattern}' does not say where the class is",
-            remedy="write CLASS there (CLASS_*), or put it in brackets: ([a-z]+)_.*",
-        )
-    return expression

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 from cnntrain.core.errors import DataError
 from cnntrain.data.decode import FORMATS, SUFFIXES
 from cnntrain.data.left_out import LOOP, LOOSE, OTHER_CLASS, LeftOut, cause_of, image_format
+from cnntrain.data.metadata import unset_variable
 
 _NOT_CLASSES = frozenset({"__MACOSX", "__pycache__", "@eaDir", "lost+found"})
 
@@ -36,14 +36,9 @@ def expanded(path: str, *, key: str) -> Path:
     Raises:
         DataError: a variable is not set; `key` is what the run file calls the path.
     """
-    filled = os.path.expandvars(path)
-    unset = re.search(r"\$\{?(\w+)", filled)
-    if unset and not Path(filled).exists():
-        raise DataError(
-            f"the environment variable {unset[1]} in `{key}: {path}` is not set",
-            remedy=f"set it (export {unset[1]}=...), or write the path out",
-        )
-    return Path(filled).expanduser()
+    if unset := unset_variable(path, key=key):
+        raise DataError(unset[0], remedy=unset[1])
+    return Path(os.path.expandvars(path)).expanduser()
 
 
 def class_folders(split: Path) -> dict[str, tuple[Path, ...]]:

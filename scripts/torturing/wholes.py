@@ -60,6 +60,9 @@ def _choices() -> list[Whole]:
     ):
         for entry in catalogue.entries():
             tree = _tree()
+            if keys == "data":
+                steps = [{"resize": {"size": [8, 8]}}]
+                tree["data"]["transforms"] = {"train": steps, "eval": [*steps]}
             _within(tree, keys).update({"name": entry.name, **_item(entry)[entry.name]})
             found.append(Whole(f"{keys} {entry.name}", _text(tree)))
     for entry in choices.TRANSFORMS.entries():
@@ -76,7 +79,8 @@ def _within(tree: dict[str, Any], keys: str) -> dict[str, Any]:
 
 
 _LINEAR = {"linear": {"out": "$num_classes"}}
-_REQUIRED = {"out": 8, "root": "pictures", "body": ["relu"], "paths": {"one": ["relu"]}}
+_REQUIRED = {"out": 8, "root": "pictures", "body": ["relu"], "paths": {"one": ["relu"]},
+             "file": "pictures.csv", "pattern": "CLASS_*", "path": "pictures"}  # fmt: skip
 """By name; whatever else must be given is 2."""
 
 

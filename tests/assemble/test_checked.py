@@ -11,6 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from cnntrain.assemble.build_network import build
 from cnntrain.assemble.checked import check_run_file
 from cnntrain.assemble.transfer.preprocessing import follow_weights
 from cnntrain.cli.app import main
@@ -161,3 +162,39 @@ train: {epochs: 3, optimizer: {name: sgd, lr: 0.1}}
         check_run_file(tmp_path / "run.yaml")
     [problem] = caught.value.problems
     assert "must stand before what mixes them" in problem.message
+
+
+UNSET = """\
+arch: {layers: [flatten, {linear: {out: $num_classes}}]}
+data: {name: image_folder, root: $NOWHERE/a, transforms: {train: [RESIZE], eval: [RESIZE]}}
+train: {epochs: 4, optimizer: {name: sgd, lr: 0.1}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "place"),
+    [
+        (["check", "run.yaml"], "run.yaml:2:34"),
+        (["fit", "run.yaml", "-q"], "run.yaml:2:34"),
+        (["data", "check", "run.yaml"], "run.yaml:2:34"),
+        (["check", "run.yaml", "-s", "data.root=$NOWHERE"], "command line:1:14"),
+    ],
+)
+def test_a_variable_that_is_not_set_is_a_mistake_of_the_run_file(
+    command: list[str],
+    place: str,
+    run_file: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The network, which needs no images, is built all the same."""
+    Path("run.yaml").write_text(UNSET.replace("RESIZE", "resize: {size: [8, 8]}"))
+    monkeypatch.delenv("NOWHERE", raising=False)
+    monkeypatch.setattr("sys.argv", ["cnntrain", *command])
+    with pytest.raises(SystemExit) as end:
+        main()
+    said = capsys.readouterr().err
+    assert end.value.code == 2, said
+    assert said.startswith(f"{place}: the environment variable NOWHERE in `data.root"), said
+    assert said.count("environment variable") == 1
+    build("run.yaml", vars={})

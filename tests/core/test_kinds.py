@@ -20,6 +20,10 @@ GOOD = [
     (kinds.Range, [0.5, 1], (0.5, 1)),
     (kinds.Floats, [1, 0.5], (1, 0.5)),
     (kinds.Names, ["a", "b"], ("a", "b")),
+    (kinds.ClassList, ["a", "b"], ("a", "b")),
+    (kinds.Encoding, "cp1252", "cp1252"),
+    (kinds.Delimiter, "\t", "\t"),
+    (kinds.NamePattern, "CLASS_*", "CLASS_*"),
 ]
 BAD = [
     (kinds.Positive, [0, True, 1.0, "1", None]),
@@ -32,6 +36,10 @@ BAD = [
     (kinds.Range, [[1, 0], [0], 0, ["a", "b"], [0, float("inf")]]),
     (kinds.Floats, [1, ["a"], [True], [float("nan")]]),
     (kinds.Names, ["a", [1]]),
+    (kinds.ClassList, ["a", [1], ["a", "a"]]),
+    (kinds.Encoding, ["utf-9", "base64", "", "\0", 8]),  # base64: a codec, but not of text
+    (kinds.Delimiter, ["", ";;", '"', "\n", 1]),
+    (kinds.NamePattern, ["(a", ".*_.*", "(a)(b)", 1]),
 ]
 
 

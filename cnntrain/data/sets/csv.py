@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from cnntrain.core.kinds import Names
+from cnntrain.core.kinds import ClassList, Delimiter, Encoding
 from cnntrain.data import dataset
 from cnntrain.data.label_table import LabelTable
 from cnntrain.data.labelled import Reading, labelled
@@ -22,9 +22,9 @@ def csv(  # noqa: PLR0913  # one keyword for each key of the run file
     label_column: str | None = None,
     split_column: str | None = None,
     group_column: str | None = None,
-    delimiter: str | None = None,
-    encoding: str | None = None,
-    classes: Names | None = None,
+    delimiter: Delimiter | None = None,
+    encoding: Encoding | None = None,
+    classes: ClassList | None = None,
     channels: Literal[1, 3] = 3,
     unreadable: Literal["error", "skip"] = "error",
 ) -> Splits:

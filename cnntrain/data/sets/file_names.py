@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from cnntrain.core.kinds import Names
+from cnntrain.core.kinds import ClassList, NamePattern
 from cnntrain.data import dataset
 from cnntrain.data.labelled import Reading, labelled
 from cnntrain.data.named_files import named_files
@@ -15,8 +15,8 @@ from cnntrain.data.splits import Splits
 def file_names(
     *,
     root: str,
-    pattern: str,
-    classes: Names | None = None,
+    pattern: NamePattern,
+    classes: ClassList | None = None,
     channels: Literal[1, 3] = 3,
     unreadable: Literal["error", "skip"] = "error",
 ) -> Splits:

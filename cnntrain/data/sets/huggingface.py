@@ -8,7 +8,7 @@ from typing import Literal
 
 from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import DataError
-from cnntrain.core.kinds import Names
+from cnntrain.core.kinds import ClassList
 from cnntrain.data import dataset
 from cnntrain.data.cache import cache_folder
 from cnntrain.data.hub import HubData, columns_of, files_of, open_hub, split_names
@@ -30,7 +30,7 @@ def huggingface(  # noqa: PLR0913  # one keyword for each key of the run file
     train_split: str | None = None,
     validation_split: str | Literal[False] | None = None,
     test_split: str | Literal[False] | None = None,
-    classes: Names | None = None,
+    classes: ClassList | None = None,
     channels: Literal[1, 3] = 3,
     unreadable: Literal["error", "skip"] = "error",
 ) -> Splits:

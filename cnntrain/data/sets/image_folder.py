@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 
 from cnntrain.core.errors import DataError
-from cnntrain.core.kinds import Names
+from cnntrain.core.kinds import ClassList
 from cnntrain.core.problems import suggestion
 from cnntrain.data import dataset
 from cnntrain.data.decode import SUFFIXES
@@ -41,7 +41,7 @@ def image_folder(
     train_folder: str | None = None,
     validation_folder: str | Literal[False] | None = None,
     test_folder: str | Literal[False] | None = None,
-    classes: Names | None = None,
+    classes: ClassList | None = None,
     channels: Literal[1, 3] = 3,
     unreadable: Literal["error", "skip"] = "error",
 ) -> Splits:
