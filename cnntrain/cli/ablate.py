@@ -12,6 +12,7 @@ from cnntrain.cli import output
 from cnntrain.cli.options import Json, Overrides, RunFile
 from cnntrain.config import shipped
 from cnntrain.core.errors import UsageError
+from cnntrain.data.left_out import plain, told
 from cnntrain.show.tables import columns
 
 if TYPE_CHECKING:
@@ -51,8 +52,14 @@ def ablate(
     path = Path(file) if Path(file).is_file() else shipped.find(file) or shipped.resolve(file)
     from cnntrain.fit.ablate import ablate as run
 
-    found = run(path, sets, train=train, again=again, overrides=given, tell=output.note)
-    output.answer(found.variants, as_json, data=_as_data, text=_as_text)
+    with told() as files:
+        found = run(path, sets, train=train, again=again, overrides=given, tell=output.note)
+    output.answer(
+        found.variants,
+        as_json,
+        data=lambda variants: {**_as_data(variants), "left_out": plain(files)},
+        text=_as_text,
+    )
     if found.exit_code:
         raise typer.Exit(found.exit_code)
 

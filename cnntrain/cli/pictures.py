@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from inspect import Parameter as Argument
 from inspect import Signature
 from itertools import pairwise
@@ -24,6 +25,7 @@ from cnntrain.core.entry import Entry, Parameter
 from cnntrain.core.errors import ConfigError, UsageError
 from cnntrain.core.problems import Place
 from cnntrain.core.trust import read_plugin
+from cnntrain.data.left_out import plain, told
 from cnntrain.runs.asked_plugins import load_config
 from cnntrain.runs.locate import find_run, run_file_at
 
@@ -136,9 +138,10 @@ def picture_command(entry: Entry) -> Callable[..., None]:
             out, words, run, asked=keywords, force=force, overrides=changes, plugins=plugins
         )
         model = opened(run, overrides=changes, plugins=plugins)
-        with model.outputs_watched():
+        with model.outputs_watched(), told() as left_out:
             made = PICTURES.load(entry.name)(model=model, **keywords)
-        output.picture(made, file, as_json=as_json)
+        facts = {**made.facts, "left_out": plain(left_out)}
+        output.picture(replace(made, facts=facts), file, as_json=as_json)
 
     if taken := {p.name for p in entry.parameters} & {"run", *SHARED}:
         name = min(taken)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -98,7 +100,7 @@ def cause_of(path: Path, *, readable: Sequence[str]) -> Cause:
     return Cause(f"{found} images, which are not read", remedy)
 
 
-def summaries(files: Sequence[LeftOut]) -> tuple[str, ...]:
+def summaries(files: Collection[LeftOut]) -> tuple[str, ...]:
     """One sentence for each cause: how many files, the first of them, the remedy."""
     by_cause: dict[Cause, list[str]] = {}
     for file in files:
@@ -110,8 +112,26 @@ def summaries(files: Sequence[LeftOut]) -> tuple[str, ...]:
     )
 
 
-def tell(files: Sequence[LeftOut]) -> None:
+_told: ContextVar[dict[LeftOut, None] | None] = ContextVar("told", default=None)
+
+
+@contextmanager
+def told() -> Iterator[Collection[LeftOut]]:
+    """The files that `tell` names inside of the block; there it names each once."""
+    found: dict[LeftOut, None] = {}
+    token = _told.set(found)
+    try:
+        yield found.keys()
+    finally:
+        _told.reset(token)
+
+
+def tell(files: Collection[LeftOut]) -> None:
     """Say on stderr which files are not used: whoever reads a folder for a user does."""
+    known = _told.get()
+    if known is not None:
+        files = [file for file in files if file not in known]
+        known.update(dict.fromkeys(files))
     for text in summaries(files):
         say(f"note: {text}")
 
@@ -121,6 +141,6 @@ def rows(files: Sequence[LeftOut]) -> str:
     return "".join(f"{escaped(str(file.path))}\t{escaped(file.reason)}\n" for file in files)
 
 
-def plain(files: Sequence[LeftOut]) -> list[dict[str, str]]:
+def plain(files: Collection[LeftOut]) -> list[dict[str, str]]:
     """The files as plain data, for `--json`."""
     return [{"file": str(f.path), "reason": f.reason, "remedy": f.cause.remedy} for f in files]

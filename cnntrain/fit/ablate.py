@@ -22,8 +22,10 @@ from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.core.complaints import value_at
 from cnntrain.core.document import Document, KeyPath, parse_document, read_document
 from cnntrain.core.errors import UsageError
+from cnntrain.data import left_out
 from cnntrain.fit.fit import fit
 from cnntrain.fit.restart import fit_or_resume
+from cnntrain.model.images import every_split
 from cnntrain.runs.environment import describe_environment
 from cnntrain.runs.folder import RunFolder
 from cnntrain.runs.locate import find_run, has_run
@@ -99,6 +101,7 @@ def ablate(
     planned += [_of_run_file(loaded, names) for names in sets]
     if not train:
         return Ablation(tuple(variant for variant, _ in planned))
+    left_out.tell(every_split(whole).left_out)  # the trainings are quiet
     done: list[Variant] = []
     for variant, each in planned:
         places = (each.config.name, *(() if variant.left_out else (usual,)))

@@ -70,6 +70,16 @@ def test_all_commands_list_them(cnntrain: Cnntrain, file: Path, tmp_path: Path) 
     assert answer.code == 3, "one file is torn"
     assert TOLD in answer.err
     assert [Path(each["file"]).name for each in json.loads(answer.out)["left_out"]] == ["a.jxl"]
+    for words, count in (
+        (["probe", "here"], 3),
+        (["retrieve", "here", "0"], 3),
+        (["visualize", "embedding", "here", "--split", "train"], 3),
+        (["visualize", "filters", "here"], 0),
+    ):
+        answer = cnntrain(*words, "--force", "--json")
+        assert answer.code == 0, answer.err
+        assert len(json.loads(answer.out)["left_out"]) == count, words
+        assert answer.err.count(TOLD) == (count > 0), "each file once"
     table = cnntrain("predict", "here", tmp_path / "images" / "val", "--format", "csv").out
     assert "'=dark" in table
 
@@ -134,3 +144,13 @@ def test_control_characters_of_names_never_reach_the_terminal(
     answer = cnntrain("data", "check", file)
     assert answer.code == 3
     assert "class 'da\\nrk' has a control character" in answer.err
+
+
+def test_trainings_of_several_runs_list_them(cnntrain: Cnntrain, file: Path) -> None:
+    answer = cnntrain("ablate", file, "--remove", "dropout1", "--json")
+    assert answer.code == 0, answer.err
+    assert len(json.loads(answer.out)["left_out"]) == 3
+    assert answer.err.count(TOLD) == 1
+    folds = cnntrain("fit", file, "--folds", "2", "-s", "data.validation_folder=false")
+    assert folds.code == 0, folds.err
+    assert TOLD in folds.err
