@@ -27,18 +27,21 @@ class Needed:
     """Bytes, roughly, by what they are for.
 
     Args:
-        weights: parameters and buffers.
         parts: all that training keeps; what is needed only for a moment is not counted.
         batch: images that go through the network at once.
         kept_by: the layer with most of the activations.
         large: the layer with most of the parameters, and their number.
     """
 
-    weights: int
     parts: dict[str, int]
     batch: int
     kept_by: str
     large: tuple[str, int]
+
+    @property
+    def total(self) -> int:
+        """Of all parts."""
+        return sum(self.parts.values())
 
     @property
     def largest(self) -> str:
@@ -64,7 +67,6 @@ def needed_memory(loaded: Loaded, plan: Plan) -> Needed:
     parts[ACTIVATIONS] = kept.total() // halved
     leaves = [(name, node.parameters) for name, node in plan.walk() if not node.nested]
     return Needed(
-        weights=FLOAT32 * numbers,
         parts=parts,
         batch=batch,
         kept_by=max(kept, key=lambda name: kept[name], default=""),
@@ -101,6 +103,19 @@ def refuse_too_large(loaded: Loaded, plan: Plan, *, device: torch.device) -> Non
                 f"{byte_size(weights)}, and {where} has {byte_size(there)}",
                 remedy=_smaller_network(needed, plan),
             )
+
+
+def memory_note(loaded: Loaded, plan: Plan, needed: Needed) -> str:
+    """That training needs more than there is on this machine, and what to do; empty if it fits.
+
+    Whether it is then refused is `fit`'s to say: it may be meant for another machine.
+    """
+    on_gpu = loaded.config.compute.device != "cpu" and torch.cuda.is_available()
+    *_, (where, there) = _memories(torch.device("cuda" if on_gpu else "cpu"))
+    if there is None or needed.total <= there:
+        return ""
+    has = f"and {where} has {byte_size(there)}"
+    return f"training needs about {needed}, {has}; {_remedy(needed, plan)}"
 
 
 def memory_errors(

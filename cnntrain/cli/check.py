@@ -13,6 +13,7 @@ from cnntrain.config.loaded import Loaded
 from cnntrain.config.section import FoldOf
 from cnntrain.core.errors import ConfigError, DataError
 from cnntrain.core.problems import Problem
+from cnntrain.core.units import byte_size
 from cnntrain.data.metadata import USUAL_SHARE, facts, look
 
 
@@ -24,7 +25,8 @@ def check(
 ) -> None:
     """Check run files. Keys, values, layers and shapes are looked at; no image is read.
 
-    Exit code 3 if nothing else is wrong, but the folder of the images is not there.
+    A training that needs more memory than this machine has is noted. Exit code 3 if nothing else is
+    wrong, but the folder of the images is not there.
     """
     problems: list[Problem] = []
     missing: list[Problem] = []
@@ -37,10 +39,19 @@ def check(
             continue
         plan = checked.plan
         size = f"{plan.parameters:,} parameters, {plan.multiply_adds:,} multiply-adds"
+        from cnntrain.assemble.needed_memory import memory_note, needed_memory
         from cnntrain.assemble.networks import unknown_classes
 
-        known = [size, unknown_classes(checked.loaded), _held_out(checked.loaded)]
+        known, note = [size, unknown_classes(checked.loaded), _held_out(checked.loaded)], ""
+        config = checked.loaded.config
+        is_probe = config.finetune is not None and config.finetune.probe  # only the head is trained
+        if config.train is not None and not is_probe:
+            needed = needed_memory(checked.loaded, plan)
+            known.append(f"training needs about {byte_size(needed.total)} of memory")
+            note = memory_note(checked.loaded, plan, needed)
         output.result(f"{file}: good {' '.join(f'({each})' for each in known if each)}")
+        if note:
+            output.note(f"note: {file}: {note}")
         missing += _missing_images(checked.loaded)
     if problems:
         raise ConfigError.of(problems)

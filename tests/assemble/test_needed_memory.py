@@ -84,7 +84,7 @@ def test_an_optimizer_that_remembers_most(run_file: RunFile) -> None:
     needed = needed_memory.needed_memory(loaded, plan_network(loaded))
     more = {**needed.parts, needed_memory.STATE: 1 << 40}
     found = needed_memory._remedy(
-        needed_memory.Needed(needed.weights, more, needed.batch, needed.kept_by, needed.large),
+        needed_memory.Needed(more, needed.batch, needed.kept_by, needed.large),
         plan_network(loaded),
     )
     assert found.startswith("choose an optimizer that remembers less, or make the network smaller")
@@ -102,6 +102,24 @@ def test_weights_that_cannot_fit_are_refused_before_anything_is_made(
     loaded = loaded_with(run_file, dense(3_000_000_000), {})
     with pytest.raises(MemoryExhaustedError, match=r"weights alone are 816 GB, .* has 17\.2 GB"):
         prepare.prepare(loaded)
+
+
+def test_a_training_that_does_not_fit_is_noted(
+    run_file: RunFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """65 x 5000 + 5001 x 3 float32, each with a gradient and Adam's two moments; 16 x 5000 kept."""
+    loaded = loaded_with(run_file, dense(5000), {"train.optimizer": ADAM})
+    plan = plan_network(loaded)
+    needed = needed_memory.needed_memory(loaded, plan)
+    total = 4 * 4 * (65 * 5000 + 5001 * 3) + 4 * 16 * 5000
+    assert needed.total == total
+    for there, noted in ((total, False), (total - 1, True), (None, False)):
+        monkeypatch.setattr(needed_memory, "host_memory", lambda there=there: there)
+        note = needed_memory.memory_note(loaded, plan, needed)
+        assert bool(note) == noted
+    monkeypatch.setattr(needed_memory, "host_memory", lambda: 10**6)
+    note = needed_memory.memory_note(loaded, plan, needed)
+    assert re.search(r"^training needs about .*, and this machine has 1\.0 MB; make the", note)
 
 
 @pytest.mark.parametrize(
