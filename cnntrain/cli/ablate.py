@@ -12,7 +12,7 @@ from cnntrain.cli import output
 from cnntrain.cli.options import Json, Overrides, RunFile
 from cnntrain.config import shipped
 from cnntrain.core.errors import UsageError
-from cnntrain.data.left_out import plain, told
+from cnntrain.data.left_out import gathered, plain
 from cnntrain.show.tables import columns
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def ablate(
     path = Path(file) if Path(file).is_file() else shipped.find(file) or shipped.resolve(file)
     from cnntrain.fit.ablate import ablate as run
 
-    with told() as files:
+    with gathered() as files:
         found = run(path, sets, train=train, again=again, overrides=given, tell=output.note)
     output.answer(
         found.variants,

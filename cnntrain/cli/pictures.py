@@ -25,7 +25,7 @@ from cnntrain.core.entry import Entry, Parameter
 from cnntrain.core.errors import ConfigError, UsageError
 from cnntrain.core.problems import Place
 from cnntrain.core.trust import read_plugin
-from cnntrain.data.left_out import plain, told
+from cnntrain.data.left_out import gathered, plain
 from cnntrain.runs.asked_plugins import load_config
 from cnntrain.runs.locate import find_run, run_file_at
 
@@ -138,7 +138,7 @@ def picture_command(entry: Entry) -> Callable[..., None]:
             out, words, run, asked=keywords, force=force, overrides=changes, plugins=plugins
         )
         model = opened(run, overrides=changes, plugins=plugins)
-        with model.outputs_watched(), told() as left_out:
+        with model.outputs_watched(), gathered() as left_out:
             made = PICTURES.load(entry.name)(model=model, **keywords)
         facts = {**made.facts, "left_out": plain(left_out)}
         output.picture(replace(made, facts=facts), file, as_json=as_json)

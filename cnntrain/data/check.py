@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any
 
 import torch
+from PIL import Image
 
 from cnntrain.data.decode import UnreadableImageError, in_threads
 from cnntrain.data.left_out import UNREADABLE, LeftOut, summaries
@@ -25,6 +26,9 @@ from cnntrain.data.windows import HeightWidth
 
 MOST = 2000
 """Files of a split that are looked for in another one; of more, so many at even distances."""
+
+STRIP = 1_000_000
+"""Pixels that are hashed at a time."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +192,7 @@ def _pictures(part: Part) -> Iterator[tuple[bytes, HeightWidth] | LeftOut]:
         except UnreadableImageError as error:
             return LeftOut(error.path, error.reason, UNREADABLE)
         size = (picture.height, picture.width)
-        return _hash(picture.tobytes(), size), size
+        return _picture_hash(picture), size
 
     yield from in_threads(read, range(len(part)))
 
@@ -223,7 +227,20 @@ def shared_images(first: Part, second: Part) -> list[tuple[str, str]]:
 
 def _hash(content: bytes, size: HeightWidth | None = None) -> bytes:
     """Of a file's bytes, or of pixels together with their height and width."""
-    return hashlib.blake2b(content, digest_size=16, salt=repr(size).encode()[:16]).digest()
+    return blake2b(content, digest_size=16, salt=_salt(size)).digest()
+
+
+def _picture_hash(picture: Image.Image) -> bytes:
+    """As `_hash` of all its pixels, a strip at a time: `tobytes` takes twice the picture."""
+    width, height = picture.size
+    found, rows = blake2b(digest_size=16, salt=_salt((height, width))), max(1, STRIP // width)
+    for top in range(0, height, rows):
+        found.update(picture.crop((0, top, width, min(top + rows, height))).tobytes())
+    return found.digest()
+
+
+def _salt(size: HeightWidth | None) -> bytes:
+    return repr(size).encode()[:16]
 
 
 def _pixel_hashes(part: Pixels) -> Iterator[bytes]:

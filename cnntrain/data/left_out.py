@@ -112,23 +112,23 @@ def summaries(files: Collection[LeftOut]) -> tuple[str, ...]:
     )
 
 
-_told: ContextVar[dict[LeftOut, None] | None] = ContextVar("told", default=None)
+_gathered: ContextVar[dict[LeftOut, None] | None] = ContextVar("gathered", default=None)
 
 
 @contextmanager
-def told() -> Iterator[Collection[LeftOut]]:
+def gathered() -> Iterator[Collection[LeftOut]]:
     """The files that `tell` names inside of the block; there it names each once."""
     found: dict[LeftOut, None] = {}
-    token = _told.set(found)
+    token = _gathered.set(found)
     try:
         yield found.keys()
     finally:
-        _told.reset(token)
+        _gathered.reset(token)
 
 
 def tell(files: Collection[LeftOut]) -> None:
     """Say on stderr which files are not used: whoever reads a folder for a user does."""
-    known = _told.get()
+    known = _gathered.get()
     if known is not None:
         files = [file for file in files if file not in known]
         known.update(dict.fromkeys(files))

@@ -3,6 +3,11 @@
 import math
 import shutil
 
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnntrain.data import check
 from cnntrain.data.check import check_data
 
 
@@ -72,3 +77,16 @@ def test_imbalance_is_the_largest_class_over_the_smallest() -> None:
 
     assert imbalance(7) == 1.5
     assert imbalance(2) == math.inf
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("pixels", [1, 7, 10, 1000])
+def test_a_picture_is_hashed_in_strips_as_in_one_piece(
+    monkeypatch: pytest.MonkeyPatch, mode: str, pixels: int
+) -> None:
+    """Strips of less than a row, of one, of three and a rest, and of all of it."""
+    monkeypatch.setattr(check, "STRIP", pixels)
+    noise = np.random.default_rng(0).integers(0, 256, (10, 3, 3)).astype(np.uint8)
+    picture = Image.fromarray(noise).convert(mode)
+    assert check._picture_hash(picture) == check._hash(picture.tobytes(), (10, 3))
+    assert check._picture_hash(picture) != check._picture_hash(picture.rotate(180))
