@@ -97,7 +97,9 @@ def export(  # noqa: PLR0913  # the flags of the command
             )
         if file.rescored is not None and file.rescored.is_worse:
             before, after = (percent(each) for each in (file.rescored.before, file.rescored.after))
-            output.note(f"note: {file.path} is worse than the network: {before} before, {after}")
+            output.note(
+                f"note: {file.path} is worse than the network: {before} before, {after} after"
+            )
     if as_json:
         files = [{**asdict(file), "path": str(file.path)} for file in written]
         output.result_json({"files": files})

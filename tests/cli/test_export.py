@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import torchvision
 
@@ -98,7 +99,7 @@ def test_one_line_for_each_file(cnntrain: Cnntrain, run_file: RunFile) -> None:
 
 
 def test_fewer_bits_are_scored_on_the_validation_images(
-    cnntrain: Cnntrain, run_file: RunFile
+    cnntrain: Cnntrain, run_file: RunFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """24 validation images; the share that is right before is what `eval` says."""
     assert cnntrain("fit", run_file({"train.epochs": 1}), "-q", "--out", "run").code == 0
@@ -119,6 +120,10 @@ def test_fewer_bits_are_scored_on_the_validation_images(
     assert re.match(r"tiny\.float16\.onnx: .* the network's class for 100\.00 % of 24 valid", first)
     share = f"{100 * scored['top1']:.2f} %"
     assert second.startswith(f"top-1 {share} before, {share} after on 24 validation images")
+    monkeypatch.setattr("cnntrain.export.rescored.NOTABLE", -1)  # as if any drop were large
+    answer = cnntrain("export", "run", "--precision", "float16", "--force")
+    worse = f"note: tiny.float16.onnx is worse than the network: {share} before, {share} after"
+    assert (answer.code, answer.err.strip()) == (0, worse)
     answer = cnntrain("export", "run", "-s", "data.images=96")
     assert (answer.code, "cannot change when a network is exported" in answer.err) == (2, True)
 

@@ -25,9 +25,11 @@ from cnntrain.assemble.translation import open_run_data
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.data.batch import Batch
 from cnntrain.export.export import Exported, export
+from cnntrain.export.rescored import Rescored
 from cnntrain.fit.fit import Outcome
 from cnntrain.model.model import Model
 from cnntrain.model.opening import EXPORT, open_model
+from cnntrain.tasks.intervals import Interval
 
 pytestmark = pytest.mark.usefixtures("own_place")
 
@@ -202,6 +204,37 @@ def test_what_only_onnx_can_is_refused_for_other_formats(
     with pytest.raises(UsageError, match=f"--{option} cannot be obeyed for {form}"):
         list(export(open_model(run), formats=["onnx", form], **asked))
     assert not list(Path().glob("tiny.*.onnx"))
+
+
+@pytest.mark.parametrize(
+    ("precision", "converter"),
+    [
+        ("int8", "onnxruntime.quantization.quantize_static"),
+        ("float16", "onnxruntime.transformers.float16.convert_float_to_float16"),
+    ],
+)
+def test_a_layer_that_cannot_have_fewer_bits_is_an_error(
+    run: Path, monkeypatch: pytest.MonkeyPatch, precision: Any, converter: str
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise KeyError("no rule for Exotic")
+
+    monkeypatch.setattr(converter, fail)
+    message = f"cannot be (converted|quantized) to {precision}: 'no rule for Exotic'; use --prec"
+    with pytest.raises(UsageError, match=message):
+        list(export(open_model(run), formats=["onnx"], precision=precision))
+    assert not list(Path().glob("*.onnx"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "low", "worse"),
+    [(0.9, 0.895, -0.01, False), (0.9, 0.895, 0.001, True), (0.9, 0.88, -0.01, True)],
+)
+def test_a_drop_is_clear_beyond_chance_or_one_point(
+    before: float, after: float, low: float, worse: bool
+) -> None:
+    drop = Interval(low, 0.05, "made up")
+    assert Rescored("validation", 99, before, after, drop, 1.0, 0.0, 0.0).is_worse == worse
 
 
 def test_a_run_is_exported_as_it_is(run: Path) -> None:
