@@ -122,6 +122,7 @@ def _as_text(report: DataReport, config: RunConfig) -> str:
     contradictions = sum(len(group.classes) > 1 for group in report.duplicates)
     if contradictions:
         lines.append(f"equal images with different labels: {contradictions} groups")
+    lines += [report.deep.words] if report.deep else []
     lines += list(report.notes)
     if report.is_clean:
         every = "every other image" if report.left_out else "every image"
@@ -151,6 +152,7 @@ def _as_data(report: DataReport) -> dict[str, Any]:
             for group in report.duplicates
         ],
         "unfit": [asdict(unfit) for unfit in report.unfit],
+        "deep": None if report.deep is None else asdict(report.deep),
         "left_out": plain(report.left_out),
         "is_clean": report.is_clean,
     }

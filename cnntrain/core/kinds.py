@@ -133,4 +133,6 @@ NamePattern = Annotated[str, AfterValidator(_name_pattern)]
 """Of file names: see `name_expression`."""
 Count = Annotated[int, Field(ge=1, le=200)]
 """How many to draw."""
+Bits = Literal["auto", 8, 9, 10, 11, 12, 13, 14, 15, 16]
+"""That the values of 16-bit image files have."""
 Split = Literal["train", "validation", "test"]

@@ -39,7 +39,7 @@ def megabytes(image: Image.Image, mode: str, *, full_pixels: int, file_bytes: in
     """
     stored, result = _BYTES.get(image.mode, 4), _BYTES[mode]
     copies = result * (image.mode != mode)
-    if image.mode.startswith("I;16"):
+    if image.mode.startswith("I"):
         copies = 9  # two of 32 bits, one of 8
     if image.mode == "P" and "transparency" in image.info:
         copies += 4

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from cnntrain.data.decode import UnreadableImageError, in_threads
+from cnntrain.data.depth import Depth, depth_of, merged
 from cnntrain.data.left_out import UNREADABLE, LeftOut, summaries
 from cnntrain.data.loaders import make_pipelines
 from cnntrain.data.metadata import AS_IT_IS, Holdout
@@ -75,6 +76,7 @@ class DataReport:
             a class has none.
         notes: what the data set's reader found, one sentence each.
         left_out: other files that are not used.
+        deep: the images with more than 8 bits per channel; None where there are none.
     """
 
     classes: tuple[str, ...]
@@ -86,6 +88,7 @@ class DataReport:
     imbalance: float
     notes: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
+    deep: Depth | None = None
 
     @property
     def leaks(self) -> tuple[Duplicate, ...]:
@@ -130,6 +133,7 @@ def check_data(
     unreadable = [file for file in splits.left_out if file.cause == UNREADABLE]
     others = tuple(file for file in splits.left_out if file.cause != UNREADABLE)
     seen: dict[bytes, list[tuple[str, str, str]]] = {}
+    depths: list[Depth] = []
     for split, part in splits.parts.items():
         found: Counter[HeightWidth] = Counter()
         examples: dict[HeightWidth, str] = {}
@@ -138,7 +142,8 @@ def check_data(
             if isinstance(image, LeftOut):
                 unreadable.append(image)
                 continue
-            digest, size = image
+            digest, size, deep = image
+            depths += [deep] if deep else []
             found[size] += 1
             examples.setdefault(size, part.label(index))
             label = splits.classes[int(part.targets[index])]
@@ -159,6 +164,7 @@ def check_data(
         imbalance=max(counts["train"]) / fewest if fewest else math.inf,
         notes=(*splits.notes, *summaries(others)),
         left_out=others,
+        deep=merged(depths),
     )
 
 
@@ -180,19 +186,19 @@ def _unfit(
     return list(found.values())
 
 
-def _pictures(part: Part) -> Iterator[tuple[bytes, HeightWidth] | LeftOut]:
-    """A hash of the pixels, and the size, of each image."""
+def _pictures(part: Part) -> Iterator[tuple[bytes, HeightWidth, Depth | None] | LeftOut]:
+    """A hash of the pixels, the size and the depth of each image."""
     if isinstance(part, Pixels):
-        yield from ((digest, part.size) for digest in _pixel_hashes(part))
+        yield from ((digest, part.size, None) for digest in _pixel_hashes(part))
         return
 
-    def read(index: int) -> tuple[bytes, HeightWidth] | LeftOut:
+    def read(index: int) -> tuple[bytes, HeightWidth, Depth | None] | LeftOut:
         try:
             picture = part.open(index)
         except UnreadableImageError as error:
             return LeftOut(error.path, error.reason, UNREADABLE)
         size = (picture.height, picture.width)
-        return _picture_hash(picture), size
+        return _picture_hash(picture), size, depth_of([picture])
 
     yield from in_threads(read, range(len(part)))
 

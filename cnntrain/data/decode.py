@@ -2,8 +2,8 @@
 
 Only common formats are opened; decompression bombs, truncated files and torn copies (`torn.py`)
 are errors. The EXIF orientation is applied, and of an animation the first frame is taken.
-Transparency is dropped (the colour underneath stays), as torchvision's loader does; 16-bit grey
-keeps its high byte, as Pillow does for 16-bit RGB; 32-bit and floating-point pixels are refused.
+Transparency is dropped (the colour underneath stays), as torchvision's loader does; of grey with
+more than 8 bits the highest 8 are kept (`depth.py`); 32-bit and floating-point pixels are refused.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from typing import TypeVar
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
 
 from cnntrain.core.errors import DataError
+from cnntrain.core.kinds import Bits
 from cnntrain.data.budget import MEGABYTES, WHOLE_FILE, Budget, megabytes
+from cnntrain.data.depth import bits_of, to_8_bits
 from cnntrain.data.left_out import WITH_HEIC, image_format
 from cnntrain.data.torn import refuse_torn
 
@@ -44,23 +46,10 @@ MAX_PIXELS = 89_478_485
 
 # What Pillow's decoders raise on damaged files: found by fuzzing them; not only OSError.
 _DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    ZeroDivisionError,
-    RuntimeError,  # AVIF's decoder
-    MemoryError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
+    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, AttributeError,
+    OverflowError, ZeroDivisionError, RuntimeError, MemoryError, struct.error, zlib.error,
+    Image.DecompressionBombError, Image.DecompressionBombWarning,
+)  # fmt: skip
 _AT_ONCE = 1024
 _budget = Budget()
 _ORIENTATION = 0x0112
@@ -96,6 +85,7 @@ def decode(
     path: Path,
     *,
     channels: int,
+    bits: Bits = "auto",
     reduction: Callable[[tuple[int, int]], float] | None = None,
 ) -> Image.Image:
     """The image in mode `L` (1 channel) or `RGB` (3 channels), upright.
@@ -103,6 +93,7 @@ def decode(
     Args:
         path: the file.
         channels: 1 or 3.
+        bits: that the values of 16-bit files have; see `depth.py`.
         reduction: given the size (height, width), says by which factor the image may be shrunk
             at once; a JPEG is then decoded at 1/2, 1/4 or 1/8 of its size, which is faster.
 
@@ -121,29 +112,34 @@ def decode(
                     image.draft(image.mode, (-(-width // factor), -(-height // factor)))
             with _held(image, channels=channels, path=path, full_pixels=full_pixels):
                 refuse_torn(image)
+                deep = bits_of(image, bits)
                 image.load()
                 ImageOps.exif_transpose(image, in_place=True)
-                return _convert(image, _MODE[channels])
+                return _convert(image, _MODE[channels], deep)
     except _DAMAGE as error:
         raise UnreadableImageError(path, _reason(error, path)) from error
 
 
-def converted(picture: Image.Image, *, channels: int, name: str) -> Image.Image:
+def converted(
+    picture: Image.Image, *, channels: int, name: str, bits: Bits = "auto"
+) -> Image.Image:
     """A picture that Pillow has opened already, as `decode` gives the same one from its file.
 
     Args:
         picture: of any mode; it is not changed.
         channels: 1 or 3.
         name: what to call it in a message.
+        bits: as for `decode`.
 
     Raises:
         UnreadableImageError: its file is damaged, or its mode is not taken.
     """
     try:
         _refuse_bomb(picture)
+        deep = bits_of(picture, bits)
         picture.load()
         upright = ImageOps.exif_transpose(picture) if _is_turned(picture) else picture
-        return _convert(upright, _MODE[channels])
+        return _convert(upright, _MODE[channels], deep)
     except _DAMAGE as error:
         raise UnreadableImageError(Path(name), _reason(error)) from error
 
@@ -264,14 +260,15 @@ def _is_turned(image: Image.Image) -> bool:
     return bool(image.getexif().get(_ORIENTATION, 1) != 1)
 
 
-def _convert(image: Image.Image, mode: str) -> Image.Image:
+def _convert(image: Image.Image, mode: str, deep: int | None) -> Image.Image:
     if image.mode == mode:
         return image.copy() if image.readonly else image  # read-only: it lies in the file still
-    if image.mode.startswith("I;16"):
-        wide = image.convert("I")
-        return wide.point(lambda value: value / 256).convert("L").convert(mode)
+    if deep is not None:
+        return to_8_bits(image, deep).convert(mode)
     if image.mode in ("I", "F"):
-        raise ValueError(f"32-bit pixels (mode {image.mode}); save it with 8 bits a channel")
+        raise ValueError(
+            f"32-bit or signed pixels (mode {image.mode}); save it with 8 bits a channel"
+        )
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert(mode)

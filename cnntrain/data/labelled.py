@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from cnntrain.core.errors import DataError
+from cnntrain.core.kinds import Bits
 from cnntrain.core.problems import suggestion
 from cnntrain.data.decode import UnreadableImageError, decode, in_threads
 from cnntrain.data.labelled_files import LabelledFile, class_names
@@ -23,11 +24,13 @@ class Reading:
     Args:
         classes: the class list, in this order; the labels in alphabetical order if None.
         channels: 1 or 3.
+        bits: as in `Files`.
         skips: leave out the files that cannot be read.
     """
 
     classes: tuple[str, ...] | None
     channels: int
+    bits: Bits
     skips: bool
 
 
@@ -44,7 +47,11 @@ def labelled(
     class without training images and a label that is not among the classes are errors.
     """
     names = _checked_classes(rows, reading.classes)
-    skipped = unreadable([row.path for row in rows], reading.channels) if reading.skips else ()
+    skipped = (
+        unreadable([row.path for row in rows], reading.channels, reading.bits)
+        if reading.skips
+        else ()
+    )
     bad = {item.path for item in skipped}
     kept = [row for row in rows if row.path not in bad]
     _refuse_torn_groups(kept)
@@ -52,7 +59,8 @@ def labelled(
     for split in ("train", "validation", "test"):
         if theirs := [row for row in kept if row.split == split]:
             targets = torch.tensor([names.index(row.label) for row in theirs], dtype=torch.int64)
-            parts[split] = Files(tuple(row.path for row in theirs), targets, reading.channels)
+            paths = tuple(row.path for row in theirs)
+            parts[split] = Files(paths, targets, reading.channels, reading.bits)
     if "train" not in parts:
         raise DataError("there are no training images", remedy="name some in the split train")
     missing = set(range(len(names))) - set(parts["train"].targets.tolist())
@@ -114,12 +122,12 @@ def _numbers(groups: Sequence[str]) -> torch.Tensor | None:
     return torch.tensor([known[name] for name in names])
 
 
-def unreadable(paths: Sequence[Path], channels: int) -> tuple[LeftOut, ...]:
+def unreadable(paths: Sequence[Path], channels: int, bits: Bits = "auto") -> tuple[LeftOut, ...]:
     """The images that cannot be read, each with the reason; all of them are tried."""
 
     def problem(path: Path) -> LeftOut | None:
         try:
-            decode(path, channels=channels)
+            decode(path, channels=channels, bits=bits)
         except UnreadableImageError as error:
             return LeftOut(path, error.reason, UNREADABLE)
         return None

@@ -26,7 +26,7 @@ from cnntrain.data.pipeline import (
 from cnntrain.data.read import class_counts, open_splits
 from cnntrain.data.resident import ResidentLoader, read_pixels
 from cnntrain.data.splits import Division, Files, Part, Pixels, Splits
-from cnntrain.data.statistics import Items, PlainPipeline, with_statistics
+from cnntrain.data.statistics import Items, PlainPipeline, shallow, with_statistics
 from cnntrain.data.stream import StreamLoader
 from cnntrain.data.windows import HeightWidth, Sizing
 from cnntrain.show.pixels import Scaling
@@ -171,7 +171,7 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
         counts=counts,
         train_pipeline=plain["train"],
         eval_pipeline=plain["eval"],
-        notes=(*splits.notes, *summaries(splits.left_out)),
+        notes=(*splits.notes, *summaries(splits.left_out), *shallow(splits.train)),
         left_out=splits.left_out,
         fingerprint=take_fingerprint(splits, fingerprint),
         division=splits.division,

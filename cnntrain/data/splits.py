@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from cnntrain.core.errors import DataError
+from cnntrain.core.kinds import Bits
 from cnntrain.data.decode import decode
 from cnntrain.data.left_out import LeftOut
 from cnntrain.show.tables import write_csv
@@ -75,11 +76,13 @@ class Files:
         paths: `N` files.
         targets: `(N,)` int64.
         channels: 1 or 3, to which all are converted.
+        bits: that the values of 16-bit files have; see `cnntrain.data.depth`.
     """
 
     paths: tuple[Path, ...]
     targets: Tensor
     channels: int
+    bits: Bits = "auto"
 
     def __post_init__(self) -> None:
         assert self.targets.dtype == torch.int64
@@ -95,11 +98,13 @@ class Files:
     def select(self, indices: Tensor) -> Files:
         """The files at these positions."""
         paths = tuple(self.paths[i] for i in indices.tolist())
-        return Files(paths, self.targets[indices], self.channels)
+        return Files(paths, self.targets[indices], self.channels, self.bits)
 
     def open(self, index: int, reduction: Reduction | None = None) -> Image.Image:
         """One image, decoded; see `decode`."""
-        return decode(self.paths[index], channels=self.channels, reduction=reduction)
+        return decode(
+            self.paths[index], channels=self.channels, bits=self.bits, reduction=reduction
+        )
 
 
 Part = Pixels | Files

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cnntrain.data.cache import cached, listing_key
-from cnntrain.data.decode import in_threads
+from cnntrain.data.decode import UnreadableImageError, in_threads
+from cnntrain.data.depth import Depth, depth_of, merged
 from cnntrain.data.splits import Files, Part, Pixels
 from cnntrain.show.pixels import Scaling
 
@@ -22,6 +24,7 @@ PlainPipeline = tuple[dict[str, Any], ...]
 
 _LEVELS = 256
 _CHUNK = 8192
+_LOOK = 16  # images at most that are looked at for a note
 
 
 def statistics(part: Part) -> Scaling:
@@ -34,7 +37,7 @@ def statistics(part: Part) -> Scaling:
     if isinstance(part, Pixels):
         return _from_histogram(_histogram_of_pixels(part.images))
     histogram = cached(
-        f"statistics/{listing_key(part.paths, part.channels)}.npz",
+        f"statistics/{listing_key(part.paths, part.channels, part.bits)}.npz",
         "histogram",
         shape=(part.channels, _LEVELS),
         dtype=np.int64,
@@ -71,6 +74,22 @@ def with_statistics(
             steps.append({k: list(v) if isinstance(v, tuple) else v for k, v in step.items()})
         plain[key] = tuple(steps)
     return scaling, plain
+
+
+def shallow(train: Part) -> tuple[str, ...]:
+    """A note where images of 16 bits seem to hold fewer; a few of them are looked at."""
+    if not isinstance(train, Files) or train.bits != "auto":
+        return ()
+    found: list[Depth] = []
+    with suppress(UnreadableImageError):  # it is reported where it is used
+        for index in range(0, len(train), -(-len(train) // _LOOK)):
+            deep = depth_of([train.open(index)])
+            if deep is None:
+                return ()
+            found.append(deep)
+    deep = merged(found)
+    few = deep is not None and deep.fitting is not None
+    return (f"of some training images: {deep.words}",) if deep is not None and few else ()
 
 
 def denormalize(images: Tensor, scaling: Scaling | None) -> Tensor:

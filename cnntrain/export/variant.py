@@ -60,6 +60,7 @@ class OnnxVariant:
             in_shape=self.model.in_shape,
             preprocessing=self.steps,
             temperature=self.model.temperature,
+            bits=self.model.bits,
             include=self.include,
             precision=self.precision,
         )

@@ -15,15 +15,17 @@ from PIL import Image
 from torch import Tensor
 
 from cnntrain.core.errors import UsageError
-from cnntrain.data.decode import SUFFIXES, converted
+from cnntrain.core.kinds import Bits
+from cnntrain.data.decode import SUFFIXES, UnreadableImageError, converted
+from cnntrain.data.depth import refuse_above
 from cnntrain.data.left_out import LeftOut, summaries
 from cnntrain.data.on_disk import list_images
 from cnntrain.data.splits import Files, Part, Pixels, from_picture, to_picture
 
-One: TypeAlias = str | Path | Image.Image | NDArray[np.uint8] | Tensor
+One: TypeAlias = str | Path | Image.Image | NDArray[np.uint8] | NDArray[np.uint16] | Tensor
 Images: TypeAlias = One | Sequence[One]
 """A file or a folder of files; a Pillow image; an array (H, W) or (H, W, C), or a tensor (C, H, W)
-or (N, C, H, W), of uint8; or several of these."""
+or (N, C, H, W), of uint8, or of uint16 whose values have `data.bits`; or several of these."""
 
 _DECODED = (1, 3)
 """Numbers of channels that Pillow converts into each other."""
@@ -37,28 +39,40 @@ class Input:
 
     Args:
         name: what to call it.
-        source: a file, a Pillow image, or pixels (C, H, W) uint8.
+        source: a file, a Pillow image, or pixels (C, H, W) uint8, or int32 of 16 bits.
     """
 
     name: str
     source: Path | Image.Image | Tensor
 
-    def part(self, channels: int) -> Part:
+    def part(self, channels: int, bits: Bits = "auto") -> Part:
         """A part of one image, with the network's channels.
 
         Raises:
-            UnreadableImageError: it is a Pillow image that cannot be read.
+            UnreadableImageError: it is a Pillow image that cannot be read, or a value has more
+                bits.
         """
         target = torch.zeros(1, dtype=torch.int64)
         source = self.source
         if isinstance(source, Path):
-            return Files((source,), target, channels)
+            return Files((source,), target, channels, bits)
+        if isinstance(source, Tensor) and source.dtype != torch.uint8:
+            source = self._eight_bits(source, 16 if bits == "auto" else bits)
         if isinstance(source, Tensor) and len(source) != channels:
             source = to_picture(source)
         if isinstance(source, Image.Image):
             with _LOADING:
-                source = from_picture(converted(source, channels=channels, name=self.name))
+                source = from_picture(
+                    converted(source, channels=channels, name=self.name, bits=bits)
+                )
         return Pixels(source[None], target)
+
+    def _eight_bits(self, pixels: Tensor, bits: int) -> Tensor:
+        try:
+            refuse_above(int(pixels.max()), bits)
+        except ValueError as error:
+            raise UnreadableImageError(Path(self.name), str(error)) from error
+        return (pixels >> (bits - 8)).to(torch.uint8)
 
 
 def inputs(images: Images, *, channels: int) -> list[Input]:
@@ -130,15 +144,16 @@ def _in_memory(image: object, channels: int) -> Sequence[Image.Image | Tensor]:
             remedy="give a path, a Pillow image, an array, a tensor, or a list of these",
         )
     shape, kind = tuple(image.shape), str(image.dtype).removeprefix("torch.")
-    if kind != "uint8" or len(shape) not in axes or 0 in shape:
+    if kind not in ("uint8", "uint16") or len(shape) not in axes or 0 in shape:
         raise UsageError(
             f"{what} of pixels is uint8 {shapes}, not {kind} {shape}",
             remedy="pixels go from 0 to 255, as they are in a file: `predict` prepares them",
         )
     if isinstance(image, Tensor):
         pixels = image.detach().cpu()
+        pixels = pixels if kind == "uint8" else pixels.to(torch.int32)
     else:
-        pixels = torch.tensor(np.ascontiguousarray(image))
+        pixels = torch.tensor(image.astype(np.uint8 if kind == "uint8" else np.int32))
         pixels = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
     count = pixels.shape[-3]
     if count != channels and not {count, channels} <= set(_DECODED):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from cnntrain.assemble.networks import image_sizes
 from cnntrain.assemble.translation import apply_threads, choose_device, place, uses_channels_last
 from cnntrain.config.loaded import Loaded
 from cnntrain.core.errors import CheckpointError, UsageError
-from cnntrain.core.kinds import Split
+from cnntrain.core.kinds import Bits, Split
 from cnntrain.core.problems import halves, near_match
 from cnntrain.data.batch import Batch
 from cnntrain.data.crops import Crops
@@ -76,6 +76,11 @@ class Model:
     def task(self) -> Task:
         """What it is for."""
         return make_task(self.loaded)
+
+    @property
+    def bits(self) -> Bits:
+        """That 16-bit images have; see `cnntrain.data.depth`."""
+        return cast("Bits", self.loaded.config.data.parameters.get("bits", "auto"))
 
     @property
     def precision(self) -> Precision:
@@ -138,9 +143,8 @@ class Model:
         """
         if name in self.classes:
             return self.classes.index(name)
-        near = near_match(name, self.classes)
-        known = f"the classes are {listed(self.classes, most=12)}"
-        remedy = f"did you mean '{near}'?" if near else known
+        near, known = near_match(name, self.classes), listed(self.classes, most=12)
+        remedy = f"did you mean '{near}'?" if near else f"the classes are {known}"
         raise UsageError(f"the network has no class '{name}'", remedy=remedy)
 
     @contextmanager
@@ -192,7 +196,7 @@ class Model:
         views: list[Tensor] = []
         for each in inputs(images, channels=channels):
             try:
-                views += viewer.read(each.part(channels), 0)
+                views += viewer.read(each.part(channels, self.bits), 0)
             except ValueError as error:
                 message, remedy = halves(error)
                 raise UsageError(f"{each.name}: {message}", remedy=remedy) from error
@@ -277,10 +281,9 @@ def make_model(
     Raises:
         ConfigError: the device is not there.
     """
-    compute = loaded.config.compute
-    device = choose_device(compute, loaded)
+    device = choose_device(loaded.config.compute, loaded)
     net.eval().requires_grad_(False)
-    place(net, compute=compute, device=device)
+    place(net, compute=loaded.config.compute, device=device)
     steps = tuple(dict(step) for step in eval_steps)
     return Model(
         net=net,

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from cnntrain.core.kinds import Bits
 from cnntrain.data.crops import Crops
 from cnntrain.data.decode import UnreadableImageError
 from cnntrain.data.left_out import tell
+from cnntrain.data.splits import Part
 from cnntrain.model.inputs import Images, Input, inputs, left_out
 from cnntrain.model.views import Viewer, make_viewer
 from cnntrain.record.progress import bar
@@ -91,6 +94,10 @@ def predict(
     return predictions
 
 
+def _part(images: Sequence[Input], bits: Bits, number: int, channels: int) -> tuple[Part, int]:
+    return images[number].part(channels, bits), 0
+
+
 def _classify(
     viewers: Sequence[Viewer], images: Sequence[Input], *, classes: tuple[str, ...], top: int
 ) -> list[Prediction]:
@@ -98,7 +105,7 @@ def _classify(
     scores: list[Tensor] = []
     for viewer in viewers:
         said, errors = viewer.scores(
-            lambda number, channels: (images[number].part(channels), 0),
+            partial(_part, images, viewer.model.bits),
             range(len(images)),
             classes=classes,
         )

@@ -138,6 +138,7 @@ def about(trained: Model, *, versions: dict[str, str]) -> dict[str, Any]:
             "layout": "NCHW",
             "type": "float32",
             "mode": "L",
+            "bits": 16,
         },
         "preprocessing": [{"name": "rescale", "factor": 1 / 255}, normalize],
         "output": {"name": "logits", "shape": ["N", 3]},

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import torch
 
+from cnntrain.core.kinds import Bits
 from cnntrain.core.version import __version__
 from cnntrain.record.json_text import json_text
 
@@ -25,7 +26,7 @@ FilePrecision = Literal["float32", "float16", "int8"]
 _SIZING = ("resize", "center_crop")
 
 
-def describe(
+def describe(  # noqa: PLR0913  # one keyword for each thing that the file says
     *,
     name: str,
     epoch: int,
@@ -33,6 +34,7 @@ def describe(
     in_shape: tuple[int, int, int],
     preprocessing: Sequence[Mapping[str, Any]],
     temperature: float = 1.0,
+    bits: Bits = "auto",
     include: Sequence[Included] = (),
     precision: FilePrecision = "float32",
 ) -> dict[str, Any]:
@@ -45,6 +47,7 @@ def describe(
         in_shape: (C, H, W) of the images.
         preprocessing: see `explicit_steps`.
         temperature: probabilities are `softmax(logits / temperature)`; said where it is not 1.
+        bits: of 16-bit images, whose values are read as `value >> (bits - 8)`.
         include: what the file does itself, and its reader need not do.
         precision: of its weights and sums, said where it is not float32; input and output are.
     """
@@ -62,11 +65,12 @@ def describe(
     if "probabilities" in include:
         output = {"name": PROBABILITIES, "shape": ["N", len(classes)]}
         inside["probabilities"] = {"temperature": temperature}
+    mode = {1: "L", 3: "RGB"}.get(in_shape[0])
     return {
         "name": name,
         "epoch": epoch or None,
         "classes": list(classes),
-        "input": {**given, "mode": {1: "L", 3: "RGB"}.get(in_shape[0])},
+        "input": {**given, "mode": mode, "bits": 16 if bits == "auto" else bits},
         "preprocessing": steps,
         "output": output,
         **({"inside": inside} if inside else {}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from cnntrain.core.kinds import ClassList, Delimiter, Encoding
+from cnntrain.core.kinds import Bits, ClassList, Delimiter, Encoding
 from cnntrain.data import dataset
 from cnntrain.data.label_table import LabelTable
 from cnntrain.data.labelled import Reading, labelled
@@ -26,6 +26,7 @@ def csv(  # noqa: PLR0913  # one keyword for each key of the run file
     encoding: Encoding | None = None,
     classes: ClassList | None = None,
     channels: Literal[1, 3] = 3,
+    bits: Bits = "auto",
     unreadable: Literal["error", "skip"] = "error",
 ) -> Splits:
     """Images that a table lists: a line for each, with its path and its label.
@@ -46,6 +47,7 @@ def csv(  # noqa: PLR0913  # one keyword for each key of the run file
         encoding: of the text, such as `cp1252`; if null, UTF-8, or UTF-16 where it is marked.
         classes: the class list, in this order; the labels in alphabetical order if null.
         channels: 3 for RGB, 1 for grey; all images are converted.
+        bits: as for `image_folder`.
         unreadable: as for `image_folder`.
     """
     table = LabelTable(
@@ -57,5 +59,5 @@ def csv(  # noqa: PLR0913  # one keyword for each key of the run file
         split_column,
         group_column,
     )
-    reading = Reading(classes, channels, skips=unreadable == "skip")
+    reading = Reading(classes, channels, bits, skips=unreadable == "skip")
     return labelled(table.rows(root, suffix), reading, notes=(), left_out=())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from cnntrain.core.kinds import ClassList, NamePattern
+from cnntrain.core.kinds import Bits, ClassList, NamePattern
 from cnntrain.data import dataset
 from cnntrain.data.labelled import Reading, labelled
 from cnntrain.data.named_files import named_files
@@ -18,6 +18,7 @@ def file_names(
     pattern: NamePattern,
     classes: ClassList | None = None,
     channels: Literal[1, 3] = 3,
+    bits: Bits = "auto",
     unreadable: Literal["error", "skip"] = "error",
 ) -> Splits:
     """Images whose names have the class in them: `cat_001.jpg`, `american_bulldog_12.jpg`.
@@ -32,8 +33,9 @@ def file_names(
         pattern: what the names look like.
         classes: the class list, in this order; the classes in alphabetical order if null.
         channels: 3 for RGB, 1 for grey; all images are converted.
+        bits: as for `image_folder`.
         unreadable: as for `image_folder`.
     """
     rows, left_out = named_files(root, pattern)
-    reading = Reading(classes, channels, skips=unreadable == "skip")
+    reading = Reading(classes, channels, bits, skips=unreadable == "skip")
     return labelled(rows, reading, notes=(), left_out=left_out)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import DataError
-from cnntrain.core.kinds import ClassList
+from cnntrain.core.kinds import Bits, ClassList
 from cnntrain.data import dataset
 from cnntrain.data.cache import cache_folder
 from cnntrain.data.hub import HubData, columns_of, files_of, open_hub, split_names
@@ -32,6 +32,7 @@ def huggingface(  # noqa: PLR0913  # one keyword for each key of the run file
     test_split: str | Literal[False] | None = None,
     classes: ClassList | None = None,
     channels: Literal[1, 3] = 3,
+    bits: Bits = "auto",
     unreadable: Literal["error", "skip"] = "error",
 ) -> Splits:
     """A data set of the library `datasets` (`pip install 'cnntrain[huggingface]'`).
@@ -55,6 +56,7 @@ def huggingface(  # noqa: PLR0913  # one keyword for each key of the run file
         test_split: if null, `test` if it exists; false for none.
         classes: the class list, in this order; if null, the data set's own.
         channels: 3 for RGB, 1 for grey; all images are converted.
+        bits: as for `image_folder`.
         unreadable: as for `image_folder`.
     """
     asked = HubData(path, subset, revision, download, streaming)
@@ -80,5 +82,5 @@ def huggingface(  # noqa: PLR0913  # one keyword for each key of the run file
     if known is not None and classes is None:
         used = {row.label for row in rows if row.split == "train"}
         known = tuple(label for label in known if label in used) or known
-    reading = Reading(known, channels, skips=unreadable == "skip")
+    reading = Reading(known, channels, bits, skips=unreadable == "skip")
     return labelled(rows, reading, notes=(), left_out=())

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 
 from cnntrain.core.errors import DataError
-from cnntrain.core.kinds import ClassList
+from cnntrain.core.kinds import Bits, ClassList
 from cnntrain.core.problems import suggestion
 from cnntrain.data import dataset
 from cnntrain.data.decode import SUFFIXES
@@ -43,6 +43,7 @@ def image_folder(
     test_folder: str | Literal[False] | None = None,
     classes: ClassList | None = None,
     channels: Literal[1, 3] = 3,
+    bits: Bits = "auto",
     unreadable: Literal["error", "skip"] = "error",
 ) -> Splits:
     """Images in `root/train/CLASS/...` and `root/val/CLASS/...`, or in `root/CLASS/...`.
@@ -67,12 +68,15 @@ def image_folder(
             for none.
         classes: the class list, in this order; the training folders in alphabetical order if null.
         channels: 3 for RGB, 1 for grey; all images are converted.
+        bits: that the values of 16-bit files have, such as 12; auto: 16, or as the file says. The
+            highest 8 are kept.
         unreadable: `error` stops at the first image that cannot be read, at the time it is needed;
             `skip` reads every image beforehand, leaves those out of every split and lists them.
     """
     layout = find_layout(root, train_folder, validation_folder, test_folder)
     names = _class_list(layout.train, classes)
-    read = partial(_read, classes=names, channels=channels, skips=unreadable == "skip")
+    read = partial(_read, classes=names, channels=channels, bits=bits,
+                   skips=unreadable == "skip")  # fmt: skip
     splits = {"training": read(layout.train, "training")}
     others = {"validation": layout.validation, "test": layout.test}
     splits |= {name: read(path, name) for name, path in others.items() if path is not None}
@@ -118,7 +122,7 @@ def _class_list(train: Path, given: tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 def _read(
-    folder: Path, name: str, *, classes: tuple[str, ...], channels: int, skips: bool
+    folder: Path, name: str, *, classes: tuple[str, ...], channels: int, bits: Bits, skips: bool
 ) -> _Split:
     """List a split by the one class list."""
     folders = class_folders(folder)
@@ -134,7 +138,7 @@ def _read(
     if name == "training" and empty:
         raise _empty_class(folder / empty[0], listings[empty[0]])
     paths = [(path, number) for number, label in enumerate(classes) for path in images[label]]
-    skipped = unreadable_files([path for path, _ in paths], channels) if skips else ()
+    skipped = unreadable_files([path for path, _ in paths], channels, bits) if skips else ()
     bad = {item.path: item.reason for item in skipped}
     kept = [(path, number) for path, number in paths if path not in bad]
     lost = set(range(len(classes))) - {number for _, number in kept}
@@ -148,7 +152,7 @@ def _read(
     if not kept:
         raise DataError(f"there are no readable images in {folder}", remedy="check the folder")
     targets = torch.tensor([number for _, number in kept], dtype=torch.int64)
-    files = Files(tuple(path for path, _ in kept), targets, channels)
+    files = Files(tuple(path for path, _ in kept), targets, channels, bits)
     others = [file for listing in listings.values() for file in listing.left_out]
     notes = (*([f"{folder} has no images of {', '.join(empty)}"] if empty else []), *twins(folders))
     return _Split(files, notes, (*loose_images(folder), *others, *skipped))

@@ -27,7 +27,8 @@ class Normalize(SameSize):
         if std is not None and min(std, default=0) <= 0:
             raise ValueError(
                 f"std must be positive in every channel, not {list(std)} "
-                "(0 means that the training images are one flat colour)"
+                "(0 means that the training images are one flat colour, or that 16-bit files hold "
+                "fewer bits: see data.bits)"
             )
         if mean is not None and std is not None and len(mean) != len(std):
             raise ValueError(f"normalize got {len(mean)} means and {len(std)} stds")

@@ -112,10 +112,10 @@ def test_unknown_suffixes_are_noted_and_known_ones_need_no_lower_case(make_folde
     root = make_folder(BASIC)
     Image.new("RGB", (4, 4)).save(root / "train" / "cat" / "zz.JPEG")
     (root / "train" / "cat" / "labels.csv").write_text("a,b")
-    (root / "train" / "dog" / "x.heic").write_text("no")
+    (root / "train" / "dog" / "x.xyz").write_text("no")
     splits = image_folder(root=str(root))
     assert names(splits.train)[3] == ("cat/zz.JPEG", 0)
-    assert [file.path.name for file in splits.left_out] == ["labels.csv", "x.heic"]
+    assert [file.path.name for file in splits.left_out] == ["labels.csv", "x.xyz"]
 
 
 def test_folders_inside_class_folders_count(make_folder) -> None:
