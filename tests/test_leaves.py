@@ -18,13 +18,19 @@ import cnntrain
 PACKAGE = Path(cnntrain.__file__).parent
 
 LEAVES = {
+    "card": ["report"],
     "diagnose": ["diagnose"],
     "explain": ["features", "visualize"],
     "export": ["export"],
 }
 """Each leaf with the commands that it has files of in `cli/`."""
 
-CALLED_BY = {"diagnose": {"__init__.py"}, "explain": {"cli/pictures.py"}, "export": set[str]()}
+CALLED_BY = {
+    "card": set[str](),
+    "diagnose": {"__init__.py"},
+    "explain": {"cli/pictures.py"},
+    "export": set[str](),
+}
 """Who else imports it, at the moment when it is asked for: the front door, and the commands of
 pictures, of which there are none without the leaf."""
 

@@ -82,6 +82,7 @@ def _add_if_there(name: str) -> None:
 app.command("fit")(fit.fit)
 app.command("eval")(evaluate.evaluate)
 app.command("predict")(predict.predict)
+_add_if_there("report")
 _add_if_there("export")
 app.command("recalibrate")(recalibrate.recalibrate)
 app.command("calibrate")(calibrate.calibrate)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,6 +56,9 @@ def fit(  # noqa: PLR0913  # one parameter for each option
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the final line.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log to the terminal.")] = False,
+    no_report: Annotated[
+        bool, typer.Option("--no-report", help="Do not write report.html in the end.")
+    ] = False,
 ) -> None:
     """Train the network of a run file. The run's folder is printed on stdout."""
     given, named = list(overrides or []), plugins or []
@@ -97,9 +102,18 @@ def fit(  # noqa: PLR0913  # one parameter for each option
                 _tell(done)
                 return
             outcome = go_on(run, overrides=given, plugins=named, quiet=quiet)
+    if outcome.done is not None and outcome.exit_code == 0 and not no_report:
+        _write_report(outcome.run.path, plugins=named, quiet=quiet)
     output.result(str(outcome.run.path), is_needed=False)
     if outcome.exit_code:
         raise typer.Exit(outcome.exit_code)
+
+
+def _write_report(run: Path, *, plugins: list[Path], quiet: bool) -> None:
+    """The page about the run; a leaf, so it may be absent."""
+    if find_spec("cnntrain.cli.report") is not None:
+        module = import_module("cnntrain.cli.report")
+        module.after_fit(run, plugins=plugins, quiet=quiet)
 
 
 def _run_file_of_folder(name: str, given: list[str], *, quiet: bool) -> str:

@@ -35,7 +35,7 @@ def contact_sheet(
         rows: rows at most.
         epoch: whose images are shown.
     """
-    images, labels = _first(loader, epoch=epoch, count=columns * rows)
+    images, labels = first_images(loader, epoch=epoch, count=columns * rows)
     pixels = denormalize(images, statistics)
     columns = min(columns, len(pixels))
     tiles = magnified(coloured(pixels / 255), max(1, -(-_LEAST // min(pixels.shape[2:]))))
@@ -52,8 +52,11 @@ def contact_sheet(
     return sheet
 
 
-def _first(loader: Loader, *, epoch: int, count: int) -> tuple[Tensor, list[list[int]]]:
-    """Images, and the classes of each, of the largest share first."""
+def first_images(loader: Loader, *, epoch: int, count: int) -> tuple[Tensor, list[list[int]]]:
+    """The first images of an epoch `(N, C, H, W)`, and the classes of each, largest share first.
+
+    They are transformed, normalisation included; with mixup or cutmix an image has several classes.
+    """
     images: list[Tensor] = []
     labels: list[list[int]] = []
     for batch in loader.batches(epoch):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from math import prod
-
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import Tensor
 
 from cnntrain.core.errors import UsageError
 from cnntrain.explain import picture
-from cnntrain.model.find_layers import find_layer
+from cnntrain.model.find_layers import all_kernels, find_layer
 from cnntrain.model.model import Model
 from cnntrain.show.image_table import Picture, columns_for, draw_table
 from cnntrain.show.pixels import signed
@@ -78,16 +76,3 @@ def kernels(model: Model, layer: str | None) -> tuple[str, Tensor]:
     if inside:
         raise UsageError(f"'{layer}' has several layers with filters", remedy=f"name one: {some}")
     raise UsageError(f"'{layer}' has no filters", remedy=f"these have: {some}" if found else "")
-
-
-def all_kernels(model: Model) -> dict[str, Tensor]:
-    """Those of all layers; a linear one that reads the pixels has some as large as the image."""
-    found: dict[str, Tensor] = {}
-    image = model.plan.body.in_shape
-    for name, module in model.net.named_modules():
-        weight = getattr(module, "weight", None)
-        if isinstance(weight, Tensor) and weight.ndim == 4:
-            found[name] = weight
-        elif isinstance(module, nn.Linear) and not found and module.in_features == prod(image):
-            found[name] = module.weight.view(-1, *image)
-    return found

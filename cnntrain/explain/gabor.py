@@ -17,7 +17,8 @@ from torch import Tensor
 
 from cnntrain.core.errors import UsageError
 from cnntrain.explain import picture
-from cnntrain.explain.filters import all_kernels, kernels
+from cnntrain.explain.filters import kernels
+from cnntrain.model.find_layers import all_kernels
 from cnntrain.model.model import Model
 from cnntrain.show.image_table import Cell, Picture, columns_for, draw_table, in_rows
 from cnntrain.show.pixels import magnified, mosaic, signed

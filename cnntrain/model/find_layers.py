@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from torch import Tensor, nn
+
 from cnntrain.arch.plan import PlannedNode
 from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import near_match
@@ -80,3 +82,19 @@ def pooled_end(model: Model) -> tuple[str, str] | None:
         if above.node.operation not in PASSED_ON:
             return None
     return None
+
+
+def all_kernels(model: Model) -> dict[str, Tensor]:
+    """The kernels (out, in, height, width) of all layers that have some, by name.
+
+    A linear layer that reads the pixels has some as large as the image.
+    """
+    found: dict[str, Tensor] = {}
+    image = model.plan.body.in_shape
+    for name, module in model.net.named_modules():
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, Tensor) and weight.ndim == 4:
+            found[name] = weight
+        elif isinstance(module, nn.Linear) and not found and module.in_features == math.prod(image):
+            found[name] = module.weight.view(-1, *image)
+    return found

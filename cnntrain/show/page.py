@@ -17,6 +17,9 @@ img { max-width: 100%; height: auto }
 code { background: #eee; padding: 0 .2rem } .small { color: #666; font-size: .85rem }
 """
 
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""No script runs, and nothing is loaded from elsewhere, whatever a page should hold."""
+
 
 def page(title: str, parts: Iterable[str], *, style: str = "") -> bytes:
     """A whole page, which opens in a browser, or on a telephone, without a network.
@@ -28,6 +31,7 @@ def page(title: str, parts: Iterable[str], *, style: str = "") -> bytes:
     """
     head = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{text(_POLICY)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{text(title)}</title><style>{_STYLE}{style}</style></head><body>"
     )

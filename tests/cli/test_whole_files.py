@@ -36,6 +36,7 @@ COMMANDS = {
     "diagnose FILE --check connections --tensorboard": ("board",),
     "eval RUN --confusion": ("confusion.png",),
     "eval RUN --split train --mistakes": ("mistakes.csv",),
+    "report RUN --out": ("page.html",),
     "features RUN --out": ("features.npz", "features.csv", "features.parquet"),
     "export RUN --to onnx --out": ("net.onnx",),
     "export RUN --to torch_export --out": ("net.pt2",),

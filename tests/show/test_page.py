@@ -39,5 +39,5 @@ def test_it_needs_nothing_else() -> None:
     whole = page("A page", ["<p>text</p>"]).decode()
     assert whole.startswith("<!doctype html>\n")
     assert 'name="viewport" content="width=device-width' in whole
-    assert "http" not in whole
+    assert "://" not in whole
     assert whole.count("A page") == 2
