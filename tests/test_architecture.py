@@ -44,6 +44,7 @@ NO_COMMANDS = {
     "commands",
     "ending",
     "evaluate_pair",
+    "predictions",
     "habits",
     "options",
     "output",
@@ -180,6 +181,7 @@ def test_nothing_is_printed_but_by_those_who_talk() -> None:
 
 WRITERS = {
     "core/atomic.py",
+    "model/sorted_folders.py",  # into a folder that takes its name when all copies are there
     "record/growing_file.py",  # only appended to
     "runs/folder.py",  # `latest`
     "runs/lock.py",

@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import typer
-
 from cnntrain.core.errors import UsageError
 from cnntrain.core.escapes import escaped
 from cnntrain.core.stderr import PlainLines, say
@@ -33,7 +31,9 @@ def result(text: str, *, is_needed: bool = True) -> None:
     `is_needed` is False for what is on disk anyway: then a full disk changes no exit code.
     """
     try:
-        typer.echo(escaped(text, keep="\n\t"))
+        # not typer.echo, which writes UTF-8 where ASCII is asked for
+        sys.stdout.write(escaped(text, keep="\n\t") + "\n")
+        sys.stdout.flush()
     except OSError as error:
         if is_needed:
             failures.append(error)

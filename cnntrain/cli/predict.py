@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,16 +12,16 @@ import typer
 from cnntrain.cli import output
 from cnntrain.cli.evaluate import Crops, Scales, read_scales
 from cnntrain.cli.options import Json, Overrides, Plugins, Trained, opened
+from cnntrain.cli.predictions import NONE, as_csv, as_data, as_table, is_none
+from cnntrain.core.atomic import write_output
 from cnntrain.core.errors import UsageError
-from cnntrain.show.tables import columns, write_csv
+from cnntrain.show.words import counted
 
 if TYPE_CHECKING:
-    from cnntrain.data.left_out import LeftOut
+    from cnntrain.data.on_disk import Listing
     from cnntrain.model.evaluate import Evaluated
     from cnntrain.model.predict import Prediction
     from cnntrain.tasks.rejection import Rejection
-
-NONE = "none of these"
 
 Committee = Annotated[
     list[Path] | None,
@@ -39,10 +39,29 @@ Reject = Annotated[
 ]
 
 
+Sort = Annotated[
+    Path | None,
+    typer.Option(
+        "--sort-into",
+        metavar="FOLDER",
+        help="Copy each image into the folder of its class in this new folder.",
+    ),
+]
+Html = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Also write a page with small pictures, by class."),
+]
+
+
 def predict(  # noqa: PLR0913  # the flags of the command
     run: Trained,
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="Image files, or folders of them.")
+        list[Path],
+        typer.Argument(
+            metavar="PATH...",
+            help="Image files, folders (at any depth), patterns such as 'a/**/*.jpg', or - for "
+            "a list on stdin (of find -print0, too).",
+        ),
     ],
     top: Annotated[int, typer.Option(min=1, help="Number of top classes to report per image.")] = 3,
     form: Annotated[
@@ -50,6 +69,9 @@ def predict(  # noqa: PLR0913  # the flags of the command
         typer.Option("--format", help="Default: table; see also --json."),
     ] = None,
     as_json: Json = False,
+    html: Html = None,
+    sort: Sort = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the page.")] = False,
     committee: Committee = None,
     reject: Reject = None,
     crops: Crops = "center",
@@ -68,10 +90,16 @@ def predict(  # noqa: PLR0913  # the flags of the command
         message = f"--reject {reject} is not a share from 0 up to 1"
         raise UsageError(message, remedy="such as 0.05")
     sides = read_scales(scales, crops=crops)
+    if html is not None:
+        output.refuse_existing(html, force=force, option="--html")
+        output.refuse_no_folder(html)
     from cnntrain.model.ensemble import Ensemble
-    from cnntrain.model.inputs import left_out
     from cnntrain.model.opening import EVALUATE, PREDICT
+    from cnntrain.model.sorted_folders import refuse_used
 
+    if sort is not None:
+        refuse_used(sort)
+    listing = _listed(paths)
     models = [
         opened(
             each,
@@ -85,17 +113,78 @@ def predict(  # noqa: PLR0913  # the flags of the command
     rule = None
     if reject is not None:
         rule = _rule(network.evaluate("validation", crops=crops, scales=sides), reject)
-    found = network.predict(paths, top=top, crops=crops, scales=sides)
-    others = left_out(paths)
+    found = network.predict(listing.images, top=top, crops=crops, scales=sides)
     if as_json:
-        _json(found, others, rule)
-    else:
-        (_csv if form == "csv" else _table)(found, rule)
+        output.result_json(as_data(found, listing.left_out, rule))
+    elif text := as_csv(found, rule) if form == "csv" else as_table(found, rule):
+        output.result(text)
+    answers = [*models[0].classes, NONE]
+    groups = _grouped(found, rule, answers)
     bad = [prediction for prediction in found if prediction.error]
+    if html is not None:
+        shown = list(zip(answers, groups, strict=True))
+        _write_page(html, shown, bad=bad, listing=listing, run=run)
+    if sort is not None:
+        _sort(sort, groups, answers)
     for prediction in bad:
         output.note(f"error: {prediction.name}: {prediction.error}")
     if bad:
         raise typer.Exit(3)
+
+
+def _listed(paths: Sequence[Path]) -> Listing:
+    """The files that are meant, each once; those left out are said on stderr."""
+    from cnntrain.data.given_files import list_given, read_names, refuse_no_image, unrepeated
+    from cnntrain.data.left_out import tell
+
+    named = [name for path in paths for name in (read_names() if str(path) == "-" else [path])]
+    listing = list_given(named)
+    refuse_no_image(listing, given=named)
+    tell(listing.left_out)
+    images = unrepeated(listing.images)
+    if again := len(listing.images) - len(images):
+        names = counted(again, "name repeats", "names repeat")
+        output.note(f"note: {names} a file that is given before; it is classified once")
+    return replace(listing, images=images)
+
+
+def _grouped(
+    found: Sequence[Prediction], rule: Rejection | None, answers: Sequence[str]
+) -> list[list[Prediction]]:
+    """The images that could be read, by their answer; the last one is "none of these"."""
+    numbers = {name: number for number, name in enumerate(answers[:-1])}
+    groups: list[list[Prediction]] = [[] for _ in answers]
+    for prediction in found:
+        if prediction.label is not None:
+            number = -1 if is_none(prediction, rule) else numbers[prediction.label]
+            groups[number].append(prediction)
+    return groups
+
+
+def _write_page(
+    file: Path,
+    groups: Sequence[tuple[str, Sequence[Prediction]]],
+    *,
+    bad: Sequence[Prediction],
+    listing: Listing,
+    run: Path,
+) -> None:
+    from cnntrain.model.prediction_page import prediction_page
+
+    title = f"cnntrain predict {run}"
+    page = prediction_page(groups, title=title, unread=bad, left_out=listing.left_out)
+    write_output(file, page)
+    output.note(f"page: {file}")
+
+
+def _sort(folder: Path, groups: Sequence[Sequence[Prediction]], answers: Sequence[str]) -> None:
+    from cnntrain.model.sorted_folders import folder_names, sort_into
+
+    named = zip(folder_names(answers), groups, strict=True)
+    files = {name: [Path(each.name) for each in group] for name, group in named if group}
+    sort_into(folder, files)
+    copies, folders = counted(sum(map(len, files.values())), "image"), counted(len(files), "folder")
+    output.note(f"copied {copies} into {folders}: {folder}")
 
 
 def _rule(evaluated: Evaluated, share: float) -> Rejection:
@@ -111,59 +200,3 @@ def _rule(evaluated: Evaluated, share: float) -> Rejection:
         f"{rule.wrong_rejected:,} of the {rule.wrong:,} that are wrong"
     )
     return rule
-
-
-def _is_none(prediction: Prediction, rule: Rejection | None) -> bool:
-    """Whether the answer is "none of these"."""
-    probability = prediction.probability
-    return rule is not None and probability is not None and probability < rule.threshold
-
-
-def _table(found: list[Prediction], rule: Rejection | None) -> None:
-    none = {True: [NONE], False: [""]} if rule is not None else {False: []}
-    rows = [
-        [
-            p.name,
-            *none[_is_none(p, rule)],
-            *(f"{name} {probability:.2%}" for name, probability in p.ranking),
-        ]
-        for p in found
-        if p.ranking
-    ]
-    if rows:
-        output.result(columns(rows))
-
-
-def _json(found: list[Prediction], others: tuple[LeftOut, ...], rule: Rejection | None) -> None:
-    from cnntrain.data.left_out import plain
-
-    output.result_json(
-        {
-            "predictions": [
-                {
-                    "file": p.name,
-                    "class": None if _is_none(p, rule) else p.label,
-                    **({} if rule is None else {"rejected": _is_none(p, rule)}),
-                    "probabilities": [{"class": n, "probability": v} for n, v in p.ranking],
-                    "error": p.error or None,
-                }
-                for p in found
-            ],
-            **({} if rule is None else {"reject": asdict(rule)}),
-            "left_out": plain(others),
-        }
-    )
-
-
-def _csv(found: list[Prediction], rule: Rejection | None) -> None:
-    text = io.StringIO()
-    count = max((len(p.ranking) for p in found), default=0)
-    head = [f"{what}{i + 1}" for i in range(count) for what in ("class", "probability")]
-    rows = [["file", *head, "error", *(["rejected"] if rule is not None else [])]]
-    for p in found:
-        cells = [cell for name, value in p.ranking for cell in (name, f"{value:.6f}")]
-        rest = [""] * (2 * (count - len(p.ranking)))
-        none = [] if rule is None else ["yes" if _is_none(p, rule) else "no"]
-        rows.append([p.name, *cells, *rest, p.error, *none])
-    write_csv(rows, text)
-    output.result(text.getvalue().rstrip("\n"))

@@ -61,7 +61,7 @@ def write_atomically(
     temporary = path.with_name(f"{path.name}{mark}.tmp")
     before = sys.exception()
     try:
-        _check_space(path, needed)
+        check_space(path, needed)
         with temporary.open("wb") as file:
             write(file)
             file.flush()
@@ -151,7 +151,8 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _check_space(path: Path, needed: int) -> None:
+def check_space(path: Path, needed: int) -> None:
+    """Raise a DiskError where `needed` bytes and a reserve are not free in the path's folder."""
     free = shutil.disk_usage(path.parent).free
     if free < needed + _SPARE:
         wanted = f"{byte_size(needed)} and " if needed else ""

@@ -16,16 +16,17 @@ from torch import Tensor
 
 from cnntrain.core.errors import UsageError
 from cnntrain.core.kinds import Bits
-from cnntrain.data.decode import SUFFIXES, UnreadableImageError, converted
+from cnntrain.data.decode import UnreadableImageError, converted
 from cnntrain.data.depth import refuse_above
-from cnntrain.data.left_out import LeftOut, summaries
-from cnntrain.data.on_disk import list_images
+from cnntrain.data.given_files import list_given, refuse_no_image
+from cnntrain.data.left_out import LeftOut
 from cnntrain.data.splits import Files, Part, Pixels, from_picture, to_picture
 
 One: TypeAlias = str | Path | Image.Image | NDArray[np.uint8] | NDArray[np.uint16] | Tensor
 Images: TypeAlias = One | Sequence[One]
-"""A file or a folder of files; a Pillow image; an array (H, W) or (H, W, C), or a tensor (C, H, W)
-or (N, C, H, W), of uint8, or of uint16 whose values have `data.bits`; or several of these."""
+"""A file, a folder of files or a pattern (`photos/*.jpg`); a Pillow image; an array (H, W) or
+(H, W, C), or a tensor (C, H, W) or (N, C, H, W), of uint8, or of uint16 whose values have
+`data.bits`; or several of these."""
 
 _DECODED = (1, 3)
 """Numbers of channels that Pillow converts into each other."""
@@ -89,45 +90,34 @@ def inputs(images: Images, *, channels: int) -> list[Input]:
         UsageError: a path does not exist, there is no image at all, or an array or a tensor has
             another type or shape.
     """
-    several = isinstance(images, Sequence) and not isinstance(images, str)
-    given: Sequence[Any] = images if several else [images]  # type: ignore[assignment]
+    given = _one_by_one(images)
     found: list[Input] = []
     for each in given:
         if isinstance(each, str | Path):
-            found += [Input(str(file), file) for file in _files(Path(each))]
+            found += [Input(str(file), file) for file in list_given([Path(each)]).images]
         else:
             found += [
                 Input(f"image {len(found) + number}", source)
                 for number, source in enumerate(_in_memory(each, channels))
             ]
     if not found:
-        known = ", ".join(sorted(SUFFIXES))
-        named = [str(each) for each in given if isinstance(each, str | Path)]
-        others = "; ".join(summaries(left_out(named)))
-        raise UsageError(
-            f"there is no image in {', '.join(named)}" + (f" ({others})" if others else "")
-            if named
-            else "there is no image",
-            remedy=f"images end in {known}; the run comes first: `cnntrain predict RUN PATH...`",
-        )
+        paths = _paths(images)
+        refuse_no_image(list_given(paths), given=paths)
     return found
 
 
 def left_out(images: Images) -> tuple[LeftOut, ...]:
     """The files in folders, and in what is inside them, that `inputs` does not take."""
+    return list_given([path for path in _paths(images) if path.is_dir()]).left_out
+
+
+def _one_by_one(images: Images) -> Sequence[Any]:
     several = isinstance(images, Sequence) and not isinstance(images, str)
-    given: Sequence[Any] = images if several else [images]  # type: ignore[assignment]
-    paths = [Path(each) for each in given if isinstance(each, str | Path)]
-    folders = [path for path in paths if path.is_dir()]
-    return tuple(file for folder in folders for file in list_images(folder).left_out)
+    return images if several else [images]  # type: ignore[return-value]
 
 
-def _files(path: Path) -> Sequence[Path]:
-    if path.is_dir():
-        return list_images(path).images
-    if not path.exists():
-        raise UsageError(f"there is no file or folder {path}", remedy="check the path")
-    return [path]
+def _paths(images: Images) -> list[Path]:
+    return [Path(each) for each in _one_by_one(images) if isinstance(each, str | Path)]
 
 
 def _in_memory(image: object, channels: int) -> Sequence[Image.Image | Tensor]:

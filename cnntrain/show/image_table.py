@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
 from cnntrain.core.atomic import write_output
+from cnntrain.core.escapes import escaped
 from cnntrain.show.pixels import Pixels
 from cnntrain.show.words import shortened
 
@@ -168,12 +169,13 @@ def _write(
     axes: Axes, x: float, y: float, text: str, *, size: float = _SMALL, va: str = "top", **how: Any
 ) -> None:
     # names of files and classes are no formulas, whatever is in them
+    text = escaped(text, keep="\n")  # a byte that is no text is not drawn
     axes.text(x, y, text, fontsize=size, va=va, parse_math=False, **how)
 
 
 def width_of(text: str, size: float = _SMALL) -> float:
     """Of one line, in inches."""
-    return sum(_letter(letter, size) for letter in text)
+    return sum(_letter(letter, size) for letter in escaped(text))
 
 
 @cache

@@ -113,14 +113,16 @@ def images(tmp_path: Path) -> Path:
 def test_predict_as_table_json_and_csv(cnntrain: Cnntrain, run: Path, images: Path) -> None:
     table = cnntrain("predict", run, images, "--top", "2")
     assert (table.code, table.err) == (0, "")
-    assert [line.split()[0] for line in table.out.splitlines()] == [
+    head, *lines = table.out.splitlines()
+    assert head.split() == ["file", "class", "1", "class", "2"]
+    assert [line.split()[0] for line in lines] == [
         str(images / f"{index}.png") for index in range(3)
     ]
     found = json.loads(cnntrain("predict", run, images, "--json").out)["predictions"]
     rows = list(
         csv.DictReader(io.StringIO(cnntrain("predict", run, images, "--format", "csv").out))
     )
-    for line, one, row in zip(table.out.splitlines(), found, rows, strict=True):
+    for line, one, row in zip(lines, found, rows, strict=True):
         best = one["probabilities"][0]
         assert line.split()[1:3] == [best["class"], f"{best['probability']:.2%}"]
         assert (row["file"], row["class1"]) == (one["file"], one["class"])
@@ -134,7 +136,7 @@ def test_predict_tells_of_files_that_it_cannot_read(
     (images / "1.png").write_bytes(b"no image")
     answer = cnntrain("predict", run, images)
     assert answer.code == 3
-    assert len(answer.out.splitlines()) == 2
+    assert len(answer.out.splitlines()) == 3, "a head, and two images"
     assert answer.err.startswith(f"error: {images / '1.png'}: ")
     answer = cnntrain("predict", run, images, "--json")
     assert [each["class"] is None for each in json.loads(answer.out)["predictions"]] == [

@@ -38,7 +38,8 @@ def test_none_of_these(cnntrain: Cnntrain, run_file: RunFile) -> None:
     assert f"{said}{right // 2} of the {right} validation images that are right" in answer.err
     rejected = [each["rejected"] for each in found["predictions"]]
     assert True in rejected
-    table = cnntrain("predict", "one", *files, "--reject", "0.5").out.splitlines()
+    head, *table = cnntrain("predict", "one", *files, "--reject", "0.5").out.splitlines()
+    assert head.split()[:2] == ["file", "answer"]
     assert ["none of these" in line for line in table] == rejected
     text = cnntrain("predict", "one", *files, "--reject", "0.5", "--format", "csv").out
     rows = list(csv.DictReader(text.splitlines()))

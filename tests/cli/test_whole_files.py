@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.font_manager  # noqa: F401  # finds the fonts before the cache is moved
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from cnntrain.config.load import load
 from cnntrain.core.choices import PICTURES
@@ -37,6 +39,8 @@ COMMANDS = {
     "eval RUN --confusion": ("confusion.png",),
     "eval RUN --split train --mistakes": ("mistakes.csv",),
     "report RUN --out": ("page.html",),
+    "predict RUN PHOTO --html": ("page.html",),
+    "predict RUN PHOTO --sort-into": ("sorted",),
     "features RUN --out": ("features.npz", "features.csv", "features.parquet"),
     "export RUN --to onnx --out": ("net.onnx",),
     "export RUN --to torch_export --out": ("net.pt2",),
@@ -49,7 +53,8 @@ COMMANDS = {
         if "command" not in entry.options
     },
 }
-"""The commands, with the files that they are to write; FILE and RUN are put in."""
+"""The commands, with the files that they are to write; FILE, RUN and PHOTO are put in."""
+PLACES = {"FILE": "small.yaml", "RUN": "run", "PHOTO": "photo.png"}
 SPACE = 300
 """Bytes that are left on the disk: some of each file can be written."""
 ALL = [(words, file) for words, files in COMMANDS.items() for file in files]
@@ -104,6 +109,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     (folder / "small.yaml").write_text(yaml.safe_dump(tree))
     fit(load(folder / "small.yaml"), out=folder / "run", quiet=True)
+    noise = np.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(folder / "photo.png")
     return folder
 
 
@@ -120,7 +127,7 @@ def _dot(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 def test_on_a_disk_that_fills_up(
     cnntrain: Cnntrain, trained: Path, tmp_path: Path, words: str, file: str
 ) -> None:
-    places = {"FILE": trained / "small.yaml", "RUN": trained / "run"}
+    places = {name: trained / place for name, place in PLACES.items()}
     called = [places.get(word, word) for word in [*words.split(), file]]
     with filling_disk(tmp_path, SPACE):
         answer = cnntrain(*called)
@@ -133,7 +140,7 @@ def test_on_a_disk_that_fills_up(
     answer = cnntrain(*called)
     assert answer.code == 0, answer.err
     [written] = files_in(tmp_path)
-    assert (tmp_path / file) in (written, written.parent)
+    assert (tmp_path / file) in (written, *written.parents)
     assert written.stat().st_size > SPACE, "there would have been enough"
 
 
@@ -150,7 +157,7 @@ def test_the_sweep_has_every_option_that_names_one_path() -> None:
             command = line.removeprefix("cnntrain ")
         elif re.match(r"    --\S+: Path", line):
             named.add(f"{command} {line.split(':')[0].strip()}")
-    swept = {re.sub(r" (FILE|RUN|3|--(check|to|split) \w+)", "", words) for words in COMMANDS}
+    swept = {re.sub(r" (FILE|RUN|PHOTO|3|--(check|to|split) \w+)", "", words) for words in COMMANDS}
     assert named == swept | {"fit --out"}
 
 

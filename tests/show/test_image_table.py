@@ -37,6 +37,15 @@ def test_letters_without_a_font_are_boxes(tmp_path: Path) -> None:
     assert (tmp_path / "a.png").is_file()
 
 
+def test_bytes_that_are_no_text_are_written_out(tmp_path: Path) -> None:
+    assert width_of("\udcff") == pytest.approx(width_of("\\udcff"))
+    save(
+        draw_table([[Cell(BLUE, "a \udcff")]], title="\udcff", labels=["\udcff"]),
+        tmp_path / "a.png",
+    )
+    assert (tmp_path / "a.png").is_file()
+
+
 def test_svg(tmp_path: Path) -> None:
     save(draw_table([[Cell(BLUE)]], title="t"), tmp_path / "a.svg")
     assert "<svg" in (tmp_path / "a.svg").read_text()
