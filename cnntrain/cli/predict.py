@@ -20,6 +20,7 @@ from cnntrain.show.words import counted
 if TYPE_CHECKING:
     from cnntrain.data.on_disk import Listing
     from cnntrain.model.evaluate import Evaluated
+    from cnntrain.model.model import Model
     from cnntrain.model.predict import Prediction
     from cnntrain.tasks.rejection import Rejection
 
@@ -123,7 +124,7 @@ def predict(  # noqa: PLR0913  # the flags of the command
     bad = [prediction for prediction in found if prediction.error]
     if html is not None:
         shown = list(zip(answers, groups, strict=True))
-        _write_page(html, shown, bad=bad, listing=listing, run=run)
+        _write_page(html, shown, bad=bad, listing=listing, model=models[0])
     if sort is not None:
         _sort(sort, groups, answers)
     for prediction in bad:
@@ -167,12 +168,17 @@ def _write_page(
     *,
     bad: Sequence[Prediction],
     listing: Listing,
-    run: Path,
+    model: Model,
 ) -> None:
     from cnntrain.model.prediction_page import prediction_page
 
-    title = f"cnntrain predict {run}"
-    page = prediction_page(groups, title=title, unread=bad, left_out=listing.left_out)
+    page = prediction_page(
+        groups,
+        title=f"cnntrain predict {model.path}",
+        unread=bad,
+        left_out=listing.left_out,
+        bits=model.bits,
+    )
     write_output(file, page)
     output.note(f"page: {file}")
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from cnntrain.core.kinds import Bits
 from cnntrain.data.decode import UnreadableImageError, decode, in_threads
 from cnntrain.data.left_out import LeftOut, summaries
 from cnntrain.model.predict import Prediction
@@ -31,6 +32,7 @@ def prediction_page(
     title: str,
     unread: Sequence[Prediction] = (),
     left_out: Sequence[LeftOut] = (),
+    bits: Bits = "auto",
     most: int = MOST,
 ) -> bytes:
     """A page with a part for each answer, in which the least certain images come first.
@@ -40,6 +42,7 @@ def prediction_page(
         title: of the page.
         unread: images that could not be read; they are listed.
         left_out: files that are no images; they are listed.
+        bits: of 16-bit files, see `cnntrain.data.depth`.
         most: so many pictures in all; larger groups show the least certain of their images.
     """
     groups = [(name, group) for name, group in groups if group]
@@ -58,7 +61,9 @@ def prediction_page(
             fewer = f", {share:,} shown" if share < len(group) else ""
             heading = f'{text(name)} <span class="small">{count}{fewer}</span>'
             parts.append(f'<h2>{heading}</h2><div class="tiles">')
-            for prediction, small in zip(some, in_threads(_small, some), strict=True):
+            for prediction, small in zip(
+                some, in_threads(partial(_small, bits), some), strict=True
+            ):
                 parts.append(_tile(prediction, small))
                 progress.update()
             parts.append("</div>")
@@ -81,10 +86,11 @@ def fair_shares(sizes: Sequence[int], total: int) -> list[int]:
     return shares
 
 
-def _small(prediction: Prediction) -> bytes | None:
+def _small(bits: Bits, prediction: Prediction) -> bytes | None:
     """The image as a small JPEG file; None where it can no longer be read."""
     try:
-        image = decode(Path(prediction.name), channels=3, reduction=partial(_factor, SIDE))
+        reduction = partial(_factor, SIDE)
+        image = decode(Path(prediction.name), channels=3, bits=bits, reduction=reduction)
     except UnreadableImageError:
         return None
     image.thumbnail((SIDE, SIDE))
