@@ -33,6 +33,7 @@ class Loaded:
         notes: what is to be said of a run: that its plugins are not what they were, or which it is.
         may_download: the data set, where the run file asks for it: that is the user's own, or the
             user says so now; one that came with a run must not write in folders that it names.
+        names_observers: whether the user says now to whom the figures are sent, and not the run.
     """
 
     config: RunConfig
@@ -42,6 +43,7 @@ class Loaded:
     plugins: tuple[Plugin, ...] = ()
     notes: tuple[str, ...] = ()
     may_download: bool = True
+    names_observers: bool = True
 
     @property
     def data_parameters(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 A plugin is known by the SHA-256 of its bytes, wherever it lies. Those that ran are remembered in
 the user's own list, a text file in the configuration folder, one line each: `sha256  path`. So a
 run opens without a question for whoever trained it; a stranger's is refused, by
-`runs.asked_plugins`.
+`runs.asked_plugins`. Places that figures are sent to are remembered in the same way.
 """
 
 from __future__ import annotations
@@ -99,16 +99,33 @@ def is_trusted(sha256: str) -> bool:
 
 def remember(plugin: Plugin) -> None:
     """Put a plugin on the user's list; where that cannot be written it is not remembered."""
+    _remember(plugin.sha256, str(plugin.file))
+
+
+def _remember(sha256: str, what: str) -> None:
     file = list_file()
-    if file is None or plugin.sha256 in _remembered():
+    if file is None or sha256 in _remembered():
         return
-    shown = escaped(str(plugin.file))
+    shown = escaped(what)
     with suppress(OSError, DiskError, NotImplementedError):
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with FileLock(f"{file}.lock", timeout=5):
             before = _text(file)
             before += "\n" if before and not before.endswith("\n") else ""
-            write_text_atomically(file.resolve(), f"{before}{plugin.sha256}  {shown}\n")
+            write_text_atomically(file.resolve(), f"{before}{sha256}  {shown}\n")
+
+
+def trust_place(place: str, *, is_named: bool) -> bool:
+    """Whether figures may be sent to a place: one that the user names now, or named before.
+
+    Args:
+        place: an address, a database or a project, in words.
+        is_named: whether the user names it now; it is remembered then.
+    """
+    token = hashlib.sha256(f"place: {place}".encode()).hexdigest()
+    if is_named:
+        _remember(token, place)
+    return is_named or token in _remembered()
 
 
 def list_file() -> Path | None:

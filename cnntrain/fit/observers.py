@@ -20,7 +20,8 @@ from cnntrain.checkpoint import save
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.resolved import resolved_tree
 from cnntrain.config.schema import ObserverCall
-from cnntrain.core.errors import ConfigError
+from cnntrain.core.errors import ConfigError, UsageError
+from cnntrain.core.trust import trust_place
 from cnntrain.core.version import __version__
 from cnntrain.data import TRANSFORMS
 from cnntrain.data.loaders import core_count, unmixed, worker_count
@@ -69,6 +70,7 @@ def make_observers(
         "images": partial(_sample_images, prepared),
         "classes": prepared.data.classes,
         "settings": _flat(resolved_tree(config)),
+        "admit": partial(_admit, prepared.loaded),
         "card": [*card(prepared), *_notes(notes)],
         "quiet": quiet or silent,
         "stream": sys.stderr,
@@ -109,6 +111,15 @@ def _listed(make: Callable[..., Any], index: int, loaded: Loaded) -> Observer:
             remedy = "an observer has `observe(event)` and `close()`"
             raise ConfigError.of([loaded.problem(path, message, remedy, key=True)])
     return observer
+
+
+def _admit(loaded: Loaded, place: str) -> None:
+    """Refuse to send figures to a place that a run asks for, and its user has never named."""
+    if not trust_place(place, is_named=loaded.names_observers):
+        raise UsageError(
+            f"nothing is sent to {place}, which the run names and you have not: write "
+            "record.observers out with -s to allow it"
+        )
 
 
 def card(prepared: Prepared) -> list[tuple[str, str]]:

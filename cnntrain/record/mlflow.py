@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +58,7 @@ class MLflow(Observer):
         run: Path | None,
         settings: Mapping[str, object],
         metrics_jsonl: Path | None,
+        admit: Callable[[str], None] = lambda _: None,
     ) -> None:
         place, is_file, name = tracking_uri.partition("sqlite:///")
         if "://" not in tracking_uri or tracking_uri.startswith("file:"):
@@ -74,6 +75,7 @@ class MLflow(Observer):
             metrics_jsonl=metrics_jsonl,
             send=self._send,
         )
+        self._admit = admit
         self._client: MlflowClient | None = None
         self._id = ""
         self._state = "FAILED"
@@ -127,7 +129,9 @@ class MLflow(Observer):
                 from mlflow import MlflowClient  # 2 s
 
                 logging.getLogger("mlflow").setLevel(logging.WARNING)
-                client = MlflowClient(tracking_uri=self._outbox.known.get("uri", self._uri))
+                uri = str(self._outbox.known.get("uri", self._uri))
+                self._admit(uri)
+                client = MlflowClient(tracking_uri=uri)
                 self._begin(client)
             self._client = client
         return self._client

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -61,8 +61,10 @@ class WeightsAndBiases(Observer):
         run: Path | None,
         settings: Mapping[str, object],
         metrics_jsonl: Path | None,
+        admit: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._project, self._entity, self._mode = project, entity, mode
+        self._admit = admit
         self._settings = dict(settings)
         self._folder = run
         file = None if run is None else run / "wandb.json"
@@ -105,6 +107,8 @@ class WeightsAndBiases(Observer):
 
     def _begun(self) -> Run:
         if self._run is None:
+            place = "/".join(["wandb", *([self._entity] if self._entity else []), self._project])
+            self._admit(f"{place} ({self._mode})")
             os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # of its own errors, to Sentry
             os.environ.setdefault("WANDB_SILENT", "true")
             import wandb

@@ -149,8 +149,12 @@ def read_run_file(
             if _has_keys(text, path):  # what is wrong with them has been said
                 raise
             raise CheckpointError(f"{path} holds no run file", remedy=_FOREIGN) from error
-    allowed = any(each.partition("=")[0].strip() == "data.download" for each in overrides)
-    return replace(asked.noted(loaded), may_download=allowed)
+    given = {each.partition("=")[0].strip() for each in overrides}
+    return replace(
+        asked.noted(loaded),
+        may_download="data.download" in given,
+        names_observers="record.observers" in given,
+    )
 
 
 def _hashes_in(state: State, *, path: Path) -> dict[str, str]:

@@ -21,7 +21,7 @@ import yaml
 
 from cnntrain.assemble.checked import check_run_file
 from cnntrain.core.errors import ConfigError
-from cnntrain.fit.fit import Outcome
+from cnntrain.fit.fit import Outcome, resume
 
 Train = Callable[..., Outcome]
 RunFile = Callable[..., Path]
@@ -251,6 +251,27 @@ def lives(number: int) -> bool:
         return Path(f"/proc/{number}/stat").read_text().partition(") ")[2][0] != "Z"
     except OSError:
         return False
+
+
+@with_mlflow
+def test_a_run_of_somebody_else_sends_nothing_to_a_place_that_its_user_never_named(
+    run_file: RunFile,
+    train_tiny: Train,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    observers = [{"mlflow": {"tracking_uri": database, "experiment": "somebody else"}}]
+    run = train_tiny(run_file({"train.epochs": 1, "record.observers": observers})).run.path
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "another user"))
+    capsys.readouterr()
+    assert resume(run, overrides=["train.epochs=2"]).exit_code == 0
+    assert f"nothing is sent to {database}, which the run names" in capsys.readouterr().err
+    assert [row["epoch"] for row in mlflow_run(run)[1]] == [1]
+    named = f"record.observers={json.dumps(observers)}"
+    assert resume(run, overrides=["train.epochs=3", named]).exit_code == 0
+    assert [row["epoch"] for row in mlflow_run(run)[1]] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("name", ["mlflow", "wandb"])
