@@ -30,6 +30,9 @@ KNOWN: dict[str, dict[str, Any]] = yaml.safe_load(
 )
 TORCHVISION = {
     **{name: name for name in ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")},
+    **{name: name for name in ("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d")},
+    **{name: name for name in ("wide_resnet50_2", "wide_resnet101_2")},
+    **{name: name for name in ("squeezenet1_0", "squeezenet1_1")},
     "alexnet_torchvision": "alexnet",
     "googlenet_torchvision": "googlenet",
     "vgg_a": "vgg11",
@@ -98,12 +101,12 @@ def test_table_of_all(arch: Arch) -> None:
 @pytest.mark.parametrize(("name", "theirs"), TORCHVISION.items())
 def test_torchvisions_own_counts(name: str, theirs: str, arch: Arch) -> None:
     """Its modules, run on the meta device, and torch's own counter of floating-point operations."""
+    plan = arch(name)
     options = {"init_weights": False} if theirs == "googlenet" else {}
     with torch.device("meta"):
         model = torchvision.models.get_model(theirs, weights=None, **options).eval()
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            model(torch.empty(1, 3, 224, 224))
-    plan = arch(name)
+            model(torch.empty(1, *plan.body.in_shape))
     assert plan.parameters == sum(p.numel() for p in model.parameters())
     assert plan.multiply_adds == counter.get_total_flops() // 2
 
@@ -140,6 +143,7 @@ def weight_layers(plan: Plan) -> int:
         *[("vgg_e", 19), ("resnet18", 18), ("resnet34", 34), ("resnet50", 50)],
         *[("resnet101", 101), ("resnet152", 152), ("plain18", 18), ("plain34", 34)],
         *[("resnet20", 20), ("resnet110", 110), ("plain56", 56), ("preact_resnet164", 164 + 3)],
+        *[("resnext50_32x4d", 50), ("wide_resnet101_2", 101), ("squeezenet1_0", 2 + 8 * 3)],
         *[("alexnet", 8), ("alexnet_without_3_4_6_7", 4), ("googlenet", 3 + 9 * 6 + 1)],
     ],
 )

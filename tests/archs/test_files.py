@@ -48,6 +48,8 @@ FAMILIES = [
     ["plain20", "plain32", "plain44", "plain56", "plain110"],
     ["resnet18", "resnet34"],
     ["resnet50", "resnet101", "resnet152"],
+    ["resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d"],
+    ["wide_resnet50_2", "wide_resnet101_2"],
     ["plain18", "plain34"],
     ["resnet18_zero_pad", "resnet34_zero_pad"],
     ["vgg_a", "vgg_b", "vgg_d", "vgg_e"],
@@ -58,6 +60,8 @@ FAMILIES = [
 @pytest.mark.parametrize("names", FAMILIES, ids=lambda names: names[0])
 def test_columns_of_one_table_differ_only_in_numbers(names: list[str]) -> None:
     bodies = [header_and_body(FOLDER / f"{name}.yaml")[1] for name in names]
-    stripped = {re.sub(r"(blocks: |convs: |n: )\d+( *)", r"\1N", body) for body in bodies}
+    stripped = {
+        re.sub(r"(blocks: |convs: |n: |width: |groups: )\d+( *)", r"\1N", body) for body in bodies
+    }
     assert len({re.sub(r" +#", " #", body) for body in stripped}) == 1
     assert len(set(bodies)) == len(names)
