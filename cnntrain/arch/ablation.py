@@ -14,7 +14,8 @@ from itertools import chain
 from typing import Any
 
 from cnntrain.arch.expand import Node, Nodes
-from cnntrain.arch.items import INPUT, RESERVED
+from cnntrain.arch.expression import Scope, evaluate
+from cnntrain.arch.items import COPY, INPUT, RESERVED
 from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import suggestion
 
@@ -110,7 +111,20 @@ def _item(
         found["from"] = reads
     if "as" in item and "repeat" in item:
         found["repeat"] = len(node.body) - fewer if fewer else item["repeat"]
+    elif "repeat" in item:
+        found[operation] = _counted(item[operation], node.reader.scope)
     return found
+
+
+def _counted(raw: Any, scope: Scope) -> Any:
+    """The parameters of one copy that is an item of its own: values in place of `$copy`."""
+    if isinstance(raw, str) and re.search(rf"\${COPY}\b", raw):
+        return evaluate(raw, scope)
+    if isinstance(raw, list):
+        return [_counted(each, scope) for each in raw]
+    if isinstance(raw, Mapping) and "repeat" not in raw:
+        return {key: _counted(each, scope) for key, each in raw.items()}
+    return raw
 
 
 def pruned(section: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cnntrain.arch.expand import Context, Nodes, expand_list
 from cnntrain.arch.expression import Scope
-from cnntrain.arch.items import Reader, is_word, read_blocks
+from cnntrain.arch.items import Reader, is_word, other_name, read_blocks
 from cnntrain.core.complaints import shown, value_at
 from cnntrain.core.document import Document, KeyPath
 from cnntrain.core.errors import ConfigError
@@ -177,8 +177,7 @@ def _define_variables(
             reader.add((*GIVEN_AT, name), message, suggestion(name, declared), key=True)
     for name, value in declared.items():
         here = (*path, name)
-        if not is_word(name):
-            remedy = "use a word of letters, digits and _"
+        if remedy := other_name(name):
             reader.add(here, f"a variable cannot be called '{name}'", remedy, key=True)
         if name in reader.scope:
             reader.add(here, f"'{name}' comes from the data", "choose another name", key=True)

@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any
 
 from cnntrain.arch.expression import Scope
-from cnntrain.arch.items import INPUT, Block, Item, Reader, read_items
+from cnntrain.arch.items import COPY, INPUT, Block, Item, Reader, read_items
 from cnntrain.core.complaints import Complaint, shown, value_at
 from cnntrain.core.document import KeyPath
 from cnntrain.core.entry import Entry, Parameter
@@ -100,29 +100,37 @@ def _make_nodes(
     """An item's nodes: one, or its copies, or one group of its copies where it has a name.
 
     Copies read the one before. Zero copies are as if the item were not there, but are checked; a
-    group of none passes its input on.
+    group of none passes its input on. In the parameters of a copy `$copy` is the number of copies
+    above it.
     """
-    if item.repeat != 1 and len(sources) > 1:
+    repeat = 1 if item.repeat is None else item.repeat
+    if repeat != 1 and len(sources) > 1:
         message = f"a repeated item reads one layer, but 'from' names {len(sources)}"
         remedy = "join them above it, or remove `repeat`"
         context.reader.add((*item.path, "from"), message, remedy)
         return []
-    is_group = item.name is not None and item.repeat != 1
+    is_group = item.name is not None and repeat != 1
     first = 0 if is_group else ordinals[item.operation]
-    ordinals[item.operation] += item.repeat
+    ordinals[item.operation] += repeat
     copies: list[Node] = []
-    for number in range(max(item.repeat, 1)):
+    for number in range(max(repeat, 1)):
         name = f"{item.operation}{first + number + 1}"
         reads = (copies[-1].name,) if copies else (INPUT,) if is_group else sources
-        node = _make_node(item, name if is_group else item.name or name, reads, context)
+        here = context if item.repeat is None else _inside_copy(number, context)
+        node = _make_node(item, name if is_group else item.name or name, reads, here)
         if node is None:
             return []
         copies.append(node)
-    copies = copies[: item.repeat]
+    copies = copies[:repeat]
     if not is_group or item.name is None:
         return copies
     body = {"": tuple(copies)}
     return [Node(item.name, item.operation, sources, context.reader, item.path, nested=body)]
+
+
+def _inside_copy(number: int, context: Context) -> Context:
+    reader = context.reader
+    return replace(context, reader=reader.inside(Scope({COPY: number}, reader.scope)))
 
 
 def _checked_sources(

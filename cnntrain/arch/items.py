@@ -18,6 +18,8 @@ RESERVED = ("as", "from", "repeat")
 BLOCK_KEYS = ("params", "layers")
 INPUT = "input"
 """What `from` calls the input of the list itself."""
+COPY = "copy"
+"""`$copy` in an item with `repeat`: the number of copies above this one."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Item:
     parameters_path: KeyPath
     name: str | None = None
     sources: tuple[str, ...] | None = None
-    repeat: int = 1
+    repeat: int | None = None
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,13 @@ def is_word(name: Any) -> bool:
     return is_name and not keyword.iskeyword(name)
 
 
+def other_name(name: Any) -> str:
+    """What to call a variable or a parameter that cannot be called `name`; empty if it can."""
+    if name == COPY:
+        return f"choose another name: ${COPY} counts the copies of a repeated item"
+    return "" if is_word(name) else "use a word of letters, digits and _"
+
+
 def read_items(path: KeyPath, reader: Reader) -> Iterator[Item]:
     """The items of the list at `path`; what is wrong is reported and left out."""
     raw = reader.value(path)
@@ -235,8 +244,10 @@ def _sources(raw: Mapping[str, Any], path: KeyPath, reader: Reader) -> tuple[str
     return None
 
 
-def _repeat(raw: Mapping[str, Any], path: KeyPath, reader: Reader) -> int:
-    count = reader.resolve(raw.get("repeat", 1), (*path, "repeat"))
+def _repeat(raw: Mapping[str, Any], path: KeyPath, reader: Reader) -> int | None:
+    if "repeat" not in raw:
+        return None
+    count = reader.resolve(raw["repeat"], (*path, "repeat"))
     if isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= 1000:
         return count
     if count is not None:
@@ -277,7 +288,6 @@ def _read_block(name: str, body: Any, path: KeyPath, reader: Reader) -> Block | 
         reader.add(path, f"'params' must be a mapping, not {shown(params)}", remedy)
         return None
     for key in params:
-        if not is_word(key):
-            message = f"a parameter cannot be called '{key}'"
-            reader.add((*path, key), message, "use a word of letters, digits and _", key=True)
+        if remedy := other_name(key):
+            reader.add((*path, key), f"a parameter cannot be called '{key}'", remedy, key=True)
     return Block(name, path[:-1], params) if reader.count == before else None

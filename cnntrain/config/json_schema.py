@@ -172,7 +172,7 @@ def _layer() -> Schema:
         },
         "repeat": {
             "anyOf": [{"type": "integer", "minimum": 0}, _EXPRESSION],
-            "description": "How many copies follow each other.",
+            "description": "How many copies follow each other; `$copy` counts them, from 0.",
         },
     }
     properties = {e.name: _parameters(e, expressions=True) for e in entries} | around

@@ -132,3 +132,19 @@ def test_what_cannot_be_left_out(names: list[str], says: str) -> None:
 def test_something_must_be_left() -> None:
     with pytest.raises(UsageError, match="no layer would be left"):
         left("layers: [{linear: {out: $num_classes}}]", ["linear1"])
+
+
+def test_a_copy_keeps_its_number_when_it_is_written_as_an_item_of_its_own() -> None:
+    text = """
+blocks: {drop: {params: {p: ~}, layers: [dropout: {p: $p}]}}
+layers:
+  - {drop: {p: $copy / 4}, repeat: 3}
+  - sequence: {layers: [dropout: {p: 0.9 - $copy / 4}, {dropout: {p: $copy / 8}, repeat: 2}]}
+    repeat: 1
+  - global_avg_pool
+  - linear: {out: 10}
+"""
+    plan, _, section = left(text, ["drop2"])
+    dropped = [node.keywords["p"] for _, node in plan.walk() if "p" in node.keywords]
+    assert dropped == [0, 0.5, 0.9, 0, 0.125]
+    assert [item["as"] for item in section["layers"][:3]] == ["drop1", "drop3", "sequence1"]

@@ -190,3 +190,34 @@ def test_auxiliary_heads_count_as_parameters_but_not_as_cost(planned: Planned) -
     assert plan.parameters == plain.parameters + heads
     assert plan.parameters == sum(p.numel() for p in build(plan).parameters())
     assert plan.multiply_adds == plain.multiply_adds
+
+
+COPIES = """
+vars: {n: 3}
+blocks:
+  one: {params: {out: ~}, layers: [conv: {out: $out, kernel: 1}]}
+  step: {params: {out: ~}, layers: [one: {out: $out}, {one: {out: $out * 10 + $copy}, repeat: 2}]}
+layers:
+  - {step: {out: $copy + 1}, repeat: $n}
+  - {sequence: {layers: [{one: {out: $copy + 5}, repeat: 2}, one: {out: $copy + 8}]}, repeat: 1}
+"""
+
+
+def test_copy_counts_the_copies_of_the_innermost_repeated_item(planned: Planned) -> None:
+    assert outs(planned(COPIES)) == [1, 10, 11, 2, 20, 21, 3, 30, 31, 5, 6, 8]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("layers: [conv: {out: $copy}]", r"unknown name '\$copy'"),
+        ("blocks: {one: {layers: [conv: {out: $copy}]}}\nlayers: [{one: , repeat: 2}]", "unknown"),
+        ("vars: {copy: 1}\nlayers: [conv: {out: $copy}]", r"'copy'; choose another name"),
+        ("blocks: {one: {params: {copy: 1}, layers: [relu]}}\nlayers: [one]", "parameter cannot"),
+    ],
+)
+def test_copy_is_known_in_a_repeated_item_only_and_is_nobodys_name(
+    described: Described, text: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        described(text)
