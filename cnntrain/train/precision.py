@@ -49,7 +49,7 @@ def make_deterministic(deterministic: bool) -> None:
                 remedy=f"set {_WORKSPACE}=:4096:8 in the environment",
             )
         os.environ[_WORKSPACE] = ":4096:8"
-    torch.use_deterministic_algorithms(deterministic)
+    _set_deterministic(2 if deterministic else 0)
     torch.backends.cudnn.deterministic = deterministic
     torch.backends.cudnn.benchmark = not deterministic
 
@@ -62,8 +62,7 @@ def undisturbed() -> Iterator[None]:
     that `make_deterministic` sets stays: CUDA reads it once.
     """
     state, threads = capture_randomness(), torch.get_num_threads()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    deterministic = torch.get_deterministic_debug_mode()
     cudnn = torch.backends.cudnn
     flags = (cudnn.deterministic, cudnn.benchmark)
     try:
@@ -73,5 +72,11 @@ def undisturbed() -> Iterator[None]:
         if not state["cuda"]:  # not started before: its generators begin with the CPU's seed
             torch.cuda.manual_seed_all(torch.initial_seed())
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic, warn_only=only_warns)
+        _set_deterministic(deterministic)
         cudnn.deterministic, cudnn.benchmark = flags
+
+
+def _set_deterministic(mode: int) -> None:
+    """0: off, 1: warns, 2: on; only where it changes, because torch imports its compiler then."""
+    if torch.get_deterministic_debug_mode() != mode:
+        torch.use_deterministic_algorithms(mode > 0, warn_only=mode == 1)

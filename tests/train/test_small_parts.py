@@ -89,6 +89,19 @@ def test_deterministic_mode(monkeypatch) -> None:
         os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)
 
 
+def test_where_nothing_changes_torch_imports_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`use_deterministic_algorithms` imports torch._inductor."""
+
+    def refuse(mode: bool, **_: bool) -> None:
+        raise AssertionError(mode)
+
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", refuse)
+    with undisturbed():
+        make_deterministic(False)
+        with pytest.raises(AssertionError, match="True"):
+            make_deterministic(True)
+
+
 def test_undisturbed_puts_everything_back() -> None:
     def settings() -> list[object]:
         cudnn = torch.backends.cudnn
