@@ -13,17 +13,19 @@ from typing import Any
 
 from PIL import Image
 
+from cnntrain.data.strips import BYTES, STRIP, takes_pages
+
 MEGABYTES = 1000
 """That may be held at once; an image that needs more is not read."""
 
 WHOLE_FILE = ("WEBP", "AVIF", "HEIC", "HEIF")
 """Formats whose files are read as a whole; Pillow calls HEIC so, or HEIF."""
 
-_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2, "RGB": 4}
-"""Of a pixel in Pillow's memory; 4 in other modes."""
-
 _DECODERS = {"WEBP": 12, "AVIF": 12, "HEIF": 12}
 """Bytes per pixel that a decoder holds besides: two canvases and a copy; planes and a copy."""
+
+_WORKING = 12
+"""Bytes per pixel of a strip while it is converted: at most three copies of 32 bits."""
 
 _job = threading.local()
 
@@ -37,21 +39,18 @@ def megabytes(image: Image.Image, mode: str, *, full_pixels: int, file_bytes: in
         full_pixels: those that the file has.
         file_bytes: of the file, which some decoders read as a whole.
     """
-    stored, result = _BYTES.get(image.mode, 4), _BYTES[mode]
-    copies = result * (image.mode != mode)
-    if image.mode.startswith("I"):
-        copies = 9  # two of 32 bits, one of 8
-    if image.mode == "P" and "transparency" in image.info:
-        copies += 4
+    stored, result = BYTES.get(image.mode, 4), BYTES[mode]
     pixels, form = image.width * image.height, image.format or ""
     decoding = pixels * (stored + _DECODERS.get(form, 0)) + file_bytes * (form in WHOLE_FILE)
     if "progressive" in image.info:  # 16-bit coefficients, at the full size, whatever is made of it
         decoding += 2 * len(image.getbands()) * full_pixels
     if form == "TIFF":
         decoding += _strip(image, file_bytes)
-    tensor = result + 2 * len(mode)  # its bytes and their copy
-    # twice: it may be turned
-    return -(-max(decoding, pixels * max(2 * stored, stored + copies, tensor)) // 10**6)
+    # each may be turned
+    upright = max(stored, result) if takes_pages(image) else stored + result
+    tensor = result + len(mode)
+    strip = min(pixels, STRIP) * (stored + _WORKING)
+    return -(-max(decoding, pixels * max(upright, tensor) + strip) // 10**6)
 
 
 def _strip(image: Any, file_bytes: int) -> int:

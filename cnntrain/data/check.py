@@ -23,13 +23,11 @@ from cnntrain.data.pipeline import Pipeline, TransformError
 from cnntrain.data.read import class_counts, open_splits
 from cnntrain.data.splits import Files, Part, Pixels
 from cnntrain.data.statistics import Items
+from cnntrain.data.strips import strips
 from cnntrain.data.windows import HeightWidth
 
 MOST = 2000
 """Files of a split that are looked for in another one; of more, so many at even distances."""
-
-STRIP = 1_000_000
-"""Pixels that are hashed at a time."""
 
 
 @dataclass(frozen=True)
@@ -238,10 +236,9 @@ def _hash(content: bytes, size: HeightWidth | None = None) -> bytes:
 
 def _picture_hash(picture: Image.Image) -> bytes:
     """As `_hash` of all its pixels, a strip at a time: `tobytes` takes twice the picture."""
-    width, height = picture.size
-    found, rows = blake2b(digest_size=16, salt=_salt((height, width))), max(1, STRIP // width)
-    for top in range(0, height, rows):
-        found.update(picture.crop((0, top, width, min(top + rows, height))).tobytes())
+    found = blake2b(digest_size=16, salt=_salt((picture.height, picture.width)))
+    for _, strip in strips(picture):
+        found.update(strip.tobytes())
     return found.digest()
 
 

@@ -21,13 +21,14 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import TypeVar
 
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError, features
+from PIL import Image, ImageFile, UnidentifiedImageError, features
 
 from cnntrain.core.errors import DataError
 from cnntrain.core.kinds import Bits
 from cnntrain.data.budget import MEGABYTES, WHOLE_FILE, Budget, megabytes
-from cnntrain.data.depth import bits_of, to_8_bits
+from cnntrain.data.depth import bits_of
 from cnntrain.data.left_out import WITH_HEIC, image_format
+from cnntrain.data.strips import ORIENTATION, load, upright
 from cnntrain.data.torn import refuse_torn
 
 T = TypeVar("T")
@@ -52,7 +53,6 @@ _DAMAGE = (
 )  # fmt: skip
 _AT_ONCE = 1024
 _budget = Budget()
-_ORIENTATION = 0x0112
 # Odd metadata make Pillow warn without naming the file; what matters becomes an error below.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -113,9 +113,10 @@ def decode(
             with _held(image, channels=channels, path=path, full_pixels=full_pixels):
                 refuse_torn(image)
                 deep = bits_of(image, bits)
-                image.load()
-                ImageOps.exif_transpose(image, in_place=True)
-                return _convert(image, _MODE[channels], deep)
+                orientation, pages = load(image)
+                return upright(
+                    image, _MODE[channels], orientation=orientation, deep=deep, pages=pages
+                )
     except _DAMAGE as error:
         raise UnreadableImageError(path, _reason(error, path)) from error
 
@@ -138,8 +139,8 @@ def converted(
         _refuse_bomb(picture)
         deep = bits_of(picture, bits)
         picture.load()
-        upright = ImageOps.exif_transpose(picture) if _is_turned(picture) else picture
-        return _convert(upright, _MODE[channels], deep)
+        orientation = picture.getexif().get(ORIENTATION, 1)
+        return upright(picture, _MODE[channels], orientation=orientation, deep=deep)
     except _DAMAGE as error:
         raise UnreadableImageError(Path(name), _reason(error)) from error
 
@@ -156,7 +157,7 @@ def header_size(path: Path) -> tuple[int, int]:
             _refuse_bomb(image)
             width, height = image.size
             with _held(image, channels=3, path=path):
-                turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+                turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
                 turned = turned and image.format != "TIFF"  # whose size Pillow has turned
     except _DAMAGE as error:
         raise UnreadableImageError(path, _reason(error, path)) from error
@@ -257,21 +258,7 @@ def _held(
 
 def _is_turned(image: Image.Image) -> bool:
     """As EXIF has it; a PNG is loaded for that."""
-    return bool(image.getexif().get(_ORIENTATION, 1) != 1)
-
-
-def _convert(image: Image.Image, mode: str, deep: int | None) -> Image.Image:
-    if image.mode == mode:
-        return image.copy() if image.readonly else image  # read-only: it lies in the file still
-    if deep is not None:
-        return to_8_bits(image, deep).convert(mode)
-    if image.mode in ("I", "F"):
-        raise ValueError(
-            f"32-bit or signed pixels (mode {image.mode}); save it with 8 bits a channel"
-        )
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
-    return image.convert(mode)
+    return bool(image.getexif().get(ORIENTATION, 1) != 1)
 
 
 def _reason(error: BaseException, path: Path | None = None) -> str:

@@ -7,7 +7,7 @@ for colour. How many they have the file says, unless `data.bits` does: many a 16
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from PIL import Image
@@ -79,19 +79,29 @@ def bits_of(image: Image.Image, bits: Bits) -> int | None:
     return None
 
 
-def to_8_bits(image: Image.Image, bits: int) -> Image.Image:
-    """A loaded grey image of mode `I` or `I;16` in mode `L`; `depths` finds what it was.
+def largest_value(strips: Iterable[Image.Image], bits: int) -> int:
+    """Of a loaded grey image of mode `I` or `I;16`, in strips.
 
     Raises:
-        ValueError: a value has more bits.
+        ValueError: it has more bits.
     """
-    wide = image if image.mode == "I" else image.convert("I")
-    _, high = wide.getextrema()
-    assert isinstance(high, int)
-    refuse_above(high, bits)
-    grey = wide.point(lambda value: value / 2 ** (bits - 8)).convert("L")
-    grey.info[_KEY] = (high, bits)
-    return grey
+    largest = max(int(_wide(strip).getextrema()[1]) for strip in strips)  # type: ignore[arg-type]
+    refuse_above(largest, bits)
+    return largest
+
+
+def to_8_bits(image: Image.Image, bits: int) -> Image.Image:
+    """A loaded grey image of mode `I` or `I;16` in mode `L`."""
+    return _wide(image).point(lambda value: value / 2 ** (bits - 8)).convert("L")
+
+
+def note_depth(image: Image.Image, *, largest: int, bits: int) -> None:
+    """Note what `to_8_bits` made an image of; `depth_of` finds it."""
+    image.info[_KEY] = (largest, bits)
+
+
+def _wide(image: Image.Image) -> Image.Image:
+    return image if image.mode == "I" else image.convert("I")
 
 
 def refuse_above(largest: int, bits: int) -> None:
@@ -104,7 +114,7 @@ def refuse_above(largest: int, bits: int) -> None:
 
 
 def depth_of(pictures: Sequence[Image.Image]) -> Depth | None:
-    """What `to_8_bits` made them of; None where all of them had 8 bits."""
+    """What they were made of; None where all of them had 8 bits."""
     found = [each.info[_KEY] for each in pictures if _KEY in each.info]
     return merged([Depth(1, *each) for each in found])
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -18,6 +19,7 @@ from cnntrain.core.errors import DataError
 from cnntrain.core.kinds import Bits
 from cnntrain.data.decode import decode
 from cnntrain.data.left_out import LeftOut
+from cnntrain.data.strips import strips
 from cnntrain.show.tables import write_csv
 
 Reduction = Callable[[tuple[int, int]], float]
@@ -184,9 +186,13 @@ def to_picture(pixels: Tensor) -> Image.Image:
 
 def from_picture(picture: Image.Image) -> Tensor:
     """A Pillow image of mode `L` or `RGB` as a `(C, H, W)` uint8 tensor."""
-    channels = len(picture.getbands())
-    flat = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
-    return flat.view(picture.height, picture.width, channels).permute(2, 0, 1)
+    shape = (picture.height, picture.width, len(picture.getbands()))
+    pixels = torch.empty(shape, dtype=torch.uint8)
+    array = pixels.numpy()
+    for top, strip in strips(picture):
+        rows = np.frombuffer(strip.tobytes(), np.uint8)
+        array[top : top + strip.height] = rows.reshape(-1, *shape[1:])
+    return pixels.permute(2, 0, 1)
 
 
 def different_sizes(part: Part, name: str, images: Sequence[tuple[int, Tensor]]) -> DataError:

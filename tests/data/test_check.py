@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnntrain.data import check
+from cnntrain.data import check, strips
 from cnntrain.data.check import check_data
 
 
@@ -85,7 +85,7 @@ def test_a_picture_is_hashed_in_strips_as_in_one_piece(
     monkeypatch: pytest.MonkeyPatch, mode: str, pixels: int
 ) -> None:
     """Strips of less than a row, of one, of three and a rest, and of all of it."""
-    monkeypatch.setattr(check, "STRIP", pixels)
+    monkeypatch.setattr(strips, "STRIP", pixels)
     noise = np.random.default_rng(0).integers(0, 256, (10, 3, 3)).astype(np.uint8)
     picture = Image.fromarray(noise).convert(mode)
     assert check._picture_hash(picture) == check._hash(picture.tobytes(), (10, 3))

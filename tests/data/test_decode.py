@@ -74,7 +74,7 @@ def test_16_bit_grey_keeps_its_high_byte(tmp_path: Path) -> None:
 
 def test_floating_point_pixels_are_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "f.tif", np.zeros((2, 2), dtype=np.float32))
-    with pytest.raises(UnreadableImageError, match=r"f\.tif: 32-bit pixels"):
+    with pytest.raises(UnreadableImageError, match=r"f\.tif: 32-bit or signed pixels"):
         decode(path, channels=1)
 
 
