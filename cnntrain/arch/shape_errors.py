@@ -17,6 +17,9 @@ from cnntrain.core.problems import Problem
 from cnntrain.show.words import shape_text
 from cnntrain.tasks.protocol import Task
 
+SMALLER_THAN_WINDOW = "is larger than the map"
+"""What messages say of a window over a map that it does not fit into."""
+
 
 def misfit(
     node: Node, inputs: Sequence[Shape], error: Exception, module: nn.Module | None
@@ -53,7 +56,7 @@ def _window_too_large(module: nn.Module | None, shape: Shape) -> tuple[str, str]
     padded = [side + 2 * axis.padding for side, axis in zip(shape[1:], known, strict=True)]
     if all(size <= side for size, side in zip(reach, padded, strict=True)):
         return None
-    message = f"its window of {reach[0]}x{reach[1]} is larger than the map"
+    message = f"its window of {reach[0]}x{reach[1]} {SMALLER_THAN_WINDOW}"
     if padded != list(shape[1:]):
         message += f", which is {padded[0]}x{padded[1]} with the padding"
     return message, "use a smaller kernel or more padding, or shrink the maps less above it"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from cnntrain.arch.initialise import InitRuleError, initialise, read_init_rules
 from cnntrain.arch.network import Network
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.planner import make_plan
+from cnntrain.arch.shape_errors import SMALLER_THAN_WINDOW
 from cnntrain.assemble.make_parts import make_task
 from cnntrain.config.loaded import Loaded
 from cnntrain.core.document import Document, KeyPath
@@ -24,6 +26,9 @@ from cnntrain.data.metadata import facts as data_facts
 from cnntrain.data.pipeline import TransformError, planned_size
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
+
+LARGEST = 1024
+"""Pixels up to which a size is looked for that a network takes."""
 
 CLASSES_IF_UNKNOWN = 10
 """Outputs of a plan whose class folders are not there to be counted."""
@@ -65,7 +70,7 @@ def try_to_plan(
     usual_size = (usual.image_height, usual.image_width)
     train = sizes.get("train", sizes.get("eval", usual_size))
     plan, found = _plan_for(loaded, train, num_classes)
-    problems += found
+    problems += _with_smallest_size(loaded, train, found) if sizes_count else found
     evaluation = sizes.get("eval", train)
     if plan is not None and evaluation != train and sizes_count:
         other, found = _plan_for(loaded, evaluation, num_classes)
@@ -151,6 +156,31 @@ def _sizes(loaded: Loaded) -> tuple[dict[str, tuple[int, int]], list[Problem]]:
             with suppress(ValueError):
                 sizes[name] = planned_size(None, items)
     return sizes, problems
+
+
+def _with_smallest_size(
+    loaded: Loaded, size: tuple[int, int], problems: list[Problem]
+) -> list[Problem]:
+    """Where a map is smaller than a window: from which images on the network can be planned."""
+
+    def fits(side: int) -> bool:
+        return _plan_for(loaded, (side, side), None)[0] is not None
+
+    low, high = max(size), 2 * max(size)
+    if not any(SMALLER_THAN_WINDOW in each.message for each in problems):
+        return problems
+    while high <= LARGEST and not fits(high):
+        low, high = high, 2 * high
+    while high <= LARGEST and high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if fits(middle) else (middle, high)
+    remedy = f"make the images {high}x{high} or larger in data.transforms (now {size[0]}x{size[1]})"
+    return [
+        replace(each, remedy=f"{remedy}, or {each.remedy}")
+        if SMALLER_THAN_WINDOW in each.message and high <= LARGEST
+        else each
+        for each in problems
+    ]
 
 
 def _plan_for(

@@ -243,6 +243,9 @@ def _refuse_without_validation(loaded: Loaded, data: Data) -> None:
         raise ConfigError.of(problems)
 
 
+_LARGER = "set a larger `data.batch_size`: such a layer needs two images or more"
+
+
 def _size_with_single_image(loaded: Loaded, images: int) -> int | None:
     """The smallest batch that is a single image, or has a part of one, if there is any.
 
@@ -275,7 +278,8 @@ def _refuse_single_image(
     whole = f"a batch of {size} of the {data.train.size} training images"
     message = f"{whole} is a single image" if size == 1 else f"{whole} has a part of a single image"
     message += f", over which the batch normalisation '{narrow[0]}' has no variance"
-    remedy = "set `data.drop_last: true`, or another batch_size"
+    is_last = size < min(loaded.config.data.batch_size, data.train.size)
+    remedy = "set `data.drop_last: true`, or another batch_size" if is_last else _LARGER
     if size > 1:
         remedy += f", or lower train.accumulate ({parts})"
     raise loaded.error(("data", "batch_size"), message, remedy)

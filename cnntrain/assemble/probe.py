@@ -21,7 +21,7 @@ from cnntrain.config.loaded import Loaded
 from cnntrain.data.batch import Batching
 from cnntrain.data.feature_loader import FeatureLoader
 from cnntrain.data.loaders import Data
-from cnntrain.record.progress import bar
+from cnntrain.show.progress import bar
 from cnntrain.train import Precision, evaluation_mode
 from cnntrain.train.precision import autocast
 

@@ -38,7 +38,10 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         with _intact(path):
             return dict(load_file(path))
-    state = read_torch_file(path, also_old=True)
+    if _has_safetensors(path):
+        remedy = f"rename it to {path.with_suffix('.safetensors').name}, and name that"
+        raise CheckpointError(f"{path} is a .safetensors file under another name", remedy=remedy)
+    state = read_torch_file(path, is_foreign=True)
     if holds_checkpoint(state):
         remedy = "name it, or its run's folder, with `run:` in place of `file:`"
         raise CheckpointError(f"{path} is a checkpoint of cnntrain", remedy=remedy)
@@ -66,6 +69,14 @@ def read_metadata(path: Path) -> dict[str, str]:
             return {}
     with _intact(path), safe_open(path, "pt") as file:
         return file.metadata() or {}
+
+
+def _has_safetensors(path: Path) -> bool:
+    """Whether a file begins as one does: the length of a JSON text, which follows."""
+    with _intact(path), path.open("rb") as file:
+        head = file.read(9)
+        size = int.from_bytes(head[:8], "little")
+        return head[8:] == b"{" and size < path.stat().st_size
 
 
 def _unwrapped(state: Mapping[Any, object]) -> Mapping[Any, object]:

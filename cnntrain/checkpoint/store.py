@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,6 +36,12 @@ _DIGEST = "digest"
 
 _OLD = b"\x80\x02\x8a\x0a"
 """How torch's files of before 2020 begin: a pickled number of ten bytes."""
+
+FOREIGN = "save `model.state_dict()` with torch.save, or as .safetensors, and name that file"
+"""What to do about a file with weights that is none of ours."""
+
+_REFUSED = re.compile(r"(?:GLOBAL|class|function) ([\w.]+)(?: was not| whose module)")
+"""The Python object that a file asks for and torch does not make, in its message."""
 
 _UNPICKLING_ERRORS = (
     pickle.UnpicklingError,
@@ -151,22 +158,28 @@ def load_newest(folder: Path) -> StoredCheckpoint:
     raise CheckpointError(message, remedy="name a checkpoint file, or start a new run")
 
 
-def read_torch_file(path: Path, *, also_old: bool = False) -> State:
+def read_torch_file(path: Path, *, is_foreign: bool = False) -> State:
     """The dictionary in a torch file (ours or another program's); no code is run.
 
     Args:
         path: a zip file, whose checksums are verified.
-        also_old: take a file of before 2020, too, which has none.
+        is_foreign: another program's, named by the user: also one of before 2020, which has no
+            checksums.
 
     Raises:
         CheckpointError: see `damage`; or it holds something else than a dictionary of plain values.
     """
-    if also_old and _is_old(path):
-        return _unpickled(path, "is damaged, or holds more than plain values and tensors")
+    if is_foreign and _is_old(path):
+        return _unpickled(path, "is damaged, or holds more than plain values and tensors", FOREIGN)
     problem = damage(path)
+    remedy = FOREIGN if is_foreign else REMEDY
     if problem is not None:
-        raise CheckpointError(f"{path} {problem.cause}", remedy=problem.remedy)
-    return _unpickled(path, "holds more than plain values and tensors")
+        cause = problem.cause
+        if is_foreign:
+            cause = cause.replace("not a checkpoint:", "not a torch file:")
+        other = problem.remedy if problem.remedy != REMEDY else remedy
+        raise CheckpointError(f"{path} {cause}", remedy=other)
+    return _unpickled(path, "holds more than plain values and tensors", remedy)
 
 
 def holds_checkpoint(state: Mapping[Any, object]) -> bool:
@@ -183,13 +196,12 @@ def _is_old(path: Path) -> bool:
         return False
 
 
-def _unpickled(path: Path, trouble: str) -> State:
+def _unpickled(path: Path, trouble: str, remedy: str) -> State:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except _UNPICKLING_ERRORS as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
-            f"{path} {trouble}: {reason[:200]}",
+            f"{path} {trouble}: {_reason(error)}",
             remedy="such a file can run code when it is read; if you trust its author, take its "
             "state_dict out with torch, and save that",
         ) from error
@@ -197,8 +209,16 @@ def _unpickled(path: Path, trouble: str) -> State:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
     if not isinstance(state, dict):
         message = f"{path} holds a {type(state).__name__}, not a dictionary"
-        raise CheckpointError(message, remedy=REMEDY)
+        raise CheckpointError(message, remedy=remedy)
     return dict(state)
+
+
+def _reason(error: Exception) -> str:
+    """What torch refused, of the page that it writes; else its first line."""
+    text = str(error).strip()
+    if (refused := _REFUSED.search(text)) is not None:
+        return refused[1]
+    return text.splitlines()[0][:200] if text else type(error).__name__
 
 
 def _give_second_name(path: Path, previous: Path) -> None:

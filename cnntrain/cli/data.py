@@ -17,7 +17,7 @@ from cnntrain.config.load import load
 from cnntrain.core.atomic import write_output
 from cnntrain.core.escapes import escaped
 from cnntrain.show.tables import columns
-from cnntrain.show.words import listed
+from cnntrain.show.words import counted, listed
 
 if TYPE_CHECKING:
     from cnntrain.config.schema import RunConfig
@@ -42,7 +42,7 @@ def check(file: RunFile, overrides: Overrides = None, as_json: Json = False) -> 
     from cnntrain.assemble.transfer.preprocessing import follow_weights
     from cnntrain.assemble.translation import data_errors
     from cnntrain.data.check import check_data
-    from cnntrain.record.progress import bar
+    from cnntrain.show.progress import bar
 
     loaded = follow_weights(loaded)
     data = loaded.config.data
@@ -108,6 +108,8 @@ def _as_text(report: DataReport, config: RunConfig) -> str:
     for split, sizes in report.sizes.items():
         shown = listed([f"{h}x{w} ({count:,})" for (h, w), count in sizes], most=5)
         lines.append(f"sizes in {split} (height x width): {shown}")
+    if "validation" not in report.counts:
+        lines.append("no validation images; -s data.split.validation=0.2 holds some out")
     lines.append(_balance(report, config))
     lines += [f"unreadable: {bad.path}: {bad.reason}" for bad in report.unreadable]
     lines += [
@@ -117,11 +119,11 @@ def _as_text(report: DataReport, config: RunConfig) -> str:
     ]
     lines += [f"in several splits: {_group(group)}" for group in report.leaks]
     if within := [group for group in report.duplicates if len(group.splits) == 1]:
-        lines.append(f"equal images within a split: {len(within)} groups, such as:")
+        lines.append(f"equal images within a split: {counted(len(within), 'group')}, such as:")
         lines += [f"    {_group(group)}" for group in within[:5]]
     contradictions = sum(len(group.classes) > 1 for group in report.duplicates)
     if contradictions:
-        lines.append(f"equal images with different labels: {contradictions} groups")
+        lines.append(f"equal images with different labels: {counted(contradictions, 'group')}")
     lines += [report.deep.words] if report.deep else []
     lines += list(report.notes)
     if report.is_clean:

@@ -66,7 +66,7 @@ def fit(  # noqa: PLR0913  # one parameter for each option
         given.append(f"train.epochs={epochs}")
     is_auto = resume == AUTO
     _refuse_contradictions(file, resume, out=out, folds=folds)
-    if file is not None and Path(file).is_dir():
+    if file is not None and Path(file).exists() and Path(file).suffix != ".yaml":
         file = _run_file_of_folder(file, given, quiet=quiet)
     if file is not None and folds is not None:
         _cross_validate(
@@ -85,8 +85,9 @@ def fit(  # noqa: PLR0913  # one parameter for each option
     from cnntrain.fit.fit import resume as go_on
     from cnntrain.fit.folds import is_cross_validation, resume_folds
     from cnntrain.fit.restart import fit_or_resume
+    from cnntrain.show.progress import quietly
 
-    with output.log_shown(verbose):
+    with output.log_shown(verbose), quietly(quiet):
         if checked is not None:
             is_auto = is_auto or checked.loaded.config.record.resume == "auto"
             begin = partial(fit_or_resume, plugins=named, tell=output.note) if is_auto else start
@@ -118,8 +119,9 @@ def _write_report(run: Path, *, plugins: list[Path], quiet: bool) -> None:
 
 def _run_file_of_folder(name: str, given: list[str], *, quiet: bool) -> str:
     """The run file for a folder of images; what is no such folder as it is."""
-    from cnntrain.fit.folder_of_images import is_folder_of_images, run_file_for
+    from cnntrain.fit.folder_of_images import is_folder_of_images, refuse_other_file, run_file_for
 
+    refuse_other_file(Path(name))
     if not is_folder_of_images(name):
         return name
     tell = output.note if not quiet else lambda _: None
@@ -156,11 +158,12 @@ def _cross_validate(
     verbose: bool,
 ) -> None:
     from cnntrain.fit.folds import cross_validate, cross_validate_or_resume, load_folds
+    from cnntrain.show.progress import quietly
 
     files = load_folds(file, given, folds=folds, plugins=Naming.by_user(plugins))
     is_auto = is_auto or files[0].config.record.resume == "auto"
     begin = partial(cross_validate_or_resume, plugins=plugins) if is_auto else cross_validate
-    with output.log_shown(verbose):
+    with output.log_shown(verbose), quietly(quiet):
         found = begin(files, out=out, overrides=given, quiet=quiet, tell=output.note)
     _tell(found)
 

@@ -122,10 +122,13 @@ def _read_section(document: Document, path: KeyPath, file: Path) -> None:
     document.places.graft(path, section.places)
 
 
+_SEE = ("check the path", "check the path; `cnntrain list archs` has the shipped ones")
+
+
 def _remedy(name: str, folders: Sequence[Path]) -> str:
     parent = Path(name).parent
     beside = [folder / parent for folder in (*folders, shipped.folder()) if folder is not None]
     suffix = Path(name).suffix
     stems = {file.stem for folder in beside for file in folder.glob(f"*{suffix}")}
     near = near_match(Path(name).stem, sorted(stems))
-    return f"did you mean '{parent / near}{suffix}'?" if near else "check the path"
+    return f"did you mean '{parent / near}{suffix}'?" if near else _SEE["archs" in parent.parts]

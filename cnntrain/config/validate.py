@@ -131,6 +131,9 @@ def _own_keys(
         place += f", with the {kind.catalogue.kind} '{entry.name}'"
         known += [parameter.name for parameter in entry.parameters]
         names = {*known, *entry.filled}
+        others = {p.name for each in kind.catalogue.entries() for p in each.parameters}
+        # so `-s data.root=null` takes out what the file says for the data set that it names
+        own = {k: v for k, v in own.items() if k in names or v is not None or k not in others}
     wrong = [
         unknown_key((key,), place, known, given)
         for key in own

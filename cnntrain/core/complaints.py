@@ -34,6 +34,10 @@ _BOUND = {
 }
 
 
+_QUOTED = 4
+"""Of a list, in a remedy."""
+
+
 @dataclass(frozen=True)
 class Complaint:
     """A problem whose place is still a path of keys and list positions.
@@ -192,6 +196,9 @@ def _remedy(value: Any, errors: Sequence[Mapping[str, Any]], wanted: str) -> str
         remedy = f"write {int(value)}"
     elif kinds == {"string_type"} and not isinstance(value, Mapping | list | bool | None):
         remedy = f"put it in quotes: '{value}'"
+    elif isinstance(value, list) and "a list of names" in wanted and _are_plain(value):
+        quoted = ", ".join(repr(str(each)) for each in value[:_QUOTED])
+        remedy = f"put each in quotes: [{quoted}{', ...' if value[_QUOTED:] else ''}]"
     if remedy:
         return remedy
     if kinds & _BOUND.keys():
@@ -205,7 +212,8 @@ def _remedy_for_text(text: str, errors: Sequence[Mapping[str, Any]], kinds: set[
     if kinds & {"int_type", "float_type"}:
         if _is_numeric(text):
             return "remove the quotes"
-        plain = text.replace("_", "").replace(",", "" if text.count(",") > 1 else ".")
+        is_grouped = "float_type" not in kinds or text.count(",") > 1 or "_" in text
+        plain = text.replace("_", "").replace(",", "" if is_grouped else ".")
         if plain != text and _is_numeric(plain):
             return f"write {plain}"
     if "bool_type" in kinds and text.lower() in ("yes", "no", "on", "off", "true", "false"):
@@ -215,6 +223,11 @@ def _remedy_for_text(text: str, errors: Sequence[Mapping[str, Any]], kinds: set[
         return ""
     near = near_match(text, options)
     return f"did you mean '{near}'?" if near else "choose one of these"
+
+
+def _are_plain(values: Sequence[Any]) -> bool:
+    is_text = all(isinstance(each, str) for each in values)
+    return not is_text and not any(isinstance(each, Mapping | list | None) for each in values)
 
 
 def _is_numeric(text: str) -> bool:

@@ -58,6 +58,8 @@ def near_match(word: str, options: Iterable[str], *, taken: Collection[str] = ()
 
 
 _SYNONYMS = {
+    "convolution": "conv", "dense": "linear", "fc": "linear", "fully_connected": "linear",
+    "bn": "batch_norm",
     "learning_rate": "lr", "type": "name", "eps": "epsilon", "val": "validation",
     "out_channels": "out", "out_features": "out", "step_size": "every", "gamma": "factor",
     "augmentation": "transforms", "augmentations": "transforms",

@@ -30,6 +30,7 @@ from cnntrain.data.depth import bits_of
 from cnntrain.data.left_out import WITH_HEIC, image_format
 from cnntrain.data.strips import ORIENTATION, load, upright
 from cnntrain.data.torn import refuse_torn
+from cnntrain.show.progress import bar
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -188,19 +189,24 @@ def use_budget(budget: Budget) -> None:
     _budget = budget
 
 
-def in_threads(function: Callable[[S], T], items: Sequence[S]) -> Iterator[T]:
+def in_threads(
+    function: Callable[[S], T], items: Sequence[S], *, what: str | None = None
+) -> Iterator[T]:
     """The function of each item, in order; an error ends it after the jobs that are under way.
 
-    What a call decodes counts until it returns: see `Budget`.
+    What a call decodes counts until it returns: see `Budget`. `what` is said of how far it is.
     """
 
     def job(item: S) -> T:
         with one_job():
             return function(item)
 
-    with ThreadPoolExecutor() as pool:
+    seen = bar(what or "", total=len(items), quiet=what is None)
+    with ThreadPoolExecutor() as pool, seen as shown:
         for start in range(0, len(items), _AT_ONCE):
-            yield from pool.map(job, items[start : start + _AT_ONCE])
+            for result in pool.map(job, items[start : start + _AT_ONCE]):
+                yield result
+                shown.update()
 
 
 _KINDS = {

@@ -132,4 +132,5 @@ def unreadable(paths: Sequence[Path], channels: int, bits: Bits = "auto") -> tup
             return LeftOut(path, error.reason, UNREADABLE)
         return None
 
-    return tuple(found for found in in_threads(problem, paths) if found is not None)
+    tried = in_threads(problem, paths, what="looking for images that cannot be read")
+    return tuple(found for found in tried if found is not None)

@@ -18,6 +18,7 @@ from cnntrain.data.misplaced import (
     has_train,
     no_such_folder,
     no_training_folder,
+    refuse_hugging_face,
     refuse_misplaced,
 )
 from cnntrain.data.on_disk import class_folders, expanded, has_images
@@ -74,6 +75,7 @@ def find_layout(
         if not folder.is_dir():
             raise no_training_folder(base, train)
         return _with_others(Layout(folder), base, validation, test)
+    refuse_hugging_face(base)
     base, notes = _into_the_only_folder(base)
     folders = {name: paths[0] for name, paths in class_folders(base).items()}
     found = _split_folder(base, folders, "train")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
@@ -22,8 +23,11 @@ NAMES = {
 
 ALL_NAMES = tuple(name for names in NAMES.values() for name in names)
 
-_TABLES = frozenset((".csv", ".tsv"))
-_ARCHIVES = frozenset((".zip", ".tar", ".tgz", ".gz", ".xz", ".7z", ".rar"))
+TABLES = frozenset((".csv", ".tsv"))
+_SAVED = ("dataset_dict.json", "dataset_info.json", "*.parquet", "*.arrow")
+"""What Hugging Face's library writes."""
+
+ARCHIVES = frozenset((".zip", ".tar", ".tgz", ".gz", ".xz", ".7z", ".rar"))
 
 
 def no_such_folder(path: Path, *, key: str) -> DataError:
@@ -31,10 +35,10 @@ def no_such_folder(path: Path, *, key: str) -> DataError:
     if path.is_file():
         kind = path.suffix.lower()
         remedy = f"`{key}` names a folder"
-        if kind in _ARCHIVES:
+        if kind in ARCHIVES:
             remedy = f"unpack it, and name the folder (-s {key}=FOLDER)"
-        elif kind in _TABLES:
-            remedy = f"for a table of files and labels: -s data.name=csv -s data.file={path}"
+        elif kind in TABLES:
+            remedy = f"for a table of files and labels: {_of_table(path)}"
         return DataError(f"{path} is a file, not a folder", remedy=remedy)
     there = path
     while not there.parent.is_dir():
@@ -44,7 +48,7 @@ def no_such_folder(path: Path, *, key: str) -> DataError:
     remedy = f"set `{key}` to the folder of your images"
     if near is not None:
         meant = there.with_name(near) / path.relative_to(there)
-        remedy = f"did you mean -s {key}={meant if meant.is_dir() else there.with_name(near)}?"
+        remedy = f"did you mean {_set(key, meant if meant.is_dir() else there.with_name(near))}?"
     elif not path.is_absolute():
         remedy += f" (now looked for in {Path.cwd()})"
     return DataError(f"there is no folder {there}", remedy=remedy)
@@ -98,22 +102,56 @@ def _refuse_one_level_off(base: Path, folders: Mapping[str, Path]) -> None:
             "class into one folder (data.split holds some out)",
         )
     if below:
-        places = " or ".join(f"-s data.root={base / name}" for name in below[:3])
+        places = " or ".join(_set("data.root", base / name) for name in below[:3])
         raise DataError(f"the images are a level below {base}", remedy=f"write {places}")
     above = base.absolute().parent
     there = [name for name in _folders_in(above) if name.casefold() in ALL_NAMES]
     if folders and base.absolute().name in there and len(there) > 1:
         raise DataError(
             f"{base} is one split of {above}: there are {listed(there)}",
-            remedy=f"write -s data.root={_shown_as(base, above)}; to use it alone, "
-            "-s data.train_folder=.",
+            remedy=f"write {_set('data.root', _shown_as(base, above))}; to use it alone, "
+            f"{_set('data.root', base)} -s data.train_folder=.",
         )
-    if not folders and has_images(base) and len(_classes_in(above)) > 1:
+    if not folders and has_images(base) and len(_classes_in(above)) > 1 and not _table_in(base):
         top = above.parent if above.name.casefold() in ALL_NAMES else above
-        raise DataError(
-            f"{base} holds images, and no class folders: it is one class of {above}",
-            remedy=f"write -s data.root={_shown_as(base, top)}",
-        )
+        remedy = f"write {_set('data.root', _shown_as(base, top))}"
+        message = f"{base} holds images, and no class folders"
+        if by_names := _by_names(base):
+            raise DataError(message, remedy=f"{by_names}; if it is one class of {above}: {remedy}")
+        raise DataError(f"{message}: it is one class of {above}", remedy=remedy)
+
+
+def refuse_hugging_face(base: Path) -> None:
+    """Raise a DataError where `base` holds tables with images in them, and no image files."""
+    saved = (next(base.glob(f"{at}{each}"), None) for each in _SAVED for at in ("", "data/"))
+    if any(saved) and not has_images(base):
+        remedy = f"-s data.name=huggingface {_set('data.path', base)} -s data.root=null"
+        message = f"{base} is a data set of Hugging Face's library, not a folder of images"
+        raise DataError(message, remedy=f"write {remedy}")
+
+
+def _set(key: str, value: Path) -> str:
+    """What the command line says to set a key, as a shell reads it."""
+    return f"-s {shlex.quote(f'{key}={value}')}"
+
+
+def _of_table(table: Path) -> str:
+    return f"-s data.name=csv {_set('data.file', table)} -s data.root=null"
+
+
+def _table_in(folder: Path) -> Path | None:
+    return next((it for it in sorted(folder.iterdir()) if it.suffix.lower() in TABLES), None)
+
+
+def _by_names(folder: Path) -> str:
+    """What to write where the files' names begin with their classes; nothing if they do not."""
+    prefixes = _prefixes(path.name for path in sorted(folder.iterdir()) if path.is_file())
+    if not prefixes:
+        return ""
+    return (
+        f"if their names begin with the class ({listed(prefixes, most=3)}): "
+        f"-s data.name=file_names -s 'data.pattern=([^_]+)_.*' {_set('data.root', folder)}"
+    )
 
 
 def _shown_as(given: Path, wanted: Path) -> Path:
@@ -155,21 +193,14 @@ def _without_class_folders(base: Path, with_images: Sequence[str]) -> DataError:
         inside_folders = [name for name, path in _folders_in(inside).items() if has_images(path)]
         if len(inside_folders) > 1:
             return DataError(
-                f"the class folders are in {inside}", remedy=f"write -s data.root={inside}"
+                f"the class folders are in {inside}", remedy=f"write {_set('data.root', inside)}"
             )
-    names = [path.name for path in sorted(inside.iterdir()) if path.is_file()]
     if not with_images and not has_images(base):
         return DataError(f"there are no images in {base}", remedy="check `data.root`")
     what = "has only one class" if with_images else "has images, but no class folders"
-    table = next((each for each in sorted(base.iterdir()) if each.suffix.lower() in _TABLES), None)
-    if table is not None:
-        remedy = f"if {table.name} says them: -s data.name=csv -s data.file={table}"
-    elif prefixes := _prefixes(names):
-        remedy = (
-            f"if their names begin with the class ({listed(prefixes, most=3)}): "
-            f"-s data.name=file_names -s data.root={inside} -s 'data.pattern=([^_]+)_.*'"
-        )
-    else:
+    if (table := _table_in(base)) is not None:
+        remedy = f"if {table.name} says them: {_of_table(table)}"
+    elif not (remedy := _by_names(inside)):
         remedy = "put the images of each class into a folder of its own, two classes at least"
     shown = f"{base} {what}" + (f", '{with_images[0]}'" if with_images else "")
     return DataError(shown, remedy=remedy)

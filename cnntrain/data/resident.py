@@ -108,7 +108,7 @@ def read_pixels(part: Part, head: Pipeline, *, name: str) -> Pixels:
             raise different_sizes(part, name, [(0, first), (index, pixels)])
         images[index] = pixels
 
-    for _ in in_threads(fill, range(len(part))):
+    for _ in in_threads(fill, range(len(part)), what=f"reading {name}"):
         pass
     return Pixels(images, part.targets)
 

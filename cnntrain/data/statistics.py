@@ -108,7 +108,9 @@ def _histogram_of_pixels(images: Tensor) -> NDArray[Any]:
 
 def _histogram_of_files(part: Files) -> NDArray[Any]:
     total = np.zeros(part.channels * _LEVELS, dtype=np.int64)
-    for histogram in in_threads(lambda index: part.open(index).histogram(), range(len(part))):
+    what = "measuring mean and standard deviation"
+    every = range(len(part))
+    for histogram in in_threads(lambda at: part.open(at).histogram(), every, what=what):
         total += histogram
     return total.reshape(part.channels, _LEVELS)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,6 +56,8 @@ class StreamLoader:
         self._workers = workers
         self._order = _Order(part.targets, batching)
         self._head = head
+        # torch's advice about workers and cores is a page, said twice; the card has our line
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
         self._loader = DataLoader(
             ImageReader(part, head, single, seed=batching.seed, draft=batching.shuffle),
             batch_sampler=self._order,

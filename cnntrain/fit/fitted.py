@@ -19,6 +19,7 @@ from cnntrain.model.model import Model
 from cnntrain.model.opening import model_from, open_model
 from cnntrain.record.history import History
 from cnntrain.record.observe import Observer
+from cnntrain.show.progress import quietly
 from cnntrain.tasks.protocol import Result
 from cnntrain.train import RunDone, undisturbed
 
@@ -75,7 +76,7 @@ def fit(
     listening = (history, *observers)
     ended: Ended | in_folder.Outcome
     run: Path | None = None
-    with undisturbed():
+    with undisturbed(), quietly(quiet):
         if out is None:
             ended, model = _in_memory(checked, observers=listening, quiet=quiet)
         else:

@@ -20,6 +20,7 @@ from cnntrain.core.document import parse_document, read_document
 from cnntrain.core.errors import CnntrainError, DataError, UsageError
 from cnntrain.data.decode import UnreadableImageError, header_size
 from cnntrain.data.layouts import find_layout
+from cnntrain.data.misplaced import ARCHIVES, TABLES, no_such_folder
 from cnntrain.data.on_disk import class_folders, list_images
 from cnntrain.show.words import counted
 
@@ -69,9 +70,7 @@ def look(folder: Path) -> Images:
     try:
         train = find_layout(str(folder)).train
     except DataError as error:
-        problem = error.problems[0]
-        remedy = re.sub(r"-s data\.root=", "cnntrain fit ", problem.remedy)
-        raise DataError(problem.message, remedy=remedy) from error
+        raise _as_commands(error) from error
     folders = class_folders(train)
     paths = [
         image for each in folders.values() for path in each for image in list_images(path).images
@@ -83,6 +82,24 @@ def look(folder: Path) -> Images:
         except UnreadableImageError:  # it is said when it is trained on
             continue
     return Images(len(paths), len(folders), round(median(sides)) if sides else 0)
+
+
+def refuse_other_file(path: Path) -> None:
+    """Raise a DataError for a table or an archive in the place of a run file."""
+    if path.is_file() and path.suffix.lower() in TABLES | ARCHIVES:
+        raise _as_commands(no_such_folder(path, key="data.root"))
+
+
+def _as_commands(error: DataError) -> DataError:
+    """The error, with whole commands in place of the overrides in its remedy."""
+
+    def command(found: re.Match[str]) -> str:
+        folder = re.fullmatch(r"-s ('?)data\.root=((?:(?! -s ).)*)", found[0])
+        return f"cnntrain fit {folder[1] + folder[2] if folder else f'starter {found[0]}'}"
+
+    problem = error.problems[0]
+    remedy = re.sub(r"-s ('[^']*'|\S+)( -s ('[^']*'|\S+))*", command, problem.remedy)
+    return DataError(problem.message, remedy=remedy)
 
 
 def choose(images: Images, *, on_gpu: bool, has_weights: Callable[[str], bool]) -> ChosenFile:

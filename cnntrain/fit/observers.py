@@ -152,7 +152,16 @@ def card(prepared: Prepared) -> list[tuple[str, str]]:
     ]
     rows += [] if prepared.start is None else prepared.start.rows()
     rows += in_words(prepared.learning, lr=train.optimizer.lr)
-    return rows + _notes([*data.notes, *([] if data.validation is not None else [UNSELECTED])])
+    notes = [*data.notes, *([] if data.validation is not None else [UNSELECTED])]
+    if config.data.batch_size > data.train.size:
+        notes.append(
+            f"a batch has {data.train.size:,} images, not {config.data.batch_size:,}: there are no "
+            "more; the learning rate is for such a batch"
+        )
+    if isinstance(config.data.workers, int) and config.data.workers > core_count():
+        workers, cores = config.data.workers, counted(core_count(), "core")
+        notes.append(f"{workers} processes read images on {cores}; data.workers: auto has fewer")
+    return rows + _notes(notes)
 
 
 def _ahead(prepared: Prepared) -> Ahead:

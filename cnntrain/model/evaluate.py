@@ -21,7 +21,7 @@ from cnntrain.data.decode import UnreadableImageError
 from cnntrain.data.left_out import LeftOut
 from cnntrain.model.images import SplitImages, find_images
 from cnntrain.model.views import Viewer, make_viewer
-from cnntrain.record.progress import bar
+from cnntrain.show.progress import bar
 from cnntrain.show.words import listed
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.image_scores import ImageScores

@@ -21,7 +21,7 @@ from cnntrain.data.loaders import make_loader
 from cnntrain.data.pipeline import in_list
 from cnntrain.data.read import class_counts, open_splits
 from cnntrain.data.splits import Part, Splits
-from cnntrain.record.progress import WatchedLoader
+from cnntrain.model.watched_loader import WatchedLoader
 
 if TYPE_CHECKING:
     from cnntrain.model.model import Model

@@ -16,7 +16,7 @@ from cnntrain.data.left_out import tell
 from cnntrain.data.splits import Part
 from cnntrain.model.inputs import Images, Input, inputs, left_out
 from cnntrain.model.views import Viewer, make_viewer
-from cnntrain.record.progress import bar
+from cnntrain.show.progress import bar
 from cnntrain.train.evaluation import mean_of
 
 if TYPE_CHECKING:

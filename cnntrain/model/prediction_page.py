@@ -11,8 +11,8 @@ from cnntrain.core.kinds import Bits
 from cnntrain.data.decode import UnreadableImageError, decode, in_threads
 from cnntrain.data.left_out import LeftOut, summaries
 from cnntrain.model.predict import Prediction
-from cnntrain.record.progress import bar
 from cnntrain.show.page import page, picture, text
+from cnntrain.show.progress import bar
 from cnntrain.show.words import counted
 
 _STYLE = """

@@ -20,7 +20,7 @@ from cnntrain.core.errors import UsageError
 from cnntrain.data.batch import Batch, Loader
 from cnntrain.data.left_out import tell
 from cnntrain.model.opening import EVALUATE, Use, open_model
-from cnntrain.record.progress import WatchedLoader
+from cnntrain.model.watched_loader import WatchedLoader
 from cnntrain.runs.locate import find_run
 from cnntrain.tasks.protocol import Result, Task
 from cnntrain.train import StopRequest, evaluate, make_deterministic

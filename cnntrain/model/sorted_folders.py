@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cnntrain.core.atomic import check_space, disk_errors, sync_folder
 from cnntrain.core.errors import DataError, UsageError
-from cnntrain.record.progress import bar
+from cnntrain.show.progress import bar
 
 _UNFINISHED = ".cnntrain.tmp"
 """The folder inside of the given one in which everything is until all of it is there."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +23,7 @@ from cnntrain.record.console_summary import (
 from cnntrain.record.observe import Observer, Record, Tally
 from cnntrain.record.time_left import Ahead, TimeLeft
 from cnntrain.record.window import StepReport, StepWindow
+from cnntrain.show.progress import is_terminal
 from cnntrain.show.words import about_time, clock_time, counted, percent, quantity
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, Setback, StepDone
 
@@ -257,13 +257,3 @@ class Console(Observer):
         print_table(rows, stream=self._stream, fancy=self._terminal)
         for line in closing_lines(event, tally=self._tally, run=self._run, expected=expected):
             self._say(line)
-
-
-def is_terminal(stream: TextIO) -> bool:
-    """Whether a bar can be drawn there: a terminal, not a dumb one, and of a known size."""
-    if not stream.isatty() or os.environ.get("TERM") == "dumb":
-        return False
-    try:
-        return min(os.get_terminal_size(stream.fileno())) > 0
-    except (OSError, ValueError):  # a stream that only plays the terminal (a notebook's)
-        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from cnntrain.tasks.quality import Quality
 
 TOP = 5
+HOPELESS = 100
+"""Times the loss of equal answers; a network that has learnt stays below, whatever the loss."""
 _TOGETHER = 16
 """Batches whose mistakes are counted at once: one by one it is 1 % of a small network's step."""
 
@@ -96,8 +99,14 @@ class Classify:
         return as_data(result, classes)
 
     def guessed(self, result: Result) -> str | None:
-        """The error of always naming the most frequent class."""
+        """The error of always naming the most frequent class, or the loss of equal answers."""
         assert isinstance(result, Classification)
+        equal = math.log(max(len(result.confusion), 2))
+        if result.loss > HOPELESS * equal:
+            return (
+                f"the loss is {result.loss:.4g}, and {equal:.4g} where all classes are equally "
+                "likely; the learning rate may be too high"
+            )
         largest = max(map(sum, result.confusion))
         if not result.correct <= largest < result.images:
             return None

@@ -138,8 +138,8 @@ def _per_class(result: Classification, classes: Sequence[str]) -> str:
     rows = [["class", "images", "precision", "recall", "F1"]]
     named = zip((*classes, "mean"), (*scores, mean_score(scores)), strict=True)
     for name, score in named:
-        ratios = (f"{value:.2%}" for value in (score.precision, score.recall, score.f1))
-        rows.append([name, f"{score.images:,}", *ratios])
+        ratios = [f"{value:.2%}" for value in (score.precision, score.recall, score.f1)]
+        rows.append([name, f"{score.images:,}", *(ratios if score.images else ["-"] * 3)])
     return columns(rows, right=range(1, 5))
 
 

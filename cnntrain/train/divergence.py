@@ -28,6 +28,10 @@ from cnntrain.train.learner import Learner
 from cnntrain.train.precision import autocast
 from cnntrain.train.recipe import Recipe
 
+USUAL_RATE = 0.1
+"""The largest that is worth trying next: SGD's usual one with batch normalisation (He et al. 2015,
+section 3.4); other optimizers' are smaller."""
+
 _NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
@@ -75,7 +79,7 @@ def explain_divergence(
 
 
 def _remedy(recipe: Recipe, learner: Learner) -> str:
-    tries = [f"train.optimizer.lr: {recipe.lr / 10:.3g}"]
+    tries = [f"train.optimizer.lr: {min(recipe.lr / 10, USUAL_RATE):.3g}"]
     if not isinstance(recipe.schedule, Warmup):
         tries.append("train.schedule.warmup_epochs: 1")
     if recipe.clip_norm is None:

@@ -23,7 +23,10 @@ FLAT_NORM = ["flatten", {"linear": {"out": 4}}, "batch_norm", {"linear": {"out":
         ({"train.accumulate": 3, "data.batch_size": 28, "data.drop_last": True}, None),
         ({"train.accumulate": 3, "data.batch_size": 25, "data.drop_last": True}, None),
         ({"data.batch_size": 71, "data.drop_last": True}, None),
-        ({"data.batch_size": 1}, "a batch of 1 .* is a single image"),
+        (
+            {"data.batch_size": 1},
+            "a batch of 1 .* is a single image.*; set a larger `data.batch_size",
+        ),
     ],
     ids=str,
 )

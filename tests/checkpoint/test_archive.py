@@ -57,7 +57,7 @@ def test_a_record_that_torch_takes_for_a_folder_is_refused(path: Path) -> None:
         with pytest.raises(CheckpointError, match=r"the attributes of record .* not as torch"):
             load(path)
         with pytest.raises(CheckpointError, match="the attributes of record"):
-            read_torch_file(path, also_old=True)
+            read_torch_file(path, is_foreign=True)
 
 
 def with_extra(data: bytearray, place: int) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -141,7 +143,16 @@ def checkpoint(path: Path) -> None:
         (tensor, "holds a Tensor, not a dictionary"),
         (checkpoint, "is a checkpoint of cnntrain; name it, or its run's folder, with `run:`"),
         (lambda path: path.write_bytes(b""), "is empty"),
-        (lambda path: path.write_text("weights"), "does not begin like a zip file"),
+        (lambda path: path.write_text("weights"), "not a torch file: it does not begin like a zip"),
+        (lambda path: save_file({"weight": torch.zeros(3)}, path), "is a .safetensors file under "),
+        (
+            lambda path: torch.save({"args": argparse.Namespace(lr=0.1)}, path),
+            "plain values and tensors: argparse.Namespace; such a file can run code",
+        ),
+        (
+            lambda path: torch.save({"best": np.float64(0.5)}, path),
+            "plain values and tensors: numpy._core.multiarray.scalar; such a file can run code",
+        ),
         (lambda path: path.mkdir(), "is a folder"),
         (lambda path: None, "does not exist"),
     ],
@@ -153,7 +164,8 @@ def test_what_holds_no_weights(tmp_path: Path, write: Callable[[Path], None], sa
         read_state_dict(path)
     assert str(path) in str(caught.value)
     assert caught.value.problems[0].remedy
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).isprintable()  # torch's own message has colour codes
+    assert "of the run" not in str(caught.value)
 
 
 def test_damaged_safetensors(tmp_path: Path) -> None:

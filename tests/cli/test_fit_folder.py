@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,3 +56,49 @@ def test_a_folder_without_classes_writes_nothing(cnntrain: Cnntrain) -> None:
     answer = cnntrain("fit", "empty")
     assert answer.code == 3
     assert not list(Path().glob("*.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ("flat", "starter -s data.name=file_names -s 'data.pattern=([^_]+)_.*' -s data.root=flat"),
+        ("table", "starter -s data.name=csv -s data.file=table/labels.csv -s data.root=null"),
+        (
+            "table/labels.csv",
+            "starter -s data.name=csv -s data.file=table/labels.csv -s data.root=null",
+        ),
+        ("saved", "starter -s data.name=huggingface -s data.path=saved -s data.root=null"),
+        ("my_images/train", "my_images"),
+    ],
+)
+def test_the_line_for_another_layout_works(
+    cnntrain: Cnntrain, images: Path, given: str, line: str
+) -> None:
+    for folder in ("flat", "table", "saved/data", "my_images/train", "my_images/val"):
+        Path(folder).mkdir(parents=True)
+    rows = ["path,label"]
+    for label in ("red", "blue"):
+        for number in range(10):
+            content = (images / label / f"{number}.png").read_bytes()
+            for folder in ("flat", "table"):
+                Path(folder, f"{label}_{number}.png").write_bytes(content)
+            rows.append(f"{label}_{number}.png,{label}")
+        shutil.copytree(images / label, f"my_images/val/{label}")
+        shutil.move(images / label, f"my_images/train/{label}")
+    Path("table/labels.csv").write_text("\n".join(rows))
+    Path("saved/data/train-00000-of-00001.parquet").touch()
+    answer = cnntrain("fit", given)
+    assert answer.code == 3
+    assert f"cnntrain fit {line}" in answer.err
+    words = shlex.split(line)
+    if words[0] == "starter":
+        assert cnntrain("check", *words).code == 0
+    else:
+        assert cnntrain("fit", *words, "--epochs=1", "-s", "data.workers=0", "-q").code == 0
+
+
+def test_an_archive_is_to_be_unpacked(cnntrain: Cnntrain) -> None:
+    Path("photos.zip").touch()
+    answer = cnntrain("fit", "photos.zip")
+    assert answer.code == 3
+    assert "unpack it, and name the folder (cnntrain fit FOLDER)" in answer.err

@@ -32,6 +32,20 @@ class Top(_Strict):
 KNOWN = ["name", "size", "flag", "choice", "rate", "items"]
 
 
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [("1,024", "write 1024"), ("1_024", "write 1024"), ("1,5", "write 15"), ("x", "write an inte")],
+)
+def test_grouped_digits_of_an_integer(text: str, remedy: str) -> None:
+    (found,) = _complaints({"choice": {"name": "one", "size": text}})
+    assert found.remedy.startswith(remedy)
+
+
+def test_a_comma_in_a_number_is_that_of_the_decimals() -> None:
+    (found,) = _complaints({"choice": {"name": "one"}, "rate": "1,5"})
+    assert found.remedy == "write 1.5"
+
+
 def _complaints(data: Any) -> list[Complaint]:
     with pytest.raises(ValidationError) as caught:
         Top.model_validate(data)

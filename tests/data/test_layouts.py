@@ -62,7 +62,7 @@ WRONG = {
     "too deep, a split": (
         {"train/a": 1, "train/b": 1, "val/a": 1, "val/b": 1},
         "images/train",
-        "write -s data.root=images; to use it alone, -s data.train_folder=.",
+        "write -s data.root=images; to use it alone, -s data.root=images/train -s data.train_fo",
     ),
     "too deep, a class of a split": (
         {"train/a": 1, "train/b": 1, "val/a": 1},
@@ -124,6 +124,43 @@ def test_flat_images_with_a_table_or_names(make_folder) -> None:
         DataError, match=r"labels.csv says them: -s data.name=csv -s data.file=imag"
     ):
         find_layout("images")
+
+
+def test_a_flat_folder_next_to_class_folders(make_folder) -> None:
+    """Several beginnings of names: it may be all of the images, or one class of those above."""
+    root = make_folder({"pets": 1, "b": 1})
+    for label in ("cat", "dog"):
+        for number in range(2):
+            (root / "pets" / f"{label}_{number}.png").write_bytes(b"")
+    with pytest.raises(DataError) as caught:
+        find_layout("images/pets")
+    assert caught.value.problems[0].remedy == (
+        "if their names begin with the class (cat, dog): -s data.name=file_names "
+        "-s 'data.pattern=([^_]+)_.*' -s data.root=images/pets; "
+        f"if it is one class of {root.absolute()}: write -s data.root=images"
+    )
+
+
+def test_what_hugging_face_s_library_has_saved(make_folder) -> None:
+    root = make_folder({".": 0})
+    for name in ("dataset_dict.json", "dataset_info.json", "data/0.parquet", "0.arrow"):
+        file = root / name
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+        with pytest.raises(
+            DataError, match=r"write -s data.name=huggingface -s data.path=images -"
+        ):
+            find_layout("images")
+        file.unlink()
+    make_folder({"a": 1, "b": 1})
+    (root / "of_the_images.parquet").touch()  # beside class folders it is nobody's business
+    assert find_layout("images").undivided
+
+
+def test_a_remedy_is_quoted_for_the_shell(tmp_path: Path) -> None:
+    (tmp_path / "my images" / "a").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"did you mean -s 'data.root=my images'\?"):
+        find_layout("my imges")
 
 
 def test_files_in_place_of_a_folder(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Expected values: torchmetrics and scikit-learn on the same logits, and small cases by hand."""
 
+import dataclasses
 import warnings
 
 import pytest
@@ -10,7 +11,7 @@ from torchmetrics.functional.classification import multiclass_accuracy, multicla
 
 from cnntrain.core.errors import DataError
 from cnntrain.tasks.classification import CLASSIFICATION, ClassificationSums
-from cnntrain.tasks.classification_report import class_scores, mean_score
+from cnntrain.tasks.classification_report import Classification, class_scores, mean_score
 
 
 def measured(logits, targets, sizes):
@@ -110,3 +111,12 @@ def test_means_leave_out_classes_without_images(answers) -> None:
     assert CLASSIFICATION.selected("macro_f1", 1 - f1) == pytest.approx(f1)
     assert CLASSIFICATION.cost(result, "error") == result.error
     assert CLASSIFICATION.cost(result, "loss") == result.loss
+
+
+def test_a_loss_far_above_that_of_equal_answers_is_no_better_than_guessing() -> None:
+    """Though 8 of 10 are right: log 2 is 0.6931, and 9374 is what a rate of 2 has led to."""
+    found = Classification(
+        images=10, loss=9374.0, top1=0.8, top5=None, correct=8, confusion=((4, 1), (1, 4))
+    )
+    assert "the loss is 9374, and 0.6931 where all" in (CLASSIFICATION.guessed(found) or "")
+    assert CLASSIFICATION.guessed(dataclasses.replace(found, loss=3.0)) is None

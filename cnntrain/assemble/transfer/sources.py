@@ -12,7 +12,12 @@ from typing import Any
 from torch import Tensor
 
 from cnntrain.assemble.transfer.about import KEY, plain_steps
-from cnntrain.assemble.transfer.torchvision_weights import fetch, find_published, names_of
+from cnntrain.assemble.transfer.torchvision_weights import (
+    fetch,
+    find_published,
+    known_models,
+    names_of,
+)
 from cnntrain.checkpoint.foreign import Rule, rules_of
 from cnntrain.checkpoint.state_dicts import read_metadata, read_state_dict
 from cnntrain.config.loaded import Loaded
@@ -85,6 +90,7 @@ def known_steps(loaded: Loaded) -> tuple[dict[str, Any], ...] | None:
     with at_source(loaded):
         steps = _find(weights).steps
         if steps is None and weights.torchvision is not None:
+            name_rules(loaded)  # without a map of names that is what is wrong
             message = f"the images of {weights.torchvision} are not resized as cnntrain does it"
             raise ConfigError(message, remedy="say in data.transforms how they are prepared")
         return steps
@@ -150,8 +156,9 @@ def name_rules(loaded: Loaded) -> tuple[Rule, ...]:
         model = find_published(weights.torchvision).name.partition("/")[0]
         rules = names_of(model)
         if rules is None:
-            message = f"cnntrain has no map of names for torchvision's '{model}'"
-            raise ConfigError(message, remedy="give one: `rename: {our.name.*: its.name.*}`")
+            message = f"cnntrain has neither torchvision's '{model}' nor a map of its names"
+            remedy = f"choose from {', '.join(known_models())}; or write the network in `arch`, "
+            raise ConfigError(message, remedy=f"{remedy}and `rename: {{our.name.*: its.name.*}}`")
     return rules
 
 

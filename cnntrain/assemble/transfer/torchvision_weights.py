@@ -58,9 +58,8 @@ def find_published(text: str) -> Published:
 
     model, _, weights = text.partition("/")
     if model not in list_models():
-        known = [name for name in list_models() if _map_of(name) is not None]
         message = f"torchvision has no model '{model}'"
-        raise ConfigError(message, remedy=suggestion(model, known))
+        raise ConfigError(message, remedy=suggestion(model, known_models()))
     choices = {member.name: member for member in get_model_weights(model)}
     if weights not in choices:
         message = f"'{text}' names no weights that torchvision has for '{model}'"
@@ -104,6 +103,13 @@ def fetch(published: Published) -> Path:
             remedy=f"fetch that file elsewhere, and put it to {path}",
         ) from error
     return path
+
+
+def known_models() -> list[str]:
+    """The models of torchvision whose weights have a map of names."""
+    from torchvision.models import list_models
+
+    return [name for name in list_models() if _map_of(name) is not None]
 
 
 def names_of(model: str) -> tuple[Rule, ...] | None:

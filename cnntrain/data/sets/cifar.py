@@ -96,7 +96,9 @@ def _read_folder(split: Path) -> tuple[Pixels, tuple[LeftOut, ...]]:
         "images",
         shape=(len(paths), *_PICTURE.shape),
         dtype=np.uint8,
-        compute=lambda: np.fromiter(in_threads(_decode, paths), _PICTURE, len(paths)),
+        compute=lambda: np.fromiter(
+            in_threads(_decode, paths, what=f"reading {split.name}"), _PICTURE, len(paths)
+        ),
     )
     pixels = Pixels(torch.from_numpy(images), torch.tensor(targets, dtype=torch.int64))
     return pixels, (*loose_images(split), *others)

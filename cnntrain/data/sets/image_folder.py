@@ -86,7 +86,11 @@ def image_folder(
         files["training"],
         validation=files.get("validation"),
         test=files.get("test"),
-        notes=(*layout.notes, *(note for split in splits.values() for note in split.notes)),
+        notes=tuple(
+            dict.fromkeys(
+                (*layout.notes, *(note for split in splits.values() for note in split.notes))
+            )
+        ),
         left_out=tuple(
             file._replace(split="train" if name == "training" else name)
             for name, split in splits.items()

@@ -1,32 +1,12 @@
-"""A bar on the error stream while the images of a whole split are read, outside of training."""
+"""A loader whose passes over a split are seen: with a bar, or lines of text off a terminal."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from typing import Never
-
-from tqdm import tqdm
 
 from cnntrain.data.batch import Batch, Loader
 from cnntrain.data.stream import StreamLoader
-from cnntrain.record.console import is_terminal
-
-PATIENCE = 1.0
-"""Seconds without a bar; what is done by then needs none."""
-
-
-def bar(what: str, *, total: int | None = None, quiet: bool = False) -> tqdm[Never]:
-    """A bar that counts `total` images, to be used in a `with` block; shown only on a terminal."""
-    return tqdm(
-        total=total,
-        desc=what,
-        unit="image",
-        leave=False,
-        dynamic_ncols=True,
-        delay=PATIENCE,
-        disable=quiet or not is_terminal(sys.stderr),
-    )
+from cnntrain.show.progress import bar
 
 
 class WatchedLoader:

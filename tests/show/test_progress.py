@@ -1,4 +1,4 @@
-"""Bars outside of training: on a terminal only, each pass counted to its end."""
+"""Bars outside of training, each pass counted to its end; lines off a terminal."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from cnntrain.data.decode import in_threads
 from cnntrain.model.opening import open_model
 from cnntrain.model.recalibrated import recalibrate_run
-from cnntrain.record import progress
+from cnntrain.show import progress
 
 pytestmark = pytest.mark.usefixtures("own_place")
 
@@ -62,10 +63,33 @@ def test_what_is_counted(drawn: Drawn) -> None:
         assert drawn() == []
 
 
-def test_off_a_terminal_there_is_none(
-    trained: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(progress, "PATIENCE", 0.0)
+def test_off_a_terminal_lines_say_how_long_yet(capfd: pytest.CaptureFixture[str]) -> None:
+    """The first after 5 seconds, then every 30; an image takes 2."""
+    now = [0.0]
+    shown = progress.Lines("test", total=20, clock=lambda: now[0])
+    for _ in range(20):
+        now[0] += 2.0
+        shown.update()
+    assert capfd.readouterr().err.splitlines() == [
+        "test: 3 of 20 images, about 35 s left",  # after 6 s: 34 s
+        "test: 18 of 20 images, about 4 s left",  # after 36 s
+    ]
+
+
+def test_what_is_quick_has_no_line(trained: Path, capfd: pytest.CaptureFixture[str]) -> None:
     capfd.readouterr()
     open_model(trained).evaluate()
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_images_that_are_read_beforehand_are_counted(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], quiet: bool
+) -> None:
+    monkeypatch.setattr(progress, "FIRST", 0.0)
+    with progress.quietly(quiet):
+        assert list(in_threads(str, range(3), what="reading train")) == ["0", "1", "2"]
+        assert list(in_threads(str, range(3))) == ["0", "1", "2"]  # has no name: is a part
+    said = capfd.readouterr().err
+    assert said.startswith("" if quiet else "reading train: 1 of 3 images, about ")
+    assert len(said.splitlines()) == (0 if quiet else 1)

@@ -1,0 +1,183 @@
+"""Inputs that other programs are known to stumble over: what each command answers to them."""
+
+from __future__ import annotations
+
+import argparse
+import unicodedata
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import save_file
+
+import cnntrain as package
+
+Cnntrain = Callable[..., Any]
+
+NET = {"layers": [{"conv": {"out": 4, "kernel": 3}}, "batch_norm", "relu", "global_avg_pool",
+                  {"linear": {"out": "$num_classes"}}]}  # fmt: skip
+NUMBERS = {"mean": [0.5] * 3, "std": [0.3] * 3}
+STEPS = [{"resize": {"size": [16, 16]}}, {"normalize": NUMBERS}]
+
+
+@pytest.fixture(autouse=True)
+def run_file() -> None:
+    data = {"name": "image_folder", "root": "images", "batch_size": 4, "workers": 0}
+    tree = {
+        "arch": NET,
+        "data": {**data, "transforms": {"train": STEPS, "eval": STEPS}},
+        "train": {"epochs": 12, "optimizer": {"name": "sgd", "lr": 0.3}},
+        "compute": {"device": "cpu", "threads": 1},
+    }
+    Path("run.yaml").write_text(yaml.safe_dump(tree))
+
+
+def draw(counts: Mapping[str, int]) -> None:
+    """Images, all different, of class folders: red of the first class, then green, then blue."""
+    for folder, count in counts.items():
+        Path("images", folder).mkdir(parents=True)
+        order = sorted({Path(name).name for name in counts})
+        for number in range(count):
+            colour = [number, number, number]
+            colour[order.index(Path(folder).name) % 3] = 250 - ("train" in folder)
+            Image.new("RGB", (20, 16), tuple(colour)).save(f"images/{folder}/{number}.png")
+
+
+def test_unreadable_images_that_are_skipped_are_listed(cnntrain: Cnntrain) -> None:
+    draw({f"{split}/{label}": 6 for split in ("train", "val") for label in "ab"})
+    folder = Path("images/train/a")
+    (folder / "zero.jpg").touch()
+    (folder / "html.jpg").write_text("<html>404</html>")
+    Image.effect_noise((64, 64), 90).save(folder / "cut.jpg")
+    (folder / "cut.jpg").write_bytes((folder / "cut.jpg").read_bytes()[:900])
+    names = ("cut.jpg", "html.jpg", "zero.jpg")
+    stopped = cnntrain("fit", "run.yaml", "--out", "stopped", "--epochs", "1")
+    assert stopped.code == 3
+    answer = cnntrain("fit", "run.yaml", "-s", "data.unreadable=skip", "--out", "r", "--epochs=1")
+    assert answer.code == 0, answer.err
+    assert "12 train, 12 validation images" in answer.err
+    assert "3 left out" in answer.err
+    for text in (answer.err, Path("r/left_out.txt").read_text()):
+        assert all(f"images/train/a/{name}" in text for name in names)
+    checked = cnntrain("data", "check", "run.yaml")
+    assert checked.code == 3
+    assert sum(line.startswith("unreadable: ") for line in checked.out.splitlines()) == 3
+
+
+def test_a_class_that_validation_lacks_has_no_score(cnntrain: Cnntrain) -> None:
+    """scikit-learn's macro recall, precision and F1 of what is all right are 1."""
+    draw({"train/a": 8, "train/b": 8, "train/c": 8, "val/a": 4, "val/c": 4})
+    answer = cnntrain("fit", "run.yaml", "--out", "r")
+    assert answer.code == 0, answer.err
+    assert "images/val has no images of b" in answer.err
+    lines = [line.split() for line in cnntrain("eval", "r").out.splitlines() if line]
+    rows = {words[0]: words[1:] for words in reversed(lines)}  # the table is before the confusion
+    assert rows["top-1"][0] == "100.00%", "else this test has nothing to show"
+    assert rows["b"] == ["0", "-", "-", "-"]
+    assert rows["mean"] == ["8", "100.00%", "100.00%", "100.00%"]
+
+
+def test_two_folders_of_one_name_are_one_class(cnntrain: Cnntrain) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    draw({f"{split}/{label}": 5 for split in ("train", "val")
+          for label in (composed, decomposed, "thé")})  # fmt: skip
+    answer = cnntrain("data", "check", "run.yaml")
+    rows = [line.split() for line in answer.out.splitlines()]
+    assert ["café", "10", "10"] in rows
+    assert ["total", "15", "15"] in rows
+    assert "they are one class" in answer.out
+
+
+def test_names_that_are_not_latin(cnntrain: Cnntrain) -> None:
+    draw({f"{split}/{label}": 4 for split in ("train", "val") for label in ("犬", "猫")})
+    assert cnntrain("fit", "run.yaml", "--out", "r", "--epochs", "2").code == 0
+    assert "犬" in cnntrain("eval", "r").out
+    assert "犬" in cnntrain("predict", "r", "images/val/犬/0.png").out
+
+
+def test_remarks_are_made_once(cnntrain: Cnntrain) -> None:
+    draw({f"{split}/{label}": 4 for split in ("train", "val") for label in ("Cat", "cat")})
+    assert cnntrain("data", "check", "run.yaml").out.count("nothing but capital letters") == 1
+    answer = cnntrain("data", "check", "run.yaml", "-s", "data.validation_folder=false")
+    assert "no validation images; -s data.split.validation=0.2 holds some out" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("args.pt", {"args": argparse.Namespace(lr=1)}, "tensors: argparse.Namespace; such a file"),
+        ("best.pt", {"acc": np.float64(0.9)}, "tensors: numpy._core.multiarray.scalar; such"),
+        ("list.pt", [1, 2], "holds a list, not a dictionary; save `model.state_dict()`"),
+        ("w.bin", None, "w.bin is a .safetensors file under another name; rename it to w.safet"),
+        ("w.npz", "npz", "w.npz is a zip archive, but not one of torch's; save `model.state_dict"),
+        ("notes.txt", "text", "notes.txt is not a torch file: it does not begin like a zip file; "),
+    ],
+)
+def test_weights_of_other_programs(cnntrain: Cnntrain, name: str, content: Any, says: str) -> None:
+    """The message is about such a file, not about a run of cnntrain; it has no colour codes."""
+    if content is None:
+        save_file({"weight": torch.zeros(3)}, name)
+    elif content == "npz":
+        np.savez(name, weight=np.zeros(3))
+    elif content == "text":
+        Path(name).write_text("weights")
+    else:
+        torch.save(content, name)
+    draw({"a": 2, "b": 2})
+    answer = cnntrain("eval", "run.yaml", "-s", f"finetune.weights.file={name}")
+    assert answer.code == 4
+    assert says in answer.err
+    assert "previous.pt" not in answer.err
+    assert "x1b" not in answer.err
+
+
+def test_prefixes_of_compiled_and_distributed_networks(cnntrain: Cnntrain) -> None:
+    draw({"a": 5, "b": 5})
+    net = package.build("run.yaml")
+    state = {f"module._orig_mod.{name}": value for name, value in net.state_dict().items()}
+    torch.save(state, "w.pt")
+    answer = cnntrain("eval", "run.yaml", "-s", "finetune.weights.file=w.pt")
+    assert answer.code == 0, answer.err
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("data.batch_size=1,024", "not the string '1,024'; write 1024"),
+        ("data.classes=[1, 2]", "not [1, 2]; put each in quotes: ['1', '2']"),
+        ("data.drop_last=False", "not the string 'False'; write false"),
+        ("data.root=null", "'root' must be a string, not null"),
+    ],
+)
+def test_values_as_others_write_them(cnntrain: Cnntrain, given: str, says: str) -> None:
+    draw({"a": 2, "b": 2})
+    answer = cnntrain("check", "run.yaml", "-s", given)
+    assert answer.code == 2
+    assert says in answer.err
+
+
+def test_a_batch_that_is_larger_than_the_data(cnntrain: Cnntrain) -> None:
+    draw({"train/a": 4, "train/b": 4})
+    answer = cnntrain("fit", "run.yaml", "-s", "data.batch_size=1000", "--epochs=1", "--out=r")
+    assert "a batch has 8 images, not 1,000" in answer.err
+
+
+def test_images_that_are_too_small_for_a_network(cnntrain: Cnntrain) -> None:
+    """VGG halves an image five times: 32 pixels are the least (Simonyan and Zisserman 2014)."""
+    draw({"a": 2, "b": 2})
+    answer = cnntrain("check", "run.yaml", "-s", "arch=archs/vgg_a.yaml")
+    assert answer.code == 2
+    assert "make the images 32x32 or larger in data.transforms (now 16x16)" in answer.err
+
+
+def test_quiet_is_quiet(cnntrain: Cnntrain) -> None:
+    draw({"train/a": 4, "train/b": 4})
+    Path("images/train/loose.png").touch()
+    answer = cnntrain("fit", "run.yaml", "-q", "--epochs=1", "--out=r", "-s", "data.batch_size=99")
+    assert answer.out == "r\n"
+    assert len(answer.err.splitlines()) == 1
