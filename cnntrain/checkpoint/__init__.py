@@ -12,9 +12,9 @@ from cnntrain.checkpoint.store import (
     PREVIOUS,
     load,
     load_newest,
-    read_torch_file,
     save,
 )
+from cnntrain.checkpoint.torch_files import read_torch_file
 
 __all__ = [
     "LAST",

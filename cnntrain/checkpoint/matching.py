@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from cnntrain.checkpoint.foreign import Rule, rename
 
-PREFIXES = ("module.", "_orig_mod.")
-"""What DataParallel and torch.compile put before every name."""
+PREFIXES = ("module", "_orig_mod", "model", "net", "backbone", "encoder")
+"""What is put before every name: DataParallel and torch's averages write module, torch.compile
+_orig_mod, modules of Lightning model or net, libraries of detection backbone, of contrastive
+learning encoder."""
+
+_CHAIN = re.compile(rf"(?:(?:{'|'.join(PREFIXES)})\.){{1,8}}")
+_TRIED = 12
+"""Readings of the names, those for which most names speak; real files have up to four."""
 
 COUNTER = "num_batches_tracked"
 """Of a batch normalisation; older files lack it, and nothing is lost with it."""
@@ -27,12 +35,14 @@ class Match:
         other_shape: our names whose weights have another shape there, with that shape.
         missing: our names that the file has nothing for.
         left_over: its names that nothing of ours is called.
+        prefix: what was looked through before its names, such as `module.`; mostly nothing.
     """
 
     fitting: Mapping[str, Tensor]
     other_shape: Mapping[str, Shape]
     missing: tuple[str, ...]
     left_over: tuple[str, ...]
+    prefix: str = ""
 
 
 def match(
@@ -42,30 +52,38 @@ def match(
 
     Args:
         own: the network's state_dict.
-        given: the file's, by its own names; a prefix that all of them have is looked through.
+        given: the file's, by its own names; of `PREFIXES` in any nesting, those before them are
+            looked through with which most names are known. Names without them are unused.
         rules: the map of names, ours to theirs; empty: the names are ours.
 
     Raises:
         CheckpointError: two rules contradict each other.
     """
-    theirs = _our_names(own, list(given), rules)
+    readings = ((prefix, _our_names(given, prefix, rules)) for prefix in _prefixes(given))
+    prefix, theirs = max(readings, key=lambda reading: len(reading[1].keys() & own.keys()))
     there = {name: given[theirs[name]] for name in own if name in theirs}
     fitting = {name: value for name, value in there.items() if value.shape == own[name].shape}
+    known = {theirs[name] for name in there}
     return Match(
         fitting,
         {name: tuple(value.shape) for name, value in there.items() if name not in fitting},
         tuple(name for name in own if name not in there and not name.endswith(COUNTER)),
-        tuple(their_name for name, their_name in theirs.items() if name not in own),
+        tuple(name for name in given if name not in known),
+        prefix,
     )
 
 
-def _our_names(
-    own: Mapping[str, Tensor], names: Sequence[str], rules: Sequence[Rule]
-) -> dict[str, str]:
-    """Our names with theirs; of the ways to read theirs, the one in which most are known."""
-    readings = [{name: name for name in names}]
-    for prefix in PREFIXES:
-        if all(name.startswith(prefix) for name in readings[-1]):
-            readings.append({n.removeprefix(prefix): full for n, full in readings[-1].items()})
-    renamed = [rename(each, rules, reverse=True, partial=True) for each in readings]
-    return max(renamed, key=lambda names: len(names.keys() & own.keys()))
+def _prefixes(names: Iterable[str]) -> list[str]:
+    """What may be before the names: nothing, or a prefix, those of most names first."""
+    count: Counter[str] = Counter()
+    for name in names:
+        if chain := _CHAIN.match(name):
+            parts = chain[0].split(".")[:-1]
+            count.update(".".join(parts[:end]) + "." for end in range(1, len(parts) + 1))
+    return ["", *(prefix for prefix, _ in count.most_common(_TRIED))]
+
+
+def _our_names(names: Iterable[str], prefix: str, rules: Sequence[Rule]) -> dict[str, str]:
+    """Our names with theirs, where theirs begin with a prefix."""
+    reading = {name.removeprefix(prefix): name for name in names if name.startswith(prefix)}
+    return rename(reading, rules, reverse=True, partial=True)

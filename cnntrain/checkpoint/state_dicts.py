@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,78 +12,126 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cnntrain.checkpoint.store import holds_checkpoint, read_torch_file
+from cnntrain.checkpoint.formats import format_of
+from cnntrain.checkpoint.store import holds_checkpoint
+from cnntrain.checkpoint.torch_files import read_foreign_file
 from cnntrain.core.errors import CheckpointError
+from cnntrain.core.problems import near_match
 from cnntrain.show.words import listed
 
-WRAPPERS = ("state_dict", "model_state_dict", "model")
-"""Keys under which programs keep a state_dict beside the epoch, the optimizer, ..."""
+WRAPPERS = (
+    *("state_dict", "model_state_dict", "model", "net"),
+    *("state_dict_ema", "model_ema", "ema"),
+)
+"""Keys under which programs keep a state_dict beside the epoch, the optimizer, ..., and an average
+of it, which is taken where there is nothing else."""
 
 _SHOWN = 6
+_DEEPEST = 4
+"""Wrappers inside of wrappers; a file may hold a mapping that is inside of itself."""
 
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """The weights in a file, by their names there; on the CPU.
+@dataclass(frozen=True)
+class ForeignWeights:
+    """Weights by their names in a file, on the CPU.
 
     Args:
-        path: `.safetensors`, or a torch file (`.pt`, `.pth`, `.th`) with a state_dict, which may
-            be wrapped in one of `WRAPPERS`.
+        path: the file.
+        tensors: the weights.
+        entry: the key in the file under which they are, dotted where one is inside of another;
+            empty where they are the whole file.
+        others: other keys with weights that could have been meant.
+    """
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    entry: str = ""
+    others: tuple[str, ...] = ()
+
+
+def read_weights(path: Path, *, entry: str | None = None) -> ForeignWeights:
+    """The weights in a file of safetensors or torch, whatever its suffix.
+
+    Args:
+        path: a file with a state_dict, which may be wrapped in one of `WRAPPERS`.
+        entry: the key under which it is, dotted where one is inside of another.
 
     Raises:
         CheckpointError: the file is missing, damaged or holds something else.
     """
     with _intact(path):
-        if not path.is_file():
-            what = "is a folder" if path.is_dir() else "does not exist"
-            raise CheckpointError(f"{path} {what}", remedy="name a file with weights")
-    if path.suffix == ".safetensors":
-        with _intact(path):
-            return dict(load_file(path))
-    if _has_safetensors(path):
-        remedy = f"rename it to {path.with_suffix('.safetensors').name}, and name that"
-        raise CheckpointError(f"{path} is a .safetensors file under another name", remedy=remedy)
-    state = read_torch_file(path, is_foreign=True)
+        kind = format_of(path)
+        if kind == "safetensors" and entry is None:
+            return ForeignWeights(path, load_file(path))
+    if kind == "safetensors":
+        message = f"{path} is a safetensors file, which has no entries"
+        raise CheckpointError(message, remedy="remove finetune.weights.entry")
+    state = read_foreign_file(path)
     if holds_checkpoint(state):
         remedy = "name it, or its run's folder, with `run:` in place of `file:`"
         raise CheckpointError(f"{path} is a checkpoint of cnntrain", remedy=remedy)
-    found = _unwrapped(state)
-    tensors = {str(name): value for name, value in found.items() if isinstance(value, Tensor)}
-    if not tensors:
-        keys = listed(list(found), most=_SHOWN)
-        raise CheckpointError(
-            f"{path} holds no weights by name; its keys are: {keys}",
-            remedy="save `model.state_dict()`, alone or under the key 'state_dict'",
-        )
-    return tensors
+    inside = state if entry is None else _at(state, entry, path)
+    keys = [] if entry is None else [entry]
+    others: list[str] = []
+    for _ in range(_DEEPEST):
+        wrapped = [key for key in WRAPPERS if isinstance(inside.get(key), Mapping)]
+        if not wrapped:
+            break
+        full = [key for key in wrapped if _tensors(inside[key])] or wrapped
+        others += [".".join([*keys, key]) for key in full[1:]]
+        keys.append(full[0])
+        inside = _mapping(inside[full[0]])
+    if tensors := _tensors(inside, 0):
+        return ForeignWeights(path, tensors, ".".join(keys), tuple(others))
+    found = [str(key) for key in inside]
+    here = next((str(key) for key, value in inside.items() if _tensors(value)), None)
+    raise CheckpointError(
+        f"{path} holds no weights by name; its keys are: {listed(found, most=_SHOWN)}",
+        remedy=f"set finetune.weights.entry: {'.'.join([*keys, here])}"
+        if here is not None
+        else "save `model.state_dict()`, alone or under the key 'state_dict'",
+    )
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """What a `.safetensors` file says of itself; nothing if it is another kind of file, or none.
+    """What a safetensors file says of itself; nothing if it is another kind of file, or none.
 
     Raises:
-        CheckpointError: the file is damaged.
+        CheckpointError: the file is damaged, or no file of weights.
     """
-    if path.suffix != ".safetensors":
-        return {}
     with _intact(path):
-        if not path.is_file():
+        if not path.is_file() or format_of(path) != "safetensors":
             return {}
     with _intact(path), safe_open(path, "pt") as file:
         return file.metadata() or {}
 
 
-def _has_safetensors(path: Path) -> bool:
-    """Whether a file begins as one does: the length of a JSON text, which follows."""
-    with _intact(path), path.open("rb") as file:
-        head = file.read(9)
-        size = int.from_bytes(head[:8], "little")
-        return head[8:] == b"{" and size < path.stat().st_size
+def _at(state: Mapping[Any, object], entry: str, path: Path) -> Mapping[Any, object]:
+    """What is under a key, or under keys with dots between."""
+    inside: object = state
+    for key in [entry] if entry in state else entry.split("."):
+        if not isinstance(inside, Mapping) or key not in inside:
+            keys = [str(each) for each in inside] if isinstance(inside, Mapping) else []
+            message = f"{path} has no entry '{entry}'; there are: {listed(keys, most=_SHOWN)}"
+            meant = near_match(key, keys)
+            remedy = f"did you mean '{meant}'?" if meant else "name one of them, or none"
+            raise CheckpointError(message, remedy=remedy)
+        inside = inside[key]
+    return _mapping(inside)
 
 
-def _unwrapped(state: Mapping[Any, object]) -> Mapping[Any, object]:
-    inner = (state.get(key) for key in WRAPPERS)
-    wrapped = next((value for value in inner if isinstance(value, Mapping)), None)
-    return state if wrapped is None else _unwrapped(wrapped)
+def _mapping(value: object) -> Mapping[Any, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _tensors(value: object, depth: int = _DEEPEST) -> dict[str, Tensor]:
+    """The tensors in a mapping by their names, also in one that is wrapped."""
+    inside = _mapping(value)
+    found = {str(name): each for name, each in inside.items() if isinstance(each, Tensor)}
+    if found or not depth:
+        return found
+    deeper = (_tensors(inside[key], depth - 1) for key in WRAPPERS if key in inside)
+    return next((each for each in deeper if each), {})
 
 
 @contextmanager

@@ -8,9 +8,6 @@ compared with the digest of what was saved.
 from __future__ import annotations
 
 import os
-import pickle
-import re
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +18,7 @@ import torch
 from cnntrain.checkpoint.archive import REMEDY, damage
 from cnntrain.checkpoint.digest import digest
 from cnntrain.checkpoint.primitives import State, check_primitives, compact, size_in_bytes
+from cnntrain.checkpoint.torch_files import read_torch_file
 from cnntrain.core.atomic import set_folder_aside, write_atomically
 from cnntrain.core.errors import CheckpointError
 
@@ -33,28 +31,6 @@ PREVIOUS = "previous.pt"
 _MARK = "cnntrain_checkpoint"
 _DIGEST = "digest"
 """Of all else in the file; checkpoints of before it have none."""
-
-_OLD = b"\x80\x02\x8a\x0a"
-"""How torch's files of before 2020 begin: a pickled number of ten bytes."""
-
-FOREIGN = "save `model.state_dict()` with torch.save, or as .safetensors, and name that file"
-"""What to do about a file with weights that is none of ours."""
-
-_REFUSED = re.compile(r"(?:GLOBAL|class|function) ([\w.]+)(?: was not| whose module)")
-"""The Python object that a file asks for and torch does not make, in its message."""
-
-_UNPICKLING_ERRORS = (
-    pickle.UnpicklingError,
-    RuntimeError,
-    EOFError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    AssertionError,
-    struct.error,
-)
 
 
 @dataclass(frozen=True)
@@ -158,67 +134,9 @@ def load_newest(folder: Path) -> StoredCheckpoint:
     raise CheckpointError(message, remedy="name a checkpoint file, or start a new run")
 
 
-def read_torch_file(path: Path, *, is_foreign: bool = False) -> State:
-    """The dictionary in a torch file (ours or another program's); no code is run.
-
-    Args:
-        path: a zip file, whose checksums are verified.
-        is_foreign: another program's, named by the user: also one of before 2020, which has no
-            checksums.
-
-    Raises:
-        CheckpointError: see `damage`; or it holds something else than a dictionary of plain values.
-    """
-    if is_foreign and _is_old(path):
-        return _unpickled(path, "is damaged, or holds more than plain values and tensors", FOREIGN)
-    problem = damage(path)
-    remedy = FOREIGN if is_foreign else REMEDY
-    if problem is not None:
-        cause = problem.cause
-        if is_foreign:
-            cause = cause.replace("not a checkpoint:", "not a torch file:")
-        other = problem.remedy if problem.remedy != REMEDY else remedy
-        raise CheckpointError(f"{path} {cause}", remedy=other)
-    return _unpickled(path, "holds more than plain values and tensors", remedy)
-
-
 def holds_checkpoint(state: Mapping[Any, object]) -> bool:
     """Whether what was read from a file is a checkpoint of cnntrain."""
     return _MARK in state
-
-
-def _is_old(path: Path) -> bool:
-    """Whether it begins as torch's files of before 2020; False also where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(_OLD)) == _OLD
-    except OSError:
-        return False
-
-
-def _unpickled(path: Path, trouble: str, remedy: str) -> State:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except _UNPICKLING_ERRORS as error:
-        raise CheckpointError(
-            f"{path} {trouble}: {_reason(error)}",
-            remedy="such a file can run code when it is read; if you trust its author, take its "
-            "state_dict out with torch, and save that",
-        ) from error
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
-    if not isinstance(state, dict):
-        message = f"{path} holds a {type(state).__name__}, not a dictionary"
-        raise CheckpointError(message, remedy=remedy)
-    return dict(state)
-
-
-def _reason(error: Exception) -> str:
-    """What torch refused, of the page that it writes; else its first line."""
-    text = str(error).strip()
-    if (refused := _REFUSED.search(text)) is not None:
-        return refused[1]
-    return text.splitlines()[0][:200] if text else type(error).__name__
 
 
 def _give_second_name(path: Path, previous: Path) -> None:

@@ -19,6 +19,8 @@ from cnntrain.data.metadata import PATHS, facts, unset_variable
 OPTIMIZER: KeyPath = ("train", "optimizer")
 SCHEDULE: KeyPath = ("train", "schedule")
 SOURCES = ("torchvision", "run", "file")
+OF_SOURCES = {"entry": ("file",)}
+"""Keys of `finetune.weights` that say more of these sources."""
 TRAINING = ("freeze", "unfreeze", "lr_scale", "layer_decay", "l2_sp", "probe")
 """What has a meaning only while the network is trained."""
 
@@ -253,6 +255,10 @@ def _one_source(given: Loaded, finetune: FinetuneSection) -> Iterator[Problem]:
         first = f"'{named[0]}' ({given.at(*path, named[0])})"
         message = f"the weights have two sources: {first} and '{other}'"
         yield given.problem((*path, other), message, "remove one of the two")
+    for key, sources in OF_SOURCES.items():
+        if getattr(finetune.weights, key) and not {*named} & {*sources}:
+            message = f"'{key}' has no effect without {' or '.join(sources)}"
+            yield given.problem((*path, key), message, "remove it", key=True)
 
 
 def _unfreezing(given: Loaded, finetune: FinetuneSection) -> Iterator[Problem]:

@@ -168,7 +168,9 @@ class WeightsSection(Section):
     run: str | None = None
     """A run's folder, runs/NAME for the latest of that name, or one of its checkpoints."""
     file: str | None = None
-    """A file with a state_dict: .pt, .pth, .th or .safetensors; never code."""
+    """A file with a state_dict, of torch or safetensors, whatever its suffix; never code."""
+    entry: str | None = None
+    """The key in the file under which the weights are, such as model_ema; null: the usual ones."""
     rename: str | dict[str, Any] | None = None
     """A map of names, `ours: theirs`, or the name of a .yaml file with one."""
 

@@ -211,7 +211,9 @@ def _open_run_file(path: Path, loaded: Loaded) -> Model:
     classes = _class_names(loaded, source)
     plan = plan_network(loaded, num_classes=len(classes))
     net = make_network(plan, seed=0)
-    start_from(source, net, loaded=loaded, plan=plan, classes=classes, whole=True)
+    start = start_from(source, net, loaded=loaded, plan=plan, classes=classes, whole=True)
+    if start.read:
+        loaded = _noted(loaded, [f"{start.source}: read {start.read}"])
     return make_model(
         net,
         plan=plan,

@@ -28,7 +28,8 @@ def resnet20(real_data: Path, shipped: Callable[[Path], Plan]) -> Network:
         pytest.skip(f"{WEIGHTS} is not in CNNTRAIN_DATA")
     saved = torch.load(real_data / WEIGHTS, map_location="cpu", weights_only=True)["state_dict"]
     net = build(shipped(RESNET20))
-    net.load_state_dict(rename(saved, read_rules(NAMES), reverse=True), strict=True)
+    theirs = {name.removeprefix("module."): value for name, value in saved.items()}
+    net.load_state_dict(rename(theirs, read_rules(NAMES), reverse=True), strict=True)
     return net.eval()
 
 

@@ -12,8 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from cnntrain.checkpoint import load, read_torch_file, save
+from cnntrain.checkpoint import load, save
 from cnntrain.checkpoint.archive import damage
+from cnntrain.checkpoint.torch_files import read_foreign_file
 from cnntrain.core.errors import CheckpointError
 
 STATE = {"model": {"w": torch.arange(200.0), "n": torch.tensor(3)}, "train": {"epoch": 3}}
@@ -57,7 +58,7 @@ def test_a_record_that_torch_takes_for_a_folder_is_refused(path: Path) -> None:
         with pytest.raises(CheckpointError, match=r"the attributes of record .* not as torch"):
             load(path)
         with pytest.raises(CheckpointError, match="the attributes of record"):
-            read_torch_file(path, is_foreign=True)
+            read_foreign_file(path)
 
 
 def with_extra(data: bytearray, place: int) -> None:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import errno
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cnntrain.checkpoint import save, state_dicts
-from cnntrain.checkpoint.state_dicts import read_metadata, read_state_dict
+from cnntrain.checkpoint.state_dicts import read_metadata, read_weights
 from cnntrain.core.errors import CheckpointError
 
 
@@ -54,15 +52,15 @@ def test_torch_files(
 ) -> None:
     path = tmp_path / f"weights{suffix}"
     write(weights, path)
-    assert_same(read_state_dict(path), weights)
+    assert_same(read_weights(path).tensors, weights)
 
 
 def test_safetensors(weights: dict[str, Tensor], tmp_path: Path) -> None:
     save_file(weights, tmp_path / "weights.safetensors")
-    assert_same(read_state_dict(tmp_path / "weights.safetensors"), weights)
+    assert_same(read_weights(tmp_path / "weights.safetensors").tensors, weights)
 
 
-def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+def assert_same(found: Mapping[str, Tensor], expected: dict[str, Tensor]) -> None:
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         assert found[name].dtype == value.dtype
@@ -89,7 +87,7 @@ def test_code_is_never_run(tmp_path: Path, form: str) -> None:
         torch.save(content, path, _use_new_zipfile_serialization=form == "zip")
     says = "can run code" if form == "pickle" else "holds more than plain values and tensors"
     with pytest.raises(CheckpointError, match=says) as caught:
-        read_state_dict(path)
+        read_weights(path)
     assert not touched.exists()
     assert "state_dict" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -143,15 +141,9 @@ def checkpoint(path: Path) -> None:
         (tensor, "holds a Tensor, not a dictionary"),
         (checkpoint, "is a checkpoint of cnntrain; name it, or its run's folder, with `run:`"),
         (lambda path: path.write_bytes(b""), "is empty"),
-        (lambda path: path.write_text("weights"), "not a torch file: it does not begin like a zip"),
-        (lambda path: save_file({"weight": torch.zeros(3)}, path), "is a .safetensors file under "),
         (
-            lambda path: torch.save({"args": argparse.Namespace(lr=0.1)}, path),
-            "plain values and tensors: argparse.Namespace; such a file can run code",
-        ),
-        (
-            lambda path: torch.save({"best": np.float64(0.5)}, path),
-            "plain values and tensors: numpy._core.multiarray.scalar; such a file can run code",
+            lambda path: path.write_text("weights"),
+            "begins neither like torch's nor like safetensors",
         ),
         (lambda path: path.mkdir(), "is a folder"),
         (lambda path: None, "does not exist"),
@@ -161,7 +153,7 @@ def test_what_holds_no_weights(tmp_path: Path, write: Callable[[Path], None], sa
     path = tmp_path / "weights.pth"
     write(path)
     with pytest.raises(CheckpointError, match=says) as caught:
-        read_state_dict(path)
+        read_weights(path)
     assert str(path) in str(caught.value)
     assert caught.value.problems[0].remedy
     assert str(caught.value).isprintable()  # torch's own message has colour codes
@@ -173,7 +165,7 @@ def test_damaged_safetensors(tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(1000)}, path)
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(CheckpointError, match="is damaged, or no safetensors file"):
-        read_state_dict(path)
+        read_weights(path)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
@@ -189,7 +181,7 @@ def test_a_file_that_may_not_be_read(
     monkeypatch.setattr(Path, "open", refuse)
     monkeypatch.setattr(state_dicts, "load_file", refuse)
     with pytest.raises(CheckpointError, match="cannot be read: Permission denied; make it read"):
-        read_state_dict(path)
+        read_weights(path)
 
 
 @pytest.mark.parametrize(
@@ -210,6 +202,6 @@ def test_a_file_that_may_not_be_read(
 def test_safetensors_with_another_header(tmp_path: Path, header: bytes) -> None:
     path = tmp_path / "weights.safetensors"
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
-    for read in (read_metadata, read_state_dict):
+    for read in (read_metadata, read_weights):
         with pytest.raises(CheckpointError, match="is damaged, or no safetensors file"):
             read(path)

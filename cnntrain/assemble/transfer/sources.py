@@ -19,8 +19,9 @@ from cnntrain.assemble.transfer.torchvision_weights import (
     names_of,
 )
 from cnntrain.checkpoint.foreign import Rule, rules_of
-from cnntrain.checkpoint.state_dicts import read_metadata, read_state_dict
+from cnntrain.checkpoint.state_dicts import ForeignWeights, read_metadata, read_weights
 from cnntrain.config.loaded import Loaded
+from cnntrain.config.rules import SOURCES
 from cnntrain.config.train_section import WeightsSection
 from cnntrain.core.errors import CheckpointError, CnntrainError, ConfigError
 from cnntrain.runs.contents import (
@@ -50,17 +51,20 @@ class Source:
         notes: what must be known of them, such as that they are not the best ones.
         tensors: by the names that they have there, once they have been read.
         rules: the map of names, ours to theirs; empty: the names are ours.
+        entry, others: as in `ForeignWeights`.
     """
 
     name: str
     path: Path
-    read: Callable[[], Mapping[str, Tensor]]
+    read: Callable[[], ForeignWeights]
     classes: tuple[str, ...] | None = None
     epoch: int = 0
     steps: tuple[dict[str, Any], ...] | None = None
     notes: tuple[str, ...] = ()
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
+    entry: str = ""
+    others: tuple[str, ...] = ()
 
 
 def read_source(loaded: Loaded) -> Source:
@@ -73,7 +77,15 @@ def read_source(loaded: Loaded) -> Source:
     rules = name_rules(loaded)
     with at_source(loaded):
         source = _find(_weights(loaded))
-        return replace(source, tensors=source.read(), rules=rules)
+        found = source.read()
+    return replace(
+        source,
+        path=found.path,
+        tensors=found.tensors,
+        rules=rules,
+        entry=found.entry,
+        others=found.others,
+    )
 
 
 def known_steps(loaded: Loaded) -> tuple[dict[str, Any], ...] | None:
@@ -103,7 +115,7 @@ def _find(weights: WeightsSection) -> Source:
         return Source(
             f"torchvision's {published.name}",
             published.path,
-            lambda: read_state_dict(fetch(published)),
+            lambda: read_weights(fetch(published)),
             published.classes,
             steps=published.steps or None,
         )
@@ -113,18 +125,18 @@ def _find(weights: WeightsSection) -> Source:
         return Source(
             str(path),
             path,
-            lambda: weights_in(state, path=path)[1],
+            lambda: ForeignWeights(path, weights_in(state, path=path)[1]),
             classes_in(state, path=path),
             epoch_in(state)[0],
             steps_in(state, path=path),
             found.notes,
         )
-    return _file_source(Path(weights.file or ""))
+    return _file_source(Path(weights.file or ""), entry=weights.entry)
 
 
-def _file_source(path: Path) -> Source:
+def _file_source(path: Path, *, entry: str | None) -> Source:
     """A file; one that cnntrain exported says what is known of its weights."""
-    source = Source(str(path), path, lambda: read_state_dict(path))
+    source = Source(str(path), path, lambda: read_weights(path, entry=entry))
     text = read_metadata(path).get(KEY)
     if text is None:
         return source
@@ -165,8 +177,8 @@ def name_rules(loaded: Loaded) -> tuple[Rule, ...]:
 @contextmanager
 def at_source(loaded: Loaded) -> Iterator[None]:
     """What is wrong with the weights, said at the line that names them."""
-    given = [key for key, value in _weights(loaded) if value is not None]
-    here = loaded.document.places.of((*WEIGHTS, given[0]))
+    given = next(key for key in SOURCES if getattr(_weights(loaded), key) is not None)
+    here = loaded.document.places.of((*WEIGHTS, given))
     try:
         yield
     except CnntrainError as error:

@@ -41,6 +41,7 @@ class Start:
 
     Args:
         source: where they come from.
+        read: what was looked through on the way to them, in words; mostly nothing.
         loaded: got their values.
         new: the head, with initial values of its own.
         skipped: of the head, with the shape that it has there.
@@ -50,6 +51,7 @@ class Start:
     """
 
     source: str
+    read: str
     loaded: tuple[str, ...]
     new: tuple[str, ...]
     skipped: Mapping[str, Shape]
@@ -63,6 +65,7 @@ class Start:
         skipped = [f"{name} is {_shape(shape)} there" for name, shape in self.skipped.items()]
         return [
             ("weights", self.source),
+            *([("  read", self.read)] if self.read else []),
             ("  loaded", f"{len(self.loaded)} of {count} tensors"),
             ("  new", f"{listed(self.new, most=_SHOWN)} (the head)" if self.new else "none"),
             ("  skipped", listed(skipped, most=_SHOWN)),
@@ -141,6 +144,7 @@ def start_from(
     other = None if source.steps is None else other_numbers(loaded, source.steps)
     return Start(
         source=source.name,
+        read=_looked_through(source, found),
         loaded=tuple(chosen),
         new=() if kept else tuple(name for name in own if name in pair.head),
         skipped=found.other_shape,
@@ -154,6 +158,15 @@ def start_from(
             *([other] if other else []),
         ),
     )
+
+
+def _looked_through(source: Source, found: Match) -> str:
+    """The key and the prefix behind which the weights were, and which other key could be meant."""
+    parts = [f"'{source.entry}'"] if source.entry else []
+    parts += [f"names without '{found.prefix}'"] if found.prefix else []
+    if source.others:
+        parts.append(f"not '{source.others[0]}' (finetune.weights.entry: {source.others[0]})")
+    return ", ".join(parts)
 
 
 def refuse_still(start: Start, freezing: Freezing, *, loaded: Loaded) -> None:
