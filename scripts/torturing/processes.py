@@ -38,6 +38,7 @@ class Ended:
 
     Args:
         code: the exit code; negative: the signal that ended it; None: it hung, and was killed.
+        megabytes: of memory at the most, of one process, pages of files included.
     """
 
     words: tuple[str, ...]
@@ -45,6 +46,7 @@ class Ended:
     out: str
     err: str
     seconds: float
+    megabytes: float = 0.0
 
     @property
     def traceback(self) -> bool:
@@ -132,8 +134,9 @@ class Command:
                 os.waitpid(self.pid, 0)
                 return self._ended(None)
             time.sleep(LOOK)
-        _, status = os.waitpid(self.pid, 0)
-        return self._ended(os.waitstatus_to_exitcode(status))
+        _, status, used = os.wait4(self.pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        return self._ended(code, megabytes=used.ru_maxrss * 1024 / 1e6)
 
     def orphans(self, patience: float = 20.0) -> list[int]:
         """Processes of it that are still there, after some seconds."""
@@ -150,12 +153,13 @@ class Command:
         flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
         return os.waitid(os.P_PID, self.pid, flags) is not None
 
-    def _ended(self, code: int | None) -> Ended:
+    def _ended(self, code: int | None, *, megabytes: float = 0.0) -> Ended:
         texts = [
             file.read_text("utf-8", errors="replace") if file.is_file() else ""
             for file in self._files
         ]
-        return Ended(self.words, code, *texts, seconds=time.perf_counter() - self._began)
+        return Ended(self.words, code, *texts, seconds=time.perf_counter() - self._began,
+                     megabytes=megabytes)  # fmt: skip
 
 
 def run(words: Sequence[str | Path], *, place: Path, **others: Any) -> Ended:
