@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchvision.models._utils import _make_divisible
 
 from cnntrain.arch.expression import ExpressionError, Scope, evaluate
 
@@ -43,6 +44,16 @@ NAMES = {"width": 16, "n": 3, "rate": 0.5, "act": "relu", "sizes": [1, 2], "flag
         ("($width + 3) // 4 * 4", 16),
         ("1.5 * $n", 4.5),
         ("1e1 * $n", 30.0),
+        ("ceil($n / 2)", 2),
+        ("ceil($width / 4)", 4),
+        ("ceil(-$rate)", 0),
+        ("ceil($n * 1.1) + 1", 5),
+        ("multiple($width, 8)", 16),
+        ("multiple($width * 0.75, 8)", 16),  # 12: halves go up
+        ("multiple(11.9 + 0 * $n, 8)", 16),  # 8 is less than 0.9 * 11.9
+        ("multiple($n, 8)", 8),
+        ("multiple(-$n, 8)", 8),
+        ("2 * multiple(ceil($n / 2) * $width, 5)", 60),
     ],
 )
 def test_value(text: str, value: Any) -> None:
@@ -75,6 +86,19 @@ def test_value(text: str, value: Any) -> None:
         ("$width, $n", "more than arithmetic"),
         ("[$width]", "more than arithmetic"),
         ("$sizes[0]", "more than arithmetic"),
+        ("ceil($n, 2)", "'ceil' in 'ceil($n, 2)' needs one number"),
+        ("ceil(*$sizes)", "more than arithmetic"),
+        ("ceil(x=$n)", "needs one number"),
+        ("multiple($width)", "needs 2 numbers"),
+        ("multiple($width, 0)", "multiple(..., 0): 0 is not a positive integer"),
+        ("multiple($width, 0.5)", "0.5 is not a positive integer"),
+        ("multiple($act, 8)", "'$act' is not a number"),
+        ("$ceil(3)", "more than arithmetic"),
+        ("ceil + $n", "'ceil' in 'ceil + $n' is not a number"),
+        ("floor($rate)", "more than arithmetic"),
+        ("ceil($n * 1e308 * 10)", "too large"),
+        ("ceil($n * 1e308 * 10 - $n * 1e308 * 10)", "too large"),
+        ("multiple(" + "9" * 170 + " / $rate, 8)", "too large"),
         ("max($width, 3)", "more than arithmetic"),
         ("__import__('os').system('$n')", "more than arithmetic"),
         ("$width.real", "more than arithmetic"),
@@ -104,6 +128,12 @@ def test_refusal(text: str, says: str) -> None:
     assert caught.value.remedy
 
 
+@pytest.mark.parametrize("of", [1, 3, 8, 10])
+def test_multiples_are_torchvisions(of: int) -> None:
+    for value in [*range(1, 400), *(n / 7 for n in range(1, 400))]:
+        assert evaluate(f"multiple($x, {of})", {"x": value}) == _make_divisible(value, of)
+
+
 def test_the_remedy_for_a_slip_is_the_near_name() -> None:
     with pytest.raises(ExpressionError) as caught:
         evaluate("$widht * 2", NAMES)
@@ -112,7 +142,10 @@ def test_the_remedy_for_a_slip_is_the_near_name() -> None:
 
 TOKENS = [*"$+-*/()., \t\n[]{}'\"=%&|^~<>!:;#@\\0123456789eEjx_", "$width", "$act", "//", "**"]
 SOUP = st.lists(
-    st.sampled_from([*TOKENS, "lambda", " if ", " else ", " or ", "not ", "width"]), max_size=25
+    st.sampled_from(
+        [*TOKENS, "lambda", "ceil(", "multiple(", " if ", " else ", " or ", "not ", "width"]
+    ),
+    max_size=25,
 )
 
 
