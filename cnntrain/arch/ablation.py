@@ -22,7 +22,8 @@ from cnntrain.core.problems import suggestion
 OWNERS = ("conv", "linear", "local", "sparse_conv", "dropconnect")
 COMPANIONS = (
     *("batch_norm", "group_norm", "local_response_norm"),
-    *("relu", "leaky_relu", "prelu", "elu", "softplus", "sigmoid", "tanh", "scaled_tanh", "abs"),
+    *("relu", "relu6", "leaky_relu", "prelu", "elu", "silu", "hard_swish", "softplus"),
+    *("sigmoid", "hard_sigmoid", "tanh", "scaled_tanh", "abs"),
     *("dropout", "gain"),
 )
 

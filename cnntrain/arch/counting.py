@@ -18,7 +18,8 @@ POINTWISE = frozenset(
     {
         *(aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor),
         *(aten.add.Scalar, aten.pow.Tensor_Scalar, aten.abs.default, aten.sqrt.default),
-        *(aten.relu.default, aten.tanh.default, aten.sigmoid.default),
+        *(aten.relu.default, aten.tanh.default, aten.sigmoid.default, aten.silu.default),
+        *(aten.hardtanh.default, aten.hardswish.default, aten.hardsigmoid.default),
     }
 )
 

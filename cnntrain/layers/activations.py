@@ -23,6 +23,18 @@ def relu() -> nn.ReLU:
     return nn.ReLU()
 
 
+@layer("relu6")
+def relu6() -> nn.ReLU6:
+    """Rectified linear unit with a ceiling: min(max(0, x), 6).
+
+    Krizhevsky, "Convolutional Deep Belief Networks on CIFAR-10", 2010; MobileNet's, because numbers
+    of few bits represent its values well.
+
+    Shape: any -> the same.
+    """
+    return nn.ReLU6()
+
+
 @layer("leaky_relu")
 def leaky_relu(*, slope: NonNegativeFloat = 0.01) -> nn.LeakyReLU:
     """Leaky rectifier: x for x > 0, else slope x.
@@ -67,6 +79,40 @@ def elu(*, alpha: PositiveFloat = 1.0) -> nn.ELU:
         alpha: the value reached at minus infinity, with a minus sign.
     """
     return nn.ELU(alpha)
+
+
+@layer("silu")
+def silu() -> nn.SiLU:
+    """Sigmoid linear unit, also called Swish: x / (1 + exp(-x)).
+
+    Elfwing et al., "Sigmoid-Weighted Linear Units for Neural Network Function Approximation in
+    Reinforcement Learning", 2017; Ramachandran et al., "Searching for Activation Functions", 2017.
+
+    Shape: any -> the same.
+    """
+    return nn.SiLU()
+
+
+@layer("hard_swish")
+def hard_swish() -> nn.Hardswish:
+    """Swish without an exponential: x min(max(0, x + 3), 6) / 6.
+
+    Howard et al., "Searching for MobileNetV3", 2019, section 5.2.
+
+    Shape: any -> the same.
+    """
+    return nn.Hardswish()
+
+
+@layer("hard_sigmoid")
+def hard_sigmoid() -> nn.Hardsigmoid:
+    """Logistic function in three straight pieces: min(max(0, x + 3), 6) / 6.
+
+    Howard et al., "Searching for MobileNetV3", 2019, section 5.2.
+
+    Shape: any -> the same.
+    """
+    return nn.Hardsigmoid()
 
 
 @layer("softplus")

@@ -16,7 +16,9 @@ class Residual(nn.Module):
 
     Without a given shortcut it is the identity if the body keeps the shape, and else a projection:
     a 1x1 convolution without bias, with the body's stride, and batch normalisation (option B).
-    He et al., "Deep Residual Learning for Image Recognition", 2015, equations 1 and 2.
+    He et al., "Deep Residual Learning for Image Recognition", 2015, equations 1 and 2. With
+    `project: false` a body that changes the shape stands alone, as in the inverted residuals of
+    Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", 2018, figure 4d.
 
     Shape: (N, C, H, W) -> the body's.
 
@@ -24,15 +26,25 @@ class Residual(nn.Module):
         body: the layers of the residual branch.
         shortcut: the layers of the other branch; null means the identity, or a projection where
             the body changes the shape.
+        project: whether there is a projection where the body changes the shape, or else no
+            shortcut.
 
     Raises:
-        ValueError: the shapes of the two branches differ, or no projection can join them.
+        ValueError: the shapes of the two branches differ, no projection can join them, or there is
+            both a shortcut and `project: false`.
     """
 
-    beside = "shortcut"  # reads what the body reads; where it is not given, the layer makes it
+    beside: str | None = (
+        "shortcut"  # reads what the body reads; where it is not given, the layer makes it
+    )
 
     def __init__(
-        self, *, in_shape: tuple[int, ...], body: nn.Module, shortcut: nn.Module | None = None
+        self,
+        *,
+        in_shape: tuple[int, ...],
+        body: nn.Module,
+        shortcut: nn.Module | None = None,
+        project: bool = True,
     ) -> None:
         super().__init__()
         out_shape = shape_out(body)
@@ -41,18 +53,26 @@ class Residual(nn.Module):
                 f"residual: the body gives {out_shape} and the shortcut {shape_out(shortcut)}; "
                 f"make them equal, or leave the shortcut out to have one made"
             )
+        if shortcut is not None and not project:
+            raise ValueError(
+                "residual: `project: false` is about residuals without a `shortcut`; "
+                "remove one of the two"
+            )
         self.body = body
+        self.shortcut: nn.Module | None = None
         if shortcut is not None:
             self.shortcut = shortcut
         elif out_shape == in_shape:
             self.shortcut = nn.Identity()
-        else:
+        elif project:
             self.shortcut = projection(in_shape, out_shape)
+        else:
+            self.beside = None
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, *out_shape of the body)."""
-        total: Tensor = self.body(x) + self.shortcut(x)
-        return total
+        total: Tensor = self.body(x)
+        return total if self.shortcut is None else total + self.shortcut(x)
 
 
 def projection(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> nn.Sequential:

@@ -81,10 +81,26 @@ layers:
   - global_max_pool
   - linear: {out: $num_classes}
 """
+MOBILE = """
+layers:
+  - conv: {out: 8, bias: false}
+  - batch_norm
+  - hard_sigmoid
+  - squeeze_excite: {squeeze: 3, activation: silu, gate: hard_sigmoid}
+  - residual:
+      body: [{conv: {out: 12, kernel: 1}}, relu6, {conv: {out: 6, stride: 2, groups: 6}}, silu]
+      project: false
+  - group_norm: {groups: 6}
+  - flatten
+  - {linear: {out: 20}}
+  - hard_swish
+  - linear: {out: $num_classes}
+"""
 NETS = {
     "norms_and_pools": NORMS_AND_POOLS,
     "lenets": LENETS,
     "neocognitron_and_resnets": NEOCOGNITRON_AND_RESNETS,
+    "mobile": MOBILE,
 }
 
 

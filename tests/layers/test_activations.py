@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cnntrain.layers import activations
 from cnntrain.layers.identity import identity
 
-X = torch.linspace(-4, 4, 82, dtype=torch.float64)  # 0 is not in it
+X = torch.linspace(-8, 8, 82, dtype=torch.float64)  # 0, 3 and 6 are not in it
 Function = Callable[[Tensor], Tensor]
 
 
@@ -32,6 +32,26 @@ TABLE: list[tuple[nn.Module, Function, Function]] = [
         lambda x: 1 - (2 / (1 + torch.exp(-2 * x)) - 1) ** 2,
     ),
     (activations.relu(), lambda x: x * step(x, 0), lambda x: step(x, 0)),
+    (
+        activations.relu6(),
+        lambda x: x.clamp(0, 6),
+        lambda x: step(x, 0) * step(6 - x, 0),
+    ),
+    (
+        activations.silu(),
+        lambda x: x * logistic(x),
+        lambda x: logistic(x) + x * logistic(x) * (1 - logistic(x)),
+    ),
+    (
+        activations.hard_swish(),
+        lambda x: x * (x / 6 + 0.5).clamp(0, 1),
+        lambda x: step(x - 3, 0) + (x.abs() < 3) * (x / 3 + 0.5),
+    ),
+    (
+        activations.hard_sigmoid(),
+        lambda x: (x / 6 + 0.5).clamp(0, 1),
+        lambda x: (x.abs() < 3).to(x) / 6,
+    ),
     (activations.leaky_relu(), lambda x: x * step(x, 0.01), lambda x: step(x, 0.01)),
     (activations.prelu(in_shape=(1,)), lambda x: x * step(x, 0.25), lambda x: step(x, 0.25)),
     (

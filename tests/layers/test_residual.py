@@ -54,6 +54,17 @@ def test_a_changed_shape_gets_a_projection(size: int, stride: tuple[int, int]) -
     torch.testing.assert_close(layer(x), body(x) + projected)
 
 
+def test_without_a_projection_a_changed_shape_has_no_shortcut() -> None:
+    # Sandler et al. 2018, figure 4d: the block of stride 2 has none
+    x = image(2, 4, 6, 6)
+    for channels, stride, has_shortcut in ((4, 1, True), (4, 2, False), (8, 1, False)):
+        body = nest(nn.Conv2d(4, channels, 3, stride=stride, padding=1), shape=(4, 6, 6))
+        layer = Residual(in_shape=(4, 6, 6), body=body, project=False)
+        assert torch.equal(layer(x), body(x) + x if has_shortcut else body(x))
+    with pytest.raises(ValueError, match=r"`project: false` is about .*; remove one of the two"):
+        Residual(in_shape=(4, 6, 6), body=body, shortcut=body, project=False)
+
+
 def test_a_given_shortcut_is_used() -> None:
     body = nest(nn.Conv2d(4, 8, 3, stride=2, padding=1), shape=(4, 6, 6))
     other = nest(ZeroPadShortcut(in_shape=(4, 6, 6), out=8, stride=2), shape=(4, 6, 6))

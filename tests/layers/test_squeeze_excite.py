@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from torch import nn
 from torchvision.ops import SqueezeExcitation
 
 from cnntrain.layers.squeeze_excite import SqueezeExcite
@@ -18,6 +21,22 @@ def test_torchvisions_weights_fit_and_give_the_same_bit_for_bit(
     layer = SqueezeExcite(in_shape=(32, 7, 7))
     layer.load_state_dict(oracle.state_dict(), strict=True)
     x = torch.randn(4, 32, 7, 7).to(memory_format=layout)
+    assert torch.equal(layer(x), oracle(x))
+
+
+@pytest.mark.parametrize(
+    ("activation", "gate", "theirs"),
+    [
+        ("relu", "hard_sigmoid", {"scale_activation": nn.Hardsigmoid}),  # MobileNet V3's
+        ("silu", "sigmoid", {"activation": nn.SiLU}),  # EfficientNet's
+    ],
+)
+def test_other_functions_are_torchvisions(activation: Any, gate: Any, theirs: Any) -> None:
+    torch.manual_seed(0)
+    oracle = SqueezeExcitation(12, 5, **theirs)
+    layer = SqueezeExcite(in_shape=(12, 7, 7), squeeze=5, activation=activation, gate=gate)
+    layer.load_state_dict(oracle.state_dict(), strict=True)
+    x = 20 * torch.randn(4, 12, 7, 7)
     assert torch.equal(layer(x), oracle(x))
 
 
@@ -43,5 +62,7 @@ def test_what_it_refuses() -> None:
     message = "reduction 16 leaves nothing of 8 channels; use at most 8"
     with pytest.raises(ValueError, match=message):
         SqueezeExcite(in_shape=(8, 4, 4))
+    with pytest.raises(ValueError, match=r"reduction 2 and squeeze 4 both say .*; remove one"):
+        SqueezeExcite(in_shape=(8, 4, 4), reduction=2, squeeze=4)
     with pytest.raises(ValueError, match="squeeze_excite reads maps"):
         SqueezeExcite(in_shape=(32,))
