@@ -7,6 +7,7 @@ A map is YAML, one rule per line, `our name: its name`:
 
 `{n}` stands for a part of a name, without dots; where one side says `{n-1}` or `{n+1}` it is a
 number. `*` is the rest of the name. Both sides have the same of them, so a rule works both ways.
+Where several rules fit a name, the first one counts: exceptions stand above the rule.
 """
 
 from __future__ import annotations
@@ -140,29 +141,27 @@ def rename(
     From our names to theirs, or back if `reverse`; `partial` leaves names that no rule maps.
 
     Raises:
-        CheckpointError: a name that no rule maps (unless `partial`), that two rules map
-            differently, or two names that become the same one.
+        CheckpointError: a name that no rule maps (unless `partial`), or two names that become the
+            same one.
     """
-    became: dict[str, list[str]] = {}
+    became: dict[str, str] = {}
+    origins: dict[str, list[str]] = defaultdict(list)
     for name in state:
         found = (_translated(name, rule, reverse=reverse) for rule in rules)
-        others = list(dict.fromkeys(other for other in found if other is not None))
-        became[name] = others or ([name] if partial else [])
-    origins: dict[str, list[str]] = defaultdict(list)
-    for name, others in became.items():
-        for other in others:
+        other = next((other for other in found if other is not None), name if partial else None)
+        if other is not None:
+            became[name] = other
             origins[other].append(name)
-    unmapped = [name for name, others in became.items() if not others]
-    split = [f"'{name}' to {_quoted(others)}" for name, others in became.items() if others[1:]]
+    unmapped = [name for name in state if name not in became]
     merged = [f"{_quoted(names)} to '{other}'" for other, names in origins.items() if names[1:]]
-    reasons = [f"maps {listed(several, most=_SHOWN)}" for several in (split, merged) if several]
+    reasons = [f"maps {listed(merged, most=_SHOWN)}"] if merged else []
     if unmapped:
         reasons.insert(0, f"has no rule for {_quoted(unmapped)} ({len(unmapped)} of {len(state)})")
     if reasons:
         side = "its names to ours" if reverse else "our names to its names"
         remedy = "correct the map, or use that of the network the weights are from"
         raise CheckpointError(f"the map of {side} {', and it '.join(reasons)}", remedy=remedy)
-    return {became[name][0]: value for name, value in state.items()}
+    return {became[name]: value for name, value in state.items()}
 
 
 def _translated(name: str, rule: Rule, *, reverse: bool) -> str | None:

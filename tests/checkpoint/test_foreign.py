@@ -90,11 +90,11 @@ def test_many_names_without_a_rule_are_not_all_listed() -> None:
     )
 
 
-def test_one_name_by_two_rules() -> None:
-    with pytest.raises(CheckpointError, match=r"maps 'a\.b' to 'x\.b', 'y\.b'"):
-        rename({"a.b": 1}, rules("{a.*: x.*, a.b: y.b}"))
-    same = rules("{a.*: x.*, a.b: x.b}")
-    assert rename({"a.b": 1}, same) == {"x.b": 1}
+def test_of_several_rules_for_a_name_the_first_counts() -> None:
+    both = rules("{stage1.b: '1.0', 'stage{s}.a': '{s}.0', 'stage{s}.b': '{s}.1'}")
+    ours, theirs = {"stage1.b": 1, "stage2.a": 2, "stage2.b": 3}, {"1.0": 1, "2.0": 2, "2.1": 3}
+    assert rename(ours, both) == theirs
+    assert rename(theirs, both, reverse=True) == ours
 
 
 def test_two_names_to_one() -> None:
