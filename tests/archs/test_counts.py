@@ -43,6 +43,7 @@ TORCHVISION = {
     "vgg_b_bn": "vgg13_bn",
     "vgg_d_bn": "vgg16_bn",
     "vgg_e_bn": "vgg19_bn",
+    **{name: name for name in ("mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large")},
 }
 Arch = Callable[[str], Plan]
 
@@ -206,6 +207,7 @@ def test_counts_without_auxiliary_heads(arch: Arch) -> None:
     ("name", "variables", "parameters"),
     [
         ("bn_inception", {"bias": True}, 11_295_240),  # Cadene's bninception
+        ("mobilenet_v2", {"width": 1.4, "last": 1792}, 6_108_776),  # torchvision's
         ("preact_resnet164", {"n": 111}, 10_327_706),  # He et al. 2016: ResNet-1001 has 10.2 M
     ],
 )

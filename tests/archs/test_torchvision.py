@@ -55,6 +55,9 @@ CASES = [
     Case("vgg13_bn", "vgg_b_bn", "torchvision_vgg13_bn"),
     Case("vgg16_bn", "vgg_d_bn", "torchvision_vgg16_bn"),
     Case("vgg19_bn", "vgg_e_bn", "torchvision_vgg19_bn"),
+    Case("mobilenet_v2", "mobilenet_v2", "torchvision_mobilenet_v2", 32),
+    Case("mobilenet_v3_small", "mobilenet_v3_small", "torchvision_mobilenet_v3_small", 32),
+    Case("mobilenet_v3_large", "mobilenet_v3_large", "torchvision_mobilenet_v3_large", 32),
 ]
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
