@@ -151,7 +151,7 @@ def test_predict_refuses_what_it_would_not_obey(
 ) -> None:
     answer = cnntrain("predict", run, images, "-s", "data.batch_size=3")
     assert answer.code == 2
-    assert "only compute.device, compute.threads, plugins can" in answer.err
+    assert "only data.bits, compute.device, compute.threads, plugins can" in answer.err
 
 
 def test_summary_of_a_run(cnntrain: Cnntrain, run: Path) -> None:
