@@ -57,9 +57,9 @@ def _top(subject: Subject) -> Iterator[str]:
     if subject.splits is not None:
         figures.append(("training images", f"{len(subject.splits.train):,}"))
     boxes = "".join(
-        f'<div><b>{text(value)}</b><span class="soft">{text(name)}</span></div>'
+        f'<div><strong>{text(value)}</strong><span class="soft">{text(name)}</span></div>'
         for name, value in figures
     )
     yield f'<div class="figures">{boxes}</div>'
     if subject.missing:
-        yield f'<div class="note"><b>Missing here</b>{items(subject.missing)}</div>'
+        yield f'<div class="note"><strong>Missing here</strong>{items(subject.missing)}</div>'

@@ -82,7 +82,7 @@ def line_chart(curves: Sequence[Curve], *, title: str, form: Callable[[float], s
         for c in curves
     )
     scale = ", logarithmic" if is_log else ""
-    head = f"<b>{text(title + scale)}</b>"
+    head = f"<strong>{text(title + scale)}</strong>"
     drawn = _svg(parts, f"{title} over epochs: {last}")
     return f"<figure>{head}{drawn}<figcaption>{keys}</figcaption></figure>"
 
@@ -111,7 +111,7 @@ def reliability_diagram(bins: Sequence[Bin], *, title: str, caption: str) -> str
         for b in there
     )
     drawn = _svg(parts, f"{title}. {said}")
-    head = f"<b>{text(title)}</b>"
+    head = f"<strong>{text(title)}</strong>"
     return f"<figure>{head}{drawn}<figcaption>{text(caption)}</figcaption></figure>"
 
 

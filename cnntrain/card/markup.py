@@ -53,7 +53,7 @@ th:first-child { padding-left: 0 } .n { text-align: right }
 .sum tr:last-child > * { font-weight: 600 }
 .figures { display: flex; flex-wrap: wrap; gap: .6rem 2.2rem; margin: 1rem 0; padding: 0 }
 .figures div { min-width: 6rem }
-.figures b { display: block; font-size: 1.35rem; line-height: 1.3 }
+.figures strong { display: block; font-size: 1.35rem; line-height: 1.3 }
 .charts { display: grid; gap: 1.2rem; grid-template-columns: repeat(auto-fit, minmax(280px, 1fr)) }
 figure { margin: 0 } figcaption { font-size: .85rem; line-height: 1.35 }
 svg { display: block; max-width: 100%; height: auto; font: 11px system-ui, sans-serif }
@@ -75,7 +75,7 @@ img[src^="data:image/png"] { image-rendering: pixelated }
 .confusion .down { writing-mode: vertical-rl; transform: rotate(180deg); padding: .3rem .1rem;
   border: 0; vertical-align: top; text-align: left }
 .bar { display: inline-block; width: 4.5rem; height: .55rem; margin-left: .5rem;
-  background: var(--panel) } .bar i { display: block; height: 100%; background: var(--a) }
+  background: var(--panel) } .bar span { display: block; height: 100%; background: var(--a) }
 .note { border-left: 4px solid var(--b); background: var(--panel); padding: .5rem .9rem }
 @media (max-width: 40rem) { .bar { display: none } th, td { padding: .25rem .45rem } }
 @media print { :root { color-scheme: light } .scroll { max-height: none; overflow: visible }
@@ -144,7 +144,7 @@ def _bar(cell: str) -> str:
     share = cell.removesuffix(" %")
     if share == cell:
         return ""
-    return f'<span class="bar" aria-hidden="true"><i style="width:{share}%"></i></span>'
+    return f'<span class="bar" aria-hidden="true"><span style="width:{share}%"></span></span>'
 
 
 def photos(pixels: Pixels, named: Iterable[tuple[str, Sequence[str]]]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cnntrain.card.charts import Curve, Points, line_chart, reliability_diagram
 from cnntrain.card.markup import code, paragraph, photos, scrolled, table
 from cnntrain.card.subject import Subject
+from cnntrain.core.escapes import escaped
 from cnntrain.model.evaluate import Evaluated
 from cnntrain.record.metrics_rows import MetricsRow
 from cnntrain.show.page import text
@@ -178,7 +179,7 @@ def mistakes(evaluated: Evaluated) -> Iterator[str]:
         true, taken = names[int(answers.targets[number])], names[predicted[number]]
         sure = percent(float(confidences[number]), places=1)
         file = "/".join(images.label(number).split("/")[-2:])
-        lines = (f"taken for {taken} ({sure})", f"is {true}", file)
+        lines = (f"taken for {taken} ({sure})", f"is {true}", escaped(file))
         named.append((f"{true}, taken for {taken}", lines))
     yield photos(photographs(images.at(order), scaling=evaluated.model.scaling), named)
     yield paragraph("A wrong label, if there is one, is usually among these.", "soft")

@@ -153,7 +153,7 @@ def test_observers_that_cannot_be_listed(run_file: Path, listed: str, message: s
 
 
 def test_an_observer_whose_plugin_is_not_named(run_file: Path) -> None:
-    with pytest.raises(ConfigError, match="unknown observer 'plot'; name the file that registers"):
+    with pytest.raises(ConfigError, match="unknown observer 'plot'; choose from mlflow, wandb"):
         load(run_file, ["record.observers=[plot]"])
 
 
