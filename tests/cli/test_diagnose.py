@@ -53,7 +53,8 @@ def test_the_page_is_written_once(cnntrain: Cnntrain, run_file: RunFile, tmp_pat
     text = page.read_text("utf-8")
     assert text.startswith("<!doctype html>")
     assert "data:image/png;base64," in text
-    assert "http:" not in text and "https:" not in text  # nothing is fetched
+    assert "http:" not in text
+    assert "https:" not in text
     answer = cnntrain(*words)
     assert (answer.code, answer.out) == (2, "")
     assert "report.html already exists" in answer.err
