@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from cnntrain.core.problems import Place, Problem
 
@@ -22,6 +22,11 @@ class CnntrainError(Exception):
     def __init__(self, message: str, *, remedy: str = "", place: Place | None = None) -> None:
         self.problems: tuple[Problem, ...] = (Problem(message, place, remedy),)
         super().__init__(self.problems[0].render())
+
+    def __setstate__(self, state: dict[str, Any] | None) -> None:
+        """From another process: what was rendered there must not be rendered once more."""
+        super().__setstate__(state)
+        self.args = ("\n".join(problem.render() for problem in self.problems),)
 
     @classmethod
     def of(cls, problems: Sequence[Problem]) -> Self:
