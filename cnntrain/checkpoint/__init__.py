@@ -10,6 +10,7 @@ from cnntrain.checkpoint.randomness import (
 from cnntrain.checkpoint.store import (
     LAST,
     PREVIOUS,
+    StoredCheckpoint,
     load,
     load_newest,
     save,
@@ -20,6 +21,7 @@ __all__ = [
     "LAST",
     "PREVIOUS",
     "State",
+    "StoredCheckpoint",
     "capture_randomness",
     "damage",
     "load",

@@ -14,7 +14,7 @@ from cnntrain.arch.table_text import as_text
 from cnntrain.assemble.networks import plan_network
 from cnntrain.assemble.prepare import Prepared, prepare, restore_whole
 from cnntrain.assemble.translation import only_these
-from cnntrain.checkpoint import load, load_newest
+from cnntrain.checkpoint import load
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.core.atomic import disk_errors
@@ -30,6 +30,7 @@ from cnntrain.runs.contents import (
     belonging,
     classes_in,
     moment_in,
+    newest_checkpoint,
     open_checkpoint,
     read_run_file,
 )
@@ -191,7 +192,7 @@ def resume(
     with run.lock():
         source = found.to_resume()
         if found.given is None:
-            newest = load_newest(run.checkpoints)
+            newest = newest_checkpoint(run.checkpoints)
             source, opened = newest.path, belonging(newest.state, path=newest.path, run=run)
             notes += [f"{reason}; resuming from {source}" for reason in newest.skipped]
         else:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cnntrain.checkpoint import State, load
+from cnntrain.checkpoint import LAST, PREVIOUS, State, StoredCheckpoint, load, load_newest
 from cnntrain.checkpoint.checked_values import mapping_in, whole_in, wrong_part
 from cnntrain.config.load import load_text
 from cnntrain.config.loaded import Loaded
@@ -81,6 +81,32 @@ def moment_in(state: State) -> str:
     if train.get("batch") and isinstance(epoch, int):
         return f"the middle of epoch {epoch + 1}"
     return f"epoch {epoch}"
+
+
+def newest_checkpoint(folder: Path) -> StoredCheckpoint:
+    """The checkpoint in a folder that was saved last, which `last.pt` is unless files were moved.
+
+    Raises:
+        CheckpointError: there is no intact one.
+    """
+    newest = load_newest(folder)
+    if newest.path.name != LAST:
+        return newest
+    try:
+        before = load(folder / PREVIOUS)
+    except CheckpointError:
+        return newest
+    if _order(before) <= _order(newest.state):
+        return newest
+    why = f"{newest.path} was saved before {PREVIOUS}"
+    return StoredCheckpoint(folder / PREVIOUS, before, (*newest.skipped, why))
+
+
+def _order(state: State) -> tuple[int, int]:
+    """Rollbacks and steps: a rollback goes back to an earlier step."""
+    train = mapping_in(state, "train") if "train" in state else {}
+    rollbacks, step = (train.get(name, 0) for name in ("rollbacks", "step"))
+    return (rollbacks, step) if isinstance(rollbacks, int) and isinstance(step, int) else (0, 0)
 
 
 def contents_to_evaluate(found: FoundRun) -> Contents:

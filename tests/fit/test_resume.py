@@ -280,6 +280,29 @@ def test_a_damaged_last_checkpoint_falls_back_and_says_so(
     each_once(run, steps=15, epochs=3)
 
 
+def test_a_last_checkpoint_that_is_older_than_the_one_before_is_noticed(
+    run_file: RunFile,
+    train_tiny: Train,
+    differences: Differences,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = run_file({"train.epochs": 3})
+    train_tiny(file, out=tmp_path / "whole")
+    run = tmp_path / "run"
+    train_tiny(file, out=run, stop=12)
+    last, previous = (run / "checkpoints" / name for name in ("last.pt", "previous.pt"))
+    contents = last.read_bytes(), previous.read_bytes()
+    previous.write_bytes(contents[0])
+    last.write_bytes(contents[1])
+    capsys.readouterr()
+    train_tiny(resumed=run, quiet=False)
+    said = capsys.readouterr().err
+    assert f"{last} was saved before previous.pt; resuming from {previous}" in said
+    assert "step 12" in said
+    assert differences(tmp_path / "whole" / "checkpoints/last.pt", last) == []
+
+
 def test_no_sound_checkpoint_at_all(run_file: RunFile, train_tiny: Train, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train_tiny(run_file(), out=run, stop=2)
