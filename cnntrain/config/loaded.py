@@ -31,8 +31,9 @@ class Loaded:
         follows_weights: `data.transforms` that nobody gave are those of `finetune.weights`.
         plugins: as they were read, in the order of `config.plugins`.
         notes: what is to be said of a run: that its plugins are not what they were, or which it is.
-        may_download: the data set, where the run file asks for it: that is the user's own, or the
-            user says so now; one that came with a run must not write in folders that it names.
+        may_download: the data set, and weights of the hub, where the run file asks for it: that is
+            the user's own, or the user says so now; one that came with a run must not write in
+            folders that it names.
         names_observers: whether the user says now to whom the figures are sent, and not the run.
     """
 

@@ -15,6 +15,7 @@ from cnntrain.core.document import KeyPath, parse_scalar
 from cnntrain.core.escapes import escaped
 
 _COMMENT_COLUMN = 60
+_REVISION: KeyPath = ("finetune", "weights", "revision")
 
 
 def resolved_tree(config: RunConfig) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def with_origins(loaded: Loaded) -> str:
     """The same, one value a line, each with a comment that says where it came from.
 
     An origin is `file:line`, `-s key=value`, `default`, for the name `the file's name`, and for
-    the preprocessing of weights to start from `the weights`.
+    the preprocessing of weights to start from `the weights`; for their commit `the hub`.
     """
     lines = list(_lines(resolved_tree(loaded.config), (), loaded))
     column = min(_COMMENT_COLUMN, max(len(text) for text, _ in lines)) + 2
@@ -94,6 +95,9 @@ def _origin(path: KeyPath, loaded: Loaded) -> str:
         return place.source
     if place is not None:
         return f"{place.file}:{place.line}"
+    finetune = loaded.config.finetune
+    if path == _REVISION and finetune is not None and finetune.weights.revision:
+        return "the hub"
     if loaded.follows_weights and path[:2] == ("data", "transforms"):
         is_theirs = not loaded.is_given(path[:3]) or {"mean", "std"} & set(path)
         return "the weights" if is_theirs else "default"

@@ -18,8 +18,8 @@ from cnntrain.data.metadata import PATHS, facts, unset_variable
 
 OPTIMIZER: KeyPath = ("train", "optimizer")
 SCHEDULE: KeyPath = ("train", "schedule")
-SOURCES = ("torchvision", "run", "file")
-OF_SOURCES = {"entry": ("file",)}
+SOURCES = ("torchvision", "hub", "run", "file")
+OF_SOURCES = {"revision": ("hub",), "download": ("hub",), "entry": ("hub", "file")}
 """Keys of `finetune.weights` that say more of these sources."""
 TRAINING = ("freeze", "unfreeze", "lr_scale", "layer_decay", "l2_sp", "probe")
 """What has a meaning only while the network is trained."""

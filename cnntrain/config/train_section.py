@@ -161,10 +161,16 @@ Epoch = Annotated[int, BeforeValidator(_epoch)]
 
 
 class WeightsSection(Section):
-    """Where the weights come from: exactly one of `torchvision`, `run` and `file`."""
+    """Where the weights come from: exactly one of `torchvision`, `hub`, `run` and `file`."""
 
     torchvision: str | None = None
     """A set of torchvision's, such as resnet50/IMAGENET1K_V2; downloaded once."""
+    hub: str | None = None
+    """A repository of the Hugging Face hub, such as timm/resnet50.a1_in1k."""
+    revision: str | None = None
+    """A commit, a tag or a branch of the hub's; null: main. The run keeps the commit."""
+    download: bool = False
+    """Fetch the hub's files if the cache of huggingface_hub does not have them."""
     run: str | None = None
     """A run's folder, runs/NAME for the latest of that name, or one of its checkpoints."""
     file: str | None = None

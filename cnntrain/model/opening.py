@@ -212,8 +212,8 @@ def _open_run_file(path: Path, loaded: Loaded) -> Model:
     plan = plan_network(loaded, num_classes=len(classes))
     net = make_network(plan, seed=0)
     start = start_from(source, net, loaded=loaded, plan=plan, classes=classes, whole=True)
-    if start.read:
-        loaded = _noted(loaded, [f"{start.source}: read {start.read}"])
+    read = [f"{start.source}: read {start.read}"] if start.read else []
+    loaded = _noted(loaded, [*source.notes, *read])
     return make_model(
         net,
         plan=plan,

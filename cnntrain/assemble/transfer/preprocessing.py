@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cnntrain.assemble.transfer.sources import at_source, known_steps
+from cnntrain.assemble.transfer.sources import at_source, known_steps, pinned
 from cnntrain.config.loaded import TRANSFORMS_AT, Loaded
 from cnntrain.config.rules import broken_rules
 from cnntrain.config.schema import TransformCall, TransformsSection
@@ -21,13 +21,15 @@ def follow_weights(loaded: Loaded) -> Loaded:
 
     Without `data.transforms.eval` images are prepared as in the evaluation of the weights, and
     without `data.transforms.train` training images too. A `normalize` without numbers gets theirs.
-    A file of weights that cnntrain did not export says nothing: the run file stays as it is.
+    A file of weights that cnntrain did not export says nothing: the run file stays as it is. Of
+    weights of the hub the commit is added.
 
     Raises:
         CheckpointError, ConfigError: the weights do not say, or do not fit the data.
     """
     if loaded.follows_weights:  # the weights were asked when the file was checked
         return loaded
+    loaded = pinned(loaded) if loaded.config.finetune is not None else loaded
     config = loaded.config
     given = {split: loaded.is_given((*TRANSFORMS_AT, split)) for split in ("train", "eval")}
     whole = config.data.transforms

@@ -1,4 +1,4 @@
-"""Where `finetune.weights` come from: torchvision, a run, or any file."""
+"""Where `finetune.weights` come from: torchvision, the hub, a run, or any file."""
 
 from __future__ import annotations
 
@@ -12,6 +12,15 @@ from typing import Any
 from torch import Tensor
 
 from cnntrain.assemble.transfer.about import KEY, plain_steps
+from cnntrain.assemble.transfer.hub_weights import (
+    OnHub,
+    classes_on_hub,
+    fetch_weights,
+    find_on_hub,
+    names_on_hub,
+    notes_on_hub,
+    steps_on_hub,
+)
 from cnntrain.assemble.transfer.torchvision_weights import (
     fetch,
     find_published,
@@ -76,7 +85,7 @@ def read_source(loaded: Loaded) -> Source:
     """
     rules = name_rules(loaded)
     with at_source(loaded):
-        source = _find(_weights(loaded))
+        source = _find(loaded)
         found = source.read()
     return replace(
         source,
@@ -91,7 +100,8 @@ def read_source(loaded: Loaded) -> Source:
 def known_steps(loaded: Loaded) -> tuple[dict[str, Any], ...] | None:
     """How images were prepared for the weights of a run file; None: their file does not say.
 
-    Nothing is downloaded. A run's checkpoint is read, and the metadata of a file.
+    Nothing is downloaded but a config.json of the hub. A run's checkpoint is read, and the metadata
+    of a file.
 
     Raises:
         CheckpointError: there is no sound checkpoint.
@@ -100,7 +110,7 @@ def known_steps(loaded: Loaded) -> tuple[dict[str, Any], ...] | None:
     """
     weights = _weights(loaded)
     with at_source(loaded):
-        steps = _find(weights).steps
+        steps = _find(loaded).steps
         if steps is None and weights.torchvision is not None:
             name_rules(loaded)  # without a map of names that is what is wrong
             message = f"the images of {weights.torchvision} are not resized as cnntrain does it"
@@ -108,8 +118,31 @@ def known_steps(loaded: Loaded) -> tuple[dict[str, Any], ...] | None:
         return steps
 
 
-def _find(weights: WeightsSection) -> Source:
+def pinned(loaded: Loaded) -> Loaded:
+    """The run file with the commit of the hub's weights, which it finds again whatever changes.
+
+    Raises:
+        CheckpointError: they are neither in the cache, nor can they be fetched.
+    """
+    finetune, weights = loaded.config.finetune, _weights(loaded)
+    if finetune is None or weights.hub is None:
+        return loaded
+    with at_source(loaded):
+        commit = {"revision": _on_hub(loaded).revision}
+    changed = finetune.model_copy(update={"weights": weights.model_copy(update=commit)})
+    return replace(loaded, config=loaded.config.model_copy(update={"finetune": changed}))
+
+
+def _on_hub(loaded: Loaded) -> OnHub:
+    weights = _weights(loaded)
+    assert weights.hub is not None
+    download = weights.download and loaded.may_download
+    return find_on_hub(weights.hub, revision=weights.revision, download=download)
+
+
+def _find(loaded: Loaded) -> Source:
     """The weights, not read yet, and what is known of them."""
+    weights = _weights(loaded)
     if weights.torchvision is not None:
         published = find_published(weights.torchvision)
         return Source(
@@ -118,6 +151,16 @@ def _find(weights: WeightsSection) -> Source:
             lambda: read_weights(fetch(published)),
             published.classes,
             steps=published.steps or None,
+        )
+    if weights.hub is not None:
+        there = _on_hub(loaded)
+        return Source(
+            f"{there.name} at {there.revision[:12]}",
+            Path(there.name),
+            lambda: read_weights(fetch_weights(there), entry=weights.entry),
+            classes_on_hub(there),
+            steps=steps_on_hub(there),
+            notes=notes_on_hub(there),
         )
     if weights.run is not None:
         found = contents_to_evaluate(find_run(Path(weights.run)))
@@ -162,6 +205,9 @@ def name_rules(loaded: Loaded) -> tuple[Rule, ...]:
     weights = _weights(loaded)
     if weights.rename is not None:
         return rules_of(loaded.document, (*WEIGHTS, "rename"))
+    if weights.hub is not None:
+        with at_source(loaded):
+            return names_on_hub(_on_hub(loaded))
     if weights.torchvision is None:
         return ()
     with at_source(loaded):

@@ -199,7 +199,7 @@ def test_an_entry_that_is_not_there(
     with pytest.raises(CheckpointError, match="is a safetensors file, which has no entries"):
         opened(tmp_path / "s", entry="model")
     finetune = {"weights": {"run": "runs/first", "entry": "model"}}
-    with pytest.raises(ConfigError, match="'entry' has no effect without file"):
+    with pytest.raises(ConfigError, match="'entry' has no effect without hub or file"):
         open_model(run_file({"finetune": finetune}))
 
 
