@@ -192,7 +192,10 @@ def _text(chosen: ChosenFile, folder: Path, images: Images) -> str:
     text = re.sub(r"(?<=root: )my_images", lambda _: _written(str(folder)), text)
     if images.count < FEW:
         text = text.replace("batch_size: 32", "batch_size: 16")
-    if chosen.name == "starter" and images.side < 112:  # 128 would only enlarge them
+    is_starter = chosen.name == "starter"
+    if is_starter and images.side >= 112 and images.count < FEW:  # more steps in less time
+        text = text.replace("stem_stride: 1", "stem_stride: 2").replace("epochs: 30", "epochs: 60")
+    if is_starter and images.side < 112:  # 128 would only enlarge them
         size = 64 if images.side >= 48 else 32
         text = text.replace("size: 128", f"size: {size}").replace("size: 144", f"size: {size}")
     return text

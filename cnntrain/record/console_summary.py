@@ -106,7 +106,9 @@ def closing_lines(
     first = [f"cnntrain fit --resume {path}"] if event.reason == "stopped" else []
     first += [f"cnntrain diagnose {path}"] if guessed is not None else []
     lines.append(f"run   {run}")
-    commands = [*first, f"cnntrain eval {path}", f"tensorboard --logdir {path}/tb"]
+    commands = [*first, f"cnntrain eval {path}"]
+    commands += [] if first else [f"cnntrain predict {path} some_folder/"]
+    commands.append(f"tensorboard --logdir {path}/tb")
     lines += [f"{'next' if i == 0 else '':<4}  {command}" for i, command in enumerate(commands)]
     return lines
 

@@ -14,6 +14,7 @@ from cnntrain.config.shipped import resolve
 from cnntrain.core.errors import DataError, UsageError
 from cnntrain.fit import folder_of_images
 from cnntrain.fit.folder_of_images import (
+    FEW,
     Images,
     choose,
     is_folder_of_images,
@@ -118,8 +119,20 @@ def test_names_that_yaml_would_read_otherwise(fill: Fill, name: str) -> None:
 @pytest.mark.parametrize(("side", "crop"), [(20, 32), (50, 64), (111, 64), (112, 128), (400, 128)])
 def test_small_images_are_not_enlarged(fill: Fill, side: int, crop: int) -> None:
     file = run_file_for(str(fill(size=(side, 2 * side), count=1)), tell=print)
-    [first, *_] = load(file).config.data.transforms.train
+    config = load(file).config
+    [first, *_] = config.data.transforms.train
     assert first.parameters["size"] == crop
+    small = (config.vars["stem_stride"], config.train.epochs)
+    assert small == ((2, 60) if crop == 128 else (1, 30))
+
+
+def test_many_photographs_keep_the_shipped_network(fill: Fill) -> None:
+    many = Images(count=FEW, classes=2, side=400)
+    text = folder_of_images._text(
+        choose(many, on_gpu=False, has_weights=lambda _: False), fill(), many
+    )
+    assert "stem_stride: 1" in text
+    assert "epochs: 30" in text
 
 
 @pytest.mark.parametrize("name", ["starter", "probe", "finetune"])

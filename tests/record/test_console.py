@@ -78,6 +78,7 @@ def test_off_a_terminal_there_are_only_plain_lines(run: Run) -> None:
         "10 % of the time waiting for data\n"
         "run   runs/lenet 5/x\n"
         "next  cnntrain eval 'runs/lenet 5/x'\n"
+        "      cnntrain predict 'runs/lenet 5/x' some_folder/\n"
         "      tensorboard --logdir 'runs/lenet 5/x'/tb\n"
     )
 
