@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from cnntrain.assemble.transfer.about import KEY
+from cnntrain.assemble.transfer.torchvision_weights import INCEPTIONS
 from cnntrain.checkpoint.foreign import Rule, rename
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.export.reference import Reference, write_compared
@@ -61,7 +62,9 @@ class Twin:
 
     def empty(self) -> nn.Module:
         """The model without weights."""
-        draws = self.name.startswith(("vgg", "googlenet"))  # initial values, unless it is kept
+        draws = self.name.startswith(
+            ("vgg", "googlenet", "inception")
+        )  # initial values, unless it is kept
         quick = {"init_weights": False} if draws else {}
         with torch.device("meta"):
             model: nn.Module = torchvision.models.get_model(
@@ -128,8 +131,8 @@ def _candidates(
         except CheckpointError:
             continue
         options: dict[str, bool | int] = {"num_classes": num_classes}
-        if model == "googlenet":
-            options["aux_logits"] = any(name.startswith("aux") for name in state)
+        if model in INCEPTIONS:
+            options["aux_logits"] = any(name.lower().startswith("aux") for name in state)
         yield Twin(model, options, state)
 
 

@@ -33,6 +33,9 @@ TORCHVISION = {
     **{name: name for name in ("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d")},
     **{name: name for name in ("wide_resnet50_2", "wide_resnet101_2")},
     **{name: name for name in ("squeezenet1_0", "squeezenet1_1")},
+    **{name: name for name in ("densenet121", "densenet161", "densenet169", "densenet201")},
+    **{f"shufflenet_v2_x{n}": f"shufflenet_v2_x{n}" for n in ("0_5", "1_0", "1_5", "2_0")},
+    "inception_v3": "inception_v3",
     "alexnet_torchvision": "alexnet",
     "googlenet_torchvision": "googlenet",
     "vgg_a": "vgg11",
@@ -103,7 +106,7 @@ def test_table_of_all(arch: Arch) -> None:
 def test_torchvisions_own_counts(name: str, theirs: str, arch: Arch) -> None:
     """Its modules, run on the meta device, and torch's own counter of floating-point operations."""
     plan = arch(name)
-    options = {"init_weights": False} if theirs == "googlenet" else {}
+    options = {"init_weights": False} if theirs in ("googlenet", "inception_v3") else {}
     with torch.device("meta"):
         model = torchvision.models.get_model(theirs, weights=None, **options).eval()
         with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -145,6 +148,7 @@ def weight_layers(plan: Plan) -> int:
         *[("resnet101", 101), ("resnet152", 152), ("plain18", 18), ("plain34", 34)],
         *[("resnet20", 20), ("resnet110", 110), ("plain56", 56), ("preact_resnet164", 164 + 3)],
         *[("resnext50_32x4d", 50), ("wide_resnet101_2", 101), ("squeezenet1_0", 2 + 8 * 3)],
+        *[("densenet121", 121), ("densenet161", 161), ("densenet169", 169), ("densenet201", 201)],
         *[("alexnet", 8), ("alexnet_without_3_4_6_7", 4), ("googlenet", 3 + 9 * 6 + 1)],
     ],
 )
@@ -201,6 +205,7 @@ def test_the_reductions_of_an_inception_module(arch: Arch) -> None:
 def test_counts_without_auxiliary_heads(arch: Arch) -> None:
     assert main_parameters(arch("googlenet")) == 6_998_552
     assert main_parameters(arch("googlenet_torchvision")) == 6_624_904  # torchvision's own figure
+    assert main_parameters(arch("inception_v3")) == 23_834_568  # the same
 
 
 @pytest.mark.parametrize(

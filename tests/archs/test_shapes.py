@@ -129,3 +129,32 @@ def test_the_table_shows_the_fields(arch: Arch) -> None:
     shown = {row.name: row.receptive_field for row in rows(arch("conv_lenet300_v3"))}
     names = ("conv1", "max_pool1", "conv2", "max_pool2")
     assert [shown[name] for name in names] == [(5, 5), (6, 6), (14, 14), (16, 16)]
+
+
+def test_a_dense_layer_adds_as_many_maps_as_the_growth_rate(arch: Arch) -> None:
+    # Huang et al. 2017, table 1: side of the maps; 64 maps and 32 for each layer, then half of them
+    named = {node.name: node.out_shape for node in arch("densenet121").body.nodes}
+    blocks = [named[f"block{n}"] for n in (1, 2, 3, 4)]
+    assert [shape[1] for shape in blocks] == [56, 28, 14, 7]
+    assert [shape[0] for shape in blocks] == [
+        *(64 + 6 * 32, 128 + 12 * 32, 256 + 24 * 32, 512 + 16 * 32)
+    ]
+
+
+def test_the_table_of_inception_v3(arch: Arch) -> None:
+    # Szegedy et al. 2015, table 1: input sizes of its rows; 288, 768, 2048 maps after each figure
+    named = {node.name: node.out_shape for node in arch("inception_v3").body.nodes}
+    sides = [named[name][1] for name in ("conv1", "conv2", "conv3", "halve1", "conv5", "halve2")]
+    assert sides == [149, 147, 147, 73, 71, 35]
+    ends = [named[name][:2] for name in ("mixed5d", "mixed6a", "mixed6e", "mixed7a", "mixed7c")]
+    assert ends == [(288, 35), (768, 17), (768, 17), (1280, 8), (2048, 8)]
+
+
+def test_the_table_of_shufflenet_v2(arch: Arch) -> None:
+    # Ma et al. 2018, table 5: maps and their side after each stage, for 0.5x and 2x
+    for name, maps in (("x0_5", [48, 96, 192]), ("x2_0", [244, 488, 976])):
+        named = {node.name: node.out_shape for node in arch(f"shufflenet_v2_{name}").body.nodes}
+        shapes = [named[f"stage{n}"] for n in (2, 3, 4)]
+        assert shapes == [
+            (count, side, side) for count, side in zip(maps, (28, 14, 7), strict=True)
+        ]

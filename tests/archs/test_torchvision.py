@@ -47,6 +47,10 @@ CASES = [
     Case("wide_resnet50_2", "wide_resnet50_2", "torchvision_wide_resnet"),
     Case("squeezenet1_0", "squeezenet1_0", "torchvision_squeezenet1_0"),
     Case("squeezenet1_1", "squeezenet1_1", "torchvision_squeezenet1_1"),
+    Case("densenet121", "densenet121", "torchvision_densenet"),
+    Case("shufflenet_v2_x0_5", "shufflenet_v2_x0_5", "torchvision_shufflenet_v2"),
+    Case("shufflenet_v2_x1_0", "shufflenet_v2_x1_0", "torchvision_shufflenet_v2"),
+    Case("inception_v3", "inception_v3", "torchvision_inception_v3", 299),
     Case("vgg11", "vgg_a", "torchvision_vgg11", 224),
     Case("vgg13", "vgg_b", "torchvision_vgg13"),
     Case("vgg16", "vgg_d", "torchvision_vgg16"),
@@ -65,7 +69,7 @@ every_case = pytest.mark.parametrize("case", CASES, ids=str)
 def torchvisions(case: Case) -> nn.Module:
     """Its model with random weights, with running averages and factors that are not 0 and 1."""
     torch.manual_seed(0)
-    has_option = case.model.startswith(("vgg", "googlenet"))
+    has_option = case.model.startswith(("vgg", "googlenet", "inception"))
     options: dict[str, Any] = {"init_weights": False} if has_option else {}
     model: nn.Module = torchvision.models.get_model(case.model, weights=None, **options)
     for module in model.modules():
@@ -104,7 +108,7 @@ def outputs(net: nn.Module, images: Tensor) -> list[Tensor]:
         return [found]
     if isinstance(net, Network):
         return [found[0], *found[1]]
-    return [found.logits, found.aux_logits1, found.aux_logits2]
+    return [found.logits, *reversed(found[1:])]  # GoogLeNet's second head comes first
 
 
 def run(net: nn.Module, images: Tensor) -> tuple[list[Tensor], dict[str, Tensor]]:
@@ -139,7 +143,7 @@ def test_the_same_numbers(case: Case) -> None:
                 if isinstance(module, nn.Dropout):
                     module.p = 0.0
         (mine, gradients), (expected, their_gradients) = run(net, images), run(theirs, images)
-        assert len(mine) == (3 if is_training and case.model == "googlenet" else 1)
+        assert len(mine) == (1 + len(net.aux_weights) if is_training else 1)
         for one, other in zip(mine, expected, strict=True):
             assert other.std() > 1e-3
             assert torch.equal(one, other)

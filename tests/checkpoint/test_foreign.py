@@ -135,3 +135,12 @@ def test_shipped_maps(file: Path) -> None:
     lines = file.read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("# Names of weights: ")
     assert max(map(len, lines)) <= 100
+
+
+def test_densenets_older_names_are_read_and_not_written() -> None:
+    # torchvision's own pattern: densenet.py, _load_state_dict
+    maps = read_rules(Path(__file__).parents[2] / "configs/weights/torchvision_densenet.yaml")
+    new, old = (f"features.denseblock2.denselayer10.norm{n}.weight" for n in ("1", ".1"))
+    [ours] = rename({new: 0}, maps, reverse=True)
+    assert rename({old: 0}, maps, reverse=True) == {ours: 0}
+    assert rename({ours: 0}, maps) == {new: 0}

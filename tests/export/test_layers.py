@@ -78,6 +78,9 @@ layers:
   - relu
   - residual: {body: [{conv: {out: 6, padding: same}}, stochastic_depth]}
   - identity
+  - dense_connection:
+      body: [{channel_slice: {start: 1, stop: 5}}, {conv: {out: 3, padding: same}}]
+  - channel_shuffle: {groups: 3}
   - global_max_pool
   - linear: {out: $num_classes}
 """

@@ -43,6 +43,7 @@ def arch(name: str) -> str:
         ("alexnet_torchvision", "alexnet"),
         ("vgg_a", "vgg11"),
         ("vgg_d_bn", "vgg16_bn"),
+        ("densenet169", "densenet169"),
         ("resnet50", "resnet50"),
     ],
 )

@@ -21,8 +21,9 @@ from cnntrain.core.problems import suggestion
 
 LOG = logging.getLogger("cnntrain.weights")
 
-GOOGLENET = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
-"""What `transform_input` of torchvision's GoogLeNet makes of its normalised images."""
+INCEPTIONS = ("googlenet", "inception_v3")
+MINUS_1_TO_1 = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
+"""What `transform_input` of these networks of torchvision makes of normalised images."""
 
 
 @dataclass(frozen=True)
@@ -134,5 +135,5 @@ def _steps(model: str, transforms: Any) -> tuple[dict[str, Any], ...]:
     return (
         {"name": "resize", "size": transforms.resize_size[0]},
         {"name": "center_crop", "size": transforms.crop_size[0]},
-        {"name": "normalize", **(GOOGLENET if model == "googlenet" else numbers)},
+        {"name": "normalize", **(MINUS_1_TO_1 if model in INCEPTIONS else numbers)},
     )

@@ -122,8 +122,9 @@ def mapped() -> list[str]:
 def test_the_models_that_have_a_map() -> None:
     vggs = [f"vgg{depth}{kind}" for depth in (11, 13, 16, 19) for kind in ("", "_bn")]
     resnets = [f"resnet{depth}" for depth in (18, 34, 50, 101, 152)]
-    others = ["alexnet", "googlenet", "squeezenet1_0", "squeezenet1_1"]
-    assert sorted(mapped()) == sorted([*others, *resnets, *vggs])
+    densenets = [f"densenet{depth}" for depth in (121, 161, 169, 201)]
+    others = ["alexnet", "googlenet", "inception_v3", "squeezenet1_0", "squeezenet1_1"]
+    assert sorted(mapped()) == sorted([*others, *densenets, *resnets, *vggs])
 
 
 @pytest.mark.parametrize("model", mapped())
@@ -137,8 +138,9 @@ def test_images_are_prepared_as_torchvision_does_it(model: str, tmp_path: Path) 
         part = Files((tmp_path / "image.png",), torch.tensor([0]), 3)
         ours = views.prepare(torch.stack(views.read(part, 0)))[0]
         theirs = weights.transforms()(picture)
-        if model == "googlenet":  # its network does the rest: torchvision's GoogLeNet
-            net = torchvision.models.GoogLeNet(transform_input=True, init_weights=False)
+        if model in ("googlenet", "inception_v3"):  # its network does the rest
+            options: dict[str, Any] = {"transform_input": True, "init_weights": False}
+            net = torchvision.models.get_model(model, weights=None, **options)
             theirs = net._transform_input(theirs[None])[0]
         half_a_grey_level = 0.5 / 255 / min(published.steps[-1]["std"])
         assert (ours - theirs).abs().max() <= 1.01 * half_a_grey_level
