@@ -43,6 +43,7 @@ UNSELECTED = (
 )
 
 
+@undisturbed()  # a module that is imported now may draw a random number, as rich does
 def make_observers(
     prepared: Prepared,
     *,
