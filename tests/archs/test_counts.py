@@ -47,6 +47,9 @@ TORCHVISION = {
     "vgg_d_bn": "vgg16_bn",
     "vgg_e_bn": "vgg19_bn",
     **{name: name for name in ("mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large")},
+    **{name: name for name in ("mnasnet0_5", "mnasnet0_75", "mnasnet1_0", "mnasnet1_3")},
+    **{f"efficientnet_b{n}": f"efficientnet_b{n}" for n in range(8)},
+    "efficientnet_v2_s": "efficientnet_v2_s",
 }
 Arch = Callable[[str], Plan]
 

@@ -52,6 +52,8 @@ FAMILIES = [
     ["wide_resnet50_2", "wide_resnet101_2"],
     ["densenet121", "densenet161", "densenet169", "densenet201"],
     ["shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "shufflenet_v2_x1_5", "shufflenet_v2_x2_0"],
+    ["mnasnet0_5", "mnasnet0_75", "mnasnet1_0", "mnasnet1_3"],
+    [f"efficientnet_b{n}" for n in range(8)],
     ["plain18", "plain34"],
     ["resnet18_zero_pad", "resnet34_zero_pad"],
     ["vgg_a", "vgg_b", "vgg_d", "vgg_e"],
@@ -62,7 +64,7 @@ FAMILIES = [
 @pytest.mark.parametrize("names", FAMILIES, ids=lambda names: names[0])
 def test_columns_of_one_table_differ_only_in_numbers(names: list[str]) -> None:
     bodies = [header_and_body(FOLDER / f"{name}.yaml")[1] for name in names]
-    keys = "blocks|convs|n|width|groups|growth|repeat|out|last"
-    stripped = {re.sub(rf"\b({keys}): \d+( *)", r"\1: N", body) for body in bodies}
+    keys = "blocks|convs|n|width|groups|growth|repeat|out|last|depth|dropout|epsilon|momentum|size"
+    stripped = {re.sub(rf"\b({keys}): [\d.][\d.e-]*( *)", r"\1: N", body) for body in bodies}
     assert len({re.sub(r" +#", " #", body) for body in stripped}) == 1
     assert len(set(bodies)) == len(names)

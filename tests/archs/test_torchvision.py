@@ -6,6 +6,7 @@ float32. Images are small where the networks take any size, so that this stays q
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from cnntrain.arch.network import Network
 from cnntrain.arch.planner import make_plan
 from cnntrain.checkpoint.foreign import Rule, read_rules, rename
 from cnntrain.core.document import read_document
+from cnntrain.layers.stochastic_depth import StochasticDepth
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -62,7 +64,14 @@ CASES = [
     Case("mobilenet_v2", "mobilenet_v2", "torchvision_mobilenet_v2", 32),
     Case("mobilenet_v3_small", "mobilenet_v3_small", "torchvision_mobilenet_v3_small", 32),
     Case("mobilenet_v3_large", "mobilenet_v3_large", "torchvision_mobilenet_v3_large", 32),
+    Case("mnasnet0_75", "mnasnet0_75", "torchvision_mnasnet", 32),
+    *[
+        Case(f"efficientnet_b{n}", f"efficientnet_b{n}", "torchvision_efficientnet_b", 32)
+        for n in (0, 5)
+    ],
+    Case("efficientnet_v2_s", "efficientnet_v2_s", "torchvision_efficientnet_v2", 64),
 ]
+DROPS = (nn.Dropout, StochasticDepth, torchvision.ops.StochasticDepth)
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
 
@@ -126,6 +135,13 @@ def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
     assert [name for name in one if not torch.equal(one[name], other[name])] == []
 
 
+def with_versions(state: dict[str, Tensor], other: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same with what another state_dict says of versions: MNASNet asks for its own."""
+    found = OrderedDict(state)
+    found._metadata = other._metadata  # type: ignore[attr-defined]  # torch's own attribute
+    return found
+
+
 @pytest.mark.slow
 @every_case
 def test_the_same_numbers(case: Case) -> None:
@@ -135,12 +151,12 @@ def test_the_same_numbers(case: Case) -> None:
     images = torch.randn(2, 3, case.size, case.size)
     back = rename(net.state_dict(), rules)
     assert_same(back, dict(state))
-    theirs.load_state_dict(back, strict=True)
+    theirs.load_state_dict(with_versions(back, state), strict=True)
     for is_training in (False, True):
         for each in (net, theirs):
             each.train(is_training)
             for module in each.modules():
-                if isinstance(module, nn.Dropout):
+                if isinstance(module, DROPS):
                     module.p = 0.0
         (mine, gradients), (expected, their_gradients) = run(net, images), run(theirs, images)
         assert len(mine) == (1 + len(net.aux_weights) if is_training else 1)
@@ -151,7 +167,10 @@ def test_the_same_numbers(case: Case) -> None:
     assert_same(rename(net.state_dict(), rules), theirs.state_dict())  # the running averages
 
 
-@pytest.mark.parametrize("case", [CASES[0], CASES[1]], ids=str)
+DROPPING = ("alexnet", "googlenet", "efficientnet_b0")
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.model in DROPPING], ids=str)
 def test_dropout_draws_the_same_masks(case: Case) -> None:
     theirs = torchvisions(case).train()
     net = ours(case, rename(theirs.state_dict(), rules_of(case), reverse=True)).train()
