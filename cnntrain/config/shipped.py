@@ -82,7 +82,11 @@ def resolve(name: str) -> Path:
         )
         raise UsageError(f"{name} is a folder, not a run file", remedy=remedy)
     message = f"there is no run file '{name}', nor a shipped one of that name"
-    folder_meant = _near_folder(Path(name)) if not near_match(Path(name).stem, names()) else None
+    folder_meant = _near_folder(Path(name))
+    file_meant = near_match(Path(name).stem, names())
+    if folder_meant and file_meant:  # the nearer of the two
+        nearer = near_match(Path(name).stem, [file_meant, folder_meant.name])
+        folder_meant = folder_meant if nearer == folder_meant.name else None
     remedy = suggestion(Path(name).stem, names())
     raise UsageError(message, remedy=f"did you mean '{folder_meant}'?" if folder_meant else remedy)
 

@@ -173,6 +173,9 @@ def test_a_misspelt_folder_is_named(fill: Fill) -> None:
         resolve("my_image/")
     with pytest.raises(UsageError, match="did you mean 'starter'"):
         resolve("startr")
+    fill("photos")  # nearer than the shipped file photographs
+    with pytest.raises(UsageError, match="did you mean 'photos'"):
+        resolve("phtos")
 
 
 def test_what_is_a_folder_of_images(fill: Fill) -> None:
