@@ -124,7 +124,8 @@ def test_the_models_that_have_a_map() -> None:
     resnets = [f"resnet{depth}" for depth in (18, 34, 50, 101, 152)]
     densenets = [f"densenet{depth}" for depth in (121, 161, 169, 201)]
     others = ["alexnet", "googlenet", "inception_v3", "squeezenet1_0", "squeezenet1_1"]
-    assert sorted(mapped()) == sorted([*others, *densenets, *resnets, *vggs])
+    mobilenets = [f"mobilenet_{kind}" for kind in ("v2", "v3_small", "v3_large")]
+    assert sorted(mapped()) == sorted([*others, *densenets, *mobilenets, *resnets, *vggs])
 
 
 @pytest.mark.parametrize("model", mapped())
