@@ -20,6 +20,7 @@ POINTWISE = frozenset(
         *(aten.add.Scalar, aten.pow.Tensor_Scalar, aten.abs.default, aten.sqrt.default),
         *(aten.relu.default, aten.tanh.default, aten.sigmoid.default, aten.silu.default),
         *(aten.hardtanh.default, aten.hardswish.default, aten.hardsigmoid.default),
+        aten.gelu.default,
     }
 )
 

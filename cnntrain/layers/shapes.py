@@ -64,6 +64,12 @@ def pool_window(
     return sides, sides if stride is None else pair(stride), pads
 
 
+def channels_last_and_back(in_shape: tuple[int, ...]) -> tuple[list[int], list[int]]:
+    """For `permute`: (N, C, ...) -> (N, ..., C), and back; views, so that nothing is copied."""
+    spatial = len(in_shape) - 1
+    return [0, *range(2, spatial + 2), 1], [0, spatial + 1, *range(1, spatial + 1)]
+
+
 def require_joinable(what: str, shapes: Sequence[tuple[str, tuple[int, ...]]], merge: str) -> None:
     """Refuse shapes that cannot be concatenated along channels, or added.
 

@@ -38,6 +38,7 @@ def saved_bytes(net: nn.Module, images: Tensor) -> int:
 EXACT = [
     *("lenet5", "lenet5_1998", "alexnet", "vgg_a_bn", "googlenet", "bn_inception"),
     *("resnet20", "resnet50", "se_resnet50", "preact_resnet164", "stochastic_depth_resnet110"),
+    *("convnext_tiny", "regnet_x_400mf"),
     *("jarrett", "lcn_net", "maxout", "multi_scale", "lab_stack"),
 ]
 

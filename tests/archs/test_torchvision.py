@@ -15,6 +15,7 @@ import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
+from torchvision.models.convnext import CNBlock
 
 from cnntrain.arch.build import build
 from cnntrain.arch.description import describe, usual_facts
@@ -70,6 +71,11 @@ CASES = [
         for n in (0, 5)
     ],
     Case("efficientnet_v2_s", "efficientnet_v2_s", "torchvision_efficientnet_v2", 64),
+    Case("convnext_tiny", "convnext_tiny", "torchvision_convnext", 32),
+    Case("regnet_x_400mf", "regnet_x_400mf", "torchvision_regnet"),
+    Case("regnet_x_1_6gf", "regnet_x_1_6gf", "torchvision_regnet", 32),
+    Case("regnet_y_400mf", "regnet_y_400mf", "torchvision_regnet"),
+    Case("regnet_y_1_6gf", "regnet_y_1_6gf", "torchvision_regnet", 32),
 ]
 DROPS = (nn.Dropout, StochasticDepth, torchvision.ops.StochasticDepth)
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
@@ -87,10 +93,13 @@ def torchvisions(case: Case) -> nn.Module:
         if isinstance(module, nn.BatchNorm2d):
             assert module.running_mean is not None
             assert module.running_var is not None
-            for tensor in (module.weight, module.running_var):
-                nn.init.uniform_(tensor, 0.5, 1.5)
-            for tensor in (module.bias, module.running_mean):
-                nn.init.normal_(tensor, std=0.1)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+            nn.init.normal_(module.running_mean, std=0.1)
+        if isinstance(module, nn.BatchNorm2d | nn.LayerNorm):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.1)
+        if isinstance(module, CNBlock):
+            nn.init.uniform_(module.layer_scale, 0.5, 1.5)  # not 1e-6: the block must count
     return model
 
 

@@ -34,6 +34,10 @@ layers:
   - divisive_norm: {kernel: 3, maps: 3}
   - local_response_norm: {alpha: 0.1}
   - group_norm: {groups: 2}
+  - layer_norm
+  - pointwise: {out: 6}
+  - gelu
+  - layer_scale: {initial: 0.5}
   - leaky_relu
   - elu
   - prelu
