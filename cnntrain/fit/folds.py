@@ -14,10 +14,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Literal, get_args
 
-from cnntrain.assemble.checked import check_run_file
+from cnntrain.assemble.checked import check_loaded
 from cnntrain.assemble.translation import only_these
 from cnntrain.config.from_python import as_overrides
-from cnntrain.config.load import NAMED
+from cnntrain.config.load import NAMED, try_to_load
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.named_plugins import Naming
 from cnntrain.config.resolved import dump_yaml, resolved_tree
@@ -29,6 +29,7 @@ from cnntrain.model.images import every_split
 from cnntrain.record.observe import Observer
 from cnntrain.runs import same_run
 from cnntrain.runs.asked_plugins import keep_copies, load_config, naming_in
+from cnntrain.runs.contents import of_a_run
 from cnntrain.runs.folder import RunFolder, create_folder
 from cnntrain.runs.locate import is_run
 from cnntrain.runs.records import ending, read_results
@@ -88,9 +89,16 @@ class CrossValidated:
 
 
 def load_folds(
-    file: Path, overrides: Sequence[str], *, folds: int, plugins: Naming = NAMED
+    file: Path,
+    overrides: Sequence[str],
+    *,
+    folds: int,
+    plugins: Naming = NAMED,
+    is_of_a_run: bool = False,
 ) -> list[Loaded]:
     """The run file of each fold: the given one with `data.split.validation: {fold: 1, of: 5}`, ...
+
+    `is_of_a_run`: it is the config.yaml of a folder, which may be anybody's.
 
     Raises:
         UsageError: an override holds other images out.
@@ -105,7 +113,13 @@ def load_folds(
     parts = [
         f"data.split.validation={{fold: {number}, of: {folds}}}" for number in range(1, folds + 1)
     ]
-    return [check_run_file(file, [*overrides, part], plugins=plugins).loaded for part in parts]
+    files = []
+    for part in parts:
+        loaded, problems = try_to_load(file, [*overrides, part], plugins=plugins)
+        if is_of_a_run and loaded is not None:
+            loaded = of_a_run(loaded, overrides)
+        files.append(check_loaded(loaded, problems).loaded)
+    return files
 
 
 def cross_validate_or_resume(
@@ -218,7 +232,9 @@ def resume_folds(
         for note in loaded.notes:
             tell(note)
         naming = naming_in(folder, plugins=plugins)
-        files = load_folds(folder.config, overrides, folds=held_out.of, plugins=naming)
+        files = load_folds(
+            folder.config, overrides, folds=held_out.of, plugins=naming, is_of_a_run=True
+        )
         return _train(files, folder, train=train, tell=tell)
 
 

@@ -175,9 +175,14 @@ def read_run_file(
             if _has_keys(text, path):  # what is wrong with them has been said
                 raise
             raise CheckpointError(f"{path} holds no run file", remedy=_FOREIGN) from error
+    return of_a_run(asked.noted(loaded), overrides)
+
+
+def of_a_run(loaded: Loaded, overrides: Sequence[str]) -> Loaded:
+    """A run file that came with a run: only what the user names now reaches the network."""
     given = {each.partition("=")[0].strip() for each in overrides}
     return replace(
-        asked.noted(loaded),
+        loaded,
         may_download="data.download" in given,
         names_observers="record.observers" in given,
     )

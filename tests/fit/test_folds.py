@@ -129,6 +129,18 @@ class CtrlC:
         pass
 
 
+def test_the_run_file_of_a_folder_downloads_nothing_and_names_nobody(
+    run_file: Callable[..., Path],
+) -> None:
+    file = run_file(SHORT)
+    [own, *_] = load_folds(file, [], folds=3)
+    assert (own.may_download, own.names_observers) == (True, True)
+    for loaded in load_folds(file, [], folds=3, is_of_a_run=True):
+        assert (loaded.may_download, loaded.names_observers) == (False, False)
+    [named, *_] = load_folds(file, ["record.observers=[]"], folds=3, is_of_a_run=True)
+    assert (named.may_download, named.names_observers) == (False, True)
+
+
 @pytest.mark.parametrize("step", [1, 7], ids=["in the first epoch", "in the second fold"])
 def test_a_stopped_one_goes_on_where_it_stopped(
     start: Callable[..., CrossValidated], differences: Differences, said: list[str], tmp_path: Path,
