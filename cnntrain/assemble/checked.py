@@ -20,6 +20,7 @@ from cnntrain.config.named_plugins import Naming
 from cnntrain.config.rules import unset_variables
 from cnntrain.core.errors import CnntrainError, ConfigError
 from cnntrain.core.problems import Problem
+from cnntrain.runs.contents import of_a_run
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,11 @@ class Checked:
 
 
 def check_run_file(
-    file: Path | str, overrides: Sequence[str] = (), *, plugins: Naming = NAMED
+    file: Path | str,
+    overrides: Sequence[str] = (),
+    *,
+    plugins: Naming = NAMED,
+    is_of_a_run: bool = False,
 ) -> Checked:
     """Check keys, values, rules, transforms, layers, shapes, `init` and `finetune`.
 
@@ -41,12 +46,16 @@ def check_run_file(
         file: the run file.
         overrides: what follows `-s` on the command line.
         plugins: what the names of plugins in it mean.
+        is_of_a_run: it is the config.yaml of a run, which may be anybody's.
 
     Raises:
         ConfigError: everything that is wrong, each with its place.
         CheckpointError: nothing else is wrong, and the weights are missing or damaged.
     """
-    return check_loaded(*try_to_load(file, overrides, plugins=plugins))
+    loaded, problems = try_to_load(file, overrides, plugins=plugins)
+    if is_of_a_run and loaded is not None:
+        loaded = of_a_run(loaded, overrides)
+    return check_loaded(loaded, problems)
 
 
 def check_loaded(

@@ -14,10 +14,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Literal, get_args
 
-from cnntrain.assemble.checked import check_loaded
+from cnntrain.assemble.checked import check_run_file
 from cnntrain.assemble.translation import only_these
 from cnntrain.config.from_python import as_overrides
-from cnntrain.config.load import NAMED, try_to_load
+from cnntrain.config.load import NAMED
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.named_plugins import Naming
 from cnntrain.config.resolved import dump_yaml, resolved_tree
@@ -29,7 +29,6 @@ from cnntrain.model.images import every_split
 from cnntrain.record.observe import Observer
 from cnntrain.runs import same_run
 from cnntrain.runs.asked_plugins import keep_copies, load_config, naming_in
-from cnntrain.runs.contents import of_a_run
 from cnntrain.runs.folder import RunFolder, create_folder
 from cnntrain.runs.locate import is_run
 from cnntrain.runs.records import ending, read_results
@@ -98,8 +97,6 @@ def load_folds(
 ) -> list[Loaded]:
     """The run file of each fold: the given one with `data.split.validation: {fold: 1, of: 5}`, ...
 
-    `is_of_a_run`: it is the config.yaml of a folder, which may be anybody's.
-
     Raises:
         UsageError: an override holds other images out.
         ConfigError: the run file is wrong.
@@ -113,13 +110,8 @@ def load_folds(
     parts = [
         f"data.split.validation={{fold: {number}, of: {folds}}}" for number in range(1, folds + 1)
     ]
-    files = []
-    for part in parts:
-        loaded, problems = try_to_load(file, [*overrides, part], plugins=plugins)
-        if is_of_a_run and loaded is not None:
-            loaded = of_a_run(loaded, overrides)
-        files.append(check_loaded(loaded, problems).loaded)
-    return files
+    check = partial(check_run_file, file, plugins=plugins, is_of_a_run=is_of_a_run)
+    return [check([*overrides, part]).loaded for part in parts]
 
 
 def cross_validate_or_resume(
