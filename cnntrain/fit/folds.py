@@ -218,15 +218,13 @@ def resume_folds(
         loaded = load_config(folder, plugins=plugins)
         held_out = loaded.config.data.split.validation
         if not isinstance(held_out, FoldOf):
-            raise UsageError(
-                f"{path} is not the folder of a cross-validation", remedy="check the path"
-            )
+            message = f"{path} is not the folder of a cross-validation"
+            raise UsageError(message, remedy="check the path")
         for note in loaded.notes:
             tell(note)
         naming = naming_in(folder, plugins=plugins)
-        files = load_folds(
-            folder.config, overrides, folds=held_out.of, plugins=naming, is_of_a_run=True
-        )
+        load = partial(load_folds, folds=held_out.of, plugins=naming, is_of_a_run=True)
+        files = load(folder.config, overrides)
         return _train(files, folder, train=train, tell=tell)
 
 
