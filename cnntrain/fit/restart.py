@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from cnntrain.arch.plan import Plan
 from cnntrain.assemble.transfer.preprocessing import follow_weights
+from cnntrain.checkpoint import load_newest
 from cnntrain.config.from_python import as_overrides
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.renamed import renamed_tree
@@ -20,7 +21,6 @@ from cnntrain.core.document import parse_document, read_document
 from cnntrain.core.errors import CheckpointError, ConfigError, DiskError, UsageError
 from cnntrain.fit.fit import Outcome, fit, resume
 from cnntrain.record.observe import Observer
-from cnntrain.runs.contents import newest_checkpoint
 from cnntrain.runs.folder import RunFolder, begin_lock, create_folder
 from cnntrain.runs.locate import runs_of
 from cnntrain.runs.records import ending
@@ -185,7 +185,7 @@ def _tree_of(run: RunFolder) -> Tree | None:
     with suppress(ConfigError):
         return _mapping(read_document(run.config).data)
     with suppress(ConfigError, CheckpointError):
-        newest = newest_checkpoint(run.checkpoints)
+        newest = load_newest(run.checkpoints)
         return _mapping(parse_document(str(newest.state["config"]), name=str(newest.path)).data)
     return None
 
