@@ -7,6 +7,7 @@ import re
 import sys
 from dataclasses import dataclass
 from http.client import HTTPException
+from math import isnan
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -22,6 +23,8 @@ from cnntrain.core.problems import suggestion
 LOG = logging.getLogger("cnntrain.weights")
 
 INCEPTIONS = ("googlenet", "inception_v3")
+_LICENCES = {"https://github.com/facebookresearch/SWAG/blob/main/LICENSE": "CC-BY-NC 4.0"}
+"""By torchvision's link to their text, as its README names it ("Pre-trained Model License")."""
 MINUS_1_TO_1 = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
 """What `transform_input` of these networks of torchvision makes of normalised images."""
 
@@ -36,6 +39,12 @@ class Published:
         path: where it is kept.
         classes: the names of its outputs; None where it has none (IMAGENET1K_FEATURES).
         steps: how its images were prepared; empty where cnntrain cannot do it so.
+        crop: side of the square images that it was scored with, in pixels.
+        top1, top5: the share of ImageNet's validation images that it has right, as published (of
+            top5 among its five likeliest classes); None where it was not scored.
+        parameters: their number, the training heads of GoogLeNet and Inception apart.
+        size: of the file, in bytes.
+        licence: as torchvision states it; None where it states none.
     """
 
     name: str
@@ -43,6 +52,12 @@ class Published:
     path: Path
     classes: tuple[str, ...] | None
     steps: tuple[dict[str, Any], ...]
+    crop: int
+    top1: float | None
+    top5: float | None
+    parameters: int
+    size: int
+    licence: str | None
 
 
 def find_published(text: str) -> Published:
@@ -54,26 +69,45 @@ def find_published(text: str) -> Published:
     Raises:
         ConfigError: there are none.
     """
-    # Here, not above: importing torchvision takes seconds, and most runs do without it.
-    from torchvision.models import get_model_weights, list_models
+    from torchvision.models import get_model_weights
 
     model, _, weights = text.partition("/")
-    if model not in list_models():
-        message = f"torchvision has no model '{model}'"
+    if model not in _models():
+        message = f"torchvision has no classification model '{model}'"
         raise ConfigError(message, remedy=suggestion(model, known_models()))
     choices = {member.name: member for member in get_model_weights(model)}
     if weights not in choices:
         message = f"'{text}' names no weights that torchvision has for '{model}'"
         names = ", ".join(f"{model}/{name}" for name in choices)
         raise ConfigError(message, remedy=f"write {names}")
-    found = choices[weights]
+    return _published(model, choices[weights])
+
+
+def published_for(model: str) -> tuple[Published, ...]:
+    """All weights that torchvision has for one of its models; nothing is downloaded."""
+    from torchvision.models import get_model_weights
+
+    return tuple(_published(model, member) for member in get_model_weights(model))
+
+
+def _published(model: str, weights: Any) -> Published:
+    """What torchvision says of a member of its enumeration of a model's weights."""
+    meta, transforms = weights.meta, weights.transforms()
     folder = Path(torch.hub.get_dir()) / "checkpoints"
+    scores = meta["_metrics"]["ImageNet-1K"]  # in percent; nan where there is no classifier
+    top1, top5 = (None if isnan(scores[key]) else scores[key] / 100 for key in ("acc@1", "acc@5"))
     return Published(
-        text,
-        found.url,
-        folder / Path(urlparse(found.url).path).name,
-        tuple(found.meta["categories"]) if found.meta.get("categories") else None,
-        _steps(model, found.transforms()),
+        name=f"{model}/{weights.name}",
+        url=weights.url,
+        path=folder / Path(urlparse(weights.url).path).name,
+        classes=tuple(meta["categories"]) if meta.get("categories") else None,
+        steps=_steps(model, transforms),
+        crop=transforms.crop_size[0],
+        top1=top1,
+        top5=top5,
+        parameters=meta["num_params"],
+        size=round(meta["_file_size"] * 2**20),
+        licence=_LICENCES.get(stated, stated) if (stated := meta.get("license")) else None,
     )
 
 
@@ -108,9 +142,15 @@ def fetch(published: Published) -> Path:
 
 def known_models() -> list[str]:
     """The models of torchvision whose weights have a map of names."""
-    from torchvision.models import list_models
+    return [name for name in _models() if _map_of(name) is not None]
 
-    return [name for name in list_models() if _map_of(name) is not None]
+
+def _models() -> list[str]:
+    """torchvision's models for classification, in floating point."""
+    # Here, not above: importing torchvision takes seconds, and most runs do without it.
+    from torchvision import models
+
+    return models.list_models(module=models)
 
 
 def names_of(model: str) -> tuple[Rule, ...] | None:

@@ -18,7 +18,11 @@ from torchvision.transforms import InterpolationMode
 from cnntrain.assemble.networks import image_sizes
 from cnntrain.assemble.prepare import prepare
 from cnntrain.assemble.transfer.preprocessing import follow_weights, plain_steps
-from cnntrain.assemble.transfer.torchvision_weights import find_published, names_of
+from cnntrain.assemble.transfer.torchvision_weights import (
+    find_published,
+    names_of,
+    published_for,
+)
 from cnntrain.config.load import load
 from cnntrain.core.errors import CheckpointError, ConfigError
 from cnntrain.data.crops import make_views
@@ -100,7 +104,9 @@ def test_a_download_is_compared_with_its_checksum(
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("resnet81/IMAGENET1K_V1", "no model 'resnet81'; did you mean 'resnet18'?"),
+        ("resnet81/IMAGENET1K_V1", "no classification model 'resnet81'; did you mean 'resnet18'?"),
+        ("quantized_resnet18/DEFAULT", "no classification model 'quantized_resnet18'; did you"),
+        ("fcos_resnet50_fpn/COCO_V1", "no classification model 'fcos_resnet50_fpn'"),
         ("resnet18", "write resnet18/IMAGENET1K_V1"),
         ("resnet50/IMAGENET1K", "write resnet50/IMAGENET1K_V1, resnet50/IMAGENET1K_V2"),
         ("vit_b_16/IMAGENET1K_V1", "cnntrain has neither torchvision's 'vit_b_16'"),
@@ -154,6 +160,21 @@ def test_images_are_prepared_as_torchvision_does_it(model: str, tmp_path: Path) 
         if weights.name != "IMAGENET1K_FEATURES":
             assert published.classes is not None
             assert published.classes[:2] == ("tench", "goldfish")
+
+
+def test_what_is_known_of_weights() -> None:
+    """From torchvision's table of weights and its README, "Pre-trained Model License"."""
+    old, new = published_for("resnet50")
+    assert (old.name, new.name) == ("resnet50/IMAGENET1K_V1", "resnet50/IMAGENET1K_V2")
+    assert (old.top1, old.top5) == pytest.approx((0.7613, 0.92862))
+    assert (old.parameters, old.licence, old.crop) == (25557032, None, 224)
+    # four bytes for each number of its state_dict, and the archive around them
+    state = torchvision.models.resnet50().state_dict()
+    assert 0 < old.size - 4 * sum(v.numel() for v in state.values()) < 500_000
+    features = find_published("vgg16/IMAGENET1K_FEATURES")
+    assert (features.top1, features.top5, features.classes) == (None, None, None)
+    swag = find_published("regnet_y_16gf/IMAGENET1K_SWAG_E2E_V1")
+    assert (swag.licence, swag.crop) == ("CC-BY-NC 4.0", 384)
 
 
 def test_the_run_file_has_the_last_word(run_file: Callable[..., Path]) -> None:
