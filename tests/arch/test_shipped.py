@@ -19,9 +19,9 @@ FOLDER = Path(__file__).parents[2] / "configs" / "archs"
 ARCHS = [
     FOLDER / f"{name}.yaml"
     for name in (
-        *("bn_after_relu", "digits", "inception_reduced", "lab_stack", "lcn_net", "lenet1"),
-        *("lenet300", "lenet5", "lenet5_1998", "locally_connected", "maxout", "multi_scale"),
-        *("neocognitron", "resnet20", "starter"),
+        *("bn_after_relu", "digits", "dropconnect", "inception_reduced", "lab_stack", "lcn_net"),
+        *("lenet1", "lenet300", "lenet5", "lenet5_1998", "locally_connected", "maxout"),
+        *("multi_scale", "neocognitron", "resnet20", "starter"),
     )
 ]
 """Each layer and each form of graph; the other architectures are longer or wider of the same."""

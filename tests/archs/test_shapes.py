@@ -131,6 +131,26 @@ def test_the_table_shows_the_fields(arch: Arch) -> None:
     assert [shown[name] for name in names] == [(5, 5), (6, 6), (14, 14), (16, 16)]
 
 
+def test_fields_of_convolve_with_stride(arch: Arch) -> None:
+    # computed by hand: 1 + 4; + 4 * 2. The same maps and weights as with pooling, smaller fields.
+    axes = [axis_of(node) for node in arch("conv_lenet300_stride").body.nodes[:3:2]]
+    assert [(axis.size, axis.jump) for axis in axes] == [(5, 2), (13, 4)]
+    pooled, strided = arch("conv_lenet300_v3"), arch("conv_lenet300_stride")
+    assert strided.parameters == pooled.parameters
+    assert sizes(strided, "conv") == sizes(pooled, "max_pool") == [14, 7]
+    assert sizes(strided, "max_pool") == []
+
+
+def test_dropconnect_is_one_layer_more(arch: Arch) -> None:
+    # Wan et al. 2013, section 6.3: 128 units between Krizhevsky's network and the classifier
+    below = [node.node.operation for node in arch("locally_connected").body.nodes]
+    assert [node.node.operation for node in arch("dropconnect").body.nodes] == [
+        *below[:-1],
+        *("dropconnect", "relu", "linear"),
+    ]
+    assert sizes(arch("dropconnect"), "dropconnect", "linear") == [128, 10]
+
+
 def test_a_dense_layer_adds_as_many_maps_as_the_growth_rate(arch: Arch) -> None:
     # Huang et al. 2017, table 1: side of the maps; 64 maps and 32 for each layer, then half of them
     named = {node.name: node.out_shape for node in arch("densenet121").body.nodes}

@@ -32,11 +32,13 @@ Arch = Callable[[str], Plan]
 
 GREY = [
     *[("softmax_regression", 64), ("lenet300", 64), ("conv_lenet300_v3", 64), ("lenet1", 64)],
+    ("conv_lenet300_stride", 64),
     *[("lenet5", 64), ("lenet5_1998", 64), ("digits", 64), ("maxout", 8)],
 ]
 COLOUR = [
     *[("bn_before_relu", 64), ("bn_after_relu", 64), ("lcn_net", 64), ("locally_connected", 8)],
     *[("multi_scale", 8), ("lab_stack", 8), ("alexnet_cifar", 8), ("plain20", 8), ("resnet20", 8)],
+    ("dropconnect", 8),
 ]
 
 
