@@ -124,8 +124,12 @@ def reported(
                 window.restart()
             yield event
             continue
-        if _goes_back(event):
-            window.restart()
+        if isinstance(event, RunStarted):
+            window.keep(event.step)
+        elif isinstance(event, EpochDone):
+            window.end_epoch(event.step)
+        elif isinstance(event, Setback) and event.policy == "rollback":
+            window.go_back(event.step)
         handed_over = window.clock()
         yield event
         window.apart += window.clock() - handed_over
@@ -133,10 +137,6 @@ def reported(
             window.begin()
         elif isinstance(event, EvalDone):
             window.apart += event.seconds
-
-
-def _goes_back(event: Event) -> bool:
-    return isinstance(event, Setback) and event.policy == "rollback"
 
 
 @dataclass

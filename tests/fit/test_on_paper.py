@@ -228,6 +228,54 @@ def test_a_step_that_is_not_finite(
         assert found["board"][f"{split}/{tag}"] == points
 
 
+@pytest.mark.parametrize(
+    ("first_policy", "stops"),
+    [("rollback", ()), ("rollback", (5, 7)), ("rollback", (8,)), ("stop", (7,)), ("stop", (8,))],
+    ids=str,
+)
+def test_reports_across_a_rollback_have_each_step_once(
+    run_file: RunFile,
+    train_tiny: Train,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    first_policy: str,
+    stops: tuple[int, ...],
+) -> None:
+    """Step 9 is not finite once: back to step 5, or to where rollback was first asked for.
+
+    Each report is the mean over the images of its four steps, from a run that reports each step.
+    """
+    calls = count(1)
+    plain = CrossEntropy.__call__
+
+    def spoilt(self: CrossEntropy, logits: Tensor, targets: Tensor, /) -> Tensor:
+        loss = plain(self, logits, targets)
+        return loss * float("nan") if loss.requires_grad and next(calls) == 9 else loss
+
+    def trained(name: str, every: int) -> dict[int, float]:
+        nonlocal calls
+        calls = count(1)
+        policy = {"train.on_divergence": first_policy, "record.every": every}
+        file = run_file({**CHANGES, **policy, "train.epochs": 3})
+        run = tmp_path / name
+        train_tiny(file, out=run, stop=stops[0] if stops else None)
+        for stop in (*stops[1:], None)[: len(stops)]:
+            train_tiny(resumed=run, overrides=["train.on_divergence=rollback"], stop=stop)
+        return {row["step"]: row["loss"] for row in rows(run) if row["type"] == "step"}
+
+    monkeypatch.setattr(CrossEntropy, "__call__", spoilt)
+    each, found = trained("each", 1), trained("found", 4)
+    images = {step: 8 if step % 5 == 0 else 16 for step in each}
+    assert list(each) == list(range(1, 16))
+    assert found == {
+        last: pytest.approx(
+            sum(images[step] * each[step] for step in range(last - 3, last + 1))
+            / sum(images[step] for step in range(last - 3, last + 1))
+        )
+        for last in (4, 8, 12)
+    }
+
+
 def test_sums_and_the_best_epoch_are_of_all_parts(
     run_file: RunFile, train_tiny: Train, tmp_path: Path
 ) -> None:
