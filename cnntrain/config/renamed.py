@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,25 +15,12 @@ RENAMED: Mapping[KeyPath, KeyPath] = {("data", "validation"): ("data", "split", 
 """Where each key stood, and where it stands now; the new one is below the same section."""
 
 
-_FORMER_DEFAULTS: Mapping[KeyPath, Any] = {("data", "train_folder"): "train"}
-"""What earlier versions wrote into a run folder where nothing was given."""
-
-
 def rename(document: Document) -> Iterator[Problem]:
     """Move the value of each earlier key to its new name, in place; a problem where both stand."""
-    for old, new in RENAMED.items():
-        section = document.data.get(old[0])
-        if not isinstance(section, dict) or old[1] not in section:
-            continue
-        inside = section.get(new[1])
-        if inside is not None and (not isinstance(inside, dict) or new[2] in inside):
+    for old, new, has_both in _move(document.data):
+        if has_both:
             message = f"'{old[1]}' is the earlier name of '{new[1]}.{new[2]}', which is there too"
             yield Problem(message, document.places.of(old, key=True), "remove this one")
-        elif inside is None:
-            section[new[1]] = {new[2]: section[old[1]]}
-        else:
-            inside[new[2]] = section[old[1]]
-        del section[old[1]]
         for table in (document.places.keys, document.places.values):
             for path in [path for path in table if path[: len(old)] == old]:
                 table.setdefault((*new, *path[len(old) :]), table.pop(path))
@@ -49,16 +37,24 @@ def renamed_override(override: Override) -> Override:
     return override
 
 
-def renamed_tree(tree: Mapping[str, Any]) -> Mapping[str, Any]:
+def renamed_tree(tree: Mapping[str, Any]) -> dict[str, Any]:
     """The tree of an earlier run as `rename` would leave it, without defaults that have changed."""
-    found = dict(tree)
-    for old, new in RENAMED.items():
-        section = found.get(str(old[0]))
-        if isinstance(section, Mapping) and old[1] in section and new[1] not in section:
-            moved = {key: value for key, value in section.items() if key != old[1]}
-            found[str(old[0])] = {**moved, new[1]: {new[2]: section[old[1]]}}
-    for path, default in _FORMER_DEFAULTS.items():
-        section = found.get(str(path[0]))
-        if isinstance(section, Mapping) and section.get(path[1]) == default:
-            found[str(path[0])] = {key: value for key, value in section.items() if key != path[1]}
+    found = copy.deepcopy(dict(tree))
+    list(_move(found))
+    data = found.get("data")
+    if isinstance(data, dict) and data.get("train_folder") == "train":  # the default of that time
+        del data["train_folder"]
     return found
+
+
+def _move(tree: dict[Any, Any]) -> Iterator[tuple[KeyPath, KeyPath, bool]]:
+    """Move what is there, in place; the paths, and whether the new one had a value, which stays."""
+    for old, new in RENAMED.items():
+        section = tree.get(old[0])
+        if not isinstance(section, dict) or old[1] not in section:
+            continue
+        value, inside = section.pop(old[1]), section.get(new[1])
+        has_both = inside is not None and (not isinstance(inside, dict) or new[2] in inside)
+        if not has_both:
+            section[new[1]] = {**(inside or {}), new[2]: value}
+        yield old, new, has_both

@@ -1,12 +1,14 @@
 """Keys of earlier versions mean what they meant, in files, with -s, and in run folders."""
 
+import copy
 from pathlib import Path
 
 import pytest
 
 from cnntrain.config.load import load, load_text
-from cnntrain.config.renamed import renamed_tree
+from cnntrain.config.renamed import rename, renamed_tree
 from cnntrain.config.resolved import with_origins, yaml_text
+from cnntrain.core.document import parse_document
 from cnntrain.core.errors import ConfigError
 
 
@@ -54,10 +56,27 @@ def test_a_wrong_value_is_shown_where_it_stands(earlier: Path) -> None:
     assert problem.place.source == "-s data.validation=1.5"
 
 
-def test_trees_of_earlier_runs() -> None:
-    tree = {"name": "x", "data": {"name": "digits", "validation": 3}}
-    assert renamed_tree(tree)["data"] == {"name": "digits", "split": {"validation": 3}}
-    assert tree["data"] == {"name": "digits", "validation": 3}
-    folders = {"name": "image_folder", "train_folder": "train"}  # what was the default
-    assert renamed_tree({"data": folders}) == {"data": {"name": "image_folder"}}
-    assert renamed_tree({"data": {"split": 1}}) == {"data": {"split": 1}}
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ("{validation: 3}", {"split": {"validation": 3}}),
+        ("{validation: 3, split: null}", {"split": {"validation": 3}}),
+        ("{validation: 3, split: {seed: 5}}", {"split": {"seed": 5, "validation": 3}}),
+        ("{split: 1}", {"split": 1}),
+        ("7", 7),
+    ],
+)
+def test_trees_of_earlier_runs_are_moved_as_documents_are(section: str, expected: object) -> None:
+    document = parse_document(f"data: {section}", name="x")
+    tree = copy.deepcopy(document.data)
+    assert renamed_tree(tree) == {"data": expected}
+    assert list(rename(document)) == []
+    assert document.data == {"data": expected}
+
+
+def test_trees_of_earlier_runs_stay_as_they_are() -> None:
+    """What is returned is another tree, without what was the default."""
+    tree = {"data": {"name": "image_folder", "train_folder": "train", "validation": 3}}
+    before = copy.deepcopy(tree)
+    assert renamed_tree(tree)["data"] == {"name": "image_folder", "split": {"validation": 3}}
+    assert tree == before
