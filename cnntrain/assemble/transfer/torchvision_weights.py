@@ -150,7 +150,7 @@ def _models() -> list[str]:
     # Here, not above: importing torchvision takes seconds, and most runs do without it.
     from torchvision import models
 
-    return models.list_models(module=models)
+    return list(models.list_models(module=models))
 
 
 def names_of(model: str) -> tuple[Rule, ...] | None:
