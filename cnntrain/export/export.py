@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from torch import nn
 
 from cnntrain.assemble.transfer.about import (
@@ -20,7 +19,6 @@ from cnntrain.assemble.transfer.about import (
     explicit_steps,
     undescribed,
 )
-from cnntrain.assemble.transfer.torchvision_weights import names_of
 from cnntrain.core.atomic import disk_errors, write_output
 from cnntrain.core.errors import UsageError
 from cnntrain.export.onnx import require_packages, save_onnx
@@ -112,9 +110,7 @@ def export(
     net = net.to(memory_format=torch.contiguous_format).to("cpu")
     twin = None
     if "torchvision" in formats:  # refused before anything is written
-        names = torchvision.models.list_models(module=torchvision.models)
-        maps = {name: rules for name in names if (rules := names_of(name)) is not None}
-        twin = find_twin(net, num_classes=len(model.classes), maps=maps)
+        twin = find_twin(net, num_classes=len(model.classes))
     yield from _write(targets, model, net, twin, variant)
 
 

@@ -6,15 +6,22 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
 import torchvision
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.overrides import TorchFunctionMode
 
 from cnntrain.assemble.transfer.about import KEY
-from cnntrain.assemble.transfer.torchvision_weights import INCEPTIONS
+from cnntrain.assemble.transfer.name_maps import map_file, map_of
+from cnntrain.assemble.transfer.torchvision_weights import (
+    INCEPTIONS,
+    known_models,
+    published_for,
+)
 from cnntrain.checkpoint.foreign import Rule, rename
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.export.reference import Reference, write_compared
@@ -66,23 +73,29 @@ class Twin:
             ("vgg", "googlenet", "inception")
         )  # initial values, unless it is kept
         quick = {"init_weights": False} if draws else {}
-        with torch.device("meta"):
+        with _WithoutValues():
             model: nn.Module = torchvision.models.get_model(
                 self.name, weights=None, **quick, **self.options
             )
         return model.eval()
 
 
-def find_twin(net: nn.Module, *, num_classes: int, maps: Mapping[str, Sequence[Rule]]) -> Twin:
-    """The model of torchvision that has the same weights, by another name each.
+class _WithoutValues(TorchFunctionMode):
+    """Within, weights have no values; what torchvision computes a RegNet's widths from has some."""
 
-    `maps` are those of our names to torchvision's, by its model.
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        meta = {"device": "meta"} if func in (torch.empty, torch.ones, torch.zeros) else {}
+        return func(*args, **{**(kwargs or {}), **meta})
+
+
+def find_twin(net: nn.Module, *, num_classes: int) -> Twin:
+    """The model of torchvision that has the same weights, by another name each.
 
     Raises:
         UsageError: torchvision has none.
     """
     near: list[tuple[int, str]] = []
-    for twin in _candidates(net, num_classes, maps):
+    for twin in _candidates(net, num_classes):
         expected = {name: tensor.shape for name, tensor in twin.empty().state_dict().items()}
         given = {name: tensor.shape for name, tensor in twin.state.items()}
         if given == expected:
@@ -121,19 +134,29 @@ def save_torchvision(twin: Twin, path: Path, *, reference: Reference) -> float:
     return write_compared(path, made.getvalue(), compare)
 
 
-def _candidates(
-    net: nn.Module, num_classes: int, maps: Mapping[str, Sequence[Rule]]
-) -> Iterator[Twin]:
-    """The models whose map has all names of the network."""
-    for model, rules in maps.items():
-        try:
-            state = rename(net.state_dict(), rules)
-        except CheckpointError:
+def _candidates(net: nn.Module, num_classes: int) -> Iterator[Twin]:
+    """The models whose map has all names of the network, those of about its size first."""
+    count = sum(parameter.numel() for parameter in net.parameters())
+    parameters = {model: published_for(model)[0].parameters for model in known_models()}
+    states: dict[Path | None, Mapping[str, Tensor] | None] = {}
+    for model in sorted(parameters, key=lambda model: abs(parameters[model] - count)):
+        file = map_file(model, publisher="torchvision")  # one for many models
+        if file not in states:
+            states[file] = _renamed(net, map_of(model, "torchvision") or ())
+        state = states[file]
+        if state is None:
             continue
         options: dict[str, bool | int] = {"num_classes": num_classes}
         if model in INCEPTIONS:
             options["aux_logits"] = any(name.lower().startswith("aux") for name in state)
         yield Twin(model, options, state)
+
+
+def _renamed(net: nn.Module, rules: Sequence[Rule]) -> Mapping[str, Tensor] | None:
+    try:
+        return rename(net.state_dict(), rules)
+    except CheckpointError:
+        return None
 
 
 def _first_difference(given: Mapping[str, torch.Size], expected: Mapping[str, torch.Size]) -> str:

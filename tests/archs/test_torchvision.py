@@ -70,7 +70,7 @@ CASES = [
         Case(f"efficientnet_b{n}", f"efficientnet_b{n}", "torchvision_efficientnet_b", 32)
         for n in (0, 5)
     ],
-    Case("efficientnet_v2_s", "efficientnet_v2_s", "torchvision_efficientnet_v2", 64),
+    Case("efficientnet_v2_s", "efficientnet_v2_s", "torchvision_efficientnet_v2_s", 64),
     Case("convnext_tiny", "convnext_tiny", "torchvision_convnext", 32),
     Case("regnet_x_400mf", "regnet_x_400mf", "torchvision_regnet"),
     Case("regnet_x_1_6gf", "regnet_x_1_6gf", "torchvision_regnet", 32),

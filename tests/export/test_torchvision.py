@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import torch
 import torchvision
 
 from cnntrain.arch.network import Network
-from cnntrain.checkpoint.foreign import Rule, read_rules
 from cnntrain.core.errors import UsageError
 from cnntrain.data.pipeline import build_eval_pipeline
 from cnntrain.export.reference import make_reference
@@ -19,18 +17,6 @@ from cnntrain.export.weights import find_twin, save_torchvision
 
 MakeNet = Callable[..., Network]
 CONFIGS = Path(__file__).parents[2] / "configs"
-
-
-@pytest.fixture(scope="module")
-def maps() -> dict[str, tuple[Rule, ...]]:
-    """The maps of torchvision's models, told by the comment at the top of each file."""
-    found = {}
-    for file in sorted((CONFIGS / "weights").glob("torchvision_*.yaml")):
-        head = file.read_text("utf-8").partition(" in archs/")[0]
-        first, *others = re.findall(r"models\.(\w+)|, (\d+)", head)
-        names = [first[0], *(first[0].rstrip("0123456789") + each[1] for each in others)]
-        found |= dict.fromkeys(names, read_rules(file))
-    return found
 
 
 def arch(name: str) -> str:
@@ -45,13 +31,20 @@ def arch(name: str) -> str:
         ("vgg_d_bn", "vgg16_bn"),
         ("densenet169", "densenet169"),
         ("resnet50", "resnet50"),
+        ("resnext50_32x4d", "resnext50_32x4d"),
+        ("wide_resnet101_2", "wide_resnet101_2"),
+        ("mobilenet_v3_small", "mobilenet_v3_small"),
+        ("mnasnet0_75", "mnasnet0_75"),
+        ("efficientnet_b1", "efficientnet_b1"),
+        ("regnet_y_400mf", "regnet_y_400mf"),
+        ("convnext_small", "convnext_small"),
+        ("shufflenet_v2_x0_5", "shufflenet_v2_x0_5"),
+        ("squeezenet1_1", "squeezenet1_1"),
     ],
 )
-def test_a_network_is_recognised_by_its_weights(
-    network: MakeNet, maps: dict[str, tuple[Rule, ...]], name: str, model: str
-) -> None:
+def test_a_network_is_recognised_by_its_weights(network: MakeNet, name: str, model: str) -> None:
     net = network(arch(name), classes=7, shape=(3, 224, 224), device="meta")
-    twin = find_twin(net, num_classes=7, maps=maps)
+    twin = find_twin(net, num_classes=7)
     assert twin.call == f"torchvision.models.{model}(num_classes=7)"
 
 
@@ -63,10 +56,10 @@ def test_a_network_is_recognised_by_its_weights(
     ],
 )
 def test_its_model_loads_the_file_and_gives_the_same_logits(
-    network: MakeNet, maps: dict[str, tuple[Rule, ...]], tmp_path: Path, name: str, call: str
+    network: MakeNet, tmp_path: Path, name: str, call: str
 ) -> None:
     net = network(arch(name), classes=2, shape=(3, 64, 64))
-    twin = find_twin(net, num_classes=2, maps=maps)
+    twin = find_twin(net, num_classes=2)
     assert twin.call == call
     reference = make_reference(net, in_shape=(3, 64, 64), pipeline=build_eval_pipeline([]))
     path = tmp_path / "net.pth"
@@ -79,13 +72,11 @@ def test_its_model_loads_the_file_and_gives_the_same_logits(
         assert torch.equal(model.eval()(reference.images), net.eval()(reference.images))
 
 
-def test_the_same_weights_in_another_network_are_refused(
-    network: MakeNet, maps: dict[str, tuple[Rule, ...]], tmp_path: Path
-) -> None:
+def test_the_same_weights_in_another_network_are_refused(network: MakeNet, tmp_path: Path) -> None:
     text = arch("resnet18")
     assert text.count("    layers:\n      - residual:") == 1
     net = network(text.replace("}}, relu, {", "}}, tanh, {"), classes=2, shape=(3, 32, 32))
-    twin = find_twin(net, num_classes=2, maps=maps)
+    twin = find_twin(net, num_classes=2)
     reference = make_reference(net, in_shape=(3, 32, 32), pipeline=build_eval_pipeline([]))
     with pytest.raises(UsageError, match="resnet18 has these weights, but computes something else"):
         save_torchvision(twin, tmp_path / "net.pth", reference=reference)
@@ -104,9 +95,9 @@ def test_the_same_weights_in_another_network_are_refused(
     ],
 )
 def test_what_torchvision_does_not_have(
-    network: MakeNet, maps: dict[str, tuple[Rule, ...]], name: str, channels: int, message: str
+    network: MakeNet, name: str, channels: int, message: str
 ) -> None:
     net = network(arch(name), shape=(channels, 32, 32), device="meta")
     with pytest.raises(UsageError, match="torchvision has no model") as caught:
-        find_twin(net, num_classes=3, maps=maps)
+        find_twin(net, num_classes=3)
     assert caught.match(message)

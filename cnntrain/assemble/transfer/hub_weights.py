@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cnntrain.checkpoint.foreign import Rule, read_rules
-from cnntrain.config import shipped
+from cnntrain.assemble.transfer.name_maps import map_of
+from cnntrain.checkpoint.foreign import Rule
 from cnntrain.core.errors import CheckpointError, UsageError
 
 LOG = logging.getLogger("cnntrain.weights")
@@ -87,16 +87,8 @@ def fetch_weights(found: OnHub) -> Path:
 
 def names_on_hub(found: OnHub) -> tuple[Rule, ...]:
     """The map of names for its architecture: timm's, else torchvision's, which often are equal."""
-    architecture, folder = found.about.get("architecture"), shipped.folder()
-    if not isinstance(architecture, str) or folder is None:
-        return ()
-    for publisher in ("timm", "torchvision"):
-        files = folder.glob(f"weights/{publisher}_*.yaml")
-        families = {file.stem.removeprefix(f"{publisher}_"): file for file in files}
-        fitting = [family for family in families if architecture.startswith(family)]
-        if fitting:
-            return read_rules(families[max(fitting, key=len)])
-    return ()
+    architecture = found.about.get("architecture")
+    return map_of(str(architecture), "timm", "torchvision") or ()
 
 
 def steps_on_hub(found: OnHub) -> tuple[dict[str, Any], ...] | None:

@@ -21,11 +21,11 @@ from cnntrain.assemble.transfer.hub_weights import (
     notes_on_hub,
     steps_on_hub,
 )
+from cnntrain.assemble.transfer.name_maps import map_of
 from cnntrain.assemble.transfer.torchvision_weights import (
     fetch,
     find_published,
     known_models,
-    names_of,
 )
 from cnntrain.checkpoint.foreign import Rule, rules_of
 from cnntrain.checkpoint.state_dicts import ForeignWeights, read_metadata, read_weights
@@ -212,7 +212,7 @@ def name_rules(loaded: Loaded) -> tuple[Rule, ...]:
         return ()
     with at_source(loaded):
         model = find_published(weights.torchvision).name.partition("/")[0]
-        rules = names_of(model)
+        rules = map_of(model, "torchvision")
         if rules is None:
             message = f"cnntrain has neither torchvision's '{model}' nor a map of its names"
             remedy = f"choose from {', '.join(known_models())}; or write the network in `arch`, "

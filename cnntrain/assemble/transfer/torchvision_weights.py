@@ -14,8 +14,7 @@ from urllib.parse import urlparse
 
 import torch
 
-from cnntrain.checkpoint.foreign import Rule, read_rules
-from cnntrain.config import shipped
+from cnntrain.assemble.transfer.name_maps import map_file
 from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import CheckpointError, ConfigError
 from cnntrain.core.problems import suggestion
@@ -141,8 +140,8 @@ def fetch(published: Published) -> Path:
 
 
 def known_models() -> list[str]:
-    """The models of torchvision whose weights have a map of names."""
-    return [name for name in _models() if _map_of(name) is not None]
+    """The models of torchvision whose weights can be loaded: they have a map of names."""
+    return [model for model in _models() if map_file(model, publisher="torchvision") is not None]
 
 
 def _models() -> list[str]:
@@ -151,19 +150,6 @@ def _models() -> list[str]:
     from torchvision import models
 
     return list(models.list_models(module=models))
-
-
-def names_of(model: str) -> tuple[Rule, ...] | None:
-    """The map of our names to those of a model of torchvision; None where none is shipped."""
-    file = _map_of(model)
-    return None if file is None else read_rules(file)
-
-
-def _map_of(model: str) -> Path | None:
-    """`weights/torchvision_MODEL.yaml`; one for all depths of a ResNet."""
-    family = model.rstrip("0123456789")
-    found = (shipped.find(f"weights/torchvision_{name}") for name in (model, family))
-    return next((file for file in found if file is not None), None)
 
 
 def _steps(model: str, transforms: Any) -> tuple[dict[str, Any], ...]:
