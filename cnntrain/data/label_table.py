@@ -67,7 +67,7 @@ class LabelTable:
                 f"there is no folder {base} for the paths to start from",
                 remedy="correct data.root, or let them start from the table: -s data.root=null",
             )
-        lines = self._lines()
+        lines = self._lines(base)
         columns = self._columns(next(lines, (0, []))[1])
         found: list[LabelledFile] = []
         missing: list[tuple[str, str]] = []
@@ -91,9 +91,9 @@ class LabelTable:
             raise DataError(f"{self.file} has no rows", remedy="add a line for each image")
         return _without_repeats(found)
 
-    def _lines(self) -> Iterator[tuple[int, list[str]]]:
+    def _lines(self, base: Path) -> Iterator[tuple[int, list[str]]]:
         """The number of each line that is not empty, and its cells."""
-        text = self._text()
+        text = self._text(base)
         first = next((line for line in text.splitlines() if line.strip()), "")
         delimiter = self.delimiter or max(",;\t|", key=first.count)
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
@@ -105,12 +105,14 @@ class LabelTable:
             message = f"{self.file}:{reader.line_num}: {error}"
             raise DataError(message, remedy="close the quotes, or correct the line") from error
 
-    def _text(self) -> str:
+    def _text(self, base: Path) -> str:
         if not self.file.is_file():
             beside = [each.name for each in self.file.parent.glob("*") if each.is_file()]
             near = near_match(self.file.name, beside)
-            remedy = f"did you mean -s data.file={self.file.with_name(near)}?" if near else ""
-            raise DataError(f"there is no file {self.file}", remedy=remedy or "check `data.file`")
+            meant = self.file.with_name(near) if near else base / self.file
+            is_there = near or meant.is_file()
+            remedy = f"did you mean -s data.file={meant}?" if is_there else "check `data.file`"
+            raise DataError(f"there is no file {self.file}", remedy=remedy)
         content = self.file.read_bytes()
         marked = content.startswith((b"\xff\xfe", b"\xfe\xff"))
         encoding = self.encoding or ("utf-16" if marked else "utf-8-sig")

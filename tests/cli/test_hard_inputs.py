@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import types
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -136,13 +137,94 @@ def test_weights_of_other_programs(cnntrain: Cnntrain, name: str, content: Any, 
     assert "x1b" not in answer.err
 
 
-def test_prefixes_of_compiled_and_distributed_networks(cnntrain: Cnntrain) -> None:
-    draw({"a": 5, "b": 5})
-    net = package.build("run.yaml")
-    state = {f"module._orig_mod.{name}": value for name, value in net.state_dict().items()}
-    torch.save(state, "w.pt")
-    answer = cnntrain("eval", "run.yaml", "-s", "finetune.weights.file=w.pt")
+@pytest.mark.parametrize("prefix", ["module._orig_mod.", "_orig_mod.module."])
+@pytest.mark.parametrize("wrapper", ["", "net", "model"])
+def test_weights_as_other_programs_wrap_them(cnntrain: Cnntrain, prefix: str, wrapper: str) -> None:
+    """Compiled and distributed networks, next to the error and the epoch: the same answers."""
+    draw({f"{split}/{label}": 5 for split in ("train", "val") for label in "ab"})
+    assert cnntrain("fit", "run.yaml", "--out", "r", "--epochs=1").code == 0
+    net = package.load("r").net
+    state = {f"{prefix}{name}": value for name, value in net.state_dict().items()}
+    torch.save({wrapper: state, "acc": 91.7, "epoch": 3} if wrapper else state, "w.pt")
+    answer = cnntrain("eval", "run.yaml", "-s", "finetune.weights.file=w.pt", "--json")
     assert answer.code == 0, answer.err
+    ours, theirs = (json.loads(found.out) for found in (cnntrain("eval", "r", "--json"), answer))
+    assert theirs["loss"] == pytest.approx(ours["loss"], rel=1e-5)
+
+
+def grey(values: np.ndarray, path: str) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(values.astype(np.uint16)).save(path)
+
+
+def probabilities(answer: Any) -> list[str]:
+    return [json.dumps(row["probabilities"]) for row in json.loads(answer.out)["predictions"]]
+
+
+def test_images_of_16_bits(cnntrain: Cnntrain) -> None:
+    """PNG, TIFF and PGM give the same answer, that of the high byte; 12 bits are noticed."""
+    random = np.random.default_rng(0)
+    for split in ("train", "val"):
+        for number, (label, low) in enumerate((("dark", 0), ("light", 32768))):
+            for index in range(6):
+                values = random.integers(low, low + 32768, (16, 16))
+                grey(values, f"images/{split}/{label}/{6 * number + index}.png")
+    answer = cnntrain("fit", "run.yaml", "--out", "r", "--epochs=3")
+    assert answer.code == 0, answer.err
+    assert "best" in answer.err
+    for name in ("a.png", "a.tif", "a.pgm"):
+        grey(values, f"photos/{name}")
+    Image.fromarray((values >> 8).astype(np.uint8)).save("photos/high_byte.png")
+    answers = probabilities(cnntrain("predict", "r", "photos", "--json"))
+    assert len(answers) == 4
+    assert len({*answers}) == 1, answers
+    assert answers[0].startswith('[{"class": "light"')
+    for path in Path("images").rglob("*.png"):
+        grey(random.integers(0, 4096, (16, 16)), str(path))
+    checked = cnntrain("data", "check", "run.yaml")
+    assert "if they hold 12 bits, set -s data.bits=12" in checked.out
+    assert "16 of 256 levels" not in cnntrain("data", "check", "run.yaml", "-s", "data.bits=12").out
+
+
+def test_tiffs_that_are_turned(cnntrain: Cnntrain) -> None:
+    """Orientation 6 lies on its side: 32 x 48 pixels in the file are an image 48 high, 32 wide."""
+    for split in ("train", "val"):
+        for number, label in enumerate("ab"):
+            Path("images", split, label).mkdir(parents=True)
+            for index in range(4):
+                image = Image.new("RGB", (48, 32), (200 * number, 9 * index, "tv".index(split[0])))
+                image.paste((255, 255, 255), (0, 0, 24, 32))
+                image.save(f"images/{split}/{label}/{index}.tif", tiffinfo={0x0112: 6})
+    steps = (
+        "[{center_crop: {size: %s}}, {normalize: {mean: [0.5, 0.5, 0.5], std: [0.3, 0.3, 0.3]}}]"
+    )
+    given = [f"-sdata.transforms.{split}={steps}" for split in ("train", "eval")]
+    assert "48x32 (8)" in cnntrain("data", "check", "run.yaml").out
+    lying = cnntrain("fit", "run.yaml", *[each % [32, 48] for each in given], "--out", "no")
+    assert lying.code == 2
+    assert "a crop of 32 x 48 is larger than the image of 48 x 32" in lying.err
+    answer = cnntrain("fit", "run.yaml", *[each % [48, 32] for each in given], "--out", "r")
+    assert answer.code == 0, answer.err
+    image.transpose(Image.Transpose.ROTATE_270).save("upright.png")  # 90 degrees clockwise
+    image.save("turned.tif", tiffinfo={0x0112: 6})
+    upright, turned = probabilities(cnntrain("predict", "r", "upright.png", "turned.tif", "--json"))
+    assert upright == turned
+
+
+def test_a_table_from_a_spreadsheet_of_windows(cnntrain: Cnntrain) -> None:
+    """Its encoding is cp1252; what the message says can be pasted."""
+    draw({"Käfer": 8, "Biene": 8})
+    lines = ["path;label", *(f"{path.relative_to('images')};{path.parent.name}"
+                             for path in sorted(Path("images").rglob("*.png")))]  # fmt: skip
+    Path("images/table.csv").write_bytes("\r\n".join(lines).encode("cp1252"))
+    words = ["fit", "run.yaml", "-s", "data.name=csv", "-s", "data.file=images/table.csv"]
+    words += ["-s", "data.split.validation=0.25", "--epochs=1", "--out=r"]
+    refused = cnntrain(*words)
+    assert refused.code == 3
+    assert "-s data.encoding=cp1252 (Windows)" in refused.err
+    answer = cnntrain(*words, "-s", "data.encoding=cp1252")
+    assert answer.code == 0, answer.err
+    assert package.load("r").classes == ("Biene", "Käfer")
 
 
 @pytest.mark.parametrize(

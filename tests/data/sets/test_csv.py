@@ -179,6 +179,9 @@ def test_given_columns_and_classes_must_be_there(folder: Path) -> None:
         csv(file="t.csv", root="nowhere")
     with pytest.raises(DataError, match=r"no file tt.csv; did you mean -s data.file=t.csv\?"):
         csv(file="tt.csv")
+    Path("t.csv").rename("photos/t.csv")
+    with pytest.raises(DataError, match=r"no file t.csv; did you mean -s data.file=photos/t.csv"):
+        csv(file="t.csv", root="photos")
 
 
 def test_another_encoding_is_asked_for_and_taken(folder: Path) -> None:
