@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
+from rich.cells import cell_len
 
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.overrides import COMMAND_LINE
@@ -38,8 +39,11 @@ def with_origins(loaded: Loaded) -> str:
     the preprocessing of weights to start from `the weights`; for their commit `the hub`.
     """
     lines = list(_lines(resolved_tree(loaded.config), (), loaded))
-    column = min(_COMMENT_COLUMN, max(len(text) for text, _ in lines)) + 2
-    shown = (f"{text:<{column - 2}}  # {origin}" if origin else text for text, origin in lines)
+    width = min(_COMMENT_COLUMN, max(cell_len(text) for text, _ in lines))
+    shown = (
+        f"{text}{' ' * (width - cell_len(text))}  # {origin}" if origin else text
+        for text, origin in lines
+    )
     return "\n".join(shown) + "\n"
 
 

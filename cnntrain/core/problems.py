@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import takewhile
 
+from rich.cells import cell_len
+
 from cnntrain.core.escapes import escaped
 
 
@@ -38,9 +40,10 @@ class Problem:
             return text
         lines = [f"{escaped(str(self.place))}: {text}"]
         if self.place.source.strip():
-            shown = escaped(self.place.source.rstrip()[:160], keep="\t")
-            lead = "".join("\t" if c == "\t" else " " for c in shown[: self.place.column - 1])
-            lines += [f"    {shown}", f"    {lead}^"]
+            shown = self.place.source.rstrip()[:160]
+            before = escaped(shown[: self.place.column - 1], keep="\t").split("\t")
+            lead = "\t".join(" " * cell_len(part) for part in before)
+            lines += [f"    {escaped(shown, keep=chr(9))}", f"    {lead}^"]
         return "\n".join(lines)
 
 

@@ -6,6 +6,8 @@ import csv
 from collections.abc import Collection, Iterable, Sequence
 from typing import TextIO
 
+from rich.cells import cell_len
+
 from cnntrain.core.escapes import escaped, in_csv, in_markdown
 
 INDENT = "\u2003"
@@ -19,7 +21,7 @@ def columns(
     close: Collection[int] = (),
     rules: Collection[int] = (),
 ) -> str:
-    """Rows as aligned columns, two spaces apart.
+    """Rows as aligned columns, two spaces apart, also where a letter is two cells wide, or none.
 
     Args:
         rows: of cells, all of the same length.
@@ -28,15 +30,16 @@ def columns(
         rules: rows with a line above them.
     """
     rows = [[escaped(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
         line = ""
         for i, (cell, width) in enumerate(zip(row, widths, strict=True)):
             line += "" if i == 0 else " " if i in close else "  "
-            line += cell.rjust(width) if i in right else cell.ljust(width)
+            blanks = " " * (width - cell_len(cell))
+            line += blanks + cell if i in right else cell + blanks
         lines.append(line.rstrip())
-    rule = "-" * max(map(len, lines), default=0) + "\n"
+    rule = "-" * max(map(cell_len, lines), default=0) + "\n"
     return "\n".join(rule + line if i in rules else line for i, line in enumerate(lines))
 
 

@@ -40,6 +40,13 @@ def test_origins(run_file: Path) -> None:
     assert found["- relu"] == "run.yaml:6"
 
 
+def test_origins_stand_below_each_other_on_a_terminal(run_file: Path) -> None:
+    """A wide letter is two cells (Unicode, annex 11)."""
+    lines = with_origins(load(run_file, ["name=犬猫犬"])).splitlines()
+    name, other = (line for line in lines if line.startswith(("name: ", "seed: ")))
+    assert name.index("#") + 3 == other.index("#")
+
+
 def test_the_tree_has_the_data_sets_own_keys_beside_the_common_ones(run_file: Path) -> None:
     tree = resolved_tree(load(run_file).config)
     assert list(tree["data"])[:4] == ["name", "root", "download", "split"]

@@ -20,6 +20,15 @@ def test_render_with_source_and_caret() -> None:
     assert problem.render() == "f.yaml:3:5: no such key; remove it\n    \t a: b\n    \t   ^"
 
 
+@pytest.mark.parametrize(
+    ("before", "cells"), [("a猫: ", 5), ("cafe\u0301: ", 6), ("\x1b: ", 6), ("", 0)]
+)
+def test_the_caret_is_below_its_column_on_a_terminal(before: str, cells: int) -> None:
+    """A wide letter is two cells, a combining mark none, an escape character is shown as four."""
+    problem = Problem("wrong", Place("f", 1, len(before) + 1, f"{before}b: 1"))
+    assert problem.render().splitlines()[2] == f"    {' ' * cells}^"
+
+
 def test_render_without() -> None:
     assert Problem("it is wrong").render() == "it is wrong"
     assert Problem("it is wrong", Place("f", 1, 1)).render() == "f:1:1: it is wrong"

@@ -26,6 +26,18 @@ def test_rules_and_columns_that_are_close() -> None:
     ]
 
 
+def test_letters_that_are_wide_or_have_no_width() -> None:
+    """On a terminal: East Asian Width W (Unicode, annex 11) is two cells, a combining mark none."""
+    assert columns(
+        [["猫", "1", "|"], ["cafe\u0301", "12", "|"], ["👍🦊", "3", "|"]], right=[1]
+    ).split("\n") == ["猫     1  |", "cafe\u0301  12  |", "👍🦊   3  |"]
+    assert columns([["n", "x"], ["1", "犬猫"]], right=[1], rules=[1]).split("\n") == [
+        "n     x",
+        "-------",
+        "1  犬猫",
+    ]
+
+
 def test_markdown() -> None:
     assert markdown(ROWS[:2], right=[1]).splitlines() == [
         "| name | n | % |  |",
