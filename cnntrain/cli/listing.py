@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ from cnntrain.cli import output
 from cnntrain.cli.options import Json
 from cnntrain.cli.pictures import option_name
 from cnntrain.config import shipped
+from cnntrain.config.arch_header import read_header
 from cnntrain.config.keys import Key, all_keys
 from cnntrain.config.section import Call, Section
 from cnntrain.core.catalogue import Catalogue
@@ -19,6 +21,7 @@ from cnntrain.core.entry import Entry, Parameter
 from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import suggestion
 from cnntrain.core.trust import read_plugin
+from cnntrain.core.units import short_count
 from cnntrain.show.tables import columns
 from cnntrain.show.words import counted, listed
 
@@ -50,7 +53,7 @@ def listing(
         if name or plugin:
             remedy = f"`cnntrain new {name or 'NAME'}` copies a shipped file out"
             raise UsageError(f"`list {what}` takes nothing more", remedy=remedy)
-        _list_files(what, as_json)
+        (_list_configs if what == "configs" else _list_archs)(as_json)
         return
     catalogue = CHOICES[what]
     files = [read_plugin(file) for file in plugin or ()]
@@ -76,17 +79,52 @@ def listing(
         output.note(f"{counted(len(entries), catalogue.kind, what)}{of}; {note}")
 
 
-def _list_files(what: What, as_json: bool) -> None:
-    """The shipped files, each with its first line."""
-    names = shipped.names() if what == "configs" else shipped.names(among="archs/")
-    found = {name: shipped.find(name) for name in names}
-    files = {name: path for name, path in found.items() if path is not None}
+def _list_configs(as_json: bool) -> None:
+    """The shipped run files, each with its first line."""
+    files = shipped.files()
     if as_json:
-        output.result_json({what: {name: str(path) for name, path in files.items()}})
+        output.result_json({"configs": {name: str(path) for name, path in files.items()}})
         return
     output.result(columns([(name, _headline(path)) for name, path in files.items()]))
-    use = "fit" if what == "configs" else "summary"
-    output.note(f"`cnntrain {use} NAME` uses one, `cnntrain new NAME` copies it out")
+    output.note("`cnntrain fit NAME` uses one, `cnntrain new NAME` copies it out")
+
+
+def _list_archs(as_json: bool) -> None:
+    """The shipped architectures, with what their headers say of each."""
+    files = shipped.files(among="archs/")
+    headers = {name: read_header(path) for name, path in files.items()}
+    if as_json:
+        data = {name: {"file": str(files[name]), **asdict(each)} for name, each in headers.items()}
+        output.result_json({"archs": data})
+        return
+    head = (
+        "name",
+        "parameters",
+        "multiply-adds",
+        "images",
+        "classes",
+        "weights",
+        "paper",
+        "network",
+    )
+    rows = [
+        (
+            name,
+            short_count(each.parameters),
+            short_count(each.multiply_adds),
+            f"{each.size}x{each.size}{' grey' if each.channels == 1 else ''}",
+            str(each.classes),
+            "torchvision" if each.torchvision else "",
+            each.source,
+            each.title,
+        )
+        for name, each in headers.items()
+    ]
+    output.result(columns([head, *rows], right=(1, 2, 4), rules=[1]))
+    output.note(
+        f"{counted(len(rows), 'architecture')}; `cnntrain summary NAME` shows one layer by layer, "
+        "`cnntrain compare NAME NAME` several, `cnntrain new NAME` copies one out"
+    )
 
 
 def _list_keys(section: str | None, as_json: bool) -> None:

@@ -11,7 +11,6 @@ from cnntrain.cli import output
 from cnntrain.config import shipped
 from cnntrain.core.atomic import disk_errors, write_output
 from cnntrain.core.errors import UsageError
-from cnntrain.core.problems import suggestion
 
 
 def new(
@@ -24,9 +23,9 @@ def new(
     ] = None,
 ) -> None:
     """Copy a shipped file, to change it. A run file or an architecture; without NAME a starter."""
-    source = shipped.find(name)
+    source = shipped.find(name) or shipped.find(f"archs/{name}")
     if source is None:
-        remedy = suggestion(name, [*shipped.names(), *shipped.names(among="archs/")])
+        remedy = shipped.network_remedy(name)
         raise UsageError(f"there is no shipped file '{name}'", remedy=remedy)
     target = out or Path(f"{name.removesuffix('.yaml')}.yaml")
     if target.exists():

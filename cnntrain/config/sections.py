@@ -19,6 +19,7 @@ SECTIONS = ("arch", "vars", "compute", "data", "finetune", "train", "record")
 """The keys whose mapping may stand in a file of its own."""
 
 WEIGHTS = ("finetune", "weights")
+ARCHS = "archs/{}.yaml"
 RENAME = (*WEIGHTS, "rename")
 
 
@@ -71,8 +72,10 @@ def collected(problems: list[Problem], *, place: Place | None = None) -> Iterato
         problems += [replace(each, place=each.place or place) for each in error.problems]
 
 
-def find_beside(name: str, *, place: Place | None, file: Path) -> Path:
+def find_beside(name: str, *, place: Place | None, file: Path, is_network: bool = False) -> Path:
     """A file that the run file names: relative to it, or to the working folder if `-s` named it.
+
+    Where there is none, networks that were perhaps meant are named if it `is_network`.
 
     Raises:
         ConfigError: there is no such file.
@@ -87,7 +90,9 @@ def find_beside(name: str, *, place: Place | None, file: Path) -> Path:
     called = ["this folder" if folder == Path() else str(folder) for folder in folders]
     where = "" if Path(name).expanduser().is_absolute() else f" in {' or '.join(called)}"
     message = f"there is no file '{name}'{where}"
-    raise ConfigError(message, remedy=_remedy(name, folders), place=place)
+    is_network = is_network or "archs" in Path(name).parent.parts
+    remedy = _nearest_network(name, folders) if is_network else _nearest_file(name, folders)
+    raise ConfigError(message, remedy=remedy, place=place)
 
 
 def _folders(place: Place | None, file: Path) -> list[Path]:
@@ -105,10 +110,11 @@ def _read_section(document: Document, path: KeyPath, file: Path) -> None:
     name = holder[key]
     if not _names_a_file(name):
         message = f"'{key}' must be a mapping or the name of a .yaml file, not {shown(name)}"
-        in_archs = shipped.find(f"archs/{name}") if key == "arch" else None
-        remedy = f"write archs/{name}.yaml" if in_archs else "write its keys below it"
+        remedy = "write its keys below it"
+        if key == "arch" and isinstance(name, str):
+            remedy = shipped.network_remedy(name, form=ARCHS)
         raise ConfigError(message, remedy=remedy, place=place)
-    found = find_beside(name, place=place, file=file)
+    found = find_beside(name, place=place, file=file, is_network=key == "arch")
     if found.exists() and file.exists() and found.samefile(file):
         message = f"'{key}' names the file that it stands in"
         raise ConfigError(message, remedy=f"name a file with the keys of {key}", place=place)
@@ -122,13 +128,18 @@ def _read_section(document: Document, path: KeyPath, file: Path) -> None:
     document.places.graft(path, section.places)
 
 
-_SEE = ("check the path", "check the path; `cnntrain list archs` has the shipped ones")
+def _nearest_network(name: str, folders: Sequence[Path]) -> str:
+    """Architectures like it, shipped or in the user's folders, as `arch` names them."""
+    parent = Path(name).parent
+    own = [file.name for folder in folders for file in (folder / parent).glob("*.yaml")]
+    others = [str(parent / file) for file in own]
+    return shipped.network_remedy(name, form=ARCHS, others=others)
 
 
-def _remedy(name: str, folders: Sequence[Path]) -> str:
+def _nearest_file(name: str, folders: Sequence[Path]) -> str:
     parent = Path(name).parent
     beside = [folder / parent for folder in (*folders, shipped.folder()) if folder is not None]
     suffix = Path(name).suffix
     stems = {file.stem for folder in beside for file in folder.glob(f"*{suffix}")}
     near = near_match(Path(name).stem, sorted(stems))
-    return f"did you mean '{parent / near}{suffix}'?" if near else _SEE["archs" in parent.parts]
+    return f"did you mean '{parent / near}{suffix}'?" if near else "check the path"

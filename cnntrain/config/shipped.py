@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from cnntrain.config.arch_header import read_header
+from cnntrain.config.nearest import did_you_mean, folded, nearest
 from cnntrain.core.errors import UsageError
-from cnntrain.core.problems import near_match, suggestion
+from cnntrain.core.problems import near_match
 
 
 def folder() -> Path | None:
@@ -16,16 +18,21 @@ def folder() -> Path | None:
     return next((choice for choice in choices if choice.is_dir()), None)
 
 
-def names(*, among: str = "") -> list[str]:
-    """Their names, such as `lenet5`, in alphabetical order; among `archs/`: `archs/lenet5`."""
+def files(*, among: str = "") -> dict[str, Path]:
+    """They, by names such as `lenet5`, in alphabetical order; among `archs/`: `archs/lenet5`."""
     here = folder()
-    return sorted(f"{among}{file.stem}" for file in (here / among).glob("*.yaml")) if here else []
+    found = sorted((here / among).glob("*.yaml"), key=lambda file: file.stem) if here else []
+    return {f"{among}{file.stem}": file for file in found}
+
+
+def names() -> list[str]:
+    """The names of the run files."""
+    return list(files())
 
 
 def with_weights() -> list[str]:
     """The names of those that name weights, which other commands can use."""
-    files = {name: find(name) for name in names()}
-    return [n for n, file in files.items() if file and "\nfinetune:" in file.read_text("utf-8")]
+    return [name for name, file in files().items() if "\nfinetune:" in file.read_text("utf-8")]
 
 
 def find(name: str) -> Path | None:
@@ -55,12 +62,29 @@ def find_network(name: str, *, among: Sequence[str] = ("", "archs/")) -> Path:
     """
     found = _given_or_shipped(name, among)
     if found is None:
-        here = folder()
-        files = here.rglob("*.yaml") if here else ()
-        near = near_match(Path(name).stem, [file.stem for file in files])
-        remedy = f"did you mean '{near}'?" if near else "`cnntrain list configs` shows some"
-        raise UsageError(f"there is no network '{name}'", remedy=remedy)
+        raise UsageError(f"there is no network '{name}'", remedy=network_remedy(name))
     return found
+
+
+def network_remedy(name: str, *, form: str = "", others: Iterable[str] = ()) -> str:
+    """What to do about a network that is not there: the nearest ones, and where all are listed.
+
+    Args:
+        name: the unknown one.
+        form: how architectures are named, such as `archs/{}.yaml`. Without it as `name` is: below
+            `archs/`, or else as run files are, which then are named too.
+        others: names besides those of the shipped files.
+    """
+    form, stems = form or "archs/{}" * name.startswith("archs/"), dict(_known_archs())
+    options = {form.format(stem): known for stem, known in stems.items()} if form else stems
+    options |= dict.fromkeys([*others, *(() if form else names())], ())
+    return did_you_mean(nearest(name, options), kind="archs")
+
+
+def _known_archs() -> list[tuple[str, tuple[str, ...]]]:
+    """The architectures, each with the other names by which it is known: torchvision's."""
+    archs = files(among="archs/").values()
+    return [(file.stem, (read_header(file).torchvision,)) for file in archs]
 
 
 def resolve(name: str) -> Path:
@@ -81,14 +105,27 @@ def resolve(name: str) -> Path:
             else "give a file; `cnntrain fit FOLDER` writes one"
         )
         raise UsageError(f"{name} is a folder, not a run file", remedy=remedy)
+    files_meant = nearest(name, dict.fromkeys(names(), ()))
+    is_spelt_otherwise = bool(files_meant) and folded(files_meant[0]) == folded(name)
+    if not is_spelt_otherwise and Path(name).parent in (Path(), Path("archs")):
+        _refuse_architecture(name)
     message = f"there is no run file '{name}', nor a shipped one of that name"
     folder_meant = _near_folder(Path(name))
-    file_meant = near_match(Path(name).stem, names())
-    if folder_meant and file_meant:  # the nearer of the two
-        nearer = near_match(Path(name).stem, [file_meant, folder_meant.name])
+    if folder_meant and files_meant:  # the nearer of the two
+        nearer = near_match(Path(name).stem, [files_meant[0], folder_meant.name])
         folder_meant = folder_meant if nearer == folder_meant.name else None
-    remedy = suggestion(Path(name).stem, names())
+    is_network = name.startswith("archs/")
+    remedy = network_remedy(name) if is_network else did_you_mean(files_meant, kind="configs")
     raise UsageError(message, remedy=f"did you mean '{folder_meant}'?" if folder_meant else remedy)
+
+
+def _refuse_architecture(name: str) -> None:
+    """Raise a UsageError where an architecture is so called, however it is written."""
+    for arch in nearest(name, dict(_known_archs())):
+        if folded(arch) == folded(name):
+            message = f"'{name}' is an architecture, not a run file"
+            remedy = f"name it in one as `arch: archs/{arch}.yaml`, or look at it"
+            raise UsageError(message, remedy=f"{remedy}: `cnntrain summary archs/{arch}`")
 
 
 def _near_folder(path: Path) -> Path | None:

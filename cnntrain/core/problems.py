@@ -85,15 +85,15 @@ def _near_match(word: str, names: Iterable[str]) -> str | None:
 
 def _is_slip(word: str, name: str) -> bool:
     """Whether one letter is wrong, missing or too many, or two are exchanged; another is right."""
-    start = _same_letters(word, name)
+    start = same_letters(word, name)
     one, other = word[start:], name[start:]
-    end = _same_letters(one[::-1], other[::-1])
+    end = same_letters(one[::-1], other[::-1])
     one, other = one[: len(one) - end], other[: len(other) - end]
     is_exchange = len(one) == 2 and one == other[::-1]
     return is_exchange or (start + end > 0 and max(len(one), len(other)) <= 1)
 
 
-def _same_letters(one: str, other: str) -> int:
+def same_letters(one: str, other: str) -> int:
     """How many letters at their beginning are the same."""
     pairs = zip(one, other, strict=False)
     return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))

@@ -70,7 +70,7 @@ def test_variables() -> None:
 @pytest.mark.parametrize(
     ("network", "kind", "message"),
     [
-        ("resent20", UsageError, "there is no network 'resent20'; did you mean 'resnet20'?"),
+        ("resent20", UsageError, "there is no network 'resent20'; did you mean 'resnet20'"),
         (
             {"layers": ["flatten", {"linaer": {"out": 3}}]},
             ConfigError,

@@ -2,25 +2,53 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 Cnntrain = Callable[..., Any]
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
-@pytest.mark.parametrize("what", ["configs", "archs"])
-def test_a_shipped_file_is_listed_with_a_whole_phrase(cnntrain: Cnntrain, what: str) -> None:
-    """Its first line if that is a sentence; of a longer one what comes before the colon."""
-    for line in cnntrain("list", what).out.splitlines():
+def test_a_run_file_is_listed_with_its_first_line(cnntrain: Cnntrain) -> None:
+    for line in cnntrain("list", "configs").out.splitlines():
         name, _, text = line.partition(" ")
         first = (CONFIGS / f"{name}.yaml").read_text("utf-8").splitlines()[0].removeprefix("# ")
-        assert text.strip().endswith((".", "?")) or f"{first} ".startswith(f"{text.strip()}: ")
-        assert what == "archs" or text.strip() == first
+        assert text.strip() == first
+        assert first.endswith((".", "?"))
+
+
+def test_architectures_are_listed_to_choose_from(cnntrain: Cnntrain) -> None:
+    """25.56 M parameters and 4.1 G multiply-adds are ResNet-50's in torchvision's documentation."""
+    answer = cnntrain("list", "archs")
+    head, rule, *lines = answer.out.splitlines()
+    assert head.split() == [
+        *("name", "parameters", "multiply-adds", "images", "classes", "weights", "paper"),
+        "network",
+    ]
+    assert set(rule) == {"-"}
+    assert len(lines) == len(list(CONFIGS.glob("archs/*.yaml")))
+    [line] = [line for line in lines if line.startswith("archs/resnet50 ")]
+    words = "25.6 M 4.1 G 224x224 1000 torchvision He et al. 2015 ResNet-50"
+    assert line.split()[1:] == words.split()
+    [line] = [line for line in lines if line.startswith("archs/lenet5 ")]
+    words = "61.7 k 417 k 28x28 grey 10 LeCun et al. 1998 LeNet-5, modern form"
+    assert line.split()[1:] == words.split()
+    assert "`cnntrain new NAME`" in answer.err
+    [found] = json.loads(cnntrain("list", "archs", "--json").out).values()
+    assert found["archs/resnet50"] == {
+        "file": str(CONFIGS / "archs" / "resnet50.yaml"),
+        "title": "ResNet-50",
+        "parameters": 25_557_032,
+        "multiply_adds": 4_089_184_256,
+        "size": 224,
+        "channels": 3,
+        "classes": 1000,
+        "source": "He et al. 2015",
+        "torchvision": "resnet",
+    }
 
 
 PLUGIN = '''

@@ -37,6 +37,8 @@ run("list", "layers", "conv", code=0)
 run("list", "transforms", "--json", code=0)
 run("list", "datasets", code=0)
 run("list", "configs", code=0)
+run("list", "archs", code=0)
+run("summary", "resnet999", code=2)
 run("list", "--plugin", "plugin.py", "layers", "doubled", code=0)
 """
 BROKEN = """

@@ -74,7 +74,7 @@ def test_a_guess_is_said(cnntrain: Cnntrain) -> None:
 def test_wrong_names_and_options(cnntrain: Cnntrain) -> None:
     answer = cnntrain("summary", "archs/resnet51")
     assert answer.code == 2
-    assert "there is no network 'archs/resnet51'; did you mean 'resnet5" in answer.err
+    assert "there is no network 'archs/resnet51'; did you mean 'archs/resnet5" in answer.err
     assert cnntrain("summary", "lenet5", "--json", "--markdown").code == 2
     assert cnntrain("summary", "lenet5", "--depth", "0").code == 2
     assert cnntrain("summary", "runs/none/at/all.pt").code == 2
