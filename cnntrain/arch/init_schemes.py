@@ -6,7 +6,10 @@ BackProp", 1998, section 4.6 (LeCun); Saxe et al., "Exact Solutions to the Nonli
 Learning in Deep Linear Neural Networks", 2013 (orthogonal).
 
 A fan is the number of weights that meet in one unit: in a convolution with groups, fan_in =
-in / groups x kernel height x width and fan_out = out / groups x kernel height x width.
+in / groups x kernel height x width and fan_out = out / groups x kernel height x width. So He et al.
+derive it (equation 14 counts the outputs that an input reaches), and so the authors' programs for
+MNASNet, MobileNet V3 and EfficientNet do it. torch.nn.init, and with it torchvision, does not
+divide fan_out by the groups: its depthwise convolutions start sqrt(maps) times smaller.
 """
 
 from __future__ import annotations

@@ -61,6 +61,28 @@ def test_fans() -> None:
     assert fans_of(nn.ConvTranspose2d(6, 4, 3, groups=2)) == (3 * 9, 2 * 9)
 
 
+@pytest.mark.parametrize("groups", [1, 2, 8])
+def test_fans_are_torchs_but_for_groups(groups: int) -> None:
+    """torch counts outputs of all groups, of which an input reaches those of its own."""
+    conv = nn.Conv2d(8, 16, (3, 5), groups=groups)
+    fan_in, fan_out = nn.init._calculate_fan_in_and_fan_out(conv.weight)
+    assert fans_of(conv) == (fan_in, fan_out / groups)
+
+
+@pytest.mark.parametrize("groups", [1, 4, 64])
+def test_fan_out_keeps_the_variance_of_gradients_with_groups(groups: int) -> None:
+    # He et al. 2015, equation 14: without a nonlinearity the gradient's variance stays
+    conv = nn.Conv2d(64, 64, 3, padding=1, padding_mode="circular", groups=groups, bias=False)
+    torch.manual_seed(0)
+    rule = InitRule(weight=Kaiming(mode="fan_out", nonlinearity="linear"))
+    initialise(conv, [rule], kinds={})
+    x = torch.randn(4, 64, 8, 8, requires_grad=True)
+    conv(x).backward(torch.randn(4, 64, 8, 8))
+    assert x.grad is not None
+    # depthwise, 576 weights decide: their mean square errs by sqrt(2 / 576) = 6 %
+    assert x.grad.square().mean().item() == pytest.approx(1, abs=0.2)
+
+
 @pytest.mark.parametrize("distribution", ["normal", "uniform"])
 @pytest.mark.parametrize(
     ("scheme", "std"),
