@@ -2,28 +2,30 @@
 
 Its models are the oracle: logits, auxiliary logits, gradients and running averages on a CPU in
 float32. Images are small where the networks take any size, so that this stays quick.
+`scripts/try_archs --parity` does it for every architecture.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-import torchvision
-from torch import Tensor, nn
-from torchvision.models.convnext import CNBlock
+from torch import Tensor
+from trying.twins import (
+    differing,
+    outputs,
+    plan_of,
+    random_model,
+    run,
+    twin_of,
+    with_versions,
+    with_weights,
+)
 
-from cnntrain.arch.build import build
-from cnntrain.arch.description import describe, usual_facts
 from cnntrain.arch.network import Network
-from cnntrain.arch.planner import make_plan
 from cnntrain.checkpoint.foreign import Rule, read_rules, rename
-from cnntrain.core.document import read_document
-from cnntrain.layers.stochastic_depth import StochasticDepth
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -77,103 +79,42 @@ CASES = [
     Case("regnet_y_400mf", "regnet_y_400mf", "torchvision_regnet"),
     Case("regnet_y_1_6gf", "regnet_y_1_6gf", "torchvision_regnet", 32),
 ]
-DROPS = (nn.Dropout, StochasticDepth, torchvision.ops.StochasticDepth)
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
 
-def torchvisions(case: Case) -> nn.Module:
-    """Its model with random weights, with running averages and factors that are not 0 and 1."""
-    torch.manual_seed(0)
-    has_option = case.model.startswith(("vgg", "googlenet", "inception"))
-    options: dict[str, Any] = {"init_weights": False} if has_option else {}
-    model: nn.Module = torchvision.models.get_model(case.model, weights=None, **options)
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight)
-        if isinstance(module, nn.BatchNorm2d):
-            assert module.running_mean is not None
-            assert module.running_var is not None
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-            nn.init.normal_(module.running_mean, std=0.1)
-        if isinstance(module, nn.BatchNorm2d | nn.LayerNorm):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.1)
-        if isinstance(module, CNBlock):
-            nn.init.uniform_(module.layer_scale, 0.5, 1.5)  # not 1e-6: the block must count
-    return model
-
-
 def ours(case: Case, state: dict[str, Tensor]) -> Network:
-    """Our network with these weights, which it shares, and copies of the running averages."""
-    document = read_document(CONFIGS / "archs" / f"{case.arch}.yaml")
-    facts = replace(usual_facts(document), image_height=case.size, image_width=case.size)
-    net = build(make_plan(describe(document, facts=facts)), device="meta")
-    net.load_state_dict(state, strict=True, assign=True)
-    for module in net.modules():
-        for name, tensor in module.named_buffers(recurse=False):
-            module.register_buffer(name, tensor.clone())
-    return net.requires_grad_()
+    return with_weights(plan_of(case.arch, side=case.size), state)
 
 
 def rules_of(case: Case) -> tuple[Rule, ...]:
     return read_rules(CONFIGS / "weights" / f"{case.names}.yaml")
 
 
-def outputs(net: nn.Module, images: Tensor) -> list[Tensor]:
-    """Logits, and those of the heads in the order in which they stand in the network."""
-    found = net(images)
-    if isinstance(found, Tensor):
-        return [found]
-    if isinstance(net, Network):
-        return [found[0], *found[1]]
-    return [found.logits, *reversed(found[1:])]  # GoogLeNet's second head comes first
-
-
-def run(net: nn.Module, images: Tensor) -> tuple[list[Tensor], dict[str, Tensor]]:
-    """Outputs, and the gradient of a loss that has all of them in it."""
-    net.zero_grad(set_to_none=True)
-    found = outputs(net, images)
-    losses = [each.log_softmax(dim=1)[:, 3].mean() for each in found]
-    torch.autograd.backward(-torch.stack(losses).sum())
-    gradients = {k: p.grad for k, p in net.named_parameters() if p.grad is not None}
-    return [each.detach() for each in found], gradients
-
-
-def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
-    assert one.keys() == other.keys()
-    assert [name for name in one if not torch.equal(one[name], other[name])] == []
-
-
-def with_versions(state: dict[str, Tensor], other: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same with what another state_dict says of versions: MNASNet asks for its own."""
-    found = OrderedDict(state)
-    found._metadata = other._metadata  # type: ignore[attr-defined]  # torch's own attribute
-    return found
+@every_case
+def test_a_header_names_the_map(case: Case) -> None:
+    assert twin_of(case.arch) == case.model
 
 
 @pytest.mark.slow
 @every_case
 def test_the_same_numbers(case: Case) -> None:
-    rules, theirs = rules_of(case), torchvisions(case)
+    rules, theirs = rules_of(case), random_model(case.model)
     state = theirs.state_dict()
     net = ours(case, rename(state, rules, reverse=True))
     images = torch.randn(2, 3, case.size, case.size)
     back = rename(net.state_dict(), rules)
-    assert_same(back, dict(state))
+    assert differing(back, state) == []
     theirs.load_state_dict(with_versions(back, state), strict=True)
     for is_training in (False, True):
-        for each in (net, theirs):
-            each.train(is_training)
-            for module in each.modules():
-                if isinstance(module, DROPS):
-                    module.p = 0.0
-        (mine, gradients), (expected, their_gradients) = run(net, images), run(theirs, images)
+        (mine, gradients), (expected, their_gradients) = (
+            run(each.train(is_training), images) for each in (net, theirs)
+        )
         assert len(mine) == (1 + len(net.aux_weights) if is_training else 1)
         for one, other in zip(mine, expected, strict=True):
             assert other.std() > 1e-3
             assert torch.equal(one, other)
-        assert_same(rename(gradients, rules), their_gradients)
-    assert_same(rename(net.state_dict(), rules), theirs.state_dict())  # the running averages
+        assert differing(rename(gradients, rules), their_gradients) == []
+    assert differing(rename(net.state_dict(), rules), theirs.state_dict()) == []  # averages
 
 
 DROPPING = ("alexnet", "googlenet", "efficientnet_b0")
@@ -181,7 +122,8 @@ DROPPING = ("alexnet", "googlenet", "efficientnet_b0")
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.model in DROPPING], ids=str)
 def test_dropout_draws_the_same_masks(case: Case) -> None:
-    theirs = torchvisions(case).train()
+    """Quickly, for three; the test above does it for all."""
+    theirs = random_model(case.model).train()
     net = ours(case, rename(theirs.state_dict(), rules_of(case), reverse=True)).train()
     images = torch.randn(2, 3, case.size, case.size)
     found = []

@@ -1,0 +1,1 @@
+"""The parts of scripts/try_archs, and of the tests that compare networks with torchvision's."""
