@@ -1,8 +1,7 @@
 """Weights of the hub: from a cache as huggingface_hub lays it out, and from a server like it.
 
-Most tests have a small network with our own names. ResNet-18 in timm's layout is torchvision's with
-Most tests have a small network with our own names. ResNet-18 in timm is torchvision's, here with
-has the keys that its `save_config_for_hf` writes.
+Most tests have a small network with our own names. Those in timm's layouts are torchvision's models
+under timm's names (timm 1.0.31). config.json has the keys that its `save_config_for_hf` writes.
 """
 
 from __future__ import annotations
@@ -119,21 +118,117 @@ def of_hub(run_file: Callable[..., Path]) -> Callable[..., Path]:
     return write
 
 
-def test_a_network_of_timm(cache: Path, of_hub: Callable[..., Path], tmp_path: Path) -> None:
+def resnet50() -> torch.nn.Module:
+    """timm's has torchvision's names."""
+    made: torch.nn.Module = torchvision.models.resnet50(num_classes=3)
+    return made
+
+
+def mobilenet_v3() -> torch.nn.Module:
+    """torchvision's with timm's epsilon, 1e-5."""
+    norm = torch.nn.BatchNorm2d
+    made: torch.nn.Module = torchvision.models.mobilenet_v3_large(num_classes=3, norm_layer=norm)
+    return made
+
+
+def as_mobilenetv3_of_timm(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Its names: convolutions and norms are numbered within a block, blocks within a stage."""
+    stages = [(s, b) for s, blocks in enumerate((1, 2, 3, 4, 2, 3)) for b in range(blocks)]
+    ends = {
+        "features.0.0": "conv_stem",
+        "features.0.1": "bn1",
+        "features.16.0": "blocks.6.0.conv",
+        "features.16.1": "blocks.6.0.bn1",
+        "classifier.0": "conv_head",
+        "classifier.3": "classifier",
+    }
+    gates = {"fc1": "conv_reduce", "fc2": "conv_expand"}
+    renamed = {}
+    for name, value in state.items():
+        module, _, kind = name.rpartition(".")
+        if module not in ends:
+            _, block, _, place, part = module.split(".")
+            stage, number = stages[int(block) - 1]
+            inside = f"blocks.{stage}.{number}"
+            if part in gates:
+                module = f"{inside}.se.{gates[part]}"
+            else:
+                earlier = {p.split(".")[3] for p in state if p.startswith(f"features.{block}.")}
+                convs = [
+                    p for p in sorted(earlier) if f"features.{block}.block.{p}.0.weight" in state
+                ]
+                order = ("conv_pw", "conv_dw", "conv_pwl") if stage else ("conv_dw", "conv_pw")
+                index = convs.index(place)
+                module = f"{inside}.{order[index] if part == '0' else f'bn{index + 1}'}"
+        renamed[f"{ends.get(module, module)}.{kind}"] = value
+    renamed["conv_head.weight"] = renamed["conv_head.weight"][:, :, None, None]
+    return renamed
+
+
+def test_the_layout_of_timms_mobilenetv3() -> None:
+    names = as_mobilenetv3_of_timm(mobilenet_v3().state_dict())
+    assert len(names) == 312  # of timm.create_model("mobilenetv3_large_100"), as the names below
+    assert {
+        *(
+            "conv_stem.weight",
+            "bn1.running_mean",
+            "blocks.0.0.conv_dw.weight",
+            "blocks.0.0.bn2.bias",
+        ),
+        *("blocks.0.0.conv_pw.weight", "blocks.1.0.conv_pw.weight", "blocks.1.1.bn3.weight"),
+        *("blocks.2.2.se.conv_reduce.bias", "blocks.3.3.conv_pwl.weight", "blocks.4.1.bn2.bias"),
+        *("blocks.5.2.se.conv_expand.weight", "blocks.6.0.conv.weight", "blocks.6.0.bn1.bias"),
+        *("conv_head.bias", "classifier.weight"),
+    } <= names.keys()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "arch", "make", "renamed"),
+    [
+        ("resnet50", "resnet50", resnet50, dict),
+        (
+            "mobilenetv3_large_100",
+            "mobilenet_v3_large_timm",
+            mobilenet_v3,
+            as_mobilenetv3_of_timm,
+        ),
+    ],
+)
+def test_a_network_of_timm(
+    cache: Path,
+    of_hub: Callable[..., Path],
+    tmp_path: Path,
+    architecture: str,
+    arch: str,
+    make: Callable[[], torch.nn.Module],
+    renamed: Callable[[Any], dict[str, torch.Tensor]],
+) -> None:
     torch.manual_seed(0)
-    resnet18 = torchvision.models.resnet18(num_classes=3).eval()
+    theirs = make().eval()
     settings = {**ABOUT["pretrained_cfg"], "input_size": [3, 32, 32]}
-    about = {"architecture": "resnet18", "pretrained_cfg": settings, "labels": ["a", "b", "c"]}
-    put(
-        cache,
-        {
-            "config.json": json.dumps(about).encode(),
-            "model.safetensors": as_safetensors(resnet18, tmp_path),
-        },
-    )
-    model = open_model(of_hub({"arch": "archs/resnet18.yaml", "data.size": 40}))
+    about = {"architecture": architecture, "pretrained_cfg": settings, "labels": ["a", "b", "c"]}
+    save_file(renamed(theirs.state_dict()), tmp_path / "f")
+    weights = (tmp_path / "f").read_bytes()
+    put(cache, {"config.json": json.dumps(about).encode(), "model.safetensors": weights})
+    model = open_model(of_hub({"arch": f"archs/{arch}.yaml", "data.size": 40}))
     with torch.no_grad():
-        assert torch.equal(model.net(IMAGES), resnet18(IMAGES))
+        found, expected = model.net(IMAGES), theirs(IMAGES)
+    if architecture == "resnet50":
+        assert torch.equal(found, expected)
+    else:  # a 1x1 convolution for a linear layer rounds otherwise; an epsilon of 1e-3 gives 1 %
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_another_layout_of_the_same_network_is_refused(
+    cache: Path, of_hub: Callable[..., Path], tmp_path: Path
+) -> None:
+    """archs/mobilenet_v3_large is torchvision's, with another epsilon: its logits would differ."""
+    save_file(as_mobilenetv3_of_timm(mobilenet_v3().state_dict()), tmp_path / "f")
+    about = {**ABOUT, "architecture": "mobilenetv3_large_100"}
+    weights = (tmp_path / "f").read_bytes()
+    put(cache, {"config.json": json.dumps(about).encode(), "model.safetensors": weights})
+    with pytest.raises(CheckpointError, match=r"has 10 of the 264 weights of the network"):
+        open_model(of_hub({"arch": "archs/mobilenet_v3_large.yaml", "data.size": 40}))
 
 
 def test_its_images_are_prepared_as_timm_says(
@@ -365,8 +460,19 @@ def test_fetched_once(
     with pytest.raises(CheckpointError, match="the hub has no repository 'timm/other'"):
         check_run_file(of_hub(download=True, hub="timm/other"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    open_model(of_hub(download=True))
     with pytest.raises(CheckpointError, match="is not in the cache of huggingface_hub and cannot"):
         check_run_file(of_hub(download=True, revision="v9"))
+
+
+def test_a_file_that_arrives_cut_short(
+    cache: Path, server: type[Hub], of_hub: Callable[..., Path]
+) -> None:
+    check_run_file(of_hub(download=True))
+    server.cuts = True
+    with pytest.raises(CheckpointError, match=r"model\.safetensors of .* cannot be fetched"):
+        open_model(of_hub(download=True))
+    assert not list(cache.rglob("model.safetensors"))
 
 
 def test_a_repository_without_weights(
