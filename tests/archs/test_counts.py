@@ -16,6 +16,7 @@ import torch
 import torchvision
 import yaml
 from torch.utils.flop_counter import FlopCounterMode
+from trying.twins import twin_of
 
 from cnntrain.arch.description import describe, usual_facts
 from cnntrain.arch.plan import Plan, PlannedNode
@@ -75,6 +76,10 @@ def main_parameters(plan: Plan) -> int:
 
 def test_all_are_known() -> None:
     assert sorted(KNOWN) == NAMES
+
+
+def test_headers_name_the_maps_of_torchvisions_names() -> None:
+    assert {name: twin for name in NAMES if (twin := twin_of(name))} == TORCHVISION
 
 
 @every_arch

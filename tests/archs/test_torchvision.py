@@ -19,7 +19,6 @@ from trying.twins import (
     plan_of,
     random_model,
     run,
-    twin_of,
     with_versions,
     with_weights,
 )
@@ -88,11 +87,6 @@ def ours(case: Case, state: dict[str, Tensor]) -> Network:
 
 def rules_of(case: Case) -> tuple[Rule, ...]:
     return read_rules(CONFIGS / "weights" / f"{case.names}.yaml")
-
-
-@every_case
-def test_a_header_names_the_map(case: Case) -> None:
-    assert twin_of(case.arch) == case.model
 
 
 @pytest.mark.slow
