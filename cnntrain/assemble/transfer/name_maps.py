@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cnntrain.checkpoint.foreign import Rule, read_rules
 from cnntrain.config import shipped
+from cnntrain.config.arch_header import read_header
 
 
 def map_file(model: str, *, publisher: str) -> Path | None:
@@ -58,13 +59,8 @@ def arch_for(model: str) -> str | None:
 @cache
 def _archs_by_map() -> dict[str, str]:
     """By the name of a map, an architecture whose header says `Weights: configs/weights/NAME`."""
-    found = {}
-    for name in shipped.names(among="archs/"):
-        file = shipped.find(name)
-        text = "" if file is None else file.read_text(encoding="utf-8")
-        if named := re.search(r"^# Weights: configs/weights/(\S+)$", text, re.MULTILINE):
-            found[named[1]] = name
-    return found
+    headers = {name: read_header(file) for name, file in shipped.files(among="archs/").items()}
+    return {f"torchvision_{each.torchvision}.yaml": name for name, each in headers.items()}
 
 
 @cache
