@@ -11,8 +11,8 @@ from itertools import takewhile
 from pathlib import Path
 
 _COUNTS = re.compile(
-    r"([\d,]+) parameters\b(?:[^.]|\.\d)*? ([\d,]+) multiply-adds for (\d+)x\d+ (colour|grey) images"
-    r"(?: and|,) (\d+) classes"
+    r"([\d,]+) parameters\b(?:[^.]|\.\d)*? ([\d,]+) multiply-adds "
+    r"for (\d+)x\d+ (colour|grey) images(?: and|,) (\d+) classes"
 )
 _PAPER = re.compile(r'((?:van der )?[A-Z][^":.]*(?: et al\.)?), "[^"]+", (?:[^",.]+, )?(\d{4})')
 _WEIGHTS = re.compile(r"Weights: configs/weights/torchvision_(\w+)\.yaml")
