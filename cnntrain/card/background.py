@@ -220,7 +220,10 @@ def limits(subject: Subject) -> Iterator[str]:
     said = []
     if score is not None:
         if score.split == "train":
-            said.append("The figures are of training images: on others the error is larger.")
+            said.append(
+                "The figures are of training images. On others the error is larger; how much "
+                "larger, only images that were held out can show (-s data.split.validation=0.2)."
+            )
         elif score.split == "validation":
             chosen = "They selected the weights" if model.is_best else "Recipes are chosen by them"
             said.append(
@@ -232,7 +235,7 @@ def limits(subject: Subject) -> Iterator[str]:
                 "The test images selected nothing in this run. Whoever compares several runs by "
                 "them and keeps the best has used them for a selection."
             )
-        if score.images < _SMALL_SPLIT:
+        if score.split != "train" and score.images < _SMALL_SPLIT:
             said.append(
                 f"{counted(score.images, 'image')} are few: the interval above is as wide as it is "
                 "because of that, and figures of single classes are less certain still."
@@ -242,9 +245,12 @@ def limits(subject: Subject) -> Iterator[str]:
             "Images were held out at random from one collection. Images that belong together (of "
             "one person, of one video) may be on both sides, unless data.split keeps them together."
         )
+    if score is None or score.split != "train":
+        said.append(
+            "The interval covers the choice of images, not other cameras, places or times, and not "
+            "another training with another seed."
+        )
     said += [
-        "The interval covers the choice of images, not other cameras, places or times, and not "
-        "another training with another seed.",
         f"The network knows {counted(len(model.classes), 'class', 'classes')} and names one of "
         "them for any image, also for one of something else.",
     ]

@@ -42,9 +42,10 @@ class Score:
     def sentence(self) -> str:
         """The verdict."""
         inside = share_interval(self.correct, self.images)
-        ends = f"{percent(1 - inside.high)} to {percent(1 - inside.low)}"
-        kind = "training" if self.split == "train" else self.split
-        sure = f"with 95 % confidence between {ends} on other images of this kind"
+        ends = f"{percent(1 - inside.high)} and {percent(1 - inside.low)}"
+        kind, sure = self.split, f"with 95 % confidence between {ends} on other images of this kind"
+        if self.split == "train":
+            kind, sure = "training", "the network has learnt from them: on others it is unknown"
         error = percent(1 - self.correct / self.images)
         said = f"Wrong on {error} of {counted(self.images, f'{kind} image')} ({sure})"
         if self.guessed is None:

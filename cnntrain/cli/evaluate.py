@@ -141,7 +141,7 @@ def _as_text(evaluated: Evaluated) -> str:
         lines = [f"{_named(evaluated.model)} {images}"]
     lines.append(evaluated.task.report(metrics, evaluated.classes))
     if evaluated.quality is not None:
-        lines += ["", evaluated.quality.text()]
+        lines += ["", evaluated.quality.text(learnt=evaluated.split == "train")]
     lines.append(f"loss: {evaluated.loss}")
     return "\n".join(lines)
 

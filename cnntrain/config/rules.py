@@ -72,7 +72,7 @@ def needs_validation(given: Loaded) -> Iterator[Problem]:
         if is_used:
             there = given.at("data", "split", "validation")
             message = f"{what} needs validation images, but there are none ({there})"
-            remedy = "set data.split.validation: 0.1, or remove this"
+            remedy = "hold some out with -s data.split.validation=0.2, or remove this"
             yield given.problem(("train", key), message, remedy)
 
 

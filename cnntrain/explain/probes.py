@@ -144,7 +144,7 @@ def linear_probes(
     if data.split == "train":
         raise UsageError(
             "a probe is judged by images that it was not fitted to",
-            remedy="choose another --split, or set `data.split.validation` in the run file",
+            remedy="choose another --split, or hold some out: -s data.split.validation=0.2",
         )
     with data.opened() as loader:
         held, truth = features(model.net, loader, taps=both, limit=PROBED)

@@ -39,7 +39,7 @@ SAMPLE_IMAGES = 16
 
 UNSELECTED = (
     "there are no validation images, so the best weights are unknown: the last ones count; "
-    "data.split.validation: 0.1 sets some training images aside"
+    "-s data.split.validation=0.2 holds some out"
 )
 
 

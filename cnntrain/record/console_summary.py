@@ -18,6 +18,8 @@ from cnntrain.show.words import clock_time, percent, quantity
 from cnntrain.tasks.protocol import Result, Task
 from cnntrain.train.events import RunDone
 
+UNJUDGED = "no validation images, so how good it is on others is unknown"
+
 
 def figures_text(
     loss: float, figures: Mapping[str, float | None], task: Task, *, gap: str = " "
@@ -99,6 +101,8 @@ def closing_lines(
     guessed = _guessed(tally)
     if guessed is not None:
         lines.append(f"note  no better than guessing: {guessed}")
+    if _is_unjudged(event, tally):
+        lines.append(f"note  {UNJUDGED}; -s data.split.validation=0.2 holds some out")
     lines += [f"note  {note}" for note in event.notes]
     if run is None:
         return lines
@@ -124,6 +128,8 @@ def closing_line(event: RunDone, *, tally: Tally, run: Path | None) -> str:
         parts.append(f"test {', '.join(texts)}")
     if _guessed(tally) is not None:
         parts.append("no better than guessing")
+    if _is_unjudged(event, tally):
+        parts.append(UNJUDGED)
     parts += event.notes
     if run is not None:
         parts.append(str(run))
@@ -134,6 +140,12 @@ def _guessed(tally: Tally) -> str | None:
     """What guessing would give, where the best weights are no better on the validation images."""
     epoch = tally.so_far.best or tally.so_far.last
     return None if epoch is None or epoch.guessed is None else escaped(epoch.guessed)
+
+
+def _is_unjudged(event: RunDone, tally: Tally) -> bool:
+    """Whether no image that the network has not learnt from was ever looked at."""
+    is_judged = event.best_value is not None or tally.test is not None
+    return tally.so_far.last is not None and event.reason == "finished" and not is_judged
 
 
 def _ending(event: RunDone) -> str:

@@ -47,14 +47,20 @@ class Quality:
         """The expected calibration error, of 15 bins of equal width."""
         return calibration_error(self.bins)
 
-    def text(self) -> str:
-        """A few lines for people."""
+    def text(self, *, learnt: bool = False) -> str:
+        """A few lines for people; without the interval if the network has learnt from the images.
+
+        How many of those it has right says nothing about others.
+        """
         counted = sum(area is not None for area in self.roc_areas)
         areas = f"{_short(mean_area(self.roc_areas))}  PR area {_short(mean_area(self.pr_areas))}"
         error = percent(self.calibration_error)
-        return (
+        interval = (
             f"top-1 of such images: {percent(self.top1.low)} to {percent(self.top1.high)} "
             f"with 95 % confidence ({self.top1.method})\n"
+        )
+        return (
+            f"{'' if learnt else interval}"
             f"ROC area {areas}  (one class against the rest, mean of {counted:,} classes)\n"
             f"calibration error {error} (ECE, {BINS} bins)  Brier score {self.brier:.4f} (0 to 2)  "
             f"log loss {self.log_loss:.4f}"

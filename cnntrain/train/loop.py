@@ -182,7 +182,8 @@ def _check_feasible(recipe: Recipe, loader: Loader, validation: Loader | None) -
     for name in ("plateau", "early_stop"):
         if validation is None and getattr(recipe, name) is not None:
             raise ConfigError(
-                f"{name} needs a validation split", remedy="set data.split.validation, or remove it"
+                f"{name} needs a validation split",
+                remedy="hold some out with -s data.split.validation=0.2, or remove it",
             )
 
 

@@ -243,6 +243,31 @@ def test_values_as_others_write_them(cnntrain: Cnntrain, given: str, says: str) 
     assert says in answer.err
 
 
+def test_training_images_alone(cnntrain: Cnntrain) -> None:
+    """The last weights count; nothing is said to be the best, or how good it is on others."""
+    draw({"train/a": 6, "train/b": 6})
+    answer = cnntrain("fit", "run.yaml", "--out", "r", "--epochs=2")
+    assert answer.code == 0, answer.err
+    remedy = "-s data.split.validation=0.2"
+    notes = [line for line in answer.err.splitlines() if line.startswith("note")]
+    assert [remedy in note for note in notes] == [True, True], "before and after"
+    assert "on others is unknown" in notes[1]
+    assert not any(line.startswith("best") for line in answer.err.splitlines())
+    assert json.loads(Path("r/summary.json").read_text())["best_epoch"] is None
+    evaluated = cnntrain("eval", "r")
+    assert evaluated.out.startswith("r/checkpoints/last.pt (epoch 2) on 12 train images\n")
+    assert "likely to be larger" in evaluated.err
+    page = Path("r/report.html").read_text("utf-8")
+    assert "on others it is unknown" in page
+    for text in (evaluated.out, page):
+        assert "confidence" not in text, "an interval says nothing of images that were learnt"
+    quiet = cnntrain("fit", "run.yaml", "-q", "--out", "q", "--epochs=1")
+    assert "on others is unknown; q\n" in quiet.err
+    held = cnntrain("fit", "run.yaml", *remedy.split(), "--out", "h", "--epochs=1")
+    assert "is unknown" not in held.err
+    assert "confidence" in Path("h/report.html").read_text("utf-8")
+
+
 def test_a_batch_that_is_larger_than_the_data(cnntrain: Cnntrain) -> None:
     draw({"train/a": 4, "train/b": 4})
     answer = cnntrain("fit", "run.yaml", "-s", "data.batch_size=1000", "--epochs=1", "--out=r")

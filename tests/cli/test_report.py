@@ -92,7 +92,7 @@ def test_its_figures_are_those_of_eval(cnntrain: Cnntrain, run: Path, page: str)
     assert answer["error"] == pytest.approx(evaluated["error"])
     assert answer["guessed"] == pytest.approx(2 / 3)
     low, high = (1 - evaluated["top1_interval"][end] for end in ("high", "low"))
-    assert f"between {low:.2%} to {high:.2%}".replace("%", " %") in plain(page)
+    assert f"between {low:.2%} and {high:.2%}".replace("%", " %") in plain(page)
     for each in evaluated["classes"]:
         ratios = [f"{100 * each[key]:.2f} %" for key in ("precision", "recall", "f1")]
         row = " ".join([each["name"], str(each["images"]), *ratios])
