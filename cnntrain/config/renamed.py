@@ -10,6 +10,7 @@ from typing import Any
 from cnntrain.config.overrides import Override
 from cnntrain.core.document import Document, KeyPath
 from cnntrain.core.problems import Problem
+from cnntrain.data import TRANSFORMS
 
 RENAMED: Mapping[KeyPath, KeyPath] = {("data", "validation"): ("data", "split", "validation")}
 """Where each key stood, and where it stands now; the new one is below the same section."""
@@ -38,13 +39,27 @@ def renamed_override(override: Override) -> Override:
 
 
 def renamed_tree(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """The tree of an earlier run as `rename` would leave it, without defaults that have changed."""
+    """The tree of an earlier run as `rename` would leave it, without defaults that have changed.
+
+    Transforms have the parameters that were added since, with their defaults.
+    """
     found = copy.deepcopy(dict(tree))
     list(_move(found))
     data = found.get("data")
     if isinstance(data, dict) and data.get("train_folder") == "train":  # the default of that time
         del data["train_folder"]
+    _complete(data.get("transforms") if isinstance(data, dict) else None)
     return found
+
+
+def _complete(transforms: Any) -> None:
+    """Fill in the parameters of each `name: {parameters}`, in place."""
+    lists = transforms.values() if isinstance(transforms, dict) else ()
+    for call in [call for calls in lists if isinstance(calls, list) for call in calls]:
+        for name, given in call.items() if isinstance(call, dict) else ():
+            entry = TRANSFORMS.find(name)
+            if entry is not None and isinstance(given, dict):
+                call[name] = entry.completed(given)
 
 
 def _move(tree: dict[Any, Any]) -> Iterator[tuple[KeyPath, KeyPath, bool]]:

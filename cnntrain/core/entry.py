@@ -79,6 +79,12 @@ class Entry:
         """The parameter of that name, if there is one."""
         return next((p for p in self.parameters if p.name == name), None)
 
+    def completed(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What an earlier version wrote, with the defaults of parameters that it did not have."""
+        defaults = {p.name: p.default for p in self.parameters if not p.required}
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in defaults.items()}
+        return {**plain, **values}
+
     def check(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[Complaint]]:
         """Validate what a file gives; returns keywords, defaults filled in, and complaints."""
         names = [p.name for p in self.parameters]

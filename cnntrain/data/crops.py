@@ -23,10 +23,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from cnntrain.core.kinds import Interpolation
 from cnntrain.data.pipeline import Pipeline, build_eval_pipeline
 from cnntrain.data.resident import read_pixels
 from cnntrain.data.splits import Files, Part, from_picture
 from cnntrain.data.transforms.center_crop import CenterCrop
+from cnntrain.data.transforms.resize import Resize
 from cnntrain.data.windows import HeightWidth, Windows, cut, whole
 
 Crops = Literal["center", "ten", "144", "dense"]
@@ -116,7 +118,8 @@ def make_views(items: Items, *, crops: Crops, scales: Sequence[int] = ()) -> Vie
     # the paper's 256, 288, 320 and 352 for crops of 224
     sides = [round(min(crop.size) * sevenths / 7) for sevenths in (8, 9, 10, 11)]
     heads = tuple(build_eval_pipeline(_scaled(before, side)) for side in sides)
-    return Views(heads, lambda size: _squares(size, crop), tail, 144)
+    how = next(t.interpolation for s in heads[0].steps if isinstance(t := s.transform, Resize))
+    return Views(heads, lambda size: _squares(size, crop, how), tail, 144)
 
 
 def _scaled(items: Items, side: int) -> list[Mapping[str, Any]]:
@@ -149,7 +152,7 @@ def _five(
     return tuple(Windows(box[None], crop.size, scaled=False) for box in boxes)
 
 
-def _squares(size: HeightWidth, crop: CenterCrop) -> tuple[Windows, ...]:
+def _squares(size: HeightWidth, crop: CenterCrop, how: Interpolation) -> tuple[Windows, ...]:
     """Six views of each of the three squares side by side along the longer side."""
     side = min(size)
     found: list[Windows] = []
@@ -157,5 +160,5 @@ def _squares(size: HeightWidth, crop: CenterCrop) -> tuple[Windows, ...]:
         top, left = (round((length - side) * share) for length in size)
         box = torch.tensor([[left, top, left + side, top + side]], dtype=torch.float32)
         found += _five((side, side), crop, top=top, left=left)
-        found.append(Windows(box, crop.size, scaled=True))
+        found.append(Windows(box, crop.size, scaled=True, interpolation=how))
     return tuple(found)

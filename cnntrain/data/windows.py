@@ -2,12 +2,13 @@
 
 A sizing transform (resize, crops) only says which window of an image becomes the result; the
 window is cut either here, batched, on the device, or by Pillow, image by image, in a worker. Both
-follow one formula: cut first, then resize with a triangle filter that is widened when shrinking
-(Pillow's BILINEAR, torchvision's `antialias=True`).
+follow one formula: cut first, then resize with a filter that is widened when shrinking (Pillow's
+BILINEAR and BICUBIC, torchvision's `antialias=True`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from cnntrain.core.kinds import Interpolation
 from cnntrain.data.transform_parts import stored_as
 
 Border = Literal["zero", "reflect"]
@@ -34,6 +36,7 @@ class Windows:
         scaled: whether windows are resized; if not, boxes are whole pixels of just that size.
         margin: rows and columns by which boxes may lie outside of the image.
         border: what stands outside: zero, or the image reflected at its edge.
+        interpolation: the filter with which windows are resized: a triangle, or Keys' cubic.
     """
 
     boxes: Tensor
@@ -41,6 +44,7 @@ class Windows:
     scaled: bool
     margin: HeightWidth = (0, 0)
     border: Border = "zero"
+    interpolation: Interpolation = "bilinear"
 
 
 @runtime_checkable
@@ -84,7 +88,7 @@ def cut(images: Tensor, windows: Windows) -> Tensor:
     """
     if windows.scaled:
         assert windows.margin == (0, 0)
-        return _resample(images, windows.boxes, windows.size)
+        return _resample(images, windows)
     if len(windows.boxes) == 1 and windows.margin == (0, 0):
         left, top, right, bottom = (int(edge) for edge in windows.boxes[0].tolist())
         return images[:, :, top:bottom, left:right]
@@ -104,7 +108,8 @@ def cut_picture(picture: Image.Image, windows: Windows) -> Image.Image:
         picture = picture.crop((left, top, right, bottom))  # zero outside
     height, width = windows.size
     if windows.scaled and picture.size != (width, height):
-        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+        how = Image.Resampling[windows.interpolation.upper()]
+        picture = picture.resize((width, height), how)
     return picture
 
 
@@ -143,15 +148,42 @@ def _crop(images: Tensor, windows: Windows) -> Tensor:
     return views[number, :, corners[:, 1] + rows, corners[:, 0] + columns]
 
 
-def _resample(images: Tensor, boxes: Tensor, size: HeightWidth) -> Tensor:
-    height, width = images.shape[-2:]
-    boxes = boxes.to(images.device)
-    down = _weights(boxes[:, 1], boxes[:, 3], length=height, out=size[0])
-    across = _weights(boxes[:, 0], boxes[:, 2], length=width, out=size[1])
-    return stored_as(images, down[:, None] @ images.float() @ across[:, None].transpose(-1, -2))
+def _resample(images: Tensor, windows: Windows) -> Tensor:
+    (height, width), boxes = images.shape[-2:], windows.boxes.to(images.device)
+    rows, columns = windows.size
+    kind = _FILTERS[windows.interpolation]
+    down = _weights(boxes[:, 1], boxes[:, 3], length=height, out=rows, kind=kind)
+    across = _weights(boxes[:, 0], boxes[:, 2], length=width, out=columns, kind=kind)
+    if windows.interpolation == "bilinear":
+        return stored_as(images, down[:, None] @ images.float() @ across[:, None].transpose(-1, -2))
+    # Cubic weights may be negative, so 8-bit pixels are clipped between the passes, as by Pillow.
+    lines = stored_as(images, images.float() @ across[:, None].transpose(-1, -2))
+    return stored_as(images, down[:, None] @ lines.float())
 
 
-def _weights(low: Tensor, high: Tensor, *, length: int, out: int) -> Tensor:
+def _triangle(distance: Tensor) -> Tensor:
+    return (1 - distance).clamp(min=0)
+
+
+def _cubic(distance: Tensor) -> Tensor:
+    """Keys, "Cubic Convolution Interpolation for Digital Image Processing", 1981, equation 4.
+
+    With a = -1/2 there (equation 15), as in Pillow.
+    """
+    near = (1.5 * distance - 2.5) * distance**2 + 1
+    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+    return torch.where(distance < 1, near, torch.where(distance < 2, far, 0))
+
+
+_FILTERS: dict[Interpolation, Callable[[Tensor], Tensor]] = {
+    "bilinear": _triangle,
+    "bicubic": _cubic,
+}
+
+
+def _weights(
+    low: Tensor, high: Tensor, *, length: int, out: int, kind: Callable[[Tensor], Tensor]
+) -> Tensor:
     """`(N, out, length)`: what each pixel of a line contributes to each pixel of the result."""
     scale = (high - low)[:, None, None] / out
     width = scale.clamp(min=1.0)
@@ -160,5 +192,5 @@ def _weights(low: Tensor, high: Tensor, *, length: int, out: int) -> Tensor:
     )
     pixel = torch.arange(length, device=low.device, dtype=torch.float32)[None, None, :] + 0.5
     inside = (pixel > low[:, None, None]) & (pixel < high[:, None, None])
-    weights = (1 - (pixel - centre).abs() / width).clamp(min=0) * inside
+    weights = kind((pixel - centre).abs() / width) * inside
     return weights / weights.sum(-1, keepdim=True)

@@ -15,7 +15,9 @@ def with_preprocessing(
     """The ONNX model `net` behind its preprocessing: from `(N, H, W, C)` uint8.
 
     Resizing is that of Pillow, but for a rounding of 8-bit values (opset 18's `antialias`, with
-    weights outside of the image excluded). A crop that is larger than the image fails at run time.
+    weights outside of the image excluded), and in bicubic resizing for values that are clipped
+    between the directions: rows are always resized first here, columns by Pillow where these shrink
+    much more. A crop that is larger than the image fails at run time.
 
     Args:
         net: an ONNX model of `(N, C, H, W)` float32.
@@ -51,7 +53,7 @@ def with_probabilities(net: Any, *, temperature: float, classes: int) -> Any:
 def _operations(step: Mapping[str, Any], x: str, y: str) -> Iterator[str]:
     """One step, from the tensor `x` to `y`, in ONNX's text."""
     match step:
-        case {"name": "resize", "interpolation": "bilinear", **sides}:
+        case {"name": "resize", "interpolation": "bilinear" | "bicubic" as kind, **sides}:
             yield f"{x}_count = Shape <start = 0, end = 2> ({x})"
             if "shortest_edge" in sides:
                 yield f"{x}_edge = {_ints(sides['shortest_edge'])}"
@@ -62,7 +64,8 @@ def _operations(step: Mapping[str, Any], x: str, y: str) -> Iterator[str]:
             else:
                 yield f"{x}_size = {_ints(sides['height'], sides['width'])}"
             yield f"{x}_shape = Concat <axis = 0> ({x}_count, {x}_size)"
-            how = 'antialias = 1, exclude_outside = 1, mode = "linear"'
+            mode = '"cubic", cubic_coeff_a = -0.5' if kind == "bicubic" else '"linear"'
+            how = f"antialias = 1, exclude_outside = 1, mode = {mode}"
             yield f"{y} = Resize <{how}> ({x}, , , {x}_shape)"
         case {"name": "center_crop", "height": height, "width": width}:
             yield f"{x}_crop = {_ints(height, width)}"

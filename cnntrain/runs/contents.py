@@ -240,7 +240,7 @@ def steps_in(state: State, *, path: Path) -> tuple[dict[str, Any], ...]:
 
 
 def known_steps_in(state: State, *, path: Path) -> tuple[dict[str, Any], ...]:
-    """As `steps_in`, with each transform known here."""
+    """As `steps_in`, with each transform known here, and all its parameters."""
     steps = steps_in(state, path=path)
     unknown = next((step["name"] for step in steps if not TRANSFORMS.find(step["name"])), None)
     if unknown is not None:
@@ -249,7 +249,9 @@ def known_steps_in(state: State, *, path: Path) -> tuple[dict[str, Any], ...]:
             remedy="name the plugin that it comes from (--plugin FILE), or update cnntrain, if a "
             "newer version wrote it",
         )
-    return steps
+    return tuple(
+        {"name": step["name"], **TRANSFORMS.entry(step["name"]).completed(step)} for step in steps
+    )
 
 
 def counts_in(state: State) -> list[int] | None:

@@ -74,6 +74,18 @@ def test_trees_of_earlier_runs_are_moved_as_documents_are(section: str, expected
     assert document.data == {"data": expected}
 
 
+def test_transforms_of_earlier_runs_have_the_parameters_of_today() -> None:
+    """`resize` had no `interpolation`; a transform of a plugin is as it was written."""
+    given = [{"resize": {"size": 18}}, {"mine": {"by": 1}}, {"normalize": {"mean": [0.5]}}, 3]
+    tree = {"data": {"transforms": {"eval": given, "train": None}}}
+    assert renamed_tree(tree)["data"]["transforms"]["eval"] == [
+        {"resize": {"size": 18, "interpolation": "bilinear"}},
+        {"mine": {"by": 1}},
+        {"normalize": {"mean": [0.5], "std": None}},
+        3,
+    ]
+
+
 def test_trees_of_earlier_runs_stay_as_they_are() -> None:
     """What is returned is another tree, without what was the default."""
     tree = {"data": {"name": "image_folder", "train_folder": "train", "validation": 3}}

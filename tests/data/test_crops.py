@@ -67,19 +67,21 @@ def test_the_views_of_a_file_are_those_of_its_pixels(tmp_path: Path) -> None:
         assert all(torch.equal(file, pixels) for file, pixels in pairs)
 
 
-def test_144_crops_are_googlenets() -> None:
+@pytest.mark.parametrize("how", ["bilinear", "bicubic"])
+def test_144_crops_are_googlenets(how: str) -> None:
     """Szegedy et al. 2014, section 7, restated; sides 256, 288, 320, 352 for a crop of 224."""
-    image = picture((300, 420))
-    views = make_views(steps(("resize", 256), ("center_crop", 224)), crops="144")
+    image, kind = picture((300, 420)), Image.Resampling[how.upper()]
+    resize, *others = steps(("resize", 256), ("center_crop", 224))
+    views = make_views([{**resize, "interpolation": how}, *others], crops="144")
     found = read(views, image)
     expected, whole = [], []
     for side in (256, 288, 320, 352):
-        wide = image.resize((int(side * 420 / 300), side), Image.Resampling.BILINEAR)
+        wide = image.resize((int(side * 420 / 300), side), kind)
         room = wide.width - side
         for left in (0, round(room / 2), room):
             square = wide.crop((left, 0, left + side, side))
             expected += v2.FiveCrop(224)(square)
-            whole.append(square.resize((224, 224), Image.Resampling.BILINEAR))
+            whole.append(square.resize((224, 224), kind))
     assert views.count == 144 == 2 * len(found)
     numbers = range(len(found))
     cut = [found[n] for n in numbers if n % 6 != 5]

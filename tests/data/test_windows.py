@@ -5,12 +5,15 @@ import pytest
 import torch
 import torchvision.transforms.v2.functional as oracle
 from PIL import Image
+from torchvision.transforms import InterpolationMode
 
 from cnntrain.data.splits import from_picture, to_picture
 from cnntrain.data.windows import Windows, cut, cut_picture, reduction_factor, shrunk, whole
 
+BICUBIC = Image.Resampling.BICUBIC
 BOXES = [(0, 0, 23, 17), (3, 2, 20, 15), (5, 5, 6, 6), (1, 0, 9, 17)]
 SIZES = [(8, 8), (17, 23), (40, 31), (1, 5)]
+MODES = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
 
 
 @pytest.fixture
@@ -19,13 +22,16 @@ def images() -> torch.Tensor:
     return torch.randint(0, 256, (len(BOXES), 3, 17, 23), dtype=torch.uint8, generator=generator)
 
 
+@pytest.mark.parametrize("how", MODES)
 @pytest.mark.parametrize("size", SIZES)
-def test_pillow_and_torchvision_give_the_same_pixels(images, size) -> None:
+def test_pillow_and_torchvision_give_the_same_pixels(images, size, how) -> None:
     for image, (left, top, right, bottom) in zip(images, BOXES, strict=True):
-        windows = Windows(torch.tensor([[left, top, right, bottom]]).float(), size, scaled=True)
+        box = torch.tensor([[left, top, right, bottom]]).float()
+        windows = Windows(box, size, scaled=True, interpolation=how)
         ours = cut_picture(to_picture(image), windows)
+        sides = bottom - top, right - left
         theirs = oracle.resized_crop(
-            to_picture(image), top, left, bottom - top, right - left, list(size)
+            to_picture(image), top, left, *sides, list(size), interpolation=MODES[how]
         )
         assert np.array_equal(np.asarray(ours), np.asarray(theirs))
 
@@ -40,10 +46,22 @@ def test_the_batch_agrees_with_pillow_within_its_rounding(images, size) -> None:
         assert (from_picture(single).int() - result.int()).abs().max() <= 1
 
 
-def test_float_batches_agree_with_torchvision_antialias(images) -> None:
+@pytest.mark.parametrize("size", SIZES)
+def test_a_cubic_batch_is_rounded_and_clipped_between_the_passes(images, size) -> None:
+    """As Pillow does it when it is asked for one pass after the other."""
+    windows = Windows(torch.tensor(BOXES).float(), size, scaled=True, interpolation="bicubic")
+    for image, box, result in zip(images, BOXES, cut(images, windows), strict=True):
+        lines = to_picture(image).crop(box).resize((size[1], box[3] - box[1]), BICUBIC)
+        expected = from_picture(lines.resize((size[1], size[0]), BICUBIC))
+        assert (expected.int() - result.int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize("how", MODES)
+@pytest.mark.parametrize("size", [(9, 30), (40, 7)])
+def test_float_batches_agree_with_torchvision_antialias(images, size, how) -> None:
     floats = images.float() / 255
-    ours = cut(floats, Windows(whole((17, 23)), (9, 30), scaled=True))
-    theirs = oracle.resize(floats, [9, 30], antialias=True)
+    ours = cut(floats, Windows(whole((17, 23)), size, scaled=True, interpolation=how))
+    theirs = oracle.resize(floats, list(size), interpolation=MODES[how], antialias=True)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=2e-6)
 
 

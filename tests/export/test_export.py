@@ -147,21 +147,27 @@ def about(trained: Model, *, versions: dict[str, str]) -> dict[str, Any]:
 
 
 def test_sizes_are_told_in_full(run_file: RunFile, train_tiny: Train, tmp_path: Path) -> None:
-    steps = [{"resize": {"size": 12}}, {"resize": {"size": [11, 10]}}, {"center_crop": {"size": 8}}]
+    cubic = {"size": [11, 10], "interpolation": "bicubic"}
+    steps = [{"resize": {"size": 12}}, {"resize": cubic}, {"center_crop": {"size": 8}}]
     changes = {"train.epochs": 1, "data.transforms.eval": [*steps, "normalize"]}
     run = train_tiny(run_file(changes), out=tmp_path / "run").run.path
     [file] = export(open_model(run), formats=["safetensors"], out=tmp_path / "net.safetensors")
-    how = {"interpolation": "bilinear", "antialias": True}
     told = about_in(file.path)["preprocessing"]
     assert told[:4] == [
-        {"name": "resize", "shortest_edge": 12, **how},
-        {"name": "resize", "height": 11, "width": 10, **how},
+        {"name": "resize", "shortest_edge": 12, "interpolation": "bilinear", "antialias": True},
+        {
+            "name": "resize",
+            "height": 11,
+            "width": 10,
+            "interpolation": "bicubic",
+            "antialias": True,
+        },
         {"name": "center_crop", "height": 8, "width": 8},
         {"name": "rescale", "factor": 1 / 255},
     ]
     assert plain_steps(told) == (
-        {"name": "resize", "size": 12},
-        {"name": "resize", "size": [11, 10]},
+        {"name": "resize", "size": 12, "interpolation": "bilinear"},
+        {"name": "resize", **cubic},
         {"name": "center_crop", "size": [8, 8]},
         network(run).eval_steps[3],
     )

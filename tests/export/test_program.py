@@ -25,6 +25,7 @@ from cnntrain.model.opening import open_model
 PAGE = Path(__file__).parents[2] / "docs" / "export.md"
 [PROGRAM] = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
 
+CUBIC = {"name": "resize", "size": 11, "interpolation": "bicubic"}
 RESIZE, CROP = {"name": "resize", "size": 11}, {"name": "center_crop", "size": [8, 8]}
 FIXED = {"name": "resize", "size": [8, 8]}
 NORMALIZE = {"name": "normalize", "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.25, 0.3]}
@@ -92,6 +93,8 @@ ODD = [(20, 13), (11, 11), (9, 31), (64, 48)]
 INSIDE = {"include": ["preprocessing"]}
 CASES = {
     "shortest edge and crop": (3, [RESIZE, CROP, NORMALIZE], ODD, 1.0, {}),
+    "bicubic": (3, [CUBIC, CROP, NORMALIZE], ODD, 1.0, {}),
+    "inside: bicubic": (3, [CUBIC, CROP, NORMALIZE], ODD, 1.0, INSIDE),
     "three steps": (3, [FIXED, NORMALIZE], ODD, 1.0, {}),
     "no resizing": (3, [NORMALIZE], [(8, 8)], 1.0, {}),
     "crop alone, not normalised": (3, [CROP], [(8, 8), (13, 10), (9, 20)], 1.0, {}),

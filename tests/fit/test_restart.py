@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 import cnntrain
+from cnntrain.checkpoint import load as load_checkpoint
+from cnntrain.checkpoint import save
 from cnntrain.config.load import load
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.fit.fit import Outcome, fit, resume
@@ -131,6 +133,25 @@ def test_what_may_change_is_as_the_file_says_now(
     assert again({"train.epochs": 3}).done is None
     with pytest.raises(UsageError, match="has done 3 epochs already, so it cannot end after 1"):
         again({"train.epochs": 1})
+
+
+def test_a_run_of_a_version_whose_transforms_had_fewer_parameters(
+    again: Callable[..., Outcome], said: list[str]
+) -> None:
+    """What `resize` did before it had an interpolation is what it does by default."""
+    transforms = {"train": [{"resize": {"size": 12}}], "eval": [{"resize": {"size": 12}}]}
+    with pytest.raises(KilledError):
+        again({"data.transforms": transforms}, kill=7)
+    run = next(Path("runs/tiny").glob("2*"))
+    text = (run / "config.yaml").read_text()
+    assert ", interpolation: bilinear" in text
+    (run / "config.yaml").write_text(text.replace(", interpolation: bilinear", ""))
+    state = load_checkpoint(run / LAST)
+    state["config"] = state["config"].replace(", interpolation: bilinear", "")
+    del state["transforms"]["eval"][0]["interpolation"]
+    save(run / LAST, state)
+    assert again({"data.transforms": transforms}).run.path == run
+    assert said == [f"continues {run} from epoch 2, step 5"]
 
 
 def test_another_file_is_another_run(

@@ -124,12 +124,15 @@ def _explicit(step: Mapping[str, Any]) -> dict[str, Any]:
         sides = {"shortest_edge": size} if name == "resize" else {"height": size, "width": size}
     else:
         sides = dict(zip(("height", "width"), size, strict=True))
-    how = {"interpolation": "bilinear", "antialias": True} if name == "resize" else {}
-    return {"name": name, **sides, **how}
+    if name != "resize":
+        return {"name": name, **sides}
+    how = step.get("interpolation", "bilinear")
+    return {"name": name, **sides, "interpolation": how, "antialias": True}
 
 
 def _plain(step: Mapping[str, Any]) -> dict[str, Any]:
     if step["name"] not in _SIZING:
         return dict(step)
     size = step["shortest_edge"] if "shortest_edge" in step else [step["height"], step["width"]]
-    return {"name": step["name"], "size": size}
+    how = {key: step[key] for key in ("interpolation",) if key in step}
+    return {"name": step["name"], "size": size, **how}

@@ -10,11 +10,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from cnntrain.assemble.transfer.name_maps import map_of
 from cnntrain.checkpoint.foreign import Rule
 from cnntrain.core.errors import CheckpointError, UsageError
+from cnntrain.core.kinds import Interpolation
 
 LOG = logging.getLogger("cnntrain.weights")
 
@@ -100,7 +101,8 @@ def steps_on_hub(found: OnHub) -> tuple[dict[str, Any], ...] | None:
     Raises:
         CheckpointError: what config.json states is not possible.
     """
-    stated = found.settings
+    stated, how = found.settings, _interpolation(found)
+    how = how if how in get_args(Interpolation) else "bilinear"  # which `notes_on_hub` says
     if not {"mean", "std", "input_size"} <= stated.keys() or _other_crop(found):
         return None
     try:
@@ -112,7 +114,7 @@ def steps_on_hub(found: OnHub) -> tuple[dict[str, Any], ...] | None:
         message = f"{CONFIG} of {found.name} states no possible preprocessing ({error})"
         raise CheckpointError(message, remedy="take other weights, or another revision") from error
     return (
-        {"name": "resize", "size": resized},
+        {"name": "resize", "size": resized, "interpolation": how},
         {"name": "center_crop", "size": [height, width]},
         {"name": "normalize", **numbers},
     )
@@ -120,10 +122,9 @@ def steps_on_hub(found: OnHub) -> tuple[dict[str, Any], ...] | None:
 
 def notes_on_hub(found: OnHub) -> tuple[str, ...]:
     """In which way cnntrain prepares images otherwise than timm did."""
-    how = found.settings.get("interpolation", "bilinear")
     if crop := _other_crop(found):
         return (f"images were prepared for these weights with timm's crop_mode '{crop}'",)
-    if how != "bilinear":
+    if (how := _interpolation(found)) not in get_args(Interpolation):
         return (f"images are resized bilinearly, but for these weights it was {how}",)
     return ()
 
@@ -135,6 +136,11 @@ def classes_on_hub(found: OnHub) -> tuple[str, ...] | None:
         if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
             return tuple(names)
     return None
+
+
+def _interpolation(found: OnHub) -> str:
+    """timm's name of it; bicubic where it is not stated (timm, data/config.py)."""
+    return str(found.settings.get("interpolation") or "bicubic")
 
 
 def _other_crop(found: OnHub) -> str:

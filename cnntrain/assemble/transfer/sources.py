@@ -105,17 +105,10 @@ def known_steps(loaded: Loaded) -> tuple[dict[str, Any], ...] | None:
 
     Raises:
         CheckpointError: there is no sound checkpoint.
-        ConfigError: there are no weights of that name, or their images are prepared in a way that
-            cnntrain does not know.
+        ConfigError: there are no weights of that name.
     """
-    weights = _weights(loaded)
     with at_source(loaded):
-        steps = _find(loaded).steps
-        if steps is None and weights.torchvision is not None:
-            name_rules(loaded)  # without a map of names that is what is wrong
-            message = f"the images of {weights.torchvision} are not resized as cnntrain does it"
-            raise ConfigError(message, remedy="say in data.transforms how they are prepared")
-        return steps
+        return _find(loaded).steps
 
 
 def pinned(loaded: Loaded) -> Loaded:
@@ -150,7 +143,7 @@ def _find(loaded: Loaded) -> Source:
             published.path,
             lambda: read_weights(fetch(published)),
             published.classes,
-            steps=published.steps or None,
+            steps=published.steps,
         )
     if weights.hub is not None:
         there = _on_hub(loaded)

@@ -37,7 +37,7 @@ class Published:
         url: where it is downloaded from.
         path: where it is kept.
         classes: the names of its outputs; None where it has none (IMAGENET1K_FEATURES).
-        steps: how its images were prepared; empty where cnntrain cannot do it so.
+        steps: how its images were prepared.
         crop: side of the square images that it was scored with, in pixels.
         top1, top5: the share of ImageNet's validation images that it has right, as published (of
             top5 among its five likeliest classes); None where it was not scored.
@@ -153,13 +153,14 @@ def _models() -> list[str]:
 
 
 def _steps(model: str, transforms: Any) -> tuple[dict[str, Any], ...]:
-    """torchvision's evaluation transforms as ours; empty where ours differ."""
-    interpolation = getattr(transforms, "interpolation", None)
-    if getattr(interpolation, "name", None) != "BILINEAR":
-        return ()
+    """torchvision's evaluation transforms as ours."""
     numbers = {"mean": list(transforms.mean), "std": list(transforms.std)}
     return (
-        {"name": "resize", "size": transforms.resize_size[0]},
+        {
+            "name": "resize",
+            "size": transforms.resize_size[0],
+            "interpolation": transforms.interpolation.value,
+        },
         {"name": "center_crop", "size": transforms.crop_size[0]},
         {"name": "normalize", **(MINUS_1_TO_1 if model in INCEPTIONS else numbers)},
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cnntrain.core.kinds import Range, Size
+from cnntrain.core.kinds import Interpolation, Range, Size
 from cnntrain.data import transform
 from cnntrain.data.transform_parts import as_pair, rectangles
 from cnntrain.data.windows import Cutting, HeightWidth, Windows
@@ -25,10 +25,16 @@ class RandomResizedCrop(Cutting):
         size: height and width of the result.
         scale: the window's share of the image's area, from and to.
         ratio: the window's width / height, from and to.
+        interpolation: how it is resized, as `resize` does it.
     """
 
     def __init__(
-        self, *, size: Size, scale: Range = (0.08, 1.0), ratio: Range = (0.75, 1.3333333333333333)
+        self,
+        *,
+        size: Size,
+        scale: Range = (0.08, 1.0),
+        ratio: Range = (0.75, 1.3333333333333333),
+        interpolation: Interpolation = "bilinear",
     ) -> None:
         if not 0 < scale[0] <= scale[1] <= 1:
             raise ValueError(f"scale must lie between 0 and 1, not {list(scale)}")
@@ -37,6 +43,7 @@ class RandomResizedCrop(Cutting):
         self.size = as_pair(size)
         self.scale = scale
         self.ratio = ratio
+        self.interpolation = interpolation
 
     def output_size(self, size: HeightWidth) -> HeightWidth:
         """(height, width) of the result, whatever the image's."""
@@ -60,7 +67,7 @@ class RandomResizedCrop(Cutting):
         boxes = tries[first, torch.arange(count, device=device)]
         fallback = self._middle(size).to(device)
         boxes = torch.where(fits.any(dim=0)[:, None], boxes, fallback)
-        return Windows(boxes, self.size, scaled=True)
+        return Windows(boxes, self.size, scaled=True, interpolation=self.interpolation)
 
     def _middle(self, size: HeightWidth) -> Tensor:
         rows, columns = size

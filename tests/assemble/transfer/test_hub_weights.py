@@ -341,7 +341,8 @@ def test_damaged_files_are_refused(
 @pytest.mark.parametrize(
     ("about", "says"),
     [
-        ({"interpolation": "bicubic"}, "resized bilinearly, but for these weights it was bicubic"),
+        ({"interpolation": "bicubic"}, None),
+        ({"interpolation": "lanczos"}, "resized bilinearly, but for these weights it was lanczos"),
         ({"crop_pct": 0}, None),
         ({"crop_pct": "x"}, "states no possible preprocessing"),
         ({"input_size": [3]}, "states no possible preprocessing"),
@@ -363,6 +364,24 @@ def test_preprocessing_that_timm_states(
     except CnntrainError as error:
         found = str(error)
     assert says in found if says is not None else found == "()"
+
+
+@pytest.mark.parametrize(
+    ("stated", "how"),
+    [
+        ({"interpolation": "bicubic"}, "bicubic"),
+        ({"interpolation": "bilinear"}, "bilinear"),
+        ({"interpolation": ""}, "bicubic"),  # the default of timm's resolve_data_config
+    ],
+)
+def test_images_are_resized_as_timm_says(
+    cache: Path, content: dict[str, bytes], of_hub: Callable[..., Path], stated: Any, how: str
+) -> None:
+    settings = {**ABOUT, "pretrained_cfg": {**ABOUT["pretrained_cfg"], **stated}}
+    put(cache, {**content, "config.json": json.dumps(settings).encode()})
+    model = open_model(of_hub())
+    assert model.eval_steps[0] == {"name": "resize", "size": 16, "interpolation": how}
+    assert model.loaded.notes == ()
 
 
 def test_keys_that_belong_to_the_hub(run_file: Callable[..., Path]) -> None:

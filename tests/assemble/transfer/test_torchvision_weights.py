@@ -13,7 +13,6 @@ import torch
 import torchvision
 from PIL import Image
 from torchvision.models import ResNet18_Weights, get_model_weights, list_models
-from torchvision.transforms import InterpolationMode
 
 from cnntrain.assemble.networks import image_sizes
 from cnntrain.assemble.prepare import prepare
@@ -131,24 +130,26 @@ def test_the_models_that_have_a_map() -> None:
 
 @pytest.mark.parametrize("model", known_models())
 def test_images_are_prepared_as_torchvision_does_it(model: str, tmp_path: Path) -> None:
+    """The same pixels, of a wide and of a high image; not to one level of 255, but equal."""
     noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
-    picture = Image.fromarray(noise).resize((400, 300))
-    picture.save(tmp_path / "image.png")
+    wide = Image.fromarray(noise).resize((700, 520))
+    files = tmp_path / "wide.png", tmp_path / "high.png"
+    pictures = wide, wide.transpose(Image.Transpose.ROTATE_90).crop((0, 0, 520, 650))
+    for picture, file in zip(pictures, files, strict=True):
+        picture.save(file)
+    part = Files(files, torch.tensor([0, 0]), 3)
     for weights in get_model_weights(model):
         published = find_published(f"{model}/{weights.name}")
-        if weights.transforms().interpolation != InterpolationMode.BILINEAR:
-            assert published.steps == ()  # data.transforms must say how they are prepared
-            continue
         views = make_views(published.steps, crops="center")
-        part = Files((tmp_path / "image.png",), torch.tensor([0]), 3)
-        ours = views.prepare(torch.stack(views.read(part, 0)))[0]
-        theirs = weights.transforms()(picture)
+        ours = views.prepare(torch.stack([views.read(part, index)[0] for index in (0, 1)]))
+        theirs = torch.stack([weights.transforms()(picture) for picture in pictures])
         if model in ("googlenet", "inception_v3"):  # its network does the rest
             options: dict[str, Any] = {"transform_input": True, "init_weights": False}
             net = torchvision.models.get_model(model, weights=None, **options)
-            theirs = net._transform_input(theirs[None])[0]
-        half_a_grey_level = 0.5 / 255 / min(published.steps[-1]["std"])
-        assert (ours - theirs).abs().max() <= 1.01 * half_a_grey_level
+            theirs = net._transform_input(theirs)
+        assert ours.shape[2:] == (published.crop, published.crop)
+        rounding = 1e-6 / min(published.steps[-1]["std"])  # a level of 255 is 0.004 / std
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=rounding)
         if weights.name != "IMAGENET1K_FEATURES":
             assert published.classes is not None
             assert published.classes[:2] == ("tench", "goldfish")
