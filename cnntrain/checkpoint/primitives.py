@@ -57,6 +57,22 @@ def compact(state: object) -> object:
     return state
 
 
+def on_host(state: State) -> State:
+    """A copy of a tree whose tensors are in the host's memory, each once, for no one else."""
+    copies = {id(each): each.detach().to("cpu", copy=True) for each in tensors_in(state)}
+    return {key: _with(copies, value) for key, value in state.items()}
+
+
+def _with(copies: Mapping[int, Tensor], value: object) -> object:
+    if isinstance(value, Tensor):
+        return copies[id(value)]
+    if isinstance(value, dict):
+        return {key: _with(copies, inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_with(copies, inner) for inner in value)
+    return value
+
+
 def size_in_bytes(state: object) -> int:
     """What a checkpoint of this tree takes on disk, roughly (from above for tensors)."""
     tensors = sum(tensor.nbytes + 512 for tensor in tensors_in(state))

@@ -8,7 +8,8 @@ compared with the digest of what was saved.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -48,42 +49,101 @@ class StoredCheckpoint:
     skipped: tuple[str, ...] = ()
 
 
-def save(path: Path, state: State, *, previous: Path | None = None) -> None:
+@dataclass(frozen=True)
+class Stamp:
+    """Which file this is, and since when: what has the same stamp was not written to."""
+
+    device: int
+    number: int
+    size: int
+    changed: int
+
+    @classmethod
+    def of(cls, path: Path) -> Stamp:
+        """That of a file."""
+        found = path.stat()
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def save(
+    path: Path,
+    state: State,
+    *,
+    also: Path | None = None,
+    previous: Path | None = None,
+    intact: Stamp | None = None,
+    is_abandoned: Callable[[], bool] = lambda: False,
+) -> Stamp:
     """Write a checkpoint, verified before it replaces the old one.
 
-    A folder that lies in the place of the file is given another name.
+    A folder that lies in the place of a file is given another name.
 
     Args:
         path: the file; its folder must exist.
         state: plain values and tensors, on any device.
+        also: a second name for it, which it has before the first; where the file system has no
+            links, a copy.
         previous: keep the checkpoint that `path` was (if it is intact) under this name; there is no
             moment at which neither can be loaded.
+        intact: of a file that is known to be intact; if `path` is that one, it is not read again.
+        is_abandoned: asked again and again while the file is written.
+
+    Returns:
+        The stamp of the new file, which was read back and is intact.
 
     Raises:
         TypeError: a value that is neither plain nor a tensor; names the path of keys to it.
-        DiskError: not written; the old files are as they were.
+        DiskError: not written, or abandoned; the old files are as they were.
     """
     check_primitives(state)
     content = compact({_MARK: FORMAT, **state})
     assert isinstance(content, dict)
     content[_DIGEST] = digest(content)
 
-    def write(file: BinaryIO) -> None:
+    def write(opened: BinaryIO) -> None:
+        file: Any = _Abandonable(opened, is_abandoned)
         try:
             torch.save(content, file)
         except RuntimeError as error:  # torch's zip writer hides the OSError of a full disk
             raise OSError(f"torch.save failed: {error}") from error
 
-    def keep_old(temporary: Path) -> None:
+    def name(temporary: Path) -> None:
         problem = damage(temporary)
         if problem is not None:
             raise OSError(f"what was written reads back wrong: {problem.cause}")
+        if also is not None:
+            set_folder_aside(also)
+            if not _give_second_name(temporary, also):
+                _copy(temporary, also)
         set_folder_aside(path)
-        if previous is not None and path.exists() and damage(path) is None:
+        if previous is not None and path.exists() and _is_intact(path, intact):
             set_folder_aside(previous)
-            _give_second_name(path, previous)
+            if not _give_second_name(path, previous):
+                # Until the new file takes its place, `path` is missing and `previous` is the
+                # newest: load_newest looks at both.
+                path.replace(previous)
 
-    write_atomically(path, write, needed=size_in_bytes(content), before_replace=keep_old)
+    write_atomically(path, write, needed=size_in_bytes(content), before_replace=name)
+    return Stamp.of(path)
+
+
+class _Abandonable:
+    """A file that cannot be written to any more once it is abandoned."""
+
+    def __init__(self, file: BinaryIO, is_abandoned: Callable[[], bool]) -> None:
+        self.flush = file.flush
+        self._write = file.write
+        self._is_abandoned = is_abandoned
+
+    def write(self, content: bytes) -> int:
+        """Write it, all of it or nothing."""
+        if self._is_abandoned():
+            raise OSError("abandoned")
+        return self._write(content)
+
+
+def _is_intact(path: Path, known: Stamp | None) -> bool:
+    return Stamp.of(path) == known or damage(path) is None
 
 
 def load(path: Path) -> State:
@@ -139,16 +199,24 @@ def holds_checkpoint(state: Mapping[Any, object]) -> bool:
     return _MARK in state
 
 
-def _give_second_name(path: Path, previous: Path) -> None:
-    """`previous` becomes what `path` is, while `path` stays."""
-    second = previous.with_name(f"{previous.name}.tmp")
+def _give_second_name(path: Path, name: Path) -> bool:
+    """`name` becomes what `path` is, while `path` stays; False where there are no hard links.
+
+    So it is on FAT and on some network shares.
+    """
+    second = name.with_name(f"{name.name}.tmp")
     second.unlink(missing_ok=True)
     try:
         os.link(path, second)
     except OSError:
-        # No hard links here (FAT, some network shares). Until the new file takes its place,
-        # `path` is missing and `previous` is the newest: load_newest looks at both.
-        path.replace(previous)
-        return
-    second.replace(previous)
+        return False
+    second.replace(name)
     second.unlink(missing_ok=True)  # a rename does nothing where both are names of one file
+    return True
+
+
+def _copy(path: Path, copy: Path) -> None:
+    with path.open("rb") as source:
+        write_atomically(
+            copy, lambda file: shutil.copyfileobj(source, file), needed=path.stat().st_size
+        )

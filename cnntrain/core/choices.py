@@ -68,7 +68,7 @@ OBSERVERS = _catalogue(
     filled=(
         *("run", "net", "images", "classes", "settings", "card", "quiet", "stream", "clock"),
         *("metrics_jsonl", "metrics_csv", "summary", "tensorboard", "checkpoints"),
-        *("snapshot", "save", "before_save", "checkpoint_every", "finite", "last_is_current"),
+        *("snapshot", "writer", "before_save", "checkpoint_every", "finite", "last_is_current"),
         *("facts", "data_cure", "ahead", "admit"),
     ),
 )

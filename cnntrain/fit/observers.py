@@ -16,7 +16,7 @@ from cnntrain.assemble.make_parts import make_choice
 from cnntrain.assemble.needed_packages import missing_packages
 from cnntrain.assemble.prepare import Prepared, whole_state
 from cnntrain.assemble.transfer.make_freezing import in_words
-from cnntrain.checkpoint import save
+from cnntrain.checkpoint.writer import Saves, Writer
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.resolved import resolved_tree
 from cnntrain.config.schema import ObserverCall
@@ -28,7 +28,6 @@ from cnntrain.data.loaders import core_count, unmixed, worker_count
 from cnntrain.data.pipeline import build_pipeline
 from cnntrain.data.resident import ResidentLoader
 from cnntrain.data.statistics import denormalize
-from cnntrain.record.checkpoints import CheckpointKeeper, Saves
 from cnntrain.record.observe import Observer
 from cnntrain.record.time_left import Ahead
 from cnntrain.runs.folder import RunFolder
@@ -48,6 +47,7 @@ def make_observers(
     prepared: Prepared,
     *,
     run: RunFolder | None,
+    writer: Writer | None,
     quiet: bool = False,
     silent: bool = False,
     notes: Sequence[str] = (),
@@ -77,12 +77,12 @@ def make_observers(
         "stream": sys.stderr,
         "clock": time.monotonic,
         "snapshot": partial(whole_state, prepared),
-        "save": save,
+        "writer": writer,
         "before_save": lambda: named["tensorboard"].flush() if "tensorboard" in named else None,
         "checkpoint_every": config.record.checkpoint_every,
         "finite": prepared.learner.is_finite,
         "last_is_current": last_is_current,
-        "facts": lambda: _facts(prepared, named.get("checkpoints")),
+        "facts": lambda: _facts(prepared, writer),
         "data_cure": data_cure(prepared),
         "ahead": _ahead(prepared),
     }
@@ -231,8 +231,8 @@ def _flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
     return found
 
 
-def _facts(prepared: Prepared, keeper: CheckpointKeeper | None) -> dict[str, object]:
-    saves = Saves() if keeper is None else keeper.saves
+def _facts(prepared: Prepared, writer: Writer | None) -> dict[str, object]:
+    saves = Saves() if writer is None else writer.saves
     return {"checkpoints": asdict(saves), "peak_memory_bytes": _peak_memory(prepared.device)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import TypeAlias
 
@@ -15,6 +15,7 @@ from cnntrain.assemble.prepare import Prepared, network_of, whole_state
 from cnntrain.assemble.probe import compute_features
 from cnntrain.assemble.translation import reading
 from cnntrain.checkpoint import State, load, save
+from cnntrain.checkpoint.writer import Writer
 from cnntrain.core.errors import CheckpointError
 from cnntrain.fit.interruption import stop_on_signals
 from cnntrain.fit.observers import make_observers
@@ -34,6 +35,7 @@ class InFolder:
     """The checkpoints of a run's folder, which a `CheckpointKeeper` writes."""
 
     run: RunFolder
+    writer: Writer = field(default_factory=Writer)
 
     def best(self, epoch: int) -> State:
         """The state that validation selected, after that epoch.
@@ -59,7 +61,7 @@ class InFolder:
 class InMemory(Observer):
     """An observer that copies the best weights, on their device; nothing is written."""
 
-    run = None
+    run = writer = None
 
     def __init__(self, prepared: Prepared) -> None:
         self._prepared = prepared
@@ -138,6 +140,7 @@ def train_to_the_end(
         own = make_observers(
             prepared,
             run=kept.run,
+            writer=kept.writer,
             quiet=quiet,
             silent=silent,
             notes=[*notes, *found],
@@ -168,6 +171,8 @@ def _events(prepared: Prepared, *, kept: Kept, stop: StopRequest) -> Iterator[Ev
         stop=stop,
     ):
         if isinstance(event, RunDone) and event.reason != "stopped":
+            if kept.writer is not None:
+                kept.writer.wait()  # its files are read now
             last = yield from _afterwards(prepared, event, kept=kept, stop=stop)
             yield last
         else:

@@ -54,9 +54,18 @@ def _one(device: torch.device) -> Tensor:
 
 
 def all_finite(tensors: Iterable[Tensor]) -> bool:
-    """Whether every value of every floating-point tensor is finite; waits for the device."""
-    verdicts = [tensor.isfinite().all() for tensor in tensors if tensor.is_floating_point()]
-    return not verdicts or bool(torch.stack(verdicts).all())
+    """Whether every value of every floating-point tensor is finite; waits for the device.
+
+    A sum with a value that is not finite never is, and is read at the speed of memory; the values
+    themselves are looked at where a sum is not, which may only be too large.
+    """
+    floating = [tensor for tensor in tensors if tensor.is_floating_point()]
+    return _sums_finite(floating) or all(bool(tensor.isfinite().all()) for tensor in floating)
+
+
+def _sums_finite(tensors: Sequence[Tensor]) -> bool:
+    sums = [tensor.detach().sum(dtype=torch.float32).isfinite() for tensor in tensors]
+    return not sums or bool(torch.stack(sums).all())
 
 
 def images_not_finite(images: Tensor) -> list[int]:

@@ -21,6 +21,8 @@ NETWORK = """
     - flatten
     - linear: {out: $num_classes}
 """
+WIDE = NETWORK.replace("- flatten\n", "- flatten\n    - linear: {out: 20000}\n    - relu\n")
+"""With a state of 26 MB, which is written while training continues."""
 JOBS = {
     "cosine": """
 data:
@@ -107,6 +109,18 @@ train:
   ema: {decay: 0.9}
 record: {every: 3}
 """,
+    "wide": """
+data:
+  name: digits
+  split: {validation: 0.2}
+  batch_size: 128
+train:
+  epochs: 4
+  optimizer: {name: sgd, lr: 0.05, momentum: 0.9}
+  schedule: {name: cosine}
+  ema: {decay: 0.9}
+record: {checkpoint_every: 5, every: 4}
+""",
 }
 """Run files without their network: what can be in a checkpoint, in few seconds each."""
 FILES = ("checkpoints/last.pt", "checkpoints/best.pt", "metrics.jsonl", "metrics.csv",
@@ -118,7 +132,8 @@ UNEVEN = ("checkpoints", "peak_memory_bytes", "digest")
 
 def write_job(name: str, place: Path) -> Path:
     """A run file, beside the pictures that it needs."""
-    text = f"name: {name}\nseed: 3\narch:{NETWORK}{JOBS[name].lstrip()}"
+    network = WIDE if name == "wide" else NETWORK
+    text = f"name: {name}\nseed: 3\narch:{network}{JOBS[name].lstrip()}"
     text += "" if "\ncompute:" in text else "compute: {threads: 1}\n"
     file = place / f"{name}.yaml"
     file.write_text(text.replace("root: pictures", f"root: {place / 'pictures'}"))

@@ -1,0 +1,117 @@
+"""Saving checkpoints one at a time, large ones while training continues."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from cnntrain.checkpoint.primitives import State, on_host, size_in_bytes
+from cnntrain.checkpoint.store import Stamp, save
+from cnntrain.core.atomic import disk_errors
+from cnntrain.core.units import byte_size
+
+LOG = logging.getLogger("cnntrain.checkpoints")
+
+LARGE = 16 << 20
+"""Bytes from which a checkpoint is written by a thread; smaller ones take a few hundredths of a
+second, less than the thread is worth."""
+
+
+@dataclass(frozen=True)
+class Saves:
+    """What saving has cost: files, bytes, seconds of writing, and of them those training waited."""
+
+    files: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    waited: float = 0.0
+
+
+class Writer:
+    """Writes checkpoints; at most one is being written, and none is ever skipped.
+
+    A large one is copied to the host's memory, and written from there by a thread. The next one
+    waits for it: what is on disk is at most one checkpoint behind. An error is raised where the
+    training meets it next, in `write`, `look` or `wait`.
+
+    Args:
+        large: bytes from which a checkpoint is written by a thread; None: `LARGE`.
+    """
+
+    def __init__(self, *, large: int | None = None) -> None:
+        self._done = Saves()
+        self._seconds_waited = 0.0
+        self._large = LARGE if large is None else large
+        self._thread: ThreadPoolExecutor | None = None
+        self._begun: Future[None] | None = None
+        self._stamp: Stamp | None = None
+        self._is_abandoned = False
+
+    @property
+    def saves(self) -> Saves:
+        """What saving has cost so far."""
+        return replace(self._done, waited=self._seconds_waited)
+
+    def write(
+        self, path: Path, state: State, *, also: Path | None = None, previous: Path | None = None
+    ) -> None:
+        """Write a state, or begin to, when the one before it is written.
+
+        Args:
+            path, also, previous: see `cnntrain.checkpoint.store.save`.
+            state: may change as soon as this returns.
+
+        Raises:
+            DiskError: this one, or the one before it, could not be written.
+        """
+        began = time.perf_counter()
+        self.wait()
+        save_to = partial(self._save, path, also=also, previous=previous)
+        if size_in_bytes(state) < self._large:
+            save_to(state)
+        else:
+            self._thread = self._thread or ThreadPoolExecutor(1, "checkpoint")
+            self._begun = self._thread.submit(save_to, on_host(state))
+        self._seconds_waited += time.perf_counter() - began
+
+    def look(self) -> None:
+        """Raise the error of what was written meanwhile, if there was one; does not wait."""
+        if self._begun is not None and self._begun.done():
+            self.wait()
+
+    def wait(self) -> None:
+        """Return when all is written; raises DiskError if it could not be."""
+        if (begun := self._begun) is not None:
+            wait([begun])  # an interruption ends this wait, and leaves it begun
+            self._begun = None
+            begun.result()
+
+    def close(self) -> None:
+        """Wait for what is being written, or abandon it where the process is interrupted."""
+        self._is_abandoned = isinstance(sys.exception(), KeyboardInterrupt)
+        if self._thread is not None:
+            self._thread.shutdown()
+        if not self._is_abandoned:
+            self.wait()
+
+    def _save(self, path: Path, state: State, *, also: Path | None, previous: Path | None) -> None:
+        began = time.perf_counter()
+        with disk_errors(path):
+            self._stamp = save(
+                path,
+                state,
+                also=also,
+                previous=previous,
+                intact=self._stamp,
+                is_abandoned=lambda: self._is_abandoned,
+            )
+        seconds, size = time.perf_counter() - began, self._stamp.size
+        names = path if also is None else f"{path} and {also.name}"
+        LOG.info("saved %s: %s in %.3f s", names, byte_size(size), seconds)
+        done = self._done
+        self._done = Saves(done.files + 1, done.bytes + size, done.seconds + seconds)
