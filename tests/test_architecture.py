@@ -49,6 +49,7 @@ NO_COMMANDS = {
     "options",
     "output",
     "pictures",
+    "published",
 }
 """The files of cli/ that are not named by a command."""
 

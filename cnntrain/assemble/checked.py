@@ -69,7 +69,7 @@ def check_loaded(
         if starts_well:
             with _collected(problems):
                 loaded = follow_weights(loaded)
-        sized = starts_well and not loaded.is_doubtful(TRANSFORMS_AT, problems)
+        sized = not any(loaded.is_doubtful(at, problems) for at in (FINETUNE_AT, TRANSFORMS_AT))
         plan, found = try_to_plan(loaded, sizes_count=sized)
         problems += [*found, *_softmax_problems(loaded, plan), *missing_packages(loaded)]
         if plan is not None and not found and starts_well:

@@ -11,6 +11,7 @@ import typer
 from cnntrain.cli import output
 from cnntrain.cli.options import Json
 from cnntrain.cli.pictures import option_name
+from cnntrain.cli.published import list_weights
 from cnntrain.config import shipped
 from cnntrain.config.arch_header import read_header
 from cnntrain.config.keys import Key, all_keys
@@ -27,7 +28,7 @@ from cnntrain.show.words import counted, listed
 
 What = Literal[
     "layers", "datasets", "transforms", "optimizers", "schedules", "losses", "tasks", "checks",
-    "observers", "pictures", "keys", "configs", "archs",
+    "observers", "pictures", "keys", "configs", "archs", "weights",
 ]  # fmt: skip
 
 
@@ -35,7 +36,10 @@ def listing(
     what: Annotated[What, typer.Argument(help="What to list.")],
     name: Annotated[
         str | None,
-        typer.Argument(help="Show this one, with its whole documentation; of keys, this section."),
+        typer.Argument(
+            help="Show this one, with its whole documentation; of keys, this section; of weights, "
+            "those whose names begin so."
+        ),
     ] = None,
     plugin: Annotated[
         list[Path] | None,
@@ -44,10 +48,10 @@ def listing(
     as_json: Json = False,
 ) -> None:
     """List layers, optimizers, losses and all else to choose from."""
-    if what == "keys":
+    if what in ("keys", "weights"):
         if plugin:
-            raise UsageError("`list keys` takes no plugin", remedy="leave --plugin out")
-        _list_keys(name, as_json)
+            raise UsageError(f"`list {what}` takes no plugin", remedy="leave --plugin out")
+        (_list_keys if what == "keys" else list_weights)(name, as_json)
         return
     if what in ("configs", "archs"):
         if name or plugin:

@@ -7,6 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from cnntrain.assemble.transfer.torchvision_weights import known_models
+
 Cnntrain = Callable[..., Any]
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -49,6 +53,51 @@ def test_architectures_are_listed_to_choose_from(cnntrain: Cnntrain) -> None:
         "source": "He et al. 2015",
         "torchvision": "resnet",
     }
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The folder of torchvision's weights, with one file in it."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / "efficientnet_b1-c27df63c.pth").touch()
+    return folder
+
+
+def test_weights_are_listed_with_what_is_known_of_them(cnntrain: Cnntrain, published: Path) -> None:
+    """torchvision's own numbers: `EfficientNet_B1_Weights`, `RegNet_Y_16GF_Weights`."""
+    answer = cnntrain("list", "weights", "efficientnet_b1")
+    head, _, *rows = [line.split() for line in answer.out.splitlines()]
+    assert " ".join(head) == "name parameters file top-1 top-5 input licence architecture here"
+    about = "7.8 M 31.6 MB {} % {} % 240 - archs/efficientnet_b1 {}"
+    assert [" ".join(row) for row in rows] == [
+        "efficientnet_b1/IMAGENET1K_V1 " + about.format("78.64", "94.19", "-"),
+        "efficientnet_b1/IMAGENET1K_V2 " + about.format("79.84", "94.93", "yes"),
+    ]
+    assert "2 sets of torchvision's weights" in answer.err
+    assert "licence -: torchvision states none" in answer.err
+    answer = cnntrain("list", "weights", "regnet_y_16gf/IMAGENET1K_SWAG_E2E", "--json")
+    [swag] = json.loads(answer.out)["weights"]
+    assert (swag["licence"], swag["input_size"], swag["arch"]) == ("CC-BY-NC 4.0", 384, None)
+    assert (swag["top1"], swag["top5"], swag["is_here"]) == (0.86012, 0.98054, False)
+    assert Path(swag["file"]) == published / "regnet_y_16gf_swag-43afe44d.pth"
+
+
+def test_all_weights_that_can_be_loaded_are_listed(cnntrain: Cnntrain, published: Path) -> None:
+    rows = json.loads(cnntrain("list", "weights", "--json").out)["weights"]
+    names = [row["name"].split("/")[0] for row in rows]
+    assert list(dict.fromkeys(names)) == known_models()
+    nowhere = {row["name"] for row in rows if row["top1"] is None}
+    assert nowhere == {"vgg16/IMAGENET1K_FEATURES"}  # no classifier
+
+
+def test_weights_that_are_not_listed(cnntrain: Cnntrain) -> None:
+    answer = cnntrain("list", "weights", "renset50")
+    assert answer.code == 2
+    assert "begin with 'renset50' can be loaded; did you mean 'resnet50'?" in answer.err
+    answer = cnntrain("list", "weights", "--plugin", "mine.py")
+    assert (answer.code, "`list weights` takes no plugin" in answer.err) == (2, True)
 
 
 PLUGIN = '''

@@ -25,7 +25,6 @@ from cnntrain.assemble.transfer.name_maps import map_of
 from cnntrain.assemble.transfer.torchvision_weights import (
     fetch,
     find_published,
-    known_models,
 )
 from cnntrain.checkpoint.foreign import Rule, rules_of
 from cnntrain.checkpoint.state_dicts import ForeignWeights, read_metadata, read_weights
@@ -61,6 +60,7 @@ class Source:
         tensors: by the names that they have there, once they have been read.
         rules: the map of names, ours to theirs; empty: the names are ours.
         entry, others: as in `ForeignWeights`.
+        arch: the shipped architecture that they are of; None: unknown.
     """
 
     name: str
@@ -74,6 +74,7 @@ class Source:
     rules: tuple[Rule, ...] = ()
     entry: str = ""
     others: tuple[str, ...] = ()
+    arch: str | None = None
 
 
 def read_source(loaded: Loaded) -> Source:
@@ -144,6 +145,7 @@ def _find(loaded: Loaded) -> Source:
             lambda: read_weights(fetch(published)),
             published.classes,
             steps=published.steps,
+            arch=published.arch,
         )
     if weights.hub is not None:
         there = _on_hub(loaded)
@@ -208,8 +210,9 @@ def name_rules(loaded: Loaded) -> tuple[Rule, ...]:
         rules = map_of(model, "torchvision")
         if rules is None:
             message = f"cnntrain has neither torchvision's '{model}' nor a map of its names"
-            remedy = f"choose from {', '.join(known_models())}; or write the network in `arch`, "
-            raise ConfigError(message, remedy=f"{remedy}and `rename: {{our.name.*: its.name.*}}`")
+            remedy = "`cnntrain list weights` shows those that it knows; or write the network in "
+            remedy += "`arch`, and `rename: {our.name.*: its.name.*}`"
+            raise ConfigError(message, remedy=remedy)
     return rules
 
 

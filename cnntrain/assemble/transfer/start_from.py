@@ -190,7 +190,7 @@ def _refuse_other_shapes(pair: _Pair) -> None:
         raise CheckpointError(
             f"the weights of {pair.source.name} are of another network: "
             f"{_shapes_of(wrong[0], pair)}{more}",
-            remedy="describe their network in `arch`, or take weights of this one",
+            remedy=f"{_arch_remedy(pair)}, or take weights of this one",
         )
 
 
@@ -219,7 +219,12 @@ def _map_remedy(pair: _Pair) -> str:
                     return f"set finetune.weights.rename: weights/{file.name}"
     near = near_match(pair.their_name(pair.missing[0]), pair.found.left_over)
     hint = f", with `{pair.missing[0]}: {near}`" if near else ""
-    return f"describe their network in `arch`, or map names in finetune.weights.rename{hint}"
+    return f"{_arch_remedy(pair)}, or map names in finetune.weights.rename{hint}"
+
+
+def _arch_remedy(pair: _Pair) -> str:
+    name = pair.source.arch
+    return f"set arch: {name}.yaml" if name else "describe their network in `arch`"
 
 
 def _unfit_head(pair: _Pair, loaded: Loaded, *, count: int) -> Problem:

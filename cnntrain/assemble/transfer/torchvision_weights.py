@@ -14,10 +14,10 @@ from urllib.parse import urlparse
 
 import torch
 
-from cnntrain.assemble.transfer.name_maps import map_file
+from cnntrain.assemble.transfer.name_maps import arch_for, map_file
 from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import CheckpointError, ConfigError
-from cnntrain.core.problems import suggestion
+from cnntrain.core.problems import near_match
 
 LOG = logging.getLogger("cnntrain.weights")
 
@@ -41,9 +41,11 @@ class Published:
         crop: side of the square images that it was scored with, in pixels.
         top1, top5: the share of ImageNet's validation images that it has right, as published (of
             top5 among its five likeliest classes); None where it was not scored.
-        parameters: their number, the training heads of GoogLeNet and Inception apart.
+        parameters: their number as torchvision counts them, with Inception's training head, without
+            GoogLeNet's.
         size: of the file, in bytes.
         licence: as torchvision states it; None where it states none.
+        arch: our architecture for them, `archs/NAME`; None where none is shipped.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Published:
     parameters: int
     size: int
     licence: str | None
+    arch: str | None
 
 
 def find_published(text: str) -> Published:
@@ -73,7 +76,9 @@ def find_published(text: str) -> Published:
     model, _, weights = text.partition("/")
     if model not in _models():
         message = f"torchvision has no classification model '{model}'"
-        raise ConfigError(message, remedy=suggestion(model, known_models()))
+        near = near_match(model, known_models())
+        hint = f"did you mean '{near}'? " if near else ""
+        raise ConfigError(message, remedy=f"{hint}`cnntrain list weights` shows all")
     choices = {member.name: member for member in get_model_weights(model)}
     if weights not in choices:
         message = f"'{text}' names no weights that torchvision has for '{model}'"
@@ -94,7 +99,10 @@ def _published(model: str, weights: Any) -> Published:
     meta, transforms = weights.meta, weights.transforms()
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     scores = meta["_metrics"]["ImageNet-1K"]  # in percent; nan where there is no classifier
-    top1, top5 = (None if isnan(scores[key]) else scores[key] / 100 for key in ("acc@1", "acc@5"))
+    top1, top5 = (
+        None if isnan(percent) else round(percent / 100, 5)
+        for percent in (scores["acc@1"], scores["acc@5"])
+    )
     return Published(
         name=f"{model}/{weights.name}",
         url=weights.url,
@@ -107,6 +115,7 @@ def _published(model: str, weights: Any) -> Published:
         parameters=meta["num_params"],
         size=round(meta["_file_size"] * 2**20),
         licence=_LICENCES.get(stated, stated) if (stated := meta.get("license")) else None,
+        arch=arch_for(model),
     )
 
 

@@ -14,6 +14,7 @@ import torchvision
 from PIL import Image
 from torchvision.models import ResNet18_Weights, get_model_weights, list_models
 
+from cnntrain.assemble.checked import check_run_file
 from cnntrain.assemble.networks import image_sizes
 from cnntrain.assemble.prepare import prepare
 from cnntrain.assemble.transfer.preprocessing import follow_weights, plain_steps
@@ -103,12 +104,15 @@ def test_a_download_is_compared_with_its_checksum(
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("resnet81/IMAGENET1K_V1", "no classification model 'resnet81'; did you mean 'resnet18'?"),
+        (
+            "resnet81/IMAGENET1K_V1",
+            "no classification model 'resnet81'; did you mean 'resnet18'? `cnntrain list weights`",
+        ),
         ("quantized_resnet18/DEFAULT", "no classification model 'quantized_resnet18'; did you"),
         ("fcos_resnet50_fpn/COCO_V1", "no classification model 'fcos_resnet50_fpn'"),
         ("resnet18", "write resnet18/IMAGENET1K_V1"),
         ("resnet50/IMAGENET1K", "write resnet50/IMAGENET1K_V1, resnet50/IMAGENET1K_V2"),
-        ("vit_b_16/IMAGENET1K_V1", "cnntrain has neither torchvision's 'vit_b_16'"),
+        ("vit_b_16/IMAGENET1K_V1", "has neither torchvision's 'vit_b_16' nor a map of its names"),
     ],
 )
 def test_names_that_are_wrong(run_file: Callable[..., Path], name: str, says: str) -> None:
@@ -119,6 +123,26 @@ def test_names_that_are_wrong(run_file: Callable[..., Path], name: str, says: st
     assert says in str(caught.value)
     assert caught.value.problems[0].place is not None
     assert name in caught.value.problems[0].place.source
+
+
+def test_a_wrong_name_is_all_that_is_wrong(run_file: Callable[..., Path]) -> None:
+    """Images are prepared as for the weights: without these their size is unknown, not wrong."""
+    train = [{"random_resized_crop": {"size": 24}}, "normalize"]
+    folder = {"name": "image_folder", "root": "nowhere"}
+    file = finetuned(run_file, "resnet18", data=folder, data__transforms={"train": train})
+    with pytest.raises(ConfigError) as caught:
+        check_run_file(file)
+    assert {problem.message for problem in caught.value.problems} == {
+        "'resnet18' names no weights that torchvision has for 'resnet18'"
+    }
+
+
+@pytest.mark.parametrize("arch", ["resnet34", "vgg_a"])
+def test_weights_of_another_network_name_theirs(
+    cached: torch.nn.Module, run_file: Callable[..., Path], arch: str
+) -> None:
+    with pytest.raises(CheckpointError, match=r"set arch: archs/resnet18\.yaml"):
+        prepare(load(finetuned(run_file, arch=f"archs/{arch}.yaml")))
 
 
 def test_the_models_that_have_a_map() -> None:
@@ -161,6 +185,7 @@ def test_what_is_known_of_weights() -> None:
     assert (old.name, new.name) == ("resnet50/IMAGENET1K_V1", "resnet50/IMAGENET1K_V2")
     assert (old.top1, old.top5) == pytest.approx((0.7613, 0.92862))
     assert (old.parameters, old.licence, old.crop) == (25557032, None, 224)
+    assert old.arch == "archs/resnet50"
     # four bytes for each number of its state_dict, and the archive around them
     state = torchvision.models.resnet50().state_dict()
     assert 0 < old.size - 4 * sum(v.numel() for v in state.values()) < 500_000
