@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import SequenceMatcher
 from itertools import groupby
@@ -13,7 +13,9 @@ from cnntrain.arch.table import Row, rows, totals
 from cnntrain.arch.table_text import likeness, merged, times
 from cnntrain.core.units import byte_size
 from cnntrain.show.tables import INDENT, columns, markdown
+from cnntrain.show.words import counted, percent, quantity
 
+Quantities = Mapping[str, float | None]
 Status = Literal["same", "differs", "only a", "only b"]
 MARKS: dict[Status, str] = {"same": " ", "differs": "~", "only a": "-", "only b": "+"}
 
@@ -35,10 +37,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The result: names, totals (see `cnntrain.arch.table.totals`) and aligned rows."""
+    """The result: names, totals (see `cnntrain.arch.table.totals`) and aligned rows.
+
+    Totals may hold more than these: the other keys of `TOTALS`, None where one is unknown.
+    """
 
     names: tuple[str, str]
-    totals: tuple[dict[str, int], dict[str, int]]
+    totals: tuple[Quantities, Quantities]
     lines: tuple[Line, ...]
 
 
@@ -80,13 +85,14 @@ def compare(
 
 
 def comparison_data(comparison: Comparison) -> dict[str, Any]:
-    """The comparison as plain data; `ratio` is b / a, null where a is 0."""
+    """The comparison as plain data; `ratio` is b / a, null where a is 0 or one is unknown."""
     one, other = comparison.totals
+    pairs = {key: (one[key], other[key]) for key in one}
     return {
         "a": {"name": comparison.names[0], **one},
         "b": {"name": comparison.names[1], **other},
-        "difference": {key: other[key] - one[key] for key in one},
-        "ratio": {key: other[key] / one[key] if one[key] else None for key in one},
+        "difference": {key: _difference(a, b) for key, (a, b) in pairs.items()},
+        "ratio": {key: b / a if a and b is not None else None for key, (a, b) in pairs.items()},
         "layers": [asdict(line) for line in comparison.lines],
     }
 
@@ -201,14 +207,34 @@ def _foot(comparison: Comparison) -> list[tuple[str, ...]]:
         ("", *comparison.names, "", ""),
     ]
     for words, key in TOTALS:
-        a, b = one[key], other[key]
-        is_bytes = key.endswith("_bytes")
-        cells = [byte_size(a), byte_size(b)] if is_bytes else [f"{a:,}", f"{b:,}"]
-        sign = "-" if b < a else "+"
-        change = sign + (byte_size(abs(b - a)) if is_bytes else f"{abs(b - a):,}")
-        ratio = f"{b / a:.3f}" if a else ""
-        lines.append((words, *cells, change if a != b else "", ratio))
+        a, b = one.get(key), other.get(key)
+        if a is None and b is None:
+            continue
+        change = _difference(a, b)
+        sign = "-" if change is not None and change < 0 else "+"
+        lines.append(
+            (
+                words.format(images=counted(int(one["batch"] or 0), "image")),
+                *(_quantity(key, value) for value in (a, b)),
+                sign + _quantity(key, abs(change)).replace(" %", " points") if change else "",
+                f"{b / a:.3f}" if a and b is not None and key != "top1" else "",
+            )
+        )
     return lines
+
+
+def _difference(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else b - a
+
+
+def _quantity(key: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    if key.endswith("_bytes"):
+        return byte_size(value)
+    if key.endswith("_per_second"):
+        return quantity(value)
+    return percent(value) if key == "top1" else f"{value:,}"
 
 
 TOTALS = (
@@ -217,6 +243,10 @@ TOTALS = (
     ("weights in float32", "weight_bytes"),
     ("multiply-adds of one image", "multiply_adds"),
     ("FLOPs (2 for a multiply-add)", "flops"),
-    ("memory of the activations in training", "activation_bytes"),
+    ("activations of {images} in training", "activation_bytes"),
+    ("memory of training by SGD with momentum", "training_bytes"),
+    ("top-1, published", "top1"),
+    ("images per second, training", "training_images_per_second"),
+    ("images per second, inference", "inference_images_per_second"),
 )
-"""The lines under the table: words, and the key of `totals`."""
+"""The lines under the table: words, and the key of the totals."""

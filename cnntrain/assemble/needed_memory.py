@@ -56,12 +56,10 @@ class Needed:
 def needed_memory(loaded: Loaded, plan: Plan) -> Needed:
     """What the training of a planned network needs, at the run file's batch size and precision."""
     config = loaded.config
-    numbers = plan.parameters + plan.buffers
-    parts, batch = {MODEL: FLOAT32 * numbers}, 1
+    parts, batch = {MODEL: FLOAT32 * (plan.parameters + plan.buffers)}, 1
     if config.train is not None:
         batch = math.ceil(config.data.batch_size / config.train.accumulate)
-        parts[MODEL] += FLOAT32 * plan.parameters
-        parts[STATE] = FLOAT32 * plan.parameters * _numbers_per_weight(loaded)
+        parts = weight_memory(plan, remembered=_numbers_per_weight(loaded))
     kept = activation_bytes(plan, batch=batch)
     halved = 1 if config.compute.precision == "float32" else 2
     parts[ACTIVATIONS] = kept.total() // halved
@@ -72,6 +70,19 @@ def needed_memory(loaded: Loaded, plan: Plan) -> Needed:
         kept_by=max(kept, key=lambda name: kept[name], default=""),
         large=max(leaves, key=lambda leaf: leaf[1]),
     )
+
+
+def weight_memory(plan: Plan, *, remembered: int) -> dict[str, int]:
+    """Bytes that training needs for the weights, their gradients, and what the optimizer remembers.
+
+    Args:
+        plan: of the network.
+        remembered: numbers for each weight: 1 for SGD with momentum, 2 for Adam.
+    """
+    return {
+        MODEL: FLOAT32 * (2 * plan.parameters + plan.buffers),
+        STATE: FLOAT32 * plan.parameters * remembered,
+    }
 
 
 def _numbers_per_weight(loaded: Loaded) -> int:

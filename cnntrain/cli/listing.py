@@ -118,7 +118,7 @@ def _list_archs(as_json: bool) -> None:
             short_count(each.multiply_adds),
             f"{each.size}x{each.size}{' grey' if each.channels == 1 else ''}",
             str(each.classes),
-            "torchvision" if each.torchvision else "",
+            each.weights.partition("_")[0],
             each.source,
             each.title,
         )

@@ -15,7 +15,8 @@ _COUNTS = re.compile(
     r"for (\d+)x\d+ (colour|grey) images(?: and|,) (\d+) classes"
 )
 _PAPER = re.compile(r'((?:van der )?[A-Z][^":.]*(?: et al\.)?), "[^"]+", (?:[^",.]+, )?(\d{4})')
-_WEIGHTS = re.compile(r"Weights: configs/weights/torchvision_(\w+)\.yaml")
+_WEIGHTS = re.compile(r"Weights: configs/weights/(\w+)\.yaml")
+_SCORE = re.compile(r"(\d+(?:\.\d+)?) % (error|top-1) on (ImageNet|CIFAR-10|MNIST)\b(?!: cnntrain)")
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,12 @@ class ArchHeader:
         channels: 1 for grey images, 3 for colour.
         classes: of the output.
         source: authors and year, such as `He et al. 2015`; empty where no paper describes it.
-        torchvision: the map of names that fits torchvision's weights; empty without one.
+        weights: the shipped map of names that fits published weights, such as torchvision_resnet;
+            empty without one.
+        top1: share of the test images that it has right according to the paper; None where the
+            header does not say so. What was measured here (`% error on MNIST: cnntrain fit ...`) is
+            not meant.
+        test_set: of these images, such as CIFAR-10; empty where there is no share.
     """
 
     title: str
@@ -40,7 +46,9 @@ class ArchHeader:
     channels: int
     classes: int
     source: str
-    torchvision: str
+    weights: str
+    top1: float | None
+    test_set: str
 
 
 def read_header(file: Path) -> ArchHeader:
@@ -48,6 +56,7 @@ def read_header(file: Path) -> ArchHeader:
     text = header_text(file)
     title, _, rest = text.partition(": ")
     counts, paper, weights = _COUNTS.search(text), _PAPER.match(rest), _WEIGHTS.search(text)
+    score = _SCORE.search(text)
     assert counts is not None, file
     parameters, multiply_adds, size, _, classes = (
         int(number.replace(",", "")) if number[0].isdigit() else 0 for number in counts.groups()
@@ -60,7 +69,9 @@ def read_header(file: Path) -> ArchHeader:
         channels=1 if counts[4] == "grey" else 3,
         classes=classes,
         source=_short(*paper.groups()) if paper else "",
-        torchvision=weights[1] if weights else "",
+        weights=weights[1] if weights else "",
+        top1=_top1(score[1], score[2]) if score else None,
+        test_set=score[3] if score else "",
     )
 
 
@@ -74,3 +85,9 @@ def _short(authors: str, year: str) -> str:
     """`He, Zhang, Ren, Sun` and `2015`: `He et al. 2015`; two authors are both named."""
     names = authors.split(", ")
     return f"{f'{names[0]} et al.' if len(names) > 2 else ', '.join(names)} {year}"
+
+
+def _top1(percent: str, of: str) -> float:
+    """`8.75` percent `error` or `top-1` as the share that is right, to the digits that are said."""
+    share = float(percent) / 100
+    return round(1 - share if of == "error" else share, 6)

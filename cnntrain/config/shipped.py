@@ -82,9 +82,9 @@ def network_remedy(name: str, *, form: str = "", others: Iterable[str] = ()) -> 
 
 
 def _known_archs() -> list[tuple[str, tuple[str, ...]]]:
-    """The architectures, each with the other names by which it is known: torchvision's."""
+    """The architectures, each with what torchvision or timm calls it, or its family."""
     archs = files(among="archs/").values()
-    return [(file.stem, (read_header(file).torchvision,)) for file in archs]
+    return [(file.stem, (read_header(file).weights.partition("_")[2],)) for file in archs]
 
 
 def resolve(name: str) -> Path:

@@ -51,7 +51,9 @@ def test_architectures_are_listed_to_choose_from(cnntrain: Cnntrain) -> None:
         "channels": 3,
         "classes": 1000,
         "source": "He et al. 2015",
-        "torchvision": "resnet",
+        "weights": "torchvision_resnet",
+        "top1": None,
+        "test_set": "",
     }
 
 

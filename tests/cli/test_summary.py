@@ -1,4 +1,4 @@
-"""`summary` and `compare`: all that they can be given, and what comes out."""
+"""`summary`: all that it can be given, and what comes out."""
 
 from __future__ import annotations
 
@@ -106,20 +106,6 @@ def test_markdown(cnntrain: Cnntrain) -> None:
     lines = cnntrain("summary", "archs/lenet5", "--markdown").out.splitlines()
     assert lines[1].startswith("| :-- | :-- | :-- | --: |")
     assert lines[-1].startswith("- memory")
-
-
-def test_compare(cnntrain: Cnntrain, run: Path) -> None:
-    answer = cnntrain("compare", "archs/alexnet", "archs/alexnet_without_7", "--json")
-    assert (answer.code, answer.err) == (0, "")
-    found = json.loads(answer.out)
-    assert list(found) == ["a", "b", "difference", "ratio", "layers"]
-    assert found["difference"]["parameters"] == -(4096 * 4096 + 4096)
-    assert [row["a"]["name"] for row in found["layers"] if row["status"] == "only a"] == ["fc7"]
-    assert list(found["layers"][0]["a"]) == [key for key in ROW if key != "is_leaf"]
-    answer = cnntrain("compare", run, "archs/digits", "--markdown")
-    assert answer.code == 0
-    assert [line[:7] for line in answer.out.splitlines() if "--:" in line] == ["| :-- |"] * 2
-    assert cnntrain("compare", "archs/alexnet", "archs/alexnot").code == 2
 
 
 @pytest.mark.parametrize("command", ["summary", "compare"])

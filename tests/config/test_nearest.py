@@ -12,7 +12,7 @@ from cnntrain.config.nearest import nearest
 from cnntrain.core.errors import UsageError
 
 ARCHS = {
-    name.removeprefix("archs/"): [read_header(file).torchvision]
+    name.removeprefix("archs/"): [read_header(file).weights.partition("_")[2]]
     for name, file in shipped.files(among="archs/").items()
 }
 NAMES = {**ARCHS, **dict.fromkeys(shipped.names(), ())}
@@ -83,8 +83,8 @@ def test_what_is_like_none_has_no_near_match(written: str) -> None:
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        ("archs/mobilenetv3", "'archs/mobilenet_v3_large', 'archs/mobilenet_v3_small' or 'archs/"),
-        ("mobilenetv3", "did you mean 'mobilenet_v3_large', 'mobilenet_v3_small' or 'mobilenet_v2"),
+        ("archs/mobilenetv3", "did you mean 'archs/mobilenet_v3_large', 'archs/mobilenet_v3_"),
+        ("mobilenetv3", "did you mean 'mobilenet_v3_large', 'mobilenet_v3_small'"),
         ("ResNet-50", "did you mean 'resnet50'? `cnntrain list archs` lists the shipped ones"),
         ("foo", "check the name; `cnntrain list archs` lists the shipped ones"),
     ],

@@ -60,7 +60,7 @@ def arch_for(model: str) -> str | None:
 def _archs_by_map() -> dict[str, str]:
     """By the name of a map, an architecture whose header says `Weights: configs/weights/NAME`."""
     headers = {name: read_header(file) for name, file in shipped.files(among="archs/").items()}
-    return {f"torchvision_{each.torchvision}.yaml": name for name, each in headers.items()}
+    return {f"{each.weights}.yaml": name for name, each in headers.items()}
 
 
 @cache
