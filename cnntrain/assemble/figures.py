@@ -107,7 +107,7 @@ def legend(table: Sequence[Figures], *, device: str) -> str:
     images = counted(table[0].totals["batch"], "image")
     lines = [
         "multiply-adds: of one image, forward; memory: of training in float32: weights, gradients,",
-        f"SGD's momentum, and what is kept of {images} for the backward pass; top-1: as published for",
+        f"SGD's momentum, and what {images} leave for the backward pass; top-1: as published for",
         "this network, with torchvision's best weights or in its paper",
     ]
     if table[0].speed is not None:

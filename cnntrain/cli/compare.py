@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cnntrain.assemble.speed import Speed
 
 BATCH = 16
-"""Images that are trained on at once where nobody says how many."""
+"""Images at once, for the memory and for --time."""
 
 
 def compare(

@@ -120,7 +120,7 @@ def test_the_table_without_speeds() -> None:
     assert lines[3].split() == words.split()
     assert as_markdown(found).splitlines()[1] == "| :-- | :-- | --: | --: | --: | --: | :-- |"
     assert "images per second" not in legend(found, device="")
-    assert "kept of 16 images" in legend(found, device="").replace("\n", " ")
+    assert "what 16 images leave" in legend(found, device="").replace("\n", " ")
     assert as_data(found)[0]["top1"] is None
     assert as_data(found)[1]["top1_of"] == "CIFAR-10, paper"
 
