@@ -11,7 +11,7 @@ from cnntrain.arch.plan import Plan
 from cnntrain.arch.table import totals
 from cnntrain.arch.table_text import times
 from cnntrain.assemble.needed_memory import weight_memory
-from cnntrain.assemble.speed import Speed
+from cnntrain.assemble.speed import ImagesPerSecond
 from cnntrain.assemble.transfer.published_accuracy import Accuracy, published_accuracy
 from cnntrain.core.units import byte_size, short_count
 from cnntrain.show.tables import columns, markdown
@@ -39,7 +39,7 @@ class Figures:
     totals: dict[str, int]
     training_bytes: int
     accuracy: Accuracy | None
-    speed: Speed | None
+    speed: ImagesPerSecond | None
 
     @property
     def quantities(self) -> dict[str, float | None]:
@@ -57,7 +57,9 @@ class Figures:
         return "" if self.accuracy is None else f"{self.accuracy.test_set}, {self.accuracy.source}"
 
 
-def figures_of(name: str, plan: Plan, *, batch: int, speed: Speed | None = None) -> Figures:
+def figures_of(
+    name: str, plan: Plan, *, batch: int, speed: ImagesPerSecond | None = None
+) -> Figures:
     """The figures of a planned network; only its speed must have been measured before.
 
     Args:
@@ -140,7 +142,7 @@ def _lines(table: Sequence[Figures]) -> list[tuple[str, ...]]:
     return lines
 
 
-def _speeds(speed: Speed | None, first: Speed | None) -> tuple[str, ...]:
+def _speeds(speed: ImagesPerSecond | None, first: ImagesPerSecond | None) -> tuple[str, ...]:
     if speed is None or first is None:
         return ()
     pairs = ((speed.training, first.training), (speed.inference, first.inference))

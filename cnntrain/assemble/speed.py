@@ -27,7 +27,7 @@ Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
-class Speed:
+class ImagesPerSecond:
     """Images per second: in a training step, and in evaluation."""
 
     training: float
@@ -36,7 +36,7 @@ class Speed:
 
 def measure_speed(
     plan: Plan, *, batch: int, device: torch.device, clock: Clock = perf_counter
-) -> Speed:
+) -> ImagesPerSecond:
     """Time a planned network with initial weights on random images, laid out as `fit` does it.
 
     A training step is forward, backward and the update of SGD with momentum, in float32; loading
@@ -87,7 +87,7 @@ def measure_speed(
         raise MemoryExhaustedError(
             f"{batch} images at once do not fit into memory", remedy=f"take --batch {batch // 2}"
         ) from error
-    return Speed(batch / training, batch / inference)
+    return ImagesPerSecond(batch / training, batch / inference)
 
 
 def _loss(outputs: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from cnntrain.show.words import counted
 
 if TYPE_CHECKING:
     from cnntrain.arch.plan import Plan
-    from cnntrain.assemble.speed import Speed
+    from cnntrain.assemble.speed import ImagesPerSecond
 
 BATCH = 16
 """Images at once, for the memory and for --time."""
@@ -74,7 +74,7 @@ def compare(
     output.answer(table, as_json, data=lambda _: data, text=lambda _: f"{text}\n\n{legend}")
 
 
-def _speeds(names: list[str], plans: list[Plan], batch: int) -> tuple[list[Speed], str]:
+def _speeds(names: list[str], plans: list[Plan], batch: int) -> tuple[list[ImagesPerSecond], str]:
     """The speed of each network, and on what it was measured, in words."""
     import torch
 

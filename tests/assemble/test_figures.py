@@ -14,7 +14,7 @@ from cnntrain.arch.plan import Plan
 from cnntrain.assemble.build_network import plan_architecture
 from cnntrain.assemble.figures import as_data, as_markdown, as_text, figures_of, legend
 from cnntrain.assemble.networks import plan_network
-from cnntrain.assemble.speed import Speed
+from cnntrain.assemble.speed import ImagesPerSecond
 from cnntrain.assemble.transfer.published_accuracy import Accuracy, published_accuracy
 from cnntrain.config import shipped
 from cnntrain.config.load import load
@@ -104,7 +104,7 @@ def test_a_network_that_was_changed_has_no_published_accuracy() -> None:
         assert (published_accuracy(plan) is not None) is is_known, name
 
 
-def table(speeds: Callable[[int], Speed | None]) -> list:
+def table(speeds: Callable[[int], ImagesPerSecond | None]) -> list:
     names = ("lenet5", "resnet20")
     return [figures_of(name, arch(name), batch=16, speed=speeds(n)) for n, name in enumerate(names)]
 
@@ -126,7 +126,9 @@ def test_the_table_without_speeds() -> None:
 
 
 def test_speeds_are_compared_with_the_first() -> None:
-    found = table(lambda n: Speed(100.0, 1000.0) if n == 0 else Speed(25.0, 333.0))
+    found = table(
+        lambda n: ImagesPerSecond(100.0, 1000.0) if n == 0 else ImagesPerSecond(25.0, 333.0)
+    )
     lines = as_text(found).splitlines()
     assert lines[2].split()[-6:] == ["100", "x", "1.00", "1,000", "x", "1.00"]
     assert lines[3].split()[-6:] == ["25.0", "x", "0.25", "333", "x", "0.33"]
