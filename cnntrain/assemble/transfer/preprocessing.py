@@ -12,6 +12,8 @@ from cnntrain.config.rules import broken_rules
 from cnntrain.config.schema import TransformCall, TransformsSection
 from cnntrain.core.errors import ConfigError
 from cnntrain.data import TRANSFORMS
+from cnntrain.data.metadata import facts
+from cnntrain.show.words import counted
 
 _NUMBERS = ("mean", "std")
 
@@ -40,6 +42,8 @@ def follow_weights(loaded: Loaded) -> Loaded:
     with at_source(loaded):
         theirs = tuple(_call(step) for step in steps)
     numbers = next((call.parameters for call in theirs if call.name == "normalize"), {})
+    with at_source(loaded):
+        _check_channels(loaded, numbers)
     evaluation = _numbered(whole.eval, numbers) if given["eval"] else theirs
     training = _numbered(whole.train, numbers) if given["train"] else evaluation
     transforms = TransformsSection(train=training, eval=evaluation)
@@ -50,6 +54,20 @@ def follow_weights(loaded: Loaded) -> Loaded:
     if problems:
         raise ConfigError.of(problems)
     return followed
+
+
+def _check_channels(loaded: Loaded, numbers: Mapping[str, Any]) -> None:
+    """Raise a ConfigError if the weights are for images with more or fewer channels."""
+    data, theirs = loaded.config.data, len(numbers.get("mean") or ())
+    ours = facts(data.name, data.parameters).channels
+    if theirs and theirs != ours:
+        message = (
+            f"the weights are for images of {counted(theirs, 'channel')}, but those of "
+            f"'{data.name}' have {ours} ({loaded.at('data', 'name')})"
+        )
+        can = "channels" in data.parameters and theirs in (1, 3)
+        remedy = f"set -s data.channels={theirs}, or take" if can else "take"
+        raise ConfigError(message, remedy=f"{remedy} weights for images of {ours}")
 
 
 def lacks_numbers(loaded: Loaded) -> bool:

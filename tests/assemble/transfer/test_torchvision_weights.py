@@ -210,8 +210,13 @@ def test_the_run_file_has_the_last_word(run_file: Callable[..., Path]) -> None:
 
 def test_grey_images_do_not_fit_colour_weights(run_file: Callable[..., Path]) -> None:
     file = finetuned(run_file, data__channels=1)
-    with pytest.raises(ConfigError, match="'mean' has 3 numbers, but the images"):
+    with pytest.raises(ConfigError) as caught:
         prepare(load(file))
+    (problem,) = caught.value.problems
+    assert problem.message.startswith("the weights are for images of 3 channels, but those of")
+    assert problem.remedy.startswith("set -s data.channels=3, or take weights")
+    assert problem.place is not None
+    assert "torchvision: resnet18" in problem.place.source
 
 
 def test_published_weights_are_opened_without_data(
