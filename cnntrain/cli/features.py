@@ -21,7 +21,9 @@ def features(  # noqa: PLR0913  # one parameter for each option
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help=".npz, .csv or .parquet. Default: features-LAYER-SPLIT.npz."
+            metavar="FILE",
+            help=".npz, .csv or .parquet. Default: features.npz, or features-conv2-test.npz if "
+            "they are given.",
         ),
     ] = None,
     pool: Annotated[

@@ -50,17 +50,19 @@ def confusion_figure(confusion: Sequence[Sequence[int]], *, classes: Sequence[st
     diagonal = np.eye(len(classes), dtype=bool)
     mistakes = np.ma.masked_array(shares, mask=diagonal | (counts == 0))
     right = np.ma.masked_array(shares, mask=~diagonal)
-    worst = float(mistakes.max()) if mistakes.count() else 1.0
+    worst = float(mistakes.max()) if mistakes.count() else 0.0
 
     side = min(24.0, max(5.5, 3.0 + 0.45 * len(classes)))
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
     axes.imshow(right, cmap="Blues", vmin=0, vmax=1.3)
-    scale = PowerNorm(0.6, vmin=0, vmax=1.3 * worst)
-    red = axes.imshow(mistakes, cmap="Reds", norm=scale)
-    bar = figure.colorbar(red, ax=axes, fraction=0.046, pad=0.02)
-    bar.set_label("mistakes, share of the true class")
-    bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    if worst:
+        scale = PowerNorm(0.6, vmin=0, vmax=1.3 * worst)
+        red = axes.imshow(mistakes, cmap="Reds", norm=scale)
+        bar = figure.colorbar(red, ax=axes, fraction=0.046, pad=0.02)
+        bar.set_label("mistakes, share of the true class")
+        bar.ax.set_ylim(0, worst)
+        bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     _label(axes, [name if len(name) <= _NAME else name[: _NAME - 3] + "..." for name in classes])
     axes.set_title(f"{counts.sum():,} images, {counts.trace() / max(1, counts.sum()):.2%} right")
     if len(classes) <= _COUNTED:
