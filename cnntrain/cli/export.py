@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -103,6 +106,33 @@ def export(  # noqa: PLR0913  # the flags of the command
     if as_json:
         files = [{**asdict(file), "path": str(file.path)} for file in written]
         output.result_json({"files": files})
+        return
+    uses = [_how_to_use(file, model.in_shape, parts) for file in written if file.images]
+    for number, command in enumerate(uses):
+        output.note(f"{'' if number else 'next':<4}  {command}")
+
+
+def _how_to_use(file: Exported, in_shape: tuple[int, int, int], parts: Sequence[Included]) -> str:
+    """A command that runs the file on a black image, or reads its weights."""
+    from cnntrain.assemble.transfer.about import INPUT, PIXELS
+
+    path, (channels, height, width) = json.dumps(str(file.path)), in_shape
+    match file.format:
+        case "onnx":
+            images = f'"{INPUT}": numpy.zeros({(1, *in_shape)}, "float32")'
+            if "preprocessing" in parts:
+                images = f'"{PIXELS}": numpy.zeros({(1, height, width, channels)}, "uint8")'
+            code = "import numpy, onnxruntime; "
+            code += f"print(onnxruntime.InferenceSession({path}).run(None, {{{images}}}))"
+        case "torch_export":
+            images = f"torch.zeros{(1, *in_shape)}"
+            code = f"import torch; print(torch.export.load({path}).module()({images}))"
+        case "safetensors":
+            code = f"from safetensors.torch import load_file; print(load_file({path}).keys())"
+        case _:
+            code = f"import torch, torchvision; net = {file.model}; "
+            code += f"print(net.load_state_dict(torch.load({path})))"
+    return f"python -c {shlex.quote(code)}"
 
 
 def _line(file: Exported, what: str) -> str:

@@ -74,7 +74,7 @@ def test_a_program_outside_gives_the_same_class_for_every_image(
 def test_one_line_for_each_file(cnntrain: Cnntrain, run_file: RunFile) -> None:
     assert cnntrain("fit", run_file({"train.epochs": 1}), "-q", "--out", "run").code == 0
     answer = cnntrain("export", "run", "--to", "onnx", "--to", "safetensors")
-    assert (answer.code, answer.err) == (0, "")
+    assert answer.code == 0
     first, second = answer.out.splitlines()
     line = r"tiny\.{}: [0-9.]+ kB, {} the network on 8 images"
     assert re.fullmatch(line.format("onnx", r"logits within [0-9]\.[0-9]e-0[5-8] of"), first), first
@@ -96,6 +96,25 @@ def test_one_line_for_each_file(cnntrain: Cnntrain, run_file: RunFile) -> None:
         "rescored": None,
         "unknown_steps": [],
     }
+
+
+def test_what_it_says_next_can_be_pasted(cnntrain: Cnntrain, run_file: RunFile) -> None:
+    """Each command runs in a shell; networks print as many logits as there are classes."""
+    file = run_file({"train.epochs": 1, "name": "it's"})
+    assert cnntrain("fit", file, "-q", "--out", "run").code == 0
+    formats = ("onnx", "torch_export", "safetensors")
+    answer = cnntrain("export", "run", *(word for form in formats for word in ("--to", form)))
+    inside = cnntrain("export", "run", "--include", "preprocessing", "--out", "inside.onnx")
+    said = [pasted(line) for line in [*answer.err.splitlines(), *inside.err.splitlines()]]
+    assert [len(re.findall(r"\d\.\d", text)) for text in said] == [3, 3, 0, 3]
+    assert "'output.weight'" in said[2]
+
+
+def pasted(line: str) -> str:
+    """What the command after `next` prints in a shell."""
+    command = line[6:].replace("python", sys.executable, 1)
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    return done.stdout
 
 
 def test_fewer_bits_are_scored_on_the_validation_images(
@@ -123,7 +142,7 @@ def test_fewer_bits_are_scored_on_the_validation_images(
     monkeypatch.setattr("cnntrain.export.rescored.NOTABLE", -1)  # as if any drop were large
     answer = cnntrain("export", "run", "--precision", "float16", "--force")
     worse = f"note: tiny.float16.onnx is worse than the network: {share} before, {share} after"
-    assert (answer.code, answer.err.strip()) == (0, worse)
+    assert (answer.code, answer.err.splitlines()[0]) == (0, worse)
     answer = cnntrain("export", "run", "-s", "data.images=96")
     assert (answer.code, "cannot change when a network is exported" in answer.err) == (2, True)
 
@@ -141,7 +160,8 @@ def test_back_to_torchvision(cnntrain: Cnntrain, run_file: RunFile) -> None:
     }
     assert cnntrain("fit", run_file(changes), "-q", "--out", "run").code == 0
     answer = cnntrain("export", "run", "--to", "torchvision", "--out", "net.pth")
-    assert (answer.code, answer.err) == (0, "")
+    assert answer.code == 0
+    assert pasted(answer.err.splitlines()[-1]) == "<All keys matched successfully>\n"
     call = "torchvision.models.resnet18(num_classes=3)"
     first, second = answer.out.splitlines()
     assert re.fullmatch(
