@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.section import Chosen
-from cnntrain.config.train_section import LossSection, OptimizerSection
+from cnntrain.config.train_section import KEEP_LAST, LossSection, OptimizerSection
 from cnntrain.core.choices import ChoiceError
 from cnntrain.core.complaints import dotted
 from cnntrain.core.document import KeyPath
@@ -154,7 +154,8 @@ def make_recipe(loaded: Loaded, *, steps_per_epoch: int) -> Recipe:
         clip_norm=train.clip_norm,
         early_stop=None if early is None else EarlyStop(**early.model_dump()),
         evaluate_every=train.evaluate_every,
-        select=train.select or loaded.config.task.selects[0],
+        select=loaded.config.task.selecting(train.select),
+        keeps_last=train.select == KEEP_LAST,
         norm_every=record.every,
         check_every=record.every,
         on_divergence=train.on_divergence,

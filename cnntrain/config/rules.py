@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cnntrain.config.loaded import FINETUNE_AT, TRANSFORMS_AT, Loaded
-from cnntrain.config.train_section import FinetuneSection
+from cnntrain.config.train_section import KEEP_LAST, FinetuneSection
 from cnntrain.core.document import KeyPath
 from cnntrain.core.problems import Problem, suggestion
 from cnntrain.data import TRANSFORMS
@@ -66,7 +66,7 @@ def needs_validation(given: Loaded) -> Iterator[Problem]:
         "early_stop": ("early stopping", train.early_stop is not None),
         "schedule": (f"the {train.schedule.name} schedule", train.schedule.reads_validation),
         "evaluate_every": ("evaluation", train.evaluate_every != 1),
-        "select": ("selecting weights", train.select is not None),
+        "select": ("selecting weights", train.select not in (None, KEEP_LAST)),
     }
     for key, (what, is_used) in users.items():
         if is_used:
@@ -82,9 +82,10 @@ def _steps(given: Loaded) -> Iterator[Problem]:
         batch = f"a batch of {images} images ({given.at('data', 'batch_size')})"
         message = f"{batch} cannot be cut into {train.accumulate} parts"
         yield given.problem(("train", "accumulate"), message, "use fewer parts")
-    if train.select is not None and train.select not in task.selects:
+    known = (*task.selects, KEEP_LAST)
+    if train.select is not None and train.select not in known:
         message = f"nothing called '{train.select}' can select the weights in {task.name}"
-        yield given.problem(("train", "select"), message, suggestion(train.select, task.selects))
+        yield given.problem(("train", "select"), message, suggestion(train.select, known))
     if train.evaluate_every > train.epochs:
         what = f"an evaluation every {train.evaluate_every} epochs"
         message = f"{what} is never reached: {_end(given)}"

@@ -16,6 +16,9 @@ from cnntrain.core.catalogue import Catalogue
 from cnntrain.core.choices import LOSSES, OPTIMIZERS, SCHEDULES, TASKS
 from cnntrain.core.kinds import BelowOne, Fraction, Names, NonNegativeFloat, Positive, PositiveFloat
 
+KEEP_LAST = "last"
+"""What `train.select` says where the weights of the last epoch are kept, good or not."""
+
 
 class LossSection(Choice):
     """The loss to minimise."""
@@ -44,6 +47,10 @@ class TaskSection(Choice):
     """A registered task; see `cnntrain list tasks`."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """The task's own keys."""
+
+    def selecting(self, select: str | None) -> str:
+        """The figure that `train.select` names; the default where it names none."""
+        return self.selects[0] if select in (None, KEEP_LAST) else str(select)
 
     @property
     def selects(self) -> tuple[str, ...]:
@@ -141,7 +148,7 @@ class TrainSection(Section):
     early_stop: EarlyStopSection | None = None
     """When to stop before the last epoch; null: never."""
     select: str | None = None
-    """What picks the best weights: error, loss, macro_f1, balanced_accuracy; null: the error."""
+    """What picks the weights to keep: error (null), loss, macro_f1, balanced_accuracy or last."""
     on_divergence: Literal["stop", "skip", "rollback"] = "stop"
     """A loss or gradient that is not finite: stop; skip the step; roll back, with half the rate."""
     evaluate_every: Positive = 1

@@ -29,6 +29,7 @@ SMALL_SIDE, MANY_SMALL = 64, 2_000
 """Smaller images, where there are enough of them, are not for networks made for 224 pixels."""
 MOST_ON_CPU = 1_000  # images for which a ResNet-50 is refined without a GPU
 FEW = 500  # images for which smaller batches are needed, so that an epoch has enough steps
+_LAST = "  select: last                  # with so few images, validation selects by chance"
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,7 @@ def _text(chosen: ChosenFile, folder: Path, images: Images) -> str:
     text = re.sub(r"(?<=root: )my_images", lambda _: _written(str(folder)), text)
     if images.count < FEW:
         text = text.replace("batch_size: 32", "batch_size: 16")
+        text = re.sub(r"^(  epochs: \d+)$", rf"\1\n{_LAST}", text, flags=re.MULTILINE)
     is_starter = chosen.name == "starter"
     if is_starter and images.side >= 112 and images.count < FEW:  # more steps in less time
         text = text.replace("stem_stride: 1", "stem_stride: 2").replace("epochs: 30", "epochs: 60")

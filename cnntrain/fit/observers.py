@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -35,6 +35,9 @@ from cnntrain.show.words import counted
 from cnntrain.train import undisturbed
 
 SAMPLE_IMAGES = 16
+
+FEW = 200
+"""Validation images below which the standard deviation of an error of 20 % is 3 points or more."""
 
 UNSELECTED = (
     "there are no validation images, so the best weights are unknown: the last ones count; "
@@ -153,7 +156,7 @@ def card(prepared: Prepared) -> list[tuple[str, str]]:
     ]
     rows += [] if prepared.start is None else prepared.start.rows()
     rows += in_words(prepared.learning, lr=train.optimizer.lr)
-    notes = [*data.notes, *([] if data.validation is not None else [UNSELECTED])]
+    notes = [*data.notes, *_on_selection(prepared)]
     if config.data.batch_size > data.train.size:
         notes.append(
             f"a batch has {data.train.size:,} images, not {config.data.batch_size:,}: there are no "
@@ -163,6 +166,19 @@ def card(prepared: Prepared) -> list[tuple[str, str]]:
         workers, cores = config.data.workers, counted(core_count(), "core")
         notes.append(f"{workers} processes read images on {cores}; data.workers: auto has fewer")
     return rows + _notes(notes)
+
+
+def _on_selection(prepared: Prepared) -> Iterator[str]:
+    """What is to be said where no image selects the weights, or too few do."""
+    validation, train = prepared.data.validation, prepared.loaded.train
+    if validation is None:
+        yield UNSELECTED
+    elif validation.size < FEW and train.epochs > 1 and not prepared.recipe.keeps_last:
+        yield (
+            f"the best epoch is chosen by {counted(validation.size, 'validation image')}, which is "
+            f"partly chance (one image is {1 / validation.size:.1%} of the error); "
+            "`-s train.select=last` keeps the weights of the last epoch instead"
+        )
 
 
 def _ahead(prepared: Prepared) -> Ahead:

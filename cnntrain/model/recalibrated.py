@@ -111,7 +111,7 @@ def recalibrate_run(
     assert before is not None, "nothing stops it"
     assert after is not None
     save(target, _with_weights(load(source), net))
-    select = loaded.train.select or loaded.config.task.selects[0]
+    select = loaded.config.task.selecting(loaded.train.select)
     return Recalibrated(
         source, target, layers, split, before, after, model.task, select, loaded.notes
     )

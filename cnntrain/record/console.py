@@ -235,7 +235,7 @@ class Console(Observer):
             f"train {figures_text(event.train_loss, event.train_figures, self._tally.task)}",
         ]
         if event.validation is not None:
-            star = " (best)" if event.is_best else ""
+            star = " (best)" if event.is_best and not self._tally.keeps_last else ""
             parts.append(f"validation {result_text(event.validation, self._tally.task)}{star}")
         parts += [
             f"lr {event.lr:.3g}",

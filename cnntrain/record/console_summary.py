@@ -155,4 +155,6 @@ def _ending(event: RunDone) -> str:
 
 def _best(event: RunDone, tally: Tally) -> str:
     value = tally.task.text(tally.select, event.best_value)
+    if tally.keeps_last:
+        return f"validation {tally.select} {value} (epoch {event.best_epoch}, the last)"
     return f"best validation {tally.select} {value} (epoch {event.best_epoch})"

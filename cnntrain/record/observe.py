@@ -145,6 +145,7 @@ class Tally(Observer):
 
     task: Task = CLASSIFICATION
     select: str = "error"
+    keeps_last: bool = False
     so_far: SoFar = NOTHING_YET
     test: EvalDone | None = None
 
@@ -152,6 +153,7 @@ class Tally(Observer):
         """Count an event in; the result on validation images comes with its epoch."""
         if isinstance(event, RunStarted):
             self.task, self.select, self.so_far = event.task, event.select, event.so_far
+            self.keeps_last = event.keeps_last
         elif isinstance(event, EvalDone) and event.split == "test":
             self.test = event
         elif isinstance(event, EpochDone):

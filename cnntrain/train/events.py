@@ -32,6 +32,7 @@ class RunStarted:
         step: optimizer steps already done; 0 for a new run.
         task: says which figures there will be, and how to write them.
         select: the one of them that selects the best weights.
+        keeps_last: whether the last weights are kept instead.
         so_far: what came of the epochs that are done.
     """
 
@@ -41,6 +42,7 @@ class RunStarted:
     step: int
     task: Task = CLASSIFICATION
     select: str = "error"
+    keeps_last: bool = False
     so_far: SoFar = NOTHING_YET
 
 

@@ -71,6 +71,7 @@ def train(
         state.step,
         task=learner.task,
         select=recipe.select,
+        keeps_last=recipe.keeps_last,
         so_far=state.so_far,
     )
 
@@ -208,7 +209,9 @@ def _end_epoch(recipe: Recipe, state: TrainState, metrics: Result | None) -> Epo
     is_best = False
     if metrics is not None:
         cost = state.task.cost(metrics, recipe.select)
-        is_best = state.take_best(state.epoch + 1, cost=cost, loss=metrics.loss)
+        is_best = state.take_best(
+            state.epoch + 1, cost=cost, loss=metrics.loss, anyway=recipe.keeps_last
+        )
         if recipe.plateau is not None:
             state.plateau = recipe.plateau.after(state.plateau, cost)
         if recipe.early_stop is not None:

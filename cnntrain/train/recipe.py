@@ -127,6 +127,7 @@ class Recipe:
         early_stop: end the run when the validation error no longer falls.
         select: what chooses the best weights, and what early stopping and a plateau look at; one
             of the task's.
+        keeps_last: keep the weights of the last epoch that was evaluated instead of the best.
         evaluate_every: epochs between evaluations; the last epoch is always evaluated.
         norm_every: steps between reports of the gradient norm (it costs time); 0 is never. With
             `clip_norm` it is known, and reported, at every step.
@@ -149,6 +150,7 @@ class Recipe:
     early_stop: EarlyStop | None = None
     evaluate_every: int = 1
     select: str = "error"
+    keeps_last: bool = False
     norm_every: int = 50
     check_every: int = 50
     on_divergence: OnDivergence = "stop"

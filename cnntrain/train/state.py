@@ -163,10 +163,13 @@ class TrainState:
         """The task's figures of the epoch so far; waits for the device."""
         return self._sums.figures(self.images - int(self.skips.images))
 
-    def take_best(self, epoch: int, *, cost: float, loss: float) -> bool:
-        """Remember an evaluation if it is the best so far: of equal ones, the one of less loss."""
+    def take_best(self, epoch: int, *, cost: float, loss: float, anyway: bool = False) -> bool:
+        """Remember an evaluation if it is the best so far: of equal ones, the one of less loss.
+
+        With `anyway` also if it is not.
+        """
         best = (self.best_cost, self.best_loss)
-        if None not in best and (cost, loss) >= best:
+        if not anyway and None not in best and (cost, loss) >= best:
             return False
         self.best_epoch, self.best_cost, self.best_loss = epoch, cost, loss
         return True

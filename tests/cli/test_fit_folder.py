@@ -36,6 +36,8 @@ def test_a_folder_is_enough(cnntrain: Cnntrain, images: Path) -> None:
     assert lines[1].startswith("chosen: starter; ")
     assert lines[2].endswith("to repeat it: cnntrain fit my_images.yaml")
     assert "16 train, 4 validation" in first.err
+    assert "  select: last " in Path("my_images.yaml").read_text()
+    assert "partly chance" not in first.err
     assert not list(images.glob("*.yaml"))
     again = cnntrain("fit", "my_images/", *given, "--resume", "auto", "--out", "one", "-q")
     assert (again.code, again.out) == (0, "one\n")

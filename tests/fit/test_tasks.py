@@ -48,6 +48,42 @@ def test_what_selects_the_best_weights(
     assert again["best_epoch"] in (summary["best_epoch"], 6)
 
 
+def test_the_last_weights_are_kept(
+    train_tiny: Train, run_file: RunFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a run whose best epoch, by its error, is not its last one; stopping early reads on."""
+    changes = {"train.select": "last", "train.epochs": 2, "train.optimizer.lr": 2.0}
+    outcome = train_tiny(run_file(changes), out=tmp_path / "run")
+    lines = (tmp_path / "run/metrics.jsonl").read_text("utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    errors = [r["error"] for r in rows if r["type"] == "evaluation" and r["split"] == "validation"]
+    assert min(errors) < errors[-1]
+    assert outcome.done is not None
+    assert (outcome.done.best_epoch, outcome.done.best_value) == (2, errors[-1])
+    best, last = (tmp_path / f"run/checkpoints/{name}.pt" for name in ("best", "last"))
+    assert best.samefile(last)
+    assert "(epoch 2, the last)" in capsys.readouterr().err
+    changes |= {"train.early_stop": {"patience": 1}, "train.epochs": 6}
+    early = train_tiny(run_file(changes), out=tmp_path / "early")
+    assert early.done is not None
+    assert (early.done.epoch, early.done.best_epoch) == (2, 2)
+
+
+def test_few_validation_images_are_said_to_choose_by_chance(
+    train_tiny: Train, run_file: RunFile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(**changes: object) -> str:
+        folder = tmp_path / f"run{len(list(tmp_path.glob('run*')))}"
+        train_tiny(run_file({"train.epochs": 2, **changes}), out=folder, quiet=False)
+        return " ".join(capsys.readouterr().err.split())
+
+    note = "the best epoch is chosen by 20 validation images, which is partly chance"
+    small = {"data.split.validation": 20}
+    assert f"{note} (one image is 5.0% of the error)" in said(**small)
+    assert note not in said(**small, **{"train.select": "last"})
+    assert note not in said(**small, **{"train.epochs": 1})
+
+
 def test_what_cannot_select(run_file: RunFile) -> None:
     with pytest.raises(ConfigError, match="did you mean 'macro_f1'"):
         check_run_file(run_file({"train.select": "macro_fl"}))
