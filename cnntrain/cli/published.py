@@ -43,6 +43,8 @@ def list_weights(start: str | None, as_json: bool) -> None:
         "accuracy on ImageNet; a run file names one by `arch: ARCHITECTURE` and "
         "`finetune: {weights: {torchvision: NAME}}`"
     )
+    if any(published.arch is None for published in found):
+        output.note("architecture -: that of a smaller one with other `vars`, see docs/transfer.md")
     if any(published.licence is None for published in found):
         output.note(
             "licence -: torchvision states none; weights may have terms that follow from the "

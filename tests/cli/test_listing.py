@@ -79,6 +79,8 @@ def test_weights_are_listed_with_what_is_known_of_them(cnntrain: Cnntrain, publi
     ]
     assert "2 sets of torchvision's weights" in answer.err
     assert "licence -: torchvision states none" in answer.err
+    assert "architecture -" not in answer.err
+    assert "see docs/transfer.md" in cnntrain("list", "weights", "convnext_large").err
     answer = cnntrain("list", "weights", "regnet_y_16gf/IMAGENET1K_SWAG_E2E", "--json")
     [swag] = json.loads(answer.out)["weights"]
     assert (swag["licence"], swag["input_size"], swag["arch"]) == ("CC-BY-NC 4.0", 384, None)

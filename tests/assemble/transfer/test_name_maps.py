@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from _pytest.mark import ParameterSet
 
 from cnntrain.arch.build import build
@@ -25,29 +27,11 @@ from cnntrain.export.weights import Twin
 CONFIGS = Path(__file__).parents[3] / "configs"
 
 
-def regnet(group: int, widths: tuple[int, ...], depths: tuple[int, ...]) -> dict[str, int]:
-    stages = enumerate(zip(widths, depths, strict=True), start=1)
-    return {
-        "group": group,
-        **{k: v for n, (w, d) in stages for k, v in ((f"w{n}", w), (f"d{n}", d))},
-    }
-
-
-VARIANTS = {
-    "convnext_large": ("convnext_base", {"width": 192}),
-    # Radosavovic et al. 2020, tables of the appendix; torchvision's code has the same numbers
-    "regnet_x_800mf": ("regnet_x_400mf", regnet(16, (64, 128, 288, 672), (1, 3, 7, 5))),
-    "regnet_x_3_2gf": ("regnet_x_400mf", regnet(48, (96, 192, 432, 1008), (2, 6, 15, 2))),
-    "regnet_x_16gf": ("regnet_x_400mf", regnet(128, (256, 512, 896, 2048), (2, 6, 13, 1))),
-    "regnet_x_32gf": ("regnet_x_400mf", regnet(168, (336, 672, 1344, 2520), (2, 7, 13, 1))),
-    "regnet_y_800mf": ("regnet_y_400mf", regnet(16, (64, 144, 320, 784), (1, 3, 8, 2))),
-    "regnet_y_3_2gf": ("regnet_y_400mf", regnet(24, (72, 216, 576, 1512), (2, 5, 13, 1))),
-    "regnet_y_8gf": ("regnet_y_400mf", regnet(56, (224, 448, 896, 2016), (2, 4, 10, 1))),
-    "regnet_y_16gf": ("regnet_y_400mf", regnet(112, (224, 448, 1232, 3024), (2, 4, 11, 1))),
-    "regnet_y_32gf": ("regnet_y_400mf", regnet(232, (232, 696, 1392, 3712), (2, 5, 12, 1))),
-    "regnet_y_128gf": ("regnet_y_400mf", regnet(264, (528, 1056, 2904, 7392), (2, 7, 17, 1))),
-}
-"""Models without a file of their own: another's, with these `vars`."""
+def variants() -> dict[str, tuple[str, dict[str, int]]]:
+    """The documentation's models without a file of their own: another's name, and `vars`."""
+    page = (CONFIGS.parent / "docs" / "transfer.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\w+) \| archs/(\w+)\.yaml \| `(.+)` \|$", page, re.MULTILINE)
+    return {model: (arch, yaml.safe_load(values)) for model, arch, values in rows}
 
 
 def shapes(state: dict[str, torch.Tensor]) -> dict[str, torch.Size]:
@@ -72,8 +56,8 @@ def test_a_map_is_right_both_ways(model: str) -> None:
     translated = rename(expected, rules, reverse=True)
     assert rename(translated, rules) == expected
     arch, variables = arch_for(model), {}
-    if arch is None and model in VARIANTS:
-        name, variables = VARIANTS[model]
+    if arch is None and model in variants():
+        name, variables = variants()[model]
         arch = f"archs/{name}"
     if arch is None:
         assert model == "regnet_x_8gf"  # its first stage has groups of 80, the others of 120
