@@ -107,8 +107,10 @@ def resolve(name: str) -> Path:
         raise UsageError(f"{name} is a folder, not a run file", remedy=remedy)
     files_meant = nearest(name, dict.fromkeys(names(), ()))
     is_spelt_otherwise = bool(files_meant) and folded(files_meant[0]) == folded(name)
-    if not is_spelt_otherwise and Path(name).parent in (Path(), Path("archs")):
-        _refuse_architecture(name)
+    if arch := None if is_spelt_otherwise else architecture_called(name):
+        message = f"'{name}' is an architecture, not a run file"
+        remedy = f"name it in one as `arch: archs/{arch}.yaml`, or look at it"
+        raise UsageError(message, remedy=f"{remedy}: `cnntrain summary archs/{arch}`")
     message = f"there is no run file '{name}', nor a shipped one of that name"
     folder_meant = _near_folder(Path(name))
     if folder_meant and files_meant:  # the nearer of the two
@@ -119,13 +121,12 @@ def resolve(name: str) -> Path:
     raise UsageError(message, remedy=f"did you mean '{folder_meant}'?" if folder_meant else remedy)
 
 
-def _refuse_architecture(name: str) -> None:
-    """Raise a UsageError where an architecture is so called, however it is written."""
-    for arch in nearest(name, dict(_known_archs())):
-        if folded(arch) == folded(name):
-            message = f"'{name}' is an architecture, not a run file"
-            remedy = f"name it in one as `arch: archs/{arch}.yaml`, or look at it"
-            raise UsageError(message, remedy=f"{remedy}: `cnntrain summary archs/{arch}`")
+def architecture_called(name: str) -> str | None:
+    """The shipped architecture of that name, however it is written; None where there is none."""
+    if Path(name).parent not in (Path(), Path("archs")):
+        return None
+    found = nearest(name, dict(_known_archs()))
+    return next((arch for arch in found if folded(arch) == folded(name)), None)
 
 
 def _near_folder(path: Path) -> Path | None:

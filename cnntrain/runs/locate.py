@@ -163,6 +163,9 @@ def _not_there(path: Path, others: Sequence[str]) -> UsageError:
     except OSError:
         return UsageError(f"there is no {path}", remedy=f"{path.parent} does not exist either")
     near = near_match(path.name, [*beside, *(others if len(path.parts) == 1 else ())])
+    if near is None and (arch := shipped.architecture_called(str(path))):
+        remedy = f"`cnntrain fit FILE -s arch=archs/{arch}.yaml` trains it with a run file"
+        return UsageError(f"{path} is an architecture, not a run", remedy=remedy)
     meant = path.parent / near if near in beside else near
     there = sorted(child.name for child in _folders(path.parent) if has_run(child))
     hint = f"the runs there are {listed(there)}" if there else "check the path"

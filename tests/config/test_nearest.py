@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from cnntrain.config import shipped
 from cnntrain.config.arch_header import read_header
 from cnntrain.config.nearest import nearest
 from cnntrain.core.errors import UsageError
+from cnntrain.runs.locate import find_run
 
 ARCHS = {
     name.removeprefix("archs/"): [read_header(file).weights.partition("_")[2]]
@@ -103,3 +106,14 @@ def test_an_architecture_in_place_of_a_run_file(written: str) -> None:
     assert "`arch: archs/mobilenet_v2.yaml`" in str(caught.value)
     with pytest.raises(UsageError, match="there is no run file"):
         shipped.resolve(f"somewhere/else/{written}")
+
+
+@pytest.mark.parametrize("written", ["mobilenet_v2", "archs/MobileNetV2"])
+def test_an_architecture_in_place_of_a_run(
+    written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("archs").mkdir()
+    with pytest.raises(UsageError, match="is an architecture, not a run") as caught:
+        find_run(Path(written))
+    assert "-s arch=archs/mobilenet_v2.yaml`" in str(caught.value)
