@@ -48,7 +48,7 @@ def did_you_mean(names: Collection[str], *, kind: str) -> str:
     *first, last = [f"'{name}'" for name in names] or [""]
     listed = f"{', '.join(first)} or {last}" if first else last
     near = f"did you mean {listed}?" if last else "check the name;"
-    return f"{near} `cnntrain list {kind}` lists the shipped ones"
+    return f"{near} `cnntrain list {kind}` shows all"
 
 
 def _rank(key: str, fold: str) -> tuple[int, float, int]:

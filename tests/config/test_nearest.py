@@ -88,8 +88,8 @@ def test_what_is_like_none_has_no_near_match(written: str) -> None:
     [
         ("archs/mobilenetv3", "did you mean 'archs/mobilenet_v3_large', 'archs/mobilenet_v3_"),
         ("mobilenetv3", "did you mean 'mobilenet_v3_large', 'mobilenet_v3_small'"),
-        ("ResNet-50", "did you mean 'resnet50'? `cnntrain list archs` lists the shipped ones"),
-        ("foo", "check the name; `cnntrain list archs` lists the shipped ones"),
+        ("ResNet-50", "did you mean 'resnet50'? `cnntrain list archs` shows all"),
+        ("foo", "check the name; `cnntrain list archs` shows all"),
     ],
 )
 def test_an_unknown_network_names_the_nearest_and_the_list(written: str, said: str) -> None:

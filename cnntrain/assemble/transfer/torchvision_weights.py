@@ -15,9 +15,9 @@ from urllib.parse import urlparse
 import torch
 
 from cnntrain.assemble.transfer.name_maps import arch_for, map_file
+from cnntrain.config.nearest import did_you_mean, nearest
 from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import CheckpointError, ConfigError
-from cnntrain.core.problems import near_match
 
 LOG = logging.getLogger("cnntrain.weights")
 
@@ -76,9 +76,8 @@ def find_published(text: str) -> Published:
     model, _, weights = text.partition("/")
     if model not in _models():
         message = f"torchvision has no classification model '{model}'"
-        near = near_match(model, known_models())
-        hint = f"did you mean '{near}'? " if near else ""
-        raise ConfigError(message, remedy=f"{hint}`cnntrain list weights` shows all")
+        near = nearest(model, dict.fromkeys(known_models(), ()))
+        raise ConfigError(message, remedy=did_you_mean(near, kind="weights"))
     choices = {member.name: member for member in get_model_weights(model)}
     if weights not in choices:
         message = f"'{text}' names no weights that torchvision has for '{model}'"

@@ -106,7 +106,7 @@ def test_a_download_is_compared_with_its_checksum(
     [
         (
             "resnet81/IMAGENET1K_V1",
-            "no classification model 'resnet81'; did you mean 'resnet18'? `cnntrain list weights`",
+            "no classification model 'resnet81'; did you mean 'resnet18'",
         ),
         ("quantized_resnet18/DEFAULT", "no classification model 'quantized_resnet18'; did you"),
         ("fcos_resnet50_fpn/COCO_V1", "no classification model 'fcos_resnet50_fpn'"),
