@@ -6,9 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Never, TextIO
-
-from tqdm import tqdm
+from typing import TextIO
 
 from cnntrain.core.escapes import escaped
 from cnntrain.record import observer
@@ -23,7 +21,7 @@ from cnntrain.record.console_summary import (
 from cnntrain.record.observe import Observer, Record, Tally
 from cnntrain.record.time_left import Ahead, TimeLeft
 from cnntrain.record.window import StepReport, StepWindow
-from cnntrain.show.progress import is_terminal
+from cnntrain.show.progress import Bar, is_terminal
 from cnntrain.show.words import about_time, clock_time, counted, percent, quantity
 from cnntrain.train.events import EpochDone, EvalDone, RunDone, RunStarted, Setback, StepDone
 
@@ -81,7 +79,7 @@ class Console(Observer):
         self._data_cure = data_cure
         self._clock = clock
         self._spoke = clock()
-        self._bar: tqdm[Never] | None = None
+        self._bar: Bar | None = None
         self._started: RunStarted | None = None
         self._window = StepWindow(clock)
         self._ahead = ahead
@@ -140,7 +138,7 @@ class Console(Observer):
         assert self._started is not None, "RunStarted comes first"
         if self._quiet or not self._terminal or epoch > self._started.epochs:
             return
-        self._bar = tqdm(
+        self._bar = Bar(
             total=self._started.steps_per_epoch,
             initial=max(done, 0),
             desc=f"epoch {epoch}/{self._started.epochs}",
@@ -160,7 +158,7 @@ class Console(Observer):
             self._estimate()
         if self._bar is not None:
             if self._window.seconds > FIGURES_SECONDS:
-                self._bar.set_postfix_str(self._figures(event, gap=", "), refresh=False)
+                self._bar.figures = self._figures(event)
             self._bar.update()
         elif not self._terminal and self._clock() - self._spoke > SILENCE_SECONDS:
             self._say(self._progress(event))
@@ -183,22 +181,24 @@ class Console(Observer):
             self._bar.clear()
         self._say(f"{'time':<{self._label_width}}  {text}")
 
-    def _figures(self, event: StepDone, *, gap: str) -> str:
-        """Loss and speed since they were last read, which waits for the device, and the time."""
+    def _figures(self, event: StepDone) -> list[str]:
+        """The time left; loss and speed since they were last read, which waits for the device."""
         report = self._window.report(event)
         self._window.restart()
         texts = [f"loss {report.loss:.4g}", f"{quantity(report.images_per_second)} images/s"]
         if self._left.is_measured:
-            texts.append(f"{about_time(self._left.of_run())} left")
+            left = f"{about_time(self._left.of_run())} left"
             if self._bar is None:  # a bar shows it itself
-                texts[-1] += f" ({about_time(self._left.of_epoch())} of this epoch)"
-        return gap.join(texts)
+                left += f" ({about_time(self._left.of_epoch())} of this epoch)"
+            texts.insert(0, left)
+        return texts
 
     def _progress(self, event: StepDone) -> str:
         assert self._started is not None
         whole = self._started.epochs * self._started.steps_per_epoch
         line = f"epoch {event.epoch}/{self._started.epochs}  step {event.step}/{whole}"
-        return f"{line}  lr {event.lr:.3g}  {self._figures(event, gap='  ')}"
+        *left, loss, speed = self._figures(event)
+        return "  ".join([line, f"lr {event.lr:.3g}", loss, speed, *left])
 
     def _evaluation(self, event: EvalDone) -> None:
         if event.split != "validation" and not self._quiet:  # validation is in the epoch's line

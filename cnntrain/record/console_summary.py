@@ -70,19 +70,31 @@ def closing_rows(tally: Tally, *, best_epoch: int | None) -> list[list[str]]:
 
 
 def print_table(rows: Sequence[Sequence[str]], *, stream: TextIO, fancy: bool) -> None:
-    """Write a table: lines and a bold header if `fancy`, else aligned plain text."""
+    """Write a table: lines and a bold header if `fancy`, else aligned plain text.
+
+    Where the terminal of a `fancy` one is too narrow, rows and columns are exchanged.
+    """
     if len(rows) < 2:
         return
     if not fancy:
         stream.write(columns(rows, right=range(1, len(rows[0]))) + "\n")
         return
     plain = bool(os.environ.get("NO_COLOR"))
+    console = RichConsole(file=stream, no_color=plain, highlight=False)
+    wide, high = (_table(each, plain=plain) for each in (rows, list(zip(*rows, strict=True))))
+    unlimited = console.options.update_width(1_000)
+    needed = console.measure(wide, options=unlimited).maximum
+    console.print(wide if needed <= console.width else high)
+
+
+def _table(rows: Sequence[Sequence[str]], *, plain: bool) -> Table:
+    """With a bold header, unless `plain`."""
     table = Table(header_style="" if plain else "bold")
     for i, name in enumerate(rows[0]):
         table.add_column(name, justify="left" if i == 0 else "right")
     for row in rows[1:]:
         table.add_row(*row)
-    RichConsole(file=stream, no_color=plain, highlight=False).print(table)
+    return table
 
 
 def closing_lines(

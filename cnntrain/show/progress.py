@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Protocol, TextIO
 
+from rich.cells import cell_len
 from tqdm import tqdm
 
 from cnntrain.core.stderr import say
@@ -53,6 +54,39 @@ class Lines:
         say(text if self._total is not None else f"{text} images")
 
 
+class Bar(tqdm):  # type: ignore[type-arg]  # of its stubs alone
+    """A bar that leaves out figures where the terminal is too narrow for all of them.
+
+    tqdm cuts off what does not fit at its end, which is how long it takes yet.
+
+    Attributes:
+        figures: shown after the time of the bar itself, in place of its rate; those that matter
+            least are the last, and are left out first.
+    """
+
+    figures: Sequence[str] = ()
+
+    def __str__(self) -> str:
+        """The line that is drawn: of the forms the first that fits with ten characters of bar."""
+        state = self.format_dict
+        if self.total is None:
+            return self.format_meter(**state)
+        for form in self._forms():
+            state["bar_format"] = form
+            whole = self.format_meter(**{**state, "ncols": None})
+            if not state["ncols"] or cell_len(whole) <= state["ncols"]:
+                break
+        return self.format_meter(**state)
+
+    def _forms(self) -> Iterator[str]:
+        figures = self.figures or ("{rate_fmt}",)
+        for count in range(len(figures), -1, -1):
+            shown = ", ".join(("{elapsed}<{remaining}", *figures[:count]))
+            yield f"{{l_bar}}{{bar}}| {{n_fmt}}/{{total_fmt}} [{shown}]"
+        yield f"{{l_bar}}{{bar}}| {self.figures[0] if self.figures else '{remaining}'}"
+        yield "{desc}: {percentage:3.0f}%"
+
+
 class _Silent:
     def update(self, n: float | None = 1) -> None:
         """Nothing is said."""
@@ -66,7 +100,7 @@ def bar(
         return nullcontext(_Silent())
     if not is_terminal(sys.stderr):
         return nullcontext(Lines(what, total=total))
-    return tqdm(
+    return Bar(
         total=total, desc=what, unit="image", leave=False, dynamic_ncols=True, delay=PATIENCE
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from cnntrain.record.console import Console
 from cnntrain.record.observe import observe
@@ -199,10 +200,43 @@ def test_the_bar_has_the_figures_of_now_and_the_time_of_the_run(
             yield event
 
     text = on_a_terminal(slow(), columns=150, clock=lambda: now[0])
-    assert "loss 32, 10.0 images/s, 85 s left" in text  # read every 3 s: steps 31 to 33
-    assert "loss 119, 10.0 images/s, 1 s left" in text
+    assert "85 s left, loss 32, 10.0 images/s" in text  # read every 3 s: steps 31 to 33
+    assert "1 s left, loss 119, 10.0 images/s" in text
     estimate = "time  about 2 min for 2 epochs on cpu; the first 5 steps took 5.0 s"
     assert f"\r{estimate}\r\n" in text  # the bar is wiped out first
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        (80, "<00:05, 85 s left, loss 32]"),
+        (60, "<00:05, 85 s left]"),
+        (40, "| 85 s left"),
+        (20, " 3%"),
+    ],
+)
+def test_a_narrow_terminal_has_the_time_left_and_a_whole_table(
+    run: Run, monkeypatch: pytest.MonkeyPatch, columns: int, shown: str
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(columns))  # rich asks the terminal of this process
+    monkeypatch.setattr("cnntrain.record.console.BAR_SECONDS", 0.0)
+    now = [0.0]
+
+    def slow() -> Iterator[Event]:
+        for event in run(epochs=2, steps=60, data_seconds=0.0):
+            now[0] += isinstance(event, StepDone)
+            yield event
+
+    text = on_a_terminal(slow(), columns=columns, clock=lambda: now[0])
+    drawn = [line for line in re.split(r"[\r\n]+", text) if "epoch 1/2:" in line]
+    assert all(cell_len(line) < columns for line in drawn)
+    pattern = re.sub(r"<[0-9:]+", "<[0-9:]+", re.escape(shown))
+    assert any(re.search(f"{pattern} *$", line) for line in drawn), drawn[-60:-50]
+    if columns >= 40:
+        assert "…" not in text
+    if columns == 40:
+        assert re.search(r"│ validation error │ 18\.00 % │ 18\.00 % │", text)
 
 
 @pytest.mark.parametrize(
