@@ -25,6 +25,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError, features
 
 from cnntrain.core.errors import DataError
 from cnntrain.core.kinds import Bits
+from cnntrain.core.memory import give_back
 from cnntrain.data.budget import MEGABYTES, WHOLE_FILE, Budget, megabytes
 from cnntrain.data.depth import bits_of
 from cnntrain.data.left_out import WITH_HEIC, image_format
@@ -53,6 +54,9 @@ _DAMAGE = (
     Image.DecompressionBombError, Image.DecompressionBombWarning,
 )  # fmt: skip
 _AT_ONCE = 1024
+_LARGE = 200
+"""Megabytes to decode (30 to 50 megapixels) from which freed memory is returned before; it takes
+milliseconds, and later pages must be cleared again."""
 _budget = Budget()
 # Odd metadata make Pillow warn without naming the file; what matters becomes an error below.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -158,11 +162,25 @@ def header_size(path: Path) -> tuple[int, int]:
             _refuse_bomb(image)
             width, height = image.size
             with _held(image, channels=3, path=path):
-                turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+                turned = _exif(image, path).get(ORIENTATION, 1) in (5, 6, 7, 8)
                 turned = turned and image.format != "TIFF"  # whose size Pillow has turned
     except _DAMAGE as error:
         raise UnreadableImageError(path, _reason(error, path)) from error
     return (width, height) if turned else (height, width)
+
+
+def is_deep(path: Path) -> bool:
+    """Whether a file's header states more than 8 bits of grey: those that `bits_of` is for.
+
+    Raises:
+        UnreadableImageError: the header cannot be read.
+    """
+    try:
+        _refuse_no_file(path)
+        with _opened(path) as image:
+            return bits_of(image, "auto") is not None
+    except _DAMAGE as error:
+        raise UnreadableImageError(path, _reason(error, path)) from error
 
 
 def one_job() -> AbstractContextManager[None]:
@@ -259,7 +277,30 @@ def _held(
             f"decode, more than {MEGABYTES:,}"
         )
     with _budget.held(needed):
+        if needed >= _LARGE:
+            give_back()
         yield
+
+
+def _exif(image: Image.Image, path: Path) -> Image.Exif:
+    """As Pillow has it, which decodes each PNG for it: here, those with text behind the pixels."""
+    if image.format == "PNG" and not _has_late_text(path):
+        return Image.Image.getexif(image)
+    return image.getexif()
+
+
+def _has_late_text(png: Path) -> bool:
+    """Whether a chunk that can hold an orientation follows the pixels."""
+    with png.open("rb") as file:
+        file.seek(len(b"\x89PNG\r\n\x1a\n"))
+        behind = False
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if kind == b"IEND" or (behind and kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt")):
+                return bool(kind != b"IEND")
+            behind |= kind == b"IDAT"
+            file.seek(length + 4, 1)  # a checksum follows
+    return False
 
 
 def _is_turned(image: Image.Image) -> bool:

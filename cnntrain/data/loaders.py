@@ -287,7 +287,8 @@ def _fixed_size(part: Files, head: Pipeline) -> HeightWidth | None:
     try:
         if size := head.fixed_size():
             return size
-        found = {head.output_size(header_size(path)) for path in part.paths}
+        sizes = (head.output_size(header_size(path)) for path in part.paths)
+        first = next(sizes)
+        return first if all(size == first for size in sizes) else None
     except (TransformError, DataError):
         return None  # the stream meets the same file and reports it
-    return found.pop() if len(found) == 1 else None

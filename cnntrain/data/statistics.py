@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cnntrain.data.cache import cached, listing_key
-from cnntrain.data.decode import UnreadableImageError, in_threads
+from cnntrain.data.decode import UnreadableImageError, in_threads, is_deep
 from cnntrain.data.depth import Depth, depth_of, merged
 from cnntrain.data.splits import Files, Part, Pixels
 from cnntrain.show.pixels import Scaling
@@ -83,10 +83,10 @@ def shallow(train: Part) -> tuple[str, ...]:
     found: list[Depth] = []
     with suppress(UnreadableImageError):  # it is reported where it is used
         for index in range(0, len(train), -(-len(train) // _LOOK)):
-            deep = depth_of([train.open(index)])
-            if deep is None:
+            if not is_deep(train.paths[index]):
                 return ()
-            found.append(deep)
+            deep = depth_of([train.open(index)])
+            found += [] if deep is None else [deep]
     deep = merged(found)
     few = deep is not None and deep.fitting is not None
     return (f"of some training images: {deep.words}",) if deep is not None and few else ()

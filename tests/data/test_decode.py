@@ -9,9 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
-from cnntrain.data.decode import FORMATS, UnreadableImageError, converted, decode, header_size
+from cnntrain.data.decode import (
+    FORMATS,
+    UnreadableImageError,
+    converted,
+    decode,
+    header_size,
+    is_deep,
+)
 
 
 def save(path: Path, array: np.ndarray, **options: object) -> Path:
@@ -85,6 +92,52 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     assert header_size(path) == (9, 6)
     turned = np.asarray(decode(path, channels=3))
     assert np.array_equal(turned, np.rot90(gradient(), k=-1))
+
+
+def chunks(png: bytes) -> list[bytes]:
+    found, place = [], 8
+    while place < len(png):
+        (length,) = struct.unpack_from(">I", png, place)
+        found.append(png[place : place + length + 12])
+        place += length + 12
+    return found
+
+
+@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize("kind", [b"eXIf", b"zTXt"])
+def test_the_size_of_a_png_is_read_without_its_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind: bool, kind: bytes
+) -> None:
+    """Unless an orientation may stand behind them."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    head, *rest, end = chunks(save(tmp_path / "a.png", gradient()).read_bytes())
+    content = exif.tobytes()[6:]
+    if kind == b"zTXt":  # as ImageMagick writes it
+        raw = exif.tobytes()
+        profile = f"\nexif\n{len(raw):8}\n{raw.hex()}\n".encode()
+        content = b"Raw profile type exif\0\0" + zlib.compress(profile)
+    crc = zlib.crc32(kind + content)
+    chunk = struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc)
+    order = [head, *rest, chunk, end] if behind else [head, chunk, *rest, end]
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(order))
+    decoded: list[bool] = []
+    load = PngImagePlugin.PngImageFile.load_end
+    monkeypatch.setattr(
+        PngImagePlugin.PngImageFile, "load_end", lambda self: decoded.append(True) or load(self)
+    )
+    assert header_size(tmp_path / "a.png") == (9, 6)
+    assert decoded == [True] * behind
+
+
+def test_the_header_says_whether_grey_is_deep(tmp_path: Path) -> None:
+    grey = gradient(channels=1)[..., 0]
+    assert is_deep(save(tmp_path / "deep.png", grey.astype(np.uint16) * 256))
+    assert not is_deep(save(tmp_path / "grey.png", grey))
+    assert not is_deep(save(tmp_path / "colour.png", gradient()))
+    (tmp_path / "no.png").write_bytes(b"no")
+    with pytest.raises(UnreadableImageError, match=r"no\.png"):
+        is_deep(tmp_path / "no.png")
 
 
 TURNED: dict[str, dict[str, Any]] = {

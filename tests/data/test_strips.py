@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import mmap
+import subprocess
+import sys
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -95,3 +97,29 @@ def test_pages_are_given_back(tmp_path: Path) -> None:
         strips.upright(image, "RGB", orientation=orientation, pages=pages)
         whole = len(pages) // mmap.PAGESIZE * mmap.PAGESIZE
         assert set(pages[:whole]) == {0}
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_what_was_freed_before_is_returned_before_a_large_picture(tmp_path: Path) -> None:
+    """What other threads have freed too: each would keep its own."""
+    code = f"""
+import re, sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from cnntrain.data.decode import decode
+
+def megabytes():
+    return int(re.search(r"RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1e3
+
+path = Path({str(tmp_path / "a.png")!r})
+decode(path, channels=3)
+before = megabytes()
+for _ in range(3):
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: decode(path, channels=3) and None, range(2)))
+decode(path, channels=3)
+print(megabytes() - before)
+"""
+    Image.new("RGBA", (9000, 8000)).save(tmp_path / "a.png", compress_level=1)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 100  # of 216 MB of pixels that each keeps otherwise
