@@ -7,6 +7,7 @@ the second the rename itself can be lost (Pillai et al., OSDI 2014).
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import sys
@@ -119,6 +120,28 @@ def write_output(
     # another process may write the same file, or the user have one of the temporary file's name
     mark = f".{os.getpid()}"
     write_atomically(target, write, needed=needed, before_replace=before_replace, mark=mark)
+    _remove_drafts(target)
+
+
+def _remove_drafts(path: Path) -> None:
+    """Remove the unfinished files of processes that were killed while they wrote this one."""
+    if os.name == "nt":  # which has no harmless signal
+        return
+    for draft in path.parent.glob(f"{glob.escape(path.name)}.*.tmp"):
+        number = draft.name.removeprefix(f"{path.name}.").removesuffix(".tmp")
+        if number.isdecimal() and not _is_running(int(number)):
+            with suppress(OSError):
+                draft.unlink()
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # of another user, or no number of a process
+        return True
+    return True
 
 
 def write_text_atomically(path: Path, text: str) -> None:

@@ -29,7 +29,7 @@ from cnntrain.core.memory import give_back
 from cnntrain.data.budget import MEGABYTES, WHOLE_FILE, Budget, megabytes
 from cnntrain.data.depth import bits_of
 from cnntrain.data.left_out import WITH_HEIC, image_format
-from cnntrain.data.strips import ORIENTATION, load, upright
+from cnntrain.data.strips import ORIENTATION, early_exif, load, upright
 from cnntrain.data.torn import refuse_torn
 from cnntrain.show.progress import bar
 
@@ -54,9 +54,7 @@ _DAMAGE = (
     Image.DecompressionBombError, Image.DecompressionBombWarning,
 )  # fmt: skip
 _AT_ONCE = 1024
-_LARGE = 200
-"""Megabytes to decode (30 to 50 megapixels) from which freed memory is returned before; it takes
-milliseconds, and later pages must be cleared again."""
+_LARGE = 200  # megabytes to decode, 30 megapixels and more: freed memory is returned before
 _budget = Budget()
 # Odd metadata make Pillow warn without naming the file; what matters becomes an error below.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -162,7 +160,7 @@ def header_size(path: Path) -> tuple[int, int]:
             _refuse_bomb(image)
             width, height = image.size
             with _held(image, channels=3, path=path):
-                turned = _exif(image, path).get(ORIENTATION, 1) in (5, 6, 7, 8)
+                turned = early_exif(image, path).get(ORIENTATION, 1) in (5, 6, 7, 8)
                 turned = turned and image.format != "TIFF"  # whose size Pillow has turned
     except _DAMAGE as error:
         raise UnreadableImageError(path, _reason(error, path)) from error
@@ -170,11 +168,7 @@ def header_size(path: Path) -> tuple[int, int]:
 
 
 def is_deep(path: Path) -> bool:
-    """Whether a file's header states more than 8 bits of grey: those that `bits_of` is for.
-
-    Raises:
-        UnreadableImageError: the header cannot be read.
-    """
+    """Whether a file's header states more than 8 bits of grey; errors as of `header_size`."""
     try:
         _refuse_no_file(path)
         with _opened(path) as image:
@@ -280,27 +274,6 @@ def _held(
         if needed >= _LARGE:
             give_back()
         yield
-
-
-def _exif(image: Image.Image, path: Path) -> Image.Exif:
-    """As Pillow has it, which decodes each PNG for it: here, those with text behind the pixels."""
-    if image.format == "PNG" and not _has_late_text(path):
-        return Image.Image.getexif(image)
-    return image.getexif()
-
-
-def _has_late_text(png: Path) -> bool:
-    """Whether a chunk that can hold an orientation follows the pixels."""
-    with png.open("rb") as file:
-        file.seek(len(b"\x89PNG\r\n\x1a\n"))
-        behind = False
-        while len(head := file.read(8)) == 8:
-            length, kind = struct.unpack(">I4s", head)
-            if kind == b"IEND" or (behind and kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt")):
-                return bool(kind != b"IEND")
-            behind |= kind == b"IDAT"
-            file.seek(length + 4, 1)  # a checksum follows
-    return False
 
 
 def _is_turned(image: Image.Image) -> bool:

@@ -7,7 +7,9 @@ can be given back, and each is as soon as its pixels stand in the new picture.
 from __future__ import annotations
 
 import mmap
+import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageFile
@@ -94,6 +96,27 @@ def upright(
     if deep is not None:
         note_depth(result, largest=largest, bits=deep)
     return result
+
+
+def early_exif(image: Image.Image, path: Path) -> Image.Exif:
+    """As Pillow has it, but of a PNG only decoded where text follows its pixels."""
+    if image.format == "PNG" and not _has_late_text(path):
+        return Image.Image.getexif(image)
+    return image.getexif()
+
+
+def _has_late_text(png: Path) -> bool:
+    """Whether a chunk that can hold an orientation follows the pixels."""
+    with png.open("rb") as file:
+        file.seek(len(b"\x89PNG\r\n\x1a\n"))
+        behind = False
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if kind == b"IEND" or (behind and kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt")):
+                return bool(kind != b"IEND")
+            behind |= kind == b"IDAT"
+            file.seek(length + 4, 1)  # a checksum follows
+    return False
 
 
 def takes_pages(image: Image.Image) -> bool:

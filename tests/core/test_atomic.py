@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import BinaryIO
 
@@ -102,6 +103,23 @@ def test_a_file_of_the_temporary_files_name_is_left_alone(tmp_path: Path) -> Non
     (tmp_path / "a.tmp").write_text("the user's")
     write_output(tmp_path / "a", b"content")
     assert (tmp_path / "a.tmp").read_text() == "the user's"
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_what_a_killed_process_left_unfinished_is_removed_by_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "re[p]ort.html"
+    child = os.fork()
+    if not child:
+        write_output(path, lambda _: os.kill(os.getpid(), signal.SIGKILL))
+    os.waitpid(child, 0)
+    assert [each.name for each in tmp_path.iterdir()] == [f"{path.name}.{child}.tmp"]
+    kept = [tmp_path / f"{path.name}.{end}.tmp" for end in (os.getppid(), "draft", "")]
+    kept += [tmp_path / f"other.{child}.tmp", tmp_path / f"{path.name}.{child}.txt"]
+    for each in kept:
+        each.touch()
+    write_output(path, b"whole")
+    assert {*tmp_path.iterdir()} == {path, *kept}
 
 
 def test_a_missing_folder_is_a_disk_error(tmp_path: Path) -> None:
