@@ -37,12 +37,12 @@ from cnntrain.train.step import forward_backward, update
 from trying.twins import (
     differing,
     empty_model,
+    file_of,
     outputs,
     plan_of,
     random_model,
     rules_of,
     run,
-    text_of,
     twin_of,
     with_versions,
     with_weights,
@@ -150,7 +150,7 @@ def _counts(name: str, plan: Plan, model: str | None) -> dict[str, Any]:
 
 def _text(name: str, plan: Plan) -> dict[str, Any]:
     """Lines of the file, and what `cnntrain summary` says the deepest units see."""
-    lines = len(text_of(name).splitlines())
+    lines = len(file_of(name).read_text("utf-8").splitlines())
     fields = {row.receptive_field: row.name for row in reversed(rows(plan)) if row.depth == 0}
     largest = max((field for field in fields if isinstance(field, tuple)), default=None)
     sees = f"{times(largest)} in {fields[largest]}" if largest else "the image"

@@ -6,7 +6,6 @@ downloaded.
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,26 +22,23 @@ from cnntrain.arch.description import describe, usual_facts
 from cnntrain.arch.network import Network
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.planner import make_plan
-from cnntrain.checkpoint.foreign import Rule, read_rules
+from cnntrain.assemble.transfer.name_maps import map_of
+from cnntrain.checkpoint.foreign import Rule
 from cnntrain.config import shipped
+from cnntrain.config.arch_header import read_header
 from cnntrain.core.document import read_document
 
 
-def folder_of(kind: str) -> Path:
-    """`archs` or `weights` of the shipped files."""
-    folder = shipped.folder()
-    assert folder is not None
-    return folder / kind
-
-
-def text_of(name: str) -> str:
+def file_of(name: str) -> Path:
     """The file of a shipped architecture."""
-    return (folder_of("archs") / f"{name}.yaml").read_text("utf-8")
+    file = shipped.find(f"archs/{name}")
+    assert file is not None
+    return file
 
 
 def plan_of(name: str, *, side: int | None = None) -> Plan:
     """A shipped architecture, for images of that side or of its own size."""
-    document = read_document(folder_of("archs") / f"{name}.yaml")
+    document = read_document(file_of(name))
     facts = usual_facts(document)
     if side is not None:
         facts = replace(facts, image_height=side, image_width=side)
@@ -51,21 +47,17 @@ def plan_of(name: str, *, side: int | None = None) -> Plan:
 
 def twin_of(name: str) -> str | None:
     """torchvision's model of an architecture whose header names a map of its weights."""
-    family = _map_of(name)
-    if family is None:
+    family = read_header(file_of(name)).torchvision
+    if not family:
         return None
     return family if family in torchvision.models.list_models() else name
 
 
 def rules_of(name: str) -> tuple[Rule, ...]:
-    """The map that the header of an architecture names."""
-    return read_rules(folder_of("weights") / f"torchvision_{_map_of(name)}.yaml")
-
-
-def _map_of(name: str) -> str | None:
-    pattern = r"^# Weights: configs/weights/torchvision_(\w+)\.yaml$"
-    found = re.search(pattern, text_of(name), re.MULTILINE)
-    return found[1] if found else None
+    """The map of an architecture's names to those of its twin."""
+    rules = map_of(str(twin_of(name)), "torchvision")
+    assert rules is not None
+    return rules
 
 
 def empty_model(model: str) -> nn.Module:

@@ -8,7 +8,6 @@ float32. Images are small where the networks take any size, so that this stays q
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,24 +17,22 @@ from trying.twins import (
     outputs,
     plan_of,
     random_model,
+    rules_of,
     run,
     with_versions,
     with_weights,
 )
 
 from cnntrain.arch.network import Network
-from cnntrain.checkpoint.foreign import Rule, read_rules, rename
-
-CONFIGS = Path(__file__).parents[2] / "configs"
+from cnntrain.checkpoint.foreign import rename
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model of torchvision, our architecture, the map of names, and the side of the images."""
+    """A model of torchvision, our architecture, and the side of the images."""
 
     model: str
     arch: str
-    names: str
     size: int = 64
 
     def __str__(self) -> str:
@@ -43,40 +40,37 @@ class Case:
 
 
 CASES = [
-    Case("alexnet", "alexnet_torchvision", "torchvision_alexnet", 224),
-    Case("googlenet", "googlenet_torchvision", "torchvision_googlenet"),
-    Case("resnet18", "resnet18", "torchvision_resnet", 224),
-    *[Case(f"resnet{n}", f"resnet{n}", "torchvision_resnet") for n in (34, 50, 101, 152)],
-    Case("resnext50_32x4d", "resnext50_32x4d", "torchvision_resnext"),
-    Case("wide_resnet50_2", "wide_resnet50_2", "torchvision_wide_resnet"),
-    Case("squeezenet1_0", "squeezenet1_0", "torchvision_squeezenet1_0"),
-    Case("squeezenet1_1", "squeezenet1_1", "torchvision_squeezenet1_1"),
-    Case("densenet121", "densenet121", "torchvision_densenet"),
-    Case("shufflenet_v2_x0_5", "shufflenet_v2_x0_5", "torchvision_shufflenet_v2"),
-    Case("shufflenet_v2_x1_0", "shufflenet_v2_x1_0", "torchvision_shufflenet_v2"),
-    Case("inception_v3", "inception_v3", "torchvision_inception_v3", 299),
-    Case("vgg11", "vgg_a", "torchvision_vgg11", 224),
-    Case("vgg13", "vgg_b", "torchvision_vgg13"),
-    Case("vgg16", "vgg_d", "torchvision_vgg16"),
-    Case("vgg19", "vgg_e", "torchvision_vgg19"),
-    Case("vgg11_bn", "vgg_a_bn", "torchvision_vgg11_bn"),
-    Case("vgg13_bn", "vgg_b_bn", "torchvision_vgg13_bn"),
-    Case("vgg16_bn", "vgg_d_bn", "torchvision_vgg16_bn"),
-    Case("vgg19_bn", "vgg_e_bn", "torchvision_vgg19_bn"),
-    Case("mobilenet_v2", "mobilenet_v2", "torchvision_mobilenet_v2", 32),
-    Case("mobilenet_v3_small", "mobilenet_v3_small", "torchvision_mobilenet_v3_small", 32),
-    Case("mobilenet_v3_large", "mobilenet_v3_large", "torchvision_mobilenet_v3_large", 32),
-    Case("mnasnet0_75", "mnasnet0_75", "torchvision_mnasnet", 32),
-    *[
-        Case(f"efficientnet_b{n}", f"efficientnet_b{n}", "torchvision_efficientnet_b", 32)
-        for n in (0, 5)
-    ],
-    Case("efficientnet_v2_s", "efficientnet_v2_s", "torchvision_efficientnet_v2_s", 64),
-    Case("convnext_tiny", "convnext_tiny", "torchvision_convnext", 32),
-    Case("regnet_x_400mf", "regnet_x_400mf", "torchvision_regnet"),
-    Case("regnet_x_1_6gf", "regnet_x_1_6gf", "torchvision_regnet", 32),
-    Case("regnet_y_400mf", "regnet_y_400mf", "torchvision_regnet"),
-    Case("regnet_y_1_6gf", "regnet_y_1_6gf", "torchvision_regnet", 32),
+    Case("alexnet", "alexnet_torchvision", 224),
+    Case("googlenet", "googlenet_torchvision"),
+    Case("resnet18", "resnet18", 224),
+    *[Case(f"resnet{n}", f"resnet{n}") for n in (34, 50, 101, 152)],
+    Case("resnext50_32x4d", "resnext50_32x4d"),
+    Case("wide_resnet50_2", "wide_resnet50_2"),
+    Case("squeezenet1_0", "squeezenet1_0"),
+    Case("squeezenet1_1", "squeezenet1_1"),
+    Case("densenet121", "densenet121"),
+    Case("shufflenet_v2_x0_5", "shufflenet_v2_x0_5"),
+    Case("shufflenet_v2_x1_0", "shufflenet_v2_x1_0"),
+    Case("inception_v3", "inception_v3", 299),
+    Case("vgg11", "vgg_a", 224),
+    Case("vgg13", "vgg_b"),
+    Case("vgg16", "vgg_d"),
+    Case("vgg19", "vgg_e"),
+    Case("vgg11_bn", "vgg_a_bn"),
+    Case("vgg13_bn", "vgg_b_bn"),
+    Case("vgg16_bn", "vgg_d_bn"),
+    Case("vgg19_bn", "vgg_e_bn"),
+    Case("mobilenet_v2", "mobilenet_v2", 32),
+    Case("mobilenet_v3_small", "mobilenet_v3_small", 32),
+    Case("mobilenet_v3_large", "mobilenet_v3_large", 32),
+    Case("mnasnet0_75", "mnasnet0_75", 32),
+    *[Case(f"efficientnet_b{n}", f"efficientnet_b{n}", 32) for n in (0, 5)],
+    Case("efficientnet_v2_s", "efficientnet_v2_s", 64),
+    Case("convnext_tiny", "convnext_tiny", 32),
+    Case("regnet_x_400mf", "regnet_x_400mf"),
+    Case("regnet_x_1_6gf", "regnet_x_1_6gf", 32),
+    Case("regnet_y_400mf", "regnet_y_400mf"),
+    Case("regnet_y_1_6gf", "regnet_y_1_6gf", 32),
 ]
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
@@ -85,14 +79,10 @@ def ours(case: Case, state: dict[str, Tensor]) -> Network:
     return with_weights(plan_of(case.arch, side=case.size), state)
 
 
-def rules_of(case: Case) -> tuple[Rule, ...]:
-    return read_rules(CONFIGS / "weights" / f"{case.names}.yaml")
-
-
 @pytest.mark.slow
 @every_case
 def test_the_same_numbers(case: Case) -> None:
-    rules, theirs = rules_of(case), random_model(case.model)
+    rules, theirs = rules_of(case.arch), random_model(case.model)
     state = theirs.state_dict()
     net = ours(case, rename(state, rules, reverse=True))
     images = torch.randn(2, 3, case.size, case.size)
@@ -118,7 +108,7 @@ DROPPING = ("alexnet", "googlenet", "efficientnet_b0")
 def test_dropout_draws_the_same_masks(case: Case) -> None:
     """Quickly, for three; the test above does it for all."""
     theirs = random_model(case.model).train()
-    net = ours(case, rename(theirs.state_dict(), rules_of(case), reverse=True)).train()
+    net = ours(case, rename(theirs.state_dict(), rules_of(case.arch), reverse=True)).train()
     images = torch.randn(2, 3, case.size, case.size)
     found = []
     for each in (net, theirs):
