@@ -1,4 +1,4 @@
-"""scripts/try_archs --parity notices what is wrong."""
+"""scripts/try_archs --parity notices what is wrong, and its table in docs/trials.md is whole."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from trying import parity
-from trying.twins import plan_of, with_weights
+from trying.twins import plan_of, twin_of, with_weights
 
 
 def test_a_weight_that_differs_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,3 +50,18 @@ def test_a_network_without_a_twin(tmp_path: Path) -> None:
     assert text.endswith("\nbelow\n")
     assert "old" not in text
     assert "| softmax_regression | " in text
+
+
+def test_the_page_has_every_architecture_of_torchvision() -> None:
+    root = Path(__file__).parents[2]
+    names = {file.stem for file in (root / "configs" / "archs").glob("*.yaml")}
+    table = (root / "docs" / "trials.md").read_text("utf-8")
+    table = table.partition(parity.BEGIN)[2].partition(parity.END)[0]
+    lines = [line.split(" | ") for line in table.splitlines() if line.startswith("| ")][1:]
+    rows = {line[0].removeprefix("| "): line for line in lines}
+    twins = {name for name in names if twin_of(name)}
+    assert twins <= rows.keys() <= names
+    for name, row in rows.items():
+        assert row[4] == "0, 0", name
+        assert row[5].startswith("equal") == (name in twins), name
+        assert float(row[8]) <= parity.ONNX_LIMIT, name
