@@ -47,8 +47,8 @@ def plan_of(name: str, *, side: int | None = None) -> Plan:
 
 def twin_of(name: str) -> str | None:
     """torchvision's model of an architecture whose header names a map of its weights."""
-    family = read_header(file_of(name)).torchvision
-    if not family:
+    publisher, _, family = read_header(file_of(name)).weights.partition("_")
+    if publisher != "torchvision":
         return None
     return family if family in torchvision.models.list_models() else name
 
