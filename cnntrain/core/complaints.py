@@ -199,6 +199,7 @@ def _remedy(value: Any, errors: Sequence[Mapping[str, Any]], wanted: str) -> str
     elif isinstance(value, list) and "a list of names" in wanted and _are_plain(value):
         quoted = ", ".join(repr(str(each)) for each in value[:_QUOTED])
         remedy = f"put each in quotes: [{quoted}{', ...' if value[_QUOTED:] else ''}]"
+        remedy += " (a zero in front counts, too)" if any(type(v) is int for v in value) else ""
     if remedy:
         return remedy
     if kinds & _BOUND.keys():

@@ -108,7 +108,7 @@ def draw_probes(
     axes.set_ylabel("error")
     axes.grid(axis="y", color="0.9")
     axes.set_axisbelow(True)
-    axes.legend(frameon=False, fontsize=8)
+    figure.legend(frameon=False, fontsize=8, ncols=2, loc="outside lower center")
     axes.set_title(title, fontsize=10, loc="left", parse_math=False)
     return figure
 

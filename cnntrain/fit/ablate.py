@@ -137,7 +137,7 @@ def _finished(loaded: Loaded, variant: Variant, *, name: str) -> Variant | None:
     """
     config = follow_weights(loaded).config
     place = Path(config.record.root, name)
-    run = find_run(place).run if has_run(place) else None
+    run = find_run(place, newest=True).run if has_run(place) else None
     if run is None or config.plugins or not (run.summary.exists() and run.last.is_file()):
         return None
     if read_json(run.summary).get("reason", "stopped") == "stopped":

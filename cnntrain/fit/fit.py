@@ -181,7 +181,7 @@ def resume(
         CheckpointError: there is no sound checkpoint, or it asks for a plugin that the user has
             never named, or a link leads out of the folder.
     """
-    found = find_run(path)
+    found = find_run(path, newest=True)
     run = found.run
     if run is None:
         remedy = "name the run's folder; to start from weights, start a new run"

@@ -72,10 +72,16 @@ def run_file_at(path: Path) -> Path | None:
     return beside if beside.is_file() else shipped.find(str(path))
 
 
-def find_run(path: Path, *, others: Sequence[str] = ()) -> FoundRun:
+def find_run(path: Path, *, others: Sequence[str] = (), newest: bool = False) -> FoundRun:
     """Find a run from its folder, from `runs/NAME` (the latest of that name) or a checkpoint file.
 
     What a wrong path meant is guessed from the runs in `runs`, and from names of `others`.
+
+    Args:
+        path: what was given.
+        others: names of what is no run.
+        newest: whether the latest of a name may be one that has not been trained yet, as in its
+            first epoch, though an earlier one has.
 
     Raises:
         UsageError: nothing is there (with the nearest name that is), or several names are.
@@ -96,6 +102,8 @@ def find_run(path: Path, *, others: Sequence[str] = ()) -> FoundRun:
         raise _not_there(path, others)
     latest = _latest(path)
     if latest is not None:
+        if not newest and not _is_trained(latest):
+            latest = next((run for run in reversed(_runs(path)) if _is_trained(run)), latest)
         return FoundRun(RunFolder(latest), note=_not_newest(path, latest))
     names = sorted(child.name for child in _folders(path) if has_run(child))
     if names:
@@ -130,12 +138,18 @@ def _not_newest(parent: Path, latest: Path) -> str:
     newest = runs_of(parent)[-1]
     if newest.name == latest.name:
         return ""
-    why = "`latest` points to it" if _has_checkpoint(newest) else "that one has no checkpoint"
+    why = "`latest` points to it" if _is_trained(newest) else "that one is not trained yet"
+    why = why if _has_checkpoint(newest) else "that one has no checkpoint"
     return f"{parent} is {latest.name} here, not {newest.name}: {why}"
 
 
 def _has_checkpoint(run: Path) -> bool:
     return any((run / "checkpoints").glob("*.pt"))
+
+
+def _is_trained(run: Path) -> bool:
+    """Whether there is more than the checkpoint from before the first step."""
+    return any((run / "checkpoints" / name).is_file() for name in ("best.pt", "previous.pt"))
 
 
 def _runs(parent: Path) -> list[Path]:

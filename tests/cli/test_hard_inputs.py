@@ -231,7 +231,7 @@ def test_a_table_from_a_spreadsheet_of_windows(cnntrain: Cnntrain) -> None:
     ("given", "says"),
     [
         ("data.batch_size=1,024", "not the string '1,024'; write 1024"),
-        ("data.classes=[1, 2]", "not [1, 2]; put each in quotes: ['1', '2']"),
+        ("data.classes=[1, 2]", "not [1, 2]; put each in quotes: ['1', '2'] (a zero in"),
         ("data.drop_last=False", "not the string 'False'; write false"),
         ("data.root=null", "'root' must be a string, not null"),
     ],

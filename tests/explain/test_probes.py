@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cnntrain.explain.probes import margin, probe
+from cnntrain.explain.probes import Probe, draw_probes, margin, probe
 
 TARGETS = torch.arange(300) % 3
 
@@ -56,3 +56,12 @@ def test_how_sure_an_error_is() -> None:
     assert margin(0.25, 60) == pytest.approx(1.96 * float(drawn.std()), rel=0.01)
     assert margin(0.25, 60) == pytest.approx(0.1096, abs=1e-4)
     assert margin(0.0, 60) == margin(1.0, 60) == pytest.approx(0.05)  # 0.95**60 = 0.046
+
+
+def test_the_legend_hides_no_bar() -> None:
+    probes = [Probe(name, 3, 0.0, error, True) for name, error in (("conv1", 0.5), ("conv2", 0.0))]
+    figure = draw_probes(probes, split="validation", own=0.5, images=16, title="Probes")
+    figure.canvas.draw()
+    [axes], [legend] = figure.axes, figure.legends
+    assert not legend.get_window_extent().overlaps(axes.get_window_extent())
+    assert axes.get_legend() is None

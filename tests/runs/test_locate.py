@@ -38,8 +38,9 @@ def test_the_latest_run_of_a_name(tmp_path: Path, run: RunFolder) -> None:
         )
         for day in (1, 2)
     )
-    newer.last.write_bytes(b"x")
-    newest.last.write_bytes(b"y")
+    for each in (newer, newest):
+        each.last.write_bytes(b"x")
+        each.previous.write_bytes(b"y")
     point_latest(newest)
     assert find_run(run.path.parent).to_evaluate() == newest.last
     shutil.rmtree(newest.path)  # `latest` now dangles
@@ -61,6 +62,11 @@ def test_a_newer_run_without_a_checkpoint_is_named_and_passed_over(
         )
         point_latest(empty)  # as earlier versions did before there was a checkpoint
     empty.last.write_bytes(b"x")
+    point_latest(empty)
+    found = find_run(run.path.parent)  # it is in its first epoch
+    assert (found.run, found.note[-29:]) == (run, ": that one is not trained yet")
+    assert find_run(run.path.parent, newest=True).run == empty
+    empty.previous.write_bytes(b"x")
     assert find_run(run.path.parent).run == empty
     point_latest(run)
     assert find_run(run.path.parent).note.endswith("`latest` points to it")
