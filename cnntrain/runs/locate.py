@@ -79,7 +79,7 @@ def find_run(path: Path, *, others: Sequence[str] = (), newest: bool = False) ->
 
     Args:
         path: what was given.
-        others: names of what is no run.
+        others: names of what is not a run.
         newest: whether the latest of a name may be one that has not been trained yet, as in its
             first epoch, though an earlier one has.
 
