@@ -234,8 +234,6 @@ def _onnx(plan: Plan) -> dict[str, Any]:
                 if isinstance(module, nn.Conv2d):
                     nn.init.kaiming_normal_(module.weight)
         reference = Reference(images, net(images))
-    if not _spread(reference.logits) >= LEAST_SPREAD:
-        return {"onnx": None, "failed": ["the logits do not depend on the image"]}
     program = trace(net, in_shape=plan.body.in_shape)
     weights = sum(t.numel() * t.element_size() for t in net.state_dict().values())
     with tempfile.TemporaryDirectory() as folder:
@@ -246,7 +244,9 @@ def _onnx(plan: Plan) -> dict[str, Any]:
         except CnntrainError as error:
             return {"onnx": None, "failed": [str(error)]}
     difference = absolute / float(reference.logits.abs().max())
-    failed = [] if difference <= ONNX_LIMIT else [f"ONNX differs by {difference:.1e}"]
+    # the second also where the logits still hardly depend on the image: that part must be right
+    right = difference <= ONNX_LIMIT and difference <= _spread(reference.logits) / 100
+    failed = [] if right else [f"ONNX differs by {difference:.1e}"]
     return {"onnx": difference, "failed": failed}
 
 
