@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from cnntrain.checkpoint import load as load_checkpoint
-from cnntrain.checkpoint import save
+from cnntrain.checkpoint import save, writer
 from cnntrain.core.errors import CheckpointError, ConfigError, UsageError
 from cnntrain.fit.fit import Outcome
 
@@ -77,9 +77,16 @@ def test_two_and_two_epochs_are_four(
     each_once(tmp_path / "whole", steps=20, epochs=4)
 
 
+@pytest.mark.parametrize("large", [writer.LARGE, 0], ids=["at once", "by a thread"])
 def test_stopped_twice_within_an_epoch(
-    run_file: RunFile, train_tiny: Train, differences: Differences, tmp_path: Path
+    run_file: RunFile,
+    train_tiny: Train,
+    differences: Differences,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    large: int,
 ) -> None:
+    monkeypatch.setattr(writer, "LARGE", large)
     file = run_file({**EVERYTHING, "record.tensorboard": True})
     train_tiny(file, out=tmp_path / "whole")
     run = tmp_path / "parts"
