@@ -103,18 +103,19 @@ def fit(  # noqa: PLR0913  # one parameter for each option
                 _tell(done)
                 return
             outcome = go_on(run, overrides=given, plugins=named, quiet=quiet)
-    if outcome.done is not None and outcome.exit_code == 0 and not no_report:
-        _write_report(outcome.run.path, plugins=named, quiet=quiet)
+    if outcome.exit_code == 0 and not no_report:
+        is_new = outcome.done is not None
+        _write_report(outcome.run.path, plugins=named, quiet=quiet, is_new=is_new)
     output.result(str(outcome.run.path), is_needed=False)
     if outcome.exit_code:
         raise typer.Exit(outcome.exit_code)
 
 
-def _write_report(run: Path, *, plugins: list[Path], quiet: bool) -> None:
+def _write_report(run: Path, *, plugins: list[Path], quiet: bool, is_new: bool) -> None:
     """The page about the run; a leaf, so it may be absent."""
     if find_spec("cnntrain.cli.report") is not None:
         module = import_module("cnntrain.cli.report")
-        module.after_fit(run, plugins=plugins, quiet=quiet)
+        module.after_fit(run, plugins=plugins, quiet=quiet, is_new=is_new)
 
 
 def _run_file_of_folder(name: str, given: list[str], *, quiet: bool) -> str:

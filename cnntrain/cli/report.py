@@ -74,12 +74,15 @@ def _as_data(subject: Subject, file: Path, size: int) -> dict[str, Any]:
     return {"file": str(file), "bytes": size, **figures, "missing": list(subject.missing)}
 
 
-def after_fit(run: Path, *, plugins: list[Path], quiet: bool) -> None:
+def after_fit(run: Path, *, plugins: list[Path], quiet: bool, is_new: bool) -> None:
     """The page of a run that is done, in its folder; where that fails it is said, and no more.
 
-    What is said while the images are opened has been said by the training.
+    One that was complete before (not `is_new`) may lack it: its process was killed meanwhile. What
+    is said while the images are opened has been said by the training.
     """
     file = run / NAME
+    if file.exists() and not is_new:
+        return
     try:
         with contextlib.redirect_stderr(io.StringIO()):
             from cnntrain.card.subject import look_at, run_of

@@ -235,6 +235,22 @@ def test_fit_writes_it_and_says_so_once(cnntrain: Cnntrain, run_file: Callable[.
     assert not Path("without/report.html").exists()
 
 
+def test_a_run_that_was_killed_while_it_was_written_gets_it(
+    cnntrain: Cnntrain, run_file: Callable[..., Path]
+) -> None:
+    words = ("fit", str(run_file({"train.epochs": 1})), "--resume", "auto", "--out", "run", "-q")
+    assert cnntrain(*words).code == 0
+    page, draft = Path("run/report.html"), Path("run/report.html.0123456789.tmp")
+    page.rename(draft)
+    assert cnntrain(*words, "--no-report").code == 0
+    assert not page.exists()
+    assert cnntrain(*words).code == 0
+    assert (page.exists(), draft.exists()) == (True, False)
+    written = page.stat().st_mtime_ns
+    assert cnntrain(*words).code == 0
+    assert page.stat().st_mtime_ns == written
+
+
 def test_a_page_that_fails_leaves_the_run_as_it_is(
     cnntrain: Cnntrain, run_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
