@@ -17,6 +17,7 @@ from cnntrain.core.errors import UsageError
 from cnntrain.runs.locate import has_run
 
 PRETRAINED = "finetune"  # the shipped run file, in place of the one that was given
+QUIET = "--quiet"  # a flag of `fit` alone: other commands print nothing but results on stdout
 
 COMMANDS = {
     "train train.py learn finetune": "fit",
@@ -62,6 +63,7 @@ OPTIONS = {
     "--checkpoint --ckpt": "--resume {}",
     "--config --cfg -c": "{}",
     "--img --images": "--image {}",
+    "--quiet --silent -q": QUIET,
 }
 """Options that other programs have, and the words here; `{}` is the value, if it takes one."""
 
@@ -146,6 +148,14 @@ def _translate(line: _Line, words: Sequence[str]) -> None:
             line.rest += [word, *([next(waiting, "VALUE")] if takes_value else [])]
         else:
             line.wrong.append(f"{' '.join(line.command)} has no option {option}")
+            if form == QUIET:
+                if QUIET in line.options:
+                    line.rest.append(QUIET)
+                else:
+                    line.wrong[-1] += (
+                        ": stdout has its results alone, and 2>/dev/null hides the rest"
+                    )
+                continue
             if form == PRETRAINED:
                 folders = [f"data.root={path}" for path in line.arguments if Path(path).is_dir()]
                 line.arguments = [PRETRAINED]
@@ -164,6 +174,8 @@ def _form(option: str, line: _Line) -> str | None:
     """What stands here for an option of other programs; None: that is not known."""
     is_short = len(option) == 2
     form = _OPTIONS.get(option if is_short else option.lower().replace("_", "-"))
+    if form == QUIET:
+        return form
     if form is None or not form.startswith("-"):
         return form if line.command == ["fit"] else None
     flag, setting = form.split(maxsplit=1)

@@ -61,6 +61,9 @@ Cnntrain = Callable[..., Any]
             "visualize maps runs/x --layer conv1 --image a.jpg",
         ),
         ("predict a.jpg", "predict RUN a.jpg"),
+        ("fit digits --silent", "fit digits --quiet"),
+        ("eval runs/x -q --split train", "eval runs/x --split train"),
+        ("data check digits --quiet", "data check digits"),
         ("predict a.JPG b.jpg", "predict RUN a.JPG b.jpg"),
         ("predict there", "predict RUN there"),
         ("predict runs/x a.jpg --device cpu", "predict runs/x a.jpg -s compute.device=cpu"),
@@ -122,7 +125,7 @@ def test_each_form_can_be_pasted(cnntrain: Cnntrain, option: str) -> None:
     """What is suggested for `fit` passes `check`, where it is a setting."""
     form = habits.OPTIONS[next(key for key in habits.OPTIONS if key.split()[0] == option)]
     if not form.startswith("-s"):
-        assert re.fullmatch(r"(--(epochs|out|resume|image) )?\{\}|finetune", form)
+        assert re.fullmatch(r"(--(epochs|out|resume|image) )?\{\}|finetune|--quiet", form)
         return
     key = form.split()[1].partition("=")[0]
     words = [word.replace("{}", SETTINGS.get(key, "64")) for word in shlex.split(form)]
