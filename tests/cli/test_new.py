@@ -39,8 +39,9 @@ def test_a_copy_of_an_architecture_works_by_itself(name: str, cnntrain: Cnntrain
 
 
 @pytest.mark.slow
-def test_a_copy_of_any_works(cnntrain: Cnntrain) -> None:
-    for name in ARCHS:
+def test_copies_of_many_work(cnntrain: Cnntrain) -> None:
+    """One of five: planning all takes 50 s."""
+    for name in list(ARCHS)[::5]:
         copy_and_look(name, cnntrain)
     assert len(ARCHS) > 100
 
