@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
 import torch
@@ -45,32 +45,31 @@ def compact(state: object) -> object:
 
     torch.save writes the whole storage behind a view.
     """
-    if isinstance(state, Tensor):
-        window = state.untyped_storage().nbytes() > state.nbytes
-        return state.clone() if window else state
-    if isinstance(state, dict):
-        return {key: compact(value) for key, value in state.items()}
-    if isinstance(state, list):
-        return [compact(value) for value in state]
-    if isinstance(state, tuple):
-        return tuple(compact(value) for value in state)
-    return state
+
+    def whole(tensor: Tensor) -> Tensor:
+        window = tensor.untyped_storage().nbytes() > tensor.nbytes
+        return tensor.clone() if window else tensor
+
+    return _mapped(state, whole)
 
 
 def on_host(state: State) -> State:
     """A copy of a tree whose tensors are in the host's memory, each once, for no one else."""
     copies = {id(each): each.detach().to("cpu", copy=True) for each in tensors_in(state)}
-    return {key: _with(copies, value) for key, value in state.items()}
+    return {key: _mapped(value, lambda it: copies[id(it)]) for key, value in state.items()}
 
 
-def _with(copies: Mapping[int, Tensor], value: object) -> object:
-    if isinstance(value, Tensor):
-        return copies[id(value)]
-    if isinstance(value, dict):
-        return {key: _with(copies, inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_with(copies, inner) for inner in value)
-    return value
+def _mapped(state: object, function: Callable[[Tensor], Tensor]) -> object:
+    """The same tree, with what a function makes of each tensor in its place."""
+    if isinstance(state, Tensor):
+        return function(state)
+    if isinstance(state, dict):
+        return {key: _mapped(value, function) for key, value in state.items()}
+    if isinstance(state, list):
+        return [_mapped(value, function) for value in state]
+    if isinstance(state, tuple):
+        return tuple(_mapped(value, function) for value in state)
+    return state
 
 
 def size_in_bytes(state: object) -> int:
