@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from torch import Tensor
+from torch import Tensor, nn
 
 from cnntrain.checkpoint import load as load_checkpoint
 from cnntrain.config.load import load
@@ -220,3 +220,27 @@ def batches() -> Callable[..., Loader]:
         return Batches(images, given, size)
 
     return make
+
+
+def _saved_bytes(net: nn.Module, images: Tensor) -> int:
+    """All memory that the forward pass leaves, each piece once, without weights and images."""
+    fixed = {t.untyped_storage()._cdata for t in (*net.parameters(), *net.buffers(), images)}
+    sizes: dict[int, int] = {}
+    alive: list[Tensor] = []
+
+    def note(tensor: Tensor) -> Tensor:
+        alive.append(tensor)
+        memory = tensor.untyped_storage()
+        if memory._cdata not in fixed:
+            sizes[memory._cdata] = memory.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        alive.append(net.train()(images))
+    return sum(sizes.values())
+
+
+@pytest.fixture
+def saved_bytes() -> Callable[[nn.Module, Tensor], int]:
+    """`saved_bytes(net, images)`: what torch's autograd saves, as `activation_bytes` counts it."""
+    return _saved_bytes

@@ -17,24 +17,6 @@ ARCHS = Path(__file__).parents[2] / "configs" / "archs"
 Planned = Callable[..., Plan]
 
 
-def saved_bytes(net: nn.Module, images: Tensor) -> int:
-    """All memory that the forward pass leaves, each piece once, without weights and images."""
-    fixed = {t.untyped_storage()._cdata for t in (*net.parameters(), *net.buffers(), images)}
-    sizes: dict[int, int] = {}
-    alive: list[Tensor] = []
-
-    def note(tensor: Tensor) -> Tensor:
-        alive.append(tensor)
-        memory = tensor.untyped_storage()
-        if memory._cdata not in fixed:
-            sizes[memory._cdata] = memory.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        alive.append(net.train()(images))
-    return sum(sizes.values())
-
-
 EXACT = [
     *("lenet5", "lenet5_1998", "alexnet", "vgg_a_bn", "googlenet", "bn_inception"),
     *("resnet20", "resnet50", "se_resnet50", "preact_resnet164", "stochastic_depth_resnet110"),
@@ -44,14 +26,18 @@ EXACT = [
 
 
 @pytest.mark.parametrize("name", EXACT)
-def test_it_is_what_autograd_saves(name: str, shipped: Callable[[Path], Plan]) -> None:
+def test_it_is_what_autograd_saves(
+    name: str, shipped: Callable[[Path], Plan], saved_bytes: Callable[[nn.Module, Tensor], int]
+) -> None:
     plan = shipped(ARCHS / f"{name}.yaml")
     images = torch.empty(3, *plan.body.in_shape, device="meta")
     net = build(plan, device="meta")
     assert activation_bytes(plan, batch=3).total() == saved_bytes(net, images)
 
 
-def test_on_the_cpu_too(shipped: Callable[[Path], Plan]) -> None:
+def test_on_the_cpu_too(
+    shipped: Callable[[Path], Plan], saved_bytes: Callable[[nn.Module, Tensor], int]
+) -> None:
     plan = shipped(ARCHS / "resnet20.yaml")
     expected = saved_bytes(build(plan), torch.zeros(2, *plan.body.in_shape))
     assert activation_bytes(plan, batch=2).total() == expected
@@ -79,7 +65,9 @@ def test_what_no_weight_needs_is_not_kept(planned: Planned) -> None:
     assert found.total() == 0
 
 
-def test_memory_that_two_paths_share_counts_once(planned: Planned) -> None:
+def test_memory_that_two_paths_share_counts_once(
+    planned: Planned, saved_bytes: Callable[[nn.Module, Tensor], int]
+) -> None:
     text = (
         "layers: [conv: {out: 2}, batch_norm, residual: {body: [relu]}, flatten, linear: {out: 1}]"
     )
