@@ -44,8 +44,9 @@ class Console(Observer):
 
     On a terminal a bar runs, redrawn a few times a second. Elsewhere there are only whole lines
     of plain text: one an epoch, and one whenever 30 seconds would pass in silence. The loss and
-    the speed there are those since the line before, the time left is that of the whole run; the
-    device is read for nothing else, on a terminal every 2 seconds.
+    the speed there are those since the line before, the time left is that of the whole run; where
+    epochs are short it ends their line every 30 seconds. The device is read for nothing else, on
+    a terminal every 2 seconds.
 
     Args:
         run: the run's folder, named at the end with the next commands.
@@ -79,6 +80,7 @@ class Console(Observer):
         self._data_cure = data_cure
         self._clock = clock
         self._spoke = clock()
+        self._told = clock()  # when the time left was told
         self._bar: Bar | None = None
         self._started: RunStarted | None = None
         self._window = StepWindow(clock)
@@ -177,6 +179,7 @@ class Console(Observer):
         steps = counted(self._left.measured + 1, "step")
         text = f"{bound}about {self._expected} for {epochs} on {self._ahead.device}; "
         text += f"the first {steps} took {clock_time(self._left.spent)}"
+        self._told = self._clock()
         if self._bar is not None:
             self._bar.clear()
         self._say(f"{'time':<{self._label_width}}  {text}")
@@ -186,12 +189,18 @@ class Console(Observer):
         report = self._window.report(event)
         self._window.restart()
         texts = [f"loss {report.loss:.4g}", f"{quantity(report.images_per_second)} images/s"]
-        if self._left.is_measured:
-            left = f"{about_time(self._left.of_run())} left"
+        for left in self._time_left():
             if self._bar is None:  # a bar shows it itself
                 left += f" ({about_time(self._left.of_epoch())} of this epoch)"
             texts.insert(0, left)
         return texts
+
+    def _time_left(self, *, at_least: float = 0.0) -> list[str]:
+        """How long the run still takes, where that is known and not less than so many seconds."""
+        if not self._left.is_measured or (left := self._left.of_run()) < at_least:
+            return []
+        self._told = self._clock()
+        return [f"{about_time(left)} left"]
 
     def _progress(self, event: StepDone) -> str:
         assert self._started is not None
@@ -243,6 +252,8 @@ class Console(Observer):
             f"data wait {percent(event.data_wait, places=0)}",
             clock_time(event.seconds),
         ]
+        if not self._terminal and self._clock() - self._told > SILENCE_SECONDS:
+            parts += self._time_left(at_least=WORTH_SAYING)
         return "  ".join(parts)
 
     def _done(self, event: RunDone) -> None:

@@ -38,10 +38,12 @@ def clock_time(seconds: float) -> str:
 
 
 def about_time(seconds: float) -> str:
-    """An estimate, no more exact than it is: `8 s`, `45 s`, `7 min`, `2.5 h`, `3 days`."""
+    """An estimate, no more exact than it is: `8 s`, `45 s`, `1.5 min`, `7 min`, `2.5 h`, `3 days`."""
     if seconds < 90:
         return f"{max(round(seconds), 1)} s" if seconds < 10 else f"{5 * round(seconds / 5)} s"
     minutes = seconds / 60
+    if minutes < 4.75:
+        return f"{round(2 * minutes) / 2:g} min"
     if minutes < 90:
         return f"{round(minutes) if minutes < 20 else 5 * round(minutes / 5)} min"
     hours = minutes / 60
