@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from cnntrain.checkpoint.primitives import State, on_host, size_in_bytes
+from torch import Tensor
+
+from cnntrain.checkpoint.primitives import State, on_host, size_in_bytes, tensors_in
 from cnntrain.checkpoint.store import Stamp, save
 from cnntrain.core.atomic import disk_errors
 from cnntrain.core.units import byte_size
@@ -35,9 +37,9 @@ class Saves:
 class Writer:
     """Writes checkpoints; at most one is being written, and none is ever skipped.
 
-    A large one is copied to the host's memory, and written from there by a thread. The next one
-    waits for it: what is on disk is at most one checkpoint behind. An error is raised where the
-    training meets it next, in `write`, `look` or `wait`.
+    A large one is copied to the host's memory, and written from there by a thread; that memory is
+    kept for the next one. It waits for the one before: what is on disk is at most one checkpoint
+    behind. An error is raised where the training meets it next, in `write`, `look` or `wait`.
 
     Args:
         large: bytes from which a checkpoint is written by a thread; None: `LARGE`.
@@ -51,6 +53,7 @@ class Writer:
         self._begun: Future[None] | None = None
         self._stamp: Stamp | None = None
         self._is_abandoned = False
+        self._copies: list[Tensor] = []  # of the latest large one, in its order
 
     @property
     def saves(self) -> Saves:
@@ -76,7 +79,9 @@ class Writer:
             save_to(state)
         else:
             self._thread = self._thread or ThreadPoolExecutor(1, "checkpoint")
-            self._begun = self._thread.submit(save_to, on_host(state))
+            copy = on_host(state, into=self._copies)
+            self._copies = list({id(each): each for each in tensors_in(copy)}.values())
+            self._begun = self._thread.submit(save_to, copy)
         self._seconds_waited += time.perf_counter() - began
 
     def look(self) -> None:

@@ -38,7 +38,7 @@ def clock_time(seconds: float) -> str:
 
 
 def about_time(seconds: float) -> str:
-    """An estimate, no more exact than it is: `8 s`, `45 s`, `1.5 min`, `7 min`, `2.5 h`, `3 days`."""
+    """An estimate, no more exact than it is: `8 s`, `45 s`, `1.5 min`, `7 min`, `2.5 h`."""
     if seconds < 90:
         return f"{max(round(seconds), 1)} s" if seconds < 10 else f"{5 * round(seconds / 5)} s"
     minutes = seconds / 60

@@ -13,6 +13,7 @@ import torch
 
 from cnntrain.checkpoint import LAST, PREVIOUS, load, load_newest, store
 from cnntrain.checkpoint import writer as writer_module
+from cnntrain.checkpoint.primitives import tensors_in
 from cnntrain.checkpoint.store import save
 from cnntrain.checkpoint.writer import Writer
 from cnntrain.core.errors import DiskError
@@ -49,6 +50,27 @@ def value_in(path: Path) -> float:
     model = load(path)["model"]
     assert isinstance(model, dict)
     return float(model["weight"].mean())
+
+
+def test_the_memory_of_a_copy_is_used_again(tmp_path: Path) -> None:
+    """Two names of one tensor, one that changes its form, one that is new: none gets another's."""
+    writer = Writer(large=0)
+    shared, grown = torch.full((3, 4), 1.0), torch.full((2,), 2.0)
+    writer.write(tmp_path / LAST, {"a": shared, "b": [shared, grown], "c": torch.full((3, 4), 3.0)})
+    writer.wait()
+    before = {each.data_ptr() for each in writer._copies}
+    state = {
+        "a": shared + 4,
+        "b": [shared + 5, torch.full((5,), 6.0)],
+        "c": torch.full((3, 4), 7.0),
+    }
+    writer.write(tmp_path / LAST, {**state, "d": torch.full((3, 4), 8.0)})
+    writer.close()
+    read = load(tmp_path / LAST)
+    values = [float(each.mean()) for each in tensors_in(read)]
+    assert values == [5.0, 6.0, 6.0, 7.0, 8.0]
+    assert len(before) == 3
+    assert len(before & {each.data_ptr() for each in writer._copies}) >= 1
 
 
 def test_a_large_state_is_that_of_the_moment_it_was_saved(tmp_path: Path, gate: Gate) -> None:
