@@ -80,7 +80,7 @@ class Console(Observer):
         self._data_cure = data_cure
         self._clock = clock
         self._spoke = clock()
-        self._told = clock()  # when the time left was told
+        self._left_shown = clock()  # when the time left was shown
         self._bar: Bar | None = None
         self._started: RunStarted | None = None
         self._window = StepWindow(clock)
@@ -179,7 +179,7 @@ class Console(Observer):
         steps = counted(self._left.measured + 1, "step")
         text = f"{bound}about {self._expected} for {epochs} on {self._ahead.device}; "
         text += f"the first {steps} took {clock_time(self._left.spent)}"
-        self._told = self._clock()
+        self._left_shown = self._clock()
         if self._bar is not None:
             self._bar.clear()
         self._say(f"{'time':<{self._label_width}}  {text}")
@@ -199,7 +199,7 @@ class Console(Observer):
         """How long the run still takes, where that is known and not less than so many seconds."""
         if not self._left.is_measured or (left := self._left.of_run()) < at_least:
             return []
-        self._told = self._clock()
+        self._left_shown = self._clock()
         return [f"{about_time(left)} left"]
 
     def _progress(self, event: StepDone) -> str:
@@ -252,7 +252,7 @@ class Console(Observer):
             f"data wait {percent(event.data_wait, places=0)}",
             clock_time(event.seconds),
         ]
-        if not self._terminal and self._clock() - self._told > SILENCE_SECONDS:
+        if not self._terminal and self._clock() - self._left_shown > SILENCE_SECONDS:
             parts += self._time_left(at_least=WORTH_SAYING)
         return "  ".join(parts)
 
