@@ -1,0 +1,1 @@
+"""The parts of scripts/bench: each is a function that yields rows."""
