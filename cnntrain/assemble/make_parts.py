@@ -145,7 +145,7 @@ def make_recipe(loaded: Loaded, *, steps_per_epoch: int) -> Recipe:
     main = make_choice(train.schedule, loaded=loaded, path=("train", "schedule"), given=steps)
     return Recipe(
         epochs=train.epochs,
-        lr=train.optimizer.lr,
+        lr=train.optimizer.rate,
         schedule=Warmup(steps=warmup, then=main) if warmup else main,
         plateau=main if train.schedule.reads_validation else None,
         accumulate=train.accumulate,

@@ -58,7 +58,7 @@ def needed_memory(loaded: Loaded, plan: Plan) -> Needed:
     config = loaded.config
     parts, batch = {MODEL: FLOAT32 * (plan.parameters + plan.buffers)}, 1
     if config.train is not None:
-        batch = math.ceil(config.data.batch_size / config.train.accumulate)
+        batch = math.ceil(config.data.batch / config.train.accumulate)
         parts = weight_memory(plan, remembered=_numbers_per_weight(loaded))
     kept = activation_bytes(plan, batch=batch)
     halved = 1 if config.compute.precision == "float32" else 2
@@ -183,6 +183,12 @@ def _memories(device: torch.device) -> Iterator[tuple[str, int | None]]:
     if device.type == "cuda":
         found = torch.cuda.get_device_properties(device)
         yield f"the GPU ({found.name})", found.total_memory
+
+
+def device_memory(device: torch.device) -> int | None:
+    """Bytes that there are on a device, the host's own on a CPU; None where that is unknown."""
+    *_, (_, there) = _memories(device)
+    return there
 
 
 def _remedy(needed: Needed, plan: Plan) -> str:

@@ -252,8 +252,8 @@ def _size_with_single_image(loaded: Loaded, images: int) -> int | None:
     Parts are cut as torch's `chunk` cuts: all but the last have as many images.
     """
     section, parts = loaded.config.data, loaded.train.accumulate
-    sizes = [min(section.batch_size, images)]
-    sizes += [] if section.drop_last else [images % section.batch_size]
+    sizes = [min(section.batch, images)]
+    sizes += [] if section.drop_last else [images % section.batch]
     single = [size for size in sizes if size and (size - 1) % math.ceil(size / parts) == 0]
     return min(single, default=None)
 
@@ -278,7 +278,7 @@ def _refuse_single_image(
     whole = f"a batch of {size} of the {data.train.size} training images"
     message = f"{whole} is a single image" if size == 1 else f"{whole} has a part of a single image"
     message += f", over which the batch normalisation '{narrow[0]}' has no variance"
-    is_last = size < min(loaded.config.data.batch_size, data.train.size)
+    is_last = size < min(loaded.config.data.batch, data.train.size)
     remedy = "set `data.drop_last: true`, or another batch_size" if is_last else _LARGER
     if size > 1:
         remedy += f", or lower train.accumulate ({parts})"

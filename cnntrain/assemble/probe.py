@@ -45,7 +45,7 @@ def with_features(
     )
     section = config.data
     ordered = Batching(
-        section.batch_size,
+        section.batch,
         shuffle=True,
         drop_last=section.drop_last,
         seed=config.seed,

@@ -74,7 +74,7 @@ def place(net: nn.Module, *, compute: ComputeSection, device: torch.device) -> N
 def evaluation_batch(loaded: Loaded) -> int:
     """Images in a batch of evaluation."""
     data = loaded.config.data
-    return data.eval_batch_size or max(EVAL_BATCH, data.batch_size)
+    return data.eval_batch_size or max(EVAL_BATCH, data.batch)
 
 
 def open_run_data(
@@ -115,7 +115,7 @@ def open_run_data(
             sampling=data.sampling if eval_steps is None else "natural",
             train_transforms=train,
             eval_transforms=prepared,
-            batch_size=data.batch_size,
+            batch_size=data.batch,
             eval_batch_size=evaluation_batch(loaded),
             drop_last=data.drop_last,
             seed=config.seed,

@@ -133,7 +133,7 @@ def training(subject: Subject) -> Iterator[str]:
             for key in ("l1", "clip_norm", "ema", "early_stop", "select")
             if tree.get(key)
         ]
-        facts.append(("batch", counted(config.data.batch_size, "image")))
+        facts.append(("batch", counted(config.data.batch, "image")))
     facts.append(("seed", str(config.seed)))
     facts.append(("precision", config.compute.precision))
     facts += _machine(subject)

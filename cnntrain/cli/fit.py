@@ -14,6 +14,7 @@ from cnntrain.cli import output
 from cnntrain.cli.options import Overrides, Plugins, checked_run_file
 from cnntrain.config import shipped
 from cnntrain.config.named_plugins import Naming
+from cnntrain.config.open_numbers import refuse_open
 from cnntrain.core.errors import UsageError
 from cnntrain.show.tables import columns
 from cnntrain.show.words import percent
@@ -162,6 +163,7 @@ def _cross_validate(
     from cnntrain.show.progress import quietly
 
     files = load_folds(file, given, folds=folds, plugins=Naming.by_user(plugins))
+    refuse_open(files[0].config, doing="--folds")
     is_auto = is_auto or files[0].config.record.resume == "auto"
     begin = partial(cross_validate_or_resume, plugins=plugins) if is_auto else cross_validate
     with output.log_shown(verbose), quietly(quiet):

@@ -77,7 +77,7 @@ def needs_validation(given: Loaded) -> Iterator[Problem]:
 
 
 def _steps(given: Loaded) -> Iterator[Problem]:
-    train, images, task = given.train, given.config.data.batch_size, given.config.task
+    train, images, task = given.train, given.config.data.batch, given.config.task
     if train.accumulate > images:
         batch = f"a batch of {images} images ({given.at('data', 'batch_size')})"
         message = f"{batch} cannot be cut into {train.accumulate} parts"

@@ -25,6 +25,8 @@ from cnntrain.config.section import (
     Workers,
 )
 from cnntrain.config.train_section import (
+    AUTO,
+    USUAL_BATCH,
     FinetuneSection,
     LossSection,
     OptimizerSection,
@@ -99,8 +101,8 @@ class DataSection(Choice):
     """Which of the training images are held out for validation, and which as a test set."""
     sampling: Literal["natural", "balanced"] = "natural"
     """natural: each training image once an epoch; balanced: classes are drawn equally often."""
-    batch_size: Positive = 64
-    """Images in one batch."""
+    batch_size: Positive | Literal["auto"] = 64
+    """Images in one batch; auto: the smallest that is about as fast as larger ones."""
     eval_batch_size: Positive | None = None
     """Images in one batch of evaluation; null: chosen for speed, with no effect on results."""
     drop_last: bool = False
@@ -113,6 +115,11 @@ class DataSection(Choice):
     """resident: all images in the device's memory; stream: read as they are needed."""
     fingerprint: Literal["names", "content", "off"] = "names"
     """What a resume compares: names, sizes and classes of files; their content too; nothing."""
+
+    @property
+    def batch(self) -> int:
+        """Images in one batch: `batch_size`, or what counts until it is found."""
+        return USUAL_BATCH if self.batch_size == AUTO else int(self.batch_size)
 
     def holdout(self, *, seed: int) -> metadata.Holdout:
         """`split`, as the room below knows it; `seed` is the run's."""

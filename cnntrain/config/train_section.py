@@ -16,6 +16,12 @@ from cnntrain.core.catalogue import Catalogue
 from cnntrain.core.choices import LOSSES, OPTIMIZERS, SCHEDULES, TASKS
 from cnntrain.core.kinds import BelowOne, Fraction, Names, NonNegativeFloat, Positive, PositiveFloat
 
+AUTO = "auto"
+"""In the place of a number that is to be found before training."""
+
+USUAL_BATCH, USUAL_RATE = 64, 0.01
+"""What counts as the number until it is found."""
+
 KEEP_LAST = "last"
 """What `train.select` says where the weights of the last epoch are kept, good or not."""
 
@@ -77,8 +83,8 @@ class OptimizerSection(Choice):
 
     name: str
     """A registered optimizer; see `cnntrain list optimizers`."""
-    lr: PositiveFloat
-    """Peak learning rate, before the schedule's factor."""
+    lr: PositiveFloat | Literal["auto"]
+    """Peak learning rate, before the schedule's factor; auto: found by short trials."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """The optimizer's own keys."""
     weight_decay: NonNegativeFloat = 0.0
@@ -87,6 +93,11 @@ class OptimizerSection(Choice):
     """Decay biases and the weights of normalisations too."""
     groups: Annotated[tuple[Group, ...], FROM_LIST] = ()
     """Other settings for some parameters; of several that match, a later one overrides."""
+
+    @property
+    def rate(self) -> float:
+        """`lr`, or what counts until it is found."""
+        return USUAL_RATE if self.lr == AUTO else float(self.lr)
 
 
 class ScheduleSection(Choice):

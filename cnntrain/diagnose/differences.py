@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
-from cnntrain.diagnose.training import steady_copy
 from cnntrain.tasks.criterion import Criterion
+from cnntrain.train.briefly import steady_copy
 
 STEPS = (1e-5, 1e-6, 1e-7, 1e-4, 1e-8, 1e-3, 1e-9, 1e-10)
 """h, as shares of the typical weight of the tensor; tried in this order until one agrees.

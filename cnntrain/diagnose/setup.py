@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,35 +13,34 @@ import torch
 from torch import nn
 
 from cnntrain.arch.network import Network
-from cnntrain.assemble.make_parts import make_optimizer
+from cnntrain.assemble.find_numbers import find_numbers
 from cnntrain.assemble.prepare import Prepared, prepare
 from cnntrain.assemble.translation import open_run_data
+from cnntrain.assemble.trial_parts import (
+    ON_GPU,
+    WORK,
+    TrialSize,
+    bare,
+    first_batches,
+    lightly,
+    method_of,
+    plain_batches,
+)
 from cnntrain.config.from_python import Changes, Source, as_overrides, load_given, name_in
 from cnntrain.config.loaded import Loaded
 from cnntrain.core.entry import Entry
 from cnntrain.core.problems import suggestion
-from cnntrain.data.batch import Batch, Loader
+from cnntrain.data.batch import Batch
 from cnntrain.data.loaders import Data
 from cnntrain.diagnose.faults import asked_checks, wrong_check
 from cnntrain.diagnose.samples import Samples, open_samples
-from cnntrain.diagnose.training import Method, groups_like, without_decay
 from cnntrain.fit.observers import data_cure
 from cnntrain.model.opening import Use, open_model
 from cnntrain.optim import Warmup
 from cnntrain.runs.locate import run_file_at
+from cnntrain.train.briefly import Method, without_decay
 
 DIAGNOSE = Use("a run is diagnosed", None, of_any_file=True, refuses_not_finite=False)
-
-WORK = 4e11
-"""Multiply-adds that a check may cost on a CPU, roughly: some ten seconds on two cores."""
-
-STEP_WORK = 2e10
-"""Multiply-adds of a step there, beyond which the batches are cut."""
-
-LEAST_BATCH = 8
-
-ON_GPU = 100.0
-"""How much more a GPU does in that time."""
 
 SMALL, FEW = 32, 64
 """Images of a batch that only has to be typical, and of those that are to be memorised."""
@@ -68,16 +66,16 @@ class Effort:
         """For a network of so many multiply-adds per image."""
         more = ON_GPU if on_gpu else 1.0
         image = 3.0 * max(multiply_adds, 1)  # there and back
-        batch = min(batch_size, max(LEAST_BATCH, int(more * STEP_WORK / image)))
-        step, passed = image * batch, more * WORK / image
+        trial = TrialSize.of(multiply_adds, batch_size=batch_size, on_gpu=on_gpu)
+        passed = more * WORK / image
 
         def within(least: int, value: float, most: int) -> int:
             return int(min(max(least, value), most))
 
         return Effort(
-            batch=batch,
-            steps=within(20, more * WORK / step / 6, 80),
-            recipe_steps=within(30, more * WORK / step, 150),
+            batch=trial.batch,
+            steps=trial.steps,
+            recipe_steps=within(30, passed / trial.batch, 150),
             overfit_steps=within(60, passed / 64, 400),
             weights=within(24, passed / 64, 200),
             images=within(32, passed / 16, 256),
@@ -112,14 +110,15 @@ class Patient:
         """The first training batches, as training sees them; a probe's training sees features."""
         if self.prepared.learner.part:
             return self.plain
-        return _first(self.prepared.data.train, self.effort)
+        asked = self.effort
+        loader = self.prepared.data.train
+        return first_batches(loader, count=asked.recipe_steps, size=asked.batch)
 
     @cached_property
     def plain(self) -> tuple[Batch, ...]:
         """As many training batches, prepared as for evaluation."""
-        it = self.prepared
-        data = open_run_data(it.loaded, device=it.device, eval_steps=it.data.eval_pipeline)
-        return _first(data.train, self.effort)
+        asked = self.effort
+        return plain_batches(self.prepared, count=asked.recipe_steps, size=asked.batch)
 
     def listed(self, images: int) -> Batch:
         """So many of the plain training images in one batch."""
@@ -143,21 +142,12 @@ class Patient:
     @property
     def method(self) -> Method:
         """How the run trains."""
-        learner, recipe = self.prepared.learner, self.prepared.recipe
-
-        def make(net: nn.Module) -> torch.optim.Optimizer:
-            groups = groups_like(learner.optimizer, learner.model, net)
-            return make_optimizer(self.prepared.loaded, groups=groups)
-
-        recipe = replace(recipe, l2_sp=0.0)  # towards weights that only the run's learner has
-        return Method(make, self.prepared.criterion, recipe, learner.precision)
+        return method_of(self.prepared)
 
     @property
     def bare(self) -> Method:
         """The method without weight decay, L1 and label smoothing."""
-        method = without_decay(self.method)
-        criterion = method.criterion.plain(weighted=True)
-        return replace(method, criterion=criterion, recipe=replace(method.recipe, l1=0.0))
+        return bare(self.method)
 
     @property
     def without(self) -> Mapping[str, Method]:
@@ -223,7 +213,7 @@ FILLED: Mapping[str, Callable[[Patient], Any]] = {
     "counts": lambda it: it.prepared.data.counts,
     "is_weighted": _is_weighted,
     "train_images": lambda it: it.prepared.data.train.size,
-    "batch_size": lambda it: it.prepared.loaded.config.data.batch_size,
+    "batch_size": lambda it: it.prepared.loaded.config.data.batch,
     "drops_last": lambda it: it.prepared.loaded.config.data.drop_last,
     "loader": lambda it: it.run_data.train,
     "data_cure": lambda it: data_cure(replace(it.prepared, loaded=it.loaded, data=it.run_data)),
@@ -267,33 +257,13 @@ def open_patient(
         model = open_model(path, overrides=changed, plugins=plugins, use=DIAGNOSE)
         loaded, trained = model.loaded, model.net.requires_grad_(True)
     asked_checks(checks)
-    prepared = prepare(_lightly(loaded))
+    loaded = find_numbers(loaded)
+    prepared = prepare(lightly(loaded))
     freezing = prepared.recipe.freezing
     freezing.hold(prepared.learner.model, epoch=freezing.settled)
     effort = Effort.of(
         prepared.plan.multiply_adds,
-        batch_size=prepared.loaded.config.data.batch_size,
+        batch_size=prepared.loaded.config.data.batch,
         on_gpu=prepared.device.type != "cpu",
     )
     return Patient(prepared, trained, effort, loaded)
-
-
-def _lightly(loaded: Loaded) -> Loaded:
-    """The run file with images read one by one, in this process, and nothing compiled."""
-    config = loaded.config
-    data = config.data.model_copy(update={"memory": "stream", "workers": 0})
-    compute = config.compute.model_copy(update={"compile": False})
-    return replace(loaded, config=config.model_copy(update={"data": data, "compute": compute}))
-
-
-def _first(loader: Loader, effort: Effort) -> tuple[Batch, ...]:
-    """The first batches, of ten epochs at the most, then again from the first.
-
-    The short one at an epoch's end is left out: after a step on a single image with batch
-    normalisation a network may look as if it had learnt nothing.
-    """
-    wanted, size = effort.recipe_steps, min(effort.batch, loader.size)
-    batches = (batch for epoch in range(1, 11) for batch in loader.batches(epoch))
-    cut = (Batch(b.images[:size], b.targets[:size]) for b in batches if len(b.targets) >= size)
-    found = tuple(islice(cut, wanted))
-    return tuple(found[i % len(found)] for i in range(wanted))

@@ -18,6 +18,7 @@ from cnntrain.assemble.networks import plan_network
 from cnntrain.assemble.transfer.preprocessing import follow_weights
 from cnntrain.config.load import load, load_text
 from cnntrain.config.loaded import Loaded
+from cnntrain.config.open_numbers import refuse_open
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.core.complaints import value_at
 from cnntrain.core.document import Document, KeyPath, parse_document, read_document
@@ -101,6 +102,7 @@ def ablate(
     planned += [_of_run_file(loaded, names) for names in sets]
     if not train:
         return Ablation(tuple(variant for variant, _ in planned))
+    refuse_open(whole.config, doing="an ablation")
     left_out.tell(every_split(whole).left_out)  # the trainings are quiet
     done: list[Variant] = []
     for variant, each in planned:

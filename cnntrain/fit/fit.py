@@ -11,6 +11,7 @@ from pathlib import Path
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.table import as_data
 from cnntrain.arch.table_text import as_text
+from cnntrain.assemble.find_numbers import find_numbers
 from cnntrain.assemble.networks import plan_network
 from cnntrain.assemble.prepare import Prepared, prepare, restore_whole
 from cnntrain.assemble.translation import only_these
@@ -81,7 +82,7 @@ def fit(
     Raises:
         ConfigError, DataError, DivergedError, DiskError: see their kinds.
     """
-    prepared = prepare(loaded, plan=plan)
+    prepared = prepare(find_numbers(loaded, plan=plan), plan=plan)
     config = loaded.config
     create = partial(create_run, root=Path(config.record.root), name=config.name, out=out)
     run = (make or create)()
@@ -111,12 +112,15 @@ def _begin(
         _write_facts(prepared, run)
         run.write_text(run.overrides, _lines([*map(escaped, overrides)]))
         with log_to(run.log):
+            for note in prepared.loaded.notes:
+                LOG.info(note)
             return train_to_the_end(
                 prepared,
                 kept=InFolder(run),
                 quiet=quiet,
                 silent=silent,
                 observers=[_Latest(run), *observers],
+                notes=prepared.loaded.notes,
             )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnntrain.assemble.checked import Checked, check_loaded
+from cnntrain.assemble.find_numbers import find_numbers
 from cnntrain.assemble.prepare import prepare
 from cnntrain.config.from_python import Changes, Source, as_overrides, try_to_load_given
 from cnntrain.core.errors import UsageError
@@ -106,7 +107,10 @@ def fit(
 def _in_memory(
     checked: Checked, *, observers: Sequence[Observer], quiet: bool
 ) -> tuple[Ended, Model]:
-    prepared = prepare(checked.loaded, plan=checked.plan)
+    loaded = find_numbers(checked.loaded, plan=checked.plan)
+    prepared = prepare(loaded, plan=checked.plan)
     kept = InMemory(prepared)
-    ended = train_to_the_end(prepared, kept=kept, silent=quiet, observers=[kept, *observers])
+    ended = train_to_the_end(
+        prepared, kept=kept, silent=quiet, observers=[kept, *observers], notes=loaded.notes
+    )
     return ended, model_from(kept.weights(), path=Path("<memory>"))

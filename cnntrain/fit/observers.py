@@ -143,9 +143,9 @@ def card(prepared: Prepared) -> list[tuple[str, str]]:
     options += ["deterministic"] if config.compute.deterministic else []
     train = prepared.loaded.train
     recipe = (
-        f"{train.optimizer.name}, learning rate {train.optimizer.lr:g}, {train.schedule.name}; "
+        f"{train.optimizer.name}, learning rate {train.optimizer.rate:g}, {train.schedule.name}; "
         f"{counted(train.epochs, 'epoch')} of "
-        f"{counted(data.train.batches_per_epoch, 'batch', 'batches')} of {config.data.batch_size}"
+        f"{counted(data.train.batches_per_epoch, 'batch', 'batches')} of {config.data.batch}"
     )
     rows = [
         ("run", f"{config.name} (cnntrain {__version__}, seed {config.seed})"),
@@ -155,11 +155,11 @@ def card(prepared: Prepared) -> list[tuple[str, str]]:
         ("device", f"{device}, {', '.join(options)}"),
     ]
     rows += [] if prepared.start is None else prepared.start.rows()
-    rows += in_words(prepared.learning, lr=train.optimizer.lr)
+    rows += in_words(prepared.learning, lr=train.optimizer.rate)
     notes = [*data.notes, *_on_selection(prepared)]
-    if config.data.batch_size > data.train.size:
+    if config.data.batch > data.train.size:
         notes.append(
-            f"a batch has {data.train.size:,} images, not {config.data.batch_size:,}: there are no "
+            f"a batch has {data.train.size:,} images, not {config.data.batch:,}: there are no "
             "more; the learning rate is for such a batch"
         )
     if isinstance(config.data.workers, int) and config.data.workers > core_count():

@@ -15,6 +15,7 @@ from cnntrain.assemble.transfer.preprocessing import follow_weights
 from cnntrain.checkpoint import load_newest
 from cnntrain.config.from_python import as_overrides
 from cnntrain.config.loaded import Loaded
+from cnntrain.config.open_numbers import is_filled_in
 from cnntrain.config.renamed import renamed_tree
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.core.document import parse_document, read_document
@@ -201,6 +202,8 @@ def _compared(there: Tree, *, here: Loaded, allowed: Sequence[str]) -> Compared:
     others: list[str] = []
     for path, old, new in differences(there, tree):
         name = changeable(path, allowed)
+        if is_filled_in(path, old, new):
+            continue
         if name is not None:
             changes[name] = reduce(getitem, name.split("."), tree)
         elif path[0] != "record" and (old is not ABSENT or here.is_given(path)):

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
-from cnntrain.diagnose.training import Method
 from cnntrain.optim import parameter_groups
 from cnntrain.optim.optimizers.sgd import sgd
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 from cnntrain.train import Recipe
+from cnntrain.train.briefly import Method
 
 CLASSES = 4
 SHAPE = (1, 8, 8)

@@ -6,7 +6,7 @@ from torch import nn
 
 from cnntrain.diagnose import check
 from cnntrain.diagnose.report import Finding, Report
-from cnntrain.diagnose.training import Norm
+from cnntrain.train.briefly import Norm
 
 
 @check("batches", place=2)

@@ -10,10 +10,11 @@ from torch import nn
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
 from cnntrain.diagnose.faults import DAMPED
+from cnntrain.diagnose.modules import owners
 from cnntrain.diagnose.report import Finding, Report, Table
-from cnntrain.diagnose.training import Method, owners, steady_copy
 from cnntrain.optim import set_learning_rate
 from cnntrain.show.words import listed
+from cnntrain.train.briefly import Method, steady_copy
 from cnntrain.train.learner import Learner
 from cnntrain.train.step import forward_backward, update
 

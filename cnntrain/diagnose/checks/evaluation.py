@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
+from cnntrain.diagnose.modules import batch_norms
 from cnntrain.diagnose.report import Finding, Report, not_applicable
-from cnntrain.diagnose.training import batch_norms
 from cnntrain.train.finite import layers_not_finite, why_not_finite
 
 PAIRED = 16

@@ -15,10 +15,11 @@ from cnntrain.diagnose.differences import WRONG, Difference, compare, in_float64
 from cnntrain.diagnose.drawing import bars_by_layer
 from cnntrain.diagnose.faults import SILENT
 from cnntrain.diagnose.jacobians import wrong_layers
+from cnntrain.diagnose.modules import owners
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
 from cnntrain.diagnose.signals import Signal, layer_signals, squashing
-from cnntrain.diagnose.training import Method, owners, steady_copy, train_briefly
 from cnntrain.show.words import listed
+from cnntrain.train.briefly import Method, steady_copy, train_briefly
 
 VANISHED = 1e-5
 """Share of the gradient at the outputs below which it is lost before the first layer."""

@@ -11,11 +11,12 @@ from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import bars_by_layer
 from cnntrain.diagnose.faults import SILENT
+from cnntrain.diagnose.modules import logits_of
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
 from cnntrain.diagnose.signals import Signal, layer_signals, squashing, variation
-from cnntrain.diagnose.training import chance_loss, logits_of, steady_copy
 from cnntrain.show.words import listed
 from cnntrain.tasks.criterion import Criterion
+from cnntrain.train.briefly import chance_loss, steady_copy
 
 DEAD = 0.9
 """Share of a rectifier layer's units at 0 for every image, from which on it is dead."""

@@ -14,7 +14,7 @@ from torch import nn
 from cnntrain.data.batch import Batch, Loader
 from cnntrain.diagnose import check
 from cnntrain.diagnose.report import Finding, Report, Table
-from cnntrain.diagnose.training import Method, train_briefly
+from cnntrain.train.briefly import Method, train_briefly
 from cnntrain.train.evaluation import training_mode
 from cnntrain.train.precision import Precision
 

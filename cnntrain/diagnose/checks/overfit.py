@@ -13,11 +13,12 @@ from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import SIZE, doubtful_images
 from cnntrain.diagnose.faults import STOPS
+from cnntrain.diagnose.modules import logits_of
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
-from cnntrain.diagnose.training import Method, logits_of, steady_copy, train_briefly
 from cnntrain.optim import parameter_groups
 from cnntrain.optim.optimizers.adamw import adamw
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
+from cnntrain.train.briefly import Method, steady_copy, train_briefly
 from cnntrain.train.recipe import Recipe
 
 RATES = (2e-3, 2e-4, 2e-2)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import groupby
+from functools import partial
 
-import torch
 from matplotlib.figure import Figure
 from torch import nn
 
@@ -15,11 +14,8 @@ from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import SIZE
 from cnntrain.diagnose.faults import DAMPED, TOO_LARGE
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
-from cnntrain.diagnose.training import Method, chance_loss, steady_copy, train_briefly
-from cnntrain.diagnose.trials import GOOD, RangeTest, halved, range_test
-
-LEARNS = 0.95
-"""Share of the loss of guessing below which training has begun."""
+from cnntrain.train.briefly import Method
+from cnntrain.train.rate_search import RangeTest, guessing, middle, try_rates
 
 SLOW, FAR_BELOW = 0.1, 16.0
 """A rate is too low where it makes less than this progress, and the lowest good one is this many
@@ -54,11 +50,7 @@ def check_rate(
     shares: Sequence[float] = (),
     seed: int = 0,
 ) -> Report:
-    """Start large and divide by two until the loss no longer diverges; next to it, the range test.
-
-    The halving is Ranzato's advice ("Large-Scale Visual Recognition With Deep Learning", CVPR 2013
-    tutorial); the range test is Smith, "Cyclical Learning Rates for Training Neural Networks",
-    2017, section 3.3. Every trial starts from the same weights and takes the same batches.
+    """Try rates with `cnntrain.train.rate_search`, and judge the run's by them.
 
     Args:
         net: the network; it is not changed.
@@ -71,30 +63,25 @@ def check_rate(
         shares: the share of the full rate that each step of the run has; none if not known.
         seed: seed of the random numbers of this check.
     """
-    batches = batches[:steps]
-
-    def attempt(rate: float) -> float:
-        course = train_briefly(
-            steady_copy(net), batches, method=bare, steps=steps, seed=seed,
-            rate=lambda step: rate * min(1.0, (step + 1) / (min(warmup, steps // 4) + 1)),
-        )  # fmt: skip
-        return course.end
-
-    tested = range_test(steady_copy(net), batches, method=bare, steps=steps)
-    chance = _chance(batches, method=bare, classes=classes, steps=steps)
-    own = bare.recipe.lr
-    ends = halved(attempt, own=own, edge=tested.edge, chance=chance, enough=LEARNS * chance)
-    learning = [rate for rate, end in ends.items() if end < LEARNS * chance]
+    tried = try_rates(
+        net,
+        batches[:steps],
+        method=bare,
+        own=bare.recipe.lr,
+        chance=partial(guessing, method=bare, classes=classes),
+        steps=steps,
+        warmup=warmup,
+        seed=seed,
+    )
+    ends, own, learning = tried.ends, tried.own, tried.learning
     headline = (
         f"no verdict on your learning rate: in {steps} steps no rate from {min(ends):.2g} to "
-        f"{max(ends):.2g} brings the loss below that of guessing, {chance:.3g}"
+        f"{max(ends):.2g} brings the loss below that of guessing, {tried.chance:.3g}"
     )
     finding, suggested = None, None
     if learning:
-        gained = chance - min(ends.values())
-        progress = {rate: (chance - end) / gained for rate, end in ends.items()}
-        good = _good(progress, own=own)
-        suggested = own if own in good else _middle(good)
+        progress, good = tried.progress, tried.good
+        suggested = own if own in good else middle(good)
         whole = sum(shares) if shares else math.inf
         finding = (
             _too_high(progress[own], own=own, good=good, edge=max(learning), steps=steps)
@@ -109,32 +96,13 @@ def check_rate(
         numbers={
             "rate": own,
             "suggested": suggested,
-            "range_test_steepest": tested.steepest,
-            "range_test_edge": tested.edge,
+            "range_test_steepest": tried.tested.steepest,
+            "range_test_edge": tried.tested.edge,
         },
         tables=(_table(ends, own=own, suggested=suggested),),
-        pictures=(Plot("the rate against the loss", _draw(ends, tested, own=own)),),
+        pictures=(Plot("the rate against the loss", _draw(ends, tried.tested, own=own)),),
         applies=bool(learning),
     )
-
-
-def _chance(batches: Sequence[Batch], *, method: Method, classes: int, steps: int) -> float:
-    """The loss of guessing on those images whose loss is that of a trial, its last quarter."""
-    last = range(steps - max(1, steps // 4), steps)
-    targets = torch.cat([batches[step % len(batches)].targets for step in last])
-    return chance_loss(method.criterion, targets, classes=classes)
-
-
-def _good(progress: Mapping[float, float], *, own: float) -> list[float]:
-    """The rates around the best one that are as good, largest first; around the run's own if it is.
-
-    Args:
-        progress: of each rate that was tried, largest rate first; the best one has 1.
-        own: the run's rate.
-    """
-    first = own if progress[own] >= GOOD else max(progress, key=lambda rate: progress[rate])
-    runs = [list(run) for _, run in groupby(progress, key=lambda rate: progress[rate] >= GOOD)]
-    return next(run for run in runs if first in run)
 
 
 def _headline(share: float, *, own: float, good: Sequence[float], steps: int) -> str:
@@ -155,14 +123,14 @@ def _too_high(
     is_at_the_edge = share < POOR and own / good[0] >= FAR_ABOVE and own >= edge
     if not is_beyond and not is_at_the_edge:
         return None
-    how = f"makes {share:.0%} of the progress that {_middle(good):.2g} makes"
+    how = f"makes {share:.0%} of the progress that {middle(good):.2g} makes"
     if share <= 0:
         how = "makes no progress: the loss diverges, or stays at guessing"
     return Finding(
         "rate_too_high",
         f"your rate {own:.2g} is about {_times(own / good[0])} times too high",
         f"in {steps} steps it {how}; the largest rate that learns is {edge:.2g}",
-        f"set train.optimizer.lr to about {_middle(good):.2g}",
+        f"set train.optimizer.lr to about {middle(good):.2g}",
         is_certain=is_at_the_edge or own / edge >= BEYOND,
         follows=("wrong_gradient", *TOO_LARGE),
     )
@@ -176,7 +144,7 @@ def _too_low(
     is_short = share < HALF and factor >= BELOW and share * trials < 1
     if not is_short and not (share < SLOW and factor >= FAR_BELOW):
         return None
-    best = _middle(good)
+    best = middle(good)
     evidence = f"in {steps} steps it makes {share:.0%} of the progress that {best:.2g} makes"
     if is_short:
         evidence += f"; at that pace the whole run makes {share * trials:.0%} of it"
@@ -202,10 +170,6 @@ def _falls_early(whole: float, *, run: int, epochs: int, steps: int) -> Finding 
         "epochs",
         is_certain=whole < steps,
     )
-
-
-def _middle(good: Sequence[float]) -> float:
-    return good[(len(good) - 1) // 2]
 
 
 def _times(factor: float) -> str:

@@ -15,18 +15,17 @@ from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import SIZE
 from cnntrain.diagnose.faults import EXPLAINS, STOPS, SUSPECTS
+from cnntrain.diagnose.modules import batch_norms, logits_of
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
-from cnntrain.diagnose.training import (
+from cnntrain.tasks.criterion import Criterion
+from cnntrain.train.briefly import (
     Course,
     Method,
-    batch_norms,
     chance_loss,
-    logits_of,
     set_steady,
     steady_copy,
     train_briefly,
 )
-from cnntrain.tasks.criterion import Criterion
 from cnntrain.train.evaluation import training_mode
 
 LEARNS_WELL = 0.5

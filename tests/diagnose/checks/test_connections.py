@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.checks.connections import check_connections
 from cnntrain.diagnose.report import Report
-from cnntrain.diagnose.training import Method
 from cnntrain.optim import GroupRule, parameter_groups
 from cnntrain.optim.optimizers.sgd import sgd
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 from cnntrain.train import Recipe
+from cnntrain.train.briefly import Method
 
 Make = Callable[..., Any]
 

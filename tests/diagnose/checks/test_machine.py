@@ -11,11 +11,11 @@ from torch import nn
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.checks import machine
 from cnntrain.diagnose.checks.machine import check_machine
-from cnntrain.diagnose.training import Method
 from cnntrain.optim import parameter_groups
 from cnntrain.optim.optimizers.sgd import sgd
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 from cnntrain.train import Recipe
+from cnntrain.train.briefly import Method
 
 
 class Clock:

@@ -14,8 +14,8 @@ from torch import nn
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.checks.rate import check_rate
 from cnntrain.diagnose.report import Report
-from cnntrain.diagnose.trials import range_test
 from cnntrain.tasks.losses.mse import mse
+from cnntrain.train.rate_search import range_test
 
 Make = Callable[..., Any]
 

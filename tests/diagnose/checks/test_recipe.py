@@ -13,11 +13,11 @@ from torch import nn
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.checks.recipe import REFUTES, check_recipe
 from cnntrain.diagnose.report import Report
-from cnntrain.diagnose.training import Method
 from cnntrain.optim import Warmup
 from cnntrain.optim.schedules.constant import constant
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 from cnntrain.tasks.losses.mse import mse
+from cnntrain.train.briefly import Method
 
 Make = Callable[..., Any]
 

@@ -1,10 +1,10 @@
-"""Copies of networks: the state in which checks look at them, and a few steps of training."""
+"""A few steps of training on a copy of a network, to find out how it would train."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -44,22 +44,6 @@ def set_steady(net: nn.Module) -> None:
     for module in net.modules():
         module.training &= isinstance(module, Norm)
     net.training = True
-
-
-def batch_norms(net: nn.Module) -> list[tuple[str, Norm]]:
-    """The batch normalisations that keep running statistics, by name."""
-    return [
-        (name, module)
-        for name, module in net.named_modules()
-        if isinstance(module, Norm) and module.track_running_stats
-    ]
-
-
-def owners(net: nn.Module) -> Iterator[tuple[str, list[nn.Parameter]]]:
-    """The modules that hold parameters of their own, by name, in the order of the network."""
-    for name, module in net.named_modules():
-        if own := list(module.parameters(recurse=False)):
-            yield name, own
 
 
 @dataclass(frozen=True)
@@ -157,17 +141,6 @@ def without_decay(method: Method) -> Method:
         return optimizer
 
     return replace(method, make_optimizer=make)
-
-
-@torch.no_grad()
-def logits_of(net: nn.Module, batches: Sequence[Batch]) -> tuple[Tensor, Tensor]:
-    """Outputs `(N, classes)` and targets of all images, in the modes that the modules are in."""
-    outputs, targets = [], []
-    for images, classes in batches:
-        output = net(images)
-        outputs.append((output[0] if isinstance(output, tuple) else output).float())
-        targets.append(classes)
-    return torch.cat(outputs), torch.cat(targets)
 
 
 def chance_loss(criterion: Criterion, targets: Tensor, *, classes: int) -> float:
