@@ -36,7 +36,7 @@ LINES, FUNCTION = 300, 50
 FORBIDDEN_FILES = ("utils", "helpers", "misc", "common")
 FORBIDDEN_CLASSES = re.compile(r"Manager|Handler|Engine|Util|Helper")
 TORCH_FREE = ("core/", "config/", "cli/", "__init__.py", "layers/__init__.py", "data/__init__.py")
-UPPER = ("runs", "assemble", "model", "fit", "explain", "diagnose", "export", "card")
+UPPER = ("runs", "assemble", "model", "fit", "explain", "diagnose", "export", "card", "bench")
 HEAVY = ("torch", "torchvision", "numpy", "sklearn", "matplotlib", "tensorboard")
 NO_COMMANDS = {
     "__init__",

@@ -18,6 +18,7 @@ import cnntrain
 PACKAGE = Path(cnntrain.__file__).parent
 
 LEAVES = {
+    "bench": ["bench"],
     "card": ["report"],
     "diagnose": ["diagnose"],
     "explain": ["features", "visualize"],
@@ -26,6 +27,7 @@ LEAVES = {
 """Each leaf with the commands that it has files of in `cli/`."""
 
 CALLED_BY = {
+    "bench": set[str](),
     "card": set[str](),
     "diagnose": {"__init__.py"},
     "explain": {"cli/pictures.py"},

@@ -116,7 +116,7 @@ def find_batch_size(prepared: Prepared, *, clock: Callable[[], float] = perf_cou
         try:
             sized = steps.variant(batch=joined(few, size=size))
             speeds[size] = size / _step_seconds(sized, clock=clock)
-        except Exception as error:
+        except Exception as error:  # all that says that memory is used up, in any library's words
             if not is_out_of_memory(error) or not speeds:
                 raise
             break

@@ -67,7 +67,7 @@ def _lines(tree: Any, path: KeyPath, loaded: Loaded) -> Iterator[tuple[str, str]
         for index, item in enumerate(tree):
             inside = (*path, index)
             if _is_leaf(item):
-                yield f"{indent}- {_in_line(item)}", _origin(inside, loaded)
+                yield f"{indent}- {in_line(item)}", _origin(inside, loaded)
                 continue
             (first, origin), *rest = _lines(item, inside, loaded)
             yield f"{indent}- {first[len(indent) + 2 :]}", origin
@@ -76,9 +76,9 @@ def _lines(tree: Any, path: KeyPath, loaded: Loaded) -> Iterator[tuple[str, str]
     for key, value in tree.items():
         inside = (*path, str(key))  # an epoch is a number to us, and a string in the file
         if _is_leaf(value):
-            yield f"{indent}{_in_line(key)}: {_in_line(value)}", _origin(inside, loaded)
+            yield f"{indent}{in_line(key)}: {in_line(value)}", _origin(inside, loaded)
         else:
-            yield f"{indent}{_in_line(key)}:", ""
+            yield f"{indent}{in_line(key)}:", ""
             yield from _lines(value, inside, loaded)
 
 
@@ -88,7 +88,8 @@ def _is_leaf(value: Any) -> bool:
     return not (isinstance(value, dict) and value)
 
 
-def _in_line(value: Any) -> str:
+def in_line(value: Any) -> str:
+    """A value as it stands behind its key, in one line."""
     text = dump_yaml(value, width=float("inf"), default_flow_style=True)
     return text.removesuffix("\n").removesuffix("\n...")
 

@@ -1,0 +1,1 @@
+"""How fast a run file trains on this machine, what holds it up, and which settings are faster."""
