@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnntrain.config import shipped
+from cnntrain.config.nearest import folded
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.core.problems import near_match
 from cnntrain.runs.folder import RUN_PATTERN, RunFolder
@@ -177,7 +178,8 @@ def _not_there(path: Path, others: Sequence[str]) -> UsageError:
     except OSError:
         return UsageError(f"there is no {path}", remedy=f"{path.parent} does not exist either")
     near = near_match(path.name, [*beside, *(others if len(path.parts) == 1 else ())])
-    if near is None and (arch := shipped.architecture_called(str(path))):
+    is_spelt_otherwise = near is not None and folded(near) == folded(path.name)
+    if (arch := shipped.architecture_called(str(path))) and not is_spelt_otherwise:
         remedy = f"`cnntrain fit FILE -s arch=archs/{arch}.yaml` trains it with a run file"
         return UsageError(f"{path} is an architecture, not a run", remedy=remedy)
     meant = path.parent / near if near in beside else near

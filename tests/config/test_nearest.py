@@ -108,12 +108,19 @@ def test_an_architecture_in_place_of_a_run_file(written: str) -> None:
         shipped.resolve(f"somewhere/else/{written}")
 
 
-@pytest.mark.parametrize("written", ["mobilenet_v2", "archs/MobileNetV2"])
+@pytest.mark.parametrize(
+    ("written", "arch"),
+    [
+        ("mobilenet_v2", "mobilenet_v2"),
+        ("archs/MobileNetV2", "mobilenet_v2"),
+        ("resnet-18", "resnet18"),  # the run file resnet50 is less like it
+    ],
+)
 def test_an_architecture_in_place_of_a_run(
-    written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    written: str, arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("archs").mkdir()
     with pytest.raises(UsageError, match="is an architecture, not a run") as caught:
-        find_run(Path(written))
-    assert "-s arch=archs/mobilenet_v2.yaml`" in str(caught.value)
+        find_run(Path(written), others=["resnet50", "lenet5"])
+    assert f"-s arch=archs/{arch}.yaml`" in str(caught.value)
