@@ -9,6 +9,9 @@ from cnntrain.core.kinds import Fraction
 from cnntrain.data import transform
 from cnntrain.data.transform_parts import SameSize, chosen
 
+_LARGE = 1 << 14
+"""Values of an image from which on copying it takes longer than the call that does it."""
+
 
 @transform("horizontal_flip", random=True)
 class HorizontalFlip(SameSize):
@@ -25,6 +28,14 @@ class HorizontalFlip(SameSize):
         """Mirror some of `(N, C, H, W)`."""
         count = len(images)
         picked = chosen(count, self.probability, generator).flatten()
+        if images.device.type == "cpu" and images.numel() >= _LARGE * count:
+            result = images.clone()
+            for number in picked.nonzero().flatten().tolist():
+                result[number : number + 1] = images[number : number + 1].flip(3)
+            return result
         # whole images are copied from one of two lists: five times as fast as torch.where
         numbers = torch.arange(count, device=images.device) + count * picked
-        return torch.cat([images, images.flip(3)]).index_select(0, numbers)
+        both = torch.cat([images, images.flip(3)])
+        if both.is_contiguous(memory_format=torch.channels_last):  # index_select knows no layouts
+            return both.permute(0, 2, 3, 1).index_select(0, numbers).permute(0, 3, 1, 2)
+        return both.index_select(0, numbers)

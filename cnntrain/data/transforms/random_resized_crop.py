@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -57,6 +60,9 @@ class RandomResizedCrop(Cutting):
         rows, columns = size
         device = generator.device
         drawn = torch.rand(4, _TRIES, count, generator=generator, device=device)
+        if count == 1 and device.type == "cpu":
+            boxes = torch.tensor([self._first_fit(drawn.flatten(1).tolist(), size)])
+            return Windows(boxes, self.size, scaled=True, interpolation=self.interpolation)
         sides = rectangles(drawn, rows * columns, scale=self.scale, ratio=self.ratio)
         width, height = (side.clamp(min=1) for side in sides)
         fits = (width <= columns) & (height <= rows)
@@ -68,6 +74,22 @@ class RandomResizedCrop(Cutting):
         fallback = self._middle(size).to(device)
         boxes = torch.where(fits.any(dim=0)[:, None], boxes, fallback)
         return Windows(boxes, self.size, scaled=True, interpolation=self.interpolation)
+
+    def _first_fit(self, drawn: Sequence[Sequence[float]], size: HeightWidth) -> Sequence[float]:
+        """What `windows` does, for one image: in plain numbers it takes a tenth of the time."""
+        rows, columns = size
+        low, high = (math.log(ratio) for ratio in self.ratio)
+        for area, ratio, down, across in zip(*drawn, strict=True):
+            area = rows * columns * (self.scale[0] + area * (self.scale[1] - self.scale[0]))
+            ratio = math.exp(low + ratio * (high - low))
+            width, height = (
+                max(1, round(math.sqrt(side))) for side in (area * ratio, area / ratio)
+            )
+            if width <= columns and height <= rows:
+                top, left = int(down * (1 + rows - height)), int(across * (1 + columns - width))
+                return float(left), float(top), float(left + width), float(top + height)
+        middle: list[float] = self._middle(size).tolist()
+        return middle
 
     def _middle(self, size: HeightWidth) -> Tensor:
         rows, columns = size

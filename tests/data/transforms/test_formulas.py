@@ -92,6 +92,36 @@ def test_random_resized_crop_draws_what_the_paper_says(generator) -> None:
     assert abs(torch.log((right - left) / (bottom - top)).mean()) < 0.01
 
 
+def test_a_single_window_is_drawn_as_one_of_many() -> None:
+    """In plain numbers: the first of ten tries that fits, written out again for all ten at once."""
+    transform, rows, columns = RandomResizedCrop(size=8, scale=(0.3, 1.0)), 150, 200
+    shares = []
+    for seed in range(1000):
+        box = transform.windows(
+            (rows, columns), count=1, generator=torch.Generator().manual_seed(seed)
+        ).boxes[0]
+        drawn = torch.rand(4, 10, generator=torch.Generator().manual_seed(seed)).double()
+        area = rows * columns * (0.3 + 0.7 * drawn[0])
+        ratio = (3 / 4) ** (1 - 2 * drawn[1])
+        width, height = (area * ratio).sqrt().round(), (area / ratio).sqrt().round()
+        fits = ((width <= columns) & (height <= rows)).tolist()
+        shares.append(float((box[2] - box[0]) * (box[3] - box[1]) / (rows * columns)))
+        if any(fits):
+            n = fits.index(True)
+            left = (drawn[3] * (columns - width + 1)).floor()[n]
+            top = (drawn[2] * (rows - height + 1)).floor()[n]
+            assert box.tolist() == [left, top, left + width[n], top + height[n]]
+        else:
+            assert box.tolist() == [0, 0, 200, 150]
+    # one of many images of the same size has the same distribution
+    many = transform.windows(
+        (rows, columns), count=20000, generator=torch.Generator().manual_seed(0)
+    ).boxes
+    left, top, right, bottom = many.unbind(1)
+    expected = ((right - left) * (bottom - top) / (rows * columns)).mean()
+    assert abs(sum(shares) / 1000 - float(expected)) < 0.03  # 5 deviations of the mean of 1000
+
+
 def test_random_resized_crop_reaches_every_place_equally(generator) -> None:
     """A quarter of 4 x 4 pixels, square, is 2 x 2: it fits in 9 places."""
     transform = RandomResizedCrop(size=8, scale=(0.25, 0.25), ratio=(1.0, 1.0))
@@ -109,6 +139,24 @@ def test_random_resized_crop_falls_back_to_the_middle(size, box, generator) -> N
     transform = RandomResizedCrop(size=8, scale=(0.9, 1.0))
     windows = transform.windows(size, count=3, generator=generator)
     assert windows.boxes.tolist() == [box] * 3  # torchvision: ratio 4/3 or 3/4, centred
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("side", [9, 90])
+def test_large_and_small_images_are_mirrored_and_normalized_alike(generator, layout, side) -> None:
+    """On a CPU large ones go one by one, and a few at a time; in either order of memory."""
+    random = torch.randint(0, 256, (33, 3, side, side + 1), dtype=torch.uint8, generator=generator)
+    images, before = random.contiguous(memory_format=layout), random.clone()
+    flipped = HorizontalFlip()(images, torch.Generator().manual_seed(1))
+    picked = torch.rand(33, 1, 1, 1, generator=torch.Generator().manual_seed(1)) < 0.5
+    assert torch.equal(flipped, torch.where(picked, before.flip(3), before))
+    assert torch.equal(images, before), "the images that were given stay as they were"
+    assert flipped.is_contiguous(memory_format=layout)
+    mean, std = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+    result = Normalize(mean=mean, std=std)(flipped, generator)
+    expected = oracle.normalize(flipped.double() / 255, list(mean), list(std))
+    torch.testing.assert_close(result.double(), expected, rtol=0, atol=1e-6)
+    assert result.is_contiguous(memory_format=layout)
 
 
 def test_horizontal_flip(images, generator) -> None:
