@@ -10,7 +10,7 @@ from cnntrain.core.problems import Problem
 
 
 def missing_packages(given: Loaded) -> Iterator[Problem]:
-    """Libraries that listed observers need and that are not installed; nothing is imported.
+    """Libraries that observers and the decoder need and that are not installed; none is imported.
 
     Only where the run file is trained: a trained network is opened without them.
     """
@@ -21,3 +21,6 @@ def missing_packages(given: Loaded) -> Iterator[Problem]:
                 remedy = f"pip install 'cnntrain[{call.entry.options['extra']}]'"
                 path = ("record", "observers", index)
                 yield given.problem(path, f"{message}, which is not installed", remedy)
+    if given.config.data.decoder == "simplejpeg" and importlib.util.find_spec("simplejpeg") is None:
+        message = "the decoder 'simplejpeg' needs the package simplejpeg, which is not installed"
+        yield given.problem(("data", "decoder"), message, "pip install 'cnntrain[fast]'")

@@ -12,11 +12,13 @@ from torch import nn
 from cnntrain.assemble.needed_memory import image_memory_errors
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.rules import unset_variables
-from cnntrain.config.schema import ComputeSection
+from cnntrain.config.schema import ComputeSection, DataSection
 from cnntrain.core.errors import CnntrainError, ConfigError, UsageError
 from cnntrain.core.plugins import plugin_place
 from cnntrain.core.problems import halves
+from cnntrain.data.image_cache import ImageCache
 from cnntrain.data.loaders import Data, EmptyClassError, open_data, worker_count
+from cnntrain.data.on_disk import expanded
 from cnntrain.data.pipeline import ListError
 from cnntrain.data.stream import worker_failure
 
@@ -126,7 +128,19 @@ def open_run_data(
             in_order=in_order,
             # what is only evaluated is not resumed
             fingerprint=data.fingerprint if eval_steps is None else "off",
+            decoder=data.decoder if eval_steps is None else "pillow",
+            cache=_image_cache(data) if eval_steps is None else None,
         )
+
+
+def _image_cache(data: DataSection) -> ImageCache | None:
+    if data.cache is None:
+        return None
+    folder = data.cache.folder
+    return ImageCache(
+        data.cache.short_side,
+        None if folder is None else expanded(folder, key="data.cache.folder"),
+    )
 
 
 @contextmanager

@@ -156,6 +156,12 @@ def _loading(given: Loaded) -> Iterator[Problem]:
         there = given.at("data", "memory")
         message = f"workers have no effect on images that stay in memory ({there})"
         yield given.problem(("data", "workers"), message, "remove it, or set memory: stream")
+    if data.decoder != "pillow":
+        key = "cache" if data.cache is not None else "memory"
+        if key == "cache" or data.memory == "resident":
+            how = "in the cache" if key == "cache" else "in memory"
+            message = f"images {how} ({given.at('data', key)}) are decoded once, by Pillow"
+            yield given.problem(("data", "decoder"), message, "remove it")
 
 
 def _split(given: Loaded) -> Iterator[Problem]:

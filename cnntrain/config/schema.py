@@ -37,7 +37,7 @@ from cnntrain.config.train_section import (
 from cnntrain.core.catalogue import Catalogue
 from cnntrain.core.choices import DATASETS, OBSERVERS, TRANSFORMS
 from cnntrain.core.document import KeyPath
-from cnntrain.core.kinds import Names, NonNegative, Positive
+from cnntrain.core.kinds import Decoder, Names, NonNegative, Positive
 from cnntrain.data import metadata
 
 
@@ -88,6 +88,15 @@ class SplitSection(Section):
     """Decides which images are held out; null: the run's seed."""
 
 
+class CacheSection(Section):
+    """Decoded images on the disk, made once and shared by runs."""
+
+    short_side: Positive
+    """Larger images are kept resized to a shorter side of so many pixels."""
+    folder: str | None = None
+    """Where they are kept; null: in the user's cache folder."""
+
+
 class DataSection(Choice):
     """The images, and what is done to them."""
 
@@ -113,6 +122,10 @@ class DataSection(Choice):
     """Processes that read images; auto: as many as the machine serves."""
     memory: Literal["auto", "resident", "stream"] = "auto"
     """resident: all images in the device's memory; stream: read as they are needed."""
+    decoder: Decoder = "pillow"
+    """Decodes the JPEGs of training batches; simplejpeg is faster, and an extra: cnntrain[fast]."""
+    cache: CacheSection | None = None
+    """Keep training images decoded on the disk; null: decode them in every epoch."""
     fingerprint: Literal["names", "content", "off"] = "names"
     """What a resume compares: names, sizes and classes of files; their content too; nothing."""
 

@@ -135,6 +135,8 @@ Count = Annotated[int, Field(ge=1, le=200)]
 """How many to draw."""
 Bits = Literal["auto", 8, 9, 10, 11, 12, 13, 14, 15, 16]
 """That the values of 16-bit image files have."""
+Decoder = Literal["pillow", "simplejpeg"]
+"""Which library decodes JPEGs for training."""
 Interpolation = Literal["bilinear", "bicubic"]
 """With which filter images are resized."""
 Split = Literal["train", "validation", "test"]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import stat
 import struct
 import warnings
 import zlib
@@ -21,15 +20,19 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError, features
 
 from cnntrain.core.errors import DataError
 from cnntrain.core.kinds import Bits
 from cnntrain.core.memory import give_back
-from cnntrain.data.budget import MEGABYTES, WHOLE_FILE, Budget, megabytes
+from cnntrain.data.budget import MEGABYTES, Budget, megabytes
 from cnntrain.data.depth import bits_of
+from cnntrain.data.fast_jpeg import decode_jpeg
 from cnntrain.data.left_out import WITH_HEIC, image_format
-from cnntrain.data.strips import ORIENTATION, early_exif, load, upright
+from cnntrain.data.refusals import refuse_bomb, refuse_no_file
+from cnntrain.data.strips import ORIENTATION, early_exif, is_turned, load, upright
 from cnntrain.data.torn import refuse_torn
 from cnntrain.show.progress import bar
 
@@ -44,8 +47,6 @@ _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
 _OTHERS = (".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
 _PHONES = ((".avif",) if _AVIF else ()) + ((".heic", ".heif", ".hif") if _HEIC else ())
 SUFFIXES = frozenset(_JPEG + _OTHERS + _PHONES)
-MAX_PIXELS = 89_478_485
-"""Pillow's own bound above which it suspects a decompression bomb (256 MiB of RGB)."""
 
 # What Pillow's decoders raise on damaged files: found by fuzzing them; not only OSError.
 _DAMAGE = (
@@ -103,25 +104,27 @@ def decode(
     Raises:
         UnreadableImageError: the file is missing, damaged, of another format, or too large.
     """
-    try:
-        _refuse_no_file(path)
-        with _opened(path) as image:
-            _refuse_bomb(image)
-            full_pixels = image.width * image.height
-            if reduction is not None and image.format == "JPEG" and not _is_turned(image):
-                width, height = image.size
-                factor = int(max(1.0, reduction((height, width))))
-                if factor > 1:
-                    image.draft(image.mode, (-(-width // factor), -(-height // factor)))
-            with _held(image, channels=channels, path=path, full_pixels=full_pixels):
-                refuse_torn(image)
-                deep = bits_of(image, bits)
-                orientation, pages = load(image)
-                return upright(
-                    image, _MODE[channels], orientation=orientation, deep=deep, pages=pages
-                )
-    except _DAMAGE as error:
-        raise UnreadableImageError(path, _reason(error, path)) from error
+    with _checked(path, channels=channels, reduction=reduction) as image:
+        return _upright(image, channels, bits)
+
+
+def decode_fast(
+    path: Path,
+    *,
+    channels: int,
+    bits: Bits = "auto",
+    reduction: Callable[[tuple[int, int]], float] | None = None,
+) -> Image.Image | NDArray[np.uint8]:
+    """As `decode`, but of most JPEGs the pixels `(H, W, C)` that another decoder gives.
+
+    What that one refuses is left to Pillow, which decides whether the file is damaged.
+    """
+    with _checked(path, channels=channels, reduction=reduction) as image:
+        if not is_turned(image):
+            pixels = decode_jpeg(image, mode=_MODE[channels])
+            if pixels is not None:
+                return pixels
+        return _upright(image, channels, bits)
 
 
 def converted(
@@ -139,7 +142,7 @@ def converted(
         UnreadableImageError: its file is damaged, or its mode is not taken.
     """
     try:
-        _refuse_bomb(picture)
+        refuse_bomb(picture)
         deep = bits_of(picture, bits)
         picture.load()
         orientation = picture.getexif().get(ORIENTATION, 1)
@@ -154,27 +157,18 @@ def header_size(path: Path) -> tuple[int, int]:
     Raises:
         UnreadableImageError: the header cannot be read.
     """
-    try:
-        _refuse_no_file(path)
-        with _opened(path) as image:
-            _refuse_bomb(image)
-            width, height = image.size
-            with _held(image, channels=3, path=path):
-                turned = early_exif(image, path).get(ORIENTATION, 1) in (5, 6, 7, 8)
-                turned = turned and image.format != "TIFF"  # whose size Pillow has turned
-    except _DAMAGE as error:
-        raise UnreadableImageError(path, _reason(error, path)) from error
+    with _opened(path) as image:
+        width, height = image.size
+        with _held(image, channels=3, path=path):
+            turned = early_exif(image, path).get(ORIENTATION, 1) in (5, 6, 7, 8)
+            turned = turned and image.format != "TIFF"  # whose size Pillow has turned
     return (width, height) if turned else (height, width)
 
 
 def is_deep(path: Path) -> bool:
     """Whether a file's header states more than 8 bits of grey; errors as of `header_size`."""
-    try:
-        _refuse_no_file(path)
-        with _opened(path) as image:
-            return bits_of(image, "auto") is not None
-    except _DAMAGE as error:
-        raise UnreadableImageError(path, _reason(error, path)) from error
+    with _opened(path) as image:
+        return bits_of(image, "auto") is not None
 
 
 def one_job() -> AbstractContextManager[None]:
@@ -221,17 +215,43 @@ def in_threads(
                 shown.update()
 
 
-_KINDS = {
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFDIR: "a folder",
-}
+@contextmanager
+def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
+    """An image of an allowed format, not loaded yet; what is met in the block is said of it."""
+    try:
+        refuse_no_file(path)
+        with _identified(path) as image:
+            refuse_bomb(image)
+            yield image
+    except _DAMAGE as error:
+        raise UnreadableImageError(path, _reason(error, path)) from error
 
 
-def _opened(path: Path) -> ImageFile.ImageFile:
-    """An image of an allowed format, not loaded yet; nothing is registered with Pillow."""
+@contextmanager
+def _checked(
+    path: Path, *, channels: int, reduction: Callable[[tuple[int, int]], float] | None
+) -> Iterator[ImageFile.ImageFile]:
+    """The same when there is memory for it; a JPEG is set to the size that is enough."""
+    with _opened(path) as image:
+        full_pixels = image.width * image.height
+        if reduction is not None and image.format == "JPEG" and not is_turned(image):
+            width, height = image.size
+            factor = int(max(1.0, reduction((height, width))))
+            if factor > 1:
+                image.draft(image.mode, (-(-width // factor), -(-height // factor)))
+        with _held(image, channels=channels, path=path, full_pixels=full_pixels):
+            refuse_torn(image)
+            yield image
+
+
+def _upright(image: ImageFile.ImageFile, channels: int, bits: Bits) -> Image.Image:
+    deep = bits_of(image, bits)
+    orientation, pages = load(image)
+    return upright(image, _MODE[channels], orientation=orientation, deep=deep, pages=pages)
+
+
+def _identified(path: Path) -> ImageFile.ImageFile:
+    """Nothing is registered with Pillow."""
     try:
         return Image.open(path, formats=_PILLOWS)
     except UnidentifiedImageError:
@@ -239,23 +259,6 @@ def _opened(path: Path) -> ImageFile.ImageFile:
             raise
         heif: ImageFile.ImageFile = importlib.import_module("pillow_heif").HeifImageFile(path)
         return heif
-
-
-def _refuse_no_file(path: Path) -> None:
-    """Before it is opened: a pipe would wait for ever, a device may never end, a file be huge."""
-    status = path.stat()
-    if kind := _KINDS.get(stat.S_IFMT(status.st_mode)):
-        raise ValueError(f"it is {kind}, not a file")
-    if status.st_size > MEGABYTES * 10**6 // 4 and image_format(path) in WHOLE_FILE:
-        raise ValueError(f"a file of {status.st_size:,} bytes, of which the decoder needs all")
-
-
-def _refuse_bomb(image: Image.Image) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise ValueError(
-            f"{image.width} x {image.height} pixels, more than {MAX_PIXELS:,}: "
-            "suspected decompression bomb"
-        )
 
 
 @contextmanager
@@ -274,11 +277,6 @@ def _held(
         if needed >= _LARGE:
             give_back()
         yield
-
-
-def _is_turned(image: Image.Image) -> bool:
-    """As EXIF has it; a PNG is loaded for that."""
-    return bool(image.getexif().get(ORIENTATION, 1) != 1)
 
 
 def _reason(error: BaseException, path: Path | None = None) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
 
+from cnntrain.core.cores import core_count
 from cnntrain.core.errors import DataError
+from cnntrain.core.kinds import Decoder
 from cnntrain.data.batch import Batching, Loader
-from cnntrain.data.decode import header_size
+from cnntrain.data.faster import idle, read_faster
 from cnntrain.data.fingerprint import Fingerprint, take_fingerprint
+from cnntrain.data.image_cache import ImageCache
 from cnntrain.data.left_out import LeftOut, summaries
 from cnntrain.data.metadata import AS_IT_IS, Holdout
 from cnntrain.data.mixing import MixedLoader
@@ -108,6 +110,8 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
     memory: Memory = "auto",
     in_order: bool = False,
     fingerprint: Fingerprint = "off",
+    decoder: Decoder = "pillow",
+    cache: ImageCache | None = None,
 ) -> Data:
     """Open a data set and make its loaders.
 
@@ -130,6 +134,9 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
             are needed, `auto` is resident for what fits.
         in_order: training images come in stored order, each once, in batches of evaluation.
         fingerprint: what is noted of the data, for a resume to compare.
+        decoder: of JPEGs in shuffled batches that are read when they are needed.
+        cache: keeps images decoded on the disk: the training images, and those of evaluation
+            where that changes no pixel.
 
     Raises:
         DataError: files are missing, unreadable or do not fit together.
@@ -161,7 +168,9 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
     for key, pipeline in pipelines.items():
         _try(splits.train, pipeline, key)
     batchings = {"train": how_eval if in_order else how, "eval": how_eval}
-    made = _loaders(splits, pipelines, batchings, memory=memory, workers=workers)
+    ready = read_faster(splits, pipelines["eval"], decoder=decoder, cache=cache, data=name)
+    made = _loaders(ready, pipelines, batchings, memory=memory, workers=workers)
+    unused = idle(decoder, is_resident=isinstance(unmixed(made["train"]), ResidentLoader))
     return Data(
         classes=splits.classes,
         train=made["train"],
@@ -171,7 +180,7 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
         counts=counts,
         train_pipeline=plain["train"],
         eval_pipeline=plain["eval"],
-        notes=(*splits.notes, *summaries(splits.left_out), *shallow(splits.train)),
+        notes=(*splits.notes, *summaries(splits.left_out), *shallow(splits.train), *unused),
         left_out=splits.left_out,
         fingerprint=take_fingerprint(splits, fingerprint),
         division=splits.division,
@@ -207,13 +216,6 @@ def worker_count(workers: Workers, device: torch.device) -> int:
     return cores // 4 if device.type == "cpu" else max(1, min(16, cores - 1))
 
 
-def core_count() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def make_pipelines(plain: Mapping[str, PlainPipeline]) -> dict[str, Pipeline]:
     """The pipelines of the lists `train` and `eval`.
 
@@ -229,7 +231,7 @@ def make_pipelines(plain: Mapping[str, PlainPipeline]) -> dict[str, Pipeline]:
 
 def _try(train: Part, pipeline: Pipeline, key: str) -> None:
     """Transform two black images, so that every refusal is met now."""
-    stored = train.size if isinstance(train, Pixels) else header_size(train.paths[0])
+    stored = train.size_of(0)
     with in_list(key):
         height, width = pipeline.output_size(stored)
         head, tail = pipeline.divide(random_in_worker=True)
@@ -287,7 +289,7 @@ def _fixed_size(part: Files, head: Pipeline) -> HeightWidth | None:
     try:
         if size := head.fixed_size():
             return size
-        sizes = (head.output_size(header_size(path)) for path in part.paths)
+        sizes = (head.output_size(part.size_of(index)) for index in range(len(part)))
         first = next(sizes)
         return first if all(size == first for size in sizes) else None
     except (TransformError, DataError):

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from cnntrain.core.errors import ConfigError
@@ -17,7 +16,7 @@ from cnntrain.data import TRANSFORMS
 from cnntrain.data.global_draws import drawing_from
 from cnntrain.data.mixing import Mixing
 from cnntrain.data.transform_parts import unit
-from cnntrain.data.windows import HeightWidth, Sizing, Windows, cut_picture
+from cnntrain.data.windows import HeightWidth, Picture, Sizing, Windows, cut_one, size_of
 
 
 @runtime_checkable
@@ -173,11 +172,10 @@ class Pipeline:
             found.append(self.windows(number, found[-1].size if found else size, None))
         return found
 
-    def picture(self, picture: Image.Image, generator: torch.Generator | None) -> Image.Image:
-        """Apply sizing transforms to one Pillow image."""
+    def picture(self, picture: Picture, generator: torch.Generator | None) -> Picture:
+        """Apply sizing transforms to one image."""
         for number in range(len(self.steps)):
-            windows = self.windows(number, (picture.height, picture.width), generator)
-            picture = cut_picture(picture, windows)
+            picture = cut_one(picture, self.windows(number, size_of(picture), generator))
         return picture
 
     def windows(self, number: int, size: HeightWidth, generator: torch.Generator | None) -> Windows:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,12 @@ from PIL import Image
 from torch import Tensor
 
 from cnntrain.core.errors import DataError
-from cnntrain.core.kinds import Bits
-from cnntrain.data.decode import decode
+from cnntrain.core.kinds import Bits, Decoder
+from cnntrain.data.decode import decode, decode_fast, header_size
 from cnntrain.data.left_out import LeftOut
+from cnntrain.data.stored_images import StoredImages, shortened
 from cnntrain.data.strips import strips
+from cnntrain.data.windows import Picture
 from cnntrain.show.tables import write_csv
 
 Reduction = Callable[[tuple[int, int]], float]
@@ -56,6 +58,11 @@ class Pixels:
         """Height and width of every image."""
         return int(self.images.shape[2]), int(self.images.shape[3])
 
+    def size_of(self, index: int) -> tuple[int, int]:
+        """Height and width of one image."""
+        del index  # they are all of one size
+        return self.size
+
     def label(self, index: int) -> str:
         """What to call an image in a message."""
         return f"image {index}"
@@ -79,12 +86,16 @@ class Files:
         targets: `(N,)` int64.
         channels: 1 or 3, to which all are converted.
         bits: that the values of 16-bit files have; see `cnntrain.data.depth`.
+        decoder: of JPEGs, where `read` is asked.
+        stored: the decoded images, where they are in a cache.
     """
 
     paths: tuple[Path, ...]
     targets: Tensor
     channels: int
     bits: Bits = "auto"
+    decoder: Decoder = "pillow"
+    stored: StoredImages | None = None
 
     def __post_init__(self) -> None:
         assert self.targets.dtype == torch.int64
@@ -99,14 +110,41 @@ class Files:
 
     def select(self, indices: Tensor) -> Files:
         """The files at these positions."""
-        paths = tuple(self.paths[i] for i in indices.tolist())
-        return Files(paths, self.targets[indices], self.channels, self.bits)
+        numbers = indices.tolist()
+        stored = None if self.stored is None else self.stored.select(numbers)
+        paths = tuple(self.paths[i] for i in numbers)
+        return replace(self, paths=paths, targets=self.targets[indices], stored=stored)
 
     def open(self, index: int, reduction: Reduction | None = None) -> Image.Image:
-        """One image, decoded; see `decode`."""
+        """One image, decoded by Pillow; see `decode`."""
+        if self.stored is None:
+            return self._decoded(index, reduction)
+        return self.stored.picture(index) or self._shortened(index, self.stored.short_side)
+
+    def read(self, index: int, reduction: Reduction | None = None) -> Picture:
+        """One image in the fastest way: pixels `(H, W, C)`, not to be written to, or a picture."""
+        if self.stored is not None:
+            pixels = self.stored.pixels(index)
+            return self.open(index) if pixels is None else pixels
+        if self.decoder == "pillow":
+            return self._decoded(index, reduction)
+        return decode_fast(
+            self.paths[index], channels=self.channels, bits=self.bits, reduction=reduction
+        )
+
+    def size_of(self, index: int) -> tuple[int, int]:
+        """Height and width of an image, without decoding it; errors as of `header_size`."""
+        if self.stored is None:
+            return header_size(self.paths[index])
+        return self.stored.size(index)
+
+    def _decoded(self, index: int, reduction: Reduction | None = None) -> Image.Image:
         return decode(
             self.paths[index], channels=self.channels, bits=self.bits, reduction=reduction
         )
+
+    def _shortened(self, index: int, short_side: int) -> Image.Image:
+        return shortened(self._decoded(index), short_side)
 
 
 Part = Pixels | Files
@@ -184,15 +222,30 @@ def to_picture(pixels: Tensor) -> Image.Image:
     return Image.fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0).copy())
 
 
-def from_picture(picture: Image.Image) -> Tensor:
-    """A Pillow image of mode `L` or `RGB` as a `(C, H, W)` uint8 tensor."""
-    shape = (picture.height, picture.width, len(picture.getbands()))
-    pixels = torch.empty(shape, dtype=torch.uint8)
-    array = pixels.numpy()
+def from_picture(picture: Picture, *, channels_last: bool = False) -> Tensor:
+    """An image as a `(C, H, W)` uint8 tensor.
+
+    Args:
+        picture: of mode `L` or `RGB`, or pixels.
+        channels_last: whether the tensor has its channels innermost in memory.
+    """
+    if not isinstance(picture, Image.Image):
+        pixels = torch.from_numpy(np.require(picture, requirements="W")).permute(2, 0, 1)
+        return pixels if channels_last else pixels.contiguous()
+    bands = picture.getbands()
+    if channels_last or len(bands) == 1:
+        pixels = torch.empty(picture.height, picture.width, len(bands), dtype=torch.uint8)
+        array = pixels.numpy()
+        for top, strip in strips(picture):
+            rows = np.frombuffer(strip.tobytes(), np.uint8)
+            array[top : top + strip.height] = rows.reshape(-1, *array.shape[1:])
+        return pixels.permute(2, 0, 1)
+    planes = torch.empty(len(bands), picture.height, picture.width, dtype=torch.uint8)
     for top, strip in strips(picture):
-        rows = np.frombuffer(strip.tobytes(), np.uint8)
-        array[top : top + strip.height] = rows.reshape(-1, *shape[1:])
-    return pixels.permute(2, 0, 1)
+        for band, plane in zip(bands, planes.numpy(), strict=True):  # Pillow packs one as fast
+            rows = np.frombuffer(strip.tobytes("raw", band), np.uint8)
+            plane[top : top + strip.height] = rows.reshape(-1, picture.width)
+    return planes
 
 
 def different_sizes(part: Part, name: str, images: Sequence[tuple[int, Tensor]]) -> DataError:

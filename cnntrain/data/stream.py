@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
+from cnntrain.core.cores import core_count
 from cnntrain.core.errors import DataError
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batch, Batching
-from cnntrain.data.decode import header_size
 from cnntrain.data.pipeline import Pipeline, TransformError
 from cnntrain.data.processes import end_workers, start_workers
+from cnntrain.data.read_ahead import read_ahead
 from cnntrain.data.shared_memory import PREFETCHED, check_shared_memory
 from cnntrain.data.splits import Files, Part, Pixels, different_sizes
 from cnntrain.data.watch import Verdict, Watch
@@ -33,7 +34,8 @@ class StreamLoader:
             those up to the last that works image by image follow; the others batched on the device.
         batching: size, order and place of the batches. Shuffled (training) JPEGs are decoded at a
             reduced size where their first window allows; in stored order decoding is exact.
-        workers: processes; 0 reads in this one. Batches do not depend on it.
+        workers: processes; 0 reads in this one, the next batch in a thread where a core is free.
+            Batches do not depend on it.
     """
 
     def __init__(
@@ -56,10 +58,18 @@ class StreamLoader:
         self._workers = workers
         self._order = _Order(part.targets, batching)
         self._head = head
+        self._is_ahead = not workers and _helps(batching.device) and not _is_global(head, single)
         # torch's advice about workers and cores is a page, said twice; the card has our line
         warnings.filterwarnings("ignore", message="This DataLoader will create")
         self._loader = DataLoader(
-            ImageReader(part, head, single, seed=batching.seed, draft=batching.shuffle),
+            ImageReader(
+                part,
+                head,
+                single,
+                seed=batching.seed,
+                draft=batching.shuffle,
+                channels_last=batching.channels_last,
+            ),
             batch_sampler=self._order,
             num_workers=workers,
             collate_fn=collate,
@@ -120,6 +130,8 @@ class StreamLoader:
         with watch.watching():
             with watch.waiting():  # workers of an earlier epoch are asked whether they are there
                 items = items or iter(self._loader)
+            if self._is_ahead:
+                items = read_ahead(items)
             while True:
                 with watch.waiting():
                     item = next(items, None)
@@ -137,8 +149,7 @@ class StreamLoader:
             return 0
         try:
             if (size := self._head.fixed_size()) is None:
-                stored = part.size if isinstance(part, Pixels) else header_size(part.paths[0])
-                size = self._head.output_size(stored)
+                size = self._head.output_size(part.size_of(0))
         except (TransformError, DataError):
             return 0  # the worker meets the same and reports it
         images = min(self._batching.batch_size, self.size)
@@ -184,6 +195,16 @@ def worker_failure(
         f"the worker processes that read the images died or hang: {found.reason}",
         remedy=found.remedy.format(workers),
     )
+
+
+def _helps(device: torch.device) -> bool:
+    """Whether a core is free while a batch is computed with."""
+    return device.type != "cpu" or torch.get_num_threads() < core_count()
+
+
+def _is_global(head: Pipeline, single: Pipeline) -> bool:
+    """Whether a step draws from the numbers of the process, which training draws from, too."""
+    return bool(single.steps) or any(step.is_foreign for step in head.steps)
 
 
 _TOO_MANY = ("Too many open files", "received 0 items of ancdata")

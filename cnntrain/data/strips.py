@@ -140,6 +140,11 @@ def _pages(image: ImageFile.ImageFile) -> mmap.mmap | None:
     return pages
 
 
+def is_turned(image: Image.Image) -> bool:
+    """Whether EXIF says that it is to be turned; a PNG is loaded for that."""
+    return bool(image.getexif().get(ORIENTATION, 1) != 1)
+
+
 def _orientation(image: Image.Image) -> Any:
     """As EXIF has it, and no longer has it then."""
     return image.getexif().pop(ORIENTATION, 1)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
@@ -19,8 +18,16 @@ from cnntrain.core.seeding import derive_seed
 from cnntrain.data.decode import UnreadableImageError, one_job
 from cnntrain.data.pipeline import Pipeline, TransformError
 from cnntrain.data.shared_memory import no_shared_memory
-from cnntrain.data.splits import Part, from_picture
-from cnntrain.data.windows import HeightWidth, Windows, cut_picture, reduction_factor, shrunk
+from cnntrain.data.splits import Files, Part, from_picture
+from cnntrain.data.windows import (
+    HeightWidth,
+    Picture,
+    Windows,
+    cut_one,
+    reduction_factor,
+    shrunk,
+    size_of,
+)
 
 Key = tuple[int, int, int]
 """Epoch, place in its order, position of the image."""
@@ -49,16 +56,26 @@ class ImageReader(Dataset[tuple[Tensor, int, int] | Failure]):
         head: sizing transforms, applied by Pillow.
         single: the transforms after them that work image by image.
         seed: of the run.
-        draft: whether JPEGs may be decoded at a reduced size.
+        draft: whether pixels may be other than Pillow's of the whole image: JPEGs are decoded at
+            a reduced size, by the decoder that the part names.
+        channels_last: the order of the pixels in memory, with which batches are made fastest.
     """
 
     def __init__(
-        self, part: Part, head: Pipeline, single: Pipeline, *, seed: int, draft: bool
+        self,
+        part: Part,
+        head: Pipeline,
+        single: Pipeline,
+        *,
+        seed: int,
+        draft: bool,
+        channels_last: bool = False,
     ) -> None:
         self._part = part
         self._transforms: tuple[Pipeline, Pipeline] | DataError = (head, single)
         self._seed = seed
         self._draft = draft
+        self._channels_last = channels_last
 
     def __getstate__(self) -> dict[str, Any]:
         """The transforms are packed by themselves: their classes may be a user's."""
@@ -97,7 +114,7 @@ class ImageReader(Dataset[tuple[Tensor, int, int] | Failure]):
         try:
             with one_job(), Pipeline(head.steps + single.steps).drawing(seed):
                 picture = self._sized(index, head, generator if is_random else None)
-                pixels = from_picture(picture)
+                pixels = from_picture(picture, channels_last=self._channels_last)
                 if single.steps:
                     pixels = single.applied(pixels[None], generator)[0]
         except (UnreadableImageError, TransformError) as error:
@@ -109,7 +126,7 @@ class ImageReader(Dataset[tuple[Tensor, int, int] | Failure]):
             raise
         return pixels, int(self._part.targets[index]), index
 
-    def _sized(self, index: int, head: Pipeline, generator: torch.Generator | None) -> Image.Image:
+    def _sized(self, index: int, head: Pipeline, generator: torch.Generator | None) -> Picture:
         """One image, decoded and sized; a JPEG is decoded smaller where its first window allows."""
         drawn: list[tuple[HeightWidth, Windows]] = []
 
@@ -118,11 +135,15 @@ class ImageReader(Dataset[tuple[Tensor, int, int] | Failure]):
                 drawn.append((size, head.windows(0, size, generator)))
             return reduction_factor(drawn[0][1]) if drawn else 1.0
 
-        picture = self._part.open(index, reduction if self._draft and head.steps else None)
+        part, wanted = self._part, reduction if self._draft and head.steps else None
+        if self._draft and isinstance(part, Files):
+            picture = part.read(index, wanted)
+        else:
+            picture = part.open(index, wanted)
         if not drawn:
             return head.picture(picture, generator)
-        (original, windows), actual = drawn[0], (picture.height, picture.width)
-        picture = cut_picture(picture, shrunk(windows, original=original, actual=actual))
+        (original, windows), actual = drawn[0], size_of(picture)
+        picture = cut_one(picture, shrunk(windows, original=original, actual=actual))
         return Pipeline(head.steps[1:]).picture(picture, generator)
 
 
@@ -138,7 +159,7 @@ def collate(
     images, targets, indices = zip(*read, strict=True)
     if not all(image.shape == images[0].shape for image in images):
         return list(images), torch.tensor(targets), list(indices)
-    batch, labels = torch.stack(images), torch.tensor(targets)
+    batch, labels = _stacked(images), torch.tensor(targets)
     if get_worker_info() is not None:
         try:  # here, not while it is sent: an error there is printed, and the batch never comes
             for tensor in (batch, labels):
@@ -146,3 +167,10 @@ def collate(
         except RuntimeError as error:
             return Failure(no_shared_memory(error), "")
     return batch, labels, list(indices)
+
+
+def _stacked(images: tuple[Tensor, ...]) -> Tensor:
+    """`(N, C, H, W)` in the order of the images' memory: rows are copied as they are."""
+    if images[0].is_contiguous():
+        return torch.stack(images)
+    return torch.stack([image.permute(1, 2, 0) for image in images]).permute(0, 3, 1, 2)

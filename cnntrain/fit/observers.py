@@ -20,11 +20,12 @@ from cnntrain.checkpoint.writer import Saves, Writer
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.resolved import resolved_tree
 from cnntrain.config.schema import ObserverCall
+from cnntrain.core.cores import core_count
 from cnntrain.core.errors import ConfigError, UsageError
 from cnntrain.core.trust import trust_place
 from cnntrain.core.version import __version__
 from cnntrain.data import TRANSFORMS
-from cnntrain.data.loaders import core_count, unmixed, worker_count
+from cnntrain.data.loaders import unmixed, worker_count
 from cnntrain.data.pipeline import build_pipeline
 from cnntrain.data.resident import ResidentLoader
 from cnntrain.data.statistics import denormalize
@@ -211,6 +212,8 @@ def data_cure(prepared: Prepared) -> str:
     cures = [f"raise data.workers (now {workers}; there are {cores} cores)"] * (workers < cores > 1)
     if _can_be_kept(prepared):
         cures.append(f"keep them in memory (data.memory: resident, now {section.memory})")
+    if section.cache is None:
+        cures.append("decode them once (data.cache.short_side, such as 256)")
     cures.append("store the images no larger than training needs them")
     return ", or ".join(cures)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cnntrain.core.errors import DataError
-from cnntrain.data import loaders
+from cnntrain.data import splits
 from cnntrain.data.batch import Loader
 from cnntrain.data.loaders import open_data, worker_count
 from cnntrain.data.metadata import Holdout
@@ -128,8 +128,8 @@ def test_headers_are_read_until_two_sizes_differ(make_folder, monkeypatch) -> No
     """Where every size is another one, two are enough."""
     root = make_folder({"train/a": 9, "train/b": 9}, grow=1)
     read: list[str] = []
-    size_in = loaders.header_size
-    monkeypatch.setattr(loaders, "header_size", lambda path: read.append(path) or size_in(path))
+    size_in = splits.header_size
+    monkeypatch.setattr(splits, "header_size", lambda path: read.append(path) or size_in(path))
     crop = [("random_resized_crop", {"size": 6}), ("normalize", {})]
     lists = {"train_transforms": crop, "eval_transforms": EVAL}
     data = open_data("image_folder", parameters={"root": str(root)}, workers=0, **lists)

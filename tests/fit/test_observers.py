@@ -13,8 +13,8 @@ import cnntrain
 from cnntrain.assemble.prepare import prepare
 from cnntrain.config.load import load
 from cnntrain.core.choices import OBSERVERS
+from cnntrain.core.cores import core_count
 from cnntrain.core.errors import ConfigError
-from cnntrain.data.loaders import core_count
 from cnntrain.fit.fit import Outcome
 from cnntrain.fit.observers import card, data_cure
 
