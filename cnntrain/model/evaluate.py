@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -19,8 +19,9 @@ from cnntrain.core.problems import halves
 from cnntrain.data.crops import Crops
 from cnntrain.data.decode import UnreadableImageError
 from cnntrain.data.left_out import LeftOut
+from cnntrain.data.read_ahead import read_ahead
 from cnntrain.model.images import SplitImages, find_images
-from cnntrain.model.views import Viewer, make_viewer
+from cnntrain.model.views import Refusal, Viewer, make_viewer
 from cnntrain.show.progress import bar
 from cnntrain.show.words import listed
 from cnntrain.tasks.classification import CLASSIFICATION
@@ -204,20 +205,21 @@ def _together(viewers: Sequence[Viewer], images: SplitImages) -> Evaluated:
 def _scores(viewer: Viewer, images: SplitImages) -> Tensor:
     found: list[Tensor] = []
     count = len(images.part)
-    with bar(images.split, total=count) as shown:
+
+    def read() -> Iterator[tuple[range, list[list[Tensor] | Refusal]]]:
         for start in range(0, count, _READ):
             numbers = range(start, min(start + _READ, count))
-            scores, errors = viewer.scores(
-                lambda number, _: (images.part, number),
-                numbers,
-                classes=images.classes,
-                stop_at_errors=True,
-            )
-            for number, error in errors.items():
+            yield numbers, viewer.read_all(lambda number, _: (images.part, number), numbers)
+
+    with bar(images.split, total=count) as shown:
+        for numbers, results in read_ahead(read()):
+            scores, errors = viewer.scores(results, classes=images.classes, stop_at_errors=True)
+            for row, error in errors.items():
                 if isinstance(error, UnreadableImageError):
                     raise error
                 what, remedy = halves(error)
-                message = f"{viewer.model.path} cannot classify {images.label(number)}: {what}"
+                label = images.label(numbers[row])
+                message = f"{viewer.model.path} cannot classify {label}: {what}"
                 raise DataError(message, remedy=remedy)
             found.append(scores)
             shown.update(len(numbers))

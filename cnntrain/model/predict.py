@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,9 +13,10 @@ from cnntrain.core.kinds import Bits
 from cnntrain.data.crops import Crops
 from cnntrain.data.decode import UnreadableImageError
 from cnntrain.data.left_out import tell
+from cnntrain.data.read_ahead import read_ahead
 from cnntrain.data.splits import Part
 from cnntrain.model.inputs import Images, Input, inputs, left_out
-from cnntrain.model.views import Viewer, make_viewer
+from cnntrain.model.views import Refusal, Viewer, make_viewer
 from cnntrain.show.progress import bar
 from cnntrain.train.evaluation import mean_of
 
@@ -87,11 +88,22 @@ def predict(
     tell(left_out(images))
     predictions: list[Prediction] = []
     with first.running(), bar("images", total=len(found)) as shown:
-        for start in range(0, len(found), BATCH):
-            batch = found[start : start + BATCH]
-            predictions += _classify(viewers, batch, classes=first.classes, top=top)
+        # the next images are read while these are classified
+        for batch, results in read_ahead(_read(viewers, found)):
+            predictions += _classify(viewers, batch, results, classes=first.classes, top=top)
             shown.update(len(batch))
     return predictions
+
+
+def _read(
+    viewers: Sequence[Viewer], images: Sequence[Input]
+) -> Iterator[tuple[Sequence[Input], list[list[list[Tensor] | Refusal]]]]:
+    """The images, a few at a time, and what each of the viewers is given of them."""
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH]
+        every = range(len(batch))
+        yield batch, [each.read_all(partial(_part, batch, each.model.bits), every)
+                      for each in viewers]  # fmt: skip
 
 
 def _part(images: Sequence[Input], bits: Bits, number: int, channels: int) -> tuple[Part, int]:
@@ -99,16 +111,17 @@ def _part(images: Sequence[Input], bits: Bits, number: int, channels: int) -> tu
 
 
 def _classify(
-    viewers: Sequence[Viewer], images: Sequence[Input], *, classes: tuple[str, ...], top: int
+    viewers: Sequence[Viewer],
+    images: Sequence[Input],
+    results: Sequence[Sequence[list[Tensor] | Refusal]],
+    *,
+    classes: tuple[str, ...],
+    top: int,
 ) -> list[Prediction]:
     reasons: dict[int, str] = {}
     scores: list[Tensor] = []
-    for viewer in viewers:
-        said, errors = viewer.scores(
-            partial(_part, images, viewer.model.bits),
-            range(len(images)),
-            classes=classes,
-        )
+    for viewer, views in zip(viewers, results, strict=True):
+        said, errors = viewer.scores(views, classes=classes)
         scores.append(said)
         for number, error in errors.items():
             reason = error.reason if isinstance(error, UnreadableImageError) else str(error)

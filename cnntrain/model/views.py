@@ -61,30 +61,16 @@ class Viewer:
                 )
         return views
 
-    def scores(
-        self,
-        part_of: Callable[[int, int], tuple[Part, int]],
-        numbers: Sequence[int],
-        *,
-        classes: Sequence[str],
-        stop_at_errors: bool = False,
-    ) -> tuple[Tensor, dict[int, Refusal]]:
-        """Classify a few images.
+    def read_all(
+        self, part_of: Callable[[int, int], tuple[Part, int]], numbers: Sequence[int]
+    ) -> list[list[Tensor] | Refusal]:
+        """The views of a few images, each as from `read`, or why there are none.
 
         Args:
             part_of: where an image is, by its number and the network's channels.
             numbers: of the images.
-            classes: the columns of the answers; the model's own in any order.
-            stop_at_errors: whether none is classified when one cannot be.
-
-        Returns:
-            `(N, classes)`, logarithms of the probabilities, which are the mean over the views,
-            with the model's temperature; and by number why an image cannot be
-            classified, whose scores are not numbers.
         """
-        columns = [self.model.classes.index(name) for name in classes]
-        channels, height, width = self.model.in_shape
-        scores = torch.full((len(numbers), len(columns)), torch.nan)
+        channels = self.model.in_shape[0]
 
         def read(number: int) -> list[Tensor] | Refusal:
             try:
@@ -92,10 +78,32 @@ class Viewer:
             except (UnreadableImageError, ValueError) as error:
                 return error
 
-        results = list(in_threads(read, numbers))
+        return list(in_threads(read, numbers))
+
+    def scores(
+        self,
+        results: Sequence[list[Tensor] | Refusal],
+        *,
+        classes: Sequence[str],
+        stop_at_errors: bool = False,
+    ) -> tuple[Tensor, dict[int, Refusal]]:
+        """Classify a few images.
+
+        Args:
+            results: what `read_all` gave.
+            classes: the columns of the answers; the model's own in any order.
+            stop_at_errors: whether none is classified when one cannot be.
+
+        Returns:
+            `(N, classes)`, logarithms of the probabilities, which are the mean over the views,
+            with the model's temperature; and by its place among the results why an image cannot
+            be classified, whose scores are not numbers.
+        """
+        columns = [self.model.classes.index(name) for name in classes]
+        _, height, width = self.model.in_shape
+        scores = torch.full((len(results), len(columns)), torch.nan)
         found = {row: views for row, views in enumerate(results) if isinstance(views, list)}
-        refused = zip(numbers, results, strict=True)
-        errors = {number: why for number, why in refused if not isinstance(why, list)}
+        errors = {row: why for row, why in enumerate(results) if not isinstance(why, list)}
         if found and not (errors and stop_at_errors):
             means = mean_log_softmax(
                 self.net,
