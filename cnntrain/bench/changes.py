@@ -12,8 +12,9 @@ from cnntrain.assemble.prepare import Prepared
 from cnntrain.assemble.translation import uses_channels_last
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.resolved import in_line
+from cnntrain.core.cores import core_count
 from cnntrain.core.errors import UsageError
-from cnntrain.data.loaders import core_count, unmixed, worker_count
+from cnntrain.data.loaders import unmixed, worker_count
 from cnntrain.data.stream import StreamLoader
 from cnntrain.train.precision import Precision
 
