@@ -182,6 +182,7 @@ def test_nothing_is_printed_but_by_those_who_talk() -> None:
 
 WRITERS = {
     "core/atomic.py",
+    "data/image_cache.py",  # only appended to; an index names it afterwards
     "model/sorted_folders.py",  # into a folder that takes its name when all copies are there
     "record/growing_file.py",  # only appended to
     "runs/folder.py",  # `latest`
