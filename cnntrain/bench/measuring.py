@@ -62,13 +62,15 @@ class Measuring:
         """Measure, and put it together."""
         prepared, images = self.prepared, len(self.batch.targets)
         precision = prepared.learner.precision
+        peak = measure_peak(prepared.device, precision=precision)
         self.tell(f"the network: {images} images at once")
         computed, network = self._network(compiles=compiles)
         self.tell("the loader")
         trained, loader = self._loader()
         effects = (*network, *loader)
+        peak = peak.or_faster(measure_peak(prepared.device, precision=precision))
         chosen, together = self._together(best_of_each(effects))
-        peak = measure_peak(prepared.device, precision=precision)
+        peak = peak.or_faster(measure_peak(prepared.device, precision=precision))
         per_image = statistics.median(computed)
         needed = needed_memory(self.loaded, prepared.plan)
         moved = 2 * needed_memory(prepared.loaded, prepared.plan).total

@@ -14,6 +14,9 @@ from cnntrain.data.stream import StreamLoader
 
 Clock = Callable[[], float]
 
+SHORTEST = 0.05
+"""Seconds of a turn of the loader, which may have many batches ready at once."""
+
 
 class Feed:
     """Batches of a loader, epoch after epoch.
@@ -45,7 +48,7 @@ class Loading:
     Args:
         feed: gives them.
         steps: knows when the device has ended.
-        count: batches in a turn.
+        count: batches in a turn; more, until it has taken `SHORTEST` seconds.
         clock: seconds.
     """
 
@@ -59,9 +62,10 @@ class Loading:
         for _ in range(self.feed.ahead):
             self.feed.next()
         self.steps.finish()
-        began, images = self.clock(), 0
-        for _ in range(self.count):
+        began, images, done = self.clock(), 0, 0
+        while done < self.count or self.clock() - began < SHORTEST:
             images += len(self.feed.next().targets)
+            done += 1
         self.steps.finish()
         return (self.clock() - began) / images
 
