@@ -10,7 +10,7 @@ from torchvision import datasets, transforms
 from benching import nets, peers
 from benching.row import Row, row, skipped
 from benching.setting import Setting, missing
-from benching.subsets import linked
+from benching.subsets import ONE_SIZE, linked
 from benching.training import repeated, whole_fit
 from cnntrain.config import shipped
 from cnntrain.config.load import load
@@ -31,7 +31,7 @@ def resnet20(setting: Setting) -> Iterator[Row]:
     source = setting.folder("cifar10") / "train"
     root = linked(source, setting.scratch / "cifar", per_class=64)  # 5 steps an epoch
     given = ["data.name=image_folder", f"data.root={root}", "data.split.validation=false"]
-    given += ["train.epochs=1000", "train.schedule.milestones=[500]"]
+    given += [ONE_SIZE, "train.epochs=1000", "train.schedule.milestones=[500]"]
     loaded = load(shipped.resolve("resnet20_cifar10"), given)
     wanted = loaded.train.optimizer
     sgd = peers.Sgd(float(wanted.lr), wanted.weight_decay)

@@ -1,4 +1,4 @@
-"""Nothing but batches: images in memory, and folders of small images."""
+"""Nothing but batches of images that are in memory."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ import torch
 from torchvision import datasets, transforms
 
 from benching import peers
-from benching.row import Row, row, skipped
-from benching.setting import Setting, missing
+from benching.row import Row, row
+from benching.setting import Setting
 from benching.subsets import linked
 from benching.training import in_words
 from benching.turns import Seconds, in_turns, times_as_fast
 from cnntrain.data.loaders import open_data
 
 PIL = "torchvision, PIL image by image, DataLoader"
-TIMM = "timm's loader"
 FAST, SLOW = 40, 4
 """Batches in a turn; of loaders that read image by image."""
 
@@ -44,18 +43,6 @@ def small_images(setting: Setting) -> Iterator[Row]:
                      _cifar(folder), batch=128, target=15.0, rounds=setting.rounds)  # fmt: skip
 
 
-def small_folder(setting: Setting) -> Iterator[Row]:
-    """B6: a folder of small images, from the second epoch on."""
-    folder = linked(setting.folder("cifar10") / "train", setting.scratch / "cifar", per_class=400)
-    ours = open_data("image_folder", parameters={"root": str(folder)}, batch_size=64,
-                     channels_last=True)  # fmt: skip
-    steps = [transforms.ToTensor(), transforms.Normalize((0.5,) * 3, (0.25,) * 3)]
-    theirs = datasets.ImageFolder(str(folder / "train"), transforms.Compose(steps))
-    job = "folder of 32 x 32 images, batches of 64, after the first epoch: the loader"
-    yield from _rows("B6", job, ours.train, theirs, batch=64, target=2.2, rounds=setting.rounds,
-                     timm=datasets.ImageFolder(str(folder / "train")))  # fmt: skip
-
-
 def _cifar(folder: Path) -> datasets.ImageFolder:
     steps: list[Any] = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()]
     steps += [transforms.ToTensor(), transforms.Normalize((0.5,) * 3, (0.25,) * 3)]
@@ -71,26 +58,16 @@ def _rows(
     batch: int,
     target: float,
     rounds: int,
-    timm: torch.utils.data.Dataset[Any] | None = None,
 ) -> Iterator[Row]:
     loader = torch.utils.data.DataLoader(images, batch_size=batch, shuffle=True)
     ways = {"ours": turn(_epochs(ours), FAST), PIL: turn(peers.for_ever(loader), SLOW)}
-    if timm is not None and not missing("timm"):
-        mean = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
-        theirs = peers.timm_loader(timm, shape=(3, 32, 32), batch=batch, no_aug=True, **mean)
-        ways[TIMM] = turn(peers.for_ever(theirs), SLOW)
     taken = in_turns(ways, rounds=2 * rounds)
     each = {
         name: [seconds.over(batch * (FAST if name == "ours" else SLOW)) for seconds in found]
         for name, found in taken.items()
     }
-    for peer in (PIL, TIMM):
-        if peer in each:
-            yield row(figure if peer == PIL else "", job, peer,
-                      times_as_fast(each["ours"], each[peer]),
-                      target=target, ours=rate(each["ours"]), theirs=rate(each[peer]))  # fmt: skip
-        elif timm is not None:
-            yield skipped("", job, peer, because=missing("timm"))
+    yield row(figure, job, PIL, times_as_fast(each["ours"], each[PIL]),
+              target=target, ours=rate(each["ours"]), theirs=rate(each[PIL]))  # fmt: skip
 
 
 def turn(batches: Iterable[Any], count: int) -> Callable[[], None]:

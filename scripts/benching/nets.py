@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 
-def lenet5() -> nn.Module:
-    """As configs/archs/lenet5.yaml."""
+def lenet5(*, colours: int = 1) -> nn.Module:
+    """As configs/archs/lenet5.yaml: for 28 x 28 grey images, or for 32 x 32 with three colours."""
+    maps = 16 * 5 * 5 if colours == 1 else 16 * 6 * 6
     return nn.Sequential(
-        nn.Conv2d(1, 6, 5, padding=2),
+        nn.Conv2d(colours, 6, 5, padding=2),
         nn.MaxPool2d(2),
         nn.ReLU(),
         nn.Conv2d(6, 16, 5),
         nn.MaxPool2d(2),
         nn.ReLU(),
         nn.Flatten(),
-        nn.Linear(400, 120),
+        nn.Linear(maps, 120),
         nn.ReLU(),
         nn.Linear(120, 84),
         nn.ReLU(),
@@ -59,13 +59,3 @@ def resnet20() -> nn.Module:
             layers.append(Block(maps, out, 2 if number == 0 and out != maps else 1))
             maps = out
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
-
-
-def count(net: nn.Module) -> int:
-    """Its parameters."""
-    return sum(each.numel() for each in net.parameters())
-
-
-def images(batch: int, shape: tuple[int, ...]) -> Tensor:
-    """Random ones, `(N, C, H, W)`."""
-    return torch.randn(batch, *shape, generator=torch.Generator().manual_seed(0))

@@ -56,12 +56,12 @@ class Job:
 
 
 def resnet18(setting: Setting) -> Iterator[Row]:
-    """B12."""
+    """Next to a bare loop, the tutorials' loop, timm's loader and Lightning."""
     yield from _rows(Job("resnet18", models.resnet18, "ResNet-18", 8), setting)
 
 
 def alexnet(setting: Setting) -> Iterator[Row]:
-    """B12."""
+    """Next to a bare loop, the tutorials' loop, timm's loader and Lightning."""
     yield from _rows(Job("alexnet_torchvision", models.alexnet, "AlexNet", 16), setting)
 
 
@@ -76,9 +76,8 @@ def _rows(job: Job, setting: Setting) -> Iterator[Row]:
     what = f"{job.name}, photographs at 224, batches of {job.batch}: `fit`"
     for peer in (BARE, TUTORIAL, TIMM, LIGHTNING):
         if peer in rivals:
-            yield row("B12" if peer == BARE else "", what, peer, taken.ratios(peer),
+            yield row("", what, peer, taken.ratios(peer),
                       ours=taken.rate("cnntrain"), theirs=taken.rate(peer),
-                      target=0.9 if peer == BARE else None,
                       note="no workers" if peer == BARE else "")  # fmt: skip
         else:
             package = "timm" if peer == TIMM else "lightning"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+ONE_SIZE = "data.transforms.eval=[{resize: {size: [32, 32]}}, normalize]"
+"""What says that images in a folder are of one size, as those of CIFAR-10 are."""
+
 
 def linked(source: Path, target: Path, *, per_class: int, split: str = "train") -> Path:
     """A folder of links to the first images of each class, as `target/train/CLASS/NAME`.

@@ -15,7 +15,7 @@ from benching import nets
 from benching.loaders import rate
 from benching.row import Row, row
 from benching.setting import Setting
-from benching.subsets import linked
+from benching.subsets import ONE_SIZE, linked
 from benching.turns import in_turns, times_as_fast
 from cnntrain.assemble.prepare import prepare
 from cnntrain.config import shipped
@@ -34,9 +34,9 @@ def evaluation(setting: Setting) -> Iterator[Row]:
     setting.folder("MNIST/raw")
     lenet = load(shipped.resolve("lenet5"), [f"data.root={setting.data}"])
     yield from _evaluation("LeNet-5, 10,000 images: evaluation", lenet, nets.lenet5(), setting)
-    root = linked(setting.folder("cifar10") / "test", setting.scratch / "cifar", per_class=64)
+    root = linked(setting.folder("cifar10") / "train", setting.scratch / "cifar", per_class=64)
     given = ["data.name=image_folder", f"data.root={root}", "data.split.validation=false"]
-    given += ["data.split.test=0.5"]
+    given += [ONE_SIZE, "data.split.test=0.5"]
     resnet = load(shipped.resolve("resnet20_cifar10"), given)
     yield from _evaluation("ResNet-20, 320 images: evaluation", resnet, nets.resnet20(), setting)
 
@@ -73,8 +73,8 @@ def predict(setting: Setting) -> Iterator[Row]:
     source = setting.folder("cifar10") / "train"
     root = linked(source, setting.scratch / "few", per_class=8)
     many = linked(source, setting.scratch / "many", per_class=100)
-    changes = {"data.name": "image_folder", "data.root": str(root), "train.epochs": 1,
-               "data.split.validation": False, "train.schedule": {"name": "constant"}}  # fmt: skip
+    changes = ["data.name=image_folder", f"data.root={root}", ONE_SIZE, "train.epochs=1"]
+    changes += ["data.split.validation=false", "train.schedule={name: constant}"]
     model = cnntrain.fit("resnet20_cifar10", overrides=changes, quiet=True).model
     paths = sorted((many / "train").rglob("*.*"))
     net = nets.resnet20().to(memory_format=torch.channels_last).eval()
