@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -19,7 +20,9 @@ from cnntrain.data.stream import StreamLoader
 from cnntrain.train.precision import Precision
 
 PRECISION, LAYOUT, COMPILE = "compute.precision", "compute.channels_last", "compute.compile"
-BATCH, WORKERS = "data.batch_size", "data.workers"
+BATCH, WORKERS, DECODER = "data.batch_size", "data.workers", "data.decoder"
+FAST = "simplejpeg"
+"""A decoder, and the package that it is in."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,12 @@ def of_the_network(prepared: Prepared, *, loaded: Loaded, compiles: bool) -> Ite
 
 
 def of_the_loader(prepared: Prepared) -> Iterator[Change]:
-    """Other numbers of reading processes, where images are read while training."""
+    """Another decoder and other numbers of processes, where images are read while training."""
     if not isinstance(unmixed(prepared.data.train), StreamLoader):
         return
+    section = prepared.loaded.config.data
+    if section.decoder != FAST and section.cache is None and find_spec(FAST) is not None:
+        yield Change(DECODER, FAST)
     own, cores = workers_of(prepared), core_count()
     for count in sorted({0, 1, cores // 2, cores} - {own}):
         yield Change(WORKERS, count)

@@ -21,7 +21,8 @@ class Effect:
 
     Args:
         change: of the run file.
-        gain: of a training step alone, or, of `data.workers`, of steps with their images.
+        gain: of a training step alone, or, of keys of `data` but the batch size, of steps with
+            their images.
         note: what else is to be said of it.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import statistics
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
@@ -17,13 +17,14 @@ from cnntrain.assemble.timed_steps import TimedSteps
 from cnntrain.assemble.translation import open_run_data
 from cnntrain.assemble.trial_parts import joined, method_of
 from cnntrain.bench import changes
-from cnntrain.bench.changes import BATCH, COMPILE, LAYOUT, PRECISION, WORKERS, Change
+from cnntrain.bench.changes import BATCH, COMPILE, DECODER, LAYOUT, PRECISION, WORKERS, Change
 from cnntrain.bench.measured import MARGIN, Bench, Effect
 from cnntrain.bench.memory_peak import MemoryPeak
 from cnntrain.bench.peak import measure_peak
 from cnntrain.bench.turns import Spread, Turn, gain, in_turns
 from cnntrain.bench.ways import Computing, Feed, Loading, Training
 from cnntrain.config.loaded import Loaded
+from cnntrain.core.errors import ConfigError
 from cnntrain.core.memory import is_out_of_memory
 from cnntrain.data.batch import Batch
 
@@ -142,9 +143,11 @@ class Measuring:
             "loader": Loading(self.feed, self.steps, self.count),
             "whole": both,
         }
-        asked = [*changes.of_the_loader(self.prepared)]
-        for change in asked:
-            ways[str(change)] = Training(self._feed([change]), self.steps, self.count)
+        asked: list[Change] = []
+        for change in changes.of_the_loader(self.prepared):
+            with suppress(ConfigError):  # no JPEGs for the decoder
+                ways[str(change)] = Training(self._feed([change]), self.steps, self.count)
+                asked.append(change)
         taken = in_turns(ways, seconds=SHARES[1] * self.seconds)
         self.waiting = statistics.median(both.waited)
         return taken, [self._effect(change, taken, "whole") for change in asked]
@@ -172,7 +175,7 @@ class Measuring:
         if COMPILE in by_key:
             steps = steps.variant(compiled=True)
             steps.run(1)
-        feed = self._feed(chosen) if {LAYOUT, WORKERS} & by_key.keys() else self.feed
+        feed = self._feed(chosen) if {LAYOUT, WORKERS, DECODER} & by_key.keys() else self.feed
         ways: dict[str, Turn] = {
             "as it is": Training(self.feed, self.steps, self.count),
             "changed": Training(feed, steps, self.count),

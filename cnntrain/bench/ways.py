@@ -21,12 +21,13 @@ SHORTEST = 0.05
 class Feed:
     """Batches of a loader, epoch after epoch.
 
-    `ahead` are those that its workers may have ready: the first ones after a break cost nothing.
+    `ahead` are those that its workers, or a thread in place of them, may have ready: the first ones
+    after a break cost nothing.
     """
 
     def __init__(self, loader: Loader, *, workers: int) -> None:
         is_read = isinstance(unmixed(loader), StreamLoader)
-        self.ahead = workers * PREFETCHED if is_read else 0
+        self.ahead = max(1, workers * PREFETCHED) if is_read else 0
         self._batches = self._all(loader)
 
     @staticmethod

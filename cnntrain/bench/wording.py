@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from cnntrain.bench.changes import BATCH
+from cnntrain.bench.changes import BATCH, DECODER, PRECISION
 from cnntrain.bench.measured import Bench, Effect
 from cnntrain.bench.turns import Spread
 from cnntrain.core.units import byte_size
@@ -63,7 +63,8 @@ def _shares(found: Bench) -> str:
 def _table(found: Bench) -> str:
     rows = [["with", "times as fast", "quartiles", ""]]
     for effect in found.effects:
-        of = "" if effect.change.key != "data.workers" else "steps with their images"
+        is_step = effect.change.key == BATCH or not effect.change.key.startswith("data.")
+        of = "" if is_step else "steps with their images"
         remarks = "; ".join(filter(None, [of, effect.note, _remark(effect)]))
         cells = ["-", ""] if effect.gain is None else [*_times(effect.gain)]
         rows.append([str(effect.change), *cells, remarks])
@@ -77,7 +78,7 @@ def _times(gain: Spread) -> tuple[str, str]:
 def _remark(effect: Effect) -> str:
     if effect.change.key == BATCH:
         return "changes what is learnt: another learning rate suits it"
-    if effect.change.key == "compute.precision" and effect.is_worth_it:
+    if effect.change.key in (PRECISION, DECODER) and effect.is_worth_it:
         return "rounds differently"
     return ""
 

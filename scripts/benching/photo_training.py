@@ -12,7 +12,7 @@ from torchvision import datasets, models, transforms
 from benching import peers
 from benching.row import Row, row, skipped
 from benching.setting import Setting, missing
-from benching.training import Rival, repeated, whole_fit
+from benching.training import Rival, Taken, repeated, whole_fit
 from cnntrain.config.load import load
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -29,7 +29,7 @@ data:
   root: {root}
   split: {{validation: false}}
   batch_size: {batch}
-  workers: 0
+  workers: 0{more}
   transforms:
     train:
       - random_resized_crop: {{size: 224}}
@@ -66,22 +66,34 @@ def alexnet(setting: Setting) -> Iterator[Row]:
 
 
 def _rows(job: Job, setting: Setting) -> Iterator[Row]:
-    root = setting.folder("hymenoptera")
-    file = setting.scratch / "photographs.yaml"
-    file.write_text(TEXT.format(arch=job.arch, root=root, batch=job.batch))
-    loaded = load(file)
     rivals = _rivals(job, setting)
-    taken = whole_fit(loaded, rivals=rivals, turn=1, turns=setting.rounds,
-                      out=setting.scratch / "run", steps_per_epoch=IMAGES // job.batch)  # fmt: skip
     what = f"{job.name}, photographs at 224, batches of {job.batch}: `fit`"
+    taken = _taken(job, setting, rivals, name="plain")
     for peer in (BARE, TUTORIAL, TIMM, LIGHTNING):
         if peer in rivals:
-            yield row("", what, peer, taken.ratios(peer),
-                      ours=taken.rate("cnntrain"), theirs=taken.rate(peer),
-                      note="no workers" if peer == BARE else "")  # fmt: skip
+            yield _row(what, peer, taken)
         else:
             package = "timm" if peer == TIMM else "lightning"
             yield skipped("", what, peer, because=missing(package))
+    few = {peer: rivals[peer] for peer in (BARE, TUTORIAL)}
+    cached = _taken(job, setting, few, name="cached", more="\n  cache: {short_side: 256}")
+    for peer in few:
+        yield _row(f"{what}, `data.cache`", peer, cached)
+
+
+def _taken(
+    job: Job, setting: Setting, rivals: dict[str, Rival], *, name: str, more: str = ""
+) -> Taken:
+    root = setting.folder("hymenoptera")
+    file = setting.scratch / f"{name}.yaml"
+    file.write_text(TEXT.format(arch=job.arch, root=root, batch=job.batch, more=more))
+    return whole_fit(load(file), rivals=rivals, turn=1, turns=setting.rounds,
+                     out=setting.scratch / name, steps_per_epoch=IMAGES // job.batch)  # fmt: skip
+
+
+def _row(what: str, peer: str, taken: Taken) -> Row:
+    return row("", what, peer, taken.ratios(peer), ours=taken.rate("cnntrain"),
+               theirs=taken.rate(peer), note="no workers" if peer == BARE else "")  # fmt: skip
 
 
 def _rivals(job: Job, setting: Setting) -> dict[str, Rival]:
