@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -181,9 +181,9 @@ class Pipeline:
     def windows(self, number: int, size: HeightWidth, generator: torch.Generator | None) -> Windows:
         """The window of one sizing transform, for an image of a size."""
         step = self.steps[number]
-        assert isinstance(step.transform, Sizing)
+        sizing = cast(Sizing, step.transform)  # `divide` has asked, which takes as long as drawing
         with _in_place(step.position, step.name):
-            return step.transform.windows(size, count=1, generator=generator)
+            return sizing.windows(size, count=1, generator=generator)
 
 
 def build_pipeline(items: Sequence[Mapping[str, Any]]) -> Pipeline:

@@ -23,6 +23,9 @@ from cnntrain.data.splits import Files, Part, Pixels, different_sizes
 from cnntrain.data.watch import Verdict, Watch
 from cnntrain.data.worker import Failure, ImageReader, Key, collate
 
+_READERS = 16
+"""Threads at most that read images; more wait for each other's Python."""
+
 
 class StreamLoader:
     """Batches from images that are read when they are needed.
@@ -34,7 +37,7 @@ class StreamLoader:
             those up to the last that works image by image follow; the others batched on the device.
         batching: size, order and place of the batches. Shuffled (training) JPEGs are decoded at a
             reduced size where their first window allows; in stored order decoding is exact.
-        workers: processes; 0 reads in this one, the next batch in a thread where a core is free.
+        workers: processes; 0 reads in this one, the next batch in threads where cores are free.
             Batches do not depend on it.
     """
 
@@ -58,7 +61,8 @@ class StreamLoader:
         self._workers = workers
         self._order = _Order(part.targets, batching)
         self._head = head
-        self._is_ahead = not workers and _helps(batching.device) and not _is_global(head, single)
+        idle = 0 if workers or _is_global(head, single) else _idle_cores(batching.device)
+        self._is_ahead = idle > 0
         # torch's advice about workers and cores is a page, said twice; the card has our line
         warnings.filterwarnings("ignore", message="This DataLoader will create")
         self._loader = DataLoader(
@@ -69,6 +73,7 @@ class StreamLoader:
                 seed=batching.seed,
                 draft=batching.shuffle,
                 channels_last=batching.channels_last,
+                threads=max(1, idle),
             ),
             batch_sampler=self._order,
             num_workers=workers,
@@ -197,9 +202,10 @@ def worker_failure(
     )
 
 
-def _helps(device: torch.device) -> bool:
-    """Whether a core is free while a batch is computed with."""
-    return device.type != "cpu" or torch.get_num_threads() < core_count()
+def _idle_cores(device: torch.device) -> int:
+    """The cores that are free while a batch is computed with."""
+    used = torch.get_num_threads() if device.type == "cpu" else 1
+    return min(_READERS, core_count() - used)
 
 
 def _is_global(head: Pipeline, single: Pipeline) -> bool:

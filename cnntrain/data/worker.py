@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,7 @@ from cnntrain.data.windows import (
     HeightWidth,
     Picture,
     Windows,
-    cut_one,
+    cut_fast,
     reduction_factor,
     shrunk,
     size_of,
@@ -59,6 +60,7 @@ class ImageReader(Dataset[tuple[Tensor, int, int] | Failure]):
         draft: whether pixels may be other than Pillow's of the whole image: JPEGs are decoded at
             a reduced size, by the decoder that the part names.
         channels_last: the order of the pixels in memory, with which batches are made fastest.
+        threads: images of a batch that are read at once; decoders let other threads run.
     """
 
     def __init__(
@@ -70,12 +72,14 @@ class ImageReader(Dataset[tuple[Tensor, int, int] | Failure]):
         seed: int,
         draft: bool,
         channels_last: bool = False,
+        threads: int = 1,
     ) -> None:
         self._part = part
         self._transforms: tuple[Pipeline, Pipeline] | DataError = (head, single)
         self._seed = seed
         self._draft = draft
         self._channels_last = channels_last
+        self._threads = threads
 
     def __getstate__(self) -> dict[str, Any]:
         """The transforms are packed by themselves: their classes may be a user's."""
@@ -99,6 +103,13 @@ class ImageReader(Dataset[tuple[Tensor, int, int] | Failure]):
                 remedy="make the plugin's file importable in a process of its own, or set "
                 "`data.workers: 0`",
             )
+
+    def __getitems__(self, keys: Sequence[Key]) -> list[tuple[Tensor, int, int] | Failure]:
+        """A batch, in order; torch's DataLoader asks for it."""
+        if self._threads == 1:
+            return [self[key] for key in keys]
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="read image") as pool:
+            return list(pool.map(self.__getitem__, keys))
 
     def __getitem__(self, key: Key) -> tuple[Tensor, int, int] | Failure:
         epoch, place, index = key
@@ -143,7 +154,7 @@ class ImageReader(Dataset[tuple[Tensor, int, int] | Failure]):
         if not drawn:
             return head.picture(picture, generator)
         (original, windows), actual = drawn[0], size_of(picture)
-        picture = cut_one(picture, shrunk(windows, original=original, actual=actual))
+        picture = cut_fast(picture, shrunk(windows, original=original, actual=actual))
         return Pipeline(head.steps[1:]).picture(picture, generator)
 
 

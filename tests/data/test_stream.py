@@ -4,13 +4,14 @@ import multiprocessing
 import os
 import pickle
 import signal
+import threading
 from dataclasses import dataclass
 
 import pytest
 import torch
 
 from cnntrain.core.errors import DataError
-from cnntrain.data import watch
+from cnntrain.data import stream, watch
 from cnntrain.data.batch import Batch, Batching
 from cnntrain.data.decode import UnreadableImageError
 from cnntrain.data.pipeline import TransformError, build_pipeline
@@ -96,6 +97,26 @@ def test_what_works_image_by_image_is_done_in_the_workers(files, monkeypatch) ->
 
     assert torch.equal(images(items, 3), images(items, 4))
     assert not torch.equal(images(items, 4), images(plain, 4))
+
+
+def test_threads_make_no_difference(files, monkeypatch) -> None:
+    """Where cores are free, images of a batch are read at once, and the next batch meanwhile."""
+    monkeypatch.setattr(stream, "core_count", torch.get_num_threads)
+    alone = loader(files, batch_size=11)
+    expected = list(alone.batches(1))
+    assert not alone._is_ahead
+    monkeypatch.setattr(stream, "core_count", lambda: torch.get_num_threads() + 3)
+    together, opened = threading.Barrier(3, timeout=30), Files.read
+
+    def read(self: Files, index: int, reduction: object = None) -> object:
+        if index < 3:
+            together.wait()
+        return opened(self, index, reduction)
+
+    monkeypatch.setattr(Files, "read", read)
+    helped = loader(files, batch_size=11)
+    assert helped._is_ahead
+    assert same(list(helped.batches(1)), expected)
 
 
 def test_the_seed_decides(files) -> None:

@@ -8,7 +8,16 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode
 
 from cnntrain.data.splits import from_picture, to_picture
-from cnntrain.data.windows import Windows, cut, cut_picture, reduction_factor, shrunk, whole
+from cnntrain.data.windows import (
+    Windows,
+    cut,
+    cut_fast,
+    cut_one,
+    cut_picture,
+    reduction_factor,
+    shrunk,
+    whole,
+)
 
 BICUBIC = Image.Resampling.BICUBIC
 BOXES = [(0, 0, 23, 17), (3, 2, 20, 15), (5, 5, 6, 6), (1, 0, 9, 17)]
@@ -44,6 +53,37 @@ def test_the_batch_agrees_with_pillow_within_its_rounding(images, size) -> None:
         single = cut_picture(to_picture(image), Windows(box[None], size, scaled=True))
         # Pillow rounds to 8 bits between its two passes, the batch only at the end
         assert (from_picture(single).int() - result.int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("size", SIZES)
+def test_the_fast_way_differs_from_pillow_by_its_rounding(images, size, grey) -> None:
+    """Of a picture and of pixels alike, which stay as they are."""
+    for image, box in zip(images[:, :1] if grey else images, BOXES, strict=True):
+        windows = Windows(torch.tensor([box]).float(), size, scaled=True)
+        picture = to_picture(image)
+        expected = from_picture(cut_picture(picture, windows)).int()
+        pixels = np.asarray(picture).reshape(17, 23, -1)
+        pixels.setflags(write=False)
+        found = [from_picture(cut_fast(picture, windows)), from_picture(cut_one(pixels, windows))]
+        assert torch.equal(*found)
+        assert (found[0].int() - expected).abs().max() <= 2
+        # torch was given, and has kept, the order in which channels are innermost
+        assert from_picture(cut_fast(picture, windows), channels_last=True).stride(2) == len(image)
+
+
+def test_pixels_are_cut_as_pictures_are(images) -> None:
+    """Without resizing: inside, and beyond the border."""
+    picture, pixels = to_picture(images[0]), images[0].permute(1, 2, 0).numpy()
+    for box, how in (
+        ([5, 4, 17, 14], {}),
+        ([-3, -2, 9, 8], {"margin": (2, 3)}),
+        ([14, 9, 26, 19], {"margin": (2, 3), "border": "reflect"}),
+    ):
+        windows = Windows(torch.tensor([box]).float(), (10, 12), scaled=False, **how)
+        expected = np.asarray(cut_picture(picture, windows))
+        assert np.array_equal(cut_one(pixels, windows), expected)
+        assert np.array_equal(np.asarray(cut_fast(picture, windows)), expected)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -28,11 +28,9 @@ class HorizontalFlip(SameSize):
         """Mirror some of `(N, C, H, W)`."""
         count = len(images)
         picked = chosen(count, self.probability, generator).flatten()
-        if images.device.type == "cpu" and images.numel() >= _LARGE * count:
-            result = images.clone()
-            for number in picked.nonzero().flatten().tolist():
-                result[number : number + 1] = images[number : number + 1].flip(3)
-            return result
+        if images.device.type == "cpu" and 0 < _LARGE * count <= images.numel():
+            pairs = zip(torch.split(images, 1), picked.tolist(), strict=True)
+            return torch.cat([image.flip(3) if is_picked else image for image, is_picked in pairs])
         # whole images are copied from one of two lists: five times as fast as torch.where
         numbers = torch.arange(count, device=images.device) + count * picked
         both = torch.cat([images, images.flip(3)])
