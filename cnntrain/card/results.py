@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from cnntrain.card.charts import Curve, Points, line_chart, reliability_diagram
 from cnntrain.card.markup import code, paragraph, photos, scrolled, table
 from cnntrain.card.subject import Subject
@@ -59,8 +61,7 @@ def score_of(subject: Subject) -> Score | None:
         result = subject.evaluated.metrics
         if not isinstance(result, Classification):
             return None
-        largest = max(map(sum, result.confusion))
-        guessed = 1 - largest / result.images
+        guessed = 1 - result.largest_class / result.images
         return Score(subject.evaluated.split, result.images, result.correct, guessed)
     row = subject.recorded
     images, correct = row.get("images"), row.get("correct")
@@ -131,33 +132,37 @@ def classes(evaluated: Evaluated) -> Iterator[str]:
     yield "<h3>Confusion matrix</h3>"
     yield paragraph("Images; rows: true class, columns: predicted class.", "soft")
     yield _matrix(result.confusion, names, shown)
-    if pairs := most_confused(result.confusion)[:PAIRS]:
+    if pairs := most_confused(result.confusion, PAIRS):
         words = (f"{names[true]} as {names[taken]} ({count:,})" for true, taken, count in pairs)
         yield paragraph(f"Most confused: {', '.join(words)}.")
 
 
-def _matrix(confusion: Sequence[Sequence[int]], names: Sequence[str], shown: list[int]) -> str:
+def _matrix(confusion: Tensor, names: Sequence[str], shown: list[int]) -> str:
     """Rows are true classes; the colour is the share of the row, red ones up to the largest."""
     short = [text(shortened(names[i], 24, measure=len)) for i in shown]
-    inside = set(shown)
     has_others = len(shown) < len(names)
-    wrong = [confusion[i][j] / max(1, sum(confusion[i])) for i in shown for j in shown if i != j]
+    whole = confusion.sum(dim=1).tolist()
+    counts = confusion[shown][:, shown].tolist()
+    wrong = [
+        count / max(1, whole[i])
+        for i, row in zip(shown, counts, strict=True)
+        for j, count in zip(shown, row, strict=True)
+        if i != j
+    ]
     worst = max(wrong, default=0.0) or 1.0
     head = "".join(f'<th scope="col" class="down">{name}</th>' for name in short)
     others = '<th scope="col" class="down">others</th>' * has_others
     lines = [f"<tr><td></td>{head}{others}</tr>"]
-    for i, name in zip(shown, short, strict=True):
-        row, count = confusion[i], max(1, sum(confusion[i]))
+    for i, name, row in zip(shown, short, counts, strict=True):
         cells = []
-        for j in shown:
-            share = row[j] / count
+        for j, count in zip(shown, row, strict=True):
+            share = count / max(1, whole[i])
             depth = 0.55 * (share if i == j else (share / worst) ** 0.6)
             colour = f"rgb(var(--{'right' if i == j else 'wrong'}) / {depth:.2f})"
             cells.append(
-                f'<td style="background:{colour}">{row[j]:,}</td>' if row[j] else "<td></td>"
+                f'<td style="background:{colour}">{count:,}</td>' if count else "<td></td>"
             )
-        rest = sum(value for j, value in enumerate(row) if j not in inside)
-        cells += [f"<td>{rest:,}</td>"] * has_others
+        cells += [f"<td>{whole[i] - sum(row):,}</td>"] * has_others
         lines.append(f'<tr><th scope="row">{name}</th>{"".join(cells)}</tr>')
     return scrolled(f'<table class="confusion">{"".join(lines)}</table>', "Confusion matrix")
 

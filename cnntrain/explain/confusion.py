@@ -24,7 +24,7 @@ def confusion(
     facts = {
         "split": evaluated.split,
         "classes": list(classes),
-        "confusion": [list(row) for row in metrics.confusion],
+        "confusion": metrics.confusion.tolist(),
     }
     text = f"{metrics.correct:,} of {metrics.images:,} {evaluated.split} images right"
     return Picture(figure, facts, text)

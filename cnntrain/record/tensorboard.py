@@ -17,6 +17,7 @@ from cnntrain.record.metrics_rows import losses_by_step
 from cnntrain.record.observe import Observer, Record, Tally, epoch_figures
 from cnntrain.record.prune_events import TRAIN, prune_events
 from cnntrain.record.tensorboard_pictures import (
+    DRAWN_CLASSES,
     confusion_picture,
     filters_picture,
     histogram_interval,
@@ -218,7 +219,7 @@ class TensorBoard(Observer):
             block = "".join(f"    {line}\n" for line in report.splitlines())  # Markdown's for code
             self._file(event.split).add(text("report", block), event.step)  # type: ignore[no-untyped-call] # torch's
         confusion = getattr(event.metrics, "confusion", None)
-        if confusion:
+        if confusion is not None and len(confusion) <= DRAWN_CLASSES:
             self._picture("confusion", confusion_picture(confusion), event.step, split=event.split)
 
     def _filters(self, step: int) -> None:

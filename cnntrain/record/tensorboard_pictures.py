@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,8 @@ SAMPLE = 65_536  # values a parameter; a histogram of 64 bars needs no more
 BARS = 64
 VALUES_PER_STEP = 2_000
 """Counting as many takes 0.03 to 0.1 ms: 1 % of a training step of 3 to 10 ms."""
+DRAWN_CLASSES = 2_000
+"""The confusion matrix of more is not drawn: no screen shows it, and it would take gigabytes."""
 _IMAGES, _FILTERS = 16, 64  # tiles shown at most
 _TILE = 24  # pixels; smaller tiles are enlarged to about that
 
@@ -49,12 +51,12 @@ def _grid(tiles: Tensor) -> Tensor:
     return torch.from_numpy(sheet).permute(2, 0, 1)
 
 
-def confusion_picture(confusion: Sequence[Sequence[int]]) -> Tensor:
+def confusion_picture(confusion: Tensor) -> Tensor:
     """A confusion matrix, rows true classes, (3, H', W') from 0 to 1; each row's shares.
 
     Right answers are blue; mistakes red, those as frequent as the worst one fully.
     """
-    counts = torch.tensor(confusion, dtype=torch.float64)
+    counts = confusion.double()
     shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
     right = torch.eye(len(counts), dtype=torch.float64)
     mistakes = shares * (1 - right)

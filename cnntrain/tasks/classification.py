@@ -107,7 +107,7 @@ class Classify:
                 f"the loss is {result.loss:.4g}, and {equal:.4g} where all classes are equally "
                 "likely; the learning rate may be too high"
             )
-        largest = max(map(sum, result.confusion))
+        largest = result.largest_class
         if not result.correct <= largest < result.images:
             return None
         error = percent(1 - largest / result.images)
@@ -178,7 +178,7 @@ class ClassificationSums:
     def __init__(self, *, num_classes: int, device: torch.device) -> None:
         self._num_classes = num_classes
         self._images = 0
-        self._confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
+        self._confusion = torch.zeros(num_classes * num_classes, dtype=torch.int32, device=device)
         self._top5 = torch.zeros((), dtype=torch.int64, device=device)
         self._loss = torch.zeros((), dtype=sum_dtype(device), device=device)
         self._weight = torch.zeros_like(self._loss)
@@ -191,7 +191,7 @@ class ClassificationSums:
         self._loss += loss.to(self._loss.dtype) * weight
         self._weight += weight
         cells = targets * self._num_classes + outputs.argmax(dim=1)
-        self._confusion.index_add_(0, cells, torch.ones_like(cells))
+        self._confusion.index_add_(0, cells, torch.ones_like(cells, dtype=torch.int32))
         if self._num_classes > TOP:
             among = outputs.topk(TOP, dim=1).indices == targets.unsqueeze(1)
             self._top5 += among.sum()
@@ -208,7 +208,7 @@ class ClassificationSums:
             top1=correct / self._images,
             top5=int(self._top5) / self._images if self._num_classes > TOP else None,
             correct=correct,
-            confusion=tuple(tuple(row) for row in table.tolist()),
+            confusion=table.cpu(),
         )
 
 

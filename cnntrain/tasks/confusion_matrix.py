@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
+from torch import Tensor
 
 from cnntrain.core.atomic import write_output
 
@@ -21,9 +22,7 @@ _NAME = 24
 """Longer names of classes are cut."""
 
 
-def draw_confusion(
-    confusion: Sequence[Sequence[int]], *, classes: Sequence[str], path: Path
-) -> None:
+def draw_confusion(confusion: Tensor, *, classes: Sequence[str], path: Path) -> None:
     """Draw a confusion matrix into a PNG, which is overwritten; see `confusion_figure`.
 
     Raises:
@@ -35,7 +34,7 @@ def draw_confusion(
     write_output(path, made.getvalue())
 
 
-def confusion_figure(confusion: Sequence[Sequence[int]], *, classes: Sequence[str]) -> Figure:
+def confusion_figure(confusion: Tensor, *, classes: Sequence[str]) -> Figure:
     """A confusion matrix as a picture.
 
     Right answers are blue, mistakes red: beside a diagonal near 1 they would not be seen on one
@@ -45,7 +44,7 @@ def confusion_figure(confusion: Sequence[Sequence[int]], *, classes: Sequence[st
         confusion: rows are true classes, columns predicted ones.
         classes: their names, in order.
     """
-    counts = np.array(confusion, dtype=np.int64)
+    counts = confusion.numpy()
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     diagonal = np.eye(len(classes), dtype=bool)
     mistakes = np.ma.masked_array(shares, mask=diagonal | (counts == 0))

@@ -16,7 +16,7 @@ from cnntrain.core.interrupts import WaitEnded
 from cnntrain.data.batch import Batch
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Result, Task
-from cnntrain.train.so_far import NOTHING_YET, KeptEpoch, SoFar, waited
+from cnntrain.train.so_far import NOTHING_YET, KeptEpoch, KeptResult, SoFar, waited
 
 Reason: TypeAlias = Literal["finished", "early stop", "stopped"]
 
@@ -137,13 +137,14 @@ class EpochDone:
     def added_to(self, before: SoFar, *, task: Task) -> SoFar:
         """The run's sums with this epoch."""
         ask = getattr(task, "guessed", None)  # a task from a plugin may have no such method
+        found = self.validation
         last = KeptEpoch(
             epoch=self.epoch,
             step=self.step,
             train_loss=self.train_loss,
             train_figures=self.train_figures,
-            validation=self.validation,
-            guessed=None if ask is None or self.validation is None else ask(self.validation),
+            validation=None if found is None else KeptResult.of(found),
+            guessed=None if ask is None or found is None else ask(found),
         )
         return SoFar(
             images=before.images + self.images,

@@ -19,6 +19,15 @@ class KeptResult:
     loss: float
     figures: Mapping[str, float | None]
 
+    @classmethod
+    def of(cls, result: Result) -> KeptResult:
+        """That of a result, without what may be large, such as a confusion matrix."""
+        return cls(result.images, result.loss, dict(result.figures))
+
+    def state_dict(self) -> State:
+        """Plain values."""
+        return {"images": self.images, "loss": self.loss, "figures": dict(self.figures)}
+
 
 @dataclass(frozen=True)
 class KeptEpoch:
@@ -31,7 +40,7 @@ class KeptEpoch:
     step: int
     train_loss: float
     train_figures: Mapping[str, float]
-    validation: Result | None
+    validation: KeptResult | None
     guessed: str | None = None
 
 
@@ -91,16 +100,13 @@ def so_far_in(values: Mapping[str, Any], *, part: str) -> SoFar:
 def _as_plain(epoch: KeptEpoch | None) -> State | None:
     if epoch is None:
         return None
-    found = epoch.validation
     return {
         "epoch": epoch.epoch,
         "step": epoch.step,
         "train_loss": epoch.train_loss,
         "train_figures": dict(epoch.train_figures),
         "guessed": epoch.guessed,
-        "validation": None
-        if found is None
-        else {"images": found.images, "loss": found.loss, "figures": dict(found.figures)},
+        "validation": None if epoch.validation is None else epoch.validation.state_dict(),
     }
 
 

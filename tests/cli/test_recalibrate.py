@@ -82,7 +82,9 @@ def test_a_result_that_is_worse_is_said_to_be_so(
     cnntrain: Cnntrain, monkeypatch: pytest.MonkeyPatch, correct: int
 ) -> None:
     before, after = (
-        Classification(10, 0.5, right / 10, None, right, ((right, 10 - right), (0, 0)))
+        Classification(
+            10, 0.5, right / 10, None, right, torch.tensor([[right, 10 - right], [0, 0]])
+        )
         for right in (9, correct)
     )
     a, b, layers = Path("a.pt"), Path("b.pt"), ("norm1", "norm2")

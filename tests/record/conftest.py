@@ -21,7 +21,7 @@ def _classification(correct: int, *, images: int = 100) -> Classification:
         top1=correct / images,
         top5=None,
         correct=correct,
-        confusion=((correct // 2, wrong), (0, correct - correct // 2)),
+        confusion=torch.tensor([[correct // 2, wrong], [0, correct - correct // 2]]),
     )
 
 

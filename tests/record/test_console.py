@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from rich.cells import cell_len
 
 from cnntrain.record.console import Console
@@ -140,7 +141,7 @@ def test_a_run_no_better_than_guessing_says_so(correct: int) -> None:
         rows[number][4 if number == 0 else 0] = images
     rows[2][2], rows[2][0] = min(correct, 30), 30 - min(correct, 30)
     rows[1][1], rows[1][0] = correct - rows[2][2], 20 - (correct - rows[2][2])
-    found = Classification(100, 1.5, correct / 100, None, correct, tuple(map(tuple, rows)))
+    found = Classification(100, 1.5, correct / 100, None, correct, torch.tensor(rows))
     epoch = EpochDone(1, 1, 1.0, {"error": 0.5}, 0.1, found, True, 10, 1.0, 0.0)
     done = RunDone("finished", 1, 1, 1, 1 - correct / 100, 1.0)
     text, quiet = (

@@ -225,7 +225,7 @@ def test_the_last_result_is_there_in_full(tmp_path: Path, run: Run) -> None:
 
 
 def test_right_answers_are_blue_and_mistakes_red() -> None:
-    picture = confusion_picture([[3, 1], [0, 4]])
+    picture = confusion_picture(torch.tensor([[3, 1], [0, 4]]))
     assert picture.shape == (3, 480, 480)
     colours = [picture[:, y, x].tolist() for y in (0, 479) for x in (0, 479)]
     # 3 of 4 right; the only mistake, fully red; none, white; all right

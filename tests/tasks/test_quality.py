@@ -132,8 +132,9 @@ def test_the_interval_of_a_difference() -> None:
 
 
 def test_confused_pairs_and_means_are_in_the_data() -> None:
-    confusion = ((3, 1, 0), (0, 0, 0), (4, 2, 9))
-    assert most_confused(confusion) == [(2, 0, 4), (2, 1, 2), (0, 1, 1)]
+    confusion = torch.tensor([[3, 1, 0], [0, 0, 0], [4, 2, 9]])
+    assert most_confused(confusion, 9) == [(2, 0, 4), (2, 1, 2), (0, 1, 1)]
+    assert most_confused(confusion, 2) == [(2, 0, 4), (2, 1, 2)]
     sums = CLASSIFICATION.sums(torch.zeros(1, 3))
     targets = torch.tensor([0, 0, 2])
     scores = torch.tensor([[0.9, 0.1, 0.0], [0.1, 0.9, 0.0], [0.0, 0.1, 0.9]])
