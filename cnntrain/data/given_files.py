@@ -12,6 +12,7 @@ from cnntrain.core.errors import UsageError
 from cnntrain.data.decode import SUFFIXES
 from cnntrain.data.left_out import LeftOut, summaries
 from cnntrain.data.on_disk import Listing, list_images
+from cnntrain.data.path_list import PathList
 
 
 def list_given(paths: Sequence[Path]) -> Listing:
@@ -37,7 +38,7 @@ def list_given(paths: Sequence[Path]) -> Listing:
                 left_out += listing.left_out
             else:
                 images.append(path)
-    return Listing(tuple(images), tuple(left_out))
+    return Listing(PathList(images), tuple(left_out))
 
 
 def _matching(given: Path) -> Sequence[Path]:
@@ -62,12 +63,12 @@ def _matching(given: Path) -> Sequence[Path]:
     return found
 
 
-def unrepeated(files: Sequence[Path]) -> tuple[Path, ...]:
+def unrepeated(files: Sequence[Path]) -> PathList:
     """Each file once, at its first place; a link is a file of its own."""
     first: dict[str, Path] = {}
     for path in files:
         first.setdefault(os.path.abspath(path), path)  # noqa: PTH100  # links are not followed
-    return tuple(first.values())
+    return PathList(first.values())
 
 
 def refuse_no_image(listing: Listing, *, given: Sequence[Path]) -> None:

@@ -13,6 +13,7 @@ from cnntrain.core.errors import DataError
 from cnntrain.data.decode import FORMATS, SUFFIXES
 from cnntrain.data.left_out import LOOP, LOOSE, OTHER_CLASS, LeftOut, cause_of, image_format
 from cnntrain.data.metadata import unset_variable
+from cnntrain.data.path_list import PathList
 
 _NOT_CLASSES = frozenset({"__MACOSX", "__pycache__", "@eaDir", "lost+found"})
 
@@ -26,7 +27,7 @@ class Listing:
         left_out: other files, and linked folders that lead back (loops).
     """
 
-    images: tuple[Path, ...]
+    images: PathList
     left_out: tuple[LeftOut, ...]
 
 
@@ -120,7 +121,7 @@ def list_images(folder: Path, *, others: Collection[Path] = ()) -> Listing:
             images.append(path)
         else:
             left_out.append(LeftOut.of(path, cause_of(path, readable=FORMATS)))
-    return Listing(tuple(sorted(images)), tuple(sorted(left_out)))
+    return Listing(PathList(sorted(images)), tuple(sorted(left_out)))
 
 
 def loose_images(split: Path) -> tuple[LeftOut, ...]:

@@ -19,6 +19,7 @@ from cnntrain.core.errors import DataError
 from cnntrain.core.kinds import Bits, Decoder
 from cnntrain.data.decode import decode, decode_fast, header_size
 from cnntrain.data.left_out import LeftOut
+from cnntrain.data.path_list import PathList
 from cnntrain.data.stored_images import StoredImages, shortened
 from cnntrain.data.strips import strips
 from cnntrain.data.windows import Picture
@@ -82,7 +83,7 @@ class Files:
     """Images in files.
 
     Args:
-        paths: `N` files.
+        paths: `N` files; they are kept as a `PathList`.
         targets: `(N,)` int64.
         channels: 1 or 3, to which all are converted.
         bits: that the values of 16-bit files have; see `cnntrain.data.depth`.
@@ -90,7 +91,7 @@ class Files:
         stored: the decoded images, where they are in a cache.
     """
 
-    paths: tuple[Path, ...]
+    paths: Sequence[Path]
     targets: Tensor
     channels: int
     bits: Bits = "auto"
@@ -98,6 +99,7 @@ class Files:
     stored: StoredImages | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "paths", PathList(self.paths))
         assert self.targets.dtype == torch.int64
         assert self.targets.shape == (len(self.paths),)
 
@@ -112,7 +114,7 @@ class Files:
         """The files at these positions."""
         numbers = indices.tolist()
         stored = None if self.stored is None else self.stored.select(numbers)
-        paths = tuple(self.paths[i] for i in numbers)
+        paths = PathList(self.paths).select(numbers)
         return replace(self, paths=paths, targets=self.targets[indices], stored=stored)
 
     def open(self, index: int, reduction: Reduction | None = None) -> Image.Image:

@@ -19,6 +19,7 @@ from cnntrain.data.labelled import unreadable as unreadable_files
 from cnntrain.data.layouts import find_layout
 from cnntrain.data.left_out import LeftOut, summaries
 from cnntrain.data.on_disk import Listing, class_folders, list_images, loose_images, twins
+from cnntrain.data.path_list import PathList
 from cnntrain.data.splits import Files, Splits
 
 
@@ -137,15 +138,18 @@ def _read(
                 remedy=f"{suggestion(extra, classes)} Or move the folder away",
             )
     listings = {label: _list_class(label, folders) for label in folders}
-    images = {label: listings[label].images if label in listings else () for label in classes}
+    nothing = Listing(PathList(), ())
+    images = {label: listings.get(label, nothing).images for label in classes}
     empty = [label for label in classes if not images[label]]
     if name == "training" and empty:
         raise _empty_class(folder / empty[0], listings[empty[0]])
-    paths = [(path, number) for number, label in enumerate(classes) for path in images[label]]
-    skipped = unreadable_files([path for path, _ in paths], channels, bits) if skips else ()
-    bad = {item.path: item.reason for item in skipped}
-    kept = [(path, number) for path, number in paths if path not in bad]
-    lost = set(range(len(classes))) - {number for _, number in kept}
+    paths = PathList(path for label in classes for path in images[label])
+    numbers = [number for number, label in enumerate(classes) for _ in range(len(images[label]))]
+    skipped = unreadable_files(paths, channels, bits) if skips else ()
+    if bad := {item.path: item.reason for item in skipped}:
+        kept = [index for index, path in enumerate(paths) if path not in bad]
+        paths, numbers = paths.select(kept), [numbers[index] for index in kept]
+    lost = set(range(len(classes))) - set(numbers)
     if name == "training" and lost:
         gone = folder / classes[min(lost)]
         reason = next(reason for path, reason in bad.items() if gone in path.parents)
@@ -153,10 +157,9 @@ def _read(
             f"not one image in {gone} can be read: {reason}",
             remedy="replace the images, or remove the folder",
         )
-    if not kept:
+    if not paths:
         raise DataError(f"there are no readable images in {folder}", remedy="check the folder")
-    targets = torch.tensor([number for _, number in kept], dtype=torch.int64)
-    files = Files(tuple(path for path, _ in kept), targets, channels, bits)
+    files = Files(paths, torch.tensor(numbers, dtype=torch.int64), channels, bits)
     others = [file for listing in listings.values() for file in listing.left_out]
     notes = (*([f"{folder} has no images of {', '.join(empty)}"] if empty else []), *twins(folders))
     return _Split(files, notes, (*loose_images(folder), *others, *skipped))
@@ -167,7 +170,7 @@ def _list_class(label: str, folders: Mapping[str, Sequence[Path]]) -> Listing:
     others = [path for name, paths in folders.items() if name != label for path in paths]
     found = [list_images(path, others=others) for path in folders[label]]
     return Listing(
-        tuple(path for listing in found for path in listing.images),
+        PathList(path for listing in found for path in listing.images),
         tuple(file for listing in found for file in listing.left_out),
     )
 
