@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,7 +34,6 @@ EVAL = (("resize", {"size": SHORT}), ("center_crop", {"size": SIZE}), SCALING)
 def photographs(setting: Setting) -> Iterator[Row]:
     """B5: training's windows by Pillow, by simplejpeg and from the cache; evaluation's crops."""
     folder = setting.folder("hymenoptera")
-    on_one_core()
     began = time.process_time()
     cached = opened(folder, cache=ImageCache(SHORT, setting.scratch / "cache"))
     making = time.process_time() - began
@@ -65,7 +64,8 @@ def photographs(setting: Setting) -> Iterator[Row]:
 def crops(folder: Path, ours: Any, setting: Setting) -> Iterator[Row]:
     """Evaluation's batches."""
     steps = [transforms.Resize(SHORT), transforms.CenterCrop(SIZE)]
-    ways = {"ours": turn(epochs(ours), BATCHES), PIL: rivals(folder, steps, only=(PIL,))[PIL]}
+    ways = {"ours": turn(epochs(ours), BATCHES)}
+    ways |= rivals(folder, steps, split="val", only=(PIL,))
     each = measured(ways, setting)
     yield row("", f"photographs, evaluation's crops of {SIZE}, batches of {BATCH}: Pillow", PIL,
               times_as_fast(each["ours"], each[PIL]), ours=rate(each["ours"]),
@@ -77,12 +77,6 @@ def measured(ways: dict[str, Callable[[], None]], setting: Setting) -> dict[str,
     taken = in_turns(ways, rounds=2 * setting.rounds)
     return {name: [seconds.over(BATCH * BATCHES) for seconds in found]
             for name, found in taken.items()}  # fmt: skip
-
-
-def on_one_core() -> None:
-    """No next batch is then read while another way has its turn."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
 
 
 def opened(folder: Path, **how: Any) -> Any:
@@ -107,17 +101,18 @@ def opened(folder: Path, **how: Any) -> Any:
 
 def epochs(loader: Any) -> Iterator[Any]:
     """One epoch after the other."""
-    for epoch in range(1, 10**6):
+    for epoch in itertools.count(1):
         yield from loader.batches(epoch)
 
 
 def rivals(
-    folder: Path, steps: list[Any], *, only: tuple[str, ...] = (PIL, TIMM)
+    folder: Path, steps: list[Any], *, split: str = "train", only: tuple[str, ...] = (PIL, TIMM)
 ) -> dict[str, Callable[[], None]]:
     """What others take so many batches with."""
     steps = [*steps, transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
-    images = datasets.ImageFolder(str(folder / "train"), transforms.Compose(steps))
-    loader = torch.utils.data.DataLoader(images, batch_size=BATCH, shuffle=True, drop_last=True)
+    images = datasets.ImageFolder(str(folder / split), transforms.Compose(steps))
+    is_train = split == "train"
+    loader = torch.utils.data.DataLoader(images, BATCH, shuffle=is_train, drop_last=is_train)
     found = {PIL: turn(peers.for_ever(loader), BATCHES)}
     if TIMM in only and not missing("timm"):
         theirs = peers.timm_loader(
