@@ -23,7 +23,7 @@ from cnntrain.data.splits import Files, Part, Pixels, different_sizes
 from cnntrain.data.watch import Verdict, Watch
 from cnntrain.data.worker import Failure, ImageReader, Key, collate
 
-_READERS = 16
+_READERS = 4
 """Threads at most that read images; more wait for each other's Python."""
 
 
