@@ -29,6 +29,7 @@ from cnntrain.core.errors import ConfigError
 from cnntrain.core.memory import is_out_of_memory
 from cnntrain.data.batch import Batch
 from cnntrain.optim import Warmup
+from cnntrain.show.progress import announce
 from cnntrain.show.words import quantity
 from cnntrain.train import undisturbed
 from cnntrain.train.briefly import Method, steady_copy
@@ -85,10 +86,12 @@ def find_numbers(loaded: Loaded, *, plan: Plan | None = None) -> Loaded:
 def _found(loaded: Loaded, plan: Plan | None, asked: Sequence[str]) -> Loaded:
     notes: list[str] = []
     if BATCH_SIZE in asked:
+        announce(f"finding {BATCH_SIZE}: steps are timed")
         prepared = _opened(loaded, plan)
         size = find_batch_size(prepared)
         loaded, notes = _with(loaded, "data", {"batch_size": size.chosen}), [str(size)]
     if RATE in asked:
+        announce(f"finding {RATE}: some steps are trained at each of several")
         rate, note = find_rate(_opened(loaded, plan))
         optimizer = loaded.train.optimizer.model_copy(update={"lr": rate})
         loaded, notes = _with(loaded, "train", {"optimizer": optimizer}), [*notes, note]

@@ -105,6 +105,12 @@ def bar(
     )
 
 
+def announce(text: str) -> None:
+    """Say what is being done next, in a line, but not in a `quietly` block."""
+    if not _QUIET.get():
+        say(text)
+
+
 @contextmanager
 def quietly(quiet: bool = True) -> Iterator[None]:
     """No bars and lines in a `with` block."""

@@ -17,6 +17,7 @@ from cnntrain.core.errors import ConfigError
 from cnntrain.data.batch import Batch
 from cnntrain.fit import fit as fit_module
 from cnntrain.fit.restart import fit_or_resume
+from cnntrain.show.progress import quietly
 
 RunFile = Callable[..., Path]
 BOTH = {"data.batch_size": "auto", "train.optimizer.lr": "auto"}
@@ -100,11 +101,15 @@ def test_both_are_found_once_and_kept(
 
 
 @pytest.mark.usefixtures("own_place")
-def test_a_rate_at_which_it_learns(run_file: RunFile) -> None:
+def test_a_rate_at_which_it_learns(run_file: RunFile, capsys: pytest.CaptureFixture[str]) -> None:
     """Between bounds far apart: below, 20 steps change nothing; above, momentum diverges."""
     found = find_numbers(load(run_file({"train.optimizer.lr": "auto"})))
     assert 1e-3 < found.train.optimizer.rate < 3
     assert found.config.data.batch_size == 16
+    assert capsys.readouterr().err.startswith("finding train.optimizer.lr: ")
+    with quietly():
+        assert find_numbers(load(run_file({"train.optimizer.lr": "auto"}))).train == found.train
+    assert capsys.readouterr().err == ""
     [note] = found.notes
     assert note.startswith(f"train.optimizer.lr: auto is {found.train.optimizer.rate:g} ")
 
