@@ -11,7 +11,7 @@ from torch import nn
 from torchvision import datasets, transforms
 
 from benching import nets, peers
-from benching.row import Row, row, skipped
+from benching.row import Row, row, skipped, spread
 from benching.setting import Setting, missing
 from benching.training import Rival, repeated, whole_fit
 from cnntrain.config import shipped
@@ -73,9 +73,12 @@ def _rows(job: Job, setting: Setting) -> Iterator[Row]:
         return row(figure, f"{job.name}: `fit`", peer, taken.ratios(peer),
                    ours=taken.rate("cnntrain"), theirs=taken.rate(peer), **more)  # fmt: skip
 
-    yield found("B1", BARE, target=job.bare, note="without evaluation")
+    more = f"{spread(taken.over(BARE))[1]:.0f} us of CPU time a step"
+    bound = f"{taken.faster(BARE, than=TUTORIAL):.2f} times the tutorial loop"
+    why = {BARE: f"{more} for batches, records, epoch ends", TUTORIAL: f"the bare loop is {bound}"}
+    yield found("B1", BARE, target=job.bare, note="without evaluation", reason=why[BARE])
     yield found("", MEMORY)
-    yield found("B2", TUTORIAL, target=job.tutorial)
+    yield found("B2", TUTORIAL, target=job.tutorial, reason=why[TUTORIAL])
     for package, peer in (("timm", TIMM), ("lightning", DEFAULTS), ("lightning", PLAIN)):
         if peer in rivals:
             yield found("", peer)
