@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.core.seeding import derive_seed
+from cnntrain.data.on_device import sent
 
 
 class Batch(NamedTuple):
@@ -108,14 +109,16 @@ def gathered(
     `at_once` of them are gathered together, which costs less than one by one.
     """
     size, count = how.batch_size, how.count(len(kept.targets))
-    drawn = how.order(kept.targets.cpu(), epoch=epoch)
-    order = None if drawn is None else drawn.to(kept.targets.device)
+    drawn = how.order(kept.targets.cpu() if how.balanced else kept.targets, epoch=epoch)
+    order = None if drawn is None else sent(drawn, kept.targets.device)
+    targets = kept.targets if order is None else kept.targets.index_select(0, order)
     for first in range(start, count, at_once):
         places = slice(first * size, min(first + at_once, count) * size)
-        rows, targets = kept.at(places if order is None else order[places])
-        images = as_images(rows)
-        for at in range(0, len(targets), size):
-            yield Batch(images[at : at + size], targets[at : at + size])
+        some = kept.images
+        rows = some[places] if order is None else some.index_select(0, order[places])
+        images, of_them = as_images(rows), targets[places]
+        for at in range(0, len(of_them), size):
+            yield Batch(images[at : at + size], of_them[at : at + size])
 
 
 def balanced_order(targets: Tensor, *, seed: int, epoch: int) -> Tensor:

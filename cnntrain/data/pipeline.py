@@ -15,6 +15,7 @@ from cnntrain.core.problems import Place
 from cnntrain.data import TRANSFORMS
 from cnntrain.data.global_draws import drawing_from
 from cnntrain.data.mixing import Mixing
+from cnntrain.data.on_device import begin_step
 from cnntrain.data.transform_parts import unit
 from cnntrain.data.windows import HeightWidth, Picture, Sizing, Windows, cut_one, size_of
 
@@ -125,6 +126,8 @@ class Pipeline:
     def applied(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """The same, but 8-bit pixels stay such where no step makes numbers of them."""
         for step in self.steps:
+            if step.is_random:
+                begin_step(generator, step.position)
             with _in_place(step.position, step.name):
                 images = step.transform(images, generator)
         return images

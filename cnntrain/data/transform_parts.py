@@ -8,6 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from cnntrain.data.on_device import on_host
+
 
 class SameSize:
     """Part of a transform that leaves the images' size as it is."""
@@ -83,7 +85,7 @@ def each_image(
     if images.shape[1] not in (1, 3):
         raise ValueError(f"works on grey and RGB images, not on {images.shape[1]} channels")
     pixels = images.mul(255).round_().to(torch.uint8) if images.is_floating_point() else images
-    seed = torch.randint(2**62, (), generator=generator, device=generator.device)
+    seed = torch.randint(2**62, (), generator=on_host(generator))
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(int(seed))
         done = torch.stack([augment(image) for image in pixels])

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from cnntrain.core.kinds import Interpolation
-from cnntrain.data.transform_parts import stored_as
+from cnntrain.data.on_device import middles, on_host, sent
 
 Border = Literal["zero", "reflect"]
 HeightWidth = tuple[int, int]
@@ -33,8 +33,8 @@ class Windows:
     """The windows of a batch.
 
     Args:
-        boxes: `(N, 4)` or, when one serves for all, `(1, 4)` float32: left, top, right, bottom in
-            pixels.
+        boxes: `(N, 4)` or, when one serves for all, `(1, 4)` float32 on the CPU: left, top, right,
+            bottom in pixels.
         size: height and width of the result.
         scaled: whether windows are resized; if not, boxes are whole pixels of just that size.
         margin: rows and columns by which boxes may lie outside of the image.
@@ -57,7 +57,7 @@ class Sizing(Protocol):
     def windows(
         self, size: HeightWidth, *, count: int, generator: torch.Generator | None
     ) -> Windows:
-        """The windows for `count` images of one size; random ones drawn from `generator`.
+        """The windows for `count` images of one size; random ones from `generator`, on the CPU.
 
         Raises:
             ValueError: the transform is impossible on images of that size.
@@ -69,9 +69,9 @@ class Cutting:
     """Part of a sizing transform: its windows are cut out of a batch."""
 
     def __call__(self: Sizing, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Cut `(N, C, H, W)`."""
-        size = (images.shape[2], images.shape[3])
-        return cut(images, self.windows(size, count=len(images), generator=generator))
+        """Cut `(N, C, H, W)`; the windows are drawn on the host."""
+        size, host = (images.shape[2], images.shape[3]), on_host(generator)
+        return cut(images, self.windows(size, count=len(images), generator=host))
 
 
 def whole(size: HeightWidth) -> Tensor:
@@ -183,32 +183,42 @@ def _resized(window: NDArray[np.uint8], windows: Windows) -> NDArray[np.uint8]:
 
 
 def _crop(images: Tensor, windows: Windows) -> Tensor:
-    height, width = windows.size
-    rows, columns = windows.margin
-    pads = (columns, columns, rows, rows)
+    (height, width), (rows, columns) = windows.size, windows.margin
+    pads, padded = (columns, columns, rows, rows), images
     if windows.border == "reflect":
         # reflection of integers is not implemented by torch for every device
         padded = F.pad(images.float(), pads, mode="reflect").to(images.dtype)
-    else:
+    elif any(pads):
         padded = F.pad(images, pads)
-    corners = windows.boxes.to(device=images.device, dtype=torch.int64)
+    count = len(images)
+    corners = (windows.boxes[:, :2].long() + torch.tensor([columns, rows])).expand(count, 2)
     # One gather from a view of all possible windows: no loop over the images, no copy of them.
     views = padded.unfold(2, height, 1).unfold(3, width, 1)
-    number = torch.arange(len(images), device=images.device)
-    return views[number, :, corners[:, 1] + rows, corners[:, 0] + columns]
+    number, left, top = sent(torch.cat([torch.arange(count)[None], corners.T]), images.device)
+    return views[number, :, top, left]
 
 
 def _resample(images: Tensor, windows: Windows) -> Tensor:
-    (height, width), boxes = images.shape[-2:], windows.boxes.to(images.device)
-    rows, columns = windows.size
-    kind = _FILTERS[windows.interpolation]
-    down = _weights(boxes[:, 1], boxes[:, 3], length=height, out=rows, kind=kind)
-    across = _weights(boxes[:, 0], boxes[:, 2], length=width, out=columns, kind=kind)
+    count, channels, height, width = images.shape
+    (rows, columns), wide = windows.size, width * channels
+    down, across = (each.expand(count, -1, -1) for each in _weights(windows, images))
+    # The channels of a line next to each other: one product for all of them, without copies.
+    pixels = torch.empty(count, height, channels, width, device=images.device)
+    pixels.copy_(images.permute(0, 2, 1, 3))
     if windows.interpolation == "bilinear":
-        return stored_as(images, down[:, None] @ images.float() @ across[:, None].transpose(-1, -2))
-    # Cubic weights may be negative, so 8-bit pixels are clipped between the passes, as by Pillow.
-    lines = stored_as(images, images.float() @ across[:, None].transpose(-1, -2))
-    return stored_as(images, down[:, None] @ lines.float())
+        lines = torch.bmm(down, pixels.view(count, height, wide)).view(count, -1, width)
+        result = torch.bmm(lines, across.mT).view(count, rows, channels, columns)
+    else:
+        # Cubic weights may be negative, so 8-bit pixels are clipped between the passes, as by
+        # Pillow.
+        lines = torch.bmm(pixels.view(count, -1, width), across.mT)
+        lines = lines if images.is_floating_point() else lines.round_().clamp_(0, 255)
+        result = torch.bmm(down, lines.view(count, height, -1)).view(count, rows, channels, columns)
+    if not images.is_floating_point():
+        result.round_().clamp_(0, 255)
+    last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
+    layout = torch.channels_last if last else torch.contiguous_format
+    return result.permute(0, 2, 1, 3).to(images.dtype, memory_format=layout)
 
 
 def _triangle(distance: Tensor) -> Tensor:
@@ -231,16 +241,19 @@ _FILTERS: dict[Interpolation, Callable[[Tensor], Tensor]] = {
 }
 
 
-def _weights(
-    low: Tensor, high: Tensor, *, length: int, out: int, kind: Callable[[Tensor], Tensor]
-) -> Tensor:
-    """`(N, out, length)`: what each pixel of a line contributes to each pixel of the result."""
-    scale = (high - low)[:, None, None] / out
-    width = scale.clamp(min=1.0)
-    centre = low[:, None, None] + scale * (
-        torch.arange(out, device=low.device, dtype=torch.float32)[None, :, None] + 0.5
-    )
-    pixel = torch.arange(length, device=low.device, dtype=torch.float32)[None, None, :] + 0.5
-    inside = (pixel > low[:, None, None]) & (pixel < high[:, None, None])
-    weights = kind((pixel - centre).abs() / width) * inside
-    return weights / weights.sum(-1, keepdim=True)
+def _weights(windows: Windows, images: Tensor) -> tuple[Tensor, Tensor]:
+    """What each pixel of a column contributes to each of the result's, and each pixel of a line.
+
+    `(N, rows, height)` and `(N, columns, width)`; both are computed at once, padded to one size.
+    """
+    (height, width), (rows, columns), device = images.shape[-2:], windows.size, images.device
+    low, high = windows.boxes[:, :2].T, windows.boxes[:, 2:].T
+    scale = (high - low) / torch.tensor([[columns], [rows]])
+    facts = sent(torch.stack([low, high, scale, scale.clamp(min=1.0)]), device)
+    low, high, scale, support = facts[..., None, None].unbind(0)
+    pixel = middles(max(height, width), device)
+    centre = low + scale * middles(max(rows, columns), device)[:, None]
+    inside = (pixel > low) & (pixel < high)
+    weights = _FILTERS[windows.interpolation]((pixel - centre).abs_().div_(support)).mul_(inside)
+    weights.div_(weights.sum(-1, keepdim=True))
+    return weights[1, :, :rows, :height], weights[0, :, :columns, :width]

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from cnntrain.core.kinds import NonNegativeFloat, Range
 from cnntrain.data import transform
+from cnntrain.data.on_device import constant
 from cnntrain.data.transform_parts import SameSize, stored_as, uniform
 
 
@@ -81,7 +82,7 @@ def warp(images: Tensor, *, angle: Tensor, shift: Tensor, factor: Tensor, shear:
     # its inverse (the determinant before scaling is one) says where each pixel comes from
     inverse = torch.stack([d, -b, -c, a], dim=1).view(count, 2, 2) / factor[:, None, None]
     origin = -(inverse @ shift[:, :, None])
-    half = torch.tensor([width / 2, height / 2], device=images.device)
+    half = constant((width / 2, height / 2), images.device)
     # pixels to grid_sample's units, in which each axis runs from -1 to 1
     theta = torch.cat([inverse * (half / half[:, None]), origin / half[:, None]], dim=2)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)

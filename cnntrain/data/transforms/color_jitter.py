@@ -7,6 +7,7 @@ from torch import Tensor
 
 from cnntrain.core.kinds import NonNegativeFloat
 from cnntrain.data import transform
+from cnntrain.data.on_device import constant
 from cnntrain.data.transform_parts import SameSize, per_image, uniform, unit
 
 _LUMA = (0.2989, 0.587, 0.114)  # ITU-R BT.601, with torchvision's digits
@@ -92,7 +93,7 @@ def adjust_hue(pixels: Tensor, shift: Tensor) -> Tensor:
         torch.where(value == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor),
     )
     hue = (sector / 6 + shift[:, 0]).remainder(1.0) * 6
-    offset = torch.tensor([5.0, 3.0, 1.0], device=pixels.device).view(1, 3, 1, 1)
+    offset = constant((5.0, 3.0, 1.0), pixels.device).view(1, 3, 1, 1)
     k = (offset + hue[:, None]).remainder(6.0)
     # HSV to RGB in closed form: f(n) = v - c max(0, min(k, 4 - k, 1)), k = (n + 6 h) mod 6
     return value[:, None] - chroma[:, None] * torch.minimum(k, 4 - k).clamp(0, 1)
@@ -101,7 +102,7 @@ def adjust_hue(pixels: Tensor, shift: Tensor) -> Tensor:
 def _grey(pixels: Tensor) -> Tensor:
     if pixels.shape[1] != 3:
         return pixels.mean(dim=1, keepdim=True)
-    weights = torch.tensor(_LUMA, device=pixels.device).view(1, 3, 1, 1)
+    weights = constant(_LUMA, pixels.device).view(1, 3, 1, 1)
     return (pixels * weights).sum(dim=1, keepdim=True)
 
 

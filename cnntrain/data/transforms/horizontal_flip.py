@@ -27,12 +27,15 @@ class HorizontalFlip(SameSize):
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Mirror some of `(N, C, H, W)`."""
         count = len(images)
-        picked = chosen(count, self.probability, generator).flatten()
-        if images.device.type == "cpu" and 0 < _LARGE * count <= images.numel():
+        picked = chosen(count, self.probability, generator)
+        if images.device.type != "cpu":
+            return torch.where(picked, images.flip(3), images)
+        picked = picked.flatten()
+        if 0 < _LARGE * count <= images.numel():
             pairs = zip(torch.split(images, 1), picked.tolist(), strict=True)
             return torch.cat([image.flip(3) if is_picked else image for image, is_picked in pairs])
-        # whole images are copied from one of two lists: five times as fast as torch.where
-        numbers = torch.arange(count, device=images.device) + count * picked
+        # whole images are copied from one of two lists: five times as fast as torch.where on a CPU
+        numbers = torch.arange(count) + count * picked
         both = torch.cat([images, images.flip(3)])
         if both.is_contiguous(memory_format=torch.channels_last):  # index_select knows no layouts
             return both.permute(0, 2, 3, 1).index_select(0, numbers).permute(0, 3, 1, 2)

@@ -42,10 +42,11 @@ class Normalize(SameSize):
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """`(N, C, H, W)` uint8, or float from 0 to 1, to float32 in the same memory format."""
         scale, shift = self._on(images)
-        if images.is_contiguous() or not images.is_contiguous(memory_format=torch.channels_last):
+        is_channels_last = images.is_contiguous(memory_format=torch.channels_last)
+        if images.device.type != "cpu" or images.is_contiguous() or not is_channels_last:
             return _scaled(images, scale, shift)
-        # channels last: a row of pixels at a time, since broadcasting over so short a last axis
-        # is six times as slow
+        # channels last: a row of pixels at a time, since on a CPU broadcasting over so short a last
+        # axis is six times as slow
         count, channels, height, width = images.shape
         rows = images.permute(0, 2, 3, 1).reshape(count, height, width * channels)
         result = _scaled(rows, scale.flatten().repeat(width), shift.flatten().repeat(width))

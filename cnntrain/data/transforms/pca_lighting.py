@@ -7,6 +7,7 @@ from torch import Tensor
 
 from cnntrain.core.kinds import PositiveFloat
 from cnntrain.data import transform
+from cnntrain.data.on_device import constant
 from cnntrain.data.transform_parts import SameSize, unit
 
 # Principal components of the RGB pixels (0..1) of ImageNet's training images, as published with
@@ -44,6 +45,4 @@ class PcaLighting(SameSize):
 
 def lighting(alphas: Tensor) -> Tensor:
     """What is added to red, green and blue, `(N, 3)`, for multiples `(N, 3)`."""
-    vectors = torch.tensor(VECTORS, device=alphas.device)
-    values = torch.tensor(VALUES, device=alphas.device)
-    return (alphas * values) @ vectors.T
+    return (alphas * constant(VALUES, alphas.device)) @ constant(VECTORS, alphas.device).T
