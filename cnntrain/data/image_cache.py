@@ -30,6 +30,7 @@ from cnntrain.core.stderr import say
 from cnntrain.core.units import byte_size
 from cnntrain.data.cache import cache_folder
 from cnntrain.data.decode import decode, header_size, in_threads
+from cnntrain.data.path_list import PathList
 from cnntrain.data.splits import Files, from_picture
 from cnntrain.data.stored_images import (
     INDEX,
@@ -79,8 +80,9 @@ def with_cache(part: Files, cache: ImageCache, *, name: str) -> Files:
     """
     if not part.paths:
         return part
-    folder = _folder(part, cache)
-    keys = _keys(part.paths)
+    here = os.getcwd()  # noqa: PTH109
+    texts = [os.path.join(here, text) for text in PathList(part.paths).texts]  # noqa: PTH118
+    folder, keys = _folder(part, cache, texts), _keys(texts)
     index = read_index(folder, channels=part.channels)
     if (index.find(keys) < 0).any():
         with _disk_errors(folder):
@@ -99,27 +101,26 @@ def with_cache(part: Files, cache: ImageCache, *, name: str) -> Files:
     return replace(part, stored=stored)
 
 
-def _folder(part: Files, cache: ImageCache) -> Path:
+def _folder(part: Files, cache: ImageCache, texts: Sequence[str]) -> Path:
     """One for all files below a folder that are prepared in the same way."""
-    parents = {str(path.absolute().parent) for path in part.paths}
-    common = os.path.commonpath(parents)
+    common = os.path.commonpath({os.path.dirname(text) for text in texts})  # noqa: PTH120
     what = repr((_FORMAT, common, cache.short_side, part.channels, part.bits))
     mark = hashlib.sha256(what.encode("utf-8", "surrogateescape")).hexdigest()[:12]
     base = cache.folder or cache_folder() / "images"
     return base / f"{Path(common).name}-{cache.short_side}-{mark}"
 
 
-def _keys(paths: Sequence[Path]) -> NDArray[np.bytes_]:
+def _keys(texts: Sequence[str]) -> NDArray[np.bytes_]:
     """Of each file its path, size and time of change; one that is gone is met in decoding."""
     found = []
-    for path in paths:
+    for text in texts:  # of a million files a Path costs as much as the rest
         try:
-            status = path.stat()
-            facts = f"{path.absolute()}|{status.st_size}|{status.st_mtime_ns}"
+            status = os.stat(text)  # noqa: PTH116
+            facts = f"{text}|{status.st_size}|{status.st_mtime_ns}"
         except OSError:
-            facts = f"{path.absolute()}|missing"
-        text = facts.encode("utf-8", "surrogateescape")
-        found.append(hashlib.blake2b(text, digest_size=16).hexdigest())
+            facts = f"{text}|missing"
+        what = facts.encode("utf-8", "surrogateescape")
+        found.append(hashlib.blake2b(what, digest_size=16).hexdigest())
     return np.array(found, "S32")
 
 

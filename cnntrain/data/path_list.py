@@ -43,6 +43,11 @@ class PathList(Sequence[Path]):
     def __hash__(self) -> int:
         return hash(tuple(self))  # as of the tuple that it equals
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The paths as text, for what asks the system about each of very many."""
+        return self._texts
+
     def select(self, indices: Iterable[int]) -> PathList:
         """Those at these positions, in this order."""
         return PathList(self._texts[index] for index in indices)
