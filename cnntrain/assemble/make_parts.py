@@ -145,7 +145,8 @@ def make_recipe(loaded: Loaded, *, steps_per_epoch: int) -> Recipe:
     main = make_choice(train.schedule, loaded=loaded, path=("train", "schedule"), given=steps)
     return Recipe(
         epochs=train.epochs,
-        lr=train.optimizer.rate,
+        lr=train.optimizer.rate * loaded.lr_scale,
+        lr_scale=loaded.lr_scale,
         schedule=Warmup(steps=warmup, then=main) if warmup else main,
         plateau=main if train.schedule.reads_validation else None,
         accumulate=train.accumulate,
@@ -159,4 +160,5 @@ def make_recipe(loaded: Loaded, *, steps_per_epoch: int) -> Recipe:
         norm_every=record.every,
         check_every=record.every,
         on_divergence=train.on_divergence,
+        seed=loaded.config.seed,
     )

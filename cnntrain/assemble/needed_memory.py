@@ -15,6 +15,7 @@ from cnntrain.arch.plan import Plan
 from cnntrain.assemble.make_parts import make_optimizer
 from cnntrain.config.loaded import Loaded
 from cnntrain.core.errors import MemoryExhaustedError
+from cnntrain.core.launch import launched
 from cnntrain.core.memory import host_memory, is_out_of_memory
 from cnntrain.core.units import byte_size
 from cnntrain.optim import parameter_groups
@@ -54,11 +55,15 @@ class Needed:
 
 
 def needed_memory(loaded: Loaded, plan: Plan) -> Needed:
-    """What the training of a planned network needs, at the run file's batch size and precision."""
+    """What the training of a planned network needs, at the run file's batch size and precision.
+
+    Of several processes that were started, what each needs.
+    """
     config = loaded.config
     parts, batch = {MODEL: FLOAT32 * (plan.parameters + plan.buffers)}, 1
     if config.train is not None:
-        batch = math.ceil(config.data.batch / config.train.accumulate)
+        slice_ = math.ceil(config.data.batch / launched().count)
+        batch = math.ceil(slice_ / config.train.accumulate)
         parts = weight_memory(plan, remembered=_numbers_per_weight(loaded))
     kept = activation_bytes(plan, batch=batch)
     halved = 1 if config.compute.precision == "float32" else 2

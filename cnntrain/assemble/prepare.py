@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +24,12 @@ from cnntrain.assemble.make_parts import (
 from cnntrain.assemble.needed_memory import memory_errors, refuse_too_large
 from cnntrain.assemble.networks import make_network, plan_network
 from cnntrain.assemble.probe import with_features
+from cnntrain.assemble.several import (
+    NORMS,
+    refuse_for_several,
+    refuse_small_batches,
+    with_synchronised_norms,
+)
 from cnntrain.assemble.transfer.make_freezing import (
     check_groups,
     learning_of,
@@ -54,8 +59,7 @@ from cnntrain.runs.contents import weights_in
 from cnntrain.tasks.criterion import Criterion
 from cnntrain.train import Ema, Learner, Recipe, load_weights, make_deterministic, restore, snapshot
 from cnntrain.train.recipe import Freezing
-
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+from cnntrain.train.together import ALONE, Processes
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,13 @@ class Prepared:
     window: StepWindow = field(default_factory=StepWindow)
 
 
-def prepare(loaded: Loaded, *, resumed: State | None = None, plan: Plan | None = None) -> Prepared:
+def prepare(
+    loaded: Loaded,
+    *,
+    resumed: State | None = None,
+    plan: Plan | None = None,
+    processes: Processes = ALONE,
+) -> Prepared:
     """Plan the network, open the data, and make the learner, its loss and its recipe.
 
     The process's random states (of torch, of Python's `random` and of numpy) are set from the run's
@@ -90,6 +100,7 @@ def prepare(loaded: Loaded, *, resumed: State | None = None, plan: Plan | None =
         resumed: the checkpoint of this run that all weights will come from, so those of `finetune`
             are not read again.
         plan: of the network, where it is made already.
+        processes: that train together, each with such parts of its own.
 
     Raises:
         ConfigError: the run file cannot be obeyed, at its line.
@@ -100,21 +111,27 @@ def prepare(loaded: Loaded, *, resumed: State | None = None, plan: Plan | None =
     if loaded.config.finetune is not None and resumed is None:
         loaded = follow_weights(loaded)
     _set_up_process(loaded.config)
-    device = choose_device(loaded.config.compute, loaded)
+    device = choose_device(loaded.config.compute, loaded, processes=processes)
     plan = plan or plan_network(loaded)  # first: what cannot be trained is refused unread
+    refuse_for_several(loaded, plan, processes=processes, device=device)
     refuse_too_large(loaded, plan, device=device)
     with memory_errors(loaded, plan, device=device):
-        return _prepare(loaded, plan=plan, device=device, resumed=resumed)
+        return _prepare(loaded, plan=plan, device=device, resumed=resumed, processes=processes)
 
 
 def _prepare(
-    loaded: Loaded, *, plan: Plan, device: torch.device, resumed: State | None
+    loaded: Loaded,
+    *,
+    plan: Plan,
+    device: torch.device,
+    resumed: State | None,
+    processes: Processes,
 ) -> Prepared:
     config, wanted, finetune = loaded.config, loaded.train, loaded.config.finetune
     from_weights = finetune is not None and resumed is None
     is_probe = finetune is not None and finetune.probe
     source = read_source(loaded) if from_weights else None
-    data = open_run_data(loaded, device=device, in_order=is_probe)
+    data = open_run_data(loaded, device=device, in_order=is_probe, share=processes.share)
     if data.validation is None:
         _refuse_without_validation(loaded, data)
     if plan.description.facts.num_classes != len(data.classes):
@@ -132,14 +149,13 @@ def _prepare(
         freezing.hold(net, epoch=freezing.settled)  # the optimizer has all that ever learns
     if wanted.optimizer.groups:
         check_groups(loaded, net=net)
-    if size := _size_with_single_image(loaded, data.train.size):
-        _refuse_single_image(loaded, data, plan, net, size=size)
+    refuse_small_batches(loaded, plan, net, images=data.train.size, share=processes.share)
     if wanted.recalibrate:
         _refuse_recalibration(loaded, net)
     if is_probe:
         data = with_features(data, loaded=loaded, plan=plan, net=net, device=device)
     anchors = _anchors(start, resumed) if finetune is not None and finetune.l2_sp else ()
-    learner = _make_learner(net, loaded=loaded, plan=plan, anchors=anchors)
+    learner = _make_learner(net, loaded=loaded, plan=plan, anchors=anchors, processes=processes)
     seed_randomness(derive_seed(config.seed, "training"))
     recipe = make_recipe(loaded, steps_per_epoch=data.train.batches_per_epoch)
     criterion = make_criterion(loaded, data=data, device=device)
@@ -195,14 +211,26 @@ def put_weights(net: nn.Module, state: State, path: Path) -> None:
     load_weights(net, weights, what, remedy=remedy)
 
 
-def network_of(prepared: Prepared, state: State) -> nn.Module:
-    """A copy of the learner's network with the weights of another of its own states."""
+def network_of(prepared: Prepared, state: State | None) -> nn.Module:
+    """A copy of the learner's network with the weights of another of its own states.
+
+    Of several processes the first one has the state, and all get its weights.
+    """
     net = copy.deepcopy(prepared.learner.model)
-    put_weights(net, state, Path("the state"))
+    if state is not None:
+        put_weights(net, state, Path("the state"))
+    prepared.learner.processes.copy_first(net.state_dict().values())
     return net
 
 
-def _make_learner(net: Network, *, loaded: Loaded, plan: Plan, anchors: Collection[str]) -> Learner:
+def _make_learner(
+    net: Network,
+    *,
+    loaded: Loaded,
+    plan: Plan,
+    anchors: Collection[str],
+    processes: Processes,
+) -> Learner:
     """The learner; weights named in `anchors` decay towards what they are now (L2-SP)."""
     config, wanted = loaded.config, loaded.train
     finetune = config.finetune
@@ -213,6 +241,7 @@ def _make_learner(net: Network, *, loaded: Loaded, plan: Plan, anchors: Collecti
     if finetune is not None and finetune.l2_sp and not start:
         message = "l2_sp has no effect: no loaded weight that would decay ever learns"
         raise loaded.error(("finetune", "l2_sp"), message, "remove it, or freeze less")
+    with_synchronised_norms(net, loaded, processes=processes)
     part = plan.body.nodes[-1].name if finetune is not None and finetune.probe else ""
     trained = net.get_submodule(part)
     return Learner(
@@ -224,6 +253,7 @@ def _make_learner(net: Network, *, loaded: Loaded, plan: Plan, anchors: Collecti
         part=part,
         start=start,
         task=make_task(loaded),
+        processes=processes,
     )
 
 
@@ -241,48 +271,6 @@ def _refuse_without_validation(loaded: Loaded, data: Data) -> None:
     if problems:
         data.close()
         raise ConfigError.of(problems)
-
-
-_LARGER = "set a larger `data.batch_size`: such a layer needs two images or more"
-
-
-def _size_with_single_image(loaded: Loaded, images: int) -> int | None:
-    """The smallest batch that is a single image, or has a part of one, if there is any.
-
-    Parts are cut as torch's `chunk` cuts: all but the last have as many images.
-    """
-    section, parts = loaded.config.data, loaded.train.accumulate
-    sizes = [min(section.batch, images)]
-    sizes += [] if section.drop_last else [images % section.batch]
-    single = [size for size in sizes if size and (size - 1) % math.ceil(size / parts) == 0]
-    return min(single, default=None)
-
-
-def _refuse_single_image(
-    loaded: Loaded, data: Data, plan: Plan, net: Network, *, size: int
-) -> None:
-    """Batch normalisation has no variance over one image with one value per channel.
-
-    Over the maps of one image it has: only layers whose input is flat, or 1 x 1, are in the way.
-    """
-    parts = loaded.train.accumulate
-    narrow = [
-        name
-        for name, node in plan.walk()
-        if isinstance(norm := net.get_submodule(name), NORMS)
-        and math.prod(node.in_shapes[0][1:]) == 1
-        and not getattr(norm, "frozen", False)
-    ]
-    if not narrow:
-        return
-    whole = f"a batch of {size} of the {data.train.size} training images"
-    message = f"{whole} is a single image" if size == 1 else f"{whole} has a part of a single image"
-    message += f", over which the batch normalisation '{narrow[0]}' has no variance"
-    is_last = size < min(loaded.config.data.batch, data.train.size)
-    remedy = "set `data.drop_last: true`, or another batch_size" if is_last else _LARGER
-    if size > 1:
-        remedy += f", or lower train.accumulate ({parts})"
-    raise loaded.error(("data", "batch_size"), message, remedy)
 
 
 def _refuse_recalibration(loaded: Loaded, net: Network) -> None:

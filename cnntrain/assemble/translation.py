@@ -20,7 +20,9 @@ from cnntrain.data.image_cache import ImageCache
 from cnntrain.data.loaders import Data, EmptyClassError, open_data, worker_count
 from cnntrain.data.on_disk import expanded
 from cnntrain.data.pipeline import ListError
+from cnntrain.data.share import WHOLE, ShareOfBatch
 from cnntrain.data.stream import worker_failure
+from cnntrain.train.together import ALONE, Processes
 
 EVAL_BATCH = 256
 """Images in a batch of evaluation where the run file does not say; larger is not faster."""
@@ -33,26 +35,37 @@ class Opened(Protocol):
         """End the worker processes, if there are any."""
 
 
-def choose_device(compute: ComputeSection, loaded: Loaded) -> torch.device:
+def choose_device(
+    compute: ComputeSection, loaded: Loaded, *, processes: Processes = ALONE
+) -> torch.device:
     """The device that is meant; `auto` is a GPU where there is one.
+
+    Of several processes on a machine each has a GPU of its own.
 
     Raises:
         ConfigError: the device is not there.
     """
-    if compute.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(compute.device)
-    missing = ""
-    if device.type == "cuda":
-        count = torch.cuda.device_count()
-        if count == 0:
-            missing = "there is no CUDA GPU here"
-        elif device.index is not None and device.index >= count:
-            missing = f"there are only {count} GPUs here"
+    auto = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(auto if compute.device == "auto" else compute.device)
+    remedy = "use `compute.device: auto`"
+    missing, count = "", torch.cuda.device_count() if device.type == "cuda" else 0
+    if device.type == "cuda" and count == 0:
+        missing = "there is no CUDA GPU here"
+    elif device.type == "cuda" and device.index is not None and device.index >= count:
+        missing = f"there are only {count} GPUs here"
     elif device.type == "mps" and not torch.backends.mps.is_available():
         missing = "there is no Apple GPU here"
+    elif not processes.is_alone and device.index is not None:
+        missing = f"{processes.count} processes cannot all use {device}: each has a GPU of its own"
+    elif not processes.is_alone and device.type == "mps":
+        missing, remedy = "several processes cannot use an Apple GPU", "use `compute.device: cpu`"
+    elif device.type == "cuda" and processes.count_here > count:
+        missing = f"{processes.count_here} processes were started here, and there are {count} GPUs"
+        remedy = f"start {count} (torchrun --nproc-per-node {count}), or use `compute.device: cpu`"
     if missing:
-        raise loaded.error(("compute", "device"), missing, "use `compute.device: auto`")
+        raise loaded.error(("compute", "device"), missing, remedy)
+    if device.type == "cuda" and not processes.is_alone:
+        return torch.device("cuda", processes.index_here)
     return device
 
 
@@ -73,10 +86,10 @@ def place(net: nn.Module, *, compute: ComputeSection, device: torch.device) -> N
     net.to(device)
 
 
-def evaluation_batch(loaded: Loaded) -> int:
-    """Images in a batch of evaluation."""
+def evaluation_batch(loaded: Loaded, *, processes: int = 1) -> int:
+    """Images in a batch of evaluation, which one process has for itself."""
     data = loaded.config.data
-    return data.eval_batch_size or max(EVAL_BATCH, data.batch)
+    return data.eval_batch_size or max(EVAL_BATCH, data.batch // processes)
 
 
 def open_run_data(
@@ -85,6 +98,7 @@ def open_run_data(
     device: torch.device | str,
     eval_steps: Sequence[Mapping[str, Any]] | None = None,
     in_order: bool = False,
+    share: ShareOfBatch = WHOLE,
 ) -> Data:
     """The run file's images, with loaders.
 
@@ -94,6 +108,7 @@ def open_run_data(
         eval_steps: the preprocessing that a checkpoint holds, in place of the run file's; then the
             training images are prepared so, too.
         in_order: training images come in stored order, each once, as in evaluation.
+        share: what of them this process reads.
 
     Raises:
         DataError: images are missing or unreadable.
@@ -118,7 +133,7 @@ def open_run_data(
             train_transforms=train,
             eval_transforms=prepared,
             batch_size=data.batch,
-            eval_batch_size=evaluation_batch(loaded),
+            eval_batch_size=evaluation_batch(loaded, processes=share.count),
             drop_last=data.drop_last,
             seed=config.seed,
             device=device,
@@ -130,6 +145,7 @@ def open_run_data(
             fingerprint=data.fingerprint if eval_steps is None else "off",
             decoder=data.decoder if eval_steps is None else "pillow",
             cache=_image_cache(data) if eval_steps is None else None,
+            share=share,
         )
 
 

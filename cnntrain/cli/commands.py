@@ -29,11 +29,13 @@ from cnntrain.cli import (
 from cnntrain.cli.habits import corrected
 from cnntrain.cli.pictures import PictureCommands
 from cnntrain.core.errors import UsageError
+from cnntrain.core.launch import refuse_several
 from cnntrain.core.version import __version__
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 internal error (please report), 2 usage or configuration, 3 data, "
-    "4 checkpoint, 5 diverged, 6 out of memory, 7 disk, 129 SIGHUP, 130 Ctrl-C, 143 SIGTERM."
+    "4 checkpoint, 5 diverged, 6 out of memory, 7 disk, 8 another process of the training ended, "
+    "129 SIGHUP, 130 Ctrl-C, 143 SIGTERM."
 )
 
 
@@ -110,6 +112,7 @@ def _show_versions(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     shows_version: Annotated[
         bool,
         typer.Option(
@@ -118,3 +121,5 @@ def _options(
     ] = False,
 ) -> None:
     """Take the options that stand before a command."""
+    if context.invoked_subcommand != "fit":
+        refuse_several(f"`cnntrain {context.invoked_subcommand}`")

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from cnntrain.core.errors import CnntrainError, DiskError, MemoryExhaustedError, UsageError
 from cnntrain.core.interrupts import Interruptions
+from cnntrain.core.launch import launched
 from cnntrain.core.memory import is_out_of_memory
 from cnntrain.core.plugins import plugin_failure
 from cnntrain.core.stderr import say
@@ -127,10 +128,24 @@ def _fail_plugin(error: Exception) -> None:
 
 
 def _fail(message: str, code: int, *, prefix: str = "error: ") -> NoReturn:
+    if _is_said_already():
+        sys.exit(code)
     if os.environ.get("CNNTRAIN_DEBUG") == "1":
         say(traceback.format_exc().rstrip(), keep="\n\t")
     say(message if "\n" in message else prefix + message, keep="\n\t")
     sys.exit(code)
+
+
+def _is_said_already() -> bool:
+    """Whether another of several processes that train together has said why they end."""
+    try:
+        if launched().count == 1:
+            return False
+    except CnntrainError:
+        return False
+    from cnntrain.train.together import is_first_to_fail
+
+    return not is_first_to_fail()
 
 
 def _open_closed_streams() -> None:

@@ -16,10 +16,12 @@ from cnntrain.config import shipped
 from cnntrain.config.named_plugins import Naming
 from cnntrain.config.open_numbers import refuse_open
 from cnntrain.core.errors import UsageError
+from cnntrain.core.launch import refuse_several
 from cnntrain.show.tables import columns
 from cnntrain.show.words import percent
 
 if TYPE_CHECKING:
+    from cnntrain.fit.fit import Outcome
     from cnntrain.fit.folds import CrossValidated, Figure
 
 AUTO = "auto"
@@ -68,6 +70,7 @@ def fit(  # noqa: PLR0913  # one parameter for each option
     is_auto = resume == AUTO
     _refuse_contradictions(file, resume, out=out, folds=folds)
     if file is not None and Path(file).exists() and Path(file).suffix != ".yaml":
+        refuse_several("choosing a run file for a folder of images")
         file = _run_file_of_folder(file, given, quiet=quiet)
     if file is not None and folds is not None:
         _cross_validate(
@@ -82,34 +85,58 @@ def fit(  # noqa: PLR0913  # one parameter for each option
         )
         return
     checked = None if file is None else checked_run_file(file, given, plugins=named)
+    if checked is None and _resumes_folds(
+        Path(resume or ""), given, plugins=named, quiet=quiet, verbose=verbose
+    ):
+        return
     from cnntrain.fit.fit import fit as start
     from cnntrain.fit.fit import resume as go_on
-    from cnntrain.fit.folds import is_cross_validation, resume_folds
+    from cnntrain.fit.follow import follow
     from cnntrain.fit.restart import fit_or_resume
     from cnntrain.show.progress import quietly
+    from cnntrain.train.together import joined
 
-    with output.log_shown(verbose), quietly(quiet):
-        if checked is not None:
+    outcome, code = None, 0
+    with joined() as processes, output.log_shown(verbose), quietly(quiet or not processes.is_first):
+        if not processes.is_first:
+            code = follow(checked, processes=processes, plugins=named)
+        elif checked is not None:
             is_auto = is_auto or checked.loaded.config.record.resume == "auto"
             begin = partial(fit_or_resume, plugins=named, tell=output.note) if is_auto else start
-            outcome = begin(
-                checked.loaded, plan=checked.plan, out=out, overrides=given, quiet=quiet
-            )
+            outcome = begin(checked.loaded, plan=checked.plan, out=out, overrides=given,
+                            quiet=quiet, processes=processes)  # fmt: skip
         else:
-            run = Path(resume or "")
-            if is_cross_validation(run):
-                done = resume_folds(
-                    run, overrides=given, plugins=named, quiet=quiet, tell=output.note
-                )
-                _tell(done)
-                return
-            outcome = go_on(run, overrides=given, plugins=named, quiet=quiet)
+            outcome = go_on(Path(resume or ""), plugins=named, overrides=given, quiet=quiet,
+                            processes=processes)  # fmt: skip
+    if outcome is not None:
+        _end(outcome, plugins=named, quiet=quiet, no_report=no_report)
+    if code:
+        raise typer.Exit(code)
+
+
+def _end(outcome: Outcome, *, plugins: list[Path], quiet: bool, no_report: bool) -> None:
+    """The report of a run, and its folder on stdout."""
     if outcome.exit_code == 0 and not no_report:
         is_new = outcome.done is not None
-        _write_report(outcome.run.path, plugins=named, quiet=quiet, is_new=is_new)
+        _write_report(outcome.run.path, plugins=plugins, quiet=quiet, is_new=is_new)
     output.result(str(outcome.run.path), is_needed=False)
     if outcome.exit_code:
         raise typer.Exit(outcome.exit_code)
+
+
+def _resumes_folds(
+    run: Path, given: list[str], *, plugins: list[Path], quiet: bool, verbose: bool
+) -> bool:
+    """Resume a cross-validation, if that is what the folder holds."""
+    from cnntrain.fit.folds import is_cross_validation, resume_folds
+    from cnntrain.show.progress import quietly
+
+    if not is_cross_validation(run):
+        return False
+    refuse_several("cross-validation")
+    with output.log_shown(verbose), quietly(quiet):
+        _tell(resume_folds(run, overrides=given, plugins=plugins, quiet=quiet, tell=output.note))
+    return True
 
 
 def _write_report(run: Path, *, plugins: list[Path], quiet: bool, is_new: bool) -> None:
@@ -162,6 +189,7 @@ def _cross_validate(
     from cnntrain.fit.folds import cross_validate, cross_validate_or_resume, load_folds
     from cnntrain.show.progress import quietly
 
+    refuse_several("cross-validation")
     files = load_folds(file, given, folds=folds, plugins=Naming.by_user(plugins))
     refuse_open(files[0].config, doing="--folds")
     is_auto = is_auto or files[0].config.record.resume == "auto"

@@ -71,6 +71,12 @@ class Loaded:
             raise self.error((), message, remedy)
         return self.config.train
 
+    @property
+    def lr_scale(self) -> float:
+        """What the optimizer's learning rate is multiplied by, for the size of the batches."""
+        scaling = self.train.lr_scaling
+        return 1.0 if scaling is None else self.config.data.batch / scaling.reference_batch
+
     def problem(self, path: KeyPath, message: str, remedy: str, *, key: bool = False) -> Problem:
         """A problem with the value (or key) at `path`, such as `("train", "epochs")`."""
         return self.document.problem(Complaint(path, message, remedy, at_key=key))

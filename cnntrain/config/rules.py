@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cnntrain.config.loaded import FINETUNE_AT, TRANSFORMS_AT, Loaded
-from cnntrain.config.train_section import KEEP_LAST, FinetuneSection
+from cnntrain.config.train_section import AUTO, KEEP_LAST, FinetuneSection
 from cnntrain.core.document import KeyPath
 from cnntrain.core.problems import Problem, suggestion
 from cnntrain.data import TRANSFORMS
@@ -98,6 +98,9 @@ def _optimizer(given: Loaded) -> Iterator[Problem]:
     if own.get("nesterov") and own.get("momentum") == 0:
         message = f"nesterov needs a momentum above 0 ({given.at(*OPTIMIZER, 'momentum')})"
         yield given.problem((*OPTIMIZER, "nesterov"), message, "set momentum: 0.9")
+    if optimizer.lr == AUTO and given.train.lr_scaling is not None:
+        message = f"lr: auto ({given.at(*OPTIMIZER, 'lr')}) is found for the batches as they are"
+        yield given.problem(("train", "lr_scaling"), message, "remove one of the two")
     of_groups = [group.weight_decay for group in optimizer.groups]
     is_decayed = any([optimizer.weight_decay, given.train.l1, *of_groups])
     if optimizer.decay_norm_and_bias and not is_decayed:

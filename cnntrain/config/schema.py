@@ -56,6 +56,8 @@ class ComputeSection(Section):
     """Same seed, same result to the last bit on a GPU too; slower."""
     threads: Positive | None = None
     """CPU threads; null: torch's choice."""
+    sync_batch_norm: bool = False
+    """Several processes normalise over the whole batch, not each over its slice; CUDA only."""
 
 
 class TransformCall(Call):

@@ -119,6 +119,13 @@ class ScheduleSection(Choice):
         return bool(self.entry.options.get("reads_validation"))
 
 
+class LrScalingSection(Section):
+    """Linear scaling: the learning rate grows with the batch (Goyal et al. 2017, section 2.1)."""
+
+    reference_batch: Positive
+    """The batch size that `optimizer.lr` is for; a batch b times as large has b times the rate."""
+
+
 class EmaSection(Section):
     """An exponential moving average of the weights, which is what gets evaluated."""
 
@@ -148,6 +155,8 @@ class TrainSection(Section):
     """How a gradient moves the weights."""
     schedule: ScheduleSection = Field(default_factory=ScheduleSection.default)
     """How the learning rate changes."""
+    lr_scaling: LrScalingSection | None = None
+    """Scale the learning rate with data.batch_size; null: it is what `optimizer` says."""
     l1: NonNegativeFloat = 0.0
     """Factor of the sum of all decayed weights' magnitudes, added to the loss."""
     clip_norm: PositiveFloat | None = None

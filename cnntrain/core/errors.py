@@ -23,6 +23,10 @@ class CnntrainError(Exception):
         self.problems: tuple[Problem, ...] = (Problem(message, place, remedy),)
         super().__init__(self.problems[0].render())
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process, whatever the kind's own arguments are."""
+        return type(self).__new__, (type(self),), self.__dict__
+
     def __setstate__(self, state: dict[str, Any] | None) -> None:
         """From another process: what was rendered there must not be rendered once more."""
         super().__setstate__(state)
@@ -90,3 +94,9 @@ class DiskError(CnntrainError):
     """A file could not be written."""
 
     exit_code = 7
+
+
+class ProcessLostError(CnntrainError):
+    """Another of the processes that train together has ended, or cannot be reached."""
+
+    exit_code = 8

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.on_device import sent
+from cnntrain.data.share import WHOLE, ShareOfBatch
 
 
 class Batch(NamedTuple):
@@ -44,6 +45,7 @@ class Batching:
         device: where the batches are.
         channels_last: their memory format.
         balanced: shuffled images are drawn so that all classes are equally frequent.
+        share: what of each batch is read here, where several processes train together.
     """
 
     batch_size: int
@@ -53,6 +55,7 @@ class Batching:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     channels_last: bool = False
     balanced: bool = False
+    share: ShareOfBatch = WHOLE
 
     def order(self, targets: Tensor, *, epoch: int) -> Tensor | None:
         """`(N,)` int64 on the CPU: which image comes when; None for the stored order.
@@ -71,6 +74,19 @@ class Batching:
     def count(self, images: int) -> int:
         """Batches in an epoch of so many images."""
         return images // self.batch_size if self.drop_last else -(-images // self.batch_size)
+
+    def numbers(self, images: int, *, start: int = 0) -> range:
+        """Of the batches that are read here, from `start` on, in an epoch of so many images."""
+        return self.share.numbers(self.count(images), start=start)
+
+    def images_in(self, number: int, images: int) -> int:
+        """Images in a batch, all processes together, in an epoch of so many."""
+        return min(self.batch_size, images - number * self.batch_size)
+
+    def places(self, number: int, images: int) -> Tensor:
+        """Places in the order of those of a batch that are read here, `(n,)` int64 on the CPU."""
+        rows = self.share.rows(self.images_in(number, images))
+        return torch.tensor(rows) + number * self.batch_size
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -94,6 +110,10 @@ class Loader(Protocol):
         """
         ...
 
+    def images_in(self, batch: int) -> int:
+        """Images in a batch, by its number, those that other processes read included."""
+        ...
+
 
 def gathered(
     kept: Batch,
@@ -110,6 +130,9 @@ def gathered(
     """
     size, count = how.batch_size, how.count(len(kept.targets))
     drawn = how.order(kept.targets.cpu() if how.balanced else kept.targets, epoch=epoch)
+    if how.share.count > 1:
+        yield from _shared(kept, how, drawn, start=start, as_images=as_images)
+        return
     order = None if drawn is None else sent(drawn, kept.targets.device)
     targets = kept.targets if order is None else kept.targets.index_select(0, order)
     for first in range(start, count, at_once):
@@ -119,6 +142,22 @@ def gathered(
         images, of_them = as_images(rows), targets[places]
         for at in range(0, len(of_them), size):
             yield Batch(images[at : at + size], of_them[at : at + size])
+
+
+def _shared(
+    kept: Batch,
+    how: Batching,
+    order: Tensor | None,
+    *,
+    start: int,
+    as_images: Callable[[Tensor], Tensor],
+) -> Iterator[Batch]:
+    """The same, of several processes: what each batch has for this one."""
+    for number in how.numbers(len(kept.targets), start=start):
+        places = how.places(number, len(kept.targets))
+        places = sent(places if order is None else order[places], kept.targets.device)
+        rows, targets = kept.at(places)
+        yield Batch(as_images(rows), targets)
 
 
 def balanced_order(targets: Tensor, *, seed: int, epoch: int) -> Tensor:

@@ -65,3 +65,7 @@ class FeatureLoader:
         """The batches of one epoch; see `Loader`."""
         self.fill()
         return gathered(self._kept, self._batching, epoch=epoch, start=start)
+
+    def images_in(self, batch: int) -> int:
+        """Images in a batch; see `Loader`."""
+        return self._batching.images_in(batch, self.size)

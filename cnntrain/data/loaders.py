@@ -17,7 +17,7 @@ from cnntrain.data.fingerprint import Fingerprint, take_fingerprint
 from cnntrain.data.image_cache import ImageCache
 from cnntrain.data.left_out import LeftOut, summaries
 from cnntrain.data.metadata import AS_IT_IS, Holdout
-from cnntrain.data.mixing import MixedLoader
+from cnntrain.data.mixing import MixedLoader, reach
 from cnntrain.data.pipeline import (
     Pipeline,
     TransformError,
@@ -27,6 +27,7 @@ from cnntrain.data.pipeline import (
 )
 from cnntrain.data.read import class_counts, open_splits
 from cnntrain.data.resident import ResidentLoader, read_pixels
+from cnntrain.data.share import WHOLE, ShareOfBatch
 from cnntrain.data.splits import Division, Files, Part, Pixels, Splits
 from cnntrain.data.statistics import Items, PlainPipeline, shallow, with_statistics
 from cnntrain.data.stream import StreamLoader
@@ -112,6 +113,7 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
     fingerprint: Fingerprint = "off",
     decoder: Decoder = "pillow",
     cache: ImageCache | None = None,
+    share: ShareOfBatch = WHOLE,
 ) -> Data:
     """Open a data set and make its loaders.
 
@@ -137,6 +139,7 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
         decoder: of JPEGs in shuffled batches that are read when they are needed.
         cache: keeps images decoded on the disk: the training images, and those of evaluation
             where that changes no pixel.
+        share: what of each training batch is read here; evaluation batches are taken in turns.
 
     Raises:
         DataError: files are missing, unreadable or do not fit together.
@@ -155,16 +158,14 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
     lists = {"train": train_transforms, "eval": eval_transforms}
     scaling, plain = with_statistics(lists, splits.train)
     pipelines = make_pipelines(plain)
+    wide = replace(share, before=reach(pipelines["train"].mixings))
     how = Batching(batch_size, True, drop_last, seed, torch.device(device), channels_last,
-                   balanced=sampling == "balanced")  # fmt: skip
-    how_eval = replace(
-        how, batch_size=eval_batch_size or batch_size, shuffle=False, drop_last=False
-    )
+                   balanced=sampling == "balanced", share=wide)  # fmt: skip
+    how_eval = replace(how, batch_size=eval_batch_size or batch_size, shuffle=False,
+                       drop_last=False, share=replace(share, in_turns=True))  # fmt: skip
     if how.count(len(splits.train)) == 0:
-        raise ValueError(
-            f"drop_last leaves no batch: {len(splits.train)} training images are fewer than "
-            f"batch_size {batch_size}"
-        )
+        few = f"{len(splits.train)} training images are fewer than batch_size {batch_size}"
+        raise ValueError(f"drop_last leaves no batch: {few}")
     for key, pipeline in pipelines.items():
         _try(splits.train, pipeline, key)
     batchings = {"train": how_eval if in_order else how, "eval": how_eval}
@@ -203,16 +204,17 @@ def _loaders(
             made[split] = make_loader(part, pipelines[key], name=split, memory=memory,
                                       workers=workers, batching=batchings[key])  # fmt: skip
     if mixings := pipelines["train"].mixings:
-        made["train"] = MixedLoader(made["train"], mixings=mixings, seed=batchings["train"].seed,
-                                    num_classes=len(splits.classes))  # fmt: skip
+        how = batchings["train"]
+        made["train"] = MixedLoader(made["train"], mixings=mixings, seed=how.seed,
+                                    num_classes=len(splits.classes), share=how.share)  # fmt: skip
     return made
 
 
-def worker_count(workers: Workers, device: torch.device) -> int:
-    """Reading processes: beside a GPU nearly all cores, beside a CPU that trains itself few."""
+def worker_count(workers: Workers, device: torch.device, *, on_machine: int = 1) -> int:
+    """Reading processes of one that trains: beside a GPU nearly all its cores, on a CPU few."""
     if workers != "auto":
         return workers
-    cores = core_count()
+    cores = core_count() // on_machine
     return cores // 4 if device.type == "cpu" else max(1, min(16, cores - 1))
 
 
@@ -266,8 +268,8 @@ def make_loader(
     ):
         pixels = read_pixels(part, head, name=name)
         return ResidentLoader(pixels, pipeline=tail, batching=batching)
-    return StreamLoader(part, name=name, pipeline=pipeline, batching=batching,
-                        workers=worker_count(workers, batching.device))  # fmt: skip
+    count = worker_count(workers, batching.device, on_machine=batching.share.on_machine)
+    return StreamLoader(part, name=name, pipeline=pipeline, batching=batching, workers=count)
 
 
 def _fits_memory(part: Files, head: Pipeline, tail: Pipeline, device: torch.device) -> bool:

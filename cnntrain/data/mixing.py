@@ -15,6 +15,7 @@ from torch import Tensor
 
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batch, Loader
+from cnntrain.data.share import WHOLE, ShareOfBatch
 
 
 @runtime_checkable
@@ -43,10 +44,17 @@ class MixedLoader:
         mixings: whose probabilities add up to 1 or less.
         num_classes: of the targets.
         seed: the run's.
+        share: what of each batch the loader reads; see `reach`.
     """
 
     def __init__(
-        self, loader: Loader, *, mixings: Sequence[Mixing], num_classes: int, seed: int
+        self,
+        loader: Loader,
+        *,
+        mixings: Sequence[Mixing],
+        num_classes: int,
+        seed: int,
+        share: ShareOfBatch = WHOLE,
     ) -> None:
         self.loader = loader
         self.size = loader.size
@@ -54,17 +62,22 @@ class MixedLoader:
         self._mixings = mixings
         self._num_classes = num_classes
         self._seed = seed
+        self._share = share
 
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch; see `Loader`."""
         for number, batch in enumerate(self.loader.batches(epoch, start=start), start=start):
             random = Random(derive_seed(self._seed, "mixing", epoch, number))
             mixing = self._drawn(random)
-            if mixing is None:
-                yield batch
-            else:
+            if mixing is not None:
                 shares = F.one_hot(batch.targets, self._num_classes).float()
-                yield Batch(*mixing.mix(batch.images, shares, random))
+                batch = Batch(*mixing.mix(batch.images, shares, random))
+            alone = self._share.count == 1
+            yield batch if alone else batch.at(self._share.own(self.images_in(number)))
+
+    def images_in(self, batch: int) -> int:
+        """Images in a batch; see `Loader`."""
+        return self.loader.images_in(batch)
 
     def _drawn(self, random: Random) -> Mixing | None:
         left = random.random()
@@ -73,6 +86,15 @@ class MixedLoader:
             if left < 0:
                 return mixing
         return None
+
+
+def reach(mixings: Sequence[Mixing]) -> int | None:
+    """How many images before it an image may be mixed with; None: any of its batch.
+
+    A mixing states it as `reach`, so that several processes need not read all images of a batch.
+    """
+    known = [mixing.reach for mixing in mixings if hasattr(mixing, "reach")]
+    return max(known, default=0) if len(known) == len(mixings) else None
 
 
 def blend(values: Tensor, share: float) -> Tensor:

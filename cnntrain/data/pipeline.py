@@ -16,6 +16,7 @@ from cnntrain.data import TRANSFORMS
 from cnntrain.data.global_draws import drawing_from
 from cnntrain.data.mixing import Mixing
 from cnntrain.data.on_device import begin_step
+from cnntrain.data.share import Rows
 from cnntrain.data.transform_parts import unit
 from cnntrain.data.windows import HeightWidth, Picture, Sizing, Windows, cut_one, size_of
 
@@ -119,17 +120,20 @@ class Pipeline:
         foreign = any(step.is_foreign for step in self.steps)
         return drawing_from(seed) if foreign else nullcontext()
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Transform a batch `(N, C, H, W)`; the generator is on the images' device."""
-        return unit(self.applied(images, generator))
+    def __call__(self, images: Tensor, generator: torch.Generator, rows: Rows = None) -> Tensor:
+        """Transform a batch `(N, C, H, W)`, or rows of it; the generator is on their device."""
+        return unit(self.applied(images, generator, rows))
 
-    def applied(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def applied(self, images: Tensor, generator: torch.Generator, rows: Rows = None) -> Tensor:
         """The same, but 8-bit pixels stay such where no step makes numbers of them."""
         for step in self.steps:
             if step.is_random:
                 begin_step(generator, step.position)
             with _in_place(step.position, step.name):
-                images = step.transform(images, generator)
+                if rows is not None and (step.is_random or step.is_foreign):
+                    images = rows.apply(step.transform, images, generator)
+                else:
+                    images = step.transform(images, generator)
         return images
 
     def output_size(self, size: HeightWidth) -> HeightWidth:

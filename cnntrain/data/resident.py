@@ -15,6 +15,7 @@ from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batch, Batching, gathered
 from cnntrain.data.decode import in_threads
 from cnntrain.data.pipeline import Pipeline, TransformError
+from cnntrain.data.share import Rows
 from cnntrain.data.splits import Files, Part, Pixels, different_sizes, from_picture, to_picture
 from cnntrain.data.windows import cut_picture, whole
 
@@ -52,13 +53,19 @@ class ResidentLoader:
         if self._is_ready:
             yield from drawn
             return
-        for number, (images, targets) in enumerate(drawn, start):
+        numbers = how.numbers(self.size, start=start)
+        for number, (images, targets) in zip(numbers, drawn, strict=True):
             seed = derive_seed(how.seed, "batch", epoch, number)
             if self._pipeline.is_random:
                 generator.manual_seed(seed)
             with self._pipeline.drawing(seed):
-                images = self._transform(images, generator)
+                rows = how.share.some_rows(self.images_in(number), how.device)
+                images = self._transform(images, generator, rows)
             yield Batch(images, targets)
+
+    def images_in(self, batch: int) -> int:
+        """Images in a batch; see `Loader`."""
+        return self._batching.images_in(batch, self.size)
 
     def _prepare(self) -> bool:
         """Keep all images transformed, where nothing is random and the result not too large."""
@@ -84,8 +91,8 @@ class ResidentLoader:
         images = rows.view(-1, *self._shape)
         return images.permute(0, 3, 1, 2) if self._batching.channels_last else images
 
-    def _transform(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        result = self._pipeline(images, generator)
+    def _transform(self, images: Tensor, generator: torch.Generator, rows: Rows = None) -> Tensor:
+        result = self._pipeline(images, generator, rows)
         return result.contiguous(memory_format=self._batching.memory_format)
 
 

@@ -61,7 +61,7 @@ class StreamLoader:
         self._workers = workers
         self._order = _Order(part.targets, batching)
         self._head = head
-        idle = 0 if workers or _is_global(head, single) else _idle_cores(batching.device)
+        idle = 0 if workers or _is_global(head, single) else _idle_cores(batching)
         self._is_ahead = idle > 0
         # torch's advice about workers and cores is a page, said twice; the card has our line
         warnings.filterwarnings("ignore", message="This DataLoader will create")
@@ -97,15 +97,21 @@ class StreamLoader:
         self._order.epoch, self._order.start = epoch, start
         how = self._batching
         generator = torch.Generator(how.device)
-        for number, (images, targets) in enumerate(self._collated(), start=start):
+        numbers = how.numbers(self.size, start=start)
+        for number, (images, targets) in zip(numbers, self._collated(), strict=True):
             seed = derive_seed(how.seed, "batch", epoch, number)
             if self._tail.is_random:
                 generator.manual_seed(seed)
             on_device = images.to(how.device, non_blocking=True)
             with self._tail.drawing(seed):
-                result = self._tail(on_device, generator)
+                rows = how.share.some_rows(self.images_in(number), how.device)
+                result = self._tail(on_device, generator, rows)
             targets = targets.to(how.device, non_blocking=True)
             yield Batch(result.contiguous(memory_format=how.memory_format), targets)
+
+    def images_in(self, batch: int) -> int:
+        """Images in a batch; see `Loader`."""
+        return self._batching.images_in(batch, self.size)
 
     def _collated(self) -> Iterator[tuple[Tensor, Tensor]]:
         watch = Watch(self._pids)
@@ -202,10 +208,10 @@ def worker_failure(
     )
 
 
-def _idle_cores(device: torch.device) -> int:
-    """The cores that are free while a batch is computed with."""
-    used = torch.get_num_threads() if device.type == "cpu" else 1
-    return min(_READERS, core_count() - used)
+def _idle_cores(batching: Batching) -> int:
+    """The cores that are free while a batch is computed with, of those that this process has."""
+    used = torch.get_num_threads() if batching.device.type == "cpu" else 1
+    return min(_READERS, core_count() // batching.share.on_machine - used)
 
 
 def _is_global(head: Pipeline, single: Pipeline) -> bool:
@@ -229,10 +235,10 @@ class _Order(Sampler[list[Key]]):
         epoch, start, how = self.epoch, self.start, self._batching
         drawn = how.order(self._targets, epoch=epoch)
         order = torch.arange(len(self._targets)) if drawn is None else drawn
-        for number in range(start, len(self) + start):
-            first = number * how.batch_size
-            indices = order[first : first + how.batch_size].tolist()
-            yield [(epoch, place, index) for place, index in enumerate(indices, first)]
+        for number in how.numbers(len(order), start=start):
+            places = how.places(number, len(order))
+            indices = order[places].tolist()
+            yield [(epoch, *pair) for pair in zip(places.tolist(), indices, strict=True)]
 
     def __len__(self) -> int:
-        return self._batching.count(len(self._targets)) - self.start
+        return len(self._batching.numbers(len(self._targets), start=self.start))

@@ -22,6 +22,7 @@ from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.core.escapes import escaped
 from cnntrain.data.left_out import rows
+from cnntrain.fit.follow import Order
 from cnntrain.fit.resume_checks import check_same_data, check_unfinished, what_changes
 from cnntrain.fit.to_the_end import Ended, InFolder, lost_best, train_to_the_end
 from cnntrain.record.log import log_to
@@ -42,6 +43,7 @@ from cnntrain.runs.locate import find_run
 from cnntrain.runs.same_run import CHANGEABLE
 from cnntrain.tasks.protocol import Result
 from cnntrain.train import RunDone, RunStarted
+from cnntrain.train.together import ALONE, Processes
 
 LOG = logging.getLogger("cnntrain.run")
 
@@ -56,7 +58,7 @@ class Outcome:
     exit_code: int
 
 
-def fit(
+def fit(  # noqa: PLR0913  # those of `create_run` and of `train_to_the_end`
     loaded: Loaded,
     *,
     plan: Plan | None = None,
@@ -66,6 +68,7 @@ def fit(
     quiet: bool = False,
     silent: bool = False,
     observers: Sequence[Observer] = (),
+    processes: Processes = ALONE,
 ) -> Outcome:
     """Train from a run file, in a run folder of its own.
 
@@ -78,11 +81,15 @@ def fit(
         quiet: say nothing but the final line.
         silent: not even that.
         observers: more of them.
+        processes: that train together, of which this is the first; the others `follow`.
 
     Raises:
         ConfigError, DataError, DivergedError, DiskError: see their kinds.
     """
-    prepared = prepare(find_numbers(loaded, plan=plan), plan=plan)
+    processes.of_first(Order())
+    if processes.is_alone:  # else `prepare` refuses what is open
+        loaded = find_numbers(loaded, plan=plan)
+    prepared = prepare(loaded, plan=plan, processes=processes)
     config = loaded.config
     create = partial(create_run, root=Path(config.record.root), name=config.name, out=out)
     run = (make or create)()
@@ -170,6 +177,7 @@ def resume(
     silent: bool = False,
     observers: Sequence[Observer] = (),
     tell: Callable[[str], None] = lambda _: None,
+    processes: Processes = ALONE,
 ) -> Outcome:
     """Resume a run in its own folder, from its last checkpoint, bit for bit.
 
@@ -177,7 +185,7 @@ def resume(
         path: the run's folder, `runs/NAME`, or one of its checkpoints.
         overrides: changes; see `CHANGEABLE`.
         plugins: files that the user names, so that they may run.
-        quiet, silent, observers: as in `fit`.
+        quiet, silent, observers, processes: as in `fit`.
         tell: called with the run and the step that it continues from.
 
     Raises:
@@ -208,7 +216,8 @@ def resume(
         before, loaded = read(overrides=named), read(overrides=overrides)
         with kept_in(source, overrides):
             plan = plan_network(loaded, num_classes=len(classes_in(state, path=source)))
-        prepared = prepare(loaded, resumed=state, plan=plan)
+        processes.of_first(Order(state, source, run.path, tuple(overrides)))
+        prepared = prepare(loaded, resumed=state, plan=plan, processes=processes)
         check_same_data(prepared, state, source)
         restore_whole(prepared, state)
         check_unfinished(before, prepared, run)

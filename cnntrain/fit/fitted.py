@@ -13,6 +13,7 @@ from cnntrain.assemble.find_numbers import find_numbers
 from cnntrain.assemble.prepare import prepare
 from cnntrain.config.from_python import Changes, Source, as_overrides, try_to_load_given
 from cnntrain.core.errors import UsageError
+from cnntrain.core.launch import refuse_several
 from cnntrain.fit import fit as in_folder
 from cnntrain.fit.restart import fit_or_resume
 from cnntrain.fit.to_the_end import Ended, InMemory, train_to_the_end
@@ -71,6 +72,7 @@ def fit(
         UsageError, ConfigError: everything that is wrong with the run file, at its lines.
         DataError, CheckpointError, DivergedError, DiskError: see their kinds.
     """
+    refuse_several("cnntrain.fit")
     changes = as_overrides(overrides)
     checked = check_loaded(*try_to_load_given(file, changes))
     history = History()

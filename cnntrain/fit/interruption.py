@@ -13,7 +13,11 @@ from cnntrain.train import StopRequest
 
 
 class Interruption:
-    """Which signal came, if one did; `run` is the folder of the checkpoints, if there is one."""
+    """Which signal came, if one did; `run` is the folder of the checkpoints, if there is one.
+
+    Several processes get each signal from their launcher, and often from the system as well: more
+    of them change nothing. The launcher kills what has not ended after its time (torchrun: 30 s).
+    """
 
     def __init__(self, stop: StopRequest, *, run: RunFolder | None) -> None:
         self.stop = stop
@@ -22,15 +26,18 @@ class Interruption:
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
         """Ask for a stop; the second time, leave at once, without saving."""
+        if self.received is not None and not self.stop.processes.is_alone:
+            return
         if self.received is not None:
             saved = self.run is not None and self.run.last.is_file()
             stands = "; the last checkpoint stands" if saved else ""
             raise Interrupted(number, f"stopped at once by {signal_name(number)}{stands}")
         self.received = number
         self.stop.request()
+        again = " (again to stop at once)" if self.stop.processes.is_alone else ""
         what = "saving" if self.run else "ending"
-        text = f"\n{signal_name(number)}: {what} after this batch (again to stop at once)"
-        say(text, keep="\n")
+        if self.stop.processes.is_first:
+            say(f"\n{signal_name(number)}: {what} after this batch{again}", keep="\n")
         if self.stop.is_waiting:
             raise WaitEnded
 

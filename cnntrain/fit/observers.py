@@ -144,10 +144,12 @@ def card(prepared: Prepared) -> list[tuple[str, str]]:
     options += ["deterministic"] if config.compute.deterministic else []
     train = prepared.loaded.train
     recipe = (
-        f"{train.optimizer.name}, learning rate {train.optimizer.rate:g}, {train.schedule.name}; "
+        f"{train.optimizer.name}, learning rate {prepared.recipe.lr:g}, {train.schedule.name}; "
         f"{counted(train.epochs, 'epoch')} of "
         f"{counted(data.train.batches_per_epoch, 'batch', 'batches')} of {config.data.batch}"
     )
+    if (count := prepared.learner.processes.count) > 1:
+        device += f", in each of {count} processes"
     rows = [
         ("run", f"{config.name} (cnntrain {__version__}, seed {config.seed})"),
         ("network", f"{shape} -> {len(data.classes)} classes, {network}"),
@@ -156,7 +158,7 @@ def card(prepared: Prepared) -> list[tuple[str, str]]:
         ("device", f"{device}, {', '.join(options)}"),
     ]
     rows += [] if prepared.start is None else prepared.start.rows()
-    rows += in_words(prepared.learning, lr=train.optimizer.rate)
+    rows += in_words(prepared.learning, lr=prepared.recipe.lr)
     notes = [*data.notes, *_on_selection(prepared)]
     if config.data.batch > data.train.size:
         notes.append(

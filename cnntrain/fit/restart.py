@@ -35,6 +35,7 @@ from cnntrain.runs.same_run import (
     plain_tree,
 )
 from cnntrain.show.words import listed
+from cnntrain.train.together import ALONE, Processes
 
 Compared: TypeAlias = tuple[dict[str, Any], list[str]]
 
@@ -62,6 +63,7 @@ def fit_or_resume(  # noqa: PLR0913  # those of `fit` and of `resume`
     silent: bool = False,
     observers: Sequence[Observer] = (),
     tell: Callable[[str], None] = _silence,
+    processes: Processes = ALONE,
 ) -> Outcome:
     """Continue the run of this file that was cut off, or begin one.
 
@@ -70,14 +72,20 @@ def fit_or_resume(  # noqa: PLR0913  # those of `fit` and of `resume`
 
     Args:
         plugins: files that the user names, so that they may run.
-        loaded, plan, out, overrides, quiet, silent, observers: as in `fit`.
+        loaded, plan, out, overrides, quiet, silent, observers, processes: as in `fit`.
         tell: called with what is done; if quiet, only where that is nothing.
 
     Raises:
         UsageError: something else is in `out`, or another process trains there.
     """
     begin = partial(
-        fit, plan=plan, overrides=overrides, quiet=quiet, silent=silent, observers=observers
+        fit,
+        plan=plan,
+        overrides=overrides,
+        quiet=quiet,
+        silent=silent,
+        observers=observers,
+        processes=processes,
     )
     here = follow_weights(loaded)
     begun = find_begun(here, out=out)
@@ -90,6 +98,7 @@ def fit_or_resume(  # noqa: PLR0913  # those of `fit` and of `resume`
         return begin(loaded, make=lambda: run)
     if ending(run) is not None and not changes.keys() & {"train.epochs", "train.early_stop"}:
         tell(f"{run.path} is complete: nothing is left to do")
+        processes.of_first(None)
         if (run.path / "lock").exists():  # of a process that was killed as its last act
             with suppress(UsageError, DiskError), run.lock():
                 pass
@@ -102,6 +111,7 @@ def fit_or_resume(  # noqa: PLR0913  # those of `fit` and of `resume`
         silent=silent,
         observers=observers,
         tell=_silence if quiet else tell,
+        processes=processes,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import perf_counter
 from typing import TypeAlias
 
@@ -25,6 +26,7 @@ from cnntrain.runs.contents import epoch_in, open_checkpoint
 from cnntrain.runs.folder import RunFolder
 from cnntrain.tasks.protocol import Result
 from cnntrain.train import EpochDone, EvalDone, Event, RunDone, StopRequest, evaluate, train
+from cnntrain.train.together import lost_processes
 
 _ONLY_TO_GO_ON = ("optimizer", "scaler", "start", "random", "window", "good")
 """What a state holds that is needed for more training, and for nothing else."""
@@ -91,7 +93,24 @@ class InMemory(Observer):
         self._best = state
 
 
-Kept: TypeAlias = InFolder | InMemory
+class Elsewhere:
+    """The checkpoints that the first process keeps: here there are none."""
+
+    run = writer = None
+
+    def best(self, epoch: int) -> State:
+        """Never asked for here."""
+        raise AssertionError(epoch)
+
+    def last(self) -> State:
+        """Never asked for here."""
+        raise AssertionError
+
+    def put(self, state: State) -> None:
+        """The first process keeps it."""
+
+
+Kept: TypeAlias = InFolder | InMemory | Elsewhere
 """The states that a training has kept; each has what a checkpoint has, or what is used of it."""
 
 
@@ -128,23 +147,21 @@ def train_to_the_end(
     Raises:
         DataError, DivergedError, DiskError: see their kinds.
     """
-    stop = StopRequest()
-    tally = Tally()
+    processes = prepared.learner.processes
+    stop, tally = StopRequest(processes), Tally()
     loaded, plan = prepared.loaded, prepared.plan
     with (
+        lost_processes(),
         reading(prepared.data, loaded),
         memory_errors(loaded, plan, device=prepared.device),
     ):
         is_probe = bool(prepared.learner.part)
         found = compute_features(prepared.data, quiet=quiet or silent) if is_probe else []
-        own = make_observers(
-            prepared,
-            run=kept.run,
-            writer=kept.writer,
-            quiet=quiet,
-            silent=silent,
-            notes=[*notes, *found],
-            last_is_current=last_is_current,
+        make = partial(make_observers, prepared, run=kept.run, writer=kept.writer, quiet=quiet)
+        own = (
+            make(silent=silent, notes=[*notes, *found], last_is_current=last_is_current)
+            if processes.is_first
+            else []
         )
         with stop_on_signals(stop, run=kept.run) as interruption:
             done = observe(
@@ -153,8 +170,10 @@ def train_to_the_end(
                 every=loaded.config.record.every,
                 window=prepared.window,
             )
+        # all end together, when the first one has saved
+        exit_code = processes.largest(interruption.exit_code)
     test = None if tally.test is None else tally.test.metrics
-    return Ended(done, test, interruption.exit_code)
+    return Ended(done, test, exit_code)
 
 
 def _events(prepared: Prepared, *, kept: Kept, stop: StopRequest) -> Iterator[Event]:
@@ -189,28 +208,32 @@ def _afterwards(
     The newest state stays as it is, so that the run can be resumed from it. There is no result on a
     split without images, and none of an evaluation that was stopped.
 
+    Of several processes the first one has these weights, and gives them to the others.
+
     Returns:
         The last event: the run was stopped, if it was stopped here. Where the weights that
         validation selected are gone, a note says so, and the last ones stand in as they are.
     """
     learner, data, began = prepared.learner, prepared.data, perf_counter()
+    processes = learner.processes
     net: nn.Module = learner.evaluated
     splits = {"test": data.test}
     epoch, best = last.best_epoch or last.epoch, None
     try:
-        if last.best_epoch is not None:
+        if last.best_epoch is not None and processes.is_first:
             best = kept.best(last.best_epoch)
     except CheckpointError as error:
         epoch, last = last.epoch, replace(last, notes=(_stand_in(last, error),))
+    last = replace(last, notes=processes.of_first(last.notes))
     if prepared.loaded.train.recalibrate and not last.notes:
-        state = best or kept.last()
+        state = (best or kept.last()) if processes.is_first else None
         found = None if stop.requested else recalibrated(prepared, state, stop=stop)
         if found is None:
             return replace(last, reason="stopped")
         net, best = found
         kept.put(best)
         splits = {SPLIT: data.validation, **splits}
-    elif best is not None and data.test is not None:
+    elif last.best_epoch is not None and not last.notes and data.test is not None:
         net = network_of(prepared, best)
         began = perf_counter()
     for split, loader in splits.items():

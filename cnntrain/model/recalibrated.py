@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -136,28 +136,39 @@ class _StoppableLoader:
         if self._stop.requested:
             raise _Stopped
 
+    def images_in(self, batch: int) -> int:
+        """Images in a batch; see `Loader`."""
+        return self._loader.images_in(batch)
+
 
 def recalibrated(
-    prepared: Prepared, state: State, *, stop: StopRequest
+    prepared: Prepared, state: State | None, *, stop: StopRequest
 ) -> tuple[nn.Module, State] | None:
     """The network of one of a training's own states, with new statistics; and its state.
 
     Args:
-        prepared: the training's parts.
-        state: it is not changed.
+        prepared: the training's parts; of several processes each does a part of the work.
+        state: it is not changed; the first process has it.
         stop: ends it after a batch, or while it waits for one; then there is no result.
     """
+    processes = prepared.learner.processes
     net = network_of(prepared, state)
-    steps = prepared.data.eval_pipeline
-    with closing(open_run_data(prepared.loaded, device=prepared.device, eval_steps=steps)) as data:
-        images = _StoppableLoader(data.train, stop)
+    steps, share = prepared.data.eval_pipeline, replace(processes.share, in_turns=True)
+    opened = open_run_data(prepared.loaded, device=prepared.device, eval_steps=steps, share=share)
+    with closing(opened) as data:
+        # several processes add up what they have seen, so none of them may end by itself
+        images = _StoppableLoader(data.train, stop) if processes.is_alone else data.train
         try:
-            layers = recalibrate(net, images, precision=prepared.learner.precision)
+            layers = recalibrate(
+                net, images, precision=prepared.learner.precision, processes=processes
+            )
         except _Stopped:
             return None
+    if stop.agree():
+        return None
     refuse_weights_not_finite(net, of="the recalibrated network")
     LOG.info("recalibrated %d batch normalisations", len(layers))
-    return net, _with_weights(state, net)
+    return net, _with_weights(state or {}, net)
 
 
 def _with_weights(state: State, net: nn.Module) -> State:

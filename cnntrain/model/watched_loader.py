@@ -25,6 +25,10 @@ class WatchedLoader:
                 yield batch
                 shown.update(len(batch.targets))
 
+    def images_in(self, batch: int) -> int:
+        """Images in a batch; see `Loader`."""
+        return self.loader.images_in(batch)
+
     def close(self) -> None:
         """End the worker processes, if there are any."""
         if isinstance(self.loader, StreamLoader):

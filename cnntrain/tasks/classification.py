@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -195,6 +195,13 @@ class ClassificationSums:
         if self._num_classes > TOP:
             among = outputs.topk(TOP, dim=1).indices == targets.unsqueeze(1)
             self._top5 += among.sum()
+
+    def add_up(self, total: Callable[[Tensor], Tensor]) -> None:
+        """Have the sums of all processes."""
+        images = torch.tensor(self._images, device=self._loss.device)
+        self._images = int(total(images))
+        for sums in (self._confusion, self._top5, self._loss, self._weight):
+            total(sums)
 
     def compute(self) -> Classification:
         """The result; the one place that waits for the device."""

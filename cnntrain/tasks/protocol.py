@@ -5,7 +5,7 @@ The loop, the recorder and the commands ask the task and never name a figure the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -44,6 +44,12 @@ class Sums(Protocol):
 
     def compute(self) -> Result:
         """The result; the one place that waits for the device."""
+
+    def add_up(self, total: Callable[[Tensor], Tensor]) -> None:
+        """Replace each sum by `total(sum)`, that of all processes; once, at the end.
+
+        A task without it evaluates in one process.
+        """
 
 
 class EpochSums(Protocol):

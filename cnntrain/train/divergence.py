@@ -32,6 +32,8 @@ USUAL_RATE = 0.1
 """The largest that is worth trying next: SGD's usual one with batch normalisation (He et al. 2015,
 section 3.4); other optimizers' are smaller."""
 
+NOT_AGAIN = "the loss or a gradient was not finite, but not again when replayed"
+
 _NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
@@ -51,8 +53,17 @@ def explain_divergence(
             else a checkpoint would hold, are not.
 
     Returns:
-        A DataError where the images are not finite themselves, else a DivergedError.
+        A DataError where the images are not finite themselves, else a DivergedError; of several
+        processes the same in all.
     """
+    found, is_named = _explained(learner, loader, criterion, recipe, by_update=by_update)
+    return learner.processes.one_of(found if is_named else None) or found
+
+
+def _explained(
+    learner: Learner, loader: Loader, criterion: Criterion, recipe: Recipe, *, by_update: bool
+) -> tuple[CnntrainError, bool]:
+    """The error, and whether it names where it began."""
     state = learner.state
     ago = 1 if by_update else max(int(state.steps_diverged), 1)
     step, position = state.step - ago + 1, state.batch - ago
@@ -68,18 +79,23 @@ def explain_divergence(
     after = f"; {skipped} of the epoch's {state.batch} steps so far were skipped" if skipped else ""
     if learner.has_lost_scale():
         after += f"; the loss scale has fallen to {learner.scaler.get_scale():g} in skipped steps"
-    if (bad := images_not_finite(batch.images)) and not learner.part:
+    processes, bad = learner.processes, images_not_finite(batch.images)
+    if not processes.is_alone:
+        before = processes.share.first(loader.images_in(position))
+        bad = [before + number for number in bad]
+    if bad and not learner.part:
         found = f"the input images {bad[:5]} of the batch hold values that are not finite"
-        return DataError(what + found + after, remedy=LOOK_AT_DATA)
+        return DataError(what + found + after, remedy=LOOK_AT_DATA), True
     if bad:
         origin = f"the features of the images {bad[:5]} of the batch are not finite"
-        return DivergedError(what + origin + after, remedy=DOCTOR)
-    origin = _origin(learner, batch, criterion, by_update=by_update)
-    return DivergedError(what + origin + after, remedy=_remedy(recipe, learner))
+        return DivergedError(what + origin + after, remedy=DOCTOR), True
+    clause = _origin(learner, batch, criterion, by_update=by_update)
+    text = what + (clause or NOT_AGAIN) + after
+    return DivergedError(text, remedy=_remedy(recipe, learner)), clause is not None
 
 
 def _remedy(recipe: Recipe, learner: Learner) -> str:
-    tries = [f"train.optimizer.lr: {min(recipe.lr / 10, USUAL_RATE):.3g}"]
+    tries = [f"train.optimizer.lr: {min(recipe.lr / 10, USUAL_RATE) / recipe.lr_scale:.3g}"]
     if not isinstance(recipe.schedule, Warmup):
         tries.append("train.schedule.warmup_epochs: 1")
     if recipe.clip_norm is None:
@@ -93,14 +109,15 @@ def _remedy(recipe: Recipe, learner: Learner) -> str:
     return "try " + ", or ".join(tries)
 
 
-def _origin(learner: Learner, batch: Batch, criterion: Criterion, *, by_update: bool) -> str:
+def _origin(learner: Learner, batch: Batch, criterion: Criterion, *, by_update: bool) -> str | None:
     """One clause: what was not finite first."""
     why = " after this step" if by_update else ", so a gradient was not in the step before"
     for name, tensor in learner.named_tensors():
         if (by_update or isinstance(tensor, nn.Parameter)) and not all_finite([tensor]):
             return f"the {name} is not finite{why}"
-    first = _first_output(learner, batch, criterion)
-    return first or "the loss or a gradient was not finite, but not again when replayed"
+    if any(isinstance(module, nn.SyncBatchNorm) for module in learner.model.modules()):
+        return None  # it waits for all processes, which would not all come as far
+    return _first_output(learner, batch, criterion)
 
 
 def _first_output(learner: Learner, batch: Batch, criterion: Criterion) -> str | None:

@@ -44,6 +44,7 @@ def evaluate(
         precision: of the forward pass.
         task: what is counted.
         stop: ends the evaluation after a batch, or while it waits for one; the result is None.
+            Its processes take the loader's batches in turns, and all come to the same result.
         whole: what to call the images if something is wrong.
         collect: is given the outputs, float32, and the targets of each batch.
 
@@ -52,6 +53,8 @@ def evaluate(
         DataError: there are no images, or some hold values that are not finite.
     """
     stop = stop or StopRequest()
+    processes = stop.processes
+    has_turn = processes.is_alone or processes.share.has_turn(loader.batches_per_epoch)
     sums: Sums | None = None
     size = 0
     finite: list[Tensor] = []  # of each batch 0-d, on the device, read at the end
@@ -63,20 +66,27 @@ def evaluate(
             if sums is None:
                 sums, size = task.sums(outputs), len(targets)
             loss, weight = criterion(outputs, targets), criterion.weight(targets)
-            sums.add(outputs, targets, loss=loss, weight=weight)
+            if has_turn:  # else it is a stand-in for the batch that is not there
+                sums.add(outputs, targets, loss=loss, weight=weight)
             finite.append(outputs.isfinite().all() & loss.isfinite())
             if collect is not None:
                 collect(outputs, targets)
-        if stop.requested:
+        if stop.agree():
             return None
         if sums is None:
             raise DataError("no images to evaluate", remedy="the split is empty")
+        error = None
         if (bad := first_false(finite)) is not None:
-            batch = next(iter(loader.batches(0, start=bad)))
-            first = bad * size  # of the stored order; only the last batch may be smaller
-            raise why_not_finite(
+            number = processes.index + bad * processes.count if has_turn else 0
+            batch = next(iter(loader.batches(0, start=number)))
+            first = number * size  # of the stored order; only the last batch may be smaller
+            error = why_not_finite(
                 net, batch, criterion=criterion, precision=precision, first=first, whole=whole
             )
+        if (agreed := processes.one_of(error)) is not None:
+            raise agreed
+        if not processes.is_alone:
+            sums.add_up(processes.total)
         return sums.compute()
 
 

@@ -17,6 +17,7 @@ from cnntrain.data.batch import Batch
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Result, Task
 from cnntrain.train.so_far import NOTHING_YET, KeptEpoch, KeptResult, SoFar, waited
+from cnntrain.train.together import ALONE, Processes
 
 Reason: TypeAlias = Literal["finished", "early stop", "stopped"]
 
@@ -205,19 +206,45 @@ Event: TypeAlias = RunStarted | StepDone | EvalDone | EpochDone | Setback | RunD
 
 
 class StopRequest:
-    """A flag that a signal handler may raise; looked at after every batch of every phase."""
+    """A flag that a signal handler may raise; looked at after every batch of every phase.
 
-    def __init__(self) -> None:
-        self.requested = False
+    Of several processes that train together any may be asked; all stop after the same step.
+
+    Args:
+        processes: that train together.
+    """
+
+    def __init__(self, processes: Processes = ALONE) -> None:
+        self.asked = False
         self.is_waiting = False
         """Whether a batch is waited for: then a handler may raise `WaitEnded`."""
+        self.processes = processes
+        self._agreed = False
+
+    @property
+    def requested(self) -> bool:
+        """Whether to stop; of several processes, what they have agreed on."""
+        return self.asked if self.processes.is_alone else self._agreed
 
     def request(self) -> None:
         """Ask for a stop after the batch in work; safe in a signal handler."""
-        self.requested = True
+        self.asked = True
+
+    def agree(self) -> bool:
+        """Whether any process was asked by now; all of them call this at the same point."""
+        self._agreed = bool(self.processes.largest(self.asked))
+        return self._agreed
+
+    def steps(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """As `batches`, for steps that all processes take together: they stop after the same."""
+        if self.processes.is_alone:
+            yield from self.batches(batches)
+            return
+        while not self.agree() and (batch := next(batches, None)) is not None:
+            yield batch
 
     def batches(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """The batches, until a stop is requested; that ends the wait for one as well."""
+        """The batches, until a stop is requested here; that ends the wait for one as well."""
         while (batch := self._next(batches)) is not None:
             yield batch
 
@@ -225,7 +252,7 @@ class StopRequest:
         try:
             try:
                 self.is_waiting = True
-                return None if self.requested else next(batches, None)
+                return None if self.asked else next(batches, None)
             finally:
                 self.is_waiting = False
         except WaitEnded:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import InitVar, dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,9 @@ from cnntrain.tasks.protocol import Task
 from cnntrain.train.finite import all_finite
 from cnntrain.train.precision import LEAST_SCALE, Precision, grad_scaler
 from cnntrain.train.state import TrainState
+from cnntrain.train.together import ALONE, Processes
+
+_Norm = nn.modules.batchnorm._NormBase
 
 
 class Ema:
@@ -68,8 +72,8 @@ class Learner:
     Args:
         model: the network, on its device, in its memory format; its weights are what is saved.
         optimizer: a fused one over the model's parameters, from `cnntrain.optim`.
-        compiled: what is called in place of `model` and shares its weights: torch.compile's or
-            DistributedDataParallel's wrapper. None calls the model itself.
+        compiled: what is called in place of `model` and shares its weights: torch.compile's
+            wrapper. None calls the model itself.
         ema: averages of the weights; where there is one, it is what is evaluated.
         precision: of the forward pass.
         part: name of the only module in the model that batches go through, in training and in
@@ -79,6 +83,7 @@ class Learner:
         task: what the network is for.
         good: the state to go back to if training diverges, where the recipe wants that; see
             `cnntrain.train.skipping`.
+        processes: that train this network together, each with a copy of all this.
     """
 
     model: nn.Module
@@ -90,12 +95,17 @@ class Learner:
     start: Mapping[str, Tensor] = field(default_factory=dict)
     task: Task = CLASSIFICATION
     good: State | None = None
+    processes: Processes = ALONE
 
     def __post_init__(self, compiled: nn.Module | None) -> None:
         self.net = self.model.get_submodule(self.part) if compiled is None else compiled
+        self._is_compiled = compiled is not None
+        self._shared: list[str] = []  # parameters whose gradients are averaged
+        self.statistics: list[Tensor] = []  # of the normalisations, averaged in each step
+        self.other_buffers: list[Tensor] = []  # of the first process, in all of them
         self.device = next(self.model.parameters()).device
         self.scaler = grad_scaler(self.precision, self.device)
-        self.state = TrainState(self.device, self.task)
+        self.state = TrainState(self.device, self.task, self.processes)
         self._anchored = [self.model.get_parameter(name) for name in self.start]
         if self.scaler.is_enabled():
             self.scaler.scale(torch.zeros((), device=self.device))  # makes its tensors
@@ -112,6 +122,27 @@ class Learner:
         """
         model = self.model if self.ema is None else self.ema.model
         return model.get_submodule(self.part)
+
+    def share_gradients(self) -> None:
+        """Have the backward pass average the gradients over the processes; in training mode.
+
+        Again after other parameters have come to learn. Alone it has no effect.
+        """
+        if self.processes.is_alone:
+            return
+        modules = list(self.model.modules())
+        norms = [each for each in modules if isinstance(each, _Norm) and each.training]
+        kept = [each for norm in norms for each in (norm.running_mean, norm.running_var)]
+        self.statistics = [each for each in kept if each is not None]
+        of_norms = {
+            id(each) for norm in modules if isinstance(norm, _Norm) for each in norm.buffers()
+        }
+        self.other_buffers = [each for each in self.model.buffers() if id(each) not in of_norms]
+        learning = [name for name, each in self.model.named_parameters() if each.requires_grad]
+        if learning != self._shared:
+            wrapped = self.processes.wrapped(self.model.get_submodule(self.part), self.device)
+            self.net = cast(nn.Module, torch.compile(wrapped)) if self._is_compiled else wrapped
+            self._shared = learning
 
     def has_lost_scale(self) -> bool:
         """Whether float16's scaler has skipped so many steps that more will not help; waits."""

@@ -62,7 +62,7 @@ def train(
         DivergedError: the loss, a gradient, a weight or an evaluation's outputs were not finite.
         DataError: images were not.
     """
-    state, stop = learner.state.started(), stop or StopRequest()
+    state, stop = learner.state.started(), stop or StopRequest(learner.processes)
     _check_feasible(recipe, loader, validation)
     yield RunStarted(
         recipe.epochs,
@@ -125,28 +125,26 @@ def _steps(
     stop: StopRequest,
 ) -> Iterator[Event]:
     """What is left of an epoch's steps; fewer where a stop is requested."""
-    state, steps = learner.state, loader.batches_per_epoch
+    state, steps, processes = learner.state, loader.batches_per_epoch, learner.processes
     epoch = state.epoch + 1
     explain = partial(explain_divergence, learner, loader, criterion=criterion, recipe=recipe)
     check_every = 1 if learner.device.type == "cpu" else recipe.check_every
     recipe.freezing.hold(learner.model, epoch=epoch)
     training_mode(learner.net)
+    learner.share_gradients()
     mark = perf_counter()
-    for batch, waited in _timed(stop.batches(loader.batches(epoch, start=state.batch))):
+    for batch, waited in _timed(stop.steps(loader.batches(epoch, start=state.batch))):
         state.lr = recipe.learning_rate(state.step, state.plateau) * state.rate_factor
         set_learning_rate(learner.optimizer, state.lr)
+        processes.seed_step(recipe.seed, state.step)
         guarded = Guarded.of(learner) if recipe.skips else None
-        done = forward_backward(learner, batch, criterion=criterion, recipe=recipe)
+        images = len(batch.targets) if processes.is_alone else loader.images_in(state.batch)
+        done = forward_backward(learner, batch, criterion=criterion, recipe=recipe, images=images)
         norm = update(learner, done, recipe=recipe)
         if learner.ema is not None:
             learner.ema.update(step=state.step + 1)
-        state.count(
-            done.loss,
-            weight=done.weight,
-            outputs=done.outputs,
-            targets=batch.targets,
-            skips=recipe.skips,
-        )
+        state.count(done.loss, weight=done.weight, outputs=done.outputs, targets=batch.targets,
+                    images=images, skips=recipe.skips)  # fmt: skip
         skipped = None if guarded is None else guarded.keep_or_undo()
         if state.step % check_every == 0 and gives_up(learner, recipe, steps_per_epoch=steps):
             raise explain()
@@ -158,7 +156,7 @@ def _steps(
             epoch=epoch,
             step=state.step,
             batch=state.batch,
-            images=len(batch.targets),
+            images=images,
             lr=state.lr,
             loss=done.loss,
             grad_norm=norm,

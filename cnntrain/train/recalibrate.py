@@ -18,12 +18,18 @@ from cnntrain.core.errors import DataError
 from cnntrain.data.batch import Loader
 from cnntrain.train.evaluation import evaluation_mode
 from cnntrain.train.precision import Precision, autocast
+from cnntrain.train.together import ALONE, Processes
 
 Norm = nn.modules.batchnorm._BatchNorm
 
 
 def recalibrate(
-    net: nn.Module, loader: Loader, *, exact: bool = False, precision: Precision = "float32"
+    net: nn.Module,
+    loader: Loader,
+    *,
+    exact: bool = False,
+    precision: Precision = "float32",
+    processes: Processes = ALONE,
 ) -> tuple[str, ...]:
     """Replace the running statistics of every batch normalisation; everything else stays.
 
@@ -45,6 +51,7 @@ def recalibrate(
             themselves; its epoch 0 is read.
         exact: one pass for each normalisation.
         precision: of the forward passes; the statistics are kept in float32 in any case.
+        processes: that take the loader's batches in turns (not exact), each with this network.
 
     Returns:
         The names of the normalisations that were changed, in the order in which they are run.
@@ -55,7 +62,10 @@ def recalibrate(
     with evaluation_mode(net), torch.no_grad():
         norms = _in_order(net, loader, precision)
         if not exact:
-            _average_batches(net, norms.values(), loader, precision)
+            seen = _average_batches(net, norms.values(), loader, precision)
+            if not processes.is_alone:
+                has_turn = processes.share.has_turn(loader.batches_per_epoch)
+                _average_processes(norms.values(), processes, seen=seen if has_turn else 0)
         else:
             for norm in norms.values():
                 _measure(net, norm, loader, precision)
@@ -93,8 +103,12 @@ def _in_order(net: nn.Module, loader: Loader, precision: Precision) -> dict[str,
 
 def _average_batches(
     net: nn.Module, norms: Iterable[Norm], loader: Loader, precision: Precision
-) -> None:
-    """One pass in which torch's own running averages become weighted means over all batches."""
+) -> int:
+    """One pass in which torch's own running averages become weighted means over all batches.
+
+    Returns:
+        The images.
+    """
     norms = list(norms)
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
@@ -118,6 +132,19 @@ def _average_batches(
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
+    return seen
+
+
+def _average_processes(norms: Iterable[Norm], processes: Processes, *, seen: int) -> None:
+    """The means over the batches of all processes, of which this one has seen so many images."""
+    for norm in norms:
+        mean, variance, batches = norm.running_mean, norm.running_var, norm.num_batches_tracked
+        assert mean is not None
+        assert variance is not None
+        assert batches is not None
+        total = int(processes.total(torch.tensor(seen, device=mean.device)))
+        processes.average([mean, variance], weight=seen, of=total)
+        processes.total(batches.mul_(seen > 0))
 
 
 class _Reached(Exception):  # noqa: N818  nothing is wrong

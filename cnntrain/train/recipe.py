@@ -113,6 +113,7 @@ class Recipe:
     Args:
         epochs: passes over the training set.
         lr: base learning rate.
+        lr_scale: what the run file's rate was multiplied by to be that; for advice only.
         schedule: factor of the learning rate by step.
         plateau: divide the learning rate when the validation error settles.
         accumulate: work through each batch in so many parts, to save memory; the gradient is that
@@ -136,10 +137,12 @@ class Recipe:
         on_divergence: what follows a loss or a gradient that is not finite: `stop`; `skip` leaves
             the step out; `rollback` goes back to the start of the epoch and halves the learning
             rate. See `cnntrain.train.skipping` for how often.
+        seed: of what layers draw where several processes train together; see `Processes`.
     """
 
     epochs: int
     lr: float
+    lr_scale: float = 1.0
     schedule: Schedule = field(default_factory=constant)
     plateau: Plateau | None = None
     accumulate: int = 1
@@ -154,6 +157,7 @@ class Recipe:
     norm_every: int = 50
     check_every: int = 50
     on_divergence: OnDivergence = "stop"
+    seed: int = 0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "accumulate", "evaluate_every", "check_every"):

@@ -25,6 +25,7 @@ from cnntrain.tasks.classification import CLASSIFICATION, sum_dtype
 from cnntrain.tasks.protocol import Task
 from cnntrain.train.recipe import EarlyStopState
 from cnntrain.train.so_far import NOTHING_YET, SoFar, so_far_in
+from cnntrain.train.together import ALONE, Processes
 
 
 class Skips:
@@ -63,6 +64,7 @@ class TrainState:
     Args:
         device: where the sums are kept.
         task: what is counted, and what selects.
+        processes: whose images are counted; the sums are the same in all of them.
         epoch: epochs done.
         step: optimizer steps done in all.
         batch: batches done in the current epoch.
@@ -79,6 +81,7 @@ class TrainState:
 
     device: torch.device
     task: Task = CLASSIFICATION
+    processes: Processes = ALONE
     epoch: int = 0
     step: int = 0
     batch: int = 0
@@ -131,29 +134,43 @@ class TrainState:
         weight: float | Tensor,
         outputs: Tensor,
         targets: Tensor,
+        images: int,
         skips: bool = False,
     ) -> None:
         """Add one batch to the epoch's sums, without waiting for the device.
 
         Args:
             loss: 0-d mean of the batch, over `weight`.
-            outputs, targets: of the batch.
+            outputs, targets: of the batch; of several processes, of those of its images that were
+                read here.
+            images: of the batch.
             skips: whether it is not counted in where the flag `diverged` is 1.
         """
         self.step += 1
         self.batch += 1
-        self.images += targets.shape[0]
+        self.images += images
         self.steps_diverged += ((self.diverged + self.steps_diverged) > 0).float()
         if skips:
             self.steps_diverged.copy_(torch.where(self.diverged > 0, 1.0, self.steps_diverged))
-            self.skips.count(self.diverged, images=targets.shape[0])
+            self.skips.count(self.diverged, images=images)
             weight = weight * (1 - self.diverged)
         if isinstance(weight, Tensor):
             self.loss_sum += loss * weight
         else:
             self.loss_sum.add_(loss, alpha=weight)
         self.weight_sum = self.weight_sum + weight
-        self._sums.add(outputs, targets)
+        if self.processes.is_alone:
+            self._sums.add(outputs, targets)
+        else:
+            self._add_of_all(outputs, targets, images=images)
+
+    def _add_of_all(self, outputs: Tensor, targets: Tensor, *, images: int) -> None:
+        """Count what every process has of a batch, so that the sums are the same in all."""
+        before = {name: value.clone() for name, value in self._sums.tensors().items()}
+        if self.processes.share.counted(images):
+            self._sums.add(outputs, targets)
+        for name, value in self._sums.tensors().items():
+            value.copy_(before[name] + self.processes.total(value - before[name]))
 
     def train_loss(self) -> float:
         """Mean criterion of the epoch so far; waits for the device."""

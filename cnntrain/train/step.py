@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from cnntrain.train.finite import mark_non_finite
 from cnntrain.train.learner import Learner
 from cnntrain.train.precision import autocast
 from cnntrain.train.recipe import Recipe
+from cnntrain.train.together import unshared
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class BatchResult:
     """What a forward and backward pass over a batch gave; all on the device, detached.
 
     Of the 0-d values `loss` is the mean criterion of the batch, over `weight`, and `objective` what
-    was differentiated: `loss`, auxiliary heads, L1, L2-SP. Outputs are `(N, ...)`.
+    was differentiated: `loss`, auxiliary heads, L1, L2-SP. Outputs are `(N, ...)`, of several
+    processes those of the images that were read here; all else is of the whole batch.
     """
 
     loss: Tensor
@@ -32,35 +35,77 @@ class BatchResult:
 
 
 def forward_backward(
-    learner: Learner, batch: Batch, *, criterion: Criterion, recipe: Recipe
+    learner: Learner,
+    batch: Batch,
+    *,
+    criterion: Criterion,
+    recipe: Recipe,
+    images: int | None = None,
 ) -> BatchResult:
     """Leave the gradient of the whole batch's objective in the parameters.
 
-    In `recipe.accumulate` parts, each weighted by its share of the batch, the gradients add up to
-    that of the whole batch.
+    The batch goes through in `recipe.accumulate` parts, of several processes in each those of the
+    images that are read there. Each part is weighted by its share of the whole batch, of `images`
+    (by default those that are here), and the gradients add up to that of the whole batch.
     """
-    whole = criterion.weight(batch.targets)
+    processes = learner.processes
+    images = len(batch.targets) if images is None else images
+    counts = 1.0 if processes.is_alone or processes.share.counted(images) else 0.0
+    whole = _whole_weight(learner, criterion.weight(batch.targets), counts, images=images)
     learner.optimizer.zero_grad(set_to_none=True)
     outcome: BatchResult | None = None
-    for part in _parts(batch, recipe.accumulate):
-        with autocast(learner.precision, learner.device):
-            outputs = learner.net(part.images)
-        logits, objective, loss = _losses(outputs, part.targets, learner, criterion)
-        if recipe.l1:
-            norms = [weight.abs().sum() for weight in decayed_weights(learner.optimizer)]
-            objective = objective + recipe.l1 * torch.stack(norms).sum()
-        if recipe.l2_sp:
-            objective = objective + recipe.l2_sp / 2 * learner.distance_from_start()
-        if recipe.accumulate > 1:
-            share = criterion.weight(part.targets) / whole
-            objective, loss = objective * share, loss * share
-        learner.scaler.scale(objective).backward()  # type: ignore[no-untyped-call]  # torch's gap
+    parts = list(_parts(batch, recipe.accumulate))
+    for number, part in enumerate(parts, 1):
+        with nullcontext() if number == len(parts) else unshared(learner.net):
+            with autocast(learner.precision, learner.device):
+                outputs = learner.net(part.images)
+            logits, objective, loss = _losses(outputs, part.targets, learner, criterion)
+            objective = _penalised(objective, learner, recipe)
+            if recipe.accumulate > 1 or not processes.is_alone:
+                share = criterion.weight(part.targets) / whole * counts
+                objective, loss = objective * share, loss * share
+            # the processes' gradients are averaged, and should add up
+            scaled = objective if processes.is_alone else objective * processes.count
+            learner.scaler.scale(scaled).backward()  # type: ignore[no-untyped-call]  # torch's gap
         measured = loss.detach()
         minimised = measured if objective is loss else objective.detach()
         done = BatchResult(measured, minimised, whole, logits.detach())
         outcome = done if outcome is None else _sum(outcome, done)
     assert outcome is not None
-    return outcome
+    return outcome if processes.is_alone else _of_all(learner, outcome, counts, images=images)
+
+
+def _whole_weight(
+    learner: Learner, weight: float | Tensor, counts: float, *, images: int
+) -> float | Tensor:
+    """What the mean over the whole batch is divided by, where `weight` is that of what is here."""
+    if learner.processes.is_alone:
+        return weight
+    return learner.processes.total(weight * counts) if isinstance(weight, Tensor) else float(images)
+
+
+def _of_all(learner: Learner, outcome: BatchResult, counts: float, *, images: int) -> BatchResult:
+    """The loss and the objective of all processes; what layers keep is made the same in all.
+
+    Running statistics become the mean over the processes, weighted by their images; what else a
+    layer keeps (a plugin's) is that of the first process.
+    """
+    processes = learner.processes
+    own = counts * processes.share.counted(images)
+    processes.average(learner.statistics, weight=own, of=images)
+    processes.copy_first(learner.other_buffers)
+    loss, objective = processes.total(torch.stack([outcome.loss, outcome.objective]))
+    return replace(outcome, loss=loss, objective=objective)
+
+
+def _penalised(objective: Tensor, learner: Learner, recipe: Recipe) -> Tensor:
+    """With L1 and L2-SP."""
+    if recipe.l1:
+        norms = [weight.abs().sum() for weight in decayed_weights(learner.optimizer)]
+        objective = objective + recipe.l1 * torch.stack(norms).sum()
+    if recipe.l2_sp:
+        objective = objective + recipe.l2_sp / 2 * learner.distance_from_start()
+    return objective
 
 
 def update(learner: Learner, outcome: BatchResult, *, recipe: Recipe) -> Tensor | None:
@@ -120,13 +165,17 @@ def _losses(
     learner: Learner,
     criterion: Criterion,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits, objective and loss; in float32 whatever the network computed in."""
+    """Logits, objective and loss; in float32 whatever less the network computed in."""
     logits, heads = outputs if isinstance(outputs, tuple) else (outputs, ())
-    loss = objective = criterion(logits.float(), targets)
+    loss = objective = criterion(_exact(logits), targets)
     weights = getattr(learner.model, "aux_weights", ()) if heads else ()
     for weight, head in zip(weights, heads, strict=True):
-        objective = objective + weight * criterion(head.float(), targets)
+        objective = objective + weight * criterion(_exact(head), targets)
     return logits, objective, loss
+
+
+def _exact(values: Tensor) -> Tensor:
+    return values if values.dtype is torch.float64 else values.float()
 
 
 def _sum(first: BatchResult, second: BatchResult) -> BatchResult:

@@ -93,7 +93,7 @@ def test_the_train_error_is_against_the_larger_share(logits, pairs) -> None:
     first, second = pairs
     state = TrainState(torch.device("cpu"))
     for targets in (first, mixed(first, second, 0.8), mixed(first, second, 0.3)):
-        state.count(logits.sum(), weight=7.0, outputs=logits, targets=targets)
+        state.count(logits.sum(), weight=7.0, outputs=logits, targets=targets, images=len(targets))
     predicted = logits.argmax(dim=1)
     wrong = 2 * int((predicted != first).sum()) + int((predicted != second).sum())
     assert state.train_figures() == {"error": wrong / 21}

@@ -29,6 +29,9 @@ class Cutmix:
         probability: of a batch to be mixed; the paper has 1 for ImageNet, 0.5 for CIFAR.
     """
 
+    reach = 1
+    """Images before it that one is mixed with: its neighbour."""
+
     def __init__(self, *, alpha: PositiveFloat = 1.0, probability: Fraction = 1.0) -> None:
         self.alpha = alpha
         self.probability = probability

@@ -26,6 +26,9 @@ class Mixup:
         probability: of a batch to be mixed.
     """
 
+    reach = 1
+    """Images before it that one is mixed with: its neighbour."""
+
     def __init__(self, *, alpha: PositiveFloat = 0.2, probability: Fraction = 1.0) -> None:
         self.alpha = alpha
         self.probability = probability

@@ -83,9 +83,12 @@ def check_rate(
         progress, good = tried.progress, tried.good
         suggested = own if own in good else middle(good)
         whole = sum(shares) if shares else math.inf
+        too_high, too_low = (
+            partial(find, steps=steps, scale=bare.recipe.lr_scale) for find in (_too_high, _too_low)
+        )
         finding = (
-            _too_high(progress[own], own=own, good=good, edge=max(learning), steps=steps)
-            or _too_low(progress[own], own=own, good=good, trials=whole / steps, steps=steps)
+            too_high(progress[own], own=own, good=good, edge=max(learning))
+            or too_low(progress[own], own=own, good=good, trials=whole / steps)
             or _falls_early(whole, run=len(shares), epochs=bare.recipe.epochs, steps=steps)
         )
         headline = _headline(progress[own], own=own, good=good, steps=steps)
@@ -116,9 +119,12 @@ def _headline(share: float, *, own: float, good: Sequence[float], steps: int) ->
 
 
 def _too_high(
-    share: float, *, own: float, good: Sequence[float], edge: float, steps: int
+    share: float, *, own: float, good: Sequence[float], edge: float, steps: int, scale: float
 ) -> Finding | None:
-    """`share` is its progress, `good` are the good rates, `edge` is the largest that learns."""
+    """`share` is its progress, `good` are the good rates, `edge` is the largest that learns.
+
+    `scale` is what the run file's rate is multiplied by (`train.lr_scaling`).
+    """
     is_beyond = share <= 0 and own > edge
     is_at_the_edge = share < POOR and own / good[0] >= FAR_ABOVE and own >= edge
     if not is_beyond and not is_at_the_edge:
@@ -130,14 +136,14 @@ def _too_high(
         "rate_too_high",
         f"your rate {own:.2g} is about {_times(own / good[0])} times too high",
         f"in {steps} steps it {how}; the largest rate that learns is {edge:.2g}",
-        f"set train.optimizer.lr to about {middle(good):.2g}",
+        f"set train.optimizer.lr to about {middle(good) / scale:.2g}",
         is_certain=is_at_the_edge or own / edge >= BEYOND,
         follows=("wrong_gradient", *TOO_LARGE),
     )
 
 
 def _too_low(
-    share: float, *, own: float, good: Sequence[float], trials: float, steps: int
+    share: float, *, own: float, good: Sequence[float], trials: float, steps: int, scale: float
 ) -> Finding | None:
     """`trials` is how many times as far as a trial the whole run goes."""
     factor, share = good[-1] / own, max(share, 0.0)
@@ -152,7 +158,7 @@ def _too_low(
         "rate_too_low",
         f"your rate {own:.2g} is about {_times(factor)} times too low",
         evidence,
-        f"set train.optimizer.lr to about {best:.2g}",
+        f"set train.optimizer.lr to about {best / scale:.2g}",
         follows=(*DAMPED, "clipped_to_nothing"),
     )
 
