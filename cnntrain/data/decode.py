@@ -238,7 +238,8 @@ def _checked(
             width, height = image.size
             factor = int(max(1.0, reduction((height, width))))
             if factor > 1:
-                image.draft(image.mode, (-(-width // factor), -(-height // factor)))
+                # the smallest of its reduced sizes that is not below
+                image.draft(image.mode, (max(1, width // factor), max(1, height // factor)))
         with _held(image, channels=channels, path=path, full_pixels=full_pixels):
             refuse_torn(image)
             yield image

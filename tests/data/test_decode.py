@@ -246,3 +246,6 @@ def test_a_jpeg_is_decoded_smaller_where_that_is_allowed(tmp_path: Path) -> None
         picture = decode(path, channels=3, reduction=lambda s, f=factor: (asked.append(s), f)[1])
         assert picture.size == size
     assert asked == [(64, 48)] * 3
+    odd = save(tmp_path / "odd.jpg", np.zeros((65, 49, 3), np.uint8))
+    assert decode(odd, channels=3, reduction=lambda _: 2.5).size == (25, 33)
+    assert decode(odd, channels=3, reduction=lambda _: 9.0).size == (7, 9)
