@@ -91,7 +91,16 @@ def weight_memory(plan: Plan, *, remembered: int) -> dict[str, int]:
 
 
 def _numbers_per_weight(loaded: Loaded) -> int:
-    """How many numbers the optimizer remembers for each weight: it is tried on a few."""
+    """How many numbers the optimizer remembers for each weight.
+
+    torch's commonest are known: their first step imports torch's compiler, which takes a second.
+    Others are tried on a few weights.
+    """
+    chosen = loaded.train.optimizer
+    if chosen.name in ("adam", "adamw"):
+        return 2
+    if chosen.name == "sgd":
+        return int(chosen.parameters["momentum"] > 0)
     net = nn.Linear(8, 8, bias=False)
     optimizer = make_optimizer(loaded, groups=parameter_groups(net))
     net.weight.grad = torch.zeros_like(net.weight)

@@ -9,14 +9,17 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from cnntrain.assemble import needed_memory, prepare
+from cnntrain.assemble.make_parts import make_optimizer
 from cnntrain.assemble.networks import plan_network
 from cnntrain.assemble.translation import open_run_data
 from cnntrain.config.load import load
 from cnntrain.config.loaded import Loaded
 from cnntrain.core.errors import MemoryExhaustedError
 from cnntrain.core.memory import host_memory, is_out_of_memory
+from cnntrain.optim import parameter_groups
 
 RunFile = Callable[..., Path]
 CPU = torch.device("cpu")
@@ -29,6 +32,25 @@ def loaded_with(run_file: RunFile, layers: list[Any], changes: dict[str, Any]) -
 
 def dense(width: object) -> list[Any]:
     return ["flatten", {"linear": {"out": width}}, "relu", {"linear": {"out": "$num_classes"}}]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "remembered"),
+    [(PLAIN, 0), ({**PLAIN, "momentum": 0.9}, 1), (ADAM, 2), ({**ADAM, "name": "adamw"}, 2)],
+)
+def test_what_is_known_of_an_optimizer_is_so(
+    run_file: RunFile, optimizer: dict[str, Any], remembered: int
+) -> None:
+    loaded = loaded_with(run_file, dense(10), {"train.optimizer": optimizer})
+    net = nn.Linear(8, 8, bias=False)
+    made = make_optimizer(loaded, groups=parameter_groups(net))
+    net.weight.grad = torch.zeros_like(net.weight)
+    for group in made.param_groups:
+        group["lr"] = 0.1
+    made.step()
+    large = [value for value in made.state[net.weight].values() if getattr(value, "ndim", 0)]
+    assert len(large) == remembered
+    assert needed_memory._numbers_per_weight(loaded) == remembered
 
 
 @pytest.mark.parametrize(
