@@ -46,8 +46,10 @@ NO_COMMANDS = {
     "evaluate_pair",
     "predictions",
     "habits",
+    "lists",
     "options",
     "output",
+    "picture_groups",
     "pictures",
     "published",
 }

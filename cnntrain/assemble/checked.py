@@ -14,6 +14,7 @@ from cnntrain.assemble.networks import make_network, try_to_plan
 from cnntrain.assemble.transfer.make_freezing import what_learns
 from cnntrain.assemble.transfer.preprocessing import follow_weights
 from cnntrain.assemble.transfer.sources import name_rules
+from cnntrain.config.known_networks import remember
 from cnntrain.config.load import NAMED, try_to_load
 from cnntrain.config.loaded import FINETUNE_AT, TRANSFORMS_AT, Loaded
 from cnntrain.config.named_plugins import Naming
@@ -71,9 +72,12 @@ def check_loaded(
                 loaded = follow_weights(loaded)
         sized = not any(loaded.is_doubtful(at, problems) for at in (FINETUNE_AT, TRANSFORMS_AT))
         plan, found = try_to_plan(loaded, sizes_count=sized)
-        problems += [*found, *_softmax_problems(loaded, plan), *missing_packages(loaded)]
+        apart = [*problems, *missing_packages(loaded)]
+        problems[:] = [*apart, *found, *_softmax_problems(loaded, plan)]
         if plan is not None and not found and starts_well:
             _try_to_build(loaded, plan, problems)
+            if sized and problems == apart:
+                remember(loaded)
     if loaded is None or plan is None or problems:
         raise ConfigError.of(problems)
     return Checked(loaded, plan)

@@ -10,9 +10,7 @@ import typer
 
 from cnntrain.cli import output
 from cnntrain.cli.options import Json, Overrides, RunFile
-from cnntrain.config import shipped
 from cnntrain.core.errors import UsageError
-from cnntrain.data.left_out import gathered, plain
 from cnntrain.show.tables import columns
 
 if TYPE_CHECKING:
@@ -49,7 +47,10 @@ def ablate(
         option = "--again" if epochs is None else "--epochs"
         raise UsageError(f"{option} means nothing with --no-train", remedy="leave one of them out")
     given = [*(overrides or []), *([f"train.epochs={epochs}"] if epochs is not None else [])]
+    from cnntrain.config import shipped
+
     path = Path(file) if Path(file).is_file() else shipped.find(file) or shipped.resolve(file)
+    from cnntrain.data.left_out import gathered, plain
     from cnntrain.fit.ablate import ablate as run
 
     with gathered() as files:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cnntrain.cli import output
 from cnntrain.cli.options import Overrides, checked_run_file
-from cnntrain.config import shipped
-from cnntrain.config.loaded import Loaded
-from cnntrain.config.section import FoldOf
 from cnntrain.core.errors import ConfigError, DataError
 from cnntrain.core.problems import Problem
-from cnntrain.core.units import byte_size
-from cnntrain.data.metadata import USUAL_SHARE, facts, look
+
+if TYPE_CHECKING:
+    from cnntrain.config.loaded import Loaded
 
 
 def check(
@@ -28,6 +26,8 @@ def check(
     A training that needs more memory than this machine has is noted. Exit code 3 if nothing else is
     wrong, but the folder of the images is not there.
     """
+    from cnntrain.config import shipped
+
     problems: list[Problem] = []
     missing: list[Problem] = []
     for name in files:
@@ -41,6 +41,7 @@ def check(
         size = f"{plan.parameters:,} parameters, {plan.multiply_adds:,} multiply-adds"
         from cnntrain.assemble.needed_memory import memory_note, needed_memory
         from cnntrain.assemble.networks import unknown_classes
+        from cnntrain.core.units import byte_size
 
         known, note = [size, unknown_classes(checked.loaded), _held_out(checked.loaded)], ""
         config = checked.loaded.config
@@ -61,6 +62,8 @@ def check(
 
 def _missing_images(loaded: Loaded) -> list[Problem]:
     """What is wrong with the place of the images, if their folders can be looked at."""
+    from cnntrain.data.metadata import look
+
     data = loaded.config.data
     try:
         look(data.name, data.parameters)
@@ -73,6 +76,9 @@ def _missing_images(loaded: Loaded) -> list[Problem]:
 
 def _held_out(loaded: Loaded) -> str:
     """Which images will be held out of the training images; nothing if none."""
+    from cnntrain.config.section import FoldOf
+    from cnntrain.data.metadata import USUAL_SHARE, facts
+
     data = loaded.config.data
     asked = data.split.validation
     if asked is None and facts(data.name, data.parameters).undivided:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Annotated, Any
 
@@ -27,7 +26,7 @@ from cnntrain.cli import (
     summary,
 )
 from cnntrain.cli.habits import corrected
-from cnntrain.cli.pictures import PictureCommands
+from cnntrain.cli.picture_groups import PictureCommands
 from cnntrain.core.errors import UsageError
 from cnntrain.core.launch import refuse_several
 from cnntrain.core.version import __version__
@@ -105,6 +104,8 @@ app.add_typer(data.app, name="data")
 
 def _show_versions(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         others = (f"{name} {version(name)}" for name in ("torch", "torchvision"))
         typer.echo(f"cnntrain {__version__} ({', '.join(others)})")
         raise typer.Exit

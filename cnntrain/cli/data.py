@@ -12,8 +12,6 @@ import typer
 
 from cnntrain.cli import output
 from cnntrain.cli.options import Json, Overrides, RunFile
-from cnntrain.config import shipped
-from cnntrain.config.load import load
 from cnntrain.core.atomic import write_output
 from cnntrain.core.escapes import escaped
 from cnntrain.show.tables import columns
@@ -38,6 +36,9 @@ def check(file: RunFile, overrides: Overrides = None, as_json: Json = False) -> 
 
     Exit code 3 if a file is unreadable, an image too small for a crop or in two splits.
     """
+    from cnntrain.config import shipped
+    from cnntrain.config.load import load
+
     loaded = load(shipped.resolve(file), overrides or [])
     from cnntrain.assemble.transfer.preprocessing import follow_weights
     from cnntrain.assemble.translation import data_errors
@@ -69,6 +70,9 @@ def show(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the picture.")] = False,
 ) -> None:
     """Draw augmented training images. As the network sees them, with their labels."""
+    from cnntrain.config import shipped
+    from cnntrain.config.load import load
+
     loaded = load(shipped.resolve(file), overrides or [])
     output.new_file(out, usual="", force=force, suffixes=list(SHEETS))
     from cnntrain.assemble.transfer.preprocessing import follow_weights

@@ -10,7 +10,6 @@ import typer
 
 from cnntrain.cli import output
 from cnntrain.cli.options import Force, Json, Layer, Overrides, Plugins, SplitName, Trained, opened
-from cnntrain.cli.pictures import file_to_write
 from cnntrain.core.errors import UsageError
 
 
@@ -40,6 +39,8 @@ def features(  # noqa: PLR0913  # one parameter for each option
     By default what the last linear layer reads. The .npz holds features, labels, files, classes
     and layer; a .csv or .parquet has a row per image.
     """
+    from cnntrain.cli.pictures import file_to_write
+
     suffixes = (".npz", ".csv", ".parquet")
     asked = {"layer": layer, "split": split}
     words = ["features", *(word for word in asked.values() if word)]

@@ -12,9 +12,6 @@ import typer
 
 from cnntrain.cli import output
 from cnntrain.cli.options import Overrides, Plugins, checked_run_file
-from cnntrain.config import shipped
-from cnntrain.config.named_plugins import Naming
-from cnntrain.config.open_numbers import refuse_open
 from cnntrain.core.errors import UsageError
 from cnntrain.core.launch import refuse_several
 from cnntrain.show.tables import columns
@@ -74,7 +71,7 @@ def fit(  # noqa: PLR0913  # one parameter for each option
         file = _run_file_of_folder(file, given, quiet=quiet)
     if file is not None and folds is not None:
         _cross_validate(
-            shipped.resolve(file),
+            file,
             given,
             folds,
             plugins=named,
@@ -176,7 +173,7 @@ def _refuse_contradictions(
 
 
 def _cross_validate(
-    file: Path,
+    file: str,
     given: list[str],
     folds: int,
     *,
@@ -186,11 +183,15 @@ def _cross_validate(
     quiet: bool,
     verbose: bool,
 ) -> None:
+    from cnntrain.config import shipped
+    from cnntrain.config.named_plugins import Naming
+    from cnntrain.config.open_numbers import refuse_open
     from cnntrain.fit.folds import cross_validate, cross_validate_or_resume, load_folds
     from cnntrain.show.progress import quietly
 
     refuse_several("cross-validation")
-    files = load_folds(file, given, folds=folds, plugins=Naming.by_user(plugins))
+    naming = Naming.by_user(plugins)
+    files = load_folds(shipped.resolve(file), given, folds=folds, plugins=naming)
     refuse_open(files[0].config, doing="--folds")
     is_auto = is_auto or files[0].config.record.resume == "auto"
     begin = partial(cross_validate_or_resume, plugins=plugins) if is_auto else cross_validate

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.core.errors import UsageError
-from cnntrain.runs.locate import has_run
 
 PRETRAINED = "finetune"  # the shipped run file, in place of the one that was given
 QUIET = "--quiet"  # a flag of `fit` alone: other commands print nothing but results on stdout
@@ -201,6 +200,7 @@ def _name_run(line: _Line) -> None:
     if line.command != ["predict"] or not given:
         return
     from cnntrain.data.decode import SUFFIXES
+    from cnntrain.runs.locate import has_run
 
     is_image = given[0].suffix.lower() in SUFFIXES
     is_folder = len(given) == 1 and given[0].is_dir() and not has_run(given[0])

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from cnntrain.cli import output
-from cnntrain.config import shipped
 from cnntrain.core.atomic import disk_errors, write_output
 from cnntrain.core.errors import UsageError
 
@@ -24,6 +23,8 @@ def new(
     ] = None,
 ) -> None:
     """Copy a shipped file, to change it. A run file or an architecture; without NAME a starter."""
+    from cnntrain.config import shipped
+
     source = shipped.find(name) or shipped.find(f"archs/{name}")
     if source is None:
         remedy = shipped.network_remedy(name)

@@ -11,15 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cnntrain.arch.description import is_architecture
 from cnntrain.cli import output
-from cnntrain.config import shipped
-from cnntrain.config.load import load, try_to_load, unplannable
-from cnntrain.config.named_plugins import Naming, add_plugin
-from cnntrain.config.schema import RunConfig
-from cnntrain.core.document import read_document
 from cnntrain.core.errors import ConfigError, UsageError
-from cnntrain.core.trust import name_plugin
 
 if TYPE_CHECKING:
     from cnntrain.arch.plan import Plan
@@ -31,6 +24,8 @@ if TYPE_CHECKING:
 
 def _settings(given: list[str] | None) -> list[str] | None:
     """Refuse `-s KEY VALUE`, and KEY=VALUE without -s: else VALUE or KEY is blamed, as a path."""
+    from cnntrain.config.schema import RunConfig
+
     for before, word in itertools.pairwise(sys.argv[1:]):
         if before in (given or ()) and "=" not in before and not word.startswith("-"):
             setting = shlex.quote(f"{before}={word.lstrip('=')}")
@@ -144,6 +139,13 @@ def network_named(
         loaded, plan = plan_of_run(path, plugins=plugins or [])
         tell_notes(loaded.notes)
         return plan, what_learns(loaded, plan=plan)
+    from cnntrain.arch.description import is_architecture
+    from cnntrain.config import shipped
+    from cnntrain.config.load import load
+    from cnntrain.config.named_plugins import Naming, add_plugin
+    from cnntrain.core.document import read_document
+    from cnntrain.core.trust import name_plugin
+
     file = shipped.find_network(name)
     document = read_document(file)
     if not is_architecture(document.data):
@@ -201,11 +203,22 @@ def checked_run_file(name: str, overrides: list[str], *, plugins: Sequence[Path]
     Raises:
         ConfigError: everything that is wrong with it.
     """
+    from cnntrain.assemble.needed_packages import missing_packages
+    from cnntrain.config import shipped
+    from cnntrain.config.known_networks import is_known
+    from cnntrain.config.load import try_to_load, unplannable
+    from cnntrain.config.loaded import TRANSFORMS_AT
+    from cnntrain.config.named_plugins import Naming
+    from cnntrain.config.rules import unset_variables
+
     naming = Naming.by_user(plugins)
     loaded, problems = try_to_load(shipped.resolve(name), overrides, plugins=naming)
     beyond_planning = [] if loaded is None else unplannable(loaded)
     if loaded is None or beyond_planning:
         raise ConfigError.of([*problems, *beyond_planning])
+    if problems and not loaded.is_doubtful(TRANSFORMS_AT, problems) and is_known(loaded):
+        problems += [*unset_variables(loaded), *missing_packages(loaded)]
+        raise ConfigError.of(problems)
     from cnntrain.assemble.checked import check_loaded
 
     return check_loaded(loaded, problems)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from cnntrain.core.errors import UsageError
 from cnntrain.core.escapes import escaped
 from cnntrain.core.stderr import PlainLines, say
-from cnntrain.record.json_text import json_text
 
 if TYPE_CHECKING:
     from cnntrain.show.image_table import Picture
@@ -42,6 +41,8 @@ def result(text: str, *, is_needed: bool = True) -> None:
 
 def result_json(value: Any) -> None:
     """Print one JSON object on stdout; figures that have no meaning (NaN) are null."""
+    from cnntrain.record.json_text import json_text
+
     utf8 = (sys.stdout.encoding or "").lower().startswith("utf")
     result(json_text(value, indent=2, only_ascii=not utf8))
 

@@ -7,27 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from inspect import Parameter as Argument
 from inspect import Signature
-from itertools import pairwise
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import typer
-import typer.core
-import typer.main
 
 from cnntrain.cli import output
 from cnntrain.cli.options import Force, Json, Out, Overrides, Plugins, Trained, opened
-from cnntrain.config.load import load
-from cnntrain.config.named_plugins import Naming
 from cnntrain.core.choices import PICTURES
 from cnntrain.core.entry import Entry, Parameter
 from cnntrain.core.errors import ConfigError, UsageError
 from cnntrain.core.problems import Place
-from cnntrain.core.trust import read_plugin
 from cnntrain.data.left_out import gathered, plain
-from cnntrain.runs.asked_plugins import load_config
-from cnntrain.runs.locate import find_run, run_file_at
 
 USUAL = {
     "images": "An image file, or one of the split by number. Repeatable.",
@@ -47,69 +39,6 @@ SHARED = {
     "as_json": (Json, False),
 }
 """The options of all pictures' commands, with their defaults."""
-
-
-_EXTRA = {"allow_extra_args": True}  # so that the command itself says what is wrong with them
-
-
-class PictureCommand(typer.core.TyperCommand):
-    """Says which word stands without an option; for an image `habits` has the remedy."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run it."""
-        if ctx.args:
-            raise UsageError(f"{' '.join(ctx.args)} stands without an option", remedy="remove it")
-        return super().invoke(ctx)
-
-
-class PictureCommands(typer.core.TyperGroup):
-    """Also has the catalogue's pictures that are commands of their own; read when one is needed."""
-
-    own = True
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """The names of all."""
-        for entry in PICTURES.entries():
-            if entry.name not in self.commands and self.own == ("command" in entry.options):
-                alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-                command = alone.command(entry.name, cls=PictureCommand, context_settings=_EXTRA)
-                command(picture_command(entry))
-                self.commands[entry.name] = typer.main.get_command(alone)
-        return super().list_commands(ctx)
-
-    def get_command(self, ctx: Any, name: str) -> Any:
-        """The command of that name."""
-        if name not in self.commands:
-            self.list_commands(ctx)
-        return super().get_command(ctx, name)
-
-
-class VisualizeCommands(PictureCommands):
-    """Has all other pictures; also those of a plugin that --plugin or the run's file names."""
-
-    own = False
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that is asked for."""
-        words = [word for arg in args for word in arg.split("=", 1)]
-        plugins = [Path(file) for option, file in pairwise(words) if option == "--plugin"]
-        for file in plugins:
-            PICTURES.add_plugin(read_plugin(file))
-        if args and self.get_command(ctx, args[0]) is None:
-            _add_plugins_of(args[1:], plugins)
-        return super().resolve_command(ctx, args)
-
-
-def _add_plugins_of(words: list[str], plugins: list[Path]) -> None:
-    """Read the run file that one of the words names, and so what its plugins register."""
-    path = next((Path(word) for word in words if Path(word).exists()), None)
-    if path is None:
-        return
-    file = run_file_at(path)
-    if file is not None:
-        load(file, plugins=Naming.by_user(plugins))
-    elif (run := find_run(path).run) is not None:
-        load_config(run, plugins=plugins)
 
 
 def picture_command(entry: Entry) -> Callable[..., None]:

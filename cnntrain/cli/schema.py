@@ -8,8 +8,6 @@ from typing import Annotated, Literal
 import typer
 
 from cnntrain.cli import output
-from cnntrain.core.choices import CHOICES
-from cnntrain.core.trust import read_plugin
 
 
 def schema(
@@ -22,6 +20,8 @@ def schema(
 ) -> None:
     """Print the JSON Schema of run files or of architecture files."""
     from cnntrain.config.json_schema import arch_schema, run_schema
+    from cnntrain.core.choices import CHOICES
+    from cnntrain.core.trust import read_plugin
 
     for file in plugin or ():
         for catalogue in CHOICES.values():

@@ -8,8 +8,6 @@ import typer
 
 from cnntrain.cli import output
 from cnntrain.cli.options import Overrides, RunFile
-from cnntrain.config import shipped
-from cnntrain.config.load import load
 
 
 def show(
@@ -23,6 +21,8 @@ def show(
     ] = True,
 ) -> None:
     """Print a run file as it is obeyed. Every value stands there, with where it comes from."""
+    from cnntrain.config import shipped
+    from cnntrain.config.load import load
     from cnntrain.config.resolved import with_origins, yaml_text
 
     loaded = load(shipped.resolve(file), overrides or [])

@@ -2,7 +2,7 @@
 
 import typer
 
-from cnntrain.cli.pictures import VisualizeCommands
+from cnntrain.cli.picture_groups import VisualizeCommands
 
 app = typer.Typer(
     cls=VisualizeCommands,

@@ -9,19 +9,13 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_WRITTEN_OUT = {
-    code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
-    for code in (*range(32), *range(127, 160), 0xAD, 0x061C, 0x180E, 0x200B, 0x200E, 0x200F,
-                 *range(0x2028, 0x202F), *range(0x2060, 0x2070), *range(0xD800, 0xE000), 0xFEFF,
-                 *range(0xFFF9, 0xFFFC), *range(0xE0000, 0xE0080))
-} | {9: "\\t", 10: "\\n", 13: "\\r"}  # fmt: skip
+_UNSEEN = frozenset((
+    *range(32), *range(127, 160), 0xAD, 0x061C, 0x180E, 0x200B, 0x200E, 0x200F,
+    *range(0x2028, 0x202F), *range(0x2060, 0x2070), *range(0xD800, 0xE000), 0xFEFF,
+    *range(0xFFF9, 0xFFFC), *range(0xE0000, 0xE0080),
+))  # fmt: skip
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"}
 _IN_HTML = str.maketrans(_HTML)
-_IN_JSON = {
-    code: re.sub("....", r"\\u\g<0>", chr(code).encode("utf-16-be", "surrogatepass").hex())
-    for code in _WRITTEN_OUT
-    if code >= 32  # others are written out already, and lines end
-}
 _IN_MARKDOWN = {
     **str.maketrans({letter: _HTML[letter] for letter in "&<>"}),
     **str.maketrans({letter: f"\\{letter}" for letter in "\\`*[]"}),
@@ -40,7 +34,19 @@ def escaped(text: str, *, keep: str = "") -> str:
     """
     if text.isprintable():
         return text
-    return text.translate({code: t for code, t in _WRITTEN_OUT.items() if chr(code) not in keep})
+    codes = {ord(letter) for letter in text if letter not in keep} & _UNSEEN
+    return text.translate({code: _form(code) for code in codes})
+
+
+def _form(code: int) -> str:
+    short = {9: "\\t", 10: "\\n", 13: "\\r"}.get(code)
+    long = f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+    return short or (f"\\x{code:02x}" if code < 256 else long)
+
+
+def _json_form(code: int) -> str:
+    units = chr(code).encode("utf-16-be", "surrogatepass").hex()
+    return re.sub("....", r"\\u\g<0>", units)
 
 
 def breaks_lines(name: str) -> bool:
@@ -52,7 +58,8 @@ def in_json(text: str) -> str:
     """JSON in which the same characters are written out inside of strings; it means the same."""
     if text.isprintable():
         return text
-    return text.translate(_IN_JSON)
+    codes = {code for code in map(ord, text) if code >= 32} & _UNSEEN  # lines end, as JSON's do
+    return text.translate({code: _json_form(code) for code in codes})
 
 
 def in_csv(cell: str) -> str:

@@ -18,13 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnntrain.core.atomic import write_atomically
+from cnntrain.core.cache_folder import cache_folder
 from cnntrain.core.errors import DiskError
-
-
-def cache_folder() -> Path:
-    """`$XDG_CACHE_HOME/cnntrain`, or `~/.cache/cnntrain`."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "cnntrain"
 
 
 def listing_key(paths: Iterable[Path], *parts: object) -> str:

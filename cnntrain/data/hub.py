@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from cnntrain.core.atomic import write_atomically
+from cnntrain.core.cache_folder import cache_folder
 from cnntrain.core.errors import DataError, UsageError
 from cnntrain.core.problems import near_match, suggestion
-from cnntrain.data.cache import cache_folder
 from cnntrain.data.labelled_files import LabelledFile
 from cnntrain.data.misplaced import NAMES
 from cnntrain.data.on_disk import expanded

@@ -25,10 +25,10 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from cnntrain.core.atomic import write_atomically
+from cnntrain.core.cache_folder import cache_folder
 from cnntrain.core.errors import DiskError
 from cnntrain.core.stderr import say
 from cnntrain.core.units import byte_size
-from cnntrain.data.cache import cache_folder
 from cnntrain.data.decode import decode, header_size, in_threads
 from cnntrain.data.path_list import PathList
 from cnntrain.data.splits import Files, from_picture

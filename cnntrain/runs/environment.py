@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -17,7 +19,7 @@ import torch
 def describe_environment() -> dict[str, object]:
     """The software, the machine, the command, and the state of the source (git, working folder)."""
     has_cuda = torch.cuda.is_available()
-    packages = {dist.name.lower(): dist.version for dist in importlib.metadata.distributions()}
+    packages = dict(_packages())
     return {
         "cnntrain": packages.get("cnntrain"),
         "python": platform.python_version(),
@@ -37,6 +39,15 @@ def describe_environment() -> dict[str, object]:
         "git": _git(Path.cwd()),
         "packages": dict(sorted(packages.items())),
     }
+
+
+def _packages() -> Iterator[tuple[str, str]]:
+    """Names and versions of what is installed; `dist.name` would read the whole of each README."""
+    for dist in importlib.metadata.distributions():
+        text = dist.read_text("METADATA") or dist.read_text("PKG-INFO") or ""
+        name, version = (re.search(f"^{key}: *(.+)$", text, re.M) for key in ("Name", "Version"))
+        if name is not None and version is not None:
+            yield name[1].strip().lower(), version[1].strip()
 
 
 def _git(folder: Path) -> dict[str, object] | None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from cnntrain.core.atomic import disk_errors
+from cnntrain.core.cache_folder import cache_folder
 from cnntrain.core.errors import DataError
 from cnntrain.core.kinds import Bits, ClassList
 from cnntrain.data import dataset
-from cnntrain.data.cache import cache_folder
 from cnntrain.data.hub import HubData, columns_of, files_of, open_hub, split_names
 from cnntrain.data.labelled import Reading, labelled
 from cnntrain.data.labelled_files import LabelledFile
