@@ -38,6 +38,7 @@ class Graph(nn.Module):
         self._layer_names = tuple(layers)
         above = dict(zip(self._layer_names, (INPUT, *self._layer_names), strict=False))
         self._kept = {s for name in layers for s in self.sources[name] if s != above[name]}
+        self._is_chain = all(self.sources[name] == (above[name],) for name in layers)
 
     def forward(self, images: Tensor) -> Tensor:
         """Run every layer; outputs that a later layer reads are kept by name."""
@@ -51,6 +52,10 @@ class Graph(nn.Module):
         A head runs right after its layer, not at the end: random numbers are then drawn, and
         gradients summed, in the order of the same network written by hand.
         """
+        if self._is_chain and not heads:
+            for name in self._layer_names:
+                images = self._modules[name](images)  # type: ignore[misc]  # none is None
+            return images, ()
         kept = {INPUT: images}
         outputs: dict[int, Tensor] = {}
         current, previous = images, INPUT

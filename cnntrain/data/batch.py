@@ -139,9 +139,9 @@ def gathered(
         places = slice(first * size, min(first + at_once, count) * size)
         some = kept.images
         rows = some[places] if order is None else some.index_select(0, order[places])
-        images, of_them = as_images(rows), targets[places]
-        for at in range(0, len(of_them), size):
-            yield Batch(images[at : at + size], of_them[at : at + size])
+        parts = torch.split(as_images(rows), size), torch.split(targets[places], size)
+        for each in zip(*parts, strict=True):
+            yield Batch(*each)
 
 
 def _shared(

@@ -17,7 +17,6 @@ from cnntrain.assemble.prepare import Prepared, prepare, restore_whole
 from cnntrain.assemble.translation import only_these
 from cnntrain.checkpoint import load
 from cnntrain.config.loaded import Loaded
-from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.core.atomic import disk_errors
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.core.escapes import escaped
@@ -134,6 +133,8 @@ def _begin(
 class _Latest(Observer):
     """Points `latest` to a run when it has its first checkpoint: from then on it can be used."""
 
+    sees_steps = False
+
     def __init__(self, run: RunFolder) -> None:
         self._run = run
 
@@ -155,7 +156,7 @@ def _write_facts(prepared: Prepared, run: RunFolder) -> None:
 def _write_plan(prepared: Prepared, run: RunFolder) -> None:
     """What follows from the run file and the data, also where a run is resumed."""
     learning = prepared.learning
-    run.write_text(run.config, dump_yaml(resolved_tree(prepared.loaded.config)))
+    run.write_text(run.config, prepared.config_text)
     run.write_json(run.plan_json, as_data(prepared.plan, learning=learning))
     run.write_text(run.plan_text, as_text(prepared.plan, learning=learning))
     run.write_text(run.classes, _lines(prepared.data.classes))
@@ -236,8 +237,7 @@ def resume(
                 silent=silent,
                 observers=observers,
                 notes=notes,
-                last_is_current=source == run.last
-                and state.get("config") == dump_yaml(resolved_tree(prepared.loaded.config)),
+                last_is_current=source == run.last and state.get("config") == prepared.config_text,
             )
     return Outcome(run, ended.done, ended.test, ended.exit_code)
 

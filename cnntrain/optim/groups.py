@@ -50,13 +50,18 @@ class GroupRule:
 
 
 class ParameterGroup(TypedDict):
-    """One of torch's parameter groups; torch saves and reports the additional keys."""
+    """One of torch's parameter groups; torch saves and reports the additional keys.
+
+    `exempt` are the names of those that are of no kind that decays, `decayed` whether there are
+    others.
+    """
 
     params: list[tuple[str, nn.Parameter]]
     weight_decay: float
     lr_factor: float
     decayed: bool
     anchored: bool
+    exempt: list[str]
 
 
 class _Owned(NamedTuple):
@@ -111,10 +116,30 @@ def parameter_groups(
             lr_factor=factor,
             decayed=not one.exempt,
             anchored=is_anchored,
+            exempt=[],
         )
         group = groups.setdefault((factor, decay, one.exempt, is_anchored), new)
         group["params"].append((one.name, one.parameter))
+        group["exempt"] += [one.name] if one.exempt else []
     return list(groups.values())
+
+
+def merged(groups: Iterable[ParameterGroup]) -> list[ParameterGroup]:
+    """One group in place of those that are treated equally.
+
+    torch's optimizers call a kernel for each group, which takes 10 to 20 us a step. Without weight
+    decay two groups differ in `decayed` alone; optimizers that read it need them as they are.
+    """
+    found: dict[tuple[float, float, bool], ParameterGroup] = {}
+    for group in groups:
+        key = (group["lr_factor"], group["weight_decay"], group["anchored"])
+        if key not in found:
+            found[key] = {**group, "params": [], "decayed": False, "exempt": []}
+        whole = found[key]
+        whole["params"] += group["params"]
+        whole["exempt"] += group["exempt"]
+        whole["decayed"] = whole["decayed"] or group["decayed"]
+    return list(found.values())
 
 
 def rate_factors(
@@ -167,8 +192,8 @@ def decayed_weights(optimizer: Optimizer) -> list[Tensor]:
     return [
         parameter
         for group in optimizer.param_groups
-        if group["decayed"]
-        for parameter in group["params"]
+        for name, parameter in zip(group["param_names"], group["params"], strict=True)
+        if name not in group["exempt"]
     ]
 
 

@@ -52,12 +52,12 @@ class Gaps:
         """Whether the observer has raised an exception."""
         return id(observer) in self._raised
 
-    def run(self, observer: Any, act: Callable[[], object], *, is_first: bool = False) -> None:
+    def run(self, observer: Any, event: object, *, is_first: bool = False) -> None:
         """Hand an observer an event."""
         if id(observer) in self._off:
             return
         gap = self._raised.get(id(observer))
-        if self._succeeds(observer, act):
+        if self._succeeds(observer, observer.observe, event):
             if gap is not None and gap.until is None:
                 gap.until = self.epoch
         elif is_first:
@@ -68,9 +68,9 @@ class Gaps:
         self._succeeds(observer, observer.close)
         self.look(observer)
 
-    def _succeeds(self, observer: Any, act: Callable[[], object]) -> bool:
+    def _succeeds(self, observer: Any, act: Callable[..., object], *given: object) -> bool:
         try:
-            act()
+            act(*given)
         except Exception as error:  # what is not forgiven is raised
             if not _is_forgiven(observer, error):
                 raise

@@ -68,6 +68,8 @@ def log_to(path: Path) -> Iterator[None]:
 class EventLog(Observer):
     """Logs the start, the epochs, the evaluations and the end of a run."""
 
+    sees_steps = False
+
     def __init__(self) -> None:
         self._tally = Tally()
 

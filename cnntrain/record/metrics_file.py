@@ -73,6 +73,8 @@ class MetricsFile(Observer):
         stream: where it is said that lines were damaged; None: only in the log.
     """
 
+    sees_steps = False
+
     def __init__(
         self, *, metrics_jsonl: Path, metrics_csv: Path, stream: TextIO | None = None
     ) -> None:

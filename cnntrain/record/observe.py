@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar, Protocol
 
 from cnntrain.record.incomplete import Gaps
@@ -41,6 +40,8 @@ class Observer(Protocol):
     """What it makes, in messages; empty: named after its class."""
     is_essential: ClassVar[bool] = False
     """Whether the training ends with every error of this observer."""
+    sees_steps: ClassVar[bool] = True
+    """Whether it is handed each step; if not, reports, evaluations and epochs alone."""
     forgiven: ClassVar[tuple[type[Exception], ...]] = ()
     """More exceptions that do not end the training: those of a library that writes."""
 
@@ -87,7 +88,11 @@ def observe(
             stack.callback(gaps.close, observer)
         if isinstance(events, Generator):
             stack.callback(events.close)
+        seeing = [each for each in observers if getattr(each, "sees_steps", True)]
         for event in reported(events, every=every, window=window):
+            if isinstance(event, StepDone):
+                _hand_over(event, seeing, gaps, is_over=False)
+                continue
             if isinstance(event, RunDone):
                 done = event
             _hand_over(event, observers, gaps, is_over=done is not None)
@@ -101,7 +106,7 @@ def _hand_over(event: Record, observers: Sequence[Observer], gaps: Gaps, *, is_o
     for observer in observers:
         if is_step and gaps.has_failed(observer):
             continue
-        gaps.run(observer, partial(observer.observe, event), is_first=is_first)
+        gaps.run(observer, event, is_first=is_first)
         if not is_step:
             gaps.look(observer)
 
@@ -142,6 +147,8 @@ def reported(
 @dataclass
 class Tally(Observer):
     """What the run is for, and what came of it, with all that was before it was resumed."""
+
+    sees_steps = False
 
     task: Task = CLASSIFICATION
     select: str = "error"

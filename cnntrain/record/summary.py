@@ -28,6 +28,8 @@ class SummaryFile(Observer):
             complete, and not looked at again.
     """
 
+    sees_steps = False
+
     output = "summary.json"
 
     def __init__(

@@ -59,6 +59,8 @@ class TensorBoard(Observer):
         stream: where it is said that a file was damaged; None: only in the log.
     """
 
+    sees_steps = False
+
     output = "TensorBoard's folder"
     forgiven = (Exception,)  # of TensorBoard, protobuf and Pillow
 

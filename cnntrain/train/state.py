@@ -23,6 +23,7 @@ from cnntrain.checkpoint.checked_values import (
 from cnntrain.optim.schedules.plateau import PlateauState
 from cnntrain.tasks.classification import CLASSIFICATION, sum_dtype
 from cnntrain.tasks.protocol import Task
+from cnntrain.train.on_host import OnHost
 from cnntrain.train.recipe import EarlyStopState
 from cnntrain.train.so_far import NOTHING_YET, SoFar, so_far_in
 from cnntrain.train.together import ALONE, Processes
@@ -110,6 +111,7 @@ class TrainState:
         # Steps since that one, itself included; 0 if there was none.
         self.steps_diverged = torch.zeros_like(self.diverged)
         self.skips = Skips(self.device)
+        self._on_host = OnHost.of(self.loss_sum, self.diverged, self.steps_diverged)
 
     @property
     def rate_factor(self) -> float:
@@ -149,15 +151,22 @@ class TrainState:
         self.step += 1
         self.batch += 1
         self.images += images
-        self.steps_diverged += ((self.diverged + self.steps_diverged) > 0).float()
-        if skips:
+        if not skips:  # the flag stays 1
+            if self._on_host is None:
+                self.steps_diverged += self.diverged
+            else:
+                self._on_host.steps_diverged[()] += self._on_host.diverged
+        else:
+            self.steps_diverged += ((self.diverged + self.steps_diverged) > 0).float()
             self.steps_diverged.copy_(torch.where(self.diverged > 0, 1.0, self.steps_diverged))
             self.skips.count(self.diverged, images=images)
             weight = weight * (1 - self.diverged)
         if isinstance(weight, Tensor):
             self.loss_sum += loss * weight
-        else:
+        elif self._on_host is None:
             self.loss_sum.add_(loss, alpha=weight)
+        else:
+            self._on_host.loss_sum[()] += loss.item() * weight
         self.weight_sum = self.weight_sum + weight
         if self.processes.is_alone:
             self._sums.add(outputs, targets)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
@@ -52,9 +52,9 @@ def forward_backward(
     images = len(batch.targets) if images is None else images
     counts = 1.0 if processes.is_alone or processes.share.counted(images) else 0.0
     whole = _whole_weight(learner, criterion.weight(batch.targets), counts, images=images)
-    learner.optimizer.zero_grad(set_to_none=True)
+    learner.clear_gradients()
     outcome: BatchResult | None = None
-    parts = list(_parts(batch, recipe.accumulate))
+    parts = (batch,) if recipe.accumulate == 1 else _parts(batch, recipe.accumulate)
     for number, part in enumerate(parts, 1):
         with nullcontext() if number == len(parts) else unshared(learner.net):
             with autocast(learner.precision, learner.device):
@@ -151,12 +151,9 @@ def _look_at_all(learner: Learner, outcome: BatchResult) -> None:
         gradient.add_(torch.where(flag > 0, torch.nan, 0.0))
 
 
-def _parts(batch: Batch, count: int) -> Iterator[Batch]:
-    if count == 1:
-        yield batch
-        return
-    for images, targets in zip(batch.images.chunk(count), batch.targets.chunk(count), strict=True):
-        yield Batch(images, targets)
+def _parts(batch: Batch, count: int) -> Sequence[Batch]:
+    chunks = zip(batch.images.chunk(count), batch.targets.chunk(count), strict=True)
+    return [Batch(images, targets) for images, targets in chunks]
 
 
 def _losses(

@@ -1,5 +1,7 @@
 """Expected values: the update formulas, written out by hand in float64."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -94,3 +96,29 @@ def test_learning_rate_of_groups() -> None:
     set_learning_rate(optimizer, 0.5)
     assert [group["lr"] for group in optimizer.param_groups] == [0.125, 0.5]
     assert [w.ndim for w in decayed_weights(optimizer)] == [2, 2]
+
+
+@pytest.mark.parametrize("make", [sgd, adam, adamw])
+def test_groups_that_are_treated_equally_are_one(make) -> None:
+    """The same weights, bit for bit, as from torch's own optimizer over the groups as they were."""
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    own = {sgd: {"momentum": 0.9}, adam: {}, adamw: {}}[make]
+    for decay, count in ((0.0, 1), (0.1, 2)):
+        one, other = copy.deepcopy(net), copy.deepcopy(net)
+        optimizer = make(groups=parameter_groups(one, weight_decay=decay), **own)
+        assert len(optimizer.param_groups) == count
+        assert [w.ndim for w in decayed_weights(optimizer)] == [2, 2]
+        separate = parameter_groups(other, weight_decay=decay)
+        assert len(separate) == 2
+        kind = type(optimizer)
+        given = {**own, "lr": 0.1, "fused": True}
+        theirs = kind([dict(group) for group in separate], **given)
+        set_learning_rate(optimizer, 0.1)
+        images = torch.randn(6, 3)
+        for _ in range(3):
+            for model, steps in ((one, optimizer), (other, theirs)):
+                steps.zero_grad()
+                model(images).square().sum().backward()
+                steps.step()
+        for mine, its in zip(one.parameters(), other.parameters(), strict=True):
+            assert torch.equal(mine, its)

@@ -17,6 +17,7 @@ Run = Callable[..., Iterator[Event]]
 
 class Witness:
     is_essential = False
+    sees_steps = True
     forgiven: tuple[type[Exception], ...] = ()
 
     def __init__(
@@ -49,6 +50,16 @@ def test_all_see_the_events_in_order_and_are_closed(run: Run) -> None:
     kinds = ["RunStarted", "StepDone", "StepReport", "StepDone", "EvalDone", "EpochDone", "RunDone"]
     assert diary == [f"{n} {kind}" for kind in kinds for n in "ab"] + ["a closed", "b closed"]
     assert isinstance(done, RunDone)
+
+
+def test_who_does_not_look_at_steps_is_handed_all_else(run: Run) -> None:
+    diary: list[str] = []
+    blind = Witness(diary, "a")
+    blind.sees_steps = False
+    observe(run(epochs=1, steps=2), observers=[blind, Witness(diary, "b")], every=2)
+    seen = [line for line in diary if line.startswith("b ") and "StepDone" not in line]
+    assert [line.replace("a ", "b ") for line in diary if line.startswith("a ")] == seen
+    assert diary.count("b StepDone") == 2
 
 
 def test_all_are_closed_when_training_fails(run: Run) -> None:

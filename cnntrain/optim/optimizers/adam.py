@@ -10,7 +10,7 @@ from torch.optim.optimizer import ParamsT
 
 from cnntrain.core.kinds import Betas, PositiveFloat
 from cnntrain.optim import optimizer
-from cnntrain.optim.groups import ParameterGroup
+from cnntrain.optim.groups import ParameterGroup, merged
 
 
 @optimizer("adam")
@@ -30,4 +30,4 @@ def adam(
         betas: Shares that the averages of the gradient and of its square keep in each step.
         epsilon: Added to the root of the second average.
     """
-    return torch.optim.Adam(cast(ParamsT, groups), betas=betas, eps=epsilon, fused=True)
+    return torch.optim.Adam(cast(ParamsT, merged(groups)), betas=betas, eps=epsilon, fused=True)

@@ -10,7 +10,7 @@ from torch.optim.optimizer import ParamsT
 
 from cnntrain.core.kinds import Betas, PositiveFloat
 from cnntrain.optim import optimizer
-from cnntrain.optim.groups import ParameterGroup
+from cnntrain.optim.groups import ParameterGroup, merged
 
 
 @optimizer("adamw", defaults={"weight_decay": 0.01})
@@ -29,4 +29,4 @@ def adamw(
         betas: Shares that the averages of the gradient and of its square keep in each step.
         epsilon: Added to the root of the second average.
     """
-    return torch.optim.AdamW(cast(ParamsT, groups), betas=betas, eps=epsilon, fused=True)
+    return torch.optim.AdamW(cast(ParamsT, merged(groups)), betas=betas, eps=epsilon, fused=True)

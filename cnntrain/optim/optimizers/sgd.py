@@ -11,7 +11,7 @@ from torch.optim.optimizer import ParamsT
 from cnntrain.core.choices import ChoiceError
 from cnntrain.core.kinds import BelowOne
 from cnntrain.optim import optimizer
-from cnntrain.optim.groups import ParameterGroup
+from cnntrain.optim.groups import ParameterGroup, merged
 
 
 @optimizer("sgd")
@@ -30,7 +30,9 @@ def sgd(
     """
     if nesterov and momentum == 0.0:
         raise ChoiceError("nesterov", "nesterov needs a momentum above 0; set momentum: 0.9")
-    made = torch.optim.SGD(cast(ParamsT, groups), momentum=momentum, nesterov=nesterov, fused=True)
+    made = torch.optim.SGD(
+        cast(ParamsT, merged(groups)), momentum=momentum, nesterov=nesterov, fused=True
+    )
     if momentum:
         # torch leaves the first buffer uninitialised when the fused kernel skips the first step
         # (a float16 overflow); starting from zeros, v <- momentum * 0 + g gives the same numbers.
