@@ -19,6 +19,7 @@ from cnntrain.core.launch import launched
 from cnntrain.core.memory import host_memory, is_out_of_memory
 from cnntrain.core.units import byte_size
 from cnntrain.optim import parameter_groups
+from cnntrain.train import choose_precision
 
 MODEL, STATE, ACTIVATIONS = "weights and gradients", "the optimizer's state", "activations"
 
@@ -54,10 +55,15 @@ class Needed:
         return ", ".join(f"{byte_size(count)} for {name}" for name, count in parts if count)
 
 
-def needed_memory(loaded: Loaded, plan: Plan) -> Needed:
+def needed_memory(loaded: Loaded, plan: Plan, *, device: torch.device | None = None) -> Needed:
     """What the training of a planned network needs, at the run file's batch size and precision.
 
     Of several processes that were started, what each needs.
+
+    Args:
+        loaded: the run file.
+        plan: of the network.
+        device: where it is trained; None: where the run file means it.
     """
     config = loaded.config
     parts, batch = {MODEL: FLOAT32 * (plan.parameters + plan.buffers)}, 1
@@ -66,7 +72,8 @@ def needed_memory(loaded: Loaded, plan: Plan) -> Needed:
         batch = math.ceil(slice_ / config.train.accumulate)
         parts = weight_memory(plan, remembered=_numbers_per_weight(loaded))
     kept = activation_bytes(plan, batch=batch)
-    halved = 1 if config.compute.precision == "float32" else 2
+    precision = choose_precision(config.compute.precision, device or _meant(loaded))
+    halved = 1 if precision == "float32" else 2
     parts[ACTIVATIONS] = kept.total() // halved
     leaves = [(name, node.parameters) for name, node in plan.walk() if not node.nested]
     return Needed(
@@ -88,6 +95,12 @@ def weight_memory(plan: Plan, *, remembered: int) -> dict[str, int]:
         MODEL: FLOAT32 * (2 * plan.parameters + plan.buffers),
         STATE: FLOAT32 * plan.parameters * remembered,
     }
+
+
+def _meant(loaded: Loaded) -> torch.device:
+    """The device of a run file, without a look at whether its GPU is there."""
+    on_gpu = loaded.config.compute.device != "cpu" and torch.cuda.is_available()
+    return torch.device("cuda" if on_gpu else "cpu")
 
 
 def _numbers_per_weight(loaded: Loaded) -> int:
@@ -122,7 +135,7 @@ def refuse_too_large(loaded: Loaded, plan: Plan, *, device: torch.device) -> Non
     weights = FLOAT32 * (plan.parameters + plan.buffers)
     for where, there in _memories(device):
         if there is not None and weights > there:
-            needed = needed_memory(loaded, plan)
+            needed = needed_memory(loaded, plan, device=device)
             raise MemoryExhaustedError(
                 f"the network does not fit into memory: its weights alone are "
                 f"{byte_size(weights)}, and {where} has {byte_size(there)}",
@@ -135,8 +148,7 @@ def memory_note(loaded: Loaded, plan: Plan, needed: Needed) -> str:
 
     Whether it is then refused is `fit`'s to say: it may be meant for another machine.
     """
-    on_gpu = loaded.config.compute.device != "cpu" and torch.cuda.is_available()
-    *_, (where, there) = _memories(torch.device("cuda" if on_gpu else "cpu"))
+    *_, (where, there) = _memories(_meant(loaded))
     if there is None or needed.total <= there:
         return ""
     has = f"and {where} has {byte_size(there)}"
@@ -153,7 +165,7 @@ def memory_errors(
     """
 
     def said(error: Exception) -> MemoryExhaustedError:
-        needed = needed_memory(loaded, plan)
+        needed = needed_memory(loaded, plan, device=device)
         on_gpu = type(error).__name__ == "OutOfMemoryError" or "CUDA" in str(error)
         *_, (where, there) = _memories(device if on_gpu else torch.device("cpu"))
         has = "" if there is None else f" ({byte_size(there)} in all)"

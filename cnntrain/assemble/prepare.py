@@ -45,6 +45,7 @@ from cnntrain.assemble.translation import (
     choose_device,
     open_run_data,
     place,
+    refuse_without_gpu,
 )
 from cnntrain.checkpoint import State, seed_randomness
 from cnntrain.config.loaded import Loaded
@@ -58,7 +59,8 @@ from cnntrain.optim.groups import anchored_weights
 from cnntrain.record.window import StepWindow
 from cnntrain.runs.contents import weights_in
 from cnntrain.tasks.criterion import Criterion
-from cnntrain.train import Ema, Learner, Recipe, load_weights, make_deterministic, restore, snapshot
+from cnntrain.train import Ema, Learner, Recipe, load_weights, restore, snapshot
+from cnntrain.train.precision import choose_precision, make_deterministic
 from cnntrain.train.recipe import Freezing
 from cnntrain.train.together import ALONE, Processes
 
@@ -118,6 +120,7 @@ def prepare(
         loaded = follow_weights(loaded)
     _set_up_process(loaded.config)
     device = choose_device(loaded.config.compute, loaded, processes=processes)
+    refuse_without_gpu(loaded, device)
     plan = plan or plan_network(loaded)  # first: what cannot be trained is refused unread
     refuse_for_several(loaded, plan, processes=processes, device=device)
     refuse_too_large(loaded, plan, device=device)
@@ -255,7 +258,7 @@ def _make_learner(
         optimizer,
         compiled=cast(nn.Module, torch.compile(trained)) if config.compute.compile else None,
         ema=None if wanted.ema is None else Ema(net, decay=wanted.ema.decay),
-        precision=config.compute.precision,
+        precision=choose_precision(config.compute.precision, next(net.parameters()).device),
         part=part,
         start=start,
         task=make_task(loaded),

@@ -22,7 +22,7 @@ from cnntrain.data.batch import Batching
 from cnntrain.data.feature_loader import FeatureLoader
 from cnntrain.data.loaders import Data
 from cnntrain.show.progress import bar
-from cnntrain.train import Precision, evaluation_mode
+from cnntrain.train import Precision, choose_precision, evaluation_mode
 from cnntrain.train.precision import autocast
 
 
@@ -41,7 +41,10 @@ def with_features(
     config = loaded.config
     last = plan.body.nodes[-1]
     compute = partial(
-        _features, net=net, layer=last.node.sources[0], precision=config.compute.precision
+        _features,
+        net=net,
+        layer=last.node.sources[0],
+        precision=choose_precision(config.compute.precision, device),
     )
     section = config.data
     ordered = Batching(

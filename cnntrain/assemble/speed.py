@@ -55,7 +55,7 @@ def measure_speed(
     if not plan.parameters:
         remedy = "leave it out, or --time"
         raise UsageError("a network without parameters cannot be trained", remedy=remedy)
-    compute, net = ComputeSection(), make_network(plan, seed=0)
+    compute, net = ComputeSection(precision="float32"), make_network(plan, seed=0)
     place(net, compute=compute, device=device)
     layout = uses_channels_last(compute, device)
     random = torch.Generator().manual_seed(0)

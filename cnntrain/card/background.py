@@ -135,7 +135,8 @@ def training(subject: Subject) -> Iterator[str]:
         ]
         facts.append(("batch", counted(config.data.batch, "image")))
     facts.append(("seed", str(config.seed)))
-    facts.append(("precision", config.compute.precision))
+    precision = subject.environment.get("precision", config.compute.precision)
+    facts.append(("precision", str(precision)))
     facts += _machine(subject)
     yield pairs(facts, label="How it was trained")
     if subject.run_file:

@@ -46,10 +46,12 @@ class ComputeSection(Section):
 
     device: Device = "auto"
     """auto (a GPU where there is one), cpu, cuda, cuda:N or mps."""
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Type of the numbers in convolutions and products; weights stay float32."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Type of numbers in convolutions and products; auto: bfloat16 on a GPU that has it."""
     channels_last: bool | Literal["auto"] = "auto"
     """Store images with the channels innermost; auto: where it is faster."""
+    copy_ahead: bool = False
+    """Copy streamed batches to a GPU on a stream of its own, while the one before is trained on."""
     compile: bool = False
     """Compile the network with torch.compile: a slow start, then faster steps."""
     deterministic: bool = False

@@ -46,6 +46,7 @@ class Batching:
         channels_last: their memory format.
         balanced: shuffled images are drawn so that all classes are equally frequent.
         share: what of each batch is read here, where several processes train together.
+        copies_ahead: those that are read are copied to a GPU while the one before is worked on.
     """
 
     batch_size: int
@@ -56,6 +57,7 @@ class Batching:
     channels_last: bool = False
     balanced: bool = False
     share: ShareOfBatch = WHOLE
+    copies_ahead: bool = False
 
     def order(self, targets: Tensor, *, epoch: int) -> Tensor | None:
         """`(N,)` int64 on the CPU: which image comes when; None for the stored order.

@@ -27,15 +27,13 @@ from cnntrain.data.pipeline import (
 )
 from cnntrain.data.read import class_counts, open_splits
 from cnntrain.data.resident import ResidentLoader, read_pixels
+from cnntrain.data.resident_limit import resident_bytes
 from cnntrain.data.share import WHOLE, ShareOfBatch
 from cnntrain.data.splits import Division, Files, Part, Pixels, Splits
 from cnntrain.data.statistics import Items, PlainPipeline, shallow, with_statistics
 from cnntrain.data.stream import StreamLoader
 from cnntrain.data.windows import HeightWidth, Sizing
 from cnntrain.show.pixels import Scaling
-
-RESIDENT_BYTES = 2 * 1024**3
-"""Image files are kept decoded in memory up to this many bytes a split."""
 
 LARGE = 256 * 256
 """Pixels of an image above which a CPU decodes it again rather than resize it as a batch."""
@@ -114,6 +112,7 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
     decoder: Decoder = "pillow",
     cache: ImageCache | None = None,
     share: ShareOfBatch = WHOLE,
+    copies_ahead: bool = False,
 ) -> Data:
     """Open a data set and make its loaders.
 
@@ -140,6 +139,7 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
         cache: keeps images decoded on the disk: the training images, and those of evaluation
             where that changes no pixel.
         share: what of each training batch is read here; evaluation batches are taken in turns.
+        copies_ahead: batches that are read are copied to a GPU on a stream of their own.
 
     Raises:
         DataError: files are missing, unreadable or do not fit together.
@@ -160,7 +160,8 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
     pipelines = make_pipelines(plain)
     wide = replace(share, before=reach(pipelines["train"].mixings))
     how = Batching(batch_size, True, drop_last, seed, torch.device(device), channels_last,
-                   balanced=sampling == "balanced", share=wide)  # fmt: skip
+                   balanced=sampling == "balanced", share=wide,
+                   copies_ahead=copies_ahead)  # fmt: skip
     how_eval = replace(how, batch_size=eval_batch_size or batch_size, shuffle=False,
                        drop_last=False, share=replace(share, in_turns=True))  # fmt: skip
     if how.count(len(splits.train)) == 0:
@@ -279,7 +280,7 @@ def _fits_memory(part: Files, head: Pipeline, tail: Pipeline, device: torch.devi
     nothing for a GPU, but on a CPU, for large images, it takes longer than Pillow takes for all.
     """
     size = _fixed_size(part, head)
-    if size is None or len(part) * part.channels * size[0] * size[1] > RESIDENT_BYTES:
+    if size is None or len(part) * part.channels * size[0] * size[1] > resident_bytes(device):
         return False
     first = tail.steps[0].transform if tail.steps else None
     if device.type != "cpu" or size[0] * size[1] <= LARGE or not isinstance(first, Sizing):

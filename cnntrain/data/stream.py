@@ -15,6 +15,7 @@ from cnntrain.core.cores import core_count
 from cnntrain.core.errors import DataError
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batch, Batching
+from cnntrain.data.copying import copied
 from cnntrain.data.pipeline import Pipeline, TransformError
 from cnntrain.data.processes import end_workers, start_workers
 from cnntrain.data.read_ahead import read_ahead
@@ -98,15 +99,14 @@ class StreamLoader:
         how = self._batching
         generator = torch.Generator(how.device)
         numbers = how.numbers(self.size, start=start)
-        for number, (images, targets) in zip(numbers, self._collated(), strict=True):
+        on_device = copied(self._collated(), how.device, ahead=how.copies_ahead)
+        for number, (images, targets) in zip(numbers, on_device, strict=True):
             seed = derive_seed(how.seed, "batch", epoch, number)
             if self._tail.is_random:
                 generator.manual_seed(seed)
-            on_device = images.to(how.device, non_blocking=True)
             with self._tail.drawing(seed):
                 rows = how.share.some_rows(self.images_in(number), how.device)
-                result = self._tail(on_device, generator, rows)
-            targets = targets.to(how.device, non_blocking=True)
+                result = self._tail(images, generator, rows)
             yield Batch(result.contiguous(memory_format=how.memory_format), targets)
 
     def images_in(self, batch: int) -> int:

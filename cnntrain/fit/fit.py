@@ -148,7 +148,8 @@ def _write_facts(prepared: Prepared, run: RunFolder) -> None:
     _write_plan(prepared, run)  # config.yaml first: by it a run that is cut off here is known
     run.write_text(run.config_input, prepared.loaded.document.text)
     keep_copies(run, prepared.loaded)
-    run.write_json(run.environment, describe_environment())
+    computed = {"device": str(prepared.device), "precision": prepared.learner.precision}
+    run.write_json(run.environment, {**describe_environment(), **computed})
     if prepared.start is not None:
         run.write_json(run.weights, asdict(prepared.start))
 
@@ -156,7 +157,7 @@ def _write_facts(prepared: Prepared, run: RunFolder) -> None:
 def _write_plan(prepared: Prepared, run: RunFolder) -> None:
     """What follows from the run file and the data, also where a run is resumed."""
     learning = prepared.learning
-    run.write_text(run.config, prepared.config_text)
+    run.write_text(run.config, prepared.config_text + _chosen(prepared))
     run.write_json(run.plan_json, as_data(prepared.plan, learning=learning))
     run.write_text(run.plan_text, as_text(prepared.plan, learning=learning))
     run.write_text(run.classes, _lines(prepared.data.classes))
@@ -167,6 +168,13 @@ def _write_plan(prepared: Prepared, run: RunFolder) -> None:
         run.left_out.unlink(missing_ok=True)
     if prepared.data.division is not None:
         run.write_text(run.split, prepared.data.division.text())
+
+
+def _chosen(prepared: Prepared) -> str:
+    """A comment on what `auto` came to here; elsewhere it may come to something else."""
+    if prepared.loaded.config.compute.precision != "auto":
+        return ""
+    return f"# compute.precision: auto is {prepared.learner.precision} on {prepared.device}\n"
 
 
 def resume(

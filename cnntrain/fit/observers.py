@@ -16,6 +16,7 @@ from cnntrain.assemble.make_parts import make_choice
 from cnntrain.assemble.needed_packages import missing_packages
 from cnntrain.assemble.prepare import Prepared, whole_state
 from cnntrain.assemble.transfer.make_freezing import in_words
+from cnntrain.assemble.translation import uses_channels_last
 from cnntrain.checkpoint.writer import Saves, Writer
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.resolved import resolved_tree
@@ -133,13 +134,13 @@ def card(prepared: Prepared) -> list[tuple[str, str]]:
     counts = ", ".join(f"{sum(n):,} {split}" for split, n in data.counts.items())
     shape = "x".join(map(str, plan.body.in_shape))
     network = f"{plan.parameters:,} parameters, {plan.multiply_adds:,} multiply-adds an image"
-    device = str(prepared.device)
+    device, options = str(prepared.device), [str(prepared.learner.precision)]
     if prepared.device.type == "cuda":
         device += f" ({torch.cuda.get_device_name(prepared.device)})"
+        options += _on_gpu(prepared)
     elif prepared.device.type == "cpu":
         threads = torch.get_num_threads()
         device += f" ({counted(threads, 'thread')})"
-    options: list[str] = [config.compute.precision]
     options += ["compiled"] if config.compute.compile else []
     options += ["deterministic"] if config.compute.deterministic else []
     train = prepared.loaded.train
@@ -169,6 +170,15 @@ def card(prepared: Prepared) -> list[tuple[str, str]]:
         workers, cores = config.data.workers, counted(core_count(), "core")
         notes.append(f"{workers} processes read images on {cores}; data.workers: auto has fewer")
     return rows + _notes(notes)
+
+
+def _on_gpu(prepared: Prepared) -> Iterator[str]:
+    """How a GPU computes, as torch's switches and the run file have it."""
+    if prepared.learner.precision == "float32" and torch.backends.cudnn.allow_tf32:
+        everywhere = torch.backends.cuda.matmul.allow_tf32
+        yield "TF32 in all products" if everywhere else "TF32 in convolutions"
+    if uses_channels_last(prepared.loaded.config.compute, prepared.device):
+        yield "channels last"
 
 
 def _on_selection(prepared: Prepared) -> Iterator[str]:

@@ -35,7 +35,7 @@ from cnntrain.show.words import listed
 from cnntrain.tasks.protocol import Task
 from cnntrain.train import make_deterministic, undisturbed
 from cnntrain.train.finite import all_finite, why_not_finite
-from cnntrain.train.precision import Precision, autocast
+from cnntrain.train.precision import Precision, autocast, choose_precision
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Model:
     @property
     def precision(self) -> Precision:
         """Of the forward pass."""
-        return self.loaded.config.compute.precision
+        return choose_precision(self.loaded.config.compute.precision, self.device)
 
     @property
     def memory_format(self) -> torch.memory_format:

@@ -28,6 +28,7 @@ CHANGEABLE = (
     "data.memory",
     "data.fingerprint",
     "compute.device",
+    "compute.copy_ahead",
     "compute.threads",
     "plugins",
     "record.every",

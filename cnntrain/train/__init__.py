@@ -14,7 +14,12 @@ from cnntrain.train.events import (
 )
 from cnntrain.train.learner import Ema, Learner
 from cnntrain.train.loop import train
-from cnntrain.train.precision import Precision, make_deterministic, undisturbed
+from cnntrain.train.precision import (
+    Precision,
+    choose_precision,
+    make_deterministic,
+    undisturbed,
+)
 from cnntrain.train.recipe import EarlyStop, Recipe
 from cnntrain.train.snapshot import load_weights, restore, snapshot
 from cnntrain.train.state import TrainState
@@ -35,6 +40,7 @@ __all__ = [
     "StepDone",
     "StopRequest",
     "TrainState",
+    "choose_precision",
     "evaluate",
     "evaluation_mode",
     "load_weights",

@@ -23,6 +23,17 @@ _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
 
+def choose_precision(wanted: Precision | Literal["auto"], device: torch.device) -> Precision:
+    """What `auto` means on a device: bfloat16 on a CUDA GPU that computes in it, else float32.
+
+    CPUs are left at float32: most emulate bfloat16, and are slower in it.
+    """
+    if wanted != "auto":
+        return wanted
+    has_it = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bfloat16" if has_it else "float32"
+
+
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
     """The context of a forward pass: torch's autocast, or nothing for float32."""
     if precision == "float32":

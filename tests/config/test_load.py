@@ -46,7 +46,7 @@ def test_override_of_a_list_element_and_of_a_whole_section(run_file: Path) -> No
     overrides = ["data.transforms.train.0.random_crop.padding=4", "compute={device: cuda}"]
     config = load(run_file, overrides).config
     assert config.data.transforms.train[0].parameters["padding"] == 4
-    assert (config.compute.device, config.compute.precision) == ("cuda", "float32")
+    assert (config.compute.device, config.compute.precision) == ("cuda", "auto")
 
 
 def test_a_section_in_a_file_beside_the_run_file(run_file: Path) -> None:

@@ -30,6 +30,7 @@ def test_the_card(run_file: RunFile) -> None:
     assert rows["data"] == "synthetic: 72 train, 24 validation, 30 test images"
     assert "4 epochs of 5 batches of 16" in rows["training"]
     assert "deterministic" in rows["device"]
+    assert "float32" in rows["device"]
     assert "1 threads" not in rows["device"]
     one = dict(card(prepare(load(run_file({"train.epochs": 1, "data.batch_size": 72})))))
     assert "1 epoch of 1 batch of 72" in one["training"]
