@@ -1,0 +1,116 @@
+"""Every run file on a pretended GPU: its batches, its training steps, its evaluation.
+
+Everything is on the device where it should be, and after the first batch nothing makes the host
+wait: no value is read, and no memory is copied that is not pinned.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from on_gpu.cases import RUN_FILES, Case, open_case
+from torch import Tensor, nn
+
+from cnntrain.arch.build import build
+from cnntrain.arch.network import Network
+from cnntrain.assemble.make_parts import make_task
+from cnntrain.data.batch import Batch, Batching, Loader
+from cnntrain.train import StepDone, StopRequest, evaluate, train
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+MEMORY: Any = {"float32": "resident", "bfloat16": "resident", "float16": "stream"}
+BATCH, BATCHES = 4, 3
+
+
+@pytest.fixture(scope="module", params=RUN_FILES, ids=lambda file: file.stem)
+def case(request: pytest.FixtureRequest) -> Case:
+    return open_case(request.param, images=BATCH * BATCHES)
+
+
+@pytest.fixture(scope="module")
+def nets(case: Case) -> dict[bool, Network]:
+    """Without values, on the meta device, in either layout: True for channels last."""
+    net = build(case.plan, device="meta")
+    return {False: net, True: copy.deepcopy(net).to(memory_format=torch.channels_last)}
+
+
+def placed(nets: dict[bool, Network], precision: str, device: torch.device) -> nn.Module:
+    """A copy of the network on a device, with weights of any values."""
+    return copy.deepcopy(nets[precision != "float32"]).to_empty(device=device)
+
+
+class Watched:
+    """A loader whose batches are checked; from the second one on nothing may wait."""
+
+    def __init__(self, loader: Loader, gpu: Any) -> None:
+        self._loader, self._gpu = loader, gpu
+        self.size, self.batches_per_epoch = loader.size, loader.batches_per_epoch
+
+    def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
+        for batch in self._loader.batches(epoch, start=start):
+            assert batch.images.device == batch.targets.device == self._gpu.device
+            assert (batch.images.dtype, batch.targets.dtype) == (torch.float32, torch.int64)
+            yield batch
+            self._gpu.strict = True
+
+
+def watched(case: Case, split: str, precision: str, gpu: Any) -> Watched:
+    how = Batching(
+        BATCH,
+        shuffle=split == "train",
+        device=gpu.device,
+        channels_last=precision != "float32",
+    )
+    return Watched(case.loader(split, MEMORY[precision], batching=how), gpu)
+
+
+@pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")  # deepcopy does it
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_training_steps(
+    case: Case, nets: dict[bool, Network], precision: Any, gpu: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not case.is_trained:
+        pytest.skip("nothing is trained")
+    model = placed(nets, precision, gpu.device)
+    monkeypatch.setattr(Tensor, "backward", gpu.learning(model))
+    events = train(
+        case.learner(model, precision=precision),
+        recipe=case.recipe(steps_per_epoch=BATCHES, norm_every=1, plateau=None, early_stop=None),
+        criterion=case.criterion(gpu.device),
+        loader=watched(case, "train", precision, gpu),
+    )
+    next(events)
+    for number in range(1, BATCHES):  # not the last one: the epoch's figures are read after it
+        step = next(events)
+        assert isinstance(step, StepDone)
+        assert step.step == number
+        assert step.loss.device == gpu.device
+    gpu.strict = False
+    events.close()
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_evaluation(case: Case, nets: dict[bool, Network], precision: Any, gpu: Any) -> None:
+    stop, seen = StopRequest(), []
+
+    def collect(outputs: Tensor, targets: Tensor) -> None:
+        assert outputs.device == targets.device == gpu.device
+        seen.append(outputs.dtype)
+        if len(seen) == BATCHES:  # before the result is read
+            stop.request()
+
+    found = evaluate(
+        placed(nets, precision, gpu.device),
+        watched(case, "eval", precision, gpu),
+        criterion=case.criterion(gpu.device),
+        precision=precision,
+        task=make_task(case.loaded),
+        stop=stop,
+        collect=collect,
+    )
+    assert found is None
+    assert seen == [torch.float32] * BATCHES
