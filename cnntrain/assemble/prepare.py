@@ -7,7 +7,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import nn
@@ -60,6 +59,7 @@ from cnntrain.record.window import StepWindow
 from cnntrain.runs.contents import weights_in
 from cnntrain.tasks.criterion import Criterion
 from cnntrain.train import Ema, Learner, Recipe, load_weights, restore, snapshot
+from cnntrain.train.compiled import Compiled
 from cnntrain.train.precision import choose_precision, make_deterministic
 from cnntrain.train.recipe import Freezing
 from cnntrain.train.together import ALONE, Processes
@@ -256,7 +256,7 @@ def _make_learner(
     return Learner(
         net,
         optimizer,
-        compiled=cast(nn.Module, torch.compile(trained)) if config.compute.compile else None,
+        compiled=Compiled(trained) if config.compute.compile else None,
         ema=None if wanted.ema is None else Ema(net, decay=wanted.ema.decay),
         precision=choose_precision(config.compute.precision, next(net.parameters()).device),
         part=part,

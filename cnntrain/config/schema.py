@@ -53,7 +53,7 @@ class ComputeSection(Section):
     copy_ahead: bool = False
     """Copy streamed batches to a GPU on a stream of its own, while the one before is trained on."""
     compile: bool = False
-    """Compile the network with torch.compile: a slow start, then faster steps."""
+    """Compile the network once, with torch.compile; `bench --compile` shows the gain."""
     deterministic: bool = False
     """Same seed, same result to the last bit on a GPU too; slower."""
     threads: Positive | None = None

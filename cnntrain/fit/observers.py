@@ -169,6 +169,11 @@ def card(prepared: Prepared) -> list[tuple[str, str]]:
     if isinstance(config.data.workers, int) and config.data.workers > core_count():
         workers, cores = config.data.workers, counted(core_count(), "core")
         notes.append(f"{workers} processes read images on {cores}; data.workers: auto has fewer")
+    if config.compute.compile and prepared.device.type == "cpu":
+        notes.append(
+            "the first step waits while the network is compiled, and on a CPU the steps of small "
+            "networks can be slower than without; `cnntrain bench FILE --compile` measures both"
+        )
     return rows + _notes(notes)
 
 
