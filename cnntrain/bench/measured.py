@@ -46,7 +46,7 @@ class Bench:
         loaded: the run file, numbers found where it says `auto`.
         device: in words.
         timed: images in a step that was timed: the run's batch size, or fewer.
-        rounds: of the network, and of the loader.
+        rounds: of steps with other settings, and of the loader, the network and both.
         loader: nothing but batches.
         network: nothing but steps.
         whole: both.

@@ -72,7 +72,7 @@ class Measuring:
         peak = peak.or_faster(measure_peak(prepared.device, precision=precision))
         chosen, together = self._together(best_of_each(effects))
         peak = peak.or_faster(measure_peak(prepared.device, precision=precision))
-        per_image = statistics.median(computed)
+        per_image = statistics.median(trained["network"])
         needed = needed_memory(self.loaded, prepared.plan)
         moved = 2 * needed_memory(prepared.loaded, prepared.plan).total
         return Bench(
@@ -81,7 +81,7 @@ class Measuring:
             images,
             (len(computed), len(trained["whole"])),
             loader=Spread.of_rates(trained["loader"]),
-            network=Spread.of_rates(computed),
+            network=Spread.of_rates(trained["network"]),
             whole=Spread.of_rates(trained["whole"]),
             waiting=self.waiting,
             peak=peak,
@@ -137,10 +137,11 @@ class Measuring:
         return Effect(change, None if found is None else gain(taken[base], found), note)
 
     def _loader(self) -> tuple[dict[str, list[float]], list[Effect]]:
-        """Seconds per image of the loader alone and of both, and what other workers come to."""
+        """Seconds per image of the loader, the network and both; what other workers come to."""
         both = Training(self.feed, self.steps, self.count)
         ways: dict[str, Turn] = {
             "loader": Loading(self.feed, self.steps, self.count),
+            "network": Computing(self.steps, self.count),
             "whole": both,
         }
         asked: list[Change] = []

@@ -29,10 +29,10 @@ def as_text(found: Bench, *, subject: str) -> str:
 def _head(found: Bench) -> str:
     size = found.loaded.config.data.batch
     timed = f", timed in parts of {found.timed}" if found.timed < size else ""
-    network, loader = found.rounds
+    changed, rounds = found.rounds
     return (
-        f"{found.device}, batches of {size}{timed}; median and quartiles of {network} rounds "
-        f"(loader: {loader}) in turns"
+        f"{found.device}, batches of {size}{timed}; median and quartiles of {rounds} rounds "
+        f"(other settings: {changed}) in turns"
     )
 
 
@@ -103,7 +103,7 @@ def as_data(found: Bench, *, subject: str) -> dict[str, Any]:
         "device": found.device,
         "batch_size": found.loaded.config.data.batch,
         "timed_batch": found.timed,
-        "rounds": {"network": found.rounds[0], "loader": found.rounds[1]},
+        "rounds": {"effects": found.rounds[0], "speeds": found.rounds[1]},
         "images_per_second": {
             "loader": _numbers(found.loader),
             "network": _numbers(found.network),

@@ -60,7 +60,7 @@ def _rows(
     rounds: int,
 ) -> Iterator[Row]:
     loader = torch.utils.data.DataLoader(images, batch_size=batch, shuffle=True)
-    ways = {"ours": turn(_epochs(ours), FAST), PIL: turn(peers.for_ever(loader), SLOW)}
+    ways = {"ours": turn(epochs(ours), FAST), PIL: turn(peers.for_ever(loader), SLOW)}
     taken = in_turns(ways, rounds=2 * rounds)
     each = {
         name: [seconds.over(batch * (FAST if name == "ours" else SLOW)) for seconds in found]
@@ -86,7 +86,8 @@ def rate(seconds: list[Seconds]) -> str:
     return in_words(1 / sorted(each.cpu for each in seconds)[len(seconds) // 2])
 
 
-def _epochs(loader: Any) -> Iterator[Any]:
+def epochs(loader: Any) -> Iterator[Any]:
+    """The batches of our loader, epoch after epoch."""
     epoch = 0
     while True:
         epoch += 1
