@@ -187,7 +187,17 @@ def joined() -> Iterator[Processes]:
             remedy="start them with torchrun, or unset WORLD_SIZE",
         )
     with lost_processes():
-        dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=TIMEOUT)
+        # torchrun keeps its store when it starts the processes again: what those before have left
+        # there (addresses) must not be found
+        store = next(dist.rendezvous("env://", timeout=TIMEOUT))[0]  # type: ignore[attr-defined]  # torch's gap
+        own = dist.PrefixStore(f"cnntrain/{launch.attempt}/{launch.count}", store)  # type: ignore[attr-defined]
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if on_gpus else "gloo",
+            store=own,
+            rank=launch.index,
+            world_size=launch.count,
+            timeout=TIMEOUT,
+        )
     yield Processes(launch.index, launch.count, launch.index_here, launch.count_here)
     dist.destroy_process_group()  # not after an error: the others may be waiting in a call
 
@@ -226,7 +236,7 @@ def is_first_to_fail() -> bool:
         return True
     host, port = os.environ.get("MASTER_ADDR", ""), os.environ.get("MASTER_PORT", "")
     try:
-        store = dist.TCPStore(  # type: ignore[attr-defined]  # torch has it where there is a launcher
+        store = dist.TCPStore(  # type: ignore[attr-defined]  # torch's gap
             host, int(port), is_master=False, wait_for_workers=False, timeout=timedelta(seconds=2)
         )
         return store.add(f"cnntrain/failed/{launch.attempt}", 1) == 1
