@@ -46,6 +46,14 @@ class Machine:
         pass
 
 
+@pytest.fixture(autouse=True)
+def _short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turns of milliseconds, and one core: one reading process is tried."""
+    monkeypatch.setattr("cnntrain.bench.measuring.TURN", 0.01)
+    monkeypatch.setattr("cnntrain.bench.ways.SHORTEST", 0.005)
+    monkeypatch.setattr("cnntrain.bench.changes.core_count", lambda: 1)
+
+
 def test_turns_on_a_machine_of_known_speed() -> None:
     machine = Machine()
     feed = Feed(machine, workers=3)

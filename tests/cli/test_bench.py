@@ -23,6 +23,14 @@ RATE = Spread(100, 90, 110)
 WORKERS = Change("data.workers", 2)
 
 
+@pytest.fixture(autouse=True)
+def _short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turns of milliseconds, and one core: one reading process is tried."""
+    monkeypatch.setattr("cnntrain.bench.measuring.TURN", 0.01)
+    monkeypatch.setattr("cnntrain.bench.ways.SHORTEST", 0.005)
+    monkeypatch.setattr("cnntrain.bench.changes.core_count", lambda: 1)
+
+
 @pytest.fixture
 def recommends(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """`recommends(change, ...)`: what the next measurement comes to."""
