@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -57,12 +57,29 @@ def end_workers(loader: DataLoader[Any]) -> None:
     late = threading.Timer(PATIENCE, _kill, [processes])
     late.start()
     try:
-        with suppress(RuntimeError):  # of a worker that was killed
+        with _deaf_to_deaths():
             iterator._shutdown_workers()
     finally:
         late.cancel()
         if any(process.exitcode for process in processes):  # it may have held memory of the budget
             shared_budget(_context(loader), renewed=True)
+
+
+@contextmanager
+def _deaf_to_deaths() -> Iterator[None]:
+    """Without torch's handler of SIGCHLD, which raises at each death, wherever the program is."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or not hasattr(signal, "SIGCHLD"):  # handlers run in the main thread
+        yield
+        return
+    before = signal.getsignal(signal.SIGCHLD)
+    while signal.getsignal(signal.SIGCHLD) != signal.SIG_DFL:
+        with suppress(RuntimeError):  # of a death that was on its way
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
 
 
 def _context(loader: DataLoader[Any]) -> BaseContext:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -126,6 +127,28 @@ def test_a_stopped_worker_ends_training_with_what_helps(monkeypatch: pytest.Monk
     with pytest.raises(DataError, match=r"one of them is stopped .* lower `data.workers`"):
         list(batches)
     assert loader._pids() == []
+
+
+def test_no_death_is_reported_once_the_workers_are_being_ended() -> None:
+    """torch's handler raises at each of them: here two die while this process waits for them."""
+    loader, reported = stream(workers=2), []
+    batches = loader.batches(1)
+    next(batches)
+    before = signal.signal(signal.SIGCHLD, lambda *_: reported.append("a death"))
+    try:
+        pids = loader._pids()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(0.3)  # that they were stopped is signalled, too
+        reported.clear()
+        dying = threading.Timer(0.3, lambda: [os.kill(pid, signal.SIGKILL) for pid in pids])
+        dying.start()
+        loader.close()
+        dying.join()
+        assert signal.getsignal(signal.SIGCHLD) not in (before, signal.SIG_DFL)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert reported == loader._pids() == []
 
 
 def test_a_dead_worker_is_noticed_without_the_signal() -> None:
