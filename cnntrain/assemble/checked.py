@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,6 @@ from cnntrain.assemble.networks import make_network, try_to_plan
 from cnntrain.assemble.transfer.make_freezing import what_learns
 from cnntrain.assemble.transfer.preprocessing import follow_weights
 from cnntrain.assemble.transfer.sources import name_rules
-from cnntrain.config.known_networks import remember
 from cnntrain.config.load import NAMED, try_to_load
 from cnntrain.config.loaded import FINETUNE_AT, TRANSFORMS_AT, Loaded
 from cnntrain.config.named_plugins import Naming
@@ -60,9 +59,19 @@ def check_run_file(
 
 
 def check_loaded(
-    loaded: Loaded | None, problems: list[Problem], *, needs_data: bool = True
+    loaded: Loaded | None,
+    problems: list[Problem],
+    *,
+    needs_data: bool = True,
+    found_good: Callable[[Loaded], None] = lambda _: None,
 ) -> Checked:
-    """As `check_run_file`, for what `try_to_load` gave; `needs_data`: where they are counts too."""
+    """As `check_run_file`, for what `try_to_load` gave.
+
+    Args:
+        loaded, problems: what it gave.
+        needs_data: where the data are counts, too.
+        found_good: called where nothing is wrong with the network, whatever else is.
+    """
     plan = None
     if loaded is not None:
         problems += unset_variables(loaded) if needs_data else ()
@@ -77,7 +86,7 @@ def check_loaded(
         if plan is not None and not found and starts_well:
             _try_to_build(loaded, plan, problems)
             if sized and problems == apart:
-                remember(loaded)
+                found_good(loaded)
     if loaded is None or plan is None or problems:
         raise ConfigError.of(problems)
     return Checked(loaded, plan)

@@ -205,7 +205,7 @@ def checked_run_file(name: str, overrides: list[str], *, plugins: Sequence[Path]
     """
     from cnntrain.assemble.needed_packages import missing_packages
     from cnntrain.config import shipped
-    from cnntrain.config.known_networks import is_known
+    from cnntrain.config.known_networks import is_known, remember
     from cnntrain.config.load import try_to_load, unplannable
     from cnntrain.config.loaded import TRANSFORMS_AT
     from cnntrain.config.named_plugins import Naming
@@ -221,4 +221,4 @@ def checked_run_file(name: str, overrides: list[str], *, plugins: Sequence[Path]
         raise ConfigError.of(problems)
     from cnntrain.assemble.checked import check_loaded
 
-    return check_loaded(loaded, problems)
+    return check_loaded(loaded, problems, found_good=remember)

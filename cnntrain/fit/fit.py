@@ -4,38 +4,35 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from cnntrain.arch.plan import Plan
-from cnntrain.arch.table import as_data
-from cnntrain.arch.table_text import as_text
 from cnntrain.assemble.find_numbers import find_numbers
 from cnntrain.assemble.networks import plan_network
 from cnntrain.assemble.prepare import Prepared, prepare, restore_whole
 from cnntrain.assemble.translation import only_these
-from cnntrain.checkpoint import load
 from cnntrain.config.loaded import Loaded
-from cnntrain.core.atomic import disk_errors
-from cnntrain.core.errors import CheckpointError, UsageError
-from cnntrain.core.escapes import escaped
-from cnntrain.data.left_out import rows
+from cnntrain.core.errors import UsageError
+from cnntrain.fit.facts import write_facts, write_what_changes
 from cnntrain.fit.follow import Order
-from cnntrain.fit.resume_checks import check_same_data, check_unfinished, what_changes
-from cnntrain.fit.to_the_end import Ended, InFolder, lost_best, train_to_the_end
+from cnntrain.fit.resume_checks import (
+    check_same_data,
+    check_unfinished,
+    notes_on_best,
+    what_changes,
+)
+from cnntrain.fit.to_the_end import Ended, InFolder, train_to_the_end
 from cnntrain.record.log import log_to
 from cnntrain.record.observe import Observer, Record
-from cnntrain.runs.asked_plugins import keep_copies
 from cnntrain.runs.contents import (
     belonging,
     classes_in,
-    moment_in,
     newest_checkpoint,
     open_checkpoint,
     read_run_file,
 )
-from cnntrain.runs.environment import describe_environment
 from cnntrain.runs.folder import RunFolder, create_run, point_latest, removed_unless_begun
 from cnntrain.runs.kept_run_file import kept_in
 from cnntrain.runs.locate import find_run
@@ -115,8 +112,7 @@ def _begin(
     """Train in a folder that is locked and new; without a checkpoint it is removed again."""
     with removed_unless_begun(run):
         run.remove_drafts()
-        _write_facts(prepared, run)
-        run.write_text(run.overrides, _lines([*map(escaped, overrides)]))
+        write_facts(prepared, run, overrides)
         with log_to(run.log):
             for note in prepared.loaded.notes:
                 LOG.info(note)
@@ -142,39 +138,6 @@ class _Latest(Observer):
         """Point it."""
         if isinstance(event, RunStarted):
             point_latest(self._run)
-
-
-def _write_facts(prepared: Prepared, run: RunFolder) -> None:
-    _write_plan(prepared, run)  # config.yaml first: by it a run that is cut off here is known
-    run.write_text(run.config_input, prepared.loaded.document.text)
-    keep_copies(run, prepared.loaded)
-    computed = {"device": str(prepared.device), "precision": prepared.learner.precision}
-    run.write_json(run.environment, {**describe_environment(), **computed})
-    if prepared.start is not None:
-        run.write_json(run.weights, asdict(prepared.start))
-
-
-def _write_plan(prepared: Prepared, run: RunFolder) -> None:
-    """What follows from the run file and the data, also where a run is resumed."""
-    learning = prepared.learning
-    run.write_text(run.config, prepared.config_text + _chosen(prepared))
-    run.write_json(run.plan_json, as_data(prepared.plan, learning=learning))
-    run.write_text(run.plan_text, as_text(prepared.plan, learning=learning))
-    run.write_text(run.classes, _lines(prepared.data.classes))
-    # files only where images are left out or held out
-    if prepared.data.left_out:
-        run.write_text(run.left_out, rows(prepared.data.left_out))
-    else:
-        run.left_out.unlink(missing_ok=True)
-    if prepared.data.division is not None:
-        run.write_text(run.split, prepared.data.division.text())
-
-
-def _chosen(prepared: Prepared) -> str:
-    """A comment on what `auto` came to here; elsewhere it may come to something else."""
-    if prepared.loaded.config.compute.precision != "auto":
-        return ""
-    return f"# compute.precision: auto is {prepared.learner.precision} on {prepared.device}\n"
 
 
 def resume(
@@ -231,10 +194,10 @@ def resume(
         restore_whole(prepared, state)
         check_unfinished(before, prepared, run)
         notes += [*loaded.notes, *what_changes(before, prepared)]
-        notes += _lost_best(prepared, run)
+        notes += notes_on_best(prepared, run)
         notes += run.set_folders_aside()
         tell(f"continues {run.path} {_position(prepared)}")
-        _write_what_changes(prepared, run, overrides)
+        write_what_changes(prepared, run, overrides)
         with log_to(run.log):
             for note in notes:
                 LOG.warning(note)
@@ -250,40 +213,8 @@ def resume(
     return Outcome(run, ended.done, ended.test, ended.exit_code)
 
 
-def _lost_best(prepared: Prepared, run: RunFolder) -> list[str]:
-    """What is to be said of a best.pt that is not the best; one of another run is refused."""
-    best_epoch = prepared.learner.state.best_epoch
-    try:
-        state = load(run.best)
-    except CheckpointError as error:
-        what = error.problems[0].message
-    else:
-        belonging(state, path=run.best, run=run)
-        moment = moment_in(state)
-        what = "" if moment == f"epoch {best_epoch}" else f"{run.best} is of {moment}"
-    if best_epoch is None or not what:
-        return []
-    return [lost_best(what, epoch=best_epoch)]
-
-
 def _position(prepared: Prepared) -> str:
     at = prepared.learner.state
     is_over = at.epoch >= prepared.recipe.epochs
     where = "after its last epoch" if is_over else f"from epoch {at.epoch + 1}"
     return f"{where}, step {at.step}"
-
-
-def _write_what_changes(prepared: Prepared, run: RunFolder, overrides: Sequence[str]) -> None:
-    """The files of a resumed run that are not those of before; it is complete no more."""
-    loaded = prepared.loaded
-    run.remove_drafts()
-    with disk_errors(run.summary):
-        run.summary.unlink(missing_ok=True)
-    keep_copies(run, loaded)
-    _write_plan(prepared, run)
-    earlier = run.overrides.read_text("utf-8", "replace") if run.overrides.is_file() else ""
-    run.write_text(run.overrides, earlier + _lines([*map(escaped, overrides)]))
-
-
-def _lines(texts: Sequence[str]) -> str:
-    return "".join(f"{text}\n" for text in texts)

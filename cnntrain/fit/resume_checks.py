@@ -7,11 +7,12 @@ from pathlib import Path
 
 from cnntrain.assemble.make_parts import make_recipe
 from cnntrain.assemble.prepare import Prepared
-from cnntrain.checkpoint import State
+from cnntrain.checkpoint import State, load
 from cnntrain.config.loaded import Loaded
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.data.fingerprint import changes
-from cnntrain.runs.contents import classes_in, counts_in, known_steps_in
+from cnntrain.fit.to_the_end import lost_best
+from cnntrain.runs.contents import belonging, classes_in, counts_in, known_steps_in, moment_in
 from cnntrain.runs.folder import RunFolder
 from cnntrain.runs.records import ending
 from cnntrain.show.words import listed
@@ -130,3 +131,19 @@ def what_changes(before: Loaded, prepared: Prepared) -> list[str]:
         f"so the next learning rate is {now:.3g} (it was {state.lr:.3g} in the last step, and "
         f"would be {was:.3g} without the change)",
     ]
+
+
+def notes_on_best(prepared: Prepared, run: RunFolder) -> list[str]:
+    """What is to be said of a best.pt that is not the best; one of another run is refused."""
+    best_epoch = prepared.learner.state.best_epoch
+    try:
+        state = load(run.best)
+    except CheckpointError as error:
+        what = error.problems[0].message
+    else:
+        belonging(state, path=run.best, run=run)
+        moment = moment_in(state)
+        what = "" if moment == f"epoch {best_epoch}" else f"{run.best} is of {moment}"
+    if best_epoch is None or not what:
+        return []
+    return [lost_best(what, epoch=best_epoch)]
