@@ -147,10 +147,15 @@ def _finished(loaded: Loaded, variant: Variant, *, name: str) -> Variant | None:
     environment = read_json(run.environment)
     now = describe_environment()
     wanted = dump_yaml({**resolved_tree(config), "name": name})
-    is_same = read_text(run.config).strip() == wanted.strip() and all(
+    is_same = _without_comments(read_text(run.config)) == _without_comments(wanted) and all(
         environment.get(key) == now[key] for key in ("cnntrain", "torch", "git")
     )
     return _trained(variant, run) if is_same else None
+
+
+def _without_comments(text: str) -> list[str]:
+    """Its lines; at the end of a run's config.yaml a comment says what `auto` came to."""
+    return [line for line in text.strip().splitlines() if not line.startswith("#")]
 
 
 def _counted(plan: Plan, names: tuple[str, ...] = (), removed: tuple[str, ...] = ()) -> Variant:
