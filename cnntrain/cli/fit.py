@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import sys
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -106,19 +110,29 @@ def fit(  # noqa: PLR0913  # one parameter for each option
             outcome = go_on(Path(resume or ""), plugins=named, overrides=given, quiet=quiet,
                             processes=processes)  # fmt: skip
     if outcome is not None:
-        _end(outcome, plugins=named, quiet=quiet, no_report=no_report)
+        code = _end(outcome, plugins=named, quiet=quiet, no_report=no_report)
+    if not processes.is_alone:
+        _leave(code)
     if code:
         raise typer.Exit(code)
 
 
-def _end(outcome: Outcome, *, plugins: list[Path], quiet: bool, no_report: bool) -> None:
-    """The report of a run, and its folder on stdout."""
+def _leave(code: int) -> NoReturn:
+    """End a process that had joined others; torch's threads may abort one that is taken apart."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads it, or it is closed
+            stream.flush()
+    os._exit(code)
+
+
+def _end(outcome: Outcome, *, plugins: list[Path], quiet: bool, no_report: bool) -> int:
+    """The report of a run, and its folder on stdout; returns the exit code."""
     if outcome.exit_code == 0 and not no_report:
         is_new = outcome.done is not None
         _write_report(outcome.run.path, plugins=plugins, quiet=quiet, is_new=is_new)
     output.result(str(outcome.run.path), is_needed=False)
-    if outcome.exit_code:
-        raise typer.Exit(outcome.exit_code)
+    return outcome.exit_code
 
 
 def _resumes_folds(
