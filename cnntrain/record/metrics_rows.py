@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from cnntrain.show.words import listed
 
+_TAGS = {"step": "step/loss", "epoch": "loss", "evaluation": "loss"}
 KINDS = ("step", "epoch", "evaluation", "setback")
 
 
@@ -63,19 +64,24 @@ def what_is_lost(damaged: Iterable[int], rows: Iterable[MetricsRow], *, epochs: 
     return ", and ".join(said)
 
 
-def losses_by_step(metrics_jsonl: Path | None) -> dict[str, dict[int, float]]:
-    """By split, the loss of each epoch or evaluation in a metrics.jsonl, by its step.
+Losses: TypeAlias = "dict[tuple[str, int], float]"
+"""Each with its tag in TensorBoard (`loss`, or `step/loss` between epochs) and its step."""
+
+
+def losses_by_step(metrics_jsonl: Path | None) -> dict[str, Losses]:
+    """By split, the losses of steps, epochs and evaluations in a metrics.jsonl.
 
     Damaged lines and losses that are not finite are left out; a file that cannot be read has none.
     """
-    found: dict[str, dict[int, float]] = {}
+    found: dict[str, Losses] = {}
     try:
         text = "" if metrics_jsonl is None else metrics_jsonl.read_text("utf-8", errors="replace")
     except OSError:
         return found
     for row in filter(None, map(row_in_json, text.split("\n"))):
-        if row.kind in ("epoch", "evaluation"):
-            loss = row.values.get("loss" if row.split else "train_loss")
+        if row.kind in _TAGS:
+            loss = row.values.get("train_loss" if row.kind == "epoch" else "loss")
             if isinstance(loss, int | float):
-                found.setdefault(row.split or "train", {})[row.step] = loss
+                tag = _TAGS[row.kind]
+                found.setdefault(row.split or "train", {})[tag, row.step] = loss
     return found

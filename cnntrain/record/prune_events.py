@@ -27,7 +27,10 @@ _TAIL = struct.Struct("<L")
 
 
 def prune_events(
-    folder: Path, *, start: RunStarted, losses: Mapping[int, float] = MappingProxyType({})
+    folder: Path,
+    *,
+    start: RunStarted,
+    losses: Mapping[tuple[str, int], float] = MappingProxyType({}),
 ) -> list[str]:
     """Leave in a split's event files only what was done before a run's start, each event once.
 
@@ -39,7 +42,7 @@ def prune_events(
     Args:
         folder: of the split.
         start: of the run.
-        losses: those of epochs and evaluations that should be there, by step.
+        losses: those of steps, epochs and evaluations that should be there, by tag and step.
 
     Returns:
         What was lost to damage, one sentence a file.
@@ -68,7 +71,11 @@ def prune_events(
 
 
 def _kept(
-    folder: Path, files: Sequence[Path], *, start: RunStarted, losses: Mapping[int, float]
+    folder: Path,
+    files: Sequence[Path],
+    *,
+    start: RunStarted,
+    losses: Mapping[tuple[str, int], float],
 ) -> tuple[bytes, list[str]]:
     """The records that stay, and what was lost to damage."""
     from google.protobuf.message import (  # type: ignore[import-untyped]  # with the next: 0.3 s
@@ -78,7 +85,7 @@ def _kept(
 
     kept: dict[bytes, None] = {}
     notes: list[str] = []
-    lacking = dict(losses)
+    lacking = {at: loss for at, loss in losses.items() if at[1] <= start.step}
     for file in files:
         data = file.read_bytes()
         end = 0
@@ -91,22 +98,26 @@ def _kept(
             is_second = event.HasField("file_version") and bool(kept)
             if not is_second and _stays(event, start):
                 kept[record] = None
-                if _is_loss(event, lacking.get(event.step)):
-                    del lacking[event.step]
+                for found in _found(event, lacking):
+                    del lacking[found]
         if not _is_torn(data[end:]):
             lost = byte_size(len(data) - end)
             notes.append(f"{file} was cut at its first damaged record: {lost} are lost")
     if lacking and not notes:
-        many = counted(len(lacking), "epoch or evaluation", "epochs or evaluations")
-        first = f"the first at step {min(lacking):,}"
+        many = counted(len(lacking), "line", "lines")
+        first = f"the first of step {min(step for _, step in lacking):,}"
         notes.append(f"{folder} lacks the points of {many} in metrics.jsonl, {first}")
     return b"".join(kept), notes
 
 
-def _is_loss(event: Event, loss: float | None) -> bool:
-    """Whether this event has that loss of an epoch or an evaluation; it is stored as a float32."""
-    found = [value.simple_value for value in event.summary.value if value.tag == "loss"]
-    return loss is not None and any(math.isclose(each, loss, rel_tol=1e-6) for each in found)
+def _found(event: Event, losses: Mapping[tuple[str, int], float]) -> list[tuple[str, int]]:
+    """Those of the losses that this event has; it stores them as float32."""
+    points = [((value.tag, event.step), value.simple_value) for value in event.summary.value]
+    return [at for at, point in points if at in losses and _is_close(point, losses[at])]
+
+
+def _is_close(point: float, loss: float) -> bool:
+    return math.isclose(point, loss, rel_tol=1e-6)
 
 
 def _stays(event: Event, start: RunStarted) -> bool:

@@ -13,7 +13,7 @@ from cnntrain.core.escapes import escaped
 from cnntrain.record import observer
 from cnntrain.record.event_file import EventFile
 from cnntrain.record.log import note
-from cnntrain.record.metrics_rows import losses_by_step
+from cnntrain.record.metrics_rows import Losses, losses_by_step
 from cnntrain.record.observe import Observer, Record, Tally, epoch_figures
 from cnntrain.record.prune_events import TRAIN, prune_events
 from cnntrain.record.tensorboard_pictures import (
@@ -158,9 +158,7 @@ class TensorBoard(Observer):
         self._filters(0)
         self._hparams(done=False)
 
-    def _prune(
-        self, split: str, start: RunStarted, losses: Mapping[int, float] | None = None
-    ) -> None:
+    def _prune(self, split: str, start: RunStarted, losses: Losses | None = None) -> None:
         if split in self._files:
             self._files.pop(split).file.close()
         for text in prune_events(self._folder / split, start=start, losses=losses or {}):

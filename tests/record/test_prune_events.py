@@ -43,7 +43,7 @@ def steps(folder: Path) -> list[int]:
     return [point.step for point in found.Scalars("step/loss")] if "step/loss" in tags else []
 
 
-GONE = "lacks the points of 2 epochs or evaluations in metrics.jsonl, the first at step 4"
+GONE = "lacks the points of {} lines in metrics.jsonl, the first of step {}"
 
 
 def test_points_that_are_gone_are_reported(tmp_path: Path, run: Run) -> None:
@@ -52,28 +52,34 @@ def test_points_that_are_gone_are_reported(tmp_path: Path, run: Run) -> None:
     files = MetricsFile(metrics_jsonl=metrics, metrics_csv=tmp_path / "metrics.csv")
     observe(run(until=11), observers=[files], every=2)
     losses = losses_by_step(metrics)
-    assert {split: list(found) for split, found in losses.items()} == {
-        "train": [4, 8],
-        "validation": [4, 8],
+    ends = [("loss", 4), ("loss", 8)]
+    at = [("step/loss", step) for step in (2, 4, 6, 8, 10)]
+    assert {split: sorted(found) for split, found in losses.items()} == {
+        "train": [*ends, *at],
+        "validation": ends,
     }
     tb = tmp_path / "tb"
     record(tb, run(until=11))
     for split, found in losses.items():
         assert prune_events(tb / split, start=START, losses=found) == []
-    other = {step: loss + 0.01 for step, loss in losses["train"].items()}  # another run's
+    other = {at: loss + 0.01 for at, loss in losses["train"].items()}  # another run's
     (note,) = prune_events(tb / "train", start=START, losses=other)
-    assert note.endswith(GONE)
+    assert note.endswith(GONE.format(6, 2))
+    reports = {at: loss for at, loss in losses["train"].items() if at[0] == "step/loss"}
+    without = {("step/loss", 3): 1.0, **reports}  # it was lost between two epochs
+    (note,) = prune_events(tb / "train", start=START, losses=without)
+    assert note.endswith("lacks the points of 1 line in metrics.jsonl, the first of step 3")
     for path in (tb / "train").iterdir():
         path.write_bytes(b"")
     (note,) = prune_events(tb / "train", start=START, losses=losses["train"])
-    assert note.endswith(f"train {GONE}")
+    assert note.endswith(f"train {GONE.format(6, 2)}")
     shutil.rmtree(tb / "validation")
     stream = io.StringIO()
     net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     board = TensorBoard(tensorboard=tb, net=net, metrics_jsonl=metrics, stream=stream)
     board.observe(START)
     board.close()
-    assert f"validation {GONE}" in stream.getvalue()
+    assert f"validation {GONE.format(2, 4)}" in stream.getvalue()
 
 
 def test_the_checksum_is_crc_32c() -> None:
