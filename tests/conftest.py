@@ -2,8 +2,12 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -18,6 +22,8 @@ from cnntrain.core.choices import CHOICES
 from cnntrain.data.batch import Batch, Loader
 from cnntrain.fit.fit import Outcome, fit, resume
 from cnntrain.train import StepDone
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 CLOCK = {"seconds", "data_seconds", "run_seconds"}
 """What a checkpoint holds of the wall clock: the only things that may differ."""
@@ -244,3 +250,20 @@ def _saved_bytes(net: nn.Module, images: Tensor) -> int:
 def saved_bytes() -> Callable[[nn.Module, Tensor], int]:
     """`saved_bytes(net, images)`: what torch's autograd saves, as `activation_bytes` counts it."""
     return _saved_bytes
+
+
+@pytest.fixture
+def script() -> Callable[[str], ModuleType]:
+    """`script(name)`: a file of scripts/ as a module; it runs nothing by itself."""
+
+    def loaded(name: str) -> ModuleType:
+        loader = SourceFileLoader(name, str(SCRIPTS / name))
+        spec = spec_from_loader(loader.name, loader)
+        assert spec is not None
+        module = module_from_spec(spec)
+        with pytest.MonkeyPatch.context() as patch:  # a dataclass looks its module up
+            patch.setitem(sys.modules, loader.name, module)
+            loader.exec_module(module)
+        return module
+
+    return loaded

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
 import re
 import statistics
-import sys
-from importlib.machinery import SourceFileLoader
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -22,25 +20,14 @@ PAGE = (ROOT / "docs" / "performance.md").read_text("utf-8")
 TABLES = PAGE.partition("<!-- bench -->")[2].partition("<!-- end -->")[0]
 
 
-def script() -> ModuleType:
-    loader = SourceFileLoader("bench", str(ROOT / "scripts" / "bench"))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:  # a dataclass looks its module up
-        patch.setitem(sys.modules, loader.name, module)
-        loader.exec_module(module)
-    return module
-
-
-def test_every_part_is_there() -> None:
-    for part in script().PARTS.values():
+def test_every_part_is_there(script: Callable[[str], ModuleType]) -> None:
+    for part in script("bench").PARTS.values():
         module, _, function = part.function.partition(".")
         assert callable(getattr(importlib.import_module(f"benching.{module}"), function))
 
 
-def test_the_page_has_the_parts_in_their_order() -> None:
-    parts = {name: part.title for name, part in script().PARTS.items()}
+def test_the_page_has_the_parts_in_their_order(script: Callable[[str], ModuleType]) -> None:
+    parts = {name: part.title for name, part in script("bench").PARTS.items()}
     shown = re.findall(r"^### (\w+): (.*)$", TABLES, re.M)
     assert [name for name in parts if name in dict(shown)] == [name for name, _ in shown]
     assert dict(shown).items() <= parts.items()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
-import sys
-from importlib.machinery import SourceFileLoader
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from torturing.page import write_table
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "reliability.md").read_text("utf-8")
@@ -25,25 +24,13 @@ FOUND = {
 }
 
 
-def script(path: str) -> ModuleType:
-    loader = SourceFileLoader(Path(path).stem, str(ROOT / "scripts" / path))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:  # a dataclass looks its module up
-        patch.setitem(sys.modules, loader.name, module)
-        loader.exec_module(module)
-    return module
-
-
-def test_the_page_describes_every_part() -> None:
+def test_the_page_describes_every_part(script: Callable[[str], ModuleType]) -> None:
     described, _, written = PAGE.partition("<!-- torture -->")
     assert re.findall(r"^\| `(\w+)` \|", described, re.M) == list(script("torture").PLANS)
     assert "<!-- end -->" in written
 
 
 def test_the_table_is_written_between_the_marks(tmp_path: Path) -> None:
-    write_table = script("torturing/page.py").write_table
     page, source = tmp_path / "page.md", tmp_path / "found.json"
     page.write_text("above\n<!-- torture -->\nold\n<!-- end -->\nbelow\n")
     source.write_text(json.dumps({"kills": FOUND}))

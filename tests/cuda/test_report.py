@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 from on_gpu.report import Piece, Report
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "check_cuda"
 
 
 def found_in(file: Path) -> dict[str, Any]:
@@ -60,14 +58,15 @@ def test_no_piece_begins_when_the_time_is_up(tmp_path: Path) -> None:
 
 
 def test_without_a_gpu_nothing_is_written(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    script: Callable[[str], ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    loader = SourceFileLoader("check_cuda", str(SCRIPT))
-    script = module_from_spec(spec_from_loader("check_cuda", loader))
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # the script sets it, for good
-    loader.exec_module(script)
+    check_cuda = script("check_cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(sys, "argv", ["check_cuda", str(tmp_path / "figures.json")])
-    assert script.main() == 77
+    assert check_cuda.main() == 77
     assert "no CUDA GPU" in capsys.readouterr().err
     assert not [*tmp_path.iterdir()]
