@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from torch import Tensor
 
@@ -22,6 +24,9 @@ LOG = logging.getLogger("cnntrain.checkpoints")
 LARGE = 16 << 20
 """Bytes from which a checkpoint is written by a thread; smaller ones take a few hundredths of a
 second, less than the thread is worth."""
+
+Part: TypeAlias = Callable[[State], State]
+"""What of a state is kept."""
 
 
 @dataclass(frozen=True)
@@ -61,20 +66,27 @@ class Writer:
         return replace(self._done, waited=self._seconds_waited)
 
     def write(
-        self, path: Path, state: State, *, also: Path | None = None, previous: Path | None = None
+        self,
+        path: Path,
+        state: State,
+        *,
+        also: Path | None = None,
+        previous: Path | None = None,
+        part: Part | None = None,
     ) -> None:
         """Write a state, or begin to, when the one before it is written.
 
         Args:
             path, also, previous: see `cnntrain.checkpoint.store.save`.
             state: may change as soon as this returns.
+            part: what `also` holds of it, which is then a file of its own, there before the other.
 
         Raises:
             DiskError: this one, or the one before it, could not be written.
         """
         began = time.perf_counter()
         self.wait()
-        save_to = partial(self._save, path, also=also, previous=previous)
+        save_to = partial(self._save, path, also=also, previous=previous, part=part)
         if size_in_bytes(state) < self._large:
             save_to(state)
         else:
@@ -104,10 +116,26 @@ class Writer:
         if not self._is_abandoned:
             self.wait()
 
-    def _save(self, path: Path, state: State, *, also: Path | None, previous: Path | None) -> None:
+    def _save(
+        self,
+        path: Path,
+        state: State,
+        *,
+        also: Path | None,
+        previous: Path | None,
+        part: Part | None,
+    ) -> None:
+        if also is not None and part is not None:
+            self._save_one(also, part(state))
+            also = None
+        self._stamp = self._save_one(path, state, also=also, previous=previous)
+
+    def _save_one(
+        self, path: Path, state: State, *, also: Path | None = None, previous: Path | None = None
+    ) -> Stamp:
         began = time.perf_counter()
         with disk_errors(path):
-            self._stamp = save(
+            stamp = save(
                 path,
                 state,
                 also=also,
@@ -115,8 +143,9 @@ class Writer:
                 intact=self._stamp,
                 is_abandoned=lambda: self._is_abandoned,
             )
-        seconds, size = time.perf_counter() - began, self._stamp.size
+        seconds = time.perf_counter() - began
         names = path if also is None else f"{path} and {also.name}"
-        LOG.info("saved %s: %s in %.3f s", names, byte_size(size), seconds)
+        LOG.info("saved %s: %s in %.3f s", names, byte_size(stamp.size), seconds)
         done = self._done
-        self._done = Saves(done.files + 1, done.bytes + size, done.seconds + seconds)
+        self._done = Saves(done.files + 1, done.bytes + stamp.size, done.seconds + seconds)
+        return stamp

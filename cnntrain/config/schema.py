@@ -166,6 +166,8 @@ class RecordSection(Section):
     """Write TensorBoard event files."""
     checkpoint_every: Positive | None = None
     """Steps from one checkpoint to the next, besides the one after each epoch."""
+    best_weights_only: bool = False
+    """best.pt holds weights and no optimizer's state: smaller, and not to be resumed from."""
     resume: Literal["never", "auto"] = "never"
     """auto: `fit` continues the newest run of this file if it was cut off, as `--resume auto`."""
     observers: Annotated[tuple[ObserverCall, ...], FROM_LIST] = ()

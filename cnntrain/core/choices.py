@@ -69,7 +69,7 @@ OBSERVERS = _catalogue(
         *("run", "net", "images", "classes", "settings", "card", "quiet", "stream", "clock"),
         *("metrics_jsonl", "metrics_csv", "summary", "tensorboard", "checkpoints"),
         *("snapshot", "writer", "before_save", "checkpoint_every", "finite", "last_is_current"),
-        *("facts", "data_cure", "ahead", "admit"),
+        *("best_part", "facts", "data_cure", "ahead", "admit"),
     ),
 )
 PICTURES = _catalogue("picture", "explain", filled=("model",))

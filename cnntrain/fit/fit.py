@@ -20,19 +20,14 @@ from cnntrain.fit.follow import Order
 from cnntrain.fit.resume_checks import (
     check_same_data,
     check_unfinished,
+    contents_to_resume,
     notes_on_best,
     what_changes,
 )
 from cnntrain.fit.to_the_end import Ended, InFolder, train_to_the_end
 from cnntrain.record.log import log_to
 from cnntrain.record.observe import Observer, Record
-from cnntrain.runs.contents import (
-    belonging,
-    classes_in,
-    newest_checkpoint,
-    open_checkpoint,
-    read_run_file,
-)
+from cnntrain.runs.contents import classes_in, read_run_file
 from cnntrain.runs.folder import RunFolder, create_run, point_latest, removed_unless_begun
 from cnntrain.runs.kept_run_file import kept_in
 from cnntrain.runs.locate import find_run
@@ -174,14 +169,8 @@ def resume(
     run.refuse_links()
     notes: list[str] = []
     with run.lock():
-        source = found.to_resume()
-        if found.given is None:
-            newest = newest_checkpoint(run.checkpoints)
-            source, opened = newest.path, belonging(newest.state, path=newest.path, run=run)
-            notes += [f"{reason}; resuming from {source}" for reason in newest.skipped]
-        else:
-            opened = open_checkpoint(source, run=run)
-        state = opened.state
+        opened = contents_to_resume(found, run)
+        source, state = opened.path, opened.state
         notes += opened.notes
         named = [text for text in overrides if text.partition("=")[0].strip() == "plugins"]
         read = partial(read_run_file, state, path=source, run=run, plugins=plugins)

@@ -35,6 +35,7 @@ from cnntrain.record.time_left import Ahead
 from cnntrain.runs.folder import RunFolder
 from cnntrain.show.words import counted
 from cnntrain.train import undisturbed
+from cnntrain.train.snapshot import weights_alone
 
 SAMPLE_IMAGES = 16
 
@@ -85,6 +86,7 @@ def make_observers(
         "writer": writer,
         "before_save": lambda: named["tensorboard"].flush() if "tensorboard" in named else None,
         "checkpoint_every": config.record.checkpoint_every,
+        "best_part": weights_alone if config.record.best_weights_only else None,
         "finite": prepared.learner.is_finite,
         "last_is_current": last_is_current,
         "facts": lambda: _facts(prepared, writer),

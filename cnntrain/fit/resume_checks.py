@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 from cnntrain.assemble.make_parts import make_recipe
@@ -12,13 +13,52 @@ from cnntrain.config.loaded import Loaded
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.data.fingerprint import changes
 from cnntrain.fit.to_the_end import lost_best
-from cnntrain.runs.contents import belonging, classes_in, counts_in, known_steps_in, moment_in
+from cnntrain.runs.contents import (
+    Contents,
+    belonging,
+    classes_in,
+    counts_in,
+    known_steps_in,
+    moment_in,
+    newest_checkpoint,
+    open_checkpoint,
+)
 from cnntrain.runs.folder import RunFolder
+from cnntrain.runs.locate import FoundRun
 from cnntrain.runs.records import ending
 from cnntrain.show.words import listed
+from cnntrain.train.snapshot import are_weights_alone
 
 _NO_FINGERPRINT = (AssertionError, AttributeError, LookupError, TypeError, ValueError, zlib.error)
 _REMEDY = "give the data that the run was started with (-s data.root=...)"
+
+
+def contents_to_resume(found: FoundRun, run: RunFolder) -> Contents:
+    """The checkpoint that a run is resumed from: the one that was named, else the newest.
+
+    Raises:
+        CheckpointError: there is no sound one, or it holds the weights alone; see
+            `cnntrain.runs.contents.open_checkpoint`.
+    """
+    path = found.to_resume()
+    if found.given is None:
+        newest = newest_checkpoint(run.checkpoints)
+        opened = belonging(newest.state, path=newest.path, run=run)
+        skipped = [f"{reason}; resuming from {newest.path}" for reason in newest.skipped]
+        opened = replace(opened, notes=(*skipped, *opened.notes))
+    else:
+        opened = open_checkpoint(path, run=run)
+    if not are_weights_alone(opened.state):
+        return opened
+    others = [each for each in (run.last, run.previous) if each != opened.path and each.is_file()]
+    remedy = "it can be evaluated, and its weights can start a new run (finetune.weights.run)"
+    if others:
+        remedy = f"resume from {others[0].name}: cnntrain fit --resume {others[0]}"
+    raise CheckpointError(
+        f"{opened.path} holds the weights of {moment_in(opened.state)} alone, without what a "
+        "training resumes with (record.best_weights_only)",
+        remedy=remedy,
+    )
 
 
 def check_same_data(prepared: Prepared, state: State, path: Path) -> None:

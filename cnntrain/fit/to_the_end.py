@@ -26,10 +26,8 @@ from cnntrain.runs.contents import epoch_in, open_checkpoint
 from cnntrain.runs.folder import RunFolder
 from cnntrain.tasks.protocol import Result
 from cnntrain.train import EpochDone, EvalDone, Event, RunDone, StopRequest, evaluate, train
+from cnntrain.train.snapshot import weights_alone
 from cnntrain.train.together import lost_processes
-
-_ONLY_TO_GO_ON = ("optimizer", "scaler", "start", "random", "window", "good")
-"""What a state holds that is needed for more training, and for nothing else."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +83,7 @@ class InMemory(Observer):
 
     def last(self) -> State:
         """The weights as they are now: no copy."""
-        whole = whole_state(self._prepared)
-        return {name: part for name, part in whole.items() if name not in _ONLY_TO_GO_ON}
+        return weights_alone(whole_state(self._prepared))
 
     def put(self, state: State) -> None:
         """Keep this in place of the copy."""
@@ -231,7 +228,7 @@ def _afterwards(
         if found is None:
             return replace(last, reason="stopped")
         net, best = found
-        kept.put(best)
+        kept.put(weights_alone(best) if prepared.loaded.config.record.best_weights_only else best)
         splits = {SPLIT: data.validation, **splits}
     elif last.best_epoch is not None and not last.notes and data.test is not None:
         net = network_of(prepared, best)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cnntrain.checkpoint import LAST, PREVIOUS, State
-from cnntrain.checkpoint.writer import Writer
+from cnntrain.checkpoint.writer import Part, Writer
 from cnntrain.core.errors import DivergedError
 from cnntrain.record import observer
 from cnntrain.record.observe import Observer, Record
@@ -25,7 +25,8 @@ class CheckpointKeeper(Observer):
     every moment from before the first batch on, so that a run can be resumed whenever it is
     killed; the one before it is kept as previous.pt. What is both the best and the last state is
     one file with two names, best.pt first, so that no last.pt ever speaks of a best that is not
-    there. A large one is written while training continues; that is over before the run's end.
+    there; with `best_part` they are two files, written in that order. A large one is written while
+    training continues; that is over before the run's end.
 
     Args:
         checkpoints: the folder of the files.
@@ -33,6 +34,7 @@ class CheckpointKeeper(Observer):
         writer: writes the states.
         checkpoint_every: optimizer steps between two saves besides those of the epochs; None for
             none.
+        best_part: what of a state best.pt holds; None: all of it.
         finite: whether all parameters are finite; a state that is not is never saved.
         before_save: called before each save, to bring the metrics to disk first.
         last_is_current: whether last.pt holds the state that training starts from. Where not, it
@@ -49,6 +51,7 @@ class CheckpointKeeper(Observer):
         snapshot: Callable[[], State],
         writer: Writer,
         checkpoint_every: int | None = None,
+        best_part: Part | None = None,
         finite: Callable[[], bool] = lambda: True,
         before_save: Callable[[], None] = lambda: None,
         last_is_current: bool = False,
@@ -58,6 +61,7 @@ class CheckpointKeeper(Observer):
         self._snapshot = snapshot
         self._writer = writer
         self._every_steps = checkpoint_every
+        self._best_part = best_part
         self._finite = finite
         self._before_save = before_save
         self._last_is_current = last_is_current
@@ -102,6 +106,7 @@ class CheckpointKeeper(Observer):
             self._folder / LAST,
             self._snapshot(),
             also=best if is_best else None,
+            part=self._best_part,
             previous=None if is_first else previous,
         )
         self._saved_step = step

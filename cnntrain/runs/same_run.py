@@ -34,6 +34,7 @@ CHANGEABLE = (
     "record.every",
     "record.tensorboard",
     "record.checkpoint_every",
+    "record.best_weights_only",
     "record.observers",
 )
 """What `-s` may change when a run resumes: nothing that would make it another run."""

@@ -28,6 +28,9 @@ from cnntrain.train.learner import Learner
 
 _REMEDY = "resume with the architecture and the recipe that the run was started with"
 
+_ONLY_TO_RESUME = ("optimizer", "scaler", "start", "random", "window", "good")
+"""What a checkpoint holds that is needed for more training of its run, and for nothing else."""
+
 
 def snapshot(learner: Learner) -> State:
     """Model, average, starting point, optimizer, scaler, random states and position.
@@ -55,6 +58,20 @@ def snapshot(learner: Learner) -> State:
             remedy="the last checkpoint is from before that",
         )
     return state
+
+
+def weights_alone(state: State) -> State:
+    """What of a checkpoint evaluates, predicts, or lends weights; training cannot resume from it.
+
+    Of weights and their average that is the average, which was evaluated.
+    """
+    left_out = {*_ONLY_TO_RESUME, *(("model",) if state.get("ema") is not None else ())}
+    return {name: part for name, part in state.items() if name not in left_out}
+
+
+def are_weights_alone(state: State) -> bool:
+    """Whether that is what a checkpoint holds."""
+    return "optimizer" not in state
 
 
 def restore(learner: Learner, state: State) -> None:

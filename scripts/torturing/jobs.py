@@ -119,7 +119,7 @@ train:
   optimizer: {name: sgd, lr: 0.05, momentum: 0.9}
   schedule: {name: cosine}
   ema: {decay: 0.9}
-record: {checkpoint_every: 5, every: 4}
+record: {checkpoint_every: 5, every: 4, best_weights_only: true}
 """,
 }
 """Run files without their network: what can be in a checkpoint, in few seconds each."""

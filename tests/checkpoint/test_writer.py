@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,9 @@ import torch
 
 from cnntrain.checkpoint import LAST, PREVIOUS, load, load_newest, store
 from cnntrain.checkpoint import writer as writer_module
-from cnntrain.checkpoint.primitives import tensors_in
+from cnntrain.checkpoint.primitives import State, tensors_in
 from cnntrain.checkpoint.store import save
-from cnntrain.checkpoint.writer import Writer
+from cnntrain.checkpoint.writer import Part, Writer
 from cnntrain.core.errors import DiskError
 from cnntrain.core.interrupts import Interrupted
 
@@ -44,6 +45,10 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
 
 def state_of(value: float) -> dict[str, object]:
     return {"model": {"weight": torch.full((1000,), float(value))}, "train": {"epoch": int(value)}}
+
+
+def weights_of(state: State) -> State:
+    return {"model": state["model"]}
 
 
 def value_in(path: Path) -> float:
@@ -144,6 +149,28 @@ def test_the_best_is_named_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert there == [True]
 
 
+@pytest.mark.parametrize("large", [0, None])
+def test_a_part_is_a_file_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: int | None
+) -> None:
+    """There before the other, counted, and no reason to read last.pt again."""
+    read: list[str] = []
+    damage = store.damage
+    monkeypatch.setattr(store, "damage", lambda path: read.append(path.name) or damage(path))
+    writer = Writer(large=large)
+    last, best, previous = (tmp_path / name for name in (LAST, BEST, PREVIOUS))
+    for number in (1, 2):
+        writer.write(last, state_of(number), also=best, previous=previous, part=weights_of)
+        writer.wait()
+    writer.close()
+    assert read == [f"{BEST}.tmp", f"{LAST}.tmp"] * 2
+    assert load(best).keys() == {"model"}
+    assert load(last).keys() == load(previous).keys() == {"model", "train"}
+    assert [value_in(each) for each in (last, best, previous)] == [2, 2, 1]
+    sizes = best.stat().st_size + last.stat().st_size
+    assert (writer.saves.files, writer.saves.bytes) == (4, 2 * sizes)
+
+
 @pytest.mark.parametrize("meet", [Writer.look, Writer.wait, Writer.close])
 def test_an_error_is_raised_where_training_meets_it_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meet: Callable[[Writer], None]
@@ -222,7 +249,7 @@ def test_another_error_waits_for_it(tmp_path: Path, gate: Gate) -> None:
     assert value_in(tmp_path / LAST) == 1
 
 
-def write_and_die(last: Path, *, call: int) -> int:
+def write_and_die(last: Path, *, call: int, part: Part | None) -> int:
     """Save three times; in the last one SIGKILL before that call of an operation: how it ended."""
     child = os.fork()
     if child:
@@ -230,9 +257,11 @@ def write_and_die(last: Path, *, call: int) -> int:
     code = 1
     try:
         writer = Writer(large=0)
-        names = {"also": last.with_name(BEST), "previous": last.with_name(PREVIOUS)}
+        write = partial(
+            writer.write, also=last.with_name(BEST), previous=last.with_name(PREVIOUS), part=part
+        )
         for number in (1, 2):
-            writer.write(last, state_of(number), **names)
+            write(last, state_of(number))
             writer.wait()
         calls = iter(range(1, 1000))
 
@@ -250,7 +279,7 @@ def write_and_die(last: Path, *, call: int) -> int:
             *((store, name) for name in ("damage", "digest")),
         ):
             setattr(owner, name, dying(getattr(owner, name)))
-        writer.write(last, state_of(3), **names)
+        write(last, state_of(3))
         writer.wait()
         code = 0
     finally:
@@ -259,13 +288,16 @@ def write_and_die(last: Path, *, call: int) -> int:
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_killed_anywhere_in_the_thread_a_sound_checkpoint_is_left(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", [None, weights_of])
+def test_killed_anywhere_in_the_thread_a_sound_checkpoint_is_left(
+    tmp_path: Path, part: Part | None
+) -> None:
     """SIGKILL before each of the thread's operations in turn, until it gets through."""
     found, status = [], -1
     for call in range(1, 40):
         last = tmp_path / str(call) / LAST
         last.parent.mkdir()
-        status = write_and_die(last, call=call)
+        status = write_and_die(last, call=call, part=part)
         assert status in (0, signal.SIGKILL)
         best, newest = value_in(last.with_name(BEST)), value_in(load_newest(last.parent).path)
         assert best >= newest, "last.pt speaks of a best that is not there"

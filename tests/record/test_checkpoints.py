@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cnntrain.checkpoint.writer import Writer
+from cnntrain.checkpoint.writer import Part, Writer
 from cnntrain.core.errors import DiskError, DivergedError
 from cnntrain.record.checkpoints import CheckpointKeeper
 from cnntrain.train.events import EpochDone, Event, RunDone, StepDone
@@ -35,6 +35,7 @@ class Disk(Writer):
         *,
         also: Path | None = None,
         previous: Path | None = None,
+        part: Part | None = None,
     ) -> None:
         if self.full:
             raise DiskError("No space left on device")
@@ -42,7 +43,8 @@ class Disk(Writer):
             previous.write_text(path.read_text())
         for name in (path, also):
             if name is not None:
-                name.write_text(str(state["number"]))
+                held = state if part is None or name is path else part(state)  # type: ignore[arg-type]
+                name.write_text(str(held["number"]))
         names = path.name if also is None else f"{also.name} {path.name}"
         self.writes.append(f"{names} {state['number']}")
 
@@ -71,6 +73,18 @@ def test_last_after_each_epoch_and_best_when_it_is(tmp_path: Path, disk: Disk) -
         "previous.pt": "2",
         "last.pt": "3",
     }
+
+
+def test_of_the_best_only_a_part_is_kept_where_it_is_asked_for(tmp_path: Path, disk: Disk) -> None:
+    keeper = CheckpointKeeper(
+        checkpoints=tmp_path,
+        snapshot=disk.snapshot,
+        writer=disk,
+        best_part=lambda state: {"number": f"a part of {state['number']}"},
+    )
+    feed(keeper, [epoch(1, is_best=True), epoch(2, is_best=False)])
+    assert (tmp_path / "best.pt").read_text() == "a part of 1"
+    assert [(tmp_path / name).read_text() for name in ("previous.pt", "last.pt")] == ["1", "2"]
 
 
 def test_every_steps_and_not_twice_at_the_end(tmp_path: Path, run: Run, disk: Disk) -> None:
