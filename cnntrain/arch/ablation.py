@@ -19,12 +19,12 @@ from cnntrain.arch.items import COPY, INPUT, RESERVED
 from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import suggestion
 
-OWNERS = ("conv", "linear", "local", "sparse_conv", "dropconnect", "pointwise")
+OWNERS = ("conv", "conv_transpose", "linear", "local", "sparse_conv", "dropconnect", "pointwise")
 COMPANIONS = (
     *("batch_norm", "group_norm", "layer_norm", "local_response_norm"),
     *("relu", "relu6", "leaky_relu", "prelu", "elu", "gelu", "silu", "hard_swish", "softplus"),
     *("sigmoid", "hard_sigmoid", "tanh", "scaled_tanh", "abs"),
-    *("dropout", "gain"),
+    *("dropout", "gaussian_noise", "masking_noise", "gain"),
 )
 
 

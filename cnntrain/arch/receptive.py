@@ -99,7 +99,12 @@ class Window:
 
 
 def window(module: nn.Module, axis: int) -> Window | None:
-    """A layer's window along height (0) or width (1), if its attributes say one."""
+    """A layer's window along height (0) or width (1), if its attributes say one.
+
+    A transposed convolution has none: its units see different numbers of inputs.
+    """
+    if getattr(module, "transposed", False):
+        return None
     usual = {"kernel_size": None, "stride": 1, "padding": 0, "dilation": 1}
     stated = (getattr(module, name, default) for name, default in usual.items())
     sides: list[Any] = [s[axis] if isinstance(s, tuple | list) else s for s in stated]

@@ -8,7 +8,7 @@ from torch import nn
 
 from cnntrain.core.kinds import Padding, Positive, Size
 from cnntrain.layers import layer
-from cnntrain.layers.shapes import pair
+from cnntrain.layers.shapes import numeric_padding, pair, require_divides
 
 
 @layer("conv")
@@ -18,7 +18,7 @@ def conv(
     out: Positive,
     kernel: Size = 3,
     stride: Size = 1,
-    padding: Literal["same", "valid"] | Padding = "valid",
+    padding: Literal["same", "valid", "circular"] | Padding = "valid",
     dilation: Size = 1,
     groups: Positive = 1,
     bias: bool = True,
@@ -37,47 +37,26 @@ def conv(
         stride: step of the window in pixels, or [vertical, horizontal].
         padding: zeros around the image: a number, a pair [vertical, horizontal], 'valid' for
             none, or 'same' for dilation (kernel - 1) / 2 on every side, which makes the output
-            ceil(input / stride) and needs an odd kernel.
+            ceil(input / stride) and needs an odd kernel. 'circular' is as wide as 'same', but of
+            the pixels of the opposite side in place of zeros: with stride 1 an image shifted around
+            its borders gives the same maps, shifted.
         dilation: distance in pixels between the taps of the kernel.
         groups: the maps are split into this many groups that do not see each other.
         bias: whether each output map has a learned offset.
 
     Raises:
-        ValueError: groups do not divide the channels, or padding 'same' has an even kernel.
+        ValueError: groups do not divide the channels, or padding 'same' or 'circular' has an even
+            kernel.
     """
-    for what, channels in (("input", in_channels), ("output", out)):
-        if channels % groups:
-            raise ValueError(
-                f"conv: groups {groups} does not divide the {channels} {what} channels; "
-                f"choose a divisor of both {in_channels} and {out}"
-            )
+    require_divides("conv", groups, in_channels, out)
     return nn.Conv2d(
         in_channels,
         out,
         pair(kernel),
         stride=pair(stride),
-        padding=_numeric(padding, kernel=pair(kernel), dilation=pair(dilation)),
+        padding=numeric_padding("conv", padding, kernel=pair(kernel), dilation=pair(dilation)),
         dilation=pair(dilation),
         groups=groups,
         bias=bias,
+        padding_mode="circular" if padding == "circular" else "zeros",
     )
-
-
-def _numeric(
-    padding: Literal["same", "valid"] | int | tuple[int, int],
-    *,
-    kernel: tuple[int, int],
-    dilation: tuple[int, int],
-) -> tuple[int, int]:
-    """Padding in pixels; torch's own 'same' refuses strides and pads even kernels on one side."""
-    if padding == "valid":
-        return 0, 0
-    if padding != "same":
-        return pair(padding)
-    if kernel[0] % 2 == 0 or kernel[1] % 2 == 0:
-        shown = kernel[0] if kernel[0] == kernel[1] else list(kernel)
-        raise ValueError(
-            f"conv: padding 'same' needs an odd kernel to have a centre, not {shown}; "
-            f"choose an odd kernel, or give the padding as a number"
-        )
-    return dilation[0] * (kernel[0] - 1) // 2, dilation[1] * (kernel[1] - 1) // 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,45 @@ def require_odd(what: str, side: int, middle: str = "centre") -> None:
     """
     if side % 2 == 0:
         raise ValueError(f"{what} {side} is even and has no {middle}; use {side - 1} or {side + 1}")
+
+
+def require_divides(layer: str, groups: int, in_channels: int, out: int) -> None:
+    """Refuse groups that input or output channels cannot be split into.
+
+    Raises:
+        ValueError: a remainder would be left.
+    """
+    for what, channels in (("input", in_channels), ("output", out)):
+        if channels % groups:
+            raise ValueError(
+                f"{layer}: groups {groups} does not divide the {channels} {what} channels; "
+                f"choose a divisor of both {in_channels} and {out}"
+            )
+
+
+def numeric_padding(
+    layer: str,
+    padding: Literal["same", "valid", "circular"] | int | tuple[int, int],
+    *,
+    kernel: tuple[int, int],
+    dilation: tuple[int, int] = (1, 1),
+) -> tuple[int, int]:
+    """Padding in pixels; torch's own 'same' refuses strides and pads even kernels on one side.
+
+    Raises:
+        ValueError: the padding follows from the kernel, and that has no centre.
+    """
+    if padding == "valid":
+        return 0, 0
+    if not isinstance(padding, str):
+        return pair(padding)
+    if kernel[0] % 2 == 0 or kernel[1] % 2 == 0:
+        shown = kernel[0] if kernel[0] == kernel[1] else list(kernel)
+        raise ValueError(
+            f"{layer}: padding '{padding}' needs an odd kernel to have a centre, not {shown}; "
+            f"choose an odd kernel, or give the padding as a number"
+        )
+    return dilation[0] * (kernel[0] - 1) // 2, dilation[1] * (kernel[1] - 1) // 2
 
 
 def pool_window(

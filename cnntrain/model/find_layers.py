@@ -15,7 +15,7 @@ from cnntrain.show.words import listed
 if TYPE_CHECKING:
     from cnntrain.model.model import Model
 
-PASSED_ON = ("flatten", "dropout", "identity")
+PASSED_ON = ("flatten", "dropout", "gaussian_noise", "masking_noise", "identity")
 """Layers that change no number in evaluation."""
 
 
@@ -94,7 +94,15 @@ def all_kernels(model: Model) -> dict[str, Tensor]:
     for name, module in model.net.named_modules():
         weight = getattr(module, "weight", None)
         if isinstance(weight, Tensor) and weight.ndim == 4:
-            found[name] = weight
+            found[name] = _out_first(weight, module)
         elif isinstance(module, nn.Linear) and not found and module.in_features == math.prod(image):
             found[name] = module.weight.view(-1, *image)
     return found
+
+
+def _out_first(weight: Tensor, module: nn.Module) -> Tensor:
+    """Kernels (out, in, ...) of those of a transposed convolution, (in, out / groups, ...)."""
+    if not getattr(module, "transposed", False):
+        return weight
+    groups = int(getattr(module, "groups", 1))
+    return weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)

@@ -103,11 +103,30 @@ layers:
   - hard_swish
   - linear: {out: $num_classes}
 """
+DECODERS = """
+layers:
+  - gaussian_noise
+  - conv: {out: 4, padding: circular}
+  - masking_noise
+  - max_pool
+  - tanh
+  - flatten
+  - linear: {out: 12}
+  - unflatten: {shape: [3, 2, 2]}
+  - conv_transpose: {out: 4, stride: 2, padding: same}
+  - relu
+  - upsample
+  - conv_transpose: {out: 2, kernel: 2, stride: 2, groups: 2}
+  - upsample: {size: [10, 14], mode: bilinear}
+  - flatten
+  - linear: {out: $num_classes}
+"""
 NETS = {
     "norms_and_pools": NORMS_AND_POOLS,
     "lenets": LENETS,
     "neocognitron_and_resnets": NEOCOGNITRON_AND_RESNETS,
     "mobile": MOBILE,
+    "decoders": DECODERS,
 }
 
 

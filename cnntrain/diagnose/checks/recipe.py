@@ -206,7 +206,8 @@ def _is_random(net: nn.Module) -> bool:
     """Whether a module other than batch normalisation does something else in training."""
     kinds = {type(module).__name__ for module in net.modules()}
     named = any("dropout" in kind.lower() for kind in kinds)
-    return named or not kinds.isdisjoint({"DropConnect", "StochasticDepth"})
+    others = {"DropConnect", "StochasticDepth", "GaussianNoise", "MaskingNoise"}
+    return named or not kinds.isdisjoint(others)
 
 
 def _held_back(tried: Sequence[Tried], chance: float, steps: int) -> list[Finding]:

@@ -22,7 +22,10 @@ from cnntrain.diagnose.signals import RANGES, leaves, saturation
 from cnntrain.show.words import listed
 from cnntrain.train.evaluation import evaluation_mode
 
-WITH_UNITS = (nn.Conv2d, nn.Linear, nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.Softplus, *RANGES)
+WITH_UNITS = (
+    *(nn.Conv2d, nn.ConvTranspose2d, nn.Linear),
+    *(nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.Softplus, *RANGES),
+)
 
 DEAD = 0.5
 """Share of a rectifier layer's units that are 0 for every image, from which on it is a fault."""
