@@ -105,4 +105,4 @@ def _out_first(weight: Tensor, module: nn.Module) -> Tensor:
     if not getattr(module, "transposed", False):
         return weight
     groups = int(getattr(module, "groups", 1))
-    return weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
+    return weight.reshape(groups, -1, *weight.shape[1:]).transpose(1, 2).flatten(0, 1)

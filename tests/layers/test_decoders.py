@@ -18,6 +18,7 @@ from cnntrain.layers.conv import conv
 from cnntrain.layers.conv_transpose import conv_transpose
 from cnntrain.layers.unflatten import unflatten
 from cnntrain.layers.upsample import upsample
+from cnntrain.model.find_layers import _out_first
 
 Planned = Callable[..., Plan]
 
@@ -131,6 +132,16 @@ def test_what_does_not_fit_is_said_at_its_line(
     with pytest.raises(ConfigError, match=message) as caught:
         planned(f"layers: [{layers}]", shape=(4, 6, 6), classes=3)
     assert f"net.yaml:{line}:" in str(caught.value)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_kernels_of_a_transposed_convolution_are_shown_by_output(groups: int) -> None:
+    layer = conv_transpose(in_channels=4, out=6, groups=groups, bias=False)
+    shown = _out_first(layer.weight.detach(), layer)
+    image = torch.zeros(1, 4, 1, 1)
+    image[0, 3] = 1  # one pixel of the last map: each output map is its kernel of that map
+    expected = shown[-6 // groups :, -1]
+    assert torch.equal(layer(image)[0, -6 // groups :].detach(), expected)
 
 
 def test_counts_of_a_decoder(planned: Planned) -> None:
