@@ -93,8 +93,20 @@ class Orthogonal:
     gain: float = 1.0
 
 
-Scheme = Kaiming | Xavier | Lecun | Normal | TruncatedNormal | Uniform | Constant | Orthogonal
-MATRIX_ONLY = (Kaiming, Xavier, Lecun, Orthogonal)
+@dataclass(frozen=True)
+class Identity:
+    """Output map i is input map i at first; further output maps keep what they had.
+
+    Of a kernel the centre is 1, all else 0; each group of a convolution has maps of its own.
+    Zagoruyko and Komodakis, "DiracNets", 2017; as an initialisation alone Jordan, "94% on CIFAR-10
+    in 3.29 Seconds on a Single GPU", 2024, section 3.3.
+    """
+
+
+Scheme = (
+    Kaiming | Xavier | Lecun | Normal | TruncatedNormal | Uniform | Constant | Orthogonal | Identity
+)
+MATRIX_ONLY = (Kaiming, Xavier, Lecun, Orthogonal, Identity)
 """Schemes that mean something for matrices and kernels only."""
 
 
@@ -117,8 +129,8 @@ def fans_of(module: nn.Module) -> tuple[int, int]:
 
 
 @torch.no_grad()
-def fill(tensor: Tensor, scheme: Scheme, *, fans: tuple[int, int]) -> None:
-    """Draw weights or biases in place, of a module with these (fan_in, fan_out)."""
+def fill(tensor: Tensor, scheme: Scheme, *, fans: tuple[int, int], groups: int = 1) -> None:
+    """Draw weights or biases in place, of a module with these (fan_in, fan_out) and groups."""
     match scheme:
         case Kaiming():
             gain = nn.init.calculate_gain(scheme.nonlinearity, scheme.slope)
@@ -140,6 +152,12 @@ def fill(tensor: Tensor, scheme: Scheme, *, fans: tuple[int, int]) -> None:
             tensor.fill_(scheme.value)
         case Orthogonal():
             nn.init.orthogonal_(tensor, scheme.gain)
+        case Identity():
+            centre = [side // 2 for side in tensor.shape[2:]]
+            for group in tensor.chunk(groups):
+                for number in range(min(group.shape[:2])):
+                    group[number] = 0.0
+                    group[number, number][tuple(centre)] = 1.0
 
 
 def _draw(tensor: Tensor, std: float, distribution: Distribution) -> None:

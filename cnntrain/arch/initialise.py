@@ -186,7 +186,8 @@ def initialise(net: nn.Module, rules: Sequence[InitRule], *, kinds: Mapping[str,
             schemes = [rule.weight if part == "weight" else rule.bias for rule in mine]
             fitting = [scheme for scheme in schemes if _fits(scheme, tensor)]
             if tensor is not None and fitting and fitting[-1] is not None:
-                fill(tensor, fitting[-1], fans=fans_of(module))
+                groups = int(getattr(module, "groups", 1)) if tensor.dim() > 2 else 1
+                fill(tensor, fitting[-1], fans=fans_of(module), groups=groups)
 
 
 def _tensor(module: nn.Module, name: str) -> nn.Parameter | None:

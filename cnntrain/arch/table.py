@@ -24,11 +24,18 @@ class Share:
         from_epoch: the epoch, from 1, from which on they learn; None: they are frozen.
         lr_factor: of their learning rate.
         parameters: how many.
+        until: the epoch from which on they are frozen again; None: they are not.
     """
 
     from_epoch: int | None
     lr_factor: float
     parameters: int
+    until: int | None = None
+
+    @property
+    def how(self) -> tuple[int | None, float, int | None]:
+        """All but how many."""
+        return self.from_epoch, self.lr_factor, self.until
 
 
 Learning = Mapping[str, Share]
@@ -163,10 +170,10 @@ def frozen_at_first(shares: Iterable[Share]) -> int:
 
 def joined(shares: Iterable[Share]) -> tuple[Share, ...]:
     """The shares of several parameters or layers together, those that learn first at first."""
-    counts: Counter[tuple[int | None, float]] = Counter()
+    counts: Counter[tuple[int | None, float, int | None]] = Counter()
     for share in shares:
-        counts[share.from_epoch, share.lr_factor] += share.parameters
-    found = [Share(epoch, factor, count) for (epoch, factor), count in counts.items()]
+        counts[share.how] += share.parameters
+    found = [Share(epoch, lr, count, end) for (epoch, lr, end), count in counts.items()]
     return tuple(sorted(found, key=lambda s: (s.from_epoch or float("inf"), -s.lr_factor)))
 
 

@@ -95,7 +95,7 @@ def likeness(row: Row) -> Hashable:
     if not row.is_numbered:
         return row.name
     parent = row.name.rpartition(".")[0]
-    learns = tuple((share.from_epoch, share.lr_factor) for share in row.learns)
+    learns = tuple(share.how for share in row.learns)
     return (parent, row.operation, row.out_shape, row.parameters, row.multiply_adds, learns)
 
 
@@ -131,9 +131,7 @@ def _lines(
 
 def _is_mixed(table: Sequence[Row]) -> bool:
     """Whether not all learn alike, from the first epoch on and with the same rate."""
-    return any(
-        (share.from_epoch, share.lr_factor) != (1, 1.0) for row in table for share in row.learns
-    )
+    return any(share.how != (1, 1.0, None) for row in table for share in row.learns)
 
 
 def _cells(row: Row, indent: str) -> tuple[str, ...]:
@@ -157,16 +155,17 @@ def _cells(row: Row, indent: str) -> tuple[str, ...]:
 
 
 def words(found: tuple[Share, ...]) -> str:
-    """`yes`, `no`, `from 3`, `x 0.1`, `from 3, x 0.1`; `in part` where that differs inside."""
-    epochs = {share.from_epoch for share in found}
+    """`yes`, `no`, `from 3`, `to 5`, `from 3, x 0.1`; `in part` where epochs differ inside."""
+    epochs = {(share.from_epoch, share.until) for share in found}
     if len(epochs) != 1:
         return "in part" if epochs else ""
-    [epoch] = epochs
+    [(epoch, until)] = epochs
     if epoch is None:
         return "no"
     factors = sorted({share.lr_factor for share in found})
     rate = "-".join(f"{factor:.3g}" for factor in dict.fromkeys((factors[0], factors[-1])))
     parts = [f"from {epoch}"] if epoch > 1 else []
+    parts += [] if until is None else [f"to {until - 1}"]
     parts += [f"x {rate}"] if factors != [1.0] else []
     return ", ".join(parts) or "yes"
 

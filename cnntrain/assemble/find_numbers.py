@@ -214,7 +214,7 @@ def _opened(loaded: Loaded, plan: Plan | None) -> Prepared:
     """The run as trials have it; what is not found yet has a usual number."""
     prepared = prepare(lightly(loaded), plan=plan)
     freezing = prepared.recipe.freezing
-    freezing.hold(prepared.learner.model, epoch=freezing.settled)
+    freezing.hold(prepared.learner.model, epoch=None)
     return prepared
 
 

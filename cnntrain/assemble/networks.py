@@ -23,7 +23,8 @@ from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Problem, halves
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.metadata import facts as data_facts
-from cnntrain.data.pipeline import TransformError, planned_size
+from cnntrain.data.pipeline import planned_size
+from cnntrain.data.transform_errors import TransformError
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
 

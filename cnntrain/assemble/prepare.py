@@ -14,6 +14,7 @@ from torch import nn
 from cnntrain.arch.network import Network
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.table import Learning
+from cnntrain.assemble.learn_from_images import learn_from_images
 from cnntrain.assemble.make_parts import (
     make_criterion,
     make_groups,
@@ -61,7 +62,6 @@ from cnntrain.tasks.criterion import Criterion
 from cnntrain.train import Ema, Learner, Recipe, load_weights, restore, snapshot
 from cnntrain.train.compiled import Compiled
 from cnntrain.train.precision import choose_precision, make_deterministic
-from cnntrain.train.recipe import Freezing
 from cnntrain.train.together import ALONE, Processes
 
 
@@ -150,12 +150,13 @@ def _prepare(
     if source is not None:
         start = start_from(source, net, loaded=loaded, plan=plan, classes=data.classes)
     place(net, compute=config.compute, device=device)
-    freezing = Freezing()
-    if finetune is not None:
-        freezing = make_freezing(loaded, plan=plan, net=net)
-        if start is not None:
-            refuse_still(start, freezing, loaded=loaded)
-        freezing.hold(net, epoch=freezing.settled)  # the optimizer has all that ever learns
+    if resumed is None:
+        given = () if start is None else start.loaded
+        learn_from_images(net, data.train, processes=processes, given=given)
+    freezing = make_freezing(loaded, plan=plan, net=net)
+    if start is not None:
+        refuse_still(start, freezing, loaded=loaded)
+    freezing.hold(net, epoch=None)  # the optimizer has all that ever learns
     if wanted.optimizer.groups:
         check_groups(loaded, net=net)
     refuse_small_batches(loaded, plan, net, images=data.train.size, share=processes.share)

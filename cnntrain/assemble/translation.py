@@ -19,9 +19,9 @@ from cnntrain.core.problems import halves
 from cnntrain.data.image_cache import ImageCache
 from cnntrain.data.loaders import Data, EmptyClassError, open_data, worker_count
 from cnntrain.data.on_disk import expanded
-from cnntrain.data.pipeline import ListError
 from cnntrain.data.share import WHOLE, ShareOfBatch
 from cnntrain.data.stream import worker_failure
+from cnntrain.data.transform_errors import ListError
 from cnntrain.train import choose_precision
 from cnntrain.train.together import ALONE, Processes
 

@@ -48,9 +48,7 @@ class Measuring:
 
     def __post_init__(self) -> None:
         prepared = self.prepared
-        prepared.recipe.freezing.hold(
-            prepared.learner.model, epoch=prepared.recipe.freezing.settled
-        )
+        prepared.recipe.freezing.hold(prepared.learner.model, epoch=None)
         self.memory = MemoryPeak(prepared.device)
         self.feed = Feed(prepared.data.train, workers=changes.workers_of(prepared))
         self.batch = _detached(self.feed.next())

@@ -26,6 +26,18 @@ KEEP_LAST = "last"
 """What `train.select` says where the weights of the last epoch are kept, good or not."""
 
 
+def _epoch(value: Any) -> Any:
+    """YAML's keys are read as strings."""
+    if isinstance(value, str) and re.fullmatch(r"0*[1-9][0-9]{0,8}", value):
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    raise ValueError("an epoch, counted from 1")
+
+
+Epoch = Annotated[int, BeforeValidator(_epoch)]
+
+
 class LossSection(Choice):
     """The loss to minimise."""
 
@@ -173,18 +185,10 @@ class TrainSection(Section):
     """A loss or gradient that is not finite: stop; skip the step; roll back, with half the rate."""
     evaluate_every: Positive = 1
     """Epochs from one evaluation on the validation images to the next; the last always has one."""
-
-
-def _epoch(value: Any) -> Any:
-    """YAML's keys are read as strings."""
-    if isinstance(value, str) and re.fullmatch(r"0*[1-9][0-9]{0,8}", value):
-        return int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
-        return value
-    raise ValueError("an epoch, counted from 1")
-
-
-Epoch = Annotated[int, BeforeValidator(_epoch)]
+    evaluate_mirrored: bool = False
+    """Evaluate the mean of the network's outputs for each image and for its mirror image."""
+    freeze: dict[Epoch, Names] = Field(default_factory=dict)
+    """Epoch: layers, by name or shell pattern, that are frozen from that epoch on."""
 
 
 class WeightsSection(Section):

@@ -12,6 +12,7 @@ from torch import Tensor
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.on_device import sent
 from cnntrain.data.share import WHOLE, ShareOfBatch
+from cnntrain.data.transform_parts import Showing
 
 
 class Batch(NamedTuple):
@@ -89,6 +90,17 @@ class Batching:
         """Places in the order of those of a batch that are read here, `(n,)` int64 on the CPU."""
         rows = self.share.rows(self.images_in(number, images))
         return torch.tensor(rows) + number * self.batch_size
+
+    def shown(self, targets: Tensor, *, epoch: int) -> Callable[[int], Showing]:
+        """Which images each batch shows of those that are read here, by its number; see `order`."""
+        order = self.order(targets, epoch=epoch)
+
+        def of(number: int) -> Showing:
+            places = self.places(number, len(targets))
+            positions = places if order is None else order[places]
+            return Showing(positions, epoch=epoch, seed=self.seed)
+
+        return of
 
     @property
     def memory_format(self) -> torch.memory_format:

@@ -19,11 +19,12 @@ from cnntrain.data.depth import Depth, depth_of, merged
 from cnntrain.data.left_out import UNREADABLE, LeftOut, summaries
 from cnntrain.data.loaders import make_pipelines
 from cnntrain.data.metadata import AS_IT_IS, Holdout
-from cnntrain.data.pipeline import Pipeline, TransformError
+from cnntrain.data.pipeline import Pipeline
 from cnntrain.data.read import class_counts, open_splits
 from cnntrain.data.splits import Files, Part, Pixels
 from cnntrain.data.statistics import Items
 from cnntrain.data.strips import strips
+from cnntrain.data.transform_errors import TransformError
 from cnntrain.data.windows import HeightWidth
 
 MOST = 2000

@@ -18,13 +18,7 @@ from cnntrain.data.image_cache import ImageCache
 from cnntrain.data.left_out import LeftOut, summaries
 from cnntrain.data.metadata import AS_IT_IS, Holdout
 from cnntrain.data.mixing import MixedLoader, reach
-from cnntrain.data.pipeline import (
-    Pipeline,
-    TransformError,
-    build_eval_pipeline,
-    build_pipeline,
-    in_list,
-)
+from cnntrain.data.pipeline import Pipeline, build_eval_pipeline, build_pipeline
 from cnntrain.data.read import class_counts, open_splits
 from cnntrain.data.resident import ResidentLoader, read_pixels
 from cnntrain.data.resident_limit import resident_bytes
@@ -32,6 +26,7 @@ from cnntrain.data.share import WHOLE, ShareOfBatch
 from cnntrain.data.splits import Division, Files, Part, Pixels, Splits
 from cnntrain.data.statistics import Items, PlainPipeline, shallow, with_statistics
 from cnntrain.data.stream import StreamLoader
+from cnntrain.data.transform_errors import TransformError, in_list
 from cnntrain.data.windows import HeightWidth, Sizing
 from cnntrain.show.pixels import Scaling
 

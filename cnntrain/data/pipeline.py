@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -17,7 +17,8 @@ from cnntrain.data.global_draws import drawing_from
 from cnntrain.data.mixing import Mixing
 from cnntrain.data.on_device import begin_step
 from cnntrain.data.share import Rows
-from cnntrain.data.transform_parts import unit
+from cnntrain.data.transform_errors import TransformError, in_place
+from cnntrain.data.transform_parts import Showing, unit
 from cnntrain.data.windows import HeightWidth, Picture, Sizing, Windows, cut_one, size_of
 
 
@@ -34,56 +35,12 @@ class Transform(Protocol):
         ...
 
 
-class TransformError(ValueError):
-    """A transform cannot do its work where it stands.
+class ReadsShown(Protocol):
+    """What a transform does, too, whose `reads_shown` is true; see `Showing`."""
 
-    Args:
-        position: of the transform in its list, counted from 0.
-        name: of the transform.
-        reason: why.
-    """
-
-    def __init__(self, position: int, name: str, reason: str) -> None:
-        super().__init__(f"{name}: {reason}")
-        self.position = position
-        self.name = name
-        self.reason = reason
-
-
-class ListError(ValueError):
-    """A transform list cannot be obeyed.
-
-    Args:
-        split: `train` or `eval`: the list.
-        error: of one of its transforms.
-    """
-
-    def __init__(self, split: str, error: TransformError) -> None:
-        super().__init__(f"{error.name} in the transforms for {split}: {error.reason}")
-        self.split = split
-        self.position = error.position
-
-
-@contextmanager
-def in_list(split: str) -> Iterator[None]:
-    """What a transform refuses is said of its list.
-
-    Raises:
-        ListError: in place of a TransformError.
-    """
-    try:
-        yield
-    except TransformError as error:
-        raise ListError(split, error) from error
-
-
-@contextmanager
-def _in_place(position: int, name: str) -> Iterator[None]:
-    """What a transform refuses is said of its place."""
-    try:
-        yield
-    except ValueError as error:
-        raise TransformError(position, name, str(error)) from error
+    def shown(self, images: Tensor, shown: Showing) -> Tensor:
+        """`(N, C, H, W)` to the same, by which images they are."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -96,6 +53,11 @@ class Step:
     is_random: bool
     is_by_image: bool = False
     is_foreign: bool = False
+
+    @property
+    def reads_shown(self) -> bool:
+        """Whether it asks which images they are; see `Showing`."""
+        return bool(getattr(self.transform, "reads_shown", False))
 
 
 @dataclass(frozen=True)
@@ -120,17 +82,36 @@ class Pipeline:
         foreign = any(step.is_foreign for step in self.steps)
         return drawing_from(seed) if foreign else nullcontext()
 
-    def __call__(self, images: Tensor, generator: torch.Generator, rows: Rows = None) -> Tensor:
-        """Transform a batch `(N, C, H, W)`, or rows of it; the generator is on their device."""
-        return unit(self.applied(images, generator, rows))
+    @property
+    def reads_shown(self) -> bool:
+        """Whether any of the steps does."""
+        return any(step.reads_shown for step in self.steps)
 
-    def applied(self, images: Tensor, generator: torch.Generator, rows: Rows = None) -> Tensor:
+    def __call__(
+        self,
+        images: Tensor,
+        generator: torch.Generator,
+        rows: Rows = None,
+        shown: Showing | None = None,
+    ) -> Tensor:
+        """Transform a batch `(N, C, H, W)`, or rows of it; the generator is on their device."""
+        return unit(self.applied(images, generator, rows, shown))
+
+    def applied(
+        self,
+        images: Tensor,
+        generator: torch.Generator,
+        rows: Rows = None,
+        shown: Showing | None = None,
+    ) -> Tensor:
         """The same, but 8-bit pixels stay such where no step makes numbers of them."""
         for step in self.steps:
             if step.is_random:
                 begin_step(generator, step.position)
-            with _in_place(step.position, step.name):
-                if rows is not None and (step.is_random or step.is_foreign):
+            with in_place(step.position, step.name):
+                if shown is not None and step.reads_shown:
+                    images = cast(ReadsShown, step.transform).shown(images, shown)
+                elif rows is not None and (step.is_random or step.is_foreign):
                     images = rows.apply(step.transform, images, generator)
                 else:
                     images = step.transform(images, generator)
@@ -143,7 +124,7 @@ class Pipeline:
             TransformError: a transform is impossible.
         """
         for step in self.steps:
-            with _in_place(step.position, step.name):
+            with in_place(step.position, step.name):
                 size = step.transform.output_size(size)
         return size
 
@@ -189,7 +170,7 @@ class Pipeline:
         """The window of one sizing transform, for an image of a size."""
         step = self.steps[number]
         sizing = cast(Sizing, step.transform)  # `divide` has asked, which takes as long as drawing
-        with _in_place(step.position, step.name):
+        with in_place(step.position, step.name):
             return sizing.windows(size, count=1, generator=generator)
 
 
@@ -204,7 +185,7 @@ def build_pipeline(items: Sequence[Mapping[str, Any]]) -> Pipeline:
     mixings: list[Mixing] = []
     for position, item in enumerate(items):
         name = str(item["name"])
-        with _in_place(position, name):
+        with in_place(position, name):
             made = _made(name, {key: item[key] for key in item if key != "name"})
             _refuse_place(name, made, steps, mixings)
         if isinstance(made, Mixing):

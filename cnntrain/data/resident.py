@@ -14,9 +14,11 @@ from torch import Tensor
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batch, Batching, gathered
 from cnntrain.data.decode import in_threads
-from cnntrain.data.pipeline import Pipeline, TransformError
+from cnntrain.data.pipeline import Pipeline
 from cnntrain.data.share import Rows
 from cnntrain.data.splits import Files, Part, Pixels, different_sizes, from_picture, to_picture
+from cnntrain.data.transform_errors import TransformError
+from cnntrain.data.transform_parts import Showing
 from cnntrain.data.windows import cut_picture, whole
 
 PREPARED_BYTES = 512 * 1024**2
@@ -37,6 +39,7 @@ class ResidentLoader:
         self.batches_per_epoch = batching.count(self.size)
         self._pipeline = pipeline
         self._batching = batching
+        self._targets = pixels.targets
         images = self._stored(pixels.images)
         self._shape = images.shape[1:]
         # one row an image: a gather then copies rows, whatever the memory format
@@ -54,13 +57,15 @@ class ResidentLoader:
             yield from drawn
             return
         numbers = how.numbers(self.size, start=start)
+        shown = how.shown(self._targets, epoch=epoch) if self._pipeline.reads_shown else None
         for number, (images, targets) in zip(numbers, drawn, strict=True):
             seed = derive_seed(how.seed, "batch", epoch, number)
             if self._pipeline.is_random:
                 generator.manual_seed(seed)
             with self._pipeline.drawing(seed):
                 rows = how.share.some_rows(self.images_in(number), how.device)
-                images = self._transform(images, generator, rows)
+                which = None if shown is None else shown(number)
+                images = self._transform(images, generator, rows, which)
             yield Batch(images, targets)
 
     def images_in(self, batch: int) -> int:
@@ -91,8 +96,14 @@ class ResidentLoader:
         images = rows.view(-1, *self._shape)
         return images.permute(0, 3, 1, 2) if self._batching.channels_last else images
 
-    def _transform(self, images: Tensor, generator: torch.Generator, rows: Rows = None) -> Tensor:
-        result = self._pipeline(images, generator, rows)
+    def _transform(
+        self,
+        images: Tensor,
+        generator: torch.Generator,
+        rows: Rows = None,
+        shown: Showing | None = None,
+    ) -> Tensor:
+        result = self._pipeline(images, generator, rows, shown)
         return result.contiguous(memory_format=self._batching.memory_format)
 
 

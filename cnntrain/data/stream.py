@@ -16,11 +16,12 @@ from cnntrain.core.errors import DataError
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batch, Batching
 from cnntrain.data.copying import copied
-from cnntrain.data.pipeline import Pipeline, TransformError
+from cnntrain.data.pipeline import Pipeline
 from cnntrain.data.processes import end_workers, start_workers
 from cnntrain.data.read_ahead import read_ahead
 from cnntrain.data.shared_memory import PREFETCHED, check_shared_memory
 from cnntrain.data.splits import Files, Part, Pixels, different_sizes
+from cnntrain.data.transform_errors import TransformError
 from cnntrain.data.watch import Verdict, Watch
 from cnntrain.data.worker import Failure, ImageReader, Key, collate
 
@@ -99,6 +100,7 @@ class StreamLoader:
         how = self._batching
         generator = torch.Generator(how.device)
         numbers = how.numbers(self.size, start=start)
+        shown = how.shown(self._part.targets, epoch=epoch) if self._tail.reads_shown else None
         on_device = copied(self._collated(), how.device, ahead=how.copies_ahead)
         for number, (images, targets) in zip(numbers, on_device, strict=True):
             seed = derive_seed(how.seed, "batch", epoch, number)
@@ -106,7 +108,8 @@ class StreamLoader:
                 generator.manual_seed(seed)
             with self._tail.drawing(seed):
                 rows = how.share.some_rows(self.images_in(number), how.device)
-                result = self._tail(images, generator, rows)
+                which = None if shown is None else shown(number)
+                result = self._tail(images, generator, rows, which)
             yield Batch(result.contiguous(memory_format=how.memory_format), targets)
 
     def images_in(self, batch: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,6 +18,24 @@ class SameSize:
     def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """The same size."""
         return size
+
+
+@dataclass(frozen=True)
+class Showing:
+    """Which images a batch shows, and when.
+
+    A transform with a true attribute `reads_shown` is called as `shown(images, shown)` by a loader:
+    what it does to an image follows from these alone, not from random numbers.
+
+    Args:
+        positions: of its images in the split, `(N,)` int64 on the CPU.
+        epoch: from 1.
+        seed: of the run.
+    """
+
+    positions: Tensor
+    epoch: int
+    seed: int
 
 
 def as_pair(size: int | tuple[int, int]) -> tuple[int, int]:

@@ -17,9 +17,11 @@ from cnntrain.core.errors import DataError, PluginError
 from cnntrain.core.plugins import plugin_failure
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.decode import UnreadableImageError, one_job
-from cnntrain.data.pipeline import Pipeline, TransformError
+from cnntrain.data.pipeline import Pipeline
 from cnntrain.data.shared_memory import no_shared_memory
 from cnntrain.data.splits import Files, Part, from_picture
+from cnntrain.data.transform_errors import TransformError
+from cnntrain.data.transform_parts import Showing
 from cnntrain.data.windows import (
     HeightWidth,
     Picture,
@@ -127,7 +129,8 @@ class ImageReader(Dataset[tuple[Tensor, int, int] | Failure]):
                 picture = self._sized(index, head, generator if is_random else None)
                 pixels = from_picture(picture, channels_last=self._channels_last)
                 if single.steps:
-                    pixels = single.applied(pixels[None], generator)[0]
+                    shown = Showing(torch.tensor([index]), epoch, self._seed)
+                    pixels = single.applied(pixels[None], generator, None, shown)[0]
         except (UnreadableImageError, TransformError) as error:
             return Failure(error, self._part.label(index))
         except Exception as error:

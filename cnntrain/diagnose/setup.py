@@ -260,7 +260,7 @@ def open_patient(
     loaded = find_numbers(loaded)
     prepared = prepare(lightly(loaded))
     freezing = prepared.recipe.freezing
-    freezing.hold(prepared.learner.model, epoch=freezing.settled)
+    freezing.hold(prepared.learner.model, epoch=None)
     effort = Effort.of(
         prepared.plan.multiply_adds,
         batch_size=prepared.loaded.config.data.batch,

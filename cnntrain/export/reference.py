@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from cnntrain.core.atomic import write_output
 from cnntrain.core.errors import CnntrainError, UsageError
 from cnntrain.data.batch import Batch
-from cnntrain.data.pipeline import Pipeline, TransformError
+from cnntrain.data.pipeline import Pipeline
 from cnntrain.data.splits import from_picture, to_picture
+from cnntrain.data.transform_errors import TransformError
 from cnntrain.data.windows import HeightWidth
 from cnntrain.train.finite import why_not_finite
 

@@ -237,7 +237,7 @@ def _afterwards(
         if loader is None:
             continue
         metrics = evaluate(
-            net,
+            prepared.recipe.answering(net),
             loader,
             criterion=prepared.criterion,
             precision=learner.precision,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from cnntrain.core.kinds import PositiveFloat
 from cnntrain.layers import layer
 
 
@@ -17,13 +18,17 @@ class Gain(nn.Module):
     `y_j = g_j tanh(sum over i of k_ij * x_i)`, a `conv`, a `tanh` and this.
 
     Shape: (N, C, H, W) or (N, C) -> the same.
+
+    Args:
+        initial: the factors before training. A small one before the loss makes the classes about
+            equally likely at first; with `lr_factor: 0` it stays.
     """
 
     undecayed = ("weight",)  # factors of whole maps, as those of a normalisation
 
-    def __init__(self, *, in_shape: tuple[int, ...]) -> None:
+    def __init__(self, *, in_shape: tuple[int, ...], initial: PositiveFloat = 1.0) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(in_shape[0]))
+        self.weight = nn.Parameter(torch.full((in_shape[0],), float(initial)))
         self._spread = (-1, *[1] * (len(in_shape) - 1))
 
     def forward(self, x: Tensor) -> Tensor:

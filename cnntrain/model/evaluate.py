@@ -21,7 +21,7 @@ from cnntrain.data.decode import UnreadableImageError
 from cnntrain.data.left_out import LeftOut
 from cnntrain.data.read_ahead import read_ahead
 from cnntrain.model.images import SplitImages, find_images
-from cnntrain.model.views import Refusal, Viewer, make_viewer
+from cnntrain.model.views import Refusal, Viewer, answering, make_viewer
 from cnntrain.show.progress import bar
 from cnntrain.show.words import listed
 from cnntrain.tasks.classification import CLASSIFICATION
@@ -147,7 +147,7 @@ def _as_in_training(images: SplitImages) -> tuple[Result, ImageScores | None]:
     with images.opened() as loader:
         try:
             result = evaluate_batches(
-                model.net,
+                answering(model),
                 loader,
                 criterion=criterion,
                 precision=model.precision,

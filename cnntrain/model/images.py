@@ -18,9 +18,9 @@ from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batching, Loader
 from cnntrain.data.left_out import LeftOut, tell
 from cnntrain.data.loaders import make_loader
-from cnntrain.data.pipeline import in_list
 from cnntrain.data.read import class_counts, open_splits
 from cnntrain.data.splits import Part, Splits
+from cnntrain.data.transform_errors import in_list
 from cnntrain.model.watched_loader import WatchedLoader
 
 if TYPE_CHECKING:

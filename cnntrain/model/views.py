@@ -16,7 +16,7 @@ from cnntrain.core.problems import halves
 from cnntrain.data.crops import Crops, Views, make_views
 from cnntrain.data.decode import UnreadableImageError, in_threads
 from cnntrain.data.splits import Part
-from cnntrain.train.evaluation import mean_log_softmax
+from cnntrain.train.evaluation import Mirrored, mean_log_softmax
 
 if TYPE_CHECKING:
     from cnntrain.model.model import Model
@@ -136,5 +136,13 @@ def make_viewer(model: Model, *, crops: Crops = "center", scales: Sequence[int] 
     except ValueError as error:
         message, remedy = halves(error)
         raise UsageError(f"{model.path}: {message}", remedy=remedy) from error
-    net = Dense(model.net, in_shape=model.in_shape) if crops == "dense" else model.net
-    return Viewer(model, net, views)
+    if crops == "dense":
+        return Viewer(model, Dense(model.net, in_shape=model.in_shape), views)
+    return Viewer(model, answering(model) if crops == "center" else model.net, views)
+
+
+def answering(model: Model) -> nn.Module:
+    """What a run has evaluated: the network, or the mean of its answers to both sides."""
+    train = model.loaded.config.train
+    is_mirrored = train is not None and train.evaluate_mirrored
+    return Mirrored(model.net) if is_mirrored else model.net

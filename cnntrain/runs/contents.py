@@ -19,7 +19,8 @@ from cnntrain.core.document import parse_document
 from cnntrain.core.errors import CheckpointError, ConfigError
 from cnntrain.core.escapes import breaks_lines
 from cnntrain.data import TRANSFORMS
-from cnntrain.data.pipeline import TransformError, build_eval_pipeline
+from cnntrain.data.pipeline import build_eval_pipeline
+from cnntrain.data.transform_errors import TransformError
 from cnntrain.runs.asked_plugins import Asked
 from cnntrain.runs.folder import RunFolder
 from cnntrain.runs.kept_run_file import kept_in

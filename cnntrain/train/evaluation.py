@@ -80,14 +80,33 @@ def evaluate(
             number = processes.index + bad * processes.count if has_turn else 0
             batch = next(iter(loader.batches(0, start=number)))
             first = number * size  # of the stored order; only the last batch may be smaller
+            once = net.once if isinstance(net, Mirrored) else net
             error = why_not_finite(
-                net, batch, criterion=criterion, precision=precision, first=first, whole=whole
+                once, batch, criterion=criterion, precision=precision, first=first, whole=whole
             )
         if (agreed := processes.one_of(error)) is not None:
             raise agreed
         if not processes.is_alone:
             sums.add_up(processes.total)
         return sums.compute()
+
+
+class Mirrored(nn.Module):
+    """A network that answers with the mean of its outputs for an image and for its mirror image.
+
+    Args:
+        once: gives outputs for `(N, C, H, W)`.
+    """
+
+    def __init__(self, once: nn.Module) -> None:
+        super().__init__()
+        self.once = once
+
+    def forward(self, images: Tensor) -> Tensor:
+        """`(N, ...)` float32."""
+        there, mirrored = (self.once(each).float() for each in (images, images.flip(3)))
+        mean: Tensor = (there + mirrored) / 2
+        return mean
 
 
 @contextmanager

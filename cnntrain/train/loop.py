@@ -86,7 +86,7 @@ def train(
             if validation is not None and recipe.evaluates(state.epoch + 1):
                 mark = perf_counter()
                 metrics = evaluate(
-                    learner.evaluated,
+                    recipe.answering(learner.evaluated),
                     validation,
                     criterion=criterion,
                     precision=learner.precision,

@@ -13,6 +13,7 @@ from cnntrain.core.patterns import around, covered
 from cnntrain.optim import Schedule
 from cnntrain.optim.schedules.constant import constant
 from cnntrain.optim.schedules.plateau import Plateau, PlateauState
+from cnntrain.train.evaluation import Mirrored
 
 OnDivergence: TypeAlias = Literal["stop", "skip", "rollback"]
 
@@ -55,7 +56,7 @@ class EarlyStop:
 
 @dataclass(frozen=True)
 class Freezing:
-    """Which layers are frozen while a network is fine-tuned, and until when; by default none.
+    """Which layers are frozen, until when and from when on; by default none.
 
     Frozen layers keep their weights and their batch normalisation statistics, and compute as in
     evaluation: dropout and stochastic depth in them do nothing. No gradient is computed for them,
@@ -64,18 +65,19 @@ class Freezing:
     Layers may learn from a later epoch on, usually the last ones first (gradual unfreezing: Howard
     and Ruder, "Universal Language Model Fine-tuning for Text Classification", 2018, section 3.3).
 
+    Others may learn at first and be frozen later, usually the first ones, which settle early
+    (progressive freezing: Brock, Lim, Ritchie and Weston, "FreezeOut: Accelerate Training by
+    Progressively Freezing Layers", 2017).
+
     Args:
         layers: names or shell patterns; what is in a layer is frozen with it.
         until: epoch, from 1, to names or patterns of those of them that learn from then on.
+        later: epoch to names or patterns of layers that are frozen from then on.
     """
 
     layers: tuple[str, ...] = ()
     until: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
-
-    @property
-    def settled(self) -> int:
-        """The epoch from which on nothing changes any more."""
-        return max(self.until, default=1)
+    later: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     def begins(self, name: str) -> int | None:
         """The epoch, from 1, from which on a parameter or a module learns; None: it never does."""
@@ -84,18 +86,26 @@ class Freezing:
         epochs = [epoch for epoch, patterns in self.until.items() if covered(patterns, name)]
         return min(epochs, default=None)
 
-    def is_frozen(self, name: str, *, epoch: int) -> bool:
-        """Whether a parameter or a module is frozen in an epoch, from 1."""
-        begin = self.begins(name)
-        return begin is None or begin > epoch
+    def ends(self, name: str) -> int | None:
+        """The first epoch in which a parameter or a module no longer learns; None: none is."""
+        epochs = [epoch for epoch, patterns in self.later.items() if covered(patterns, name)]
+        return min(epochs, default=None)
 
-    def hold(self, net: nn.Module, *, epoch: int) -> None:
+    def is_frozen(self, name: str, *, epoch: int | None) -> bool:
+        """Whether a parameter or a module is frozen in an epoch, from 1; None: in all of them."""
+        begin, end = self.begins(name), self.ends(name)
+        if epoch is None or begin is None:
+            return begin is None
+        return not begin <= epoch < (end or epoch + 1)
+
+    def hold(self, net: nn.Module, *, epoch: int | None) -> None:
         """Freeze the layers that are frozen in an epoch, from 1, and let the others learn.
 
         A parameter learns if it has `requires_grad`; a module that is frozen with all that is in
         it gets `frozen = True`, which `training_mode` obeys. Without layers nothing is touched.
+        Of all epochs together (None) all that ever learns does.
         """
-        if not self.layers:
+        if not self.layers and not self.later:
             return
         for name, parameter in net.named_parameters():
             parameter.requires_grad_(not self.is_frozen(name, epoch=epoch))
@@ -130,6 +140,7 @@ class Recipe:
             of the task's.
         keeps_last: keep the weights of the last epoch that was evaluated instead of the best.
         evaluate_every: epochs between evaluations; the last epoch is always evaluated.
+        evaluate_mirrored: evaluate the mean of the outputs for an image and its mirror image.
         norm_every: steps between reports of the gradient norm (it costs time); 0 is never. With
             `clip_norm` it is known, and reported, at every step.
         check_every: steps between looks at the divergence flag on an accelerator, where looking
@@ -152,6 +163,7 @@ class Recipe:
     clip_norm: float | None = None
     early_stop: EarlyStop | None = None
     evaluate_every: int = 1
+    evaluate_mirrored: bool = False
     select: str = "error"
     keeps_last: bool = False
     norm_every: int = 50
@@ -183,6 +195,10 @@ class Recipe:
         """Whether the gradient norm is computed at step `step` (from 1)."""
         due = self.norm_every > 0 and step % self.norm_every == 0
         return due or self.clip_norm is not None
+
+    def answering(self, net: nn.Module) -> nn.Module:
+        """What is evaluated of a network."""
+        return Mirrored(net) if self.evaluate_mirrored else net
 
     def evaluates(self, epoch: int) -> bool:
         """Whether epoch `epoch` (from 1) is followed by an evaluation."""

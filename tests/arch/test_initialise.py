@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cnntrain.arch.init_schemes import (
     Constant,
+    Identity,
     Kaiming,
     Lecun,
     Normal,
@@ -231,3 +232,26 @@ def test_a_layer_states_its_own_fans() -> None:
     """A locally connected unit has in * k * k inputs, however its weights are kept."""
     module = Local(in_shape=(3, 8, 8), out=4, kernel=5)
     assert fans_of(module)[0] == 3 * 5 * 5
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("out", [4, 8, 2])
+def test_identity_is_torchs_dirac_and_leaves_further_maps(groups: int, out: int) -> None:
+    if out < groups:
+        pytest.skip("fewer maps than groups")
+    conv = nn.Conv2d(4, out, 3, padding=1, groups=groups, bias=False)
+    before = conv.weight.detach().clone()
+    initialise(conv, [InitRule(weight=Identity())], kinds={})
+    expected = nn.init.dirac_(torch.empty_like(before), groups=groups)
+    for number, (ours, theirs) in enumerate(zip(conv.weight, expected, strict=True)):
+        # where torch has a map of zeros, the map stays as it was
+        assert torch.equal(ours, theirs if theirs.any() else before[number])
+    if groups == 1 and out >= 4:
+        x = torch.randn(2, 4, 6, 6)
+        torch.testing.assert_close(conv(x)[:, :4], x)
+
+
+def test_identity_of_a_matrix() -> None:
+    linear = nn.Linear(3, 5)
+    initialise(linear, [InitRule(weight=Identity())], kinds={})
+    assert torch.equal(linear.weight[:3], torch.eye(3))

@@ -79,7 +79,9 @@ def test_in_the_table(shipped: Callable[[Path], Plan]) -> None:
     data = as_data(plan, learning=learning_of(plan))
     assert data["frozen_parameters"] == still
     table = {row["name"]: row["learns"] for row in data["layers"]}
-    assert table["conv3_x.block2"] == ({"from_epoch": 3, "lr_factor": 0.1, "parameters": 295424},)
+    assert table["conv3_x.block2"] == (
+        {"from_epoch": 3, "lr_factor": 0.1, "parameters": 295424, "until": None},
+    )
     assert table["conv3_x.block1.residual1.shortcut"][0]["parameters"] == 64 * 128 + 2 * 128
     assert table["relu1"] == ()
     assert "in part" in as_markdown(plan, depth=1, learning=learning_of(plan))

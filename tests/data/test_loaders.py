@@ -10,11 +10,12 @@ from cnntrain.data import splits
 from cnntrain.data.batch import Loader
 from cnntrain.data.loaders import open_data, worker_count
 from cnntrain.data.metadata import Holdout
-from cnntrain.data.pipeline import ListError, build_pipeline
+from cnntrain.data.pipeline import build_pipeline
 from cnntrain.data.read import open_splits
 from cnntrain.data.resident import ResidentLoader
 from cnntrain.data.statistics import statistics
 from cnntrain.data.stream import StreamLoader
+from cnntrain.data.transform_errors import ListError
 
 SMALL = {"size": 8, "classes": 4, "images": 40, "test_images": 8}
 FOLDER = {"train/a": 4, "train/b": 2, "val/a": 1, "val/b": 1}

@@ -12,10 +12,11 @@ from cnntrain.data.batch import Batch
 from cnntrain.data.loaders import Data, open_data, unmixed
 from cnntrain.data.metadata import Holdout
 from cnntrain.data.mixing import MixedLoader, Mixing
-from cnntrain.data.pipeline import ListError, TransformError, build_eval_pipeline, build_pipeline
+from cnntrain.data.pipeline import build_eval_pipeline, build_pipeline
 from cnntrain.data.preview import contact_sheet
 from cnntrain.data.resident import ResidentLoader
 from cnntrain.data.stream import StreamLoader
+from cnntrain.data.transform_errors import ListError, TransformError
 from cnntrain.data.transforms.cutmix import Cutmix, rectangle
 from cnntrain.data.transforms.mixup import Mixup
 

@@ -4,12 +4,8 @@ import pytest
 import torch
 
 from cnntrain.core.errors import ConfigError
-from cnntrain.data.pipeline import (
-    TransformError,
-    build_eval_pipeline,
-    build_pipeline,
-    planned_size,
-)
+from cnntrain.data.pipeline import build_eval_pipeline, build_pipeline, planned_size
+from cnntrain.data.transform_errors import TransformError
 
 RESIZE, CENTER = {"name": "resize", "size": 24}, {"name": "center_crop", "size": 20}
 RANDOM = {"name": "random_crop", "size": 20}

@@ -9,6 +9,7 @@ from cnntrain.data.pipeline import build_pipeline
 from cnntrain.data.read import open_splits
 from cnntrain.data.resident import ResidentLoader, read_pixels
 from cnntrain.data.splits import Pixels
+from cnntrain.data.stream import StreamLoader
 
 AUGMENT = [
     {"name": "random_crop", "size": [6, 7], "padding": 2},
@@ -51,6 +52,32 @@ def test_each_epoch_has_its_own_order_of_all_images(pixels) -> None:
     assert first != second
     assert order(loader(pixels, shuffle=True), 1) == first
     assert order(loader(pixels, shuffle=True, seed=1), 1) != first
+
+
+@pytest.mark.parametrize("kind", ["resident", "stream", "image by image"])
+def test_every_second_epoch_shows_the_other_side_of_an_image(pixels, kind: str) -> None:
+    ramp = torch.arange(7, dtype=torch.uint8).expand(23, 3, 6, 7).contiguous()
+    part = Pixels(ramp, pixels.targets)
+    items = [{"name": "horizontal_flip", "alternate": True}]
+    items += [{"name": "trivial_augment"}] if kind == "image by image" else []
+    how = Batching(5, shuffle=True)
+    if kind == "resident":
+        made = loader(part, items, shuffle=True)
+    else:
+        made = StreamLoader(part, name="train", pipeline=build_pipeline(items), batching=how)
+
+    def mirrored(epoch: int) -> dict[int, bool]:
+        batches = made.batches(epoch)
+        rising = [(b.targets.tolist(), (b.images[:, 0, 0, 0] > 0).tolist()) for b in batches]
+        return {t: r for targets, rows in rising for t, r in zip(targets, rows, strict=True)}
+
+    first, second, third = (mirrored(epoch) for epoch in (1, 2, 3))
+    if kind != "image by image":  # whose further transform changes pixels
+        assert first == third
+        assert all(first[number] != second[number] for number in range(23))
+        assert 4 < sum(first.values()) < 19
+    else:
+        assert len(first) == 23
 
 
 def test_drop_last(pixels) -> None:

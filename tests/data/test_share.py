@@ -27,8 +27,11 @@ LISTS = {
     "nothing random": [],
     "drawn for the batch": ["random_crop", "horizontal_flip", "color_jitter", "random_erasing"],
     "drawn image after image": ["horizontal_flip", "rand_augment", "noise"],
+    "by turns": ["random_crop", "alternate", "noise"],
+    "by turns, image after image": ["alternate", "rand_augment"],
 }
-PARAMETERS = {
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "alternate": {"name": "horizontal_flip", "alternate": True},
     "random_crop": {"size": 6, "padding": 1},
     "color_jitter": {"brightness": 0.5},
     "noise": {"std": 0.1},

@@ -14,10 +14,11 @@ from cnntrain.core.errors import DataError
 from cnntrain.data import stream, watch
 from cnntrain.data.batch import Batch, Batching
 from cnntrain.data.decode import UnreadableImageError
-from cnntrain.data.pipeline import TransformError, build_pipeline
+from cnntrain.data.pipeline import build_pipeline
 from cnntrain.data.read import open_splits
 from cnntrain.data.splits import Files
 from cnntrain.data.stream import StreamLoader
+from cnntrain.data.transform_errors import TransformError
 from cnntrain.data.transforms.rand_augment import RandAugment
 
 pytestmark = [

@@ -56,6 +56,7 @@ layers:
 """
 LENETS = """
 layers:
+  - whiten: {kernel: 1}
   - conv: {out: 6, kernel: 3}
   - {subsampling: {kernel: 2}, as: pooled}
   - scaled_tanh

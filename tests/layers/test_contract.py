@@ -53,6 +53,7 @@ def small_conv(out: int, stride: Size = 1) -> nn.Module:
 
 EXAMPLES = [
     Example("conv", values={"out": 6}),
+    Example("whiten", values={"kernel": [2, 1]}),
     Example("conv", values={"out": 6, "kernel": [3, 1], "stride": 2, "padding": "same"}),
     Example("conv", values={"out": 8, "groups": 2, "bias": False, "padding": [2, 0]}),
     Example("conv", values={"out": 3, "dilation": 2, "padding": "same"}),

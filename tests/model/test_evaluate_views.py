@@ -89,6 +89,27 @@ def test_ten_crops(train: Callable[..., Path]) -> None:
     assert found.metrics.loss != pytest.approx(open_model(run).evaluate().metrics.loss, rel=1e-3)
 
 
+def test_a_run_that_evaluates_mirror_images_answers_with_them(train: Callable[..., Path]) -> None:
+    """In `eval`, in `predict` and in a committee; the mean of the logits, by hand."""
+    run = train("one", {"train.evaluate_mirrored": True})
+    trained = open_model(run)
+    images, targets = stored(trained, "test")
+    [step] = [step for step in trained.eval_steps if step["name"] == "normalize"]
+    mean, std = (torch.tensor(step[key]).view(1, -1, 1, 1) for key in ("mean", "std"))
+    given = (images / 255 - mean) / std
+    with torch.no_grad():
+        expected = ((trained.net(given) + trained.net(given.flip(-1))) / 2).softmax(dim=1)
+    once = softmax(trained, images)
+    assert not torch.allclose(once, expected, atol=1e-3)
+    found = trained.evaluate("test")
+    assert found.metrics.confusion.tolist() == confusion(expected, targets)
+    assert found.metrics.loss == pytest.approx(loss(expected, targets), rel=1e-5)
+    [prediction] = trained.predict(images[:1].permute(0, 2, 3, 1).numpy()[0])
+    assert prediction.probability == pytest.approx(expected[0].max().item(), rel=1e-5)
+    both = together([run, train("two", {"seed": 1})])
+    assert both.members[0][1].confusion.tolist() == confusion(expected, targets)
+
+
 def test_whether_mirror_images_are_new_to_the_network(train: Callable[..., Path]) -> None:
     flipped = {"data.transforms": {"train": [*CROPPED, "horizontal_flip"], "eval": CROPPED}}
     run = train("one", flipped)

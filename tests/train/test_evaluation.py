@@ -6,9 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cnntrain.core.errors import DataError
+from cnntrain.core.errors import DataError, DivergedError
+from cnntrain.data.batch import Batch
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 from cnntrain.train import StopRequest, evaluate
+from cnntrain.train.evaluation import Mirrored
 
 
 @pytest.mark.parametrize("batch_size", [1, 8, 20, 21, 64])
@@ -46,6 +48,30 @@ def test_modes_come_back_after_an_error(make_net: Callable, make_data: Callable)
         evaluate(net, loader, criterion=CrossEntropy())
     assert net.training
     assert torch.is_grad_enabled()
+
+
+def test_mirrored_outputs_are_the_mean_of_both_sides(
+    make_net: Callable, make_data: Callable
+) -> None:
+    net, loader = make_net().eval(), make_data(21)
+    loader.shuffle = False
+    batch = Batch(loader.images, loader.targets)
+    with torch.no_grad():
+        mean = (net(batch.images) + net(torch.flip(batch.images, [-1]))) / 2
+    loss = torch.nn.functional.cross_entropy(mean, batch.targets)
+    found = evaluate(Mirrored(net), loader, criterion=CrossEntropy())
+    assert found is not None
+    assert found.loss == pytest.approx(loss.item(), rel=1e-5)
+    assert found.correct == (mean.argmax(dim=1) == batch.targets).sum()
+
+
+def test_layers_of_a_mirrored_network_have_their_own_names(
+    make_net: Callable, make_data: Callable
+) -> None:
+    net = make_net()
+    net.fc1.weight.data.fill_(torch.nan)
+    with pytest.raises(DivergedError, match="'fc1'"):
+        evaluate(Mirrored(net), make_data(21), criterion=CrossEntropy())
 
 
 def test_a_stop_gives_no_result(make_net: Callable, make_data: Callable) -> None:

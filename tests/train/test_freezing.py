@@ -49,8 +49,39 @@ def test_when_a_layer_begins_to_learn() -> None:
     }
     still = [freezing.is_frozen("stage2", epoch=epoch) for epoch in (1, 2, 3, 4)]
     assert still == [True, True, False, False]
-    assert freezing.settled == 5
-    assert (Freezing().settled, Freezing().begins("fc")) == (1, 1)
+    assert freezing.is_frozen("stem", epoch=None)
+    assert not freezing.is_frozen("stage2", epoch=None)
+    assert Freezing().begins("fc") == 1
+
+
+def test_when_a_layer_learns_no_longer() -> None:
+    freezing = Freezing(("stem",), {3: ("stem",)}, {4: ("stage?",), 6: ("stem", "stage1")})
+    ends = {name: freezing.ends(name) for name in ("stem.conv1", "stage1.conv1.weight", "fc")}
+    assert ends == {"stem.conv1": 6, "stage1.conv1.weight": 4, "fc": None}
+    frozen = {
+        name: [epoch for epoch in range(1, 8) if freezing.is_frozen(name, epoch=epoch)]
+        for name in ends
+    }
+    assert frozen == {"stem.conv1": [1, 2, 6, 7], "stage1.conv1.weight": [4, 5, 6, 7], "fc": []}
+    assert not any(freezing.is_frozen(name, epoch=None) for name in ends)
+
+
+def test_a_layer_frozen_later_moves_until_then_and_not_by_a_bit_after(
+    make_setup: Callable,
+) -> None:
+    """Momentum, weight decay and the statistics of batch norm included."""
+    setup = make_setup()
+    net = setup.learner.model
+    freezing = Freezing(later={2: ("conv1", "norm1")})
+    groups = parameter_groups(net, weight_decay=0.1, decay_norm_and_bias=True)
+    learner = Learner(net, sgd(groups=groups, momentum=0.9))
+    recipe = replace(setup.recipe, epochs=3, freezing=freezing, early_stop=None)
+    states = [copies(net)]
+    for event in train(learner, **{**setup.arguments, "recipe": recipe}):
+        if isinstance(event, EpochDone):
+            states.append(copies(net))
+    assert {"conv1.weight", "norm1.weight", "norm1.running_mean"} <= moved(net, states[0])
+    assert moved(net, states[1]) == {"fc1.weight", "fc1.bias"}
 
 
 def test_modules_stand_still_only_as_a_whole(make_net: Callable) -> None:
@@ -148,7 +179,7 @@ def test_layers_learn_from_their_epoch_on(make_setup: Callable, make: Callable) 
     setup = make_setup()
     net = setup.learner.model
     freezing = Freezing(("conv1", "norm1"), {3: ("norm1",)})
-    freezing.hold(net, epoch=freezing.settled)
+    freezing.hold(net, epoch=None)
     learner = Learner(net, make(groups=parameter_groups(net, weight_decay=0.1)))
     trained = {name for group in learner.optimizer.param_groups for name in group["param_names"]}
     assert trained == {"norm1.weight", "norm1.bias", "fc1.weight", "fc1.bias"}

@@ -34,22 +34,28 @@ def make_freezing(loaded: Loaded, *, plan: Plan, net: nn.Module) -> Freezing:
         ConfigError: a pattern matches no layer with weights or has no effect, nothing learns in the
             first epoch, or a probe's network does not end in a linear layer; at its line.
     """
-    finetune = loaded.config.finetune
+    finetune, train = loaded.config.finetune, loaded.config.train
+    later = {} if train is None else train.freeze
     if finetune is None:
-        return Freezing()
-    if finetune.probe:
+        freezing, problems = Freezing(later=later), []
+    elif finetune.probe:
         head = probed_head(loaded, plan=plan, net=net)
+        if later:
+            message = "this has no effect on a linear probe, in which only the head learns"
+            raise loaded.error(("train", "freeze"), message, "remove it")
         return Freezing(tuple(name for name, _ in net.named_children() if name != head))
-    freezing = Freezing(finetune.freeze, finetune.unfreeze)
-    problems = [
-        *(
-            problem
-            for index, pattern in enumerate(finetune.freeze)
-            for problem in _unmatched(loaded, pattern, (*FREEZE, index), net)
-        ),
-        *_unfreeze_problems(loaded, freezing, net),
-        *_scale_problems(loaded, finetune, freezing, net),
-    ]
+    else:
+        freezing = Freezing(finetune.freeze, finetune.unfreeze, later)
+        problems = [
+            *(
+                problem
+                for index, pattern in enumerate(finetune.freeze)
+                for problem in _unmatched(loaded, pattern, (*FREEZE, index), net)
+            ),
+            *_unfreeze_problems(loaded, freezing, net),
+            *_scale_problems(loaded, finetune, freezing, net),
+        ]
+    problems += _freeze_problems(loaded, freezing, net)
     names = [name for name, _ in net.named_parameters()]
     if not problems and all(freezing.is_frozen(name, epoch=1) for name in names):
         message = "all layers are frozen in the first epoch, so nothing would be trained"
@@ -124,7 +130,7 @@ def what_learns(loaded: Loaded, *, plan: Plan) -> Learning | None:
         return None
     net = build(plan, device="meta")
     freezing = make_freezing(loaded, plan=plan, net=net)
-    freezing.hold(net, epoch=freezing.settled)
+    freezing.hold(net, epoch=None)
     check_groups(loaded, net=net)
     finetune = loaded.config.finetune
     rates = {} if finetune is None else make_rates(finetune, plan=plan, net=net)
@@ -139,28 +145,32 @@ def learning_of(
     """What of a network learns, by the optimizer's groups of parameters."""
     factors = {name: group["lr_factor"] for group in groups for name in group["param_names"]}
     return {
-        name: Share(freezing.begins(name), factors.get(name, 0.0), parameter.numel())
+        name: Share(
+            freezing.begins(name), factors.get(name, 0.0), parameter.numel(), freezing.ends(name)
+        )
         for name, parameter in net.named_parameters()
     }
 
 
 def in_words(learning: Learning, *, lr: float) -> list[tuple[str, str]]:
     """What a run says of it at its start: label and text; nothing where all learns alike."""
-    if len({(share.from_epoch, share.lr_factor) for share in learning.values()}) == 1:
+    if len({share.how for share in learning.values()}) == 1:
         return []
     return [*_frozen_in_words(learning), *_rates_in_words(learning, lr)]
 
 
 def _frozen_in_words(learning: Learning) -> Iterator[tuple[str, str]]:
-    still = frozen_at_first(learning.values())
-    if not still:
-        return
-    total = sum(share.parameters for share in learning.values())
-    parts = [f"{still:,} of {total:,} weights are frozen"]
-    for epoch in sorted({share.from_epoch or 1 for share in learning.values()} - {1}):
-        sizes = [share.parameters for share in learning.values() if share.from_epoch == epoch]
+    shares = learning.values()
+    still, total = frozen_at_first(shares), sum(share.parameters for share in shares)
+    parts = [f"{still:,} of {total:,} weights are frozen"] if still else []
+    for epoch in sorted({share.from_epoch or 1 for share in shares} - {1}):
+        sizes = [share.parameters for share in shares if share.from_epoch == epoch]
         parts.append(f"{sum(sizes):,} of them learn from epoch {epoch} on")
-    yield "frozen", "; ".join(parts)
+    for epoch in sorted({share.until or 0 for share in shares} - {0}):
+        sizes = [share.parameters for share in shares if share.until == epoch]
+        parts.append(f"{sum(sizes):,} of {total:,} weights are frozen from epoch {epoch} on")
+    if parts:
+        yield "frozen", "; ".join(parts)
 
 
 def _rates_in_words(learning: Learning, lr: float) -> Iterator[tuple[str, str]]:
@@ -194,6 +204,31 @@ def _unfreeze_problems(loaded: Loaded, freezing: Freezing, net: nn.Module) -> It
                 message = f"'{pattern}' has no effect: none of it is frozen before epoch"
                 remedy = "remove it, or freeze it (finetune.freeze)"
                 yield loaded.problem(path, f"{message} {epoch}", remedy)
+
+
+def _freeze_problems(loaded: Loaded, freezing: Freezing, net: nn.Module) -> Iterator[Problem]:
+    """What is wrong with `train.freeze`: no such layer, no effect, nothing that learns then."""
+    tensors, names = list(net.state_dict()), [name for name, _ in net.named_parameters()]
+    for epoch in sorted(freezing.later):
+        at = ("train", "freeze", str(epoch))
+        if epoch == 1:
+            message = "layers that are frozen from epoch 1 on never learn"
+            yield loaded.problem(at, message, "raise the epoch, or remove this", key=True)
+            continue
+        if epoch > loaded.train.epochs:
+            message = f"epoch {epoch} is never reached: training has {loaded.train.epochs}"
+            yield loaded.problem(at, message, "lower it, or raise train.epochs", key=True)
+            continue
+        for index, pattern in enumerate(freezing.later[epoch]):
+            unmatched = list(_unmatched(loaded, pattern, (*at, index), net))
+            yield from unmatched
+            matched = [name for name in tensors if covers(pattern, name)]
+            if not unmatched and all(freezing.is_frozen(name, epoch=epoch - 1) for name in matched):
+                message = f"'{pattern}' has no effect: all of it is frozen before epoch {epoch}"
+                yield loaded.problem((*at, index), message, "remove it, or raise the epoch")
+        if all(freezing.is_frozen(name, epoch=epoch) for name in names):
+            message = f"all layers are frozen in epoch {epoch}, so nothing would be trained"
+            yield loaded.problem(at, message, "leave out the last one", key=True)
 
 
 def _scale_problems(

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from cnntrain.data.pipeline import TransformError, build_pipeline
+from cnntrain.data.pipeline import build_pipeline
+from cnntrain.data.transform_errors import TransformError
 from cnntrain.data.transforms.rand_augment import RandAugment
 from cnntrain.data.transforms.trivial_augment import TrivialAugment
 

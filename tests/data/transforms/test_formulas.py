@@ -6,7 +6,7 @@ import torch
 import torchvision.transforms.v2.functional as oracle
 from torchvision.transforms import InterpolationMode
 
-from cnntrain.data.transform_parts import per_image
+from cnntrain.data.transform_parts import Showing, per_image
 from cnntrain.data.transforms.affine import Affine, warp
 from cnntrain.data.transforms.center_crop import CenterCrop
 from cnntrain.data.transforms.color_jitter import (
@@ -167,6 +167,36 @@ def test_horizontal_flip(images, generator) -> None:
     many = images[:1].expand(4000, -1, -1, -1)
     flipped = (HorizontalFlip()(many, generator) != many).flatten(1).any(1).sum()
     assert abs(int(flipped) - 2000) < 160  # 5 standard deviations
+
+
+def test_alternate_flips_show_both_sides_of_every_image_in_two_epochs(images, generator) -> None:
+    flip, positions = HorizontalFlip(alternate=True), torch.tensor([3, 0, 3000, 70_000, 9, 9])
+    seen = [flip.shown(images, Showing(positions, epoch=epoch, seed=1)) for epoch in (1, 2, 3)]
+    assert torch.equal(seen[0], seen[2])
+    for first, second in zip(*seen[:2], strict=True):
+        assert torch.equal(first, second.flip(2))
+    assert torch.equal(seen[0][4], images[4]) == torch.equal(seen[0][5], images[5])
+    for image, given in zip(seen[0], images, strict=True):
+        assert torch.equal(image, given) or torch.equal(image, oracle.horizontal_flip(given))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_alternate_flips_begin_with_half_of_the_images_which_the_seed_chooses(seed) -> None:
+    many = torch.tensor([[[[0, 1]]]], dtype=torch.uint8).expand(4000, -1, -1, -1)
+
+    def flipped(seed: int) -> torch.Tensor:
+        shown = Showing(torch.arange(4000), epoch=1, seed=seed)
+        return HorizontalFlip(alternate=True).shown(many, shown)[:, 0, 0, 0] == 1
+
+    assert abs(int(flipped(seed).sum()) - 2000) < 160  # 5 standard deviations
+    assert abs(int((flipped(seed) != flipped(seed + 1)).sum()) - 2000) < 160
+    # neighbours are as good as independent
+    assert abs(int((flipped(seed)[1:] != flipped(seed)[:-1]).sum()) - 2000) < 160
+
+
+def test_alternate_flips_have_no_probability_of_their_own() -> None:
+    with pytest.raises(ValueError, match=r"probability 0.3 would have no effect; remove one"):
+        HorizontalFlip(alternate=True, probability=0.3)
 
 
 @pytest.mark.parametrize("numbers", [

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from cnntrain.data import TRANSFORMS
-from cnntrain.data.pipeline import Pipeline, TransformError, build_pipeline
+from cnntrain.data.pipeline import Pipeline, build_pipeline
+from cnntrain.data.transform_errors import TransformError
 from cnntrain.data.windows import Sizing
 
 EXAMPLES: dict[str, dict[str, Any]] = {
