@@ -161,5 +161,6 @@ def make_recipe(loaded: Loaded, *, steps_per_epoch: int) -> Recipe:
         norm_every=record.every,
         check_every=record.every,
         on_divergence=train.on_divergence,
+        cuda_graphs=loaded.config.compute.cuda_graphs,
         seed=loaded.config.seed,
     )

@@ -53,6 +53,9 @@ def _problems(
     if config.finetune is not None and config.finetune.probe:
         message = f"a probe computes its features in one process, and {count} were started"
         yield loaded.problem((*FINETUNE_AT, "probe"), message, "start it without torchrun")
+    if config.compute.cuda_graphs:
+        message = f"CUDA graphs are for one process, and {count} were started"
+        yield loaded.problem(("compute", "cuda_graphs"), message, "remove this")
     sums = make_task(loaded).sums(torch.zeros(1, *plan.body.out_shape))
     if not hasattr(sums, "add_up"):
         message = f"the sums of the task '{config.task.name}' have no method `add_up`"

@@ -14,9 +14,10 @@ from cnntrain.data.batch import Batch
 from cnntrain.optim import set_learning_rate
 from cnntrain.train.briefly import Method
 from cnntrain.train.evaluation import training_mode
+from cnntrain.train.graphed import GraphedSteps
 from cnntrain.train.learner import Learner
 from cnntrain.train.precision import Precision
-from cnntrain.train.step import forward_backward, update
+from cnntrain.train.step import take_step
 
 
 class TimedSteps:
@@ -45,6 +46,8 @@ class TimedSteps:
         self._method = method
         called = cast(nn.Module, torch.compile(model)) if compiled else None
         self._learner = Learner(model, optimizer, called, precision=method.precision)
+        graphs = method.recipe.cuda_graphs and not compiled
+        self._take = GraphedSteps(self._learner) if graphs else take_step
         training_mode(self._learner.net)
         set_learning_rate(optimizer, 0.0)
 
@@ -74,8 +77,8 @@ class TimedSteps:
     def step(self, batch: Batch) -> None:
         """One step, which the device may not have ended yet."""
         criterion, recipe = self._method.criterion, self._method.recipe
-        outcome = forward_backward(self._learner, batch, criterion=criterion, recipe=recipe)
-        update(self._learner, outcome, recipe=recipe)
+        images = len(batch.targets)
+        self._take(self._learner, batch, criterion=criterion, recipe=recipe, images=images)
         self._learner.state.step += 1
 
     def run(self, count: int) -> None:

@@ -75,6 +75,9 @@ def refuse_without_gpu(loaded: Loaded, device: torch.device) -> None:
     if loaded.config.compute.copy_ahead and device.type != "cuda":
         message = f"batches are copied ahead to a CUDA GPU, and training is on {device.type}"
         raise loaded.error(("compute", "copy_ahead"), message, "remove this")
+    if loaded.config.compute.cuda_graphs and device.type != "cuda":
+        message = f"CUDA graphs are of CUDA GPUs, and training is on {device.type}"
+        raise loaded.error(("compute", "cuda_graphs"), message, "remove this")
 
 
 def uses_channels_last(compute: ComputeSection, device: torch.device) -> bool:

@@ -54,6 +54,8 @@ class ComputeSection(Section):
     """Copy streamed batches to a GPU on a stream of its own, while the one before is trained on."""
     compile: bool = False
     """Compile the network once, with torch.compile; `bench --compile` shows the gain."""
+    cuda_graphs: bool = False
+    """Give a GPU each training step all at once, as a CUDA graph: for small networks."""
     deterministic: bool = False
     """Same seed, same result to the last bit on a GPU too; slower."""
     threads: Positive | None = None

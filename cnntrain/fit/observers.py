@@ -144,6 +144,7 @@ def card(prepared: Prepared) -> list[tuple[str, str]]:
         threads = torch.get_num_threads()
         device += f" ({counted(threads, 'thread')})"
     options += ["compiled"] if config.compute.compile else []
+    options += ["steps as CUDA graphs"] if config.compute.cuda_graphs else []
     options += ["deterministic"] if config.compute.deterministic else []
     train = prepared.loaded.train
     recipe = (

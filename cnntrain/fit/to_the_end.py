@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from torch import nn
 
+from cnntrain.assemble.graphs import capture_errors
 from cnntrain.assemble.needed_memory import memory_errors
 from cnntrain.assemble.prepare import Prepared, network_of, whole_state
 from cnntrain.assemble.probe import compute_features
@@ -149,6 +150,7 @@ def train_to_the_end(
     loaded, plan = prepared.loaded, prepared.plan
     with (
         lost_processes(),
+        capture_errors(loaded),
         reading(prepared.data, loaded),
         memory_errors(loaded, plan, device=prepared.device),
     ):

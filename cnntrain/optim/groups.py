@@ -172,9 +172,13 @@ def rate_factors(
 
 
 def set_learning_rate(optimizer: Optimizer, lr: float) -> None:
-    """Give every group `lr` times its own `lr_factor`."""
+    """Give every group `lr` times its own `lr_factor`; where it is kept on the device, there."""
     for group in optimizer.param_groups:
-        group["lr"] = lr * group["lr_factor"]
+        rate = lr * group["lr_factor"]
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def anchored_weights(optimizer: Optimizer) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ with them (print, log, save); whoever wants it to stop raises the stop request, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from time import perf_counter
 
@@ -27,11 +27,12 @@ from cnntrain.train.events import (
     StepDone,
     StopRequest,
 )
+from cnntrain.train.graphed import GraphedSteps
 from cnntrain.train.learner import Learner
 from cnntrain.train.recipe import Recipe
 from cnntrain.train.skipping import Guarded, gives_up, keep_good, roll_back, skipped_in
 from cnntrain.train.state import TrainState
-from cnntrain.train.step import forward_backward, update
+from cnntrain.train.step import BatchResult, take_step
 
 
 def train(
@@ -63,6 +64,7 @@ def train(
         DataError: images were not.
     """
     state, stop = learner.state.started(), stop or StopRequest(learner.processes)
+    take = GraphedSteps(learner) if recipe.cuda_graphs else take_step
     _check_feasible(recipe, loader, validation)
     yield RunStarted(
         recipe.epochs,
@@ -79,7 +81,8 @@ def train(
         if recipe.goes_back and (state.batch == 0 or learner.good is None):
             keep_good(learner)
         try:
-            yield from _steps(learner, recipe=recipe, criterion=criterion, loader=loader, stop=stop)
+            yield from _steps(learner, recipe=recipe, criterion=criterion, loader=loader, stop=stop,
+                              take=take)  # fmt: skip
             if stop.requested:
                 break
             metrics = None
@@ -123,6 +126,7 @@ def _steps(
     criterion: Criterion,
     loader: Loader,
     stop: StopRequest,
+    take: Callable[..., BatchResult],
 ) -> Iterator[Event]:
     """What is left of an epoch's steps; fewer where a stop is requested."""
     state, steps, processes = learner.state, loader.batches_per_epoch, learner.processes
@@ -139,8 +143,7 @@ def _steps(
         processes.seed_step(recipe.seed, state.step)
         guarded = Guarded.of(learner) if recipe.skips else None
         images = len(batch.targets) if processes.is_alone else loader.images_in(state.batch)
-        done = forward_backward(learner, batch, criterion=criterion, recipe=recipe, images=images)
-        norm = update(learner, done, recipe=recipe)
+        done = take(learner, batch, criterion=criterion, recipe=recipe, images=images)
         if learner.ema is not None:
             learner.ema.update(step=state.step + 1)
         state.count(done.loss, weight=done.weight, outputs=done.outputs, targets=batch.targets,
@@ -159,7 +162,7 @@ def _steps(
             images=images,
             lr=state.lr,
             loss=done.loss,
-            grad_norm=norm,
+            grad_norm=done.norm,
             data_seconds=waited,
             seconds=seconds,
             skipped=skipped,

@@ -148,6 +148,7 @@ class Recipe:
         on_divergence: what follows a loss or a gradient that is not finite: `stop`; `skip` leaves
             the step out; `rollback` goes back to the start of the epoch and halves the learning
             rate. See `cnntrain.train.skipping` for how often.
+        cuda_graphs: steps are CUDA graphs; see `cnntrain.train.graphed`.
         seed: of what layers draw where several processes train together; see `Processes`.
     """
 
@@ -169,6 +170,7 @@ class Recipe:
     norm_every: int = 50
     check_every: int = 50
     on_divergence: OnDivergence = "stop"
+    cuda_graphs: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -32,6 +32,16 @@ class BatchResult:
     objective: Tensor
     weight: float | Tensor
     outputs: Tensor
+    norm: Tensor | None = None
+
+
+def take_step(
+    learner: Learner, batch: Batch, *, criterion: Criterion, recipe: Recipe, images: int
+) -> BatchResult:
+    """The whole step, with the gradient's `norm` at the steps that want it; see the two halves."""
+    done = forward_backward(learner, batch, criterion=criterion, recipe=recipe, images=images)
+    norm = update(learner, done, recipe=recipe)
+    return done if norm is None else replace(done, norm=norm)
 
 
 def forward_backward(

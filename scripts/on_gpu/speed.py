@@ -92,13 +92,13 @@ def pieces(device: torch.device, *, is_rehearsal: bool) -> Iterator[Piece]:
 
 def compare(job: Job, precision: Precision, *, device: torch.device, turns: int = 5) -> Figures:
     """Both loops in turns; the peak of the device's memory, and what was expected of it."""
-    loaded, plan = _planned(job, precision)
+    loaded, plan = planned(job, precision)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    steps = _ours(job, plan, precision, device=device)
+    steps = ours(job, plan, precision, device=device)
     bare = _bare(job, plan, precision, device=device)
 
-    def ours() -> None:
+    def one() -> None:
         for _ in islice(steps, job.steps):
             pass
 
@@ -106,7 +106,7 @@ def compare(job: Job, precision: Precision, *, device: torch.device, turns: int 
         for _ in range(job.steps):
             bare()
 
-    found = rates({"cnntrain": ours, "bare": theirs}, device=device, turns=turns, warm=2)
+    found = rates({"cnntrain": one, "bare": theirs}, device=device, turns=turns, warm=2)
     images = job.batch * job.steps
     pairs = zip(found["bare"], found["cnntrain"], strict=True)
     ratios = sorted(slow / fast for slow, fast in pairs)
@@ -127,7 +127,8 @@ def compare(job: Job, precision: Precision, *, device: torch.device, turns: int 
     return result
 
 
-def _planned(job: Job, precision: Precision) -> tuple[Loaded, Plan]:
+def planned(job: Job, precision: Precision) -> tuple[Loaded, Plan]:
+    """Its run file, and the plan of its network."""
     text = f"""
 arch: archs/{job.arch}.yaml
 compute: {{precision: {precision}}}
@@ -166,13 +167,19 @@ def _batches(job: Job, precision: Precision, device: torch.device) -> Endless:
     return Endless(loader, loader)
 
 
-def _ours(
-    job: Job, plan: Plan, precision: Precision, *, device: torch.device
+def ours(
+    job: Job,
+    plan: Plan,
+    precision: Precision,
+    *,
+    device: torch.device,
+    cuda_graphs: bool = False,
 ) -> Iterator[StepDone]:
+    """The steps of cnntrain's loop, without end."""
     net, optimizer = _parts(plan, precision, device)
     events = train(
         Learner(net, optimizer, precision=precision),
-        recipe=Recipe(epochs=1, lr=RATE, norm_every=0, check_every=NEVER),
+        recipe=Recipe(epochs=1, lr=RATE, norm_every=0, check_every=NEVER, cuda_graphs=cuda_graphs),
         criterion=CrossEntropy(weigh=lambda _: None),
         loader=_batches(job, precision, device),
     )

@@ -13,7 +13,7 @@ from torch import nn
 from cnntrain.assemble.needed_memory import ACTIVATIONS, needed_memory
 from cnntrain.assemble.networks import plan_network
 from cnntrain.assemble.prepare import prepare
-from cnntrain.assemble.several import with_synchronised_norms
+from cnntrain.assemble.several import refuse_for_several, with_synchronised_norms
 from cnntrain.assemble.translation import choose_device
 from cnntrain.config.load import load
 from cnntrain.core.errors import ConfigError, UsageError
@@ -54,6 +54,13 @@ def test_what_four_processes_cannot_do(
     with pytest.raises(ConfigError, match=says) as caught:
         prepare(loaded, processes=FOUR)
     assert caught.value.problems[0].place is not None
+
+
+def test_graphs_are_for_one_process(run_file: RunFile) -> None:
+    loaded = load(run_file({"compute.cuda_graphs": True}))
+    plan, gpu = plan_network(loaded), torch.device("cuda")
+    with pytest.raises(ConfigError, match="CUDA graphs are for one process, and 4 were started"):
+        refuse_for_several(loaded, plan, processes=FOUR, device=gpu)
 
 
 def test_one_process_obeys_synchronised_norms_as_they_are(run_file: RunFile) -> None:

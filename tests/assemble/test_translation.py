@@ -38,11 +38,18 @@ def test_the_layout_follows_from_the_precision(
     assert uses_channels_last(ComputeSection(), torch.device("cpu"))
 
 
-def test_copying_ahead_is_refused_on_a_cpu(run_file: Callable[..., Path]) -> None:
-    file = run_file({"compute.copy_ahead": True, "compute.device": "cpu"})
-    with pytest.raises(
-        ConfigError, match="copied ahead to a CUDA GPU, and training is on cpu"
-    ) as e:
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("copy_ahead", "copied ahead to a CUDA GPU, and training is on cpu"),
+        ("cuda_graphs", "CUDA graphs are of CUDA GPUs, and training is on cpu"),
+    ],
+)
+def test_what_only_a_gpu_can_do_is_refused_on_a_cpu(
+    run_file: Callable[..., Path], key: str, says: str
+) -> None:
+    file = run_file({f"compute.{key}": True, "compute.device": "cpu"})
+    with pytest.raises(ConfigError, match=says) as e:
         prepare(load(file))
     assert e.value.problems[0].place is not None
     refuse_without_gpu(load(file), GPU)

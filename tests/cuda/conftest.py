@@ -3,8 +3,9 @@
 On `cuda:0` a tensor has a shape and a type and no values (torch's FakeTensorMode, which needs no
 driver); what is on the CPU is real. Stand-ins are needed where there is nothing to pretend: the
 backward pass, because autograd's engine asks for the driver (`hasPrimaryContext`); the fused SGD,
-which has no fake kernel; pinned memory and generators of numbers, which the driver makes. So this
-shows where tensors are and what waits for what, and nothing of the numbers.
+which has no fake kernel, nor has the fused Adam for a rate on the device; pinned memory, generators
+of numbers and graphs, which the driver makes. So this shows where tensors are and what waits for
+what, and nothing of the numbers.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.data import dataloader
 
 from cnntrain.data import on_device
-from cnntrain.train import finite
+from cnntrain.train import finite, graphed
 
 NO_KERNEL = {
     "_unsafe_view", "device", "empty", "empty_like", "empty_strided", "lift_fresh", "new_empty",
@@ -77,6 +78,8 @@ class Pretended(TorchDispatchMode):
         device: `cuda:0`.
         kernels: names of the operations that a GPU would be given.
         strict: whether copies from memory that is not pinned are refused, too.
+        captures: whether all that takes part must be on the device: a graph would keep a number of
+            the host's for ever, pinned or not.
     """
 
     WaitError = WaitError
@@ -85,7 +88,7 @@ class Pretended(TorchDispatchMode):
         super().__init__()
         self.device = torch.device("cuda:0")
         self.kernels: list[str] = []
-        self.strict = False
+        self.strict = self.captures = False
         self.pinned: dict[int, Tensor] = {}
 
     def __torch_dispatch__(
@@ -109,8 +112,11 @@ class Pretended(TorchDispatchMode):
         name = func.overloadpacket.__name__
         if name in ("_local_scalar_dense", "equal", "is_nonzero", "item"):
             raise WaitError(f"{name} reads from the GPU")
+        host = [e for e in leaves if isinstance(e, Tensor) and not isinstance(e, FakeTensor)]
+        if self.captures and host:
+            raise WaitError(f"{name} is given {[tuple(e.shape) for e in host]} of the host")
         if name in ("_to_copy", "copy_"):
-            self._look_at_copy(leaves)
+            self._look_at_copy(host)
         result = func(*args, **given)
         if any(isinstance(e, Tensor) and e.device.type == "cpu" for e in tree_leaves(result)):
             raise WaitError(f"{name} brings {[tuple(e.shape) for e in fakes]} to the host")
@@ -118,8 +124,7 @@ class Pretended(TorchDispatchMode):
             self.kernels += [name] * SEVERAL.get(name, 1)
         return result
 
-    def _look_at_copy(self, leaves: Sequence[Any]) -> None:
-        host = [e for e in leaves if isinstance(e, Tensor) and not isinstance(e, FakeTensor)]
+    def _look_at_copy(self, host: Sequence[Tensor]) -> None:
         if self.strict and any(id(each) not in self.pinned for each in host):
             raise WaitError(
                 f"a copy of {[tuple(each.shape) for each in host]} is not of pinned memory"
@@ -148,11 +153,58 @@ class Pretended(TorchDispatchMode):
 
 def fused_sgd(params: list[Tensor], grads: list[Tensor], buffers: list[Tensor], **how: Any) -> None:
     """The stand-in for the kernel: all is where it should be."""
-    for tensors in (params, grads, buffers):
+    look_at_fused(params, (grads, buffers), how)
+
+
+def fused_adam(real: Callable[..., None]) -> Callable[..., None]:
+    """The stand-in for Adam's kernels where they read the rate on the device, which has no fake."""
+
+    def step(params: list[Tensor], *others: list[Tensor], **how: Any) -> None:
+        if not isinstance(how["lr"], Tensor):
+            return real(params, *others, **how)
+        *shaped, steps = others
+        assert all((each.device, each.ndim) == (params[0].device, 0) for each in steps)
+        return look_at_fused(params, shaped, how)
+
+    return step
+
+
+def look_at_fused(
+    params: list[Tensor], others: Sequence[list[Tensor]], how: Mapping[str, Any]
+) -> None:
+    for tensors in others:
         for tensor, parameter in zip(tensors, params if tensors else [], strict=True):
             assert (tensor.device, tensor.shape) == (parameter.device, parameter.shape)
-    flags = [how.get("grad_scale"), how.get("found_inf")]
-    assert all(flag is None or flag.device == params[0].device for flag in flags)
+    single = [how.get("grad_scale"), how.get("found_inf"), how["lr"]]
+    single = [each for each in single if isinstance(each, Tensor)]
+    assert all((each.device, each.ndim) == (params[0].device, 0) for each in single)
+
+
+class NotedGraph:
+    """The stand-in for a CUDA graph: what it captures may only take what is on the device."""
+
+    def __init__(self, gpu: Pretended) -> None:
+        self._gpu = gpu
+        self.captured: list[str] = []
+        self.replays = 0
+
+    def warm_up(self, step: Callable[[], Any]) -> Any:
+        """Do the step."""
+        return step()
+
+    def capture(self, step: Callable[[], Any]) -> Any:
+        """Do the step, and note its kernels."""
+        self._gpu.kernels.clear()
+        self._gpu.captures = True
+        result = step()
+        self._gpu.captures = False
+        self.captured = list(self._gpu.kernels)
+        self._gpu.kernels.clear()
+        return result
+
+    def replay(self) -> None:
+        """One launch."""
+        self.replays += 1
 
 
 class Pinning(dataloader._SingleProcessDataLoaderIter):
@@ -162,6 +214,25 @@ class Pinning(dataloader._SingleProcessDataLoaderIter):
         wanted, loader.pin_memory = loader.pin_memory, False
         super().__init__(loader)
         self._pin_memory = loader.pin_memory = wanted
+
+
+@pytest.fixture
+def noted(gpu: Pretended, monkeypatch: pytest.MonkeyPatch) -> list[NotedGraph]:
+    """The graphs that are made, each a stand-in; of a tensor its memory stands for its address."""
+    made: list[NotedGraph] = []
+
+    def make(device: torch.device) -> NotedGraph:
+        assert device == gpu.device
+        made.append(NotedGraph(gpu))
+        return made[-1]
+
+    def places(learner: Any) -> dict[str, int]:
+        lasting = graphed._lasting(learner)
+        return {name: tensor.untyped_storage()._cdata for name, tensor in lasting}
+
+    monkeypatch.setattr(graphed, "CudaGraph", make)
+    monkeypatch.setattr(graphed, "_addresses", places)
+    return made
 
 
 @pytest.fixture
@@ -183,6 +254,8 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pretended]:
 
     monkeypatch.setattr(torch, "Generator", Made)
     monkeypatch.setattr(torch, "_fused_sgd_", fused_sgd)
+    for name in ("_fused_adam_", "_fused_adamw_"):
+        monkeypatch.setattr(torch, name, fused_adam(getattr(torch, name)))
     monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
     monkeypatch.setattr(dataloader, "_SingleProcessDataLoaderIter", Pinning)
     monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)

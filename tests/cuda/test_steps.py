@@ -21,12 +21,14 @@ from cnntrain.arch.build import build
 from cnntrain.arch.network import Network
 from cnntrain.assemble.make_parts import make_task
 from cnntrain.data.batch import Batch, Batching, Loader
-from cnntrain.train import StepDone, StopRequest, evaluate, train
+from cnntrain.train import StepDone, StopRequest, evaluate, graphed, train
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 MEMORY: Any = {"float32": "resident", "bfloat16": "resident", "float16": "stream"}
 BATCH, BATCHES = 4, 3
 LARGE = {"finetune", "googlenet", "probe", "resnet50", "starter"}
+AROUND = 10
+"""Kernels of a step that are not in its graph, learning rates apart."""
 SWEPT = [
     pytest.param(file, precision, id=f"{file.stem}-{precision}")
     for file in RUN_FILES
@@ -35,6 +37,14 @@ SWEPT = [
     or precision == "bfloat16"
     or os.environ.get("CNNTRAIN_SWEEP") == "all"
 ]
+SMALL = [
+    pytest.param(file, precision, id=f"{file.stem}-{precision}")
+    for file in RUN_FILES
+    for precision in PRECISIONS
+    if file.stem not in LARGE
+    and (precision == "float16" or os.environ.get("CNNTRAIN_SWEEP") == "all")
+]
+"""In float16 there is most to capture: scaling, and what it skips."""
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +112,51 @@ def test_training_steps(
         assert step.loss.device == gpu.device
     gpu.strict = False
     events.close()
+
+
+@pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
+@pytest.mark.parametrize(("case", "precision"), SMALL, indirect=["case"])
+def test_steps_as_graphs(
+    case: Case,
+    nets: dict[bool, Network],
+    precision: Any,
+    gpu: Any,
+    noted: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The third step is captured: from then on a step is a launch, and few kernels around it.
+
+    What lasts stays in its memory, or the step is refused. Outside of the graph are the copy of
+    the batch into it, copies of what came of it, the average and the sums.
+    """
+    if not case.is_trained:
+        pytest.skip("nothing is trained")
+    monkeypatch.setattr(graphed, "WARM_UP", BATCHES - 1)
+    model = placed(nets, precision, gpu.device)
+    monkeypatch.setattr(Tensor, "backward", gpu.learning(model))
+    how = {"norm_every": 1, "plateau": None, "early_stop": None, "cuda_graphs": True}
+    events = train(
+        case.learner(model, precision=precision),
+        recipe=case.recipe(steps_per_epoch=BATCHES, **how),
+        criterion=case.criterion(gpu.device),
+        loader=watched(case, "train", precision, gpu),
+    )
+    assert [type(next(events)) for _ in range(BATCHES + 1)][-1] is StepDone
+    gpu.strict = False
+    (graph,) = noted
+    assert graph.replays == 1
+    assert len(graph.captured) > 2 * len([*model.children()])
+    assert len(gpu.kernels) <= AROUND, gpu.kernels
+    events.close()
+
+
+def test_what_a_graph_would_keep_of_the_host_is_found(gpu: Any) -> None:
+    """The pretended GPU itself."""
+    there, here = torch.zeros(3, device=gpu.device), torch.ones(3).pin_memory()
+    gpu.captures = True
+    with pytest.raises(gpu.WaitError, match="of the host"):
+        there.copy_(here)
+    gpu.captures = False
 
 
 @pytest.mark.parametrize(("case", "precision"), SWEPT, indirect=["case"])
