@@ -65,6 +65,9 @@ def without(section: Mapping[str, Any], nodes: Nodes, names: Sequence[str]) -> A
                 raise UsageError(message, remedy="leave out one of those in its place")
             stands_for[node.name] = sources[0]
             continue
+        if node.named in gone:
+            message = f"'{node.name}' ({node.operation}) uses '{node.named}', which would be gone"
+            raise UsageError(message, remedy=f"leave out '{node.name}' too")
         fewer = [copy for copy in copies if copy.startswith(f"{node.name}.")]
         reads = None if sources == [above] else sources[0] if len(sources) == 1 else sources
         items.append(_item(section["layers"][node.path[-1]], node, reads, len(fewer)))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from cnntrain.arch.items import INPUT
 from cnntrain.arch.plan import Keeps, Plan, PlannedList, PlannedNode, dotted_name
+from cnntrain.layers.named import Named
 
 FLOAT32 = 4
 """Bytes of a number."""
@@ -55,16 +56,27 @@ def saved_tensors(lists: Mapping[str, nn.Module]) -> Iterator[Saved]:
 
 
 def keeps(
-    saved: Saved, module: nn.Module, *, inputs: Sequence[Tensor], output: Tensor, batch: int
+    saved: Saved,
+    module: nn.Module,
+    named: Named | None,
+    *,
+    inputs: Sequence[Tensor],
+    output: Tensor,
+    batch: int,
 ) -> Keeps:
-    """What a layer kept of a batch of `batch` images, a prime number that nothing else is."""
-    fixed = {_memory(tensor) for tensor in (*module.parameters(), *module.buffers())}
+    """What a layer kept of a batch of `batch` images, a prime number that nothing else is.
+
+    The weights, its own and those of a layer that it names, are not kept for it.
+    """
+    modules = [module] if named is None else [module, named.module]
+    weights = (tensor for each in modules for tensor in (*each.parameters(), *each.buffers()))
+    fixed = {_memory(tensor) for tensor in weights}
     kept = {_memory(tensor): tensor for tensor in saved.tensors}
     readable = {_memory(tensor): number for number, tensor in enumerate(inputs)}
     listed = {_memory(tensor): name for name, tensor in saved.outputs.items()}
     own = _memory(output)
-    named = {*fixed, *readable, *listed, own}
-    sizes = [kept[memory].untyped_storage().nbytes() for memory in kept if memory not in named]
+    known = {*fixed, *readable, *listed, own}
+    sizes = [kept[memory].untyped_storage().nbytes() for memory in kept if memory not in known]
     return Keeps(
         inputs=frozenset(readable[memory] for memory in kept if memory in readable),
         lists=frozenset(listed[memory] for memory in kept if memory in listed),

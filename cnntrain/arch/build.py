@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from cnntrain.arch.naming import named_as, named_by
 from cnntrain.arch.network import Graph, Network
 from cnntrain.arch.plan import Plan, PlannedList, PlannedNode
 from cnntrain.layers import LAYERS
+from cnntrain.layers.named import Named
 
 
 def build(plan: Plan, *, device: torch.device | str = "cpu") -> Network:
@@ -29,7 +31,10 @@ def build_list(planned: PlannedList) -> Graph:
 
 
 def construct(
-    operation: str, keywords: Mapping[str, Any], inside: Mapping[str, nn.Module]
+    operation: str,
+    keywords: Mapping[str, Any],
+    inside: Mapping[str, nn.Module],
+    named: Named | None = None,
 ) -> nn.Module:
     """One layer's module.
 
@@ -37,11 +42,12 @@ def construct(
         operation: its registered name.
         keywords: its parameters, with those that follow from the input's shape.
         inside: the modules of its nested lists, by the keys of `Node.nested`.
+        named: the layer above that it names, if it does.
 
     Raises:
         TypeError: the registered function returns no module.
     """
-    nested: dict[str, Any] = {}
+    nested: dict[str, Any] = {} if named is None else {"named": named}
     for key, graph in inside.items():
         parameter, is_named, name = key.partition(".")
         if is_named:
@@ -55,11 +61,16 @@ def construct(
 
 
 def _modules(planned: PlannedList) -> dict[str, nn.Module]:
-    return {node.name: _module(node) for node in planned.nodes}
+    modules: dict[str, nn.Module] = {}
+    for node in planned.nodes:
+        above = named_by(node.node, planned.nodes)
+        named = None if above is None else named_as(above, modules[above.name])
+        modules[node.name] = _module(node, named)
+    return modules
 
 
-def _module(planned: PlannedNode) -> nn.Module:
+def _module(planned: PlannedNode, named: Named | None) -> nn.Module:
     inside = {key: build_list(each) for key, each in planned.nested.items()}
     if planned.node.entry is None:
         return inside[""]
-    return construct(planned.node.operation, planned.keywords, inside)
+    return construct(planned.node.operation, planned.keywords, inside, named)

@@ -43,6 +43,12 @@ class Node:
     nested: Mapping[str, Nodes] = field(default_factory=dict)
 
     @property
+    def named(self) -> str | None:
+        """The layer above that a parameter names, of a layer with the option `names`."""
+        option = None if self.entry is None else self.entry.options.get("names")
+        return None if option is None else str(self.keywords[option])
+
+    @property
     def body(self) -> Nodes:
         """The nodes of a group."""
         return self.nested.get("", ())

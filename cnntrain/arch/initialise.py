@@ -171,7 +171,7 @@ def initialise(net: nn.Module, rules: Sequence[InitRule], *, kinds: Mapping[str,
     modules = {
         name: module
         for name, module in net.named_modules()
-        if _tensor(module, "weight") is not None
+        if any(_tensor(module, part) is not None for part in ("weight", "bias"))
     }
     operations = {name: _operations(name, module, kinds) for name, module in modules.items()}
     matches = []
@@ -238,6 +238,9 @@ def _check(
     if not found:
         remedy = _remedy(rule, operations)
         raise InitRuleError(rule, f"matches no layer with weights; {remedy}")
+    if rule.weight and all(_tensor(module, "weight") is None for module in found.values()):
+        reason = f"gives a weight, but {next(iter(found))} has none of its own; remove `weight:`"
+        raise InitRuleError(rule, reason)
     if rule.weight and not any(_fits(rule.weight, _tensor(m, "weight")) for m in found.values()):
         what = f"{_yaml_name(type(rule.weight))}, which needs a matrix,"
         raise InitRuleError(rule, f"gives {what} to weights that are factors; {REMEDY}")

@@ -20,11 +20,13 @@ from cnntrain.arch.counting import MultiplyAdds
 from cnntrain.arch.description import Description
 from cnntrain.arch.expand import Node, Nodes
 from cnntrain.arch.items import INPUT
+from cnntrain.arch.naming import also_reading, named_as, named_by
 from cnntrain.arch.network import Network, Shape
 from cnntrain.arch.plan import Keeps, Plan, PlannedList, PlannedNode
 from cnntrain.arch.receptive import PIXEL, Field, path_beside, through, union
 from cnntrain.arch.shape_errors import check_output, filled, misfit
 from cnntrain.core.errors import ConfigError
+from cnntrain.layers.named import Named
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
 
@@ -85,25 +87,35 @@ class _Planner:
         """A list of layers that reads `shape`, whose units see `seen`."""
         shapes: dict[str, Shape] = {INPUT: shape}
         fields: dict[str, Field | None] = {INPUT: seen}
-        planned = []
+        planned: list[PlannedNode] = []
         for node in nodes:
             if node.name in _TAKEN:
                 raise ConfigError.of([node.problem(*_taken(node.name))])
-            inputs = tuple(shapes[source] for source in node.sources)
-            done = self._plan_node(node, inputs, union([fields[name] for name in node.sources]))
+            named = named_by(node, planned)
+            reading = node if named is None else also_reading(node, named)
+            inputs = tuple(shapes[source] for source in reading.sources)
+            seen = union([fields[name] for name in reading.sources])
+            done = self._plan_node(reading, inputs, seen, named)
             shapes[node.name], fields[node.name] = done.out_shape, done.receptive_field
             planned.append(done)
         last = nodes[-1].name if nodes else INPUT
         return PlannedList(tuple(planned), shape, shapes[last], fields[last])
 
-    def _plan_node(self, node: Node, inputs: tuple[Shape, ...], seen: Field | None) -> PlannedNode:
+    def _plan_node(
+        self,
+        node: Node,
+        inputs: tuple[Shape, ...],
+        seen: Field | None,
+        above: PlannedNode | None,
+    ) -> PlannedNode:
         nested = {key: self.plan_list(each, inputs[0], seen) for key, each in node.nested.items()}
         if node.entry is None:
             return _group(node, inputs, nested)
         keywords = {**node.keywords, **filled(node, inputs)}
-        key = _key(node, keywords, inputs, nested)
+        key = _key(node, keywords, inputs, nested), above and above.key
         if key not in self.known:
-            self.known[key] = self._run(node, key, keywords, inputs, nested)
+            named = None if above is None else named_as(above, self.known[above.key][0])
+            self.known[key] = self._run(node, key, keywords, inputs, nested, named)
         module, planned = self.known[key]
         same_size = planned.out_shape[1:] == inputs[0][1:]
         fields = [each.receptive_field for each in nested.values()]
@@ -119,6 +131,7 @@ class _Planner:
         keywords: Mapping[str, Any],
         inputs: tuple[Shape, ...],
         nested: Mapping[str, PlannedList],
+        named: Named | None,
     ) -> tuple[nn.Module, PlannedNode]:
         """A layer and what it gives, without its receptive field.
 
@@ -129,7 +142,7 @@ class _Planner:
         graphs = {name: build_list(each) for name, each in nested.items()}
         module = None
         try:
-            module = construct(node.operation, keywords, graphs)
+            module = construct(node.operation, keywords, graphs, named)
             # Not the first of its graph, so that a layer may work on it in place.
             reads = [torch.empty(_BATCH, *shape, requires_grad=True).clone() for shape in inputs]
             with saved_tensors(graphs) as saved:
@@ -148,7 +161,7 @@ class _Planner:
             sum(parameter.numel() for parameter in module.parameters()),
             sum(buffer.numel() for buffer in module.buffers()),
             (self.counter.total - before) // _BATCH,
-            keeps(saved, module, inputs=reads, output=output, batch=_BATCH),
+            keeps(saved, module, named, inputs=reads, output=output, batch=_BATCH),
             keywords=keywords,
             inside=inside,
             own=_own_modules(module, tuple(inside.values())),

@@ -86,6 +86,8 @@ def filled(node: Node, inputs: Sequence[Shape]) -> dict[str, int | Shape | tuple
     shape = inputs[0]
     found: dict[str, int | Shape | tuple[Shape, ...]] = {}
     for name in node.entry.filled:
+        if name == "named":  # the planner's
+            continue
         if name == "in_shape":
             found[name] = tuple(inputs) if node.entry.options.get("inputs") == "many" else shape
             continue

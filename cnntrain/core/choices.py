@@ -39,7 +39,7 @@ def _catalogue(
 LAYERS = _catalogue(
     "layer",
     "layers",
-    filled=("in_channels", "in_features", "in_shape"),
+    filled=("in_channels", "in_features", "in_shape", "named"),
     origin="the layer above",
 )
 DATASETS = _catalogue("data set", "data.sets")

@@ -122,12 +122,25 @@ layers:
   - flatten
   - linear: {out: $num_classes}
 """
+AUTOENCODER = """
+layers:
+  - {conv: {out: 6, kernel: 5, stride: 2, padding: same}, as: encoder}
+  - max_pool: {kernel: 3, stride: 2, padding: 1}
+  - tanh
+  - unpool: {of: max_pool1}
+  - tied: {to: encoder}
+  - flatten
+  - {linear: {out: 50}, as: inner}
+  - tied: {to: inner}
+  - linear: {out: $num_classes}
+"""
 NETS = {
     "norms_and_pools": NORMS_AND_POOLS,
     "lenets": LENETS,
     "neocognitron_and_resnets": NEOCOGNITRON_AND_RESNETS,
     "mobile": MOBILE,
     "decoders": DECODERS,
+    "autoencoder": AUTOENCODER,
 }
 
 

@@ -13,6 +13,7 @@ from torch.func import functional_call
 
 from cnntrain.core.kinds import Size
 from cnntrain.layers import LAYERS
+from cnntrain.layers.named import Named
 
 MAPS = (4, 6, 6)
 FLAT = (6,)
@@ -28,6 +29,7 @@ class Example:
     nested: Callable[[], dict[str, Any]] = dict
     inputs: tuple[tuple[int, ...], ...] = ()
     is_random: bool = False
+    named: Callable[[], nn.Module] | None = None
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -94,6 +96,11 @@ EXAMPLES = [
     Example("masking_noise", FLAT, is_random=True),
     Example("flatten"),
     Example("unflatten", (12,), {"shape": [3, 2, 2]}),
+    Example("unpool", values={"of": "pool"}, named=lambda: nn.MaxPool2d(2)),
+    Example("unpool", values={"of": "pool"}, named=lambda: nn.MaxPool2d(3, 2, 1, ceil_mode=True)),
+    Example("tied", FLAT, {"to": "encoder"}, named=lambda: nn.Linear(6, 4)),
+    Example("tied", values={"to": "encoder"}, named=lambda: small_conv(5, 2)),
+    Example("tied", values={"to": "encoder", "bias": False}, named=lambda: small_conv(3)),
     Example("batch_norm"),
     Example("batch_norm", FLAT, {"momentum": None, "affine": False}),
     Example("local_response_norm", values={"alpha": 0.1}),
@@ -179,6 +186,21 @@ class OneInput(nn.Module):
         return result
 
 
+class BehindNamed(nn.Module):
+    """A net in which the layer stands behind the one that it names."""
+
+    def __init__(self, layer: nn.Module, named: nn.Module, *, reads_named: bool) -> None:
+        super().__init__()
+        self.named = named
+        self.layer = layer
+        self.reads_named = reads_named
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = self.named(x)
+        result: Tensor = self.layer(inner, x) if self.reads_named else self.layer(inner)
+        return result
+
+
 class ThreeInputs(nn.Module):
     """A net in which the layer joins three inputs."""
 
@@ -198,14 +220,21 @@ def build(example: Example) -> nn.Module:
     keywords, complaints = entry.check({**example.values, **nested})
     assert not complaints
     many = entry.options.get("inputs") == "many"
+    named = example.named and example.named()
+    shape = example.shape
+    if named is not None:
+        shape = tuple(named(torch.zeros(1, *shape)).shape[1:])
     filled = {
-        "in_shape": example.shapes if many else example.shape,
+        "in_shape": example.shapes if many else shape,
+        "named": named and Named(named, example.shape, shape),
         "in_channels": example.shape[0],
         "in_features": example.shape[0],
     }
     given = {key: filled[key] for key in entry.filled}
     module: nn.Module = LAYERS.load(example.name)(**keywords, **given)
-    return module
+    if named is None:
+        return module
+    return BehindNamed(module, named, reads_named=bool(entry.options.get("reads_named")))
 
 
 def draw(example: Example, dtype: torch.dtype = torch.float32) -> list[Tensor]:
