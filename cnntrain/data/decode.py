@@ -31,6 +31,7 @@ from cnntrain.data.budget import MEGABYTES, Budget, megabytes
 from cnntrain.data.depth import bits_of
 from cnntrain.data.fast_jpeg import decode_jpeg
 from cnntrain.data.left_out import WITH_HEIC, image_format
+from cnntrain.data.members import opened_for_pillow
 from cnntrain.data.refusals import refuse_bomb, refuse_no_file
 from cnntrain.data.strips import ORIENTATION, early_exif, is_turned, load, upright
 from cnntrain.data.torn import refuse_torn
@@ -254,11 +255,12 @@ def _upright(image: ImageFile.ImageFile, channels: int, bits: Bits) -> Image.Ima
 def _identified(path: Path) -> ImageFile.ImageFile:
     """Nothing is registered with Pillow."""
     try:
-        return Image.open(path, formats=_PILLOWS)
+        return Image.open(opened_for_pillow(path), formats=_PILLOWS)
     except UnidentifiedImageError:
         if not _HEIC or image_format(path) != "HEIC":
             raise
-        heif: ImageFile.ImageFile = importlib.import_module("pillow_heif").HeifImageFile(path)
+        library = importlib.import_module("pillow_heif")
+        heif: ImageFile.ImageFile = library.HeifImageFile(opened_for_pillow(path))
         return heif
 
 

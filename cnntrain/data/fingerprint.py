@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 
 from cnntrain.data.decode import in_threads
+from cnntrain.data.path_list import PathList
 from cnntrain.data.splits import Files, Part, Pixels, Splits
 
 Fingerprint: TypeAlias = Literal["names", "content", "off"]
@@ -55,10 +56,11 @@ def _of_part(part: Part, classes: Sequence[str], kind: Fingerprint) -> dict[str,
 
 
 def _rows(part: Files, classes: Sequence[str], kind: Fingerprint) -> list[Row]:
-    names = [str(path) for path in part.paths]
-    folder = os.path.commonpath({str(path.parent) for path in part.paths}) if names else ""
+    paths = PathList(part.paths)
+    names = paths.texts
+    folder = os.path.commonpath({os.path.dirname(name) for name in names}) if names else ""  # noqa: PTH120
     start = len(folder.rstrip(os.sep)) + 1
-    chunks = [names[at : at + _AT_ONCE] for at in range(0, len(names), _AT_ONCE)]
+    chunks = [paths[at : at + _AT_ONCE] for at in range(0, len(names), _AT_ONCE)]
     measure = _contents if kind == "content" else _sizes
     measured = [facts for chunk in in_threads(measure, chunks) for facts in chunk]
     labels = part.targets.tolist()
@@ -68,24 +70,18 @@ def _rows(part: Files, classes: Sequence[str], kind: Fingerprint) -> list[Row]:
     ]
 
 
-def _sizes(names: Sequence[str]) -> list[Row]:
-    return [(_size(name),) for name in names]
+def _sizes(paths: PathList) -> list[Row]:
+    # where there is no file, whoever reads the image reports it
+    return [("?" if found is None else str(found.st_size),) for found in paths.stats()]
 
 
-def _contents(names: Sequence[str]) -> list[Row]:
-    return [(_size(name), _content(name)) for name in names]
+def _contents(paths: PathList) -> list[Row]:
+    return [(*size, _content(path)) for size, path in zip(_sizes(paths), paths, strict=True)]
 
 
-def _size(name: str) -> str:
+def _content(path: Path) -> str:
     try:
-        return str(os.stat(name).st_size)  # noqa: PTH116  # of 100,000 files a Path costs as much
-    except OSError:
-        return "?"  # whoever reads the image reports it
-
-
-def _content(name: str) -> str:
-    try:
-        with Path(name).open("rb") as file:
+        with path.open("rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
     except OSError:
         return "?"

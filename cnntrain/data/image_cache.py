@@ -80,9 +80,9 @@ def with_cache(part: Files, cache: ImageCache, *, name: str) -> Files:
     """
     if not part.paths:
         return part
-    here = os.getcwd()  # noqa: PTH109
-    texts = [os.path.join(here, text) for text in PathList(part.paths).texts]  # noqa: PTH118
-    folder, keys = _folder(part, cache, texts), _keys(texts)
+    here, paths = os.getcwd(), PathList(part.paths)  # noqa: PTH109
+    texts = [os.path.join(here, text) for text in paths.texts]  # noqa: PTH118
+    folder, keys = _folder(part, cache, texts), _keys(texts, paths)
     index = read_index(folder, channels=part.channels)
     if (index.find(keys) < 0).any():
         with _disk_errors(folder):
@@ -110,15 +110,13 @@ def _folder(part: Files, cache: ImageCache, texts: Sequence[str]) -> Path:
     return base / f"{Path(common).name}-{cache.short_side}-{mark}"
 
 
-def _keys(texts: Sequence[str]) -> NDArray[np.bytes_]:
+def _keys(texts: Sequence[str], paths: PathList) -> NDArray[np.bytes_]:
     """Of each file its path, size and time of change; one that is gone is met in decoding."""
     found = []
-    for text in texts:  # of a million files a Path costs as much as the rest
-        try:
-            status = os.stat(text)  # noqa: PTH116
+    for text, status in zip(texts, paths.stats(), strict=True):
+        facts = f"{text}|missing"
+        if status is not None:
             facts = f"{text}|{status.st_size}|{status.st_mtime_ns}"
-        except OSError:
-            facts = f"{text}|missing"
         what = facts.encode("utf-8", "surrogateescape")
         found.append(hashlib.blake2b(what, digest_size=16).hexdigest())
     return np.array(found, "S32")

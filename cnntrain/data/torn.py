@@ -35,8 +35,8 @@ def refuse_torn(image: Image.Image) -> None:
     if file is None:
         return
     place = file.tell()
-    size = os.fstat(file.fileno()).st_size
     try:
+        size = file.seek(0, os.SEEK_END)
         if image.format == "PNG":
             _refuse_png(file)
             return
