@@ -94,12 +94,12 @@ def predict(  # noqa: PLR0913  # the flags of the command
     if html is not None:
         output.refuse_existing(html, force=force, option="--html")
         output.refuse_no_folder(html)
+    from cnntrain.core.whole_folder import refuse_used
     from cnntrain.model.ensemble import Ensemble
     from cnntrain.model.opening import EVALUATE, PREDICT
-    from cnntrain.model.sorted_folders import refuse_used
 
     if sort is not None:
-        refuse_used(sort)
+        refuse_used(sort, option="--sort-into")
     listing = _listed(paths)
     models = [
         opened(

@@ -10,12 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from cnntrain.core.atomic import check_space, disk_errors, sync_folder
-from cnntrain.core.errors import DataError, UsageError
+from cnntrain.core.errors import DataError
+from cnntrain.core.whole_folder import filled_whole
 from cnntrain.show.progress import bar
 
-_UNFINISHED = ".cnntrain.tmp"
-"""The folder inside of the given one in which everything is until all of it is there."""
 _LONGEST = 200
 """Bytes of a class folder's name; file systems allow 255."""
 _UNSAFE = re.compile(r'[%<>:"/\\|?*]|^[. ]|[. ]$')  # for Linux, macOS or Windows
@@ -56,55 +54,27 @@ def _untaken(stem: str, mark: str, suffix: str, taken: set[str]) -> str:
     return name
 
 
-def refuse_used(folder: Path) -> None:
-    """Raise a UsageError where a folder cannot be filled: it is a file, or something is in it."""
-    is_folder = folder.is_dir()
-    if os.path.lexists(folder) and not is_folder:
-        raise UsageError(f"--sort-into {folder} is not a folder", remedy="name a new folder")
-    if is_folder and any(each.name != _UNFINISHED for each in folder.iterdir()):
-        message = f"--sort-into {folder} is not empty, and nothing in it is overwritten"
-        raise UsageError(message, remedy="name a new folder, or remove this one")
-    if not is_folder and not folder.parent.is_dir():
-        raise UsageError(f"there is no folder {folder.parent}", remedy="make it first")
-
-
 def sort_into(folder: Path, files: Mapping[str, Sequence[Path]]) -> None:
     """Copy files into `folder/NAME/`, their times with them; all of them are there, or none.
 
     Equal names get a number: `IMG_1-2.jpg`. The originals are only read.
 
     Args:
-        folder: new or empty, see `refuse_used`; what an earlier process left unfinished is removed.
+        folder: new or empty, see `filled_whole`.
         files: by the name of their folder, see `folder_names`.
 
     Raises:
         DiskError: no space, no permission.
         DataError: a file can no longer be read.
     """
-    is_new, temporary = not folder.exists(), folder / _UNFINISHED
     every = [file for some in files.values() for file in some]
-    try:
-        with disk_errors(folder):
-            folder.mkdir(exist_ok=True)
-            shutil.rmtree(temporary, ignore_errors=True)
-            check_space(temporary, sum(map(_size, every)))
-            temporary.mkdir()
-            with bar("copies", total=len(every)) as shown:
-                for name, some in files.items():
-                    for _ in _copies(temporary / name, some):
-                        shown.update()
-            if hasattr(os, "sync"):  # not on Windows; one by one would take long
-                os.sync()
-            for name in files:
-                (temporary / name).rename(folder / name)
-            temporary.rmdir()
-            sync_folder(folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if is_new:
-            with suppress(OSError):
-                folder.rmdir()
-        raise
+    with (
+        filled_whole(folder, needed=sum(map(_size, every))) as temporary,
+        bar("copies", total=len(every)) as shown,
+    ):
+        for name, some in files.items():
+            for _ in _copies(temporary / name, some):
+                shown.update()
 
 
 def _copies(folder: Path, files: Iterable[Path]) -> Iterable[Path]:
