@@ -48,7 +48,8 @@ def cached(
     Args:
         name: of the file, an uncompressed .npz.
         key: of the array in it.
-        shape: the array's; a file that holds none of this shape and type counts as absent.
+        shape: the array's, -1 for any length; a file that holds none of this shape and type counts
+            as absent.
         dtype: the array's.
         compute: makes it.
     """
@@ -58,7 +59,7 @@ def cached(
     with suppress(OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             array: NDArray[Any] = found[key]
-        if array.shape == shape and array.dtype == dtype:
+        if array.dtype == dtype and _fits(array.shape, shape):
             return array
     array = compute()
 
@@ -70,3 +71,8 @@ def cached(
         # other processes may compute the same result and keep it at the same moment
         write_atomically(path, write, needed=array.nbytes, mark=f".{os.getpid()}")
     return array
+
+
+def _fits(found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    pairs = zip(found, wanted, strict=False)
+    return len(found) == len(wanted) and all(length in (-1, other) for other, length in pairs)

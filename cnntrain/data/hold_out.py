@@ -87,7 +87,8 @@ def _refuse_own(splits: Splits, split: str, *, by_folds: bool, name: str) -> Non
     use = "leave out --folds" if by_folds else f"remove `data.split.{split}`"
     raise ValueError(
         f"{start}the data set '{name}' has a {split} split of its own ({len(own)} images): {use} "
-        f"to use it; to leave it out of an image_folder, set `data.{split}_folder: false`"
+        f"to use it; to leave it out of an image_folder, set `data.{split}_folder: false`, of a "
+        f"webdataset `data.{split}_shards: false`"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,11 @@ class LabelledFile:
 
 def class_names(rows: Sequence[LabelledFile]) -> tuple[str, ...]:
     """The labels in alphabetical order, or by their value if all are numbers."""
-    labels = {row.label for row in rows}
+    return in_order({row.label for row in rows})
+
+
+def in_order(labels: Collection[str]) -> tuple[str, ...]:
+    """Names in alphabetical order, or by their value if all are numbers."""
     if all(label.isdecimal() for label in labels):
         return tuple(sorted(labels, key=lambda label: (int(label), label)))
     return tuple(sorted(labels))

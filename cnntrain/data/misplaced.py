@@ -196,6 +196,9 @@ def _without_class_folders(base: Path, with_images: Sequence[str]) -> DataError:
                 f"the class folders are in {inside}", remedy=f"write {_set('data.root', inside)}"
             )
     if not with_images and not has_images(base):
+        if next(base.glob("*.tar"), None) is not None:
+            message = f"{base} holds tar files, and no images"
+            return DataError(message, remedy="if they are WebDataset's: -s data.name=webdataset")
         return DataError(f"there are no images in {base}", remedy="check `data.root`")
     what = "has only one class" if with_images else "has images, but no class folders"
     if (table := _table_in(base)) is not None:

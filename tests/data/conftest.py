@@ -1,7 +1,10 @@
 """Made-up image folders, and a cache folder of each test's own."""
 
-from collections.abc import Callable, Mapping
+import io
+import tarfile
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,3 +40,25 @@ def make_folder(tmp_path: Path) -> MakeFolder:
         return root
 
     return make
+
+
+@pytest.fixture
+def pack() -> Callable[..., Path]:
+    """pack(path, [("0.png", b"..."), ("0.cls", "1")]) writes a tar file with the standard library.
+
+    Further arguments are set in every member's header.
+    """
+
+    def write(path: Path, members: Iterable[tuple[str, bytes | str]], **header: Any) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(path, "w") as tar:
+            for name, content in members:
+                found = tarfile.TarInfo(name)
+                raw = content.encode() if isinstance(content, str) else content
+                found.size = len(raw)
+                for key, value in header.items():
+                    setattr(found, key, value)
+                tar.addfile(found, io.BytesIO(raw))
+        return path
+
+    return write
