@@ -185,6 +185,7 @@ def test_nothing_is_printed_but_by_those_who_talk() -> None:
 WRITERS = {
     "core/atomic.py",
     "data/image_cache.py",  # only appended to; an index names it afterwards
+    "data/write_shards.py",  # into a folder that is filled when all of it is there
     "model/sorted_folders.py",  # into a folder that takes its name when all copies are there
     "record/growing_file.py",  # only appended to
     "runs/folder.py",  # `latest`

@@ -89,6 +89,46 @@ def show(
     output.result(str(out))
 
 
+@app.command("shards")
+def shards(
+    file: RunFile,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="A new or empty folder.")],
+    overrides: Overrides = None,
+    size: Annotated[float, typer.Option(min=0.001, help="MB of a shard at most.")] = 1000,
+) -> None:
+    """Copy the images into tar files, for data.name: webdataset. The files' bytes as they are.
+
+    Each split of the run file becomes train-000000.tar, ...; what is held out is a split of its
+    own. WebDataset reads them, too.
+    """
+    from cnntrain.config import shipped
+    from cnntrain.config.load import load
+    from cnntrain.core.whole_folder import refuse_used
+
+    loaded = load(shipped.resolve(file), overrides or [])
+    refuse_used(out, option="--out")
+    from cnntrain.assemble.translation import data_errors
+    from cnntrain.data.left_out import tell
+    from cnntrain.data.read import open_splits
+    from cnntrain.data.write_shards import write_shards
+    from cnntrain.show.progress import bar
+
+    data, seed = loaded.config.data, loaded.config.seed
+    with data_errors(loaded):
+        splits = open_splits(data.name, parameters=data.parameters, holdout=data.holdout(seed=seed))
+        tell(splits.left_out)
+        every = sum(map(len, splits.parts.values()))
+        with bar("images", total=every) as shown:
+            made = write_shards(
+                splits, out, most_bytes=round(size * 1e6), seed=seed, progress=shown.update
+            )
+    for split, count in made.shards.items():
+        images = counted(made.images[split], "image")
+        output.note(f"{split}: {images} in {counted(count, 'shard')}")
+    output.note(f"next: data: {{name: webdataset, root: {out}}} in the run file")
+    output.result(str(out))
+
+
 def _balance(report: DataReport, config: RunConfig) -> str:
     """How uneven the classes are, and what to do about it if nothing is done yet."""
     counts = report.counts["train"]
