@@ -6,11 +6,13 @@ constant is copied once, and what is new in each batch goes through pinned memor
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from cnntrain.core.seeding import derive_seed
 
@@ -34,6 +36,23 @@ def sent(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type != "cuda" or tensor.device.type == "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
+
+
+class SendingConstants(TorchFunctionMode):
+    """Inside the block numbers that another library puts on a GPU go there as `sent` does it."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Tensor],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Tensor:
+        """Make them on the host first; everything else is done as it is."""
+        given = dict(kwargs or {})
+        if func is not torch.tensor or (device := given.pop("device", None)) is None:
+            return func(*args, **given)
+        return sent(func(*args, **given), torch.device(device))
 
 
 def begin_step(generator: torch.Generator, position: int) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from cnntrain.data.on_device import on_host
+from cnntrain.data.on_device import SendingConstants, on_host
 
 
 class SameSize:
@@ -105,7 +106,7 @@ def each_image(
         raise ValueError(f"works on grey and RGB images, not on {images.shape[1]} channels")
     pixels = images.mul(255).round_().to(torch.uint8) if images.is_floating_point() else images
     seed = torch.randint(2**62, (), generator=on_host(generator))
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), nullcontext() if images.is_cpu else SendingConstants():
         torch.default_generator.manual_seed(int(seed))
         done = torch.stack([augment(image) for image in pixels])
     return done.float().div_(255) if images.is_floating_point() else done

@@ -227,8 +227,11 @@ def noted(gpu: Pretended, monkeypatch: pytest.MonkeyPatch) -> list[NotedGraph]:
         return made[-1]
 
     def places(learner: Any) -> dict[str, int]:
-        lasting = graphed._lasting(learner)
-        return {name: tensor.untyped_storage()._cdata for name, tensor in lasting}
+        found = {n: each for n, each in graphed._lasting(learner) if not n.startswith("average")}
+        if learner.ema is not None:  # what its state_dict detaches has another memory here
+            average = learner.ema.model
+            found |= {**dict(average.named_parameters()), **dict(average.named_buffers())}
+        return {name: tensor.untyped_storage()._cdata for name, tensor in found.items()}
 
     monkeypatch.setattr(graphed, "CudaGraph", make)
     monkeypatch.setattr(graphed, "_addresses", places)

@@ -28,7 +28,7 @@ MEMORY: Any = {"float32": "resident", "bfloat16": "resident", "float16": "stream
 BATCH, BATCHES = 4, 3
 LARGE = {"finetune", "googlenet", "probe", "resnet50", "starter"}
 AROUND = 10
-"""Kernels of a step that are not in its graph, learning rates apart."""
+"""Kernels of a step that are not in its graph, learning rates and counters of batches apart."""
 SWEPT = [
     pytest.param(file, precision, id=f"{file.stem}-{precision}")
     for file in RUN_FILES
@@ -146,7 +146,8 @@ def test_steps_as_graphs(
     (graph,) = noted
     assert graph.replays == 1
     assert len(graph.captured) > 2 * len([*model.children()])
-    assert len(gpu.kernels) <= AROUND, gpu.kernels
+    counters = sum(not each.is_floating_point() for each in model.buffers())  # in the average
+    assert len(gpu.kernels) <= AROUND + counters, gpu.kernels
     events.close()
 
 

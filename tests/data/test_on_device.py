@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
+from torchvision.transforms import v2
 
-from cnntrain.data.on_device import begin_step, constant, middles, on_host, sent
+from cnntrain.data.on_device import SendingConstants, begin_step, constant, middles, on_host, sent
 
 CPU = torch.device("cpu")
 
@@ -61,3 +62,24 @@ def test_constants_are_made_once() -> None:
 def test_nothing_is_copied_on_one_device() -> None:
     tensor = torch.ones(2)
     assert sent(tensor, CPU) is tensor
+
+
+def test_numbers_of_another_library_are_sent_and_stay_the_same() -> None:
+    """torchvision's operations compute with their own matrices and kernels, wherever they go."""
+    images = torch.randint(0, 256, (6, 3, 12, 10), dtype=torch.uint8)
+    sent_there: list[object] = []
+
+    class Noting(SendingConstants):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            if func is torch.tensor and (kwargs or {}).get("device") is not None:
+                sent_there.append(args)
+            return super().__torch_function__(func, types, args, kwargs)
+
+    augment = v2.RandAugment(num_ops=20)
+    torch.manual_seed(0)
+    expected = [augment(image) for image in images]
+    torch.manual_seed(0)
+    with Noting():
+        found = [augment(image) for image in images]
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+    assert sent_there
