@@ -29,6 +29,7 @@ CHANGEABLE = (
     "data.fingerprint",
     "compute.device",
     "compute.copy_ahead",
+    "compute.cuda_graphs",
     "compute.threads",
     "plugins",
     "record.every",

@@ -9,16 +9,21 @@ from typing import Any
 
 import pytest
 import torch
+from on_gpu.tape import Tape
 from torch import nn
 
 from cnntrain.assemble import prepare as prepare_module
+from cnntrain.assemble.timed_steps import TimedSteps
+from cnntrain.assemble.trial_parts import method_of
+from cnntrain.config.load import load
 from cnntrain.core.choices import OPTIMIZERS
 from cnntrain.core.errors import ConfigError
+from cnntrain.data.batch import Batch
 from cnntrain.fit.fit import Outcome
 from cnntrain.optim import parameter_groups
 from cnntrain.optim.capturable import keep_rates_on_device, why_not_capturable
-from cnntrain.train import loop
-from cnntrain.train.graphed import NotRepeatableError
+from cnntrain.train import graphed, loop
+from cnntrain.train.graphed import WARM_UP, NotRepeatableError
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +52,29 @@ def test_a_fault_of_a_step_is_at_the_key(
     line = file.read_text().splitlines().index("  cuda_graphs: false") + 1
     assert problem.place is not None
     assert (problem.place.line, problem.message, problem.remedy) == (line, "a fault", "a remedy")
+
+
+def test_steps_that_are_timed_are_those_of_the_training(
+    run_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `bench` and the search for a batch size time them; the weights stay as they are."""
+    tapes: list[Tape] = []
+
+    def make(device: torch.device) -> Tape:
+        tapes.append(Tape(device))
+        return tapes[-1]
+
+    monkeypatch.setattr(graphed, "CudaGraph", make)
+    prepared = prepare_module.prepare(load(run_file()))
+    net, (batch, *_) = prepared.learner.model, prepared.data.train.batches(1)
+    recipe = replace(prepared.recipe, cuda_graphs=True, norm_every=0)
+    steps = TimedSteps.of(net, batch, method=replace(method_of(prepared), recipe=recipe))
+    steps.run(WARM_UP + 2)
+    larger = Batch(*(torch.cat([each, each]) for each in batch))
+    steps.variant(batch=larger).run(WARM_UP + 1)
+    assert [each.plays for each in tapes] == [2, 1]
+    timed = steps._learner.model.named_parameters()
+    assert all(torch.equal(each, net.get_parameter(name)) for name, each in timed)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS.names())
