@@ -10,6 +10,7 @@ from pathlib import Path
 from cnntrain.arch.description import Description, try_to_describe, usual_facts
 from cnntrain.arch.plan import Plan
 from cnntrain.assemble.graphs import refuse_uncapturable
+from cnntrain.assemble.make_penalties import make_penalties
 from cnntrain.assemble.needed_packages import missing_packages
 from cnntrain.assemble.networks import make_network, try_to_plan
 from cnntrain.assemble.transfer.make_freezing import what_learns
@@ -95,7 +96,7 @@ def check_loaded(
 
 def _try_to_build(loaded: Loaded, plan: Plan, problems: list[Problem]) -> None:
     with _collected(problems):
-        make_network(plan, seed=loaded.config.seed, device="meta")
+        make_penalties(loaded, make_network(plan, seed=loaded.config.seed, device="meta"))
     with _collected(problems):
         refuse_uncapturable(loaded)
     with _collected(problems):

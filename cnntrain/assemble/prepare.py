@@ -22,6 +22,7 @@ from cnntrain.assemble.make_parts import (
     make_recipe,
     make_task,
 )
+from cnntrain.assemble.make_penalties import make_penalties
 from cnntrain.assemble.needed_memory import memory_errors, refuse_too_large
 from cnntrain.assemble.networks import make_network, plan_network
 from cnntrain.assemble.probe import with_features
@@ -264,6 +265,7 @@ def _make_learner(
         start=start,
         task=make_task(loaded),
         processes=processes,
+        penalties=make_penalties(loaded, net, processes=processes),
     )
 
 

@@ -45,7 +45,9 @@ class TimedSteps:
         self.batch = batch
         self._method = method
         called = cast(nn.Module, torch.compile(model)) if compiled else None
-        self._learner = Learner(model, optimizer, called, precision=method.precision)
+        self._learner = Learner(
+            model, optimizer, called, precision=method.precision, penalties=method.penalties
+        )
         graphs = method.recipe.cuda_graphs and not compiled
         self._take = GraphedSteps(self._learner) if graphs else take_step
         training_mode(self._learner.net)

@@ -90,14 +90,14 @@ def method_of(prepared: Prepared) -> Method:
         return make_optimizer(prepared.loaded, groups=groups)
 
     recipe = replace(recipe, l2_sp=0.0)  # towards weights that only the run's learner has
-    return Method(make, prepared.criterion, recipe, learner.precision)
+    return Method(make, prepared.criterion, recipe, learner.precision, learner.penalties)
 
 
 def bare(method: Method) -> Method:
-    """The method without weight decay, L1 and label smoothing."""
+    """The method without weight decay, L1, other penalties and label smoothing."""
     method = without_decay(method)
-    criterion = method.criterion.plain(weighted=True)
-    return replace(method, criterion=criterion, recipe=replace(method.recipe, l1=0.0))
+    criterion, recipe = method.criterion.plain(weighted=True), replace(method.recipe, l1=0.0)
+    return replace(method, criterion=criterion, recipe=recipe, penalties=())
 
 
 def joined(batches: Sequence[Batch], *, size: int) -> Batch:

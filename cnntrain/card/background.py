@@ -130,7 +130,7 @@ def training(subject: Subject) -> Iterator[str]:
         facts += [(key, _in_words(tree[key])) for key in ("optimizer", "schedule", "loss")]
         facts += [
             (key.replace("_", " "), _in_words(tree[key]))
-            for key in ("l1", "clip_norm", "ema", "early_stop", "select")
+            for key in ("l1", "penalties", "clip_norm", "ema", "early_stop", "select")
             if tree.get(key)
         ]
         facts.append(("batch", counted(config.data.batch, "image")))

@@ -10,8 +10,8 @@ import typer
 from cnntrain.cli.options import Json
 
 What = Literal[
-    "layers", "datasets", "transforms", "optimizers", "schedules", "losses", "tasks", "checks",
-    "observers", "pictures", "keys", "configs", "archs", "weights",
+    "layers", "datasets", "transforms", "optimizers", "schedules", "losses", "penalties", "tasks",
+    "checks", "observers", "pictures", "keys", "configs", "archs", "weights",
 ]  # fmt: skip
 
 

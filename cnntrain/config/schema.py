@@ -187,6 +187,7 @@ CHOICE_SECTIONS: Mapping[KeyPath, type[Choice]] = {
 
 CALL_SECTIONS: Mapping[KeyPath, type[Section]] = {
     ("data", "transforms"): TransformsSection,
+    ("train",): TrainSection,
     ("record",): RecordSection,
 }
 """The sections with lists of calls."""

@@ -11,9 +11,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from cnntrain.config.section import FROM_LIST, Choice, Section
+from cnntrain.config.section import FROM_LIST, Call, Choice, Section
 from cnntrain.core.catalogue import Catalogue
-from cnntrain.core.choices import LOSSES, OPTIMIZERS, SCHEDULES, TASKS
+from cnntrain.core.choices import LOSSES, OPTIMIZERS, PENALTIES, SCHEDULES, TASKS
 from cnntrain.core.kinds import BelowOne, Fraction, Names, NonNegativeFloat, Positive, PositiveFloat
 
 AUTO = "auto"
@@ -154,6 +154,12 @@ class EarlyStopSection(Section):
     """By how much the error (a fraction) must fall to count as lower."""
 
 
+class PenaltyCall(Call):
+    """One penalty on what layers give, with its parameters."""
+
+    catalogue: ClassVar[Catalogue] = PENALTIES
+
+
 class TrainSection(Section):
     """How the weights are found."""
 
@@ -171,6 +177,8 @@ class TrainSection(Section):
     """Scale the learning rate with data.batch_size; null: it is what `optimizer` says."""
     l1: NonNegativeFloat = 0.0
     """Factor of the sum of all decayed weights' magnitudes, added to the loss."""
+    penalties: Annotated[tuple[PenaltyCall, ...], FROM_LIST] = ()
+    """What layers give, added to the loss: sparsity and others; each `name: {layers: [...]}`."""
     clip_norm: PositiveFloat | None = None
     """Gradients are scaled down to this norm if theirs is larger."""
     ema: EmaSection | None = None

@@ -151,7 +151,7 @@ def _prepare_calls(
 ) -> None:
     """Put calls in the place of a section's lists of them, checked and with defaults filled in."""
     around = _copied(prepared, path[:-1])
-    if around is not None:
+    if around is not None and any(section.model_fields[name].default for name in calls_in(section)):
         around.setdefault(str(path[-1]), {})
     lists = _copied(prepared, path)
     if lists is None:

@@ -49,6 +49,7 @@ SCHEDULES = _catalogue(
     "schedule", "optim.schedules", filled=("steps_per_epoch", "total_steps", "warmup_steps")
 )
 LOSSES = _catalogue("loss", "tasks.losses", filled=("weigh",))
+PENALTIES = _catalogue("penalty", "train.penalties")
 TASKS = _catalogue("task", "tasks")
 CHECKS = _catalogue(
     "check",
@@ -81,6 +82,7 @@ CHOICES: Mapping[str, Catalogue] = {
     "optimizers": OPTIMIZERS,
     "schedules": SCHEDULES,
     "losses": LOSSES,
+    "penalties": PENALTIES,
     "tasks": TASKS,
     "checks": CHECKS,
     "observers": OBSERVERS,

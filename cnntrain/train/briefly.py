@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from cnntrain.data.batch import Batch
 from cnntrain.optim import ParameterGroup, set_learning_rate
 from cnntrain.tasks.criterion import Criterion
+from cnntrain.train.activations import ActivationPenalty
 from cnntrain.train.evaluation import training_mode
 from cnntrain.train.learner import Learner
 from cnntrain.train.precision import Precision
@@ -54,6 +55,7 @@ class Method:
     criterion: Criterion
     recipe: Recipe
     precision: Precision = "float32"
+    penalties: Sequence[ActivationPenalty] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,12 @@ def train_briefly(
     """
     losses: list[float] = []
     diverged = False
-    learner = Learner(net, method.make_optimizer(net), precision=method.precision)
+    learner = Learner(
+        net,
+        method.make_optimizer(net),
+        precision=method.precision,
+        penalties=method.penalties,
+    )
     devices = [learner.device] if learner.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), torch.enable_grad():
         torch.manual_seed(seed)

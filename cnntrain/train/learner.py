@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from typing import cast
 
@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cnntrain.checkpoint import State
+from cnntrain.optim import decayed_weights
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
+from cnntrain.train.activations import ActivationPenalty, Activations
 from cnntrain.train.finite import all_finite
 from cnntrain.train.precision import LEAST_SCALE, Precision, grad_scaler
 from cnntrain.train.state import TrainState
@@ -84,6 +86,7 @@ class Learner:
         good: the state to go back to if training diverges, where the recipe wants that; see
             `cnntrain.train.skipping`.
         processes: that train this network together, each with a copy of all this.
+        penalties: on what layers give.
     """
 
     model: nn.Module
@@ -96,12 +99,14 @@ class Learner:
     task: Task = CLASSIFICATION
     good: State | None = None
     processes: Processes = ALONE
+    penalties: Sequence[ActivationPenalty] = ()
 
     def __post_init__(self, compiled: nn.Module | None) -> None:
         groups = self.optimizer.param_groups
         self._parameters = [p for group in groups for p in group["params"]]
         self.net = self.model.get_submodule(self.part) if compiled is None else compiled
         self._is_compiled = compiled is not None
+        self.activations = Activations(self.model, self.penalties)
         self._shared: list[str] = []  # parameters whose gradients are averaged
         self.statistics: list[Tensor] = []  # of the normalisations, averaged in each step
         self.other_buffers: list[Tensor] = []  # of the first process, in all of them
@@ -182,6 +187,11 @@ class Learner:
     def is_finite(self) -> bool:
         """Whether all that a checkpoint would hold is; waits for the device."""
         return not self.state.diverged and all_finite(value for _, value in self.named_tensors())
+
+    def magnitude(self) -> Tensor:
+        """The sum of the magnitudes of all decayed weights, 0-d."""
+        norms = [weight.abs().sum() for weight in decayed_weights(self.optimizer)]
+        return torch.stack(norms).sum()
 
     def distance_from_start(self) -> Tensor:
         """`sum |w - w0|^2` over the parameters with a starting point w0, 0-d."""

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from cnntrain.data.batch import Batch
-from cnntrain.optim import decayed_weights
 from cnntrain.tasks.criterion import Criterion
 from cnntrain.train.finite import mark_non_finite
 from cnntrain.train.learner import Learner
+from cnntrain.train.penalised import penalised
 from cnntrain.train.precision import autocast
 from cnntrain.train.recipe import Recipe
 from cnntrain.train.together import unshared
@@ -24,7 +24,7 @@ class BatchResult:
     """What a forward and backward pass over a batch gave; all on the device, detached.
 
     Of the 0-d values `loss` is the mean criterion of the batch, over `weight`, and `objective` what
-    was differentiated: `loss`, auxiliary heads, L1, L2-SP. Outputs are `(N, ...)`, of several
+    was differentiated: `loss`, auxiliary heads, penalties. Outputs are `(N, ...)`, of several
     processes those of the images that were read here; all else is of the whole batch.
     """
 
@@ -70,7 +70,7 @@ def forward_backward(
             with autocast(learner.precision, learner.device):
                 outputs = learner.net(part.images)
             logits, objective, loss = _losses(outputs, part.targets, learner, criterion)
-            objective = _penalised(objective, learner, recipe)
+            objective = penalised(objective, learner, recipe)
             if recipe.accumulate > 1 or not processes.is_alone:
                 share = criterion.weight(part.targets) / whole * counts
                 objective, loss = objective * share, loss * share
@@ -106,16 +106,6 @@ def _of_all(learner: Learner, outcome: BatchResult, counts: float, *, images: in
     processes.copy_first(learner.other_buffers)
     loss, objective = processes.total(torch.stack([outcome.loss, outcome.objective]))
     return replace(outcome, loss=loss, objective=objective)
-
-
-def _penalised(objective: Tensor, learner: Learner, recipe: Recipe) -> Tensor:
-    """With L1 and L2-SP."""
-    if recipe.l1:
-        norms = [weight.abs().sum() for weight in decayed_weights(learner.optimizer)]
-        objective = objective + recipe.l1 * torch.stack(norms).sum()
-    if recipe.l2_sp:
-        objective = objective + recipe.l2_sp / 2 * learner.distance_from_start()
-    return objective
 
 
 def update(learner: Learner, outcome: BatchResult, *, recipe: Recipe) -> Tensor | None:

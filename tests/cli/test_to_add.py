@@ -29,6 +29,7 @@ train:
   optimizer: OPTIMIZER
   schedule: SCHEDULE
   loss: LOSS
+  penalties: [PENALTY]
 record: {tensorboard: false, observers: [OBSERVER]}
 TASK
 plugins: [FILE]
@@ -41,6 +42,7 @@ USUAL = {
     "OPTIMIZER": "{name: sgd, lr: 0.1}",
     "SCHEDULE": "{name: constant}",
     "LOSS": "{name: cross_entropy}",
+    "PENALTY": "",
     "OBSERVER": "",
     "TASK": "",
 }
@@ -88,6 +90,10 @@ ROWS = [
         "epsilon",
     ),
     Row("schedules", "triangle.py", "SCHEDULE", "{name: triangle, floor: 0.2}", "floor"),
+    Row(
+        *("penalties", "decorrelated.py", "PENALTY"),
+        *("decorrelated: {layers: [conv1], weight: 0.1}", "weight"),
+    ),
     Row("losses", "mean_absolute.py", "LOSS", "{name: mean_absolute}", "mean_absolute"),
     Row(
         *("tasks", "ordinal.py", "TASK", "task: {name: ordinal, places: 2}", "places"),

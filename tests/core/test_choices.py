@@ -18,6 +18,7 @@ ROOMS = {
     "optimizers": "optim",
     "schedules": "optim",
     "losses": "tasks",
+    "penalties": "train.penalties",
     "tasks": "tasks",
     "checks": "diagnose",
     "observers": "record",

@@ -44,6 +44,7 @@ from cnntrain.train import (
     evaluate,
     train,
 )
+from cnntrain.train.penalties.activation_l1 import activation_l1
 from cnntrain.train.precision import undisturbed
 from cnntrain.train.recalibrate import recalibrate
 from cnntrain.train.step import forward_backward
@@ -71,11 +72,14 @@ def build_net(*, norm: bool) -> nn.Sequential:
     return nn.Sequential(*layers).double()
 
 
-def build_learner(processes: Processes, *, norm: bool = False, ema: bool = False) -> Learner:
+def build_learner(
+    processes: Processes, *, norm: bool = False, ema: bool = False, penalised: bool = False
+) -> Learner:
     net = build_net(norm=norm)
+    penalties = [activation_l1(layers=("0", "2"), weight=0.1)] if penalised else []
     optimizer = sgd(groups=parameter_groups(net, weight_decay=1e-3), momentum=0.9)
     average = Ema(net, decay=0.9) if ema else None
-    return Learner(net, optimizer, ema=average, processes=processes)
+    return Learner(net, optimizer, ema=average, processes=processes, penalties=penalties)
 
 
 def build_images(count: int, *, seed: int = 1) -> tuple[Tensor, Tensor]:
@@ -141,9 +145,10 @@ def one_step(
     *,
     accumulate: int = 1,
     norm: bool = False,
+    penalised: bool = False,
 ) -> tuple[list[Tensor], Learner]:
     """Loss, objective, then the gradients."""
-    learner = build_learner(processes, norm=norm)
+    learner = build_learner(processes, norm=norm, penalised=penalised)
     learner.share_gradients()
     images = len(batch.targets)
     chunks = [each.chunk(processes.count) for each in batch]
@@ -168,9 +173,12 @@ def steps(processes: Processes) -> Found:
         ):
             for kind, wanted in (("classes", targets), ("shares", shares)):
                 batch = Batch(images, wanted)
-                alone, _ = one_step(ALONE, batch, criterion)
+                penalised = name == "plain"
+                alone, _ = one_step(ALONE, batch, criterion, penalised=penalised)
                 for parts in (1, 2):
-                    ours, _ = one_step(processes, batch, criterion, accumulate=parts)
+                    ours, _ = one_step(
+                        processes, batch, criterion, accumulate=parts, penalised=penalised
+                    )
                     key = f"{size} images, {name}, {kind}, {parts} parts"
                     found[key] = distance(ours, alone)
     return found
