@@ -7,7 +7,8 @@ line of the layer. Of equal nodes only one is run. The random state is left as i
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -145,7 +146,7 @@ class _Planner:
             module = construct(node.operation, keywords, graphs, named)
             # Not the first of its graph, so that a layer may work on it in place.
             reads = [torch.empty(_BATCH, *shape, requires_grad=True).clone() for shape in inputs]
-            with saved_tensors(graphs) as saved:
+            with saved_tensors(graphs) as saved, _uncounted(module):
                 output = module(*reads)
         except _FAILURES as error:
             raise ConfigError.of([misfit(node, inputs, error, module)]) from error
@@ -166,6 +167,20 @@ class _Planner:
             inside=inside,
             own=_own_modules(module, tuple(inside.values())),
         )
+
+
+@contextmanager
+def _uncounted(module: nn.Module) -> Iterator[None]:
+    """Batch normalisation without momentum reads its count of batches, which has no value here."""
+    norms = [each for each in module.modules() if isinstance(each, nn.modules.batchnorm._NormBase)]
+    counting = [each for each in norms if each.momentum is None]
+    for each in counting:
+        each.momentum = 0.0
+    try:
+        yield
+    finally:
+        for each in counting:
+            each.momentum = None
 
 
 def _group(node: Node, inputs: tuple[Shape, ...], nested: Mapping[str, PlannedList]) -> PlannedNode:

@@ -98,7 +98,7 @@ def _try_to_build(loaded: Loaded, plan: Plan, problems: list[Problem]) -> None:
     with _collected(problems):
         make_penalties(loaded, make_network(plan, seed=loaded.config.seed, device="meta"))
     with _collected(problems):
-        refuse_uncapturable(loaded)
+        refuse_uncapturable(loaded, plan)
     with _collected(problems):
         what_learns(loaded, plan=plan)
     if loaded.config.finetune is not None:

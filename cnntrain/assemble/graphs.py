@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from torch import nn
 
+from cnntrain.arch.plan import Plan
 from cnntrain.assemble.make_parts import OPTIMIZER, make_optimizer
 from cnntrain.config.loaded import Loaded
 from cnntrain.core.errors import ConfigError
@@ -19,18 +20,18 @@ AT = ("compute", "cuda_graphs")
 _WITHOUT = "remove compute.cuda_graphs"
 
 
-def refuse_uncapturable(loaded: Loaded) -> None:
-    """Refuse what cannot be part of a CUDA graph; layers that read a value have no plan anyway.
+def refuse_uncapturable(loaded: Loaded, plan: Plan) -> None:
+    """Refuse what cannot be part of a CUDA graph; other layers that read a value have no plan.
 
     Raises:
         ConfigError: all of it, each at its line.
     """
-    problems = list(_problems(loaded)) if loaded.config.compute.cuda_graphs else []
+    problems = list(_problems(loaded, plan)) if loaded.config.compute.cuda_graphs else []
     if problems:
         raise ConfigError.of(problems)
 
 
-def _problems(loaded: Loaded) -> Iterator[Problem]:
+def _problems(loaded: Loaded, plan: Plan) -> Iterator[Problem]:
     compute, train = loaded.config.compute, loaded.config.train
     if compute.device in ("cpu", "mps"):
         there = loaded.at("compute", "device")
@@ -40,6 +41,10 @@ def _problems(loaded: Loaded) -> Iterator[Problem]:
         there = loaded.at("compute", "compile")
         message = f"steps of a compiled network ({there}) are not captured as CUDA graphs"
         yield loaded.problem(AT, message, "remove one of the two")
+    for name, node in plan.walk():
+        if node.node.operation == "batch_norm" and node.keywords.get("momentum", 0.0) is None:
+            message = f"'{name}', with momentum: null, reads its count of batches in each step"
+            yield loaded.problem(AT, message, "give it a momentum, or remove this")
     if train is not None:
         optimizer = make_optimizer(loaded, groups=parameter_groups(nn.Linear(1, 1)))
         why = why_not_capturable(optimizer, is_scaled=compute.precision == "float16")

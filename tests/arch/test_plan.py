@@ -71,6 +71,18 @@ def test_shipped(file: Path, shipped: Callable[[Path], Plan]) -> None:
     assert_plan_is_real(shipped(file))
 
 
+def test_batch_normalisation_that_counts_its_batches(planned: Planned) -> None:
+    """In a layer and inside of another; its count has no value where a network is planned."""
+    norm = "batch_norm: {momentum: null}"
+    items = f"{norm}, residual: {{body: [{norm}]}}, flatten, linear: {{out: 3}}"
+    plan = planned(f"layers: [{items}]", shape=(3, 8, 8))
+    net = build(plan)
+    norms = [each for each in net.modules() if isinstance(each, nn.BatchNorm2d)]
+    assert [each.momentum for each in norms] == [None, None]
+    net(torch.zeros(2, *plan.body.in_shape))
+    assert_plan_is_real(plan)
+
+
 def test_the_published_formula_for_one_convolution(planned: Planned) -> None:
     # M input maps of D x D, N output maps: N M K K weights (no bias), and for each of the
     # (D - K + 1)^2 positions as many multiply-adds; 3 maps of 32, 16 of 5x5: 1,200 and 940,800.
