@@ -10,7 +10,7 @@ from cnntrain.data.metadata import facts
 DATASETS.entries(), TRANSFORMS.entries()
 facts("mnist", {}), facts("image_folder", {"root": "/x", "train_folder": "train",
                                             "classes": None, "channels": 3})
-facts("webdataset", {"root": "/x"})
+facts("webdataset", {"root": "/x", "channels": 3})
 assert "torch" not in sys.modules, "torch was imported"
 """
 
