@@ -72,7 +72,7 @@ def _rows(part: Files, classes: Sequence[str], kind: Fingerprint) -> list[Row]:
 
 def _sizes(paths: PathList) -> list[Row]:
     # where there is no file, whoever reads the image reports it
-    return [("?" if found is None else str(found.st_size),) for found in paths.stats()]
+    return [("?" if found is None else str(found[0]),) for found in paths.facts()]
 
 
 def _contents(paths: PathList) -> list[Row]:

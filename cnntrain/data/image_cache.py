@@ -113,10 +113,8 @@ def _folder(part: Files, cache: ImageCache, texts: Sequence[str]) -> Path:
 def _keys(texts: Sequence[str], paths: PathList) -> NDArray[np.bytes_]:
     """Of each file its path, size and time of change; one that is gone is met in decoding."""
     found = []
-    for text, status in zip(texts, paths.stats(), strict=True):
-        facts = f"{text}|missing"
-        if status is not None:
-            facts = f"{text}|{status.st_size}|{status.st_mtime_ns}"
+    for text, known in zip(texts, paths.facts(), strict=True):
+        facts = f"{text}|missing" if known is None else f"{text}|{known[0]}|{known[1]}"
         what = facts.encode("utf-8", "surrogateescape")
         found.append(hashlib.blake2b(what, digest_size=16).hexdigest())
     return np.array(found, "S32")

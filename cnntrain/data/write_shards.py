@@ -90,7 +90,7 @@ def _files(part: object, split: str) -> Files:
 
 
 def _bytes(part: Files) -> int:
-    sizes = (0 if found is None else found.st_size for found in PathList(part.paths).stats())
+    sizes = (0 if found is None else found[0] for found in PathList(part.paths).facts())
     return sum(size + 3 * tarfile.BLOCKSIZE for size in sizes)
 
 

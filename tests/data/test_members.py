@@ -72,8 +72,10 @@ def test_lists_of_paths_keep_them(packed: list[Member], tmp_path: Path) -> None:
     assert [type(path) for path in listed[:3]] == [Member, Member, type(other)]
     assert listed[1].read_bytes() == CONTENT["d/2.bin"]
     assert listed.texts == [str(path) for path in listed]
-    sizes = [found and found.st_size for found in listed.stats()]
-    assert sizes == [1000, 2000, 7, None]
+    times = [path.stat().st_mtime_ns for path in listed[:3]]
+    assert list(listed.facts()) == [*zip((1000, 2000, 7), times, strict=True), None]
+    gone = PathList([Member.of(packed[0].entry.replace("s.tar", "gone.tar"))])
+    assert list(gone.facts()) == [None]
     assert listed.select([1])[0].read_bytes() == CONTENT["d/2.bin"]
 
 
