@@ -66,6 +66,18 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "streamed": {"data.memory": "stream", "data.workers": 0},
     "skipping": {"train.on_divergence": "skip"},
+    "penalties": {
+        "arch.layers": [
+            {"conv": {"out": 4, "kernel": 3, "padding": "same"}},
+            "sigmoid",
+            "flatten",
+            {"linear": {"out": "$num_classes"}, "as": "output"},
+        ],
+        "train.penalties": [
+            {"activation_l1": {"layers": ["conv1"], "weight": 0.01}},
+            {"kl_sparsity": {"layers": ["sigmoid1"], "rho": 0.1, "beta": 0.2}},
+        ],
+    },
 }  # fmt: skip
 
 
