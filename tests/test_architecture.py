@@ -42,6 +42,7 @@ NO_COMMANDS = {
     "__init__",
     "app",
     "commands",
+    "compare_representations",
     "ending",
     "evaluate_pair",
     "predictions",

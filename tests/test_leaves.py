@@ -30,11 +30,11 @@ CALLED_BY = {
     "bench": set[str](),
     "card": set[str](),
     "diagnose": {"__init__.py"},
-    "explain": {"cli/pictures.py"},
+    "explain": {"cli/compare_representations.py", "cli/pictures.py"},
     "export": set[str](),
 }
 """Who else imports it, at the moment when it is asked for: the front door, and the commands of
-pictures, of which there are none without the leaf."""
+pictures, of which there are none without the leaf, and of `compare --representations`."""
 
 SCRIPT = """
 import importlib, json, pkgutil, sys

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.options import NETWORK, Depth, Json, Markdown, Plugins, network_named
+from cnntrain.cli.options import (
+    NETWORK,
+    Depth,
+    Force,
+    Json,
+    Markdown,
+    Overrides,
+    Plugins,
+    SplitName,
+    network_named,
+)
 from cnntrain.core.errors import UsageError
 from cnntrain.show.words import counted
 
@@ -19,8 +31,42 @@ if TYPE_CHECKING:
 BATCH = 16
 """Images at once, for the memory and for --time."""
 
+IMAGES = 1000
+"""Shown to two networks whose representations are compared."""
 
-def compare(
+Representations = Annotated[
+    bool,
+    typer.Option(
+        "--representations",
+        help="Of two trained networks: how alike their layers represent the same images, by linear "
+        "CKA and RSA, as a picture.",
+    ),
+]
+Layers = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        help="For --representations, which it implies: layers or patterns with commas, such as "
+        "'conv*,fc*'; * stays between two dots. Default: all outermost layers.",
+    ),
+]
+Images = Annotated[
+    int,
+    typer.Option(
+        min=4,
+        help="For --representations: images at most, drawn at random from those of the first run.",
+    ),
+]
+PictureFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="For --representations: a .png or .svg file. Default: representations.png.",
+    ),
+]
+
+
+def compare(  # noqa: PLR0913  # the flags of the command
     names: Annotated[
         list[str], typer.Argument(metavar="NETWORK...", help=f"Two or more. {NETWORK}")
     ],
@@ -32,6 +78,13 @@ def compare(
     ] = False,
     depth: Depth = None,
     markdown: Markdown = False,
+    representations: Representations = False,
+    layers: Layers = None,
+    split: SplitName = None,
+    images: Images = IMAGES,
+    out: PictureFile = None,
+    force: Force = False,
+    overrides: Overrides = None,
     plugins: Plugins = None,
     as_json: Json = False,
 ) -> None:
@@ -39,9 +92,38 @@ def compare(
 
     Parameters, multiply-adds, memory of training, published accuracy and, with --time, speed.
     Two networks are also shown layer by layer: blocks that are the same in both take one line;
-    those that differ are opened.
+    those that differ are opened. With --representations two trained ones are compared by what
+    their layers give for the same images.
     """
+    of_plans = {"--batch": batch != BATCH, "--time": time, "--depth": depth, "--markdown": markdown}
+    of_images = {"--split": split, "--images": images != IMAGES, "--out": out, "--force": force}
+    if representations or layers is not None:
+        _refuse(of_plans, "with --representations")
+        from cnntrain.cli.compare_representations import compare_representations
+
+        how: dict[str, Any] = {"overrides": overrides, "plugins": plugins, "as_json": as_json}
+        how |= {"split": split, "images": images, "out": out, "force": force}
+        compare_representations(names, layers=layers, **how)
+        return
+    _refuse({**of_images, "--set": overrides}, "without --representations")
     output.refuse_both(markdown, as_json)
+    _compare_plans(names, batch, time, depth, markdown, plugins, as_json)
+
+
+def _refuse(options: Mapping[str, object], when: str) -> None:
+    if given := [name for name, value in options.items() if value not in (None, False)]:
+        raise UsageError(f"{given[0]} has no effect {when}", remedy="leave it out")
+
+
+def _compare_plans(
+    names: list[str],
+    batch: int,
+    time: bool,
+    depth: int | None,
+    markdown: bool,
+    plugins: list[Path] | None,
+    as_json: bool,
+) -> None:
     if len(names) == 1:
         other = f"`cnntrain compare {names[0]} OTHER`; `cnntrain summary {names[0]}` shows one"
         raise UsageError("one network is compared with none", remedy=f"name more: {other}")

@@ -21,7 +21,7 @@ from torch import Tensor
 from cnntrain.core.errors import UsageError
 from cnntrain.core.kinds import Names, Positive, Split
 from cnntrain.explain import picture
-from cnntrain.model.find_layers import PASSED_ON
+from cnntrain.model.find_layers import outermost
 from cnntrain.model.images import find_images
 from cnntrain.model.model import Model
 from cnntrain.model.taps import Tap, feature_tap, features
@@ -135,10 +135,8 @@ def linear_probes(
     Raises:
         UsageError: the split is the training images themselves, or these are all of one class.
     """
-    nodes = model.plan.body.nodes
-    outermost = [Tap(node.name) for node in nodes if node.node.operation not in PASSED_ON]
-    taps = [feature_tap(model, name) for name in layers] or outermost
-    answer = Tap(nodes[-1].name)
+    taps = [feature_tap(model, name) for name in layers or outermost(model)]
+    answer = Tap(model.plan.body.nodes[-1].name)
     both = list(dict.fromkeys([*taps, answer]))
     data = find_images(model, split=split, limit=limit)
     if data.split == "train":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
@@ -37,6 +39,29 @@ def find_layer(model: Model, name: str, *, maps: bool = False) -> PlannedNode:
         message = f"the layer '{name}' gives no maps, but {node.out_shape[0]} numbers"
         raise UsageError(message, remedy=f"the last one that does is '{last_maps(model)}'")
     return node
+
+
+def outermost(model: Model) -> list[str]:
+    """The outermost layers that change anything in evaluation."""
+    nodes = model.plan.body.nodes
+    return [node.name for node in nodes if node.node.operation not in PASSED_ON]
+
+
+def matching_layers(model: Model, patterns: Sequence[str]) -> list[str]:
+    """The layers whose names match any of the patterns, in the network's order.
+
+    Args:
+        model: the model.
+        patterns: dotted names; `*`, `?` and `[..]` stand for what is between two dots, so that
+            `conv*` are outermost layers, without those inside of them.
+    """
+    asked = [pattern.split(".") for pattern in patterns]
+    return [name for name in model.layers if any(_matches(name.split("."), p) for p in asked)]
+
+
+def _matches(name: Sequence[str], pattern: Sequence[str]) -> bool:
+    pairs = zip(name, pattern, strict=False)
+    return len(name) == len(pattern) and all(fnmatchcase(*pair) for pair in pairs)
 
 
 def _near(model: Model, name: str) -> str:

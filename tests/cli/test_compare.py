@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+from PIL import Image
+
 Cnntrain = Callable[..., Any]
 RunFile = Callable[..., Path]
 
@@ -88,4 +91,58 @@ def test_what_cannot_be_compared(cnntrain: Cnntrain) -> None:
     ]:
         answer = cnntrain("compare", *words)
         assert answer.code == 2, words
+        assert said in answer.err
+
+
+def test_representations_of_two_runs(cnntrain: Cnntrain, run_file: RunFile) -> None:
+    """Two seeds: each row has its own layer; a run and itself: 1 on the diagonal."""
+    for name, seed in (("one", 0), ("two", 1)):
+        file = run_file({"train.epochs": 1, "seed": seed}, name=name)
+        assert cnntrain("fit", file, "-q", "--out", name).code == 0
+    answer = cnntrain("compare", "one", "one", "--layers", "conv*, output", "--json")
+    assert answer.code == 0, answer.err
+    found = json.loads(answer.out)
+    assert list(found) == [
+        *("file", "split", "images", "images_of", "a", "b"),
+        *("cka", "cka_unbiased", "rsa", "left_out"),
+    ]
+    assert [each["name"] for each in found["b"]["layers"]] == ["conv1", "output"]
+    for measure in ("cka", "cka_unbiased", "rsa"):
+        assert [found[measure][n][n] for n in (0, 1)] == pytest.approx([1, 1])
+    with Image.open("representations.png") as picture:
+        assert picture.format == "PNG"
+    answer = cnntrain("compare", "one", "two", "--representations")
+    assert (answer.code, "representations.png already exists" in answer.err) == (2, True)
+    words = ("--representations", "--force", "--split", "train", "--images", "20", "--out", "a.svg")
+    answer = cnntrain("compare", "one", "two", *words)
+    assert answer.code == 0, answer.err
+    lines = answer.out.splitlines()
+    assert lines[:2] == ["A: one", "B: two"]
+    assert [line.split()[0] for line in lines[3:-1]] == [
+        *("conv1", "batch_norm1", "relu1", "max_pool1", "output"),
+    ]
+    assert lines[-1] == "a.svg"
+    assert "on 20 training images of 72 (the data of one)" in answer.err
+
+
+def test_representations_are_of_two_trained_networks(cnntrain: Cnntrain, run_file: RunFile) -> None:
+    assert cnntrain("fit", run_file({"train.epochs": 1}), "-q", "--out", "run").code == 0
+    for words, said in [
+        (["run", "--representations"], "needs two trained networks, not 1; give two runs"),
+        (["run", "lenet5", "--representations"], "lenet5 is a run file without weights"),
+        (
+            ["archs/lenet5", "run", "--layers", "c1"],
+            "archs/lenet5 is an architecture, which has no",
+        ),
+        (["run", "ru", "--representations"], "there is no ru; did you mean 'run'?"),
+        (["run", "run", "--layers", " , "], "--layers names no layer"),
+        (["run", "run", "--layers", "convv1"], "did you mean 'conv1'?"),
+        (["run", "run", "--layers", "c*", "--batch", "8"], "--batch has no effect with --rep"),
+        (["run", "run", "--layers", "c*", "--markdown"], "--markdown has no effect with --rep"),
+        (["run", "run", "--images", "20"], "--images has no effect without --representations"),
+        (["run", "run", "-s", "data.root=x"], "--set has no effect without --representations"),
+        (["run", "run", "--layers", "c*", "-s", "seed=3"], "seed"),
+    ]:
+        answer = cnntrain("compare", *words)
+        assert (answer.code, answer.out) == (2, ""), words
         assert said in answer.err
