@@ -46,6 +46,7 @@ train:
   optimizer: {name: adagrad, lr: 0.1, epsilon: 1e-8}
   schedule: {name: triangle, epochs: 4, floor: 0.2}
   loss: {name: mean_absolute}
+  penalties: [decorrelated: {layers: [global_avg_pool1]}]
 record: {observers: [weight_norm: {layer: conv1}]}
 """.replace("PLUGINS", ", ".join(PLUGINS))
 
@@ -54,7 +55,8 @@ record: {observers: [weight_norm: {layer: conv1}]}
 def here(own_place: None) -> Path:
     assert list(PLUGINS) == [
         *("relu_cubed.py", "swish.py", "squares.py", "negative.py"),
-        *("adagrad.py", "triangle.py", "mean_absolute.py", "ordinal.py", "weight_norm.py"),
+        *("adagrad.py", "triangle.py", "mean_absolute.py", "decorrelated.py"),
+        *("ordinal.py", "weight_norm.py"),
         *("weights.py", "contrast.py"),
     ]
     for name, text in PLUGINS.items():

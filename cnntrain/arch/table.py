@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import prod
 from typing import Any, Literal, TypeVar
 
 from cnntrain.arch.activation_memory import FLOAT32, activation_bytes
+from cnntrain.arch.coverage import coverages
 from cnntrain.arch.network import Shape
 from cnntrain.arch.plan import Plan, PlannedList, PlannedNode, dotted_name
 from cnntrain.arch.receptive import Axis, Field
@@ -140,6 +142,7 @@ def as_data(
         "output_shape": list(plan.body.out_shape),
         **totals(plan, batch=batch),
         "frozen_parameters": frozen_parameters(table),
+        "coverage": [asdict(each) for each in coverages(plan)[-1:]],
         "layers": [{**asdict(row), "is_leaf": row.is_leaf} for row in shown],
     }
 
@@ -147,6 +150,7 @@ def as_data(
 def totals(plan: Plan, *, batch: int = 1) -> dict[str, int]:
     """What a network is and costs in all; auxiliary heads are in all but the multiply-adds."""
     return {
+        "units": units(plan),
         "parameters": plan.parameters,
         "buffers": plan.buffers,
         "weight_bytes": FLOAT32 * (plan.parameters + plan.buffers),
@@ -156,6 +160,22 @@ def totals(plan: Plan, *, batch: int = 1) -> dict[str, int]:
         "batch": batch,
         "activation_bytes": activation_bytes(plan, batch=batch).total(),
     }
+
+
+def units(plan: Plan) -> int:
+    """Neurons: the outputs of all layers with weights that add up what they read.
+
+    The 650,000 of Krizhevsky, Sutskever and Hinton 2012. Auxiliary heads count, too. The image does
+    not, nor do layers that normalise, pool, scale maps or apply a function to each value.
+    """
+    total = 0
+    for _, node in plan.walk():
+        inside = [each for _, each in node.lists]
+        weights = node.parameters - sum(each.parameters for each in inside)
+        sums = node.multiply_adds - sum(each.multiply_adds for each in inside)
+        if sums and (weights or node.node.named) and node.node.operation != "squeeze_excite":
+            total += prod(node.out_shape)
+    return total
 
 
 def frozen_parameters(table: Sequence[Row]) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
+from cnntrain.arch.coverage import coverages, in_words
 from cnntrain.arch.network import Shape
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.table import Learning, Row, Share, frozen_parameters, joined, rows, totals
@@ -52,7 +53,8 @@ def as_text(
         if max(map(len, table.splitlines())) <= WIDE:
             break
     legend = [*LEGEND, *(LEARNS if _is_mixed(found) else ())]
-    return "\n".join([table, "", *_in_words(total, frozen_parameters(found)), "", *legend])
+    facts = [*_covered(plan), *_in_words(total, frozen_parameters(found))]
+    return "\n".join([table, "", *facts, "", *legend])
 
 
 def as_markdown(
@@ -61,7 +63,8 @@ def as_markdown(
     """The table in Markdown, and the totals as a list; arguments as those of `as_text`."""
     found, total = rows(plan, batch=batch, learning=learning), totals(plan, batch=batch)
     lines = _lines(plan, folded(found, depth), total, INDENT)
-    items = (f"- {line}" for line in _in_words(total, frozen_parameters(found)))
+    facts = [*_covered(plan), *_in_words(total, frozen_parameters(found))]
+    items = (f"- {line}" for line in facts)
     return "\n".join([markdown(lines, right=NUMBERS), "", *items])
 
 
@@ -72,12 +75,18 @@ def _in_words(total: Mapping[str, int], frozen: int) -> list[str]:
     images = "1 image" if total["batch"] == 1 else f"{total['batch']:,} images"
     kept = byte_size(total["activation_bytes"])
     return [
+        f"units: {total['units']:,}, the outputs of layers with weights",
         f"parameters: {total['parameters']:,}{trained}, {total['buffers']:,} more in buffers; "
         f"{byte_size(total['weight_bytes'])} in float32",
         f"multiply-adds: {total['multiply_adds']:,} for one image forward, which are "
         f"{total['flops']:,} FLOPs" + (f"; heads: {heads:,} more in training" if heads else ""),
         f"memory of the activations in training: {kept} for a batch of {images} in float32",
     ]
+
+
+def _covered(plan: Plan) -> list[str]:
+    """How many units of the last layer with maps see each pixel."""
+    return [f"units of '{c.layer}' that see a pixel: {in_words(c)}" for c in coverages(plan)[-1:]]
 
 
 def folded(table: Sequence[Row], depth: int | None) -> list[Row]:

@@ -48,6 +48,13 @@ def summary(  # noqa: PLR0913  # one parameter for each option
             help="Write the network as a graph: .dot, .mmd (Mermaid), .svg, .png, .pdf.",
         ),
     ] = None,
+    coverage: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Draw how many units of each layer see each pixel: .png, .svg, .pdf.",
+        ),
+    ] = None,
     markdown: Markdown = False,
     as_json: Json = False,
 ) -> None:
@@ -57,11 +64,13 @@ def summary(  # noqa: PLR0913  # one parameter for each option
     and for a run file with frozen layers what learns.
     """
     output.refuse_both(markdown, as_json)
-    if graph is not None:
-        if graph.suffix.lower() not in GRAPHS:
-            remedy = f"end its name in {', '.join(GRAPHS)}"
-            raise UsageError(f"--graph {graph} is not a picture", remedy=remedy)
-        output.refuse_no_folder(graph)
+    for option, path, kinds in (("graph", graph, GRAPHS), ("coverage", coverage, SUFFIXES)):
+        if path is None:
+            continue
+        if path.suffix.lower() not in kinds:
+            remedy = f"end its name in {', '.join(kinds)}"
+            raise UsageError(f"--{option} {path} is not a picture", remedy=remedy)
+        output.refuse_no_folder(path)
     plan, learning = network_named(
         name,
         overrides=overrides,
@@ -75,9 +84,26 @@ def summary(  # noqa: PLR0913  # one parameter for each option
 
     if graph is not None:
         _write_graph(plan, graph, depth=depth, title=Path(name).stem)
+    if coverage is not None:
+        _write_coverage(plan, coverage, title=Path(name).stem)
     asked: dict[str, Any] = {"batch": batch, "depth": depth, "learning": learning}
     text = partial(as_markdown if markdown else as_text, **asked)
     output.answer(plan, as_json, data=partial(as_data, **asked), text=text)
+
+
+def _write_coverage(plan: Plan, path: Path, *, title: str) -> None:
+    from cnntrain.arch.coverage import coverages
+    from cnntrain.arch.coverage_picture import draw_coverage
+    from cnntrain.show.image_table import save
+
+    found = coverages(plan)
+    if not found:
+        raise UsageError(
+            "no layer gives maps whose units see a known part of the image",
+            remedy="leave out --coverage: a unit of this network sees the whole image",
+        )
+    save(draw_coverage(found, title=title), path)
+    output.note(f"picture: {path}")
 
 
 def _write_graph(plan: Plan, path: Path, *, depth: int | None, title: str) -> None:

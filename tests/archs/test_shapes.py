@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+import torch
+from torch import Tensor, nn
 
+from cnntrain.arch.build import build
+from cnntrain.arch.coverage import coverages, in_words
 from cnntrain.arch.plan import Plan, PlannedNode
 from cnntrain.arch.receptive import Axis
-from cnntrain.arch.table import rows
+from cnntrain.arch.table import rows, units
 
 Arch = Callable[[str], Plan]
 
@@ -123,6 +127,40 @@ def test_what_seven_units_cover_of_28_pixels(convolve_and_pool: list[Axis]) -> N
     assert spans == [(1, 10), (1, 14), (3, 18), (7, 22), (11, 26), (15, 28), (19, 28)]
     cover = [sum(low <= pixel <= high for low, high in spans) for pixel in range(1, 29)]
     assert cover == [2, 2, 3, 3, 3, 3, *[4] * 16, 3, 3, 3, 3, 2, 2]
+
+
+def test_the_coverage_of_28_pixels(arch: Arch) -> None:
+    # the "Tot" row of the lectures, as recomputed above
+    found = coverages(arch("conv_lenet300_v3"))
+    assert [each.layer for each in found] == ["conv1", "max_pool1", "conv2", "max_pool2"]
+    assert found[-1].rows == (2, 2, 3, 3, 3, 3, *[4] * 16, 3, 3, 3, 3, 2, 2)
+    assert found[-1].columns == found[-1].rows
+    assert in_words(found[-1]) == "along one side 2 x2, 3 x4, 4 x16, 3 x4, 2 x2"
+    # 5x5 windows with a border of 2: a corner pixel is in those of 3 x 3 units
+    assert (found[0].rows[0], max(found[0].rows)) == (3, 5)
+
+
+def test_neurons_of_alexnet(arch: Arch) -> None:
+    # Krizhevsky et al. 2012, figure 2, with the 227 pixels that the sizes imply: "650,000 neurons"
+    each = [290_400, 186_624, 64_896, 64_896, 43_264, 4_096, 4_096, 1_000]
+    assert units(arch("alexnet")) == units(arch("alexnet_groups")) == sum(each) == 659_272
+    assert units(arch("lenet300")) == 300 + 100 + 10
+
+
+@pytest.mark.parametrize("name", ["resnet18", "densenet121", "googlenet"])
+def test_neurons_are_the_outputs_of_convolutions_and_products(arch: Arch, name: str) -> None:
+    plan, found = arch(name), 0
+    net = build(plan, device="meta").train()
+
+    def count(module: nn.Module, _: object, output: Tensor) -> None:
+        nonlocal found
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            found += output[0].numel()
+
+    for module in net.modules():
+        module.register_forward_hook(count)
+    net(torch.zeros(2, *plan.body.in_shape, device="meta"))
+    assert units(plan) == found
 
 
 def test_the_table_shows_the_fields(arch: Arch) -> None:

@@ -14,7 +14,16 @@ Cnntrain = Callable[..., Any]
 RunFile = Callable[..., Path]
 
 NETWORK = [
-    *("name", "input_shape", "parameters", "buffers", "weight_bytes", "multiply_adds", "flops"),
+    *(
+        "name",
+        "input_shape",
+        "units",
+        "parameters",
+        "buffers",
+        "weight_bytes",
+        "multiply_adds",
+        "flops",
+    ),
     *("head_multiply_adds", "batch", "activation_bytes", "training_bytes", "top1"),
 ]
 SPEEDS = ["training_images_per_second", "inference_images_per_second"]

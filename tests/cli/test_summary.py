@@ -13,8 +13,9 @@ Cnntrain = Callable[..., Any]
 RunFile = Callable[..., Path]
 
 TOTALS = [
+    "units",
     *("parameters", "buffers", "weight_bytes", "multiply_adds", "flops", "head_multiply_adds"),
-    *("batch", "activation_bytes", "frozen_parameters"),
+    *("batch", "activation_bytes", "frozen_parameters", "coverage"),
 ]
 ROW = [
     *("name", "operation", "kind", "depth", "reads", "out_shape", "parameters", "parameter_share"),
@@ -42,6 +43,19 @@ def test_json(cnntrain: Cnntrain) -> None:
     # what Krizhevsky et al. call conv1 keeps is its rectifier's output: 96 x 55 x 55 floats
     [relu] = [row for row in found["layers"] if row["name"] == "conv1.relu1"]
     assert relu["activation_bytes"] == 128 * 4 * 96 * 55 * 55
+
+
+def test_the_picture_of_the_coverage(cnntrain: Cnntrain) -> None:
+    answer = cnntrain("summary", "archs/conv_lenet300_v3", "--coverage", "seen.png", "--json")
+    assert answer.code == 0, answer.err
+    ends = [2, 2, 3, 3, 3, 3]  # of the lecture: see tests/archs/test_shapes.py
+    side = [*ends, *[4] * 16, *reversed(ends)]
+    found = json.loads(answer.out)["coverage"]
+    assert found == [{"layer": "max_pool2", "rows": side, "columns": side}]
+    assert Path("seen.png").read_bytes().startswith(b"\x89PNG")
+    refused = cnntrain("summary", "archs/lenet300", "--coverage", "seen.png")
+    assert (refused.code, "no layer gives maps" in refused.err) == (2, True)
+    assert cnntrain("summary", "lenet5", "--coverage", "seen.jpg").code == 2
 
 
 def test_everything_that_has_a_network(cnntrain: Cnntrain, run: Path, run_file: RunFile) -> None:
