@@ -23,6 +23,7 @@ from cnntrain.optim import GroupRule, ParameterGroup, Warmup, parameter_groups
 from cnntrain.optim.guarded import GuardedOptimizer
 from cnntrain.tasks.criterion import Criterion, MeanLoss, weights_tensor
 from cnntrain.tasks.protocol import Task
+from cnntrain.tasks.targets import Targets
 from cnntrain.train import EarlyStop, Recipe
 
 OPTIMIZER = ("train", "optimizer")
@@ -65,28 +66,39 @@ def make_choice(choice: Chosen, *, loaded: Loaded, path: KeyPath, given: Mapping
         raise loaded.error(at, *halves(error, usual)) from error
 
 
-def make_task(loaded: Loaded) -> Task:
+def make_task(loaded: Loaded, targets: Targets | None = None) -> Task:
     """What the run file's network is for.
+
+    Args:
+        loaded: the run file.
+        targets: what the training images say of them; None before they are read.
 
     Raises:
         ConfigError: the task cannot be made with its parameters.
     """
-    made: Task = make_choice(loaded.config.task, loaded=loaded, path=("task",), given={})
+    section = loaded.config.task
+    given = {"targets": targets or Targets(section.form)}
+    made: Task = make_choice(section, loaded=loaded, path=("task",), given=given)
     return made
 
 
-def make_criterion(loaded: Loaded, *, data: Counted, device: torch.device) -> Criterion:
-    """The loss, its class weights on the device; cross entropy where nothing is trained.
+def make_criterion(loaded: Loaded, *, task: Task, data: Counted, device: torch.device) -> Criterion:
+    """The loss as the task applies it, its class weights on the device.
+
+    Where nothing is trained it is the task's usual one.
 
     Raises:
         ConfigError: it cannot be made for these classes, at its line.
     """
     train = loaded.config.train
-    loss = LossSection.default() if train is None else train.loss
+    usual = loaded.config.task.usual_loss
+    loss = LossSection(name=usual, parameters={}) if train is None else train.loss
     counts = data.counts["train"]
     weigh = partial(weights_tensor, classes=data.classes, class_counts=counts, device=device)
     made = make_choice(loss, loaded=loaded, path=("train", "loss"), given={"weigh": weigh})
-    return made if hasattr(made, "weight") else MeanLoss(made)
+    criterion = made if hasattr(made, "weight") else MeanLoss(made)
+    apply = getattr(task, "criterion", None)
+    return criterion if apply is None else apply(criterion)
 
 
 def make_groups(

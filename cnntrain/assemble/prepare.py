@@ -27,7 +27,7 @@ from cnntrain.assemble.needed_memory import memory_errors, refuse_too_large
 from cnntrain.assemble.networks import make_network, plan_network
 from cnntrain.assemble.probe import with_features
 from cnntrain.assemble.several import (
-    NORMS,
+    has_running_statistics,
     refuse_for_several,
     refuse_small_batches,
     with_synchronised_norms,
@@ -59,7 +59,9 @@ from cnntrain.data.loaders import Data
 from cnntrain.optim.groups import anchored_weights
 from cnntrain.record.window import StepWindow
 from cnntrain.runs.contents import weights_in
+from cnntrain.runs.kept_targets import targets_in
 from cnntrain.tasks.criterion import Criterion
+from cnntrain.tasks.protocol import Task
 from cnntrain.train import Ema, Learner, Recipe, load_weights, restore, snapshot
 from cnntrain.train.compiled import Compiled
 from cnntrain.train.precision import choose_precision, make_deterministic
@@ -161,15 +163,19 @@ def _prepare(
     if wanted.optimizer.groups:
         check_groups(loaded, net=net)
     refuse_small_batches(loaded, plan, net, images=data.train.size, share=processes.share)
-    if wanted.recalibrate:
-        _refuse_recalibration(loaded, net)
+    if wanted.recalibrate and not has_running_statistics(net):
+        message = "the network has no batch normalisation to recalibrate"
+        raise loaded.error(("train", "recalibrate"), message, "remove this")
     if is_probe:
         data = with_features(data, loaded=loaded, plan=plan, net=net, device=device)
     anchors = _anchors(start, resumed) if finetune is not None and finetune.l2_sp else ()
-    learner = _make_learner(net, loaded=loaded, plan=plan, anchors=anchors, processes=processes)
+    task = make_task(loaded, data.targets if resumed is None else targets_in(resumed))
+    learner = _make_learner(
+        net, task, loaded=loaded, plan=plan, anchors=anchors, processes=processes
+    )
     seed_randomness(derive_seed(config.seed, "training"))
     recipe = make_recipe(loaded, steps_per_epoch=data.train.batches_per_epoch)
-    criterion = make_criterion(loaded, data=data, device=device)
+    criterion = make_criterion(loaded, task=task, data=data, device=device)
     return Prepared(
         loaded=loaded,
         data=data,
@@ -198,6 +204,7 @@ def whole_state(prepared: Prepared) -> State:
         "config": prepared.config_text,
         "plugins": prepared.loaded.plugin_hashes,
         "classes": list(data.classes),
+        "targets": data.targets.as_plain(),
         "counts": list(data.counts["train"]),
         "fingerprint": dict(data.fingerprint),
         "transforms": {
@@ -236,6 +243,7 @@ def network_of(prepared: Prepared, state: State | None) -> nn.Module:
 
 def _make_learner(
     net: Network,
+    task: Task,
     *,
     loaded: Loaded,
     plan: Plan,
@@ -263,7 +271,7 @@ def _make_learner(
         precision=choose_precision(config.compute.precision, next(net.parameters()).device),
         part=part,
         start=start,
-        task=make_task(loaded),
+        task=task,
         processes=processes,
         penalties=make_penalties(loaded, net, processes=processes),
     )
@@ -283,15 +291,3 @@ def _refuse_without_validation(loaded: Loaded, data: Data) -> None:
     if problems:
         data.close()
         raise ConfigError.of(problems)
-
-
-def _refuse_recalibration(loaded: Loaded, net: Network) -> None:
-    if not has_running_statistics(net):
-        message = "the network has no batch normalisation to recalibrate"
-        raise loaded.error(("train", "recalibrate"), message, "remove this")
-
-
-def has_running_statistics(net: nn.Module) -> bool:
-    """Whether some batch normalisation keeps statistics, and is not frozen."""
-    norms = [each for each in net.modules() if isinstance(each, NORMS)]
-    return any(each.track_running_stats and not getattr(each, "frozen", False) for each in norms)

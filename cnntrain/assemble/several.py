@@ -150,3 +150,9 @@ def with_synchronised_norms(net: nn.Module, loaded: Loaded, *, processes: Proces
         return net
     synchronised: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(net)  # type: ignore[no-untyped-call]  # torch's gap
     return synchronised
+
+
+def has_running_statistics(net: nn.Module) -> bool:
+    """Whether some batch normalisation keeps statistics, and is not frozen."""
+    norms = [each for each in net.modules() if isinstance(each, NORMS)]
+    return any(each.track_running_stats and not getattr(each, "frozen", False) for each in norms)

@@ -17,8 +17,9 @@ from cnntrain.core.errors import CnntrainError, ConfigError, UsageError
 from cnntrain.core.plugins import plugin_place
 from cnntrain.core.problems import halves
 from cnntrain.data.image_cache import ImageCache
-from cnntrain.data.loaders import Data, EmptyClassError, open_data, worker_count
+from cnntrain.data.loaders import Data, open_data, worker_count
 from cnntrain.data.on_disk import expanded
+from cnntrain.data.read import EmptyClassError, FormError
 from cnntrain.data.share import WHOLE, ShareOfBatch
 from cnntrain.data.stream import worker_failure
 from cnntrain.data.transform_errors import ListError
@@ -158,6 +159,7 @@ def open_run_data(
             cache=_image_cache(data) if eval_steps is None else None,
             share=share,
             copies_ahead=config.compute.copy_ahead and torch.device(device).type == "cuda",
+            form=config.task.form,
         )
 
 
@@ -205,6 +207,7 @@ def data_errors(loaded: Loaded) -> Iterator[None]:
         raise loaded.error(path, *halves(error, "correct it or move it")) from error
     except ValueError as error:
         section = ("data", "sampling") if isinstance(error, EmptyClassError) else ("data",)
+        section = ("data", "name") if isinstance(error, FormError) else section
         raised = plugin_place(error)
         usual = f"see {raised.file}:{raised.line}" if raised else "change the `data` section"
         raise loaded.error(section, *halves(error, usual)) from error

@@ -22,6 +22,7 @@ from cnntrain.model.find_layers import all_kernels
 from cnntrain.model.model import Model
 from cnntrain.show.pixels import mosaic, signed
 from cnntrain.show.words import clock_time, counted, listed, percent
+from cnntrain.tasks.targets import NAMED
 
 _MOST_ROWS, _MOST_FILTERS = 40, 64
 _SMALL_SPLIT = 1000
@@ -90,7 +91,9 @@ def images(subject: Subject) -> Iterator[str]:
     config = model.loaded.config
     if splits is not None:
         counts = class_counts(splits)
-        yield _counts(splits.classes, counts)
+        if splits.form == "numbers":
+            counts = {name: (len(part),) for name, part in splits.parts.items()}
+        yield _counts(splits.classes if splits.form != "numbers" else ["images"], counts)
         yield from map(paragraph, splits.notes)
         causes = Counter(file.cause.what for file in splits.left_out)
         yield from (paragraph(f"{n:,} left out: {what}.") for what, n in causes.items())
@@ -214,8 +217,7 @@ def use(subject: Subject) -> Iterator[str]:
     yield code(
         "import cnntrain\n\n"
         f"model = cnntrain.load({str(subject.named)!r})\n"
-        'for name, probability in model.predict("image.jpg")[0].ranking:\n'
-        "    print(name, probability)",
+        'print(model.predict("image.jpg")[0].answer.data())',
         "Python",
     )
     size = times(subject.model.in_shape)
@@ -259,10 +261,11 @@ def limits(subject: Subject) -> Iterator[str]:
             "The interval covers the choice of images, not other cameras, places or times, and not "
             "another training with another seed."
         )
-    said += [
-        f"The network knows {counted(len(model.classes), 'class', 'classes')} and names one of "
-        "them for any image, also for one of something else.",
-    ]
+    known = counted(len(model.classes), *NAMED[model.named.form])
+    does = "names one of them" if model.named.form == "classes" else "gives an answer"
+    said.append(
+        f"The network knows {known} and {does} for any image, also for one of something else."
+    )
     if model.loaded.config.finetune is not None:
         said.append("It began with weights that were trained on other images, which are not shown.")
     yield items(said)

@@ -9,15 +9,17 @@ from cnntrain.card.markup import STYLE, items, paragraph
 from cnntrain.card.subject import Subject
 from cnntrain.show.page import page, text
 from cnntrain.show.words import counted, percent
+from cnntrain.tasks.targets import IN_TITLES, NAMED
 
 
 def html_card(subject: Subject) -> bytes:
     """One HTML file that needs nothing else: no network, no script, pictures inside of it."""
     model, evaluated = subject.model, subject.evaluated
+    named = IN_TITLES[model.named.form]
     sections: list[tuple[str, Iterable[str]]] = [("Curves", results.curves(subject))]
     if evaluated is not None:
         sections += [
-            ("Classes", results.classes(evaluated)),
+            (named, results.classes(evaluated)),
             ("Worst mistakes", results.mistakes(evaluated)),
             ("Are the probabilities right?", results.trust(evaluated)),
         ]
@@ -37,7 +39,7 @@ def html_card(subject: Subject) -> bytes:
         body += [f'<section aria-labelledby="{anchor}"><h2 id="{anchor}">{text(title)}</h2>']
         body += [*parts, "</section>"]
     body.append("</main>")
-    known = counted(len(model.classes), "class", "classes")
+    known = counted(len(model.classes), *NAMED[model.named.form])
     return page(f"{model.loaded.config.name}: a network for {known}", body, style=STYLE)
 
 
@@ -53,6 +55,10 @@ def _top(subject: Subject) -> Iterator[str]:
     figures = [] if score is None else [("error", percent(1 - score.correct / score.images))]
     if score is not None and score.guessed is not None:
         figures.append(("error of guessing", percent(score.guessed)))
+    if score is None and subject.evaluated is not None:
+        found = subject.evaluated.metrics
+        texts = ((name, model.task.text(name, found.figures[name])) for name in model.task.headline)
+        figures += [(f"{name} on {subject.evaluated.split} images", value) for name, value in texts]
     figures.append(("parameters", f"{model.plan.parameters:,}"))
     if subject.splits is not None:
         figures.append(("training images", f"{len(subject.splits.train):,}"))

@@ -73,19 +73,29 @@ def score_of(subject: Subject) -> Score | None:
 
 
 def curves(subject: Subject) -> Iterator[str]:
-    """Loss, error and learning rate over the epochs."""
+    """Loss, the task's first figure and the learning rate over the epochs."""
     epochs = [row for row in subject.rows if row.kind == "epoch"]
     if not epochs:
         return
-    forms = (("loss", lambda x: f"{x:.3g}"), ("error", _percent))
-    charts = [line_chart(_both(epochs, n), title=n.capitalize(), form=form) for n, form in forms]
+    first = next(iter(subject.model.task.train_figures), "")
+    form = _percent if first == "error" else _short
+    names = {"loss": _short, **({first: form} if first else {})}
+    charts = [line_chart(_both(epochs, n), title=_titled(n), form=f) for n, f in names.items()]
     rate = [Curve("learning rate", _points(epochs, "lr"), "a")]
-    charts.append(line_chart(rate, title="Learning rate", form=lambda x: f"{x:.3g}"))
+    charts.append(line_chart(rate, title="Learning rate", form=_short))
     yield f'<div class="charts">{"".join(charts)}</div>'
     best = subject.summary.get("best_epoch")
     said = "Training figures are means over an epoch, with augmentation and in training mode"
     chosen = f"; the weights after epoch {best} were kept" if best is not None else ""
     yield paragraph(f"{said}{chosen}.", "soft")
+
+
+def _titled(figure: str) -> str:
+    return figure.upper() if len(figure) <= 4 and figure != "loss" else figure.capitalize()
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}"
 
 
 def _percent(share: float) -> str:

@@ -18,7 +18,7 @@ from cnntrain.data.preview import first_images
 from cnntrain.data.splits import Splits
 from cnntrain.fit.folds import is_cross_validation
 from cnntrain.model.evaluate import Evaluated
-from cnntrain.model.images import every_split
+from cnntrain.model.images import every_split, spread
 from cnntrain.model.model import Model
 from cnntrain.record.metrics_rows import MetricsRow, row_in_json
 from cnntrain.runs.folder import RunFolder
@@ -42,7 +42,7 @@ class Subject:
         summary, environment: of the run; empty where there is none.
         run_file: its text, with its comments.
         splits: the images; None where they are not at hand.
-        examples: training images as the network saw them, with their classes.
+        examples: training images as the network saw them, with their targets.
         evaluated: the network on a split; None where that is not at hand, or would take too long.
         missing: what the card lacks, and why, in sentences.
     """
@@ -163,7 +163,7 @@ def _examples(model: Model, splits: Splits) -> tuple[Pixels, tuple[str, ...]]:
         for call in config.data.transforms.train
     )
     pipeline = make_pipelines({"train": steps})["train"]
-    few = train.select(torch.tensor(_spread(train.targets.tolist())))
+    few = train.select(torch.tensor(spread(train.targets, EXAMPLES)))
     batching = Batching(EXAMPLES, seed=config.seed, device=model.device)
     loader: Any = make_loader(
         few, pipeline, name="train", memory="stream", workers=0, batching=batching
@@ -171,16 +171,6 @@ def _examples(model: Model, splits: Splits) -> tuple[Pixels, tuple[str, ...]]:
     if pipeline.mixings:
         loader = MixedLoader(loader, mixings=pipeline.mixings, seed=config.seed,
                              num_classes=len(splits.classes))  # fmt: skip
-    images, labels = first_images(loader, epoch=1, count=EXAMPLES)
-    names = tuple(" + ".join(splits.classes[one] for one in label) for label in labels)
+    images, targets = first_images(loader, epoch=1, count=EXAMPLES)
+    names = tuple(splits.targets.say(target) for target in targets)
     return photographs(images, scaling=model.scaling), names
-
-
-def _spread(targets: Sequence[int]) -> list[int]:
-    """Positions of the first image of each class, then of the second of each, and so on."""
-    seen: dict[int, int] = {}
-    ranked = []
-    for position, target in enumerate(targets):
-        seen[target] = seen.get(target, 0) + 1
-        ranked.append((seen[target], target, position))
-    return [position for *_, position in sorted(ranked)[:EXAMPLES]]

@@ -82,7 +82,7 @@ def show(
 
     data = open_run_data(follow_weights(loaded), device="cpu")
     tell(data.left_out)
-    sheet = contact_sheet(data.train, classes=data.classes, statistics=data.statistics, epoch=epoch)
+    sheet = contact_sheet(data.train, targets=data.targets, statistics=data.statistics, epoch=epoch)
     made = io.BytesIO()
     sheet.save(made, format=SHEETS[out.suffix.lower()])
     write_output(out, made.getvalue())
@@ -131,6 +131,8 @@ def shards(
 
 def _balance(report: DataReport, config: RunConfig) -> str:
     """How uneven the classes are, and what to do about it if nothing is done yet."""
+    if report.form != "classes":
+        return ""
     counts = report.counts["train"]
     empty = [name for name, count in zip(report.classes, counts, strict=True) if not count]
     if empty:
@@ -144,17 +146,23 @@ def _balance(report: DataReport, config: RunConfig) -> str:
 
 def _as_text(report: DataReport, config: RunConfig) -> str:
     splits = list(report.counts)
-    rows = [["class", *splits]]
+    from cnntrain.tasks.targets import NAMED
+
+    rows = [[NAMED[report.form][0], *splits]]
     for index, name in enumerate(report.classes):
         rows.append([name, *(f"{report.counts[split][index]:,}" for split in splits)])
-    rows.append(["total", *(f"{sum(report.counts[split]):,}" for split in splits)])
+    totals = {split: sum(counts) for split, counts in report.counts.items()}
+    if report.form != "classes":  # an image may have several, or none
+        totals = {split: sum(n for _, n in sizes) for split, sizes in report.sizes.items()}
+    name = "total" if report.form == "classes" else "images"
+    rows.append([name, *(f"{totals[split]:,}" for split in splits)])
     lines = []
     for split, sizes in report.sizes.items():
         shown = listed([f"{h}x{w} ({count:,})" for (h, w), count in sizes], most=5)
         lines.append(f"sizes in {split} (height x width): {shown}")
     if "validation" not in report.counts:
         lines.append("no validation images; -s data.split.validation=0.2 holds some out")
-    lines.append(_balance(report, config))
+    lines += filter(None, [_balance(report, config)])
     lines += [f"unreadable: {bad.path}: {bad.reason}" for bad in report.unreadable]
     lines += [
         f"too small for {found.transform}: {found.images:,} images of {found.split}, such as "

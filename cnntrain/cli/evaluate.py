@@ -45,7 +45,10 @@ Scales = Annotated[
 ]
 
 Confusion = Annotated[
-    Path | None, typer.Option(metavar="PNG", help="Draw the confusion matrix into this file.")
+    Path | None,
+    typer.Option(
+        metavar="PNG", help="Draw the confusion matrix, or what the task has, into this file."
+    ),
 ]
 Mistakes = Annotated[
     Path | None,
@@ -96,7 +99,7 @@ def evaluate(  # noqa: PLR0913  # the flags of the command
     evaluated = Ensemble(models).evaluate(split, crops=crops, scales=sides)
     if confusion is not None:
         evaluated.task.draw(evaluated.metrics, evaluated.classes, confusion)
-        output.note(f"confusion matrix: {confusion}")
+        output.note(f"picture: {confusion}")
     if mistakes is not None:
         _write_mistakes(evaluated, mistakes)
     _say_notes([evaluated])
@@ -156,9 +159,11 @@ def _members(evaluated: Evaluated) -> str:
     rows = [["network", *summary(evaluated.metrics)]]
     rows += [[_named(model), *summary(metrics).values()] for model, metrics in evaluated.members]
     rows.append(["together", *summary(evaluated.metrics).values()])
-    share = evaluated.disagreements / evaluated.metrics.images
-    disagree = f"they disagree on {evaluated.disagreements:,} images ({share:.2%})"
-    return f"{columns(rows, right=range(1, 4))}\n{disagree}"
+    table, differing = columns(rows, right=range(1, len(rows[0]))), evaluated.disagreements
+    if differing is None:
+        return table
+    share = differing / evaluated.metrics.images
+    return f"{table}\nthey disagree on {differing:,} images ({share:.2%})"
 
 
 def _as_data(evaluated: Evaluated, *, crops: str) -> dict[str, Any]:

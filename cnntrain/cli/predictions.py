@@ -25,22 +25,15 @@ def is_none(prediction: Prediction, rule: Rejection | None) -> bool:
 
 def as_table(found: Sequence[Prediction], rule: Rejection | None) -> str:
     """A row for each image that can be read; empty where there is none."""
-    none = {True: [NONE], False: [""]} if rule is not None else {False: []}
-    rows = [
-        [
-            p.name,
-            *none[is_none(p, rule)],
-            *(f"{name} {probability:.2%}" for name, probability in p.ranking),
-        ]
-        for p in found
-        if p.ranking
-    ]
+    rows = []
+    for prediction in found:
+        if prediction.answer is not None:
+            none = {} if rule is None else {"answer": NONE if is_none(prediction, rule) else ""}
+            rows.append({"file": prediction.name, **none, **prediction.answer.cells()})
     if not rows:
         return ""
-    count = len(rows[0]) - 1 - len(none[False])
-    answer = ["answer"] if rule is not None else []
-    head = ["file", *answer, *(f"class {number}" for number in range(1, count + 1))]
-    return columns([head, *rows])
+    head = list(dict.fromkeys(key for row in rows for key in row))
+    return columns([head, *([row.get(key, "") for key in head] for row in rows)])
 
 
 def as_data(
@@ -49,13 +42,16 @@ def as_data(
     """All of it as plain data, for `--json`."""
     from cnntrain.data.left_out import plain
 
+    kinds = [p.answer.data() for p in found if p.answer is not None]
+    form = kinds[0] if kinds else {"class": None, "probabilities": []}
+    nothing: dict[str, Any] = {k: [] if isinstance(v, list) else None for k, v in form.items()}
     return {
         "predictions": [
             {
                 "file": p.name,
-                "class": None if is_none(p, rule) else p.label,
+                **(nothing if p.answer is None else p.answer.data()),
                 **({} if rule is None else {"rejected": is_none(p, rule)}),
-                "probabilities": [{"class": n, "probability": v} for n, v in p.ranking],
+                **({"class": None} if is_none(p, rule) else {}),
                 "error": p.error or None,
             }
             for p in found
@@ -68,13 +64,11 @@ def as_data(
 def as_csv(found: Sequence[Prediction], rule: Rejection | None) -> str:
     """A row for each image, also for those that cannot be read."""
     text = io.StringIO()
-    count = max((len(p.ranking) for p in found), default=0)
-    head = [f"{what}{i + 1}" for i in range(count) for what in ("class", "probability")]
+    values = [{} if p.answer is None else p.answer.values() for p in found]
+    head = list(dict.fromkeys(key for each in values for key in each))
     rows = [["file", *head, "error", *(["rejected"] if rule is not None else [])]]
-    for p in found:
-        cells = [cell for name, value in p.ranking for cell in (name, f"{value:.6f}")]
-        rest = [""] * (2 * (count - len(p.ranking)))
+    for p, own in zip(found, values, strict=True):
         none = [] if rule is None else ["yes" if is_none(p, rule) else "no"]
-        rows.append([p.name, *cells, *rest, p.error, *none])
+        rows.append([p.name, *(own.get(key, "") for key in head), p.error, *none])
     write_csv(rows, text)
     return text.getvalue().rstrip("\n")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cnntrain.config.loaded import FINETUNE_AT, TRANSFORMS_AT, Loaded
+from cnntrain.config.target_rules import broken_target_rules
 from cnntrain.config.train_section import AUTO, KEEP_LAST, FinetuneSection
 from cnntrain.core.document import KeyPath
 from cnntrain.core.problems import Problem, suggestion
@@ -28,9 +29,10 @@ TRAINING = ("freeze", "unfreeze", "lr_scale", "layer_decay", "l2_sp", "probe")
 def broken_rules(given: Loaded) -> list[Problem]:
     """Every contradiction in a run file that is valid key by key."""
     problems = [*_normalization(given), *_transforms(given), *_loading(given), *_split(given)]
+    problems += broken_target_rules(given)
     if given.config.train is not None:
         problems += [*_validation(given), *_steps(given), *_optimizer(given)]
-        problems += [*_schedule(given), *_loss(given)]
+        problems += [*_schedule(given)]
     if given.config.finetune is not None:
         problems += _finetune(given, given.config.finetune)
     return problems
@@ -136,21 +138,6 @@ def _schedule(given: Loaded) -> Iterator[Problem]:
         message = f"the learning rate would change after {every} epochs, but {_end(given)}"
         remedy = "lower it, or raise train.epochs"
         yield given.problem((*SCHEDULE, "every"), message, remedy)
-
-
-def _loss(given: Loaded) -> Iterator[Problem]:
-    data, path = given.config.data, ("train", "loss", "class_weights")
-    weights = given.train.loss.parameters.get("class_weights")
-    if isinstance(weights, tuple):
-        classes = facts(data.name, data.parameters).num_classes
-        if classes not in (None, len(weights)):
-            what = f"{len(weights)} class weights for the {classes} classes of '{data.name}'"
-            message = f"{what} ({given.at('data', 'name')})"
-            yield given.problem(path, message, f"give {classes} of them, or `balanced`")
-    if weights == data.sampling == "balanced":
-        there = given.at("data", "sampling")
-        message = f"balanced weights and balanced sampling ({there}) count rare classes twice"
-        yield given.problem(path, message, "remove one of the two")
 
 
 def _loading(given: Loaded) -> Iterator[Problem]:

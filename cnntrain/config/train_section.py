@@ -14,7 +14,15 @@ from pydantic import BeforeValidator, Field
 from cnntrain.config.section import FROM_LIST, Call, Choice, Section
 from cnntrain.core.catalogue import Catalogue
 from cnntrain.core.choices import LOSSES, OPTIMIZERS, PENALTIES, SCHEDULES, TASKS
-from cnntrain.core.kinds import BelowOne, Fraction, Names, NonNegativeFloat, Positive, PositiveFloat
+from cnntrain.core.kinds import (
+    BelowOne,
+    Fraction,
+    Names,
+    NonNegativeFloat,
+    Positive,
+    PositiveFloat,
+)
+from cnntrain.core.target_forms import TargetForm, form_of
 
 AUTO = "auto"
 """In the place of a number that is to be found before training."""
@@ -74,6 +82,16 @@ class TaskSection(Choice):
     def selects(self) -> tuple[str, ...]:
         """What may select the best weights, the default first."""
         return tuple(self.entry.options.get("selects", ("loss",)))
+
+    @property
+    def usual_loss(self) -> str:
+        """What is minimised where the run file does not say."""
+        return str(self.entry.options.get("loss", LossSection.usual))
+
+    @property
+    def form(self) -> TargetForm:
+        """Of the targets that it learns."""
+        return form_of(self.entry)
 
 
 class Group(Section):
@@ -188,7 +206,7 @@ class TrainSection(Section):
     early_stop: EarlyStopSection | None = None
     """When to stop before the last epoch; null: never."""
     select: str | None = None
-    """What picks the weights to keep: error (null), loss, macro_f1, balanced_accuracy or last."""
+    """What picks the weights to keep: loss, last, or what the task names (null: its first)."""
     on_divergence: Literal["stop", "skip", "rollback"] = "stop"
     """A loss or gradient that is not finite: stop; skip the step; roll back, with half the rate."""
     evaluate_every: Positive = 1

@@ -14,6 +14,7 @@ from cnntrain.config.keys import all_keys, keys_at
 from cnntrain.config.mending import mended
 from cnntrain.config.schema import CALL_SECTIONS, CHOICE_SECTIONS, RunConfig
 from cnntrain.config.section import Call, Choice, Section, calls_in, fields_of, other_defaults
+from cnntrain.core.choices import TASKS
 from cnntrain.core.complaints import (
     Complaint,
     complaints,
@@ -52,6 +53,7 @@ def validate(tree: Mapping[str, Any], *, name: str, skip: Collection[KeyPath] = 
     """
     found: list[Complaint] = []
     prepared = {"name": name, **tree}
+    _put_usual_loss(prepared)
     for path, kind in CHOICE_SECTIONS.items():
         _prepare_choice(prepared, path, kind, found)
     for path, section in CALL_SECTIONS.items():
@@ -115,6 +117,15 @@ def _prepare_choice(
     found += [dataclasses.replace(c, path=(*path, *c.path)) for c in wrong]
     for key, value in ({} if entry is None else other_defaults(entry)).items():
         section.setdefault(key, value)
+
+
+def _put_usual_loss(prepared: dict[str, Any]) -> None:
+    """The task's own loss, where the file names none."""
+    task, train = prepared.get("task"), prepared.get("train")
+    name = task.get("name") if isinstance(task, Mapping) else None
+    entry = TASKS.find(name) if isinstance(name, str) else None
+    if entry is not None and "loss" in entry.options and isinstance(train, Mapping):
+        prepared["train"] = {"loss": {"name": entry.options["loss"]}, **train}
 
 
 def _own_keys(

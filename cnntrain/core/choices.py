@@ -50,7 +50,7 @@ SCHEDULES = _catalogue(
 )
 LOSSES = _catalogue("loss", "tasks.losses", filled=("weigh",))
 PENALTIES = _catalogue("penalty", "train.penalties")
-TASKS = _catalogue("task", "tasks")
+TASKS = _catalogue("task", "tasks", filled=("targets",), origin="the data")
 CHECKS = _catalogue(
     "check",
     "diagnose.checks",
@@ -58,7 +58,7 @@ CHECKS = _catalogue(
         *("net", "trained", "is_trained", "is_pretrained"),
         *("method", "bare", "without", "criterion", "applies", "warmup", "shares"),
         *("augmented", "batches", "batch", "small_batch", "few", "train", "other", "shared"),
-        *("classes", "class_names", "counts", "is_weighted", "train_images"),
+        *("task", "classes", "class_names", "counts", "is_weighted", "train_images"),
         *("batch_size", "drops_last", "loader", "data_cure"),
         *("steps", "recipe_steps", "overfit_steps", "step_images", "weights"),
     ),

@@ -16,12 +16,13 @@ from cnntrain.data.transform_parts import Showing
 
 
 class Batch(NamedTuple):
-    """Images and their classes, on the device.
+    """Images and their targets, on the device.
 
     Args:
         images: `(N, C, H, W)` float32, transformed.
         targets: `(N,)` int64, positions in the class list; of mixed images (mixup, cutmix)
-            `(N, classes)` float32, the classes' shares.
+            `(N, classes)` float32, the classes' shares. Of numbers and labels `(N, K)` float32; see
+            `cnntrain.tasks.targets`.
     """
 
     images: Tensor

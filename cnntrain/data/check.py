@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from cnntrain.core.target_forms import TargetForm
 from cnntrain.data.decode import UnreadableImageError, in_threads
 from cnntrain.data.depth import Depth, depth_of, merged
 from cnntrain.data.left_out import UNREADABLE, LeftOut, summaries
@@ -66,7 +67,7 @@ class DataReport:
 
     Args:
         classes: the class names.
-        counts: images per class of each split.
+        counts: images per class, or with each label, of each split.
         sizes: (height, width) and how many images have it, most frequent first, of each split.
         unreadable: files that cannot be decoded.
         duplicates: groups of equal images, those across splits first.
@@ -76,6 +77,7 @@ class DataReport:
         notes: what the data set's reader found, one sentence each.
         left_out: other files that are not used.
         deep: the images with more than 8 bits per channel; None where there are none.
+        form: of the targets; the classes are the names of numbers or labels where it says so.
     """
 
     classes: tuple[str, ...]
@@ -88,6 +90,7 @@ class DataReport:
     notes: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
     deep: Depth | None = None
+    form: TargetForm = "classes"
 
     @property
     def leaks(self) -> tuple[Duplicate, ...]:
@@ -136,6 +139,7 @@ def check_data(
     for split, part in splits.parts.items():
         found: Counter[HeightWidth] = Counter()
         examples: dict[HeightWidth, str] = {}
+        said = splits.targets.say_all(part.targets)
         for index, image in enumerate(_pictures(part)):
             progress(1)
             if isinstance(image, LeftOut):
@@ -145,8 +149,7 @@ def check_data(
             depths += [deep] if deep else []
             found[size] += 1
             examples.setdefault(size, part.label(index))
-            label = splits.classes[int(part.targets[index])]
-            seen.setdefault(digest, []).append((split, part.label(index), label))
+            seen.setdefault(digest, []).append((split, part.label(index), said[index]))
         sizes[split] = tuple(found.most_common())
         pipeline = pipelines["train" if split == "train" else "eval"]
         unfit += _unfit(split, pipeline, found, examples)
@@ -161,6 +164,7 @@ def check_data(
         duplicates=tuple(sorted(groups, key=lambda group: -len(group.splits))),
         unfit=tuple(unfit),
         imbalance=max(counts["train"]) / fewest if fewest else math.inf,
+        form=splits.form,
         notes=(*splits.notes, *summaries(others)),
         left_out=others,
         deep=merged(depths),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -14,10 +14,11 @@ import torch
 from cnntrain.data.decode import in_threads
 from cnntrain.data.path_list import PathList
 from cnntrain.data.splits import Files, Part, Pixels, Splits
+from cnntrain.tasks.targets import Targets
 
 Fingerprint: TypeAlias = Literal["names", "content", "off"]
 Row: TypeAlias = tuple[str, ...]
-"""Of a file: name below the split's folder, bytes, class, and hash of its content where wanted."""
+"""Of a file: name below the split's folder, bytes, target, and hash of its content where wanted."""
 
 _AT_ONCE = 500  # files for one thread
 _MOST = 2**30  # bytes of a list; more is no list of files
@@ -35,7 +36,7 @@ def take_fingerprint(splits: Splits, kind: Fingerprint) -> dict[str, Any]:
     """
     if kind == "off":
         return {}
-    return {name: _of_part(part, splits.classes, kind) for name, part in splits.parts.items()}
+    return {name: _of_part(part, splits.targets, kind) for name, part in splits.parts.items()}
 
 
 def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -47,15 +48,15 @@ def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _of_part(part: Part, classes: Sequence[str], kind: Fingerprint) -> dict[str, Any]:
+def _of_part(part: Part, targets: Targets, kind: Fingerprint) -> dict[str, Any]:
     if isinstance(part, Pixels):
         return {"pixels": _hash(part.images), "labels": _hash(part.targets)}
-    rows = "\n".join("\t".join(row) for row in _rows(part, classes, kind))
+    rows = "\n".join("\t".join(row) for row in _rows(part, targets, kind))
     packed = zlib.compress(rows.encode("utf-8", "surrogateescape"))
     return {"files": torch.frombuffer(bytearray(packed), dtype=torch.uint8)}
 
 
-def _rows(part: Files, classes: Sequence[str], kind: Fingerprint) -> list[Row]:
+def _rows(part: Files, targets: Targets, kind: Fingerprint) -> list[Row]:
     paths = PathList(part.paths)
     names = paths.texts
     folder = os.path.commonpath({os.path.dirname(name) for name in names}) if names else ""  # noqa: PTH120
@@ -63,9 +64,9 @@ def _rows(part: Files, classes: Sequence[str], kind: Fingerprint) -> list[Row]:
     chunks = [paths[at : at + _AT_ONCE] for at in range(0, len(names), _AT_ONCE)]
     measure = _contents if kind == "content" else _sizes
     measured = [facts for chunk in in_threads(measure, chunks) for facts in chunk]
-    labels = part.targets.tolist()
+    labels = targets.say_all(part.targets)
     return [
-        (_one_line(name[start:]), facts[0], _one_line(classes[label]), *facts[1:])
+        (_one_line(name[start:]), facts[0], _one_line(label), *facts[1:])
         for name, facts, label in zip(names, measured, labels, strict=True)
     ]
 

@@ -60,13 +60,15 @@ def hold_out(splits: Splits, holdout: Holdout, *, name: str) -> Splits:
         test=parts.get("test", splits.test),
         notes=(*splits.notes, note),
         groups=None,
-        division=Division(positions, parts, splits.classes),
+        division=Division(positions, parts, replace(splits, train=parts["train"]).targets),
     )
 
 
 def _chosen(splits: Splits, rest: Tensor, share: int | Fold, *, split: str, seed: int) -> Positions:
     """Among the positions `rest`."""
     targets, classes = splits.train.targets[rest], len(splits.classes)
+    if targets.ndim > 1:  # no classes to be held out in proportion
+        targets, classes = torch.zeros(len(rest), dtype=torch.int64), 1
     groups = None if splits.groups is None else splits.groups[rest]
     if isinstance(share, Fold):
         fold = {"number": share.number, "of": share.of, "num_classes": classes, "seed": seed}
@@ -94,7 +96,7 @@ def _refuse_own(splits: Splits, split: str, *, by_folds: bool, name: str) -> Non
 
 def _note(splits: Splits, positions: Mapping[str, Tensor], holdout: Holdout) -> str:
     counts = ", ".join(f"{len(found):,} {split}" for split, found in positions.items())
-    how = f"by class, seed {holdout.seed}"
+    how = f"{'by class' if splits.form == 'classes' else 'at random'}, seed {holdout.seed}"
     if splits.groups is not None:
         how += f", {counted(int(splits.groups.max()) + 1, 'group')} kept whole"
     if holdout.validation is None and splits.undivided:

@@ -1,16 +1,18 @@
-"""Tables of image files and their labels. Imports no torch."""
+"""Tables of image files with their labels or numbers. Imports no torch."""
 
 from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from cnntrain.core.errors import DataError
 from cnntrain.core.problems import near_match, suggestion
+from cnntrain.core.target_forms import TargetForm
 from cnntrain.data.decode import SUFFIXES
 from cnntrain.data.labelled_files import LabelledFile, split_name, stated
 from cnntrain.data.metadata import Stated
@@ -27,11 +29,11 @@ USUAL = {
 
 def look_at_table(parameters: Mapping[str, Any]) -> Stated:
     """What is known of a `csv`; raises DataError where the table cannot be used."""
-    own = ("delimiter", "encoding", "path_column", "label_column", "split_column", "group_column")
-    table = LabelTable(expanded(parameters["file"], key="data.file"),
-                  **{key: parameters.get(key) for key in own})  # fmt: skip
+    own = [each.name for each in fields(LabelTable) if each.name != "file"]
+    given = {key: parameters[key] for key in own if parameters.get(key) is not None}
+    table = LabelTable(expanded(parameters["file"], key="data.file"), **given)
     rows = table.rows(parameters.get("root"), parameters.get("suffix") or "")
-    return stated(rows, parameters)
+    return stated(rows, parameters, names=table.names, form=table.form)
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class LabelTable:
     """A file of values separated by `,`, `;`, tabs or `|`; the first line names the columns.
 
     A None is found: the encoding by the mark at the beginning (else UTF-8), the delimiter by the
-    first line, the columns by their usual names.
+    first line, the columns by their usual names. Without number and label columns, and without a
+    separator of labels, an image has the one label of its label column.
     """
 
     file: Path
@@ -49,6 +52,21 @@ class LabelTable:
     label_column: str | None = None
     split_column: str | None = None
     group_column: str | None = None
+    number_columns: tuple[str, ...] = ()
+    label_columns: tuple[str, ...] = ()
+    label_separator: str | None = None
+
+    @property
+    def form(self) -> TargetForm:
+        """What its targets are."""
+        if self.number_columns:
+            return "numbers"
+        return "labels" if self.label_columns or self.label_separator is not None else "classes"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of numbers and of labels with a column each."""
+        return self.number_columns or self.label_columns
 
     def rows(self, root: str | None = None, suffix: str = "") -> list[LabelledFile]:
         """The rows, empty lines passed over.
@@ -68,7 +86,9 @@ class LabelTable:
                 remedy="correct data.root, or let them start from the table: -s data.root=null",
             )
         lines = self._lines(base)
-        columns = self._columns(next(lines, (0, []))[1])
+        self._refuse_contradictions()
+        header = next(lines, (0, []))[1]
+        columns, values_at = self._columns(header), self._value_columns(header)
         found: list[LabelledFile] = []
         missing: list[tuple[str, str]] = []
         for number, cells in lines:
@@ -76,15 +96,16 @@ class LabelTable:
             values = {
                 kind: cells[at].strip() if at < len(cells) else "" for kind, at in columns.items()
             }
-            for kind in ("path", "label"):
-                if not values[kind]:
+            for kind in ("path", "label"):  # of several labels an image may have none
+                if kind in values and not values[kind] and (kind, self.form) != ("label", "labels"):
                     message = f"{where}: there is no {kind}"
                     raise DataError(message, remedy="fill it in, or remove the line")
             path = _there(base, values["path"] + suffix)
             if not path.is_file():
                 missing.append((where, values["path"] + suffix))
             split = split_name(values["split"], where=where) if "split" in values else "train"
-            found.append(LabelledFile(path, values["label"], where, split, values.get("group", "")))
+            row = LabelledFile(path, values.get("label", ""), where, split, values.get("group", ""))
+            found.append(self._with_targets(row, cells, values_at))
         if missing:
             raise self._missing(missing, base)
         if not found:
@@ -131,14 +152,11 @@ class LabelTable:
         names = [name.strip() for name in header]
         found: dict[str, int] = {}
         for kind, usual in USUAL.items():
+            if kind == "label" and self.names:
+                continue
             given = getattr(self, f"{kind}_column")
             if given is not None:
-                if given not in names:
-                    raise DataError(
-                        f"{self.file}:1: there is no column '{given}' (data.{kind}_column)",
-                        remedy=suggestion(given, names),
-                    )
-                found[kind] = names.index(given)
+                found[kind] = self._place(given, names, key=f"{kind}_column")
                 continue
             small = [name.casefold() for name in names]
             at = next((small.index(name) for name in usual if name in small), None)
@@ -153,6 +171,43 @@ class LabelTable:
                     "names)",
                 )
         return found
+
+    def _place(self, name: str, names: Sequence[str], *, key: str) -> int:
+        """The position of a column that the run file names."""
+        if name not in names:
+            message = f"{self.file}:1: there is no column '{name}' (data.{key})"
+            raise DataError(message, remedy=suggestion(name, names))
+        return names.index(name)
+
+    def _value_columns(self, header: Sequence[str]) -> list[int]:
+        names = [name.strip() for name in header]
+        key = "number_columns" if self.number_columns else "label_columns"
+        return [self._place(name, names, key=key) for name in self.names]
+
+    def _with_targets(
+        self, row: LabelledFile, cells: Sequence[str], columns: Sequence[int]
+    ) -> LabelledFile:
+        """The row with its numbers, or with its labels."""
+        texts = [cells[at].strip() if at < len(cells) else "" for at in columns]
+        if self.number_columns:
+            pairs = zip(self.number_columns, texts, strict=True)
+            return replace(row, numbers=tuple(_number(t, n, row.where) for n, t in pairs))
+        if self.label_columns:
+            pairs = zip(self.label_columns, texts, strict=True)
+            return replace(row, labels=tuple(n for n, t in pairs if _is_there(t, n, row.where)))
+        if self.label_separator is None:
+            return row
+        parts = (part.strip() for part in row.label.split(self.label_separator))
+        return replace(row, label="", labels=tuple(dict.fromkeys(part for part in parts if part)))
+
+    def _refuse_contradictions(self) -> None:
+        """Of the keys that say what the targets are, only one can be obeyed."""
+        keys = ("number_columns", "label_columns", "label_separator", "label_column")
+        given = [key for key in keys if getattr(self, key)]
+        given = [] if given == ["label_separator", "label_column"] else given
+        for other in given[1:]:
+            message = f"data.{given[0]} and data.{other} both say what is learnt"
+            raise DataError(message, remedy=f"remove one of the two: -s data.{other}=null")
 
     def _missing(self, missing: Sequence[tuple[str, str]], base: Path) -> DataError:
         where, name = missing[0]
@@ -180,11 +235,35 @@ def _without_repeats(rows: Sequence[LabelledFile]) -> list[LabelledFile]:
     first: dict[Path, LabelledFile] = {}
     for row in rows:
         other = first.setdefault(row.path, row)
-        for key in ("label", "split"):
-            if getattr(other, key) != getattr(row, key):
+        for key in ("label", "split", "labels", "numbers"):
+            ours, theirs = (_said(getattr(each, key)) for each in (row, other))
+            if ours != theirs:
+                verb = "are" if key in ("labels", "numbers") else "is"
                 raise DataError(
-                    f"{row.where}: the {key} of {row.path} is '{getattr(row, key)}', but "
-                    f"'{getattr(other, key)}' in {other.where}",
+                    f"{row.where}: the {key} of {row.path} {verb} '{ours}', but '{theirs}' in "
+                    f"{other.where}",
                     remedy="remove one of the two lines",
                 )
     return list(first.values())
+
+
+def _said(value: str | tuple[str, ...] | tuple[float, ...]) -> str:
+    return value if isinstance(value, str) else ", ".join(map(str, value))
+
+
+def _number(text: str, column: str, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        message = f"{where}: '{text}' in the column '{column}' is not a number"
+        raise DataError(message, remedy="write it as 12.5, or remove the line")
+    return value
+
+
+def _is_there(text: str, column: str, where: str) -> bool:
+    if text not in ("0", "1"):
+        message = f"{where}: '{text}' in the column '{column}' is neither 0 nor 1"
+        raise DataError(message, remedy="write 1 where the image has the label, else 0")
+    return text == "1"

@@ -1,4 +1,4 @@
-"""From image files with a label each to splits: what tables and names of files share."""
+"""From image files with labels or numbers to splits: what tables and names of files share."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import torch
 from cnntrain.core.errors import DataError
 from cnntrain.core.kinds import Bits
 from cnntrain.core.problems import suggestion
+from cnntrain.core.target_forms import TargetForm
 from cnntrain.data.decode import UnreadableImageError, decode, in_threads
 from cnntrain.data.labelled_files import LabelledFile, class_names
 from cnntrain.data.left_out import UNREADABLE, LeftOut
 from cnntrain.data.splits import Files, Splits
+from cnntrain.tasks.targets import Targets
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,16 @@ class Reading:
         channels: 1 or 3.
         bits: as in `Files`.
         skips: leave out the files that cannot be read.
+        form: of the targets.
+        names: of numbers, and of labels that have a column each; none: those that occur.
     """
 
     classes: tuple[str, ...] | None
     channels: int
     bits: Bits
     skips: bool
+    form: TargetForm = "classes"
+    names: tuple[str, ...] = ()
 
 
 def labelled(
@@ -41,12 +47,12 @@ def labelled(
     notes: Sequence[str],
     left_out: Sequence[LeftOut],
 ) -> Splits:
-    """The splits of files that each have a label.
+    """The splits of files that each have a label, or several, or numbers.
 
     Where no row is of validation or test the set is undivided. A group that is in two splits, a
     class without training images and a label that is not among the classes are errors.
     """
-    names = _checked_classes(rows, reading.classes)
+    names = _checked_names(rows, reading)
     skipped = (
         unreadable([row.path for row in rows], reading.channels, reading.bits)
         if reading.skips
@@ -58,16 +64,17 @@ def labelled(
     parts: dict[str, Files] = {}
     for split in ("train", "validation", "test"):
         if theirs := [row for row in kept if row.split == split]:
-            targets = torch.tensor([names.index(row.label) for row in theirs], dtype=torch.int64)
+            targets = _targets(theirs, names, reading.form)
             paths = tuple(row.path for row in theirs)
             parts[split] = Files(paths, targets, reading.channels, reading.bits)
     if "train" not in parts:
         raise DataError("there are no training images", remedy="name some in the split train")
-    missing = set(range(len(names))) - set(parts["train"].targets.tolist())
-    if missing:
+    counts = Targets(reading.form, names).counts(parts["train"].targets)
+    if 0 in counts:
+        what = "label" if reading.form == "labels" else "class"
         raise DataError(
-            f"the class '{names[min(missing)]}' has no training image",
-            remedy="add some, or leave the class out",
+            f"the {what} '{names[counts.index(0)]}' has no training image",
+            remedy=f"add some, or leave the {what} out",
         )
     return Splits(
         names,
@@ -78,22 +85,40 @@ def labelled(
         left_out=(*left_out, *skipped),
         groups=_numbers([row.group for row in kept if row.split == "train"]),
         undivided=len(parts) == 1,
+        form=reading.form,
     )
 
 
-def _checked_classes(
-    rows: Sequence[LabelledFile], given: tuple[str, ...] | None
-) -> tuple[str, ...]:
-    names = class_names(rows) if given is None else given
+def _targets(rows: Sequence[LabelledFile], names: Sequence[str], form: TargetForm) -> torch.Tensor:
+    places = {name: number for number, name in enumerate(names)}
+    if form == "classes":
+        return torch.tensor([places[row.label] for row in rows], dtype=torch.int64)
+    if form == "numbers":
+        return torch.tensor([row.numbers for row in rows], dtype=torch.float32)
+    targets = torch.zeros(len(rows), len(names))
+    for target, row in zip(targets, rows, strict=True):
+        target[[places[label] for label in row.labels]] = 1
+    return targets
+
+
+def _checked_names(rows: Sequence[LabelledFile], reading: Reading) -> tuple[str, ...]:
+    given = reading.classes
+    if reading.form == "numbers":
+        if given is not None:
+            message = "`data.classes` has no effect on numbers, which are called as their columns"
+            raise DataError(message, remedy="remove it")
+        return reading.names
+    names = (reading.names or class_names(rows)) if given is None else given
     if len(set(names)) < len(names):
         raise DataError("`data.classes` names a class twice", remedy="remove one of the two")
     for row in rows:
-        if row.label not in names:
-            raise DataError(
-                f"{row.where}: the label '{row.label}' is not in `data.classes`",
-                remedy=suggestion(row.label, names),
-            )
-    if len(names) < 2:
+        for label in row.labels if reading.form == "labels" else (row.label,):
+            if label not in names:
+                message = f"{row.where}: the label '{label}' is not in `data.classes`"
+                raise DataError(message, remedy=suggestion(label, names))
+    if not names:
+        raise DataError("no image has a label", remedy="label some")
+    if len(names) < 2 and reading.form == "classes":
         raise DataError(
             f"there is only one class, '{', '.join(names)}'",
             remedy="a classifier needs at least two",

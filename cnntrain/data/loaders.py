@@ -11,6 +11,7 @@ import torch
 from cnntrain.core.cores import core_count
 from cnntrain.core.errors import DataError
 from cnntrain.core.kinds import Decoder
+from cnntrain.core.target_forms import TargetForm
 from cnntrain.data.batch import Batching, Loader
 from cnntrain.data.faster import idle, read_faster
 from cnntrain.data.fingerprint import Fingerprint, take_fingerprint
@@ -19,7 +20,7 @@ from cnntrain.data.left_out import LeftOut, summaries
 from cnntrain.data.metadata import AS_IT_IS, Holdout
 from cnntrain.data.mixing import MixedLoader, reach
 from cnntrain.data.pipeline import Pipeline, build_eval_pipeline, build_pipeline
-from cnntrain.data.read import class_counts, open_splits
+from cnntrain.data.read import class_counts, open_splits, refuse_empty_classes
 from cnntrain.data.resident import ResidentLoader, read_pixels
 from cnntrain.data.resident_limit import resident_bytes
 from cnntrain.data.share import WHOLE, ShareOfBatch
@@ -29,6 +30,7 @@ from cnntrain.data.stream import StreamLoader
 from cnntrain.data.transform_errors import TransformError, in_list
 from cnntrain.data.windows import HeightWidth, Sizing
 from cnntrain.show.pixels import Scaling
+from cnntrain.tasks.targets import Targets
 
 LARGE = 256 * 256
 """Pixels of an image above which a CPU decodes it again rather than resize it as a batch."""
@@ -43,18 +45,19 @@ class Data:
     """A data set, opened.
 
     Args:
-        classes: the class names; targets are positions in it.
+        classes: the class names, or the names of numbers or labels; see `Splits`.
         train: shuffled and augmented batches.
         validation: in stored order; None when there is no such split.
         test: in stored order; None when there is no such split.
         statistics: mean and std that `normalize` uses; None when nothing normalises.
-        counts: images per class of each split.
+        counts: images per class, or with each label, of each split.
         train_pipeline: the training transforms as plain data, all parameters resolved.
         eval_pipeline: the evaluation transforms as plain data, for the checkpoint.
         notes: what the user should know, one sentence each.
         left_out: files that are not used.
         fingerprint: which data these are; see `cnntrain.data.fingerprint`.
         division: how images were held out; None where they were not.
+        targets: what the images are learnt with.
     """
 
     classes: tuple[str, ...]
@@ -69,6 +72,7 @@ class Data:
     left_out: tuple[LeftOut, ...] = ()
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
     division: Division | None = None
+    targets: Targets = field(default_factory=Targets)
 
     def close(self) -> None:
         """End the worker processes, if there are any."""
@@ -80,10 +84,6 @@ class Data:
 def unmixed(loader: Loader) -> Loader:
     """The loader that makes the batches, where another one mixes them."""
     return loader.loader if isinstance(loader, MixedLoader) else loader
-
-
-class EmptyClassError(ValueError):
-    """Classes cannot be drawn equally often, because one has no training image."""
 
 
 def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `data` section
@@ -108,6 +108,7 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
     cache: ImageCache | None = None,
     share: ShareOfBatch = WHOLE,
     copies_ahead: bool = False,
+    form: TargetForm | None = None,
 ) -> Data:
     """Open a data set and make its loaders.
 
@@ -135,21 +136,19 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
             where that changes no pixel.
         share: what of each training batch is read here; evaluation batches are taken in turns.
         copies_ahead: batches that are read are copied to a GPU on a stream of their own.
+        form: of the targets that are wanted; None: whatever there is.
 
     Raises:
         DataError: files are missing, unreadable or do not fit together.
         ListError: a transform cannot be obeyed.
+        FormError: the images have targets of another form.
         EmptyClassError: a class has no training image to be drawn as often as others.
         ValueError: images cannot be held out as asked.
     """
-    splits = open_splits(name, parameters=parameters or {}, holdout=holdout)
+    splits = open_splits(name, parameters=parameters or {}, holdout=holdout, form=form)
     counts = class_counts(splits)
-    if sampling == "balanced" and 0 in counts["train"]:
-        empty = splits.classes[counts["train"].index(0)]
-        raise EmptyClassError(
-            f"class '{empty}' has no training image, so it cannot be drawn as often as the others; "
-            "add images of it, or leave it out of the classes"
-        )
+    if sampling == "balanced":
+        refuse_empty_classes(splits, counts["train"])
     lists = {"train": train_transforms, "eval": eval_transforms}
     scaling, plain = with_statistics(lists, splits.train)
     pipelines = make_pipelines(plain)
@@ -181,6 +180,7 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
         left_out=splits.left_out,
         fingerprint=take_fingerprint(splits, fingerprint),
         division=splits.division,
+        targets=splits.targets,
     )
 
 

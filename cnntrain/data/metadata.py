@@ -11,6 +11,7 @@ from pkgutil import resolve_name
 from typing import Any, Literal
 
 from cnntrain.core.errors import DataError
+from cnntrain.core.target_forms import TargetForm
 from cnntrain.data import DATASETS
 
 
@@ -52,6 +53,7 @@ class Stated:
     classes: tuple[str, ...] | None
     validation: bool
     undivided: bool = False
+    form: TargetForm = "classes"
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,14 @@ class DatasetFacts:
     """What planning a network needs of its data.
 
     Args:
-        num_classes: None when unknown before the data is there.
+        num_classes: None when unknown before the data is there; of numbers and labels how many.
         class_names: None when unknown without reading.
         channels: 1 grey, 3 RGB.
         size: (height, width) of the stored images; None when they differ or are unknown.
         validation: whether there is a validation split; None when unknown.
         undivided: whether it is not split at all, so that some images are held out if nothing is
             said of it.
+        form: of the targets, see `cnntrain.tasks.targets`; None when unknown.
     """
 
     num_classes: int | None
@@ -74,6 +77,7 @@ class DatasetFacts:
     class_names: tuple[str, ...] | None = None
     validation: bool | None = None
     undivided: bool = False
+    form: TargetForm | None = "classes"
 
 
 def facts(name: str, parameters: Mapping[str, Any]) -> DatasetFacts:
@@ -81,7 +85,8 @@ def facts(name: str, parameters: Mapping[str, Any]) -> DatasetFacts:
 
     `@dataset("mnist", classes=10, channels=1, size=28)` states literals; `"$key"` takes a value
     from a parameter. `validation=False` says that it has no validation split of its own: a run file
-    that needs one is refused without reading. `look="module:function"` names a function of the
+    that needs one is refused without reading; `form="numbers"` is what its targets are, where they
+    are not classes. `look="module:function"` names a function of the
     parameters that looks at the names of files and folders, and gives a `Stated`.
 
     Args:
@@ -92,10 +97,11 @@ def facts(name: str, parameters: Mapping[str, Any]) -> DatasetFacts:
     classes = _resolve(options.get("classes"), parameters)
     names = tuple(classes) if isinstance(classes, tuple | list) else None
     validation = _resolve(options.get("validation"), parameters)
-    undivided = False
+    undivided, form = False, None if "look" in options else options.get("form", "classes")
     with suppress(DataError):
         if (stated := look(name, parameters)) is not None:
             names, validation, undivided = stated.classes, stated.validation, stated.undivided
+            form = stated.form
     size = _resolve(options.get("size"), parameters)
     pair = (size, size) if isinstance(size, int) else size
     height_width = None if pair is None else (int(pair[0]), int(pair[1]))
@@ -107,6 +113,7 @@ def facts(name: str, parameters: Mapping[str, Any]) -> DatasetFacts:
         class_names=names,
         validation=None if validation is None else bool(validation),
         undivided=undivided,
+        form=form,
     )
 
 

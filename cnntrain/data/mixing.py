@@ -1,7 +1,7 @@
-"""Mixing the images of a batch with each other: targets become shares of classes.
+"""Mixing the images of a batch with each other: targets become shares of classes, or are blended.
 
 A mixing stands at the end of the list of training transforms. It gets a whole batch, on the device,
-with its targets one-hot. Partners are neighbours in the batch: its images come in random order.
+with its classes one-hot. Partners are neighbours in the batch: its images come in random order.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ class MixedLoader:
             random = Random(derive_seed(self._seed, "mixing", epoch, number))
             mixing = self._drawn(random)
             if mixing is not None:
-                shares = F.one_hot(batch.targets, self._num_classes).float()
+                shares = batch.targets
+                if shares.ndim == 1:
+                    shares = F.one_hot(shares, self._num_classes).float()
                 batch = Batch(*mixing.mix(batch.images, shares, random))
             alone = self._share.count == 1
             yield batch if alone else batch.at(self._share.own(self.images_in(number)))

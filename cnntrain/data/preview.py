@@ -11,6 +11,7 @@ from cnntrain.data.batch import Loader
 from cnntrain.data.statistics import denormalize
 from cnntrain.show.pixels import Scaling, coloured, magnified, mosaic
 from cnntrain.show.words import shortened
+from cnntrain.tasks.targets import Targets
 
 _LEAST = 72  # pixels: smaller images are enlarged by a whole factor
 _LINE = 14
@@ -19,23 +20,23 @@ _LINE = 14
 def contact_sheet(
     loader: Loader,
     *,
-    classes: tuple[str, ...],
+    targets: Targets,
     statistics: Scaling | None,
     columns: int = 8,
     rows: int = 8,
     epoch: int = 1,
 ) -> Image.Image:
-    """The first images of an epoch, augmented, with their class names below; of mixed ones both.
+    """The first images of an epoch, augmented, each with its target below.
 
     Args:
         loader: usually the training loader.
-        classes: the class names.
+        targets: what the images are learnt with.
         statistics: mean and std to be undone; None when nothing normalised.
         columns: images in a row.
         rows: rows at most.
         epoch: whose images are shown.
     """
-    images, labels = first_images(loader, epoch=epoch, count=columns * rows)
+    images, wanted = first_images(loader, epoch=epoch, count=columns * rows)
     pixels = denormalize(images, statistics)
     columns = min(columns, len(pixels))
     tiles = magnified(coloured(pixels / 255), max(1, -(-_LEAST // min(pixels.shape[2:]))))
@@ -44,28 +45,25 @@ def contact_sheet(
     cells = mosaic(with_line, columns=columns, gap=4, edge=2)
     sheet = Image.fromarray((255 * cells).round().astype(np.uint8))
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default()
-    for number, label in enumerate(labels):
+    for number, target in enumerate(wanted):
         x, y = number % columns * (width + 4) + 2, number // columns * (height + _LINE + 4) + 2
-        text = " + ".join(classes[one] for one in label)
-        text = shortened(text, width, measure=lambda text: draw.textlength(text, font=font))
+        text = shortened(
+            targets.say(target), width, measure=lambda text: draw.textlength(text, font=font)
+        )
         draw.text((x, y + height + 1), text, fill="black", font=font)
     return sheet
 
 
-def first_images(loader: Loader, *, epoch: int, count: int) -> tuple[Tensor, list[list[int]]]:
-    """The first images of an epoch `(N, C, H, W)`, and the classes of each, largest share first.
+def first_images(loader: Loader, *, epoch: int, count: int) -> tuple[Tensor, list[Tensor]]:
+    """The first images of an epoch `(N, C, H, W)`, and the target of each; see `Targets.say`.
 
     They are transformed, normalisation included; with mixup or cutmix an image has several classes.
     """
     images: list[Tensor] = []
-    labels: list[list[int]] = []
+    targets: list[Tensor] = []
     for batch in loader.batches(epoch):
         images.append(batch.images.cpu())
-        if batch.targets.ndim == 1:
-            labels += [[label] for label in batch.targets.tolist()]
-        else:
-            shares, order = batch.targets.cpu().sort(dim=1, descending=True)
-            labels += [row[share > 0].tolist() for row, share in zip(order, shares, strict=True)]
-        if len(labels) >= count:
+        targets += batch.targets.cpu()
+        if len(targets) >= count:
             break
-    return torch.cat(images)[:count], labels[:count]
+    return torch.cat(images)[:count], targets[:count]

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import torch
 
 from cnntrain.core.errors import ConfigError, DataError
 from cnntrain.core.escapes import breaks_lines
 from cnntrain.core.problems import Place
+from cnntrain.core.target_forms import IN_WORDS, TargetForm
 from cnntrain.data import DATASETS
 from cnntrain.data.hold_out import hold_out
 from cnntrain.data.metadata import AS_IT_IS, Holdout
 from cnntrain.data.splits import Splits
 
 
-def open_splits(name: str, *, parameters: Mapping[str, Any], holdout: Holdout = AS_IT_IS) -> Splits:
+class FormError(ValueError):
+    """The targets are of another form than the one that is to be learnt."""
+
+
+class EmptyClassError(ValueError):
+    """Classes cannot be drawn equally often, because one has no training image."""
+
+
+def open_splits(
+    name: str,
+    *,
+    parameters: Mapping[str, Any],
+    holdout: Holdout = AS_IT_IS,
+    form: TargetForm | None = None,
+) -> Splits:
     """The splits of a data set, with the images held out that are asked for.
 
     Raises:
+        FormError: the targets are not of the form that is asked for; None asks for none.
         ValueError: the data set already has such a split, or too few images for one.
     """
     splits = DATASETS.load(name)(**parameters)
@@ -28,6 +42,8 @@ def open_splits(name: str, *, parameters: Mapping[str, Any], holdout: Holdout = 
         message = f"the data set '{name}' returned a {type(splits).__name__}, not Splits"
         remedy = "return cnntrain.data.splits.Splits(classes=..., train=Pixels(images, targets))"
         raise ConfigError(message, remedy=remedy, place=Place(str(entry.file), entry.line, 1))
+    if form not in (None, splits.form):
+        raise FormError(not_learnt(name, splits.form, form))
     for label in splits.classes:
         if breaks_lines(label):
             raise DataError(
@@ -37,9 +53,24 @@ def open_splits(name: str, *, parameters: Mapping[str, Any], holdout: Holdout = 
     return hold_out(splits, holdout, name=name)
 
 
+def not_learnt(name: str, there: TargetForm, wanted: TargetForm) -> str:
+    """That a data set has targets of another form, and the remedy."""
+    return (
+        f"an image of '{name}' has {IN_WORDS[there]}, and {IN_WORDS[wanted]} would be learnt; "
+        f"choose a data set that has {IN_WORDS[wanted]}, or a task that learns {IN_WORDS[there]}"
+    )
+
+
 def class_counts(splits: Splits) -> dict[str, tuple[int, ...]]:
-    """Images per class of each split that there is."""
-    return {
-        name: tuple(torch.bincount(part.targets, minlength=len(splits.classes)).tolist())
-        for name, part in splits.parts.items()
-    }
+    """For each class or label, how many images of each split are of it, or have it."""
+    return {name: splits.targets.counts(part.targets) for name, part in splits.parts.items()}
+
+
+def refuse_empty_classes(splits: Splits, counts: Sequence[int]) -> None:
+    """Refuse to draw classes equally often where one has no training image."""
+    if 0 in counts:
+        empty = splits.classes[counts.index(0)]
+        raise EmptyClassError(
+            f"class '{empty}' has no training image, so it cannot be drawn as often as the others; "
+            "add images of it, or leave it out of the classes"
+        )

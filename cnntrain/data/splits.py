@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from cnntrain.core.errors import DataError
 from cnntrain.core.kinds import Bits, Decoder
+from cnntrain.core.target_forms import TargetForm
 from cnntrain.data.decode import decode, decode_fast, header_size
 from cnntrain.data.left_out import LeftOut
 from cnntrain.data.path_list import PathList
@@ -24,6 +26,7 @@ from cnntrain.data.stored_images import StoredImages, shortened
 from cnntrain.data.strips import strips
 from cnntrain.data.windows import Picture
 from cnntrain.show.tables import write_csv
+from cnntrain.tasks.targets import Targets, measured
 
 Reduction = Callable[[tuple[int, int]], float]
 
@@ -34,7 +37,7 @@ class Pixels:
 
     Args:
         images: `(N, C, H, W)` uint8.
-        targets: `(N,)` int64.
+        targets: `(N,)` int64, or `(N, K)` float32; see `cnntrain.tasks.targets`.
     """
 
     images: Tensor
@@ -43,8 +46,7 @@ class Pixels:
     def __post_init__(self) -> None:
         assert self.images.dtype == torch.uint8
         assert self.images.ndim == 4
-        assert self.targets.dtype == torch.int64
-        assert self.targets.shape == self.images.shape[:1]
+        _refuse_targets(self.targets, images=len(self.images))
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -84,7 +86,7 @@ class Files:
 
     Args:
         paths: `N` files; they are kept as a `PathList`.
-        targets: `(N,)` int64.
+        targets: `(N,)` int64, or `(N, K)` float32; see `cnntrain.tasks.targets`.
         channels: 1 or 3, to which all are converted.
         bits: that the values of 16-bit files have; see `cnntrain.data.depth`.
         decoder: of JPEGs, where `read` is asked.
@@ -100,8 +102,7 @@ class Files:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "paths", PathList(self.paths))
-        assert self.targets.dtype == torch.int64
-        assert self.targets.shape == (len(self.paths),)
+        _refuse_targets(self.targets, images=len(self.paths))
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -152,6 +153,15 @@ class Files:
 Part = Pixels | Files
 
 
+def _refuse_targets(targets: Tensor, *, images: int) -> None:
+    form = (targets.ndim, targets.dtype)
+    if form not in ((1, torch.int64), (2, torch.float32)) or len(targets) != images:
+        found = f"{tuple(targets.shape)} {str(targets.dtype).removeprefix('torch.')}"
+        raise ValueError(
+            f"{images:,} images have targets (N,) int64 or (N, K) float32, not {found}; return such"
+        )
+
+
 @dataclass(frozen=True)
 class Division:
     """How the images of a data set were split.
@@ -159,27 +169,29 @@ class Division:
     Args:
         positions: of each split's images, among those that were split.
         parts: the splits.
-        classes: the class names.
+        targets: what they are learnt with.
     """
 
     positions: Mapping[str, Tensor]
     parts: Mapping[str, Part]
-    classes: tuple[str, ...]
+    targets: Targets
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
-        """Path, class and split of each image; those in memory are called by their position."""
+        """Path, target and split of each image; those in memory are called by their position."""
         for split, positions in self.positions.items():
-            part, targets = self.parts[split], self.parts[split].targets.tolist()
+            part = self.parts[split]
+            said = self.targets.say_all(part.targets)
             for index, position in enumerate(positions.tolist()):
                 name = f"image {position}"
                 if isinstance(part, Files):
                     name = str(Path(part.paths[index]).absolute())
-                yield name, self.classes[targets[index]], split
+                yield name, said[index], split
 
     def text(self) -> str:
         """The rows as CSV, with a header."""
         file = io.StringIO()
-        write_csv([("path", "class", "split"), *self.rows()], file)
+        what = "class" if self.targets.form == "classes" else self.targets.form
+        write_csv([("path", what, "split"), *self.rows()], file)
         return file.getvalue()
 
 
@@ -188,7 +200,8 @@ class Splits:
     """What a data set's function returns.
 
     Args:
-        classes: the class names; targets are positions in it, in every split.
+        classes: the class names; targets are positions in it, in every split. Of numbers and labels
+            their names, in the order of the targets' columns.
         train: the training images.
         validation: None when the data set has no validation split of its own.
         test: None when it has no test split.
@@ -199,6 +212,7 @@ class Splits:
         undivided: the data set is not split at all: some images are held out, unless the run file
             says otherwise.
         division: how images were held out; None where they were not.
+        form: of the targets, the same in every split.
     """
 
     classes: tuple[str, ...]
@@ -210,6 +224,12 @@ class Splits:
     groups: Tensor | None = None
     undivided: bool = False
     division: Division | None = None
+    form: TargetForm = "classes"
+
+    @cached_property
+    def targets(self) -> Targets:
+        """What the images are learnt with."""
+        return measured(self.form, self.classes, self.train.targets)
 
     @property
     def parts(self) -> dict[str, Part]:

@@ -124,3 +124,11 @@ def _from_histogram(histogram: NDArray[Any]) -> Scaling:
         means.append(first / (255 * n))
         deviations.append(math.sqrt((second * n - first * first) / (255 * n) ** 2))
     return Scaling(tuple(means), tuple(deviations))
+
+
+def scaling_in(steps: Sequence[Mapping[str, Any]], *, channels: int) -> Scaling:
+    """What transforms as plain data do to pixels: that of `normalize`, else nothing."""
+    for step in steps:
+        if step["name"] == "normalize" and step.get("mean") is not None:
+            return Scaling(tuple(step["mean"]), tuple(step["std"]))
+    return Scaling((0.0,) * channels, (1.0,) * channels)

@@ -35,6 +35,9 @@ from cnntrain.data.windows import (
 Key = tuple[int, int, int]
 """Epoch, place in its order, position of the image."""
 
+Target = int | list[float]
+"""Of one image."""
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -51,7 +54,7 @@ class Failure:
         return TransformError(self.error.position, self.error.name, reason)
 
 
-class ImageReader(Dataset[tuple[Tensor, int, int] | Failure]):
+class ImageReader(Dataset[tuple[Tensor, Target, int] | Failure]):
     """Reads one image at a time; can be sent to any process.
 
     Args:
@@ -106,14 +109,14 @@ class ImageReader(Dataset[tuple[Tensor, int, int] | Failure]):
                 "`data.workers: 0`",
             )
 
-    def __getitems__(self, keys: Sequence[Key]) -> list[tuple[Tensor, int, int] | Failure]:
+    def __getitems__(self, keys: Sequence[Key]) -> list[tuple[Tensor, Target, int] | Failure]:
         """A batch, in order; torch's DataLoader asks for it."""
         if self._threads == 1:
             return [self[key] for key in keys]
         with ThreadPoolExecutor(self._threads, thread_name_prefix="read image") as pool:
             return list(pool.map(self.__getitem__, keys))
 
-    def __getitem__(self, key: Key) -> tuple[Tensor, int, int] | Failure:
+    def __getitem__(self, key: Key) -> tuple[Tensor, Target, int] | Failure:
         epoch, place, index = key
         if isinstance(self._transforms, DataError):
             return Failure(self._transforms, self._part.label(index))
@@ -138,7 +141,7 @@ class ImageReader(Dataset[tuple[Tensor, int, int] | Failure]):
             if failure is not None:
                 return Failure(failure, self._part.label(index))
             raise
-        return pixels, int(self._part.targets[index]), index
+        return pixels, self._part.targets[index].tolist(), index
 
     def _sized(self, index: int, head: Pipeline, generator: torch.Generator | None) -> Picture:
         """One image, decoded and sized; a JPEG is decoded smaller where its first window allows."""
@@ -162,7 +165,7 @@ class ImageReader(Dataset[tuple[Tensor, int, int] | Failure]):
 
 
 def collate(
-    items: Sequence[tuple[Tensor, int, int] | Failure],
+    items: Sequence[tuple[Tensor, Target, int] | Failure],
 ) -> tuple[Tensor | list[Tensor], Tensor, list[int]] | Failure:
     """One batch: images (a list where sizes differ), targets, positions; or the first failure."""
     read = []

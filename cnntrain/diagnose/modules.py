@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.train.briefly import Norm
+
+Missed = Callable[[Tensor, Tensor], Tensor]
+"""Which images are wrong, by outputs and targets; see the task's `missed`."""
 
 
 def batch_norms(net: nn.Module) -> list[tuple[str, Norm]]:
@@ -36,3 +39,11 @@ def logits_of(net: nn.Module, batches: Sequence[Batch]) -> tuple[Tensor, Tensor]
         outputs.append((output[0] if isinstance(output, tuple) else output).float())
         targets.append(classes)
     return torch.cat(outputs), torch.cat(targets)
+
+
+def is_random(net: nn.Module) -> bool:
+    """Whether a module other than batch normalisation does something else in training."""
+    kinds = {type(module).__name__ for module in net.modules()}
+    named = any("dropout" in kind.lower() for kind in kinds)
+    others = {"DropConnect", "StochasticDepth", "GaussianNoise", "MaskingNoise"}
+    return named or not kinds.isdisjoint(others)

@@ -70,7 +70,7 @@ def _sample(split: str, part: Part, *, data: Data, seed: int) -> Sample:
     )
     batch = next(iter(loader.batches(0)))
     moved = {}
-    for by in MOVES:
+    for by in MOVES if part.targets.ndim == 1 else ():
         places = chosen + by
         inside = (places >= 0) & (places < len(part))
         moved[by] = torch.where(inside, part.targets[places.clamp(0, len(part) - 1)], -1)

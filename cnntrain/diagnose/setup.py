@@ -184,6 +184,15 @@ def _is_weighted(patient: Patient) -> bool:
     return loaded.config.data.sampling == "balanced" or weights is not None
 
 
+def _counts(patient: Patient) -> Mapping[str, Sequence[int]]:
+    """Images per class of each split; where there are no classes, of all of them."""
+    data = patient.prepared.data
+    if data.targets.form == "classes":
+        return data.counts
+    loaders = {"train": data.train, "validation": data.validation, "test": data.test}
+    return {name: (each.size,) for name, each in loaders.items() if each is not None}
+
+
 FILLED: Mapping[str, Callable[[Patient], Any]] = {
     # the network
     "net": lambda it: it.net,
@@ -210,7 +219,8 @@ FILLED: Mapping[str, Callable[[Patient], Any]] = {
     # the data as a whole
     "classes": lambda it: len(it.prepared.data.classes),
     "class_names": lambda it: it.prepared.data.classes,
-    "counts": lambda it: it.prepared.data.counts,
+    "counts": _counts,
+    "task": lambda it: it.prepared.learner.task,
     "is_weighted": _is_weighted,
     "train_images": lambda it: it.prepared.data.train.size,
     "batch_size": lambda it: it.prepared.loaded.config.data.batch,

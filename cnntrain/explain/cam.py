@@ -89,7 +89,7 @@ def draw_cam(found: Tensor, decided: Decided, *, title: str) -> Figure:
     )
 
 
-@picture("cam")
+@picture("cam", forms=("classes",))
 def cam(
     *,
     model: Model,

@@ -10,7 +10,7 @@ from cnntrain.tasks.classification_report import Classification
 from cnntrain.tasks.confusion_matrix import confusion_figure
 
 
-@picture("confusion")
+@picture("confusion", forms=("classes",))
 def confusion(
     *,
     model: Model,

@@ -110,7 +110,7 @@ def draw_embedding(
     return figure
 
 
-@picture("embedding")
+@picture("embedding", forms=("classes",))
 def embedding(
     *,
     model: Model,

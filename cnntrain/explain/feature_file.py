@@ -46,8 +46,8 @@ def _parquet(found: Features, file: BinaryIO) -> None:
 
     columns = {
         "file": [*map(escaped, found.files)],
-        "class": _labels(found),
-        "label": found.targets.numpy(),
+        "class": list(found.labels),
+        "label": list(found.targets.numpy()),
     }
     table = pyarrow.table({**columns, "features": list(found.values.numpy())})
     table = table.replace_schema_metadata({"layer": found.layer})
@@ -58,10 +58,6 @@ def _csv(found: Features, file: BinaryIO) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     count = found.values.shape[1]
     write_csv([["file", "class", *(f"feature{i + 1}" for i in range(count))]], text)
-    images = zip(found.files, _labels(found), found.values.tolist(), strict=True)
+    images = zip(found.files, found.labels, found.values.tolist(), strict=True)
     write_csv(([name, label, *(f"{v:.7g}" for v in row)] for name, label, row in images), text)
     text.detach()  # the file stays open
-
-
-def _labels(found: Features) -> list[str]:
-    return [found.classes[target] for target in found.targets.tolist()]

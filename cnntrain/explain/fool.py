@@ -13,7 +13,7 @@ from torch.nn import functional
 from cnntrain.core.errors import UsageError
 from cnntrain.core.kinds import Names, Split
 from cnntrain.explain import picture
-from cnntrain.explain.shown import Shown, best, probabilities_of, show_images
+from cnntrain.explain.shown import Shown, best, class_number, probabilities_of, show_images
 from cnntrain.model.model import Model
 from cnntrain.show.image_table import Cell, Picture, draw_table
 from cnntrain.show.pixels import Scaling, coloured, signed
@@ -120,7 +120,7 @@ def sure_noise(
     return Fooled(first, noise, before, after, largest, bool(after[target] >= SURE))
 
 
-@picture("fool")
+@picture("fool", forms=("classes",))
 def fool(
     *,
     model: Model,
@@ -136,7 +136,7 @@ def fool(
     Raises:
         UsageError: the images are seen as the class already.
     """
-    aim = None if class_ is None else model.class_number(class_)
+    aim = None if class_ is None else class_number(model, class_)
     shown = show_images(model, images, split=split, usual=CHANGED if aim is None else 4 * CHANGED)
     every = list(range(len(shown.labels)))
     kept = every if aim is None else _others(model, shown, aim, named=bool(images))

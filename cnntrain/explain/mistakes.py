@@ -58,7 +58,7 @@ def find_mistakes(net: nn.Module, loader: Loader, *, temperature: float = 1.0) -
     return Mistakes(tuple(found), seen)
 
 
-@picture("mistakes")
+@picture("mistakes", forms=("classes",))
 def mistakes(
     *,
     model: Model,

@@ -80,13 +80,13 @@ def retrieve(
     rows, facts = [], []
     asked = photographs(shown.images, scaling=model.scaling)
     for query, label, true, near, numbers in zip(
-        asked, shown.labels, shown.targets, distances.tolist(), positions.tolist(), strict=True
+        asked, shown.labels, shown.names, distances.tolist(), positions.tolist(), strict=True
     ):
-        row = [Cell(query, label if true is None else f"{label}\n{model.classes[true]}")]
+        row = [Cell(query, label if true is None else f"{label}\n{true}")]
         known: list[dict[str, object]] = []
         photos = photographs(data.at(numbers), scaling=model.scaling)
         for photo, value, number in zip(photos, near, numbers, strict=True):
-            file, name = data.label(number), model.classes[int(targets[number])]
+            file, name = data.label(number), model.named.say(targets[number])
             caption = f"{name}  {value:.3g}\n{escaped(Path(file).name)}"
             row.append(Cell(photo, caption, apart=len(row) == 1))
             known.append({"image": file, "class": name, "distance": value})

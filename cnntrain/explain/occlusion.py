@@ -127,7 +127,7 @@ def draw_occlusion(
     )
 
 
-@picture("occlusion")
+@picture("occlusion", forms=("classes",))
 def occlusion(
     *,
     model: Model,

@@ -113,7 +113,7 @@ def draw_probes(
     return figure
 
 
-@picture("probe", command=True)
+@picture("probe", command=True, forms=("classes",))
 def linear_probes(
     *,
     model: Model,

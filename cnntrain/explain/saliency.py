@@ -57,7 +57,7 @@ def draw_saliency(found: Tensor, decided: Decided) -> Figure:
     )
 
 
-@picture("saliency")
+@picture("saliency", forms=("classes",))
 def saliency_picture(
     *,
     model: Model,

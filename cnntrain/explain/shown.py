@@ -12,20 +12,22 @@ from torch import Tensor, nn
 from cnntrain.core.errors import DataError, UsageError
 from cnntrain.core.escapes import escaped
 from cnntrain.core.kinds import Split
+from cnntrain.core.problems import near_match
 from cnntrain.data.decode import FORMATS, UnreadableImageError
-from cnntrain.model.images import find_images
+from cnntrain.model.images import find_images, spread
 from cnntrain.model.inputs import One
 from cnntrain.model.model import Model
 from cnntrain.show.pixels import Pixels, photographs
+from cnntrain.show.words import listed
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Some images to look at: (N, C, H, W), what to call them, their classes where known."""
+    """Some images to look at: (N, C, H, W), what to call them, what they are where known."""
 
     images: Tensor
     labels: tuple[str, ...]
-    targets: tuple[int | None, ...]
+    names: tuple[str | None, ...]
 
 
 def show_images(
@@ -45,7 +47,7 @@ def show_images(
         UsageError: there is no such file or position, or an image has the wrong size.
         DataError: a file cannot be decoded.
     """
-    found: dict[int, tuple[Tensor, str, int | None]] = {}
+    found: dict[int, tuple[Tensor, str, str | None]] = {}
     positions: dict[int, int] = {}
     for place, each in enumerate(wanted):
         if not isinstance(each, str | Path):
@@ -67,10 +69,11 @@ def show_images(
         if beyond:
             message = f"there is no image {beyond[0]} in the {data.split} split"
             raise UsageError(message, remedy=f"it has 0 to {size - 1}")
-        positions = positions or dict(enumerate(_spread(data.targets, usual)))
+        positions = positions or dict(enumerate(spread(data.targets, usual)))
         images = data.at(list(positions.values()))
         for (place, number), image in zip(positions.items(), images, strict=True):
-            found[place] = image[None], short(data.label(number)), int(data.targets[number])
+            what = model.named.say(data.targets[number])
+            found[place] = image[None], short(data.label(number)), what
     several = [found[place] for place in sorted(found)]
     stacked = torch.cat([image.to(model.device) for image, _, _ in several])
     return Shown(stacked, tuple(each[1] for each in several), tuple(each[2] for each in several))
@@ -89,16 +92,6 @@ def _read_file(model: Model, path: Path) -> Tensor:
 def short(label: str) -> str:
     """The end of a label, with the folder that an image file lies in; in one line."""
     return escaped("/".join(Path(label).parts[-2:]))
-
-
-def _spread(targets: Tensor, count: int) -> list[int]:
-    """Positions of the first image of each class, then of the second of each, and so on."""
-    seen: dict[int, int] = {}
-    ranked = []
-    for number, target in enumerate(targets.tolist()):
-        seen[target] = seen.get(target, 0) + 1
-        ranked.append((seen[target], target, number))
-    return [number for _, _, number in sorted(ranked)[:count]]
 
 
 def probabilities_of(net: nn.Module, images: Tensor) -> Tensor:
@@ -129,6 +122,19 @@ class Decided:
     facts: list[dict[str, object]]
 
 
+def class_number(model: Model, name: str) -> int:
+    """The position of a class in the list of classes.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if name in model.classes:
+        return model.classes.index(name)
+    near, known = near_match(name, model.classes), listed(model.classes, most=12)
+    remedy = f"did you mean '{near}'?" if near else f"the classes are {known}"
+    raise UsageError(f"the network has no class '{name}'", remedy=remedy)
+
+
 def decide(
     model: Model, images: Sequence[One], target: str | None, *, split: Split | None
 ) -> Decided:
@@ -136,18 +142,17 @@ def decide(
 
     The picture is about the class `target`; None: about what each image is seen as.
     """
-    wanted = None if target is None else model.class_number(target)
+    wanted = None if target is None else class_number(model, target)
     shown = show_images(model, images, split=split)
     classes = model.classes
     probabilities = probabilities_of(model.net, shown.images).cpu()
     pixels = photographs(shown.images, scaling=model.scaling)
     targets, captions, aims, facts = [], [], [], []
-    for label, true, row in zip(shown.labels, shown.targets, probabilities, strict=True):
+    for label, name, row in zip(shown.labels, shown.names, probabilities, strict=True):
         top = int(row.argmax())
         aim = top if wanted is None else wanted
         targets.append(aim)
         aims.append(f"for {classes[aim]} ({float(row[aim]):.1%})")
-        name = None if true is None else classes[true]
         captions.append(
             f"{label}\nseen as {best(row, classes)}" + ("" if name is None else f"\nis {name}")
         )

@@ -53,16 +53,18 @@ class OnnxVariant:
 
     def about(self) -> dict[str, Any]:
         """What the file says of itself; so do those of other formats."""
+        about = getattr(self.model.task, "about", None)
         return describe(
             name=self.model.loaded.config.name,
             epoch=self.model.epoch,
-            classes=self.model.classes,
+            targets=self.model.named,
             in_shape=self.model.in_shape,
             preprocessing=self.steps,
             temperature=self.model.temperature,
             bits=self.model.bits,
             include=self.include,
             precision=self.precision,
+            answers=about(self.model.classes) if about is not None else None,
         )
 
     def finish(self, net: Any) -> Any:

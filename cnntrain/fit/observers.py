@@ -34,6 +34,7 @@ from cnntrain.record.observe import Observer
 from cnntrain.record.time_left import Ahead
 from cnntrain.runs.folder import RunFolder
 from cnntrain.show.words import counted
+from cnntrain.tasks.targets import NAMED
 from cnntrain.train import undisturbed
 from cnntrain.train.snapshot import weights_alone
 
@@ -133,8 +134,12 @@ def _admit(loaded: Loaded, place: str) -> None:
 def card(prepared: Prepared) -> list[tuple[str, str]]:
     """What is said at the start: network, data, device, recipe."""
     config, data, plan = prepared.loaded.config, prepared.data, prepared.plan
-    counts = ", ".join(f"{sum(n):,} {split}" for split, n in data.counts.items())
+    loaders = {"train": data.train, "validation": data.validation, "test": data.test}
+    counts = ", ".join(f"{it.size:,} {split}" for split, it in loaders.items() if it is not None)
     shape = "x".join(map(str, plan.body.in_shape))
+    outputs = f"{len(data.classes)} {NAMED[data.targets.form][1]}"
+    if len(data.classes) == 1:
+        outputs = counted(1, *NAMED[data.targets.form])
     network = f"{plan.parameters:,} parameters, {plan.multiply_adds:,} multiply-adds an image"
     device, options = str(prepared.device), [str(prepared.learner.precision)]
     if prepared.device.type == "cuda":
@@ -156,7 +161,7 @@ def card(prepared: Prepared) -> list[tuple[str, str]]:
         device += f", in each of {count} processes"
     rows = [
         ("run", f"{config.name} (cnntrain {__version__}, seed {config.seed})"),
-        ("network", f"{shape} -> {len(data.classes)} classes, {network}"),
+        ("network", f"{shape} -> {outputs}, {network}"),
         ("data", f"{config.data.name}: {counts} images"),
         ("training", recipe),
         ("device", f"{device}, {', '.join(options)}"),
@@ -195,9 +200,11 @@ def _on_selection(prepared: Prepared) -> Iterator[str]:
     if validation is None:
         yield UNSELECTED
     elif validation.size < FEW and train.epochs > 1 and not prepared.recipe.keeps_last:
+        is_error = prepared.data.targets.form == "classes"
+        share = f" (one image is {1 / validation.size:.1%} of the error)" if is_error else ""
         yield (
             f"the best epoch is chosen by {counted(validation.size, 'validation image')}, which is "
-            f"partly chance (one image is {1 / validation.size:.1%} of the error); "
+            f"partly chance{share}; "
             "`-s train.select=last` keeps the weights of the last epoch instead"
         )
 

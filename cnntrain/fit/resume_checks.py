@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from cnntrain.runs.folder import RunFolder
 from cnntrain.runs.locate import FoundRun
 from cnntrain.runs.records import ending
 from cnntrain.show.words import listed
+from cnntrain.tasks.targets import NAMED, Targets
 from cnntrain.train.snapshot import are_weights_alone
 
 _NO_FINGERPRINT = (AssertionError, AttributeError, LookupError, TypeError, ValueError, zlib.error)
@@ -76,13 +78,14 @@ def check_same_data(prepared: Prepared, state: State, path: Path) -> None:
     eval_now = [dict(step) for step in data.eval_pipeline]
     if now != then:
         found = (
-            f"the data have other classes than {path}: {listed(now, most=6)} instead of "
-            f"{listed(then, most=6)}"
+            f"the data have other {NAMED[data.targets.form][1]} than {path}: "
+            f"{listed(now, most=6)} instead of {listed(then, most=6)}"
         )
     elif counts is not None and counts != list(data.counts["train"]):
         found = (
-            f"the data have {sum(data.counts['train']):,} training images instead of "
-            f"{sum(counts):,}, or others, so the run of {path} cannot go on as it was"
+            f"the data have {_images(data.targets, data.counts['train']):,} training images "
+            f"instead of {_images(data.targets, counts):,}, or others, so the run of {path} cannot "
+            "go on as it was"
         )
     elif steps != eval_now:
         found = f"the training images give other statistics (mean, std) than in {path}"
@@ -94,6 +97,11 @@ def check_same_data(prepared: Prepared, state: State, path: Path) -> None:
             remedy=f"{_REMEDY}, or resume with these: -s data.fingerprint=off",
         )
     raise CheckpointError(found + details, remedy=_REMEDY)
+
+
+def _images(targets: Targets, counts: Sequence[int]) -> int:
+    """How many there are; of labels how often they are given."""
+    return max(counts) if targets.form == "numbers" else sum(counts)
 
 
 def _changes_of_data(prepared: Prepared, state: State, path: Path) -> list[str]:

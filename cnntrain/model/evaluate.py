@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from cnntrain.assemble.make_parts import make_criterion
@@ -24,7 +22,8 @@ from cnntrain.model.images import SplitImages, find_images
 from cnntrain.model.views import Refusal, Viewer, answering, make_viewer
 from cnntrain.show.progress import bar
 from cnntrain.show.words import listed
-from cnntrain.tasks.classification import CLASSIFICATION
+from cnntrain.tasks.answers import judged, together
+from cnntrain.tasks.criterion import Criterion
 from cnntrain.tasks.image_scores import ImageScores
 from cnntrain.tasks.protocol import Result, Task
 from cnntrain.train import evaluate as evaluate_batches
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from cnntrain.model.model import Model
     from cnntrain.tasks.quality import Quality
 
+LOSS_OF_MEAN = "-log of the averaged probability of the true class"
 _READ = 128
 """Images that are read before they are classified."""
 
@@ -44,11 +44,12 @@ class Evaluated:
 
     Args:
         model: what was evaluated; of a committee the first.
-        classes: the rows and columns of the confusion matrix.
+        classes: the names of the outputs; of classes the rows and columns of the confusion matrix.
         selected: whether these images selected the weights, so that the result is optimistic.
         views: of each image, mirrored ones included.
         members: of a committee, what each model does by itself; none for one model.
-        disagreements: images on which the members do not all say the same class.
+        disagreements: images on which the members do not all say the same; None where nothing is
+            decided.
         mirrors_unseen: whether views are mirrored though a network learnt no mirrored images.
         left_out: files of the split that are not used.
         images: the images, by the positions of the answers.
@@ -63,7 +64,7 @@ class Evaluated:
     selected: bool
     views: int = 1
     members: tuple[tuple[Model, Result], ...] = ()
-    disagreements: int = 0
+    disagreements: int | None = 0
     mirrors_unseen: bool = False
     left_out: tuple[LeftOut, ...] = ()
     images: SplitImages | None = None
@@ -73,7 +74,8 @@ class Evaluated:
     @cached_property
     def quality(self) -> Quality | None:
         """What the probabilities show; None for a task that has none."""
-        return None if self.answers is None else self.task.quality(self.answers)
+        measure: Callable[[ImageScores], Quality] | None = getattr(self.task, "quality", None)
+        return None if self.answers is None or measure is None else measure(self.answers)
 
     @property
     def task(self) -> Task:
@@ -91,11 +93,12 @@ def evaluate(
     """Classify a split of the first model's data.
 
     One model that sees one view of each image is evaluated as it was while training, batches and
-    loss included, so the result is the logged one. Otherwise an answer is the mean of the softmax
-    over views and over models (Ciresan, Meier, Schmidhuber, "Multi-column Deep Neural Networks for
-    Image Classification", 2012, section 2; Krizhevsky et al. 2012, section 6.1), and the loss is
-    the mean of -log of the averaged probability of the true class, whatever the networks were
-    trained with. Each model has its own preprocessing.
+    loss included, so the result is the logged one. Otherwise an answer is the mean over views and
+    over models, as the task takes it. Of classes it is that of the softmax (Ciresan, Meier,
+    Schmidhuber, "Multi-column Deep Neural Networks for Image Classification", 2012, section 2;
+    Krizhevsky et al. 2012, section 6.1), and the loss the mean of -log of the averaged probability
+    of the true class, whatever the networks were trained with. Each model has its own
+    preprocessing.
 
     Args:
         models: one, or the members of a committee.
@@ -143,7 +146,7 @@ def _as_in_training(images: SplitImages) -> tuple[Result, ImageScores | None]:
         scores.append((outputs / model.temperature).log_softmax(dim=1).cpu())
         targets.append(wanted.cpu())
 
-    criterion = make_criterion(model.loaded, data=images, device=model.device)
+    criterion = _criterion(images)
     with images.opened() as loader:
         try:
             result = evaluate_batches(
@@ -163,43 +166,52 @@ def _as_in_training(images: SplitImages) -> tuple[Result, ImageScores | None]:
     return result, ImageScores(torch.cat(scores), torch.cat(targets)) if scores else None
 
 
+def _criterion(images: SplitImages, device: torch.device | None = None) -> Criterion:
+    model = images.model
+    at = device or model.device
+    return make_criterion(model.loaded, task=model.task, data=images, device=at)
+
+
 def _loss_of(model: Model) -> str:
     """The loss of the training, with the keys that change it."""
     train = model.loaded.config.train
     if train is None:
-        return "cross_entropy"
+        return model.loaded.config.task.usual_loss
     given = train.loss.parameters.items()
     keys = ", ".join(f"{key} {value}" for key, value in given if value)
     return train.loss.name + (f" with {keys}" if keys else "") + ", as in training"
 
 
 def _together(viewers: Sequence[Viewer], images: SplitImages) -> Evaluated:
-    results: list[tuple[Model, Result]] = []
-    said: list[Tensor] = []
-    total = torch.zeros(())
-    for viewer in viewers:
-        scores = _scores(viewer, images)
-        results.append((viewer.model, _metrics(scores, images.targets)))
-        said.append(scores.argmax(dim=1))
-        total = scores if len(said) == 1 else torch.logaddexp(total, scores)
-    answers = ImageScores(total - math.log(len(viewers)), images.targets)
+    task, criterion = images.model.task, _criterion(images, torch.device("cpu"))
+    judge = partial(judged, task, targets=images.targets, criterion=criterion)
+    scores = [_scores(viewer, images) for viewer in viewers]
+    results = [(v.model, judge(said)) for v, said in zip(viewers, scores, strict=True)]
+    whole = together(task, scores)
+    has_quality, decide = hasattr(task, "quality"), getattr(task, "decisions", None)
+    usual = f"{_loss_of(images.model)}, of the averaged answers"
     return Evaluated(
         results[0][0],
         images.classes,
         images.split,
-        _metrics(answers.scores, answers.targets),
+        judge(whole),
         any(_selected(viewer.model, images.split) for viewer in viewers),
         views=viewers[0].views.count,
         members=tuple(results) if len(results) > 1 else (),
-        disagreements=int((torch.stack(said) != said[0]).any(dim=0).sum()),
+        disagreements=None if decide is None else _disagreements([*map(decide, scores)]),
         mirrors_unseen=any(
             viewer.views.mirrored and _is_unmirrored(viewer.model) for viewer in viewers
         ),
         left_out=images.left_out,
         images=images,
-        answers=answers if hasattr(results[0][0].task, "quality") else None,
-        loss="-log of the averaged probability of the true class",
+        answers=ImageScores(whole, images.targets) if has_quality else None,
+        loss=LOSS_OF_MEAN if hasattr(task, "together") else usual,
     )
+
+
+def _disagreements(decided: Sequence[Tensor]) -> int:
+    every = torch.stack([each.flatten(1) if each.ndim > 1 else each[:, None] for each in decided])
+    return int((every != every[0]).any(dim=2).any(dim=0).sum())
 
 
 def _scores(viewer: Viewer, images: SplitImages) -> Tensor:
@@ -254,9 +266,3 @@ def _refuse_seen(model: Model, images: SplitImages) -> None:
             "held others out",
             remedy="use --split test, or train all with the same seed and data section",
         )
-
-
-def _metrics(scores: Tensor, targets: Tensor) -> Result:
-    sums = CLASSIFICATION.sums(scores)
-    sums.add(scores, targets, loss=F.nll_loss(scores, targets), weight=len(targets))
-    return sums.compute()

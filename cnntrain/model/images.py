@@ -54,7 +54,7 @@ class SplitImages:
 
     @property
     def targets(self) -> Tensor:
-        """(N,) the classes."""
+        """(N,) the classes, or (N, K) what they are learnt with."""
         return self.part.targets[self.positions]
 
     @property
@@ -118,7 +118,10 @@ def every_split(loaded: Loaded) -> Splits:
     data, seed = loaded.config.data, loaded.config.seed
     with data_errors(loaded):
         return open_splits(
-            data.name, parameters=loaded.data_parameters, holdout=data.holdout(seed=seed)
+            data.name,
+            parameters=loaded.data_parameters,
+            holdout=data.holdout(seed=seed),
+            form=loaded.config.task.form,
         )
 
 
@@ -169,3 +172,18 @@ def find_images(
         left_out=left_out,
         chosen=splits.division is not None,
     )
+
+
+def spread(targets: Tensor, count: int) -> list[int]:
+    """Positions of the first image of each class, then of the second of each, and so on.
+
+    Where the targets are not classes, of the first images.
+    """
+    if targets.ndim > 1:
+        return list(range(min(count, len(targets))))
+    seen: dict[int, int] = {}
+    ranked = []
+    for number, target in enumerate(targets.tolist()):
+        seen[target] = seen.get(target, 0) + 1
+        ranked.append((seen[target], target, number))
+    return [number for _, _, number in sorted(ranked)[:count]]

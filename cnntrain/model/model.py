@@ -20,10 +20,11 @@ from cnntrain.assemble.translation import apply_threads, choose_device, place, u
 from cnntrain.config.loaded import Loaded
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.core.kinds import Bits, Split
-from cnntrain.core.problems import halves, near_match
+from cnntrain.core.problems import halves
 from cnntrain.data.batch import Batch
 from cnntrain.data.crops import Crops
 from cnntrain.data.pipeline import Pipeline, build_eval_pipeline
+from cnntrain.data.statistics import scaling_in
 from cnntrain.model.evaluate import Evaluated, evaluate
 from cnntrain.model.images import find_images
 from cnntrain.model.inputs import Images, inputs
@@ -33,6 +34,7 @@ from cnntrain.model.views import make_viewer
 from cnntrain.show.pixels import Scaling
 from cnntrain.show.words import listed
 from cnntrain.tasks.protocol import Task
+from cnntrain.tasks.targets import Targets
 from cnntrain.train import make_deterministic, undisturbed
 from cnntrain.train.finite import all_finite, why_not_finite
 from cnntrain.train.precision import Precision, autocast, choose_precision
@@ -57,6 +59,7 @@ class Model:
         is_best: whether its result on the validation images selected that epoch.
         temperature: by which logits are divided where they become probabilities; see
             `cnntrain.model.calibrated`.
+        targets: what the training images said of them; None where that is unknown.
     """
 
     net: Network
@@ -71,11 +74,17 @@ class Model:
     epoch: int
     is_best: bool
     temperature: float = 1.0
+    targets: Targets | None = None
 
     @cached_property
     def task(self) -> Task:
         """What it is for."""
-        return make_task(self.loaded)
+        return make_task(self.loaded, self.targets)
+
+    @property
+    def named(self) -> Targets:
+        """What it learnt, with the names of its outputs."""
+        return self.targets or Targets(self.loaded.config.task.form, self.classes)
 
     @property
     def bits(self) -> Bits:
@@ -96,11 +105,7 @@ class Model:
     @property
     def scaling(self) -> Scaling:
         """What its preprocessing does to pixels: mean and standard deviation per channel."""
-        for step in self.eval_steps:
-            if step["name"] == "normalize" and step.get("mean") is not None:
-                return Scaling(tuple(step["mean"]), tuple(step["std"]))
-        channels = self.in_shape[0]
-        return Scaling((0.0,) * channels, (1.0,) * channels)
+        return scaling_in(self.eval_steps, channels=self.in_shape[0])
 
     @cached_property
     def layers(self) -> dict[str, PlannedNode]:
@@ -134,18 +139,6 @@ class Model:
             if whose == "the data"
             else "only networks for the same classes can answer together",
         )
-
-    def class_number(self, name: str) -> int:
-        """The position of a class in the list of classes.
-
-        Raises:
-            UsageError: there is none of that name.
-        """
-        if name in self.classes:
-            return self.classes.index(name)
-        near, known = near_match(name, self.classes), listed(self.classes, most=12)
-        remedy = f"did you mean '{near}'?" if near else f"the classes are {known}"
-        raise UsageError(f"the network has no class '{name}'", remedy=remedy)
 
     @contextmanager
     def outputs_watched(self) -> Iterator[None]:
@@ -260,12 +253,13 @@ class Model:
         with self.running(), data.opened() as loader:
             found, targets = features(self.net, loader, taps=[tap], limit=pool or 2**62)
         files = tuple(data.label(number) for number in range(len(targets)))
+        labels = self.named.say_all(targets)
         return Features(
-            str(tap), data.split, found[tap], targets, files, self.classes, data.left_out
+            str(tap), data.split, found[tap], targets, files, self.classes, labels, data.left_out
         )
 
 
-def make_model(
+def make_model(  # noqa: PLR0913  # one keyword for each thing that a checkpoint says
     net: Network,
     *,
     plan: Plan,
@@ -275,6 +269,7 @@ def make_model(
     path: Path,
     epoch: int = 0,
     is_best: bool = False,
+    targets: Targets | None = None,
 ) -> Model:
     """A network that has its weights, brought to its device; see `Model`.
 
@@ -297,4 +292,5 @@ def make_model(
         path=path,
         epoch=epoch,
         is_best=is_best,
+        targets=targets,
     )

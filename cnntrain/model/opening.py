@@ -36,6 +36,7 @@ from cnntrain.runs.contents import (
 )
 from cnntrain.runs.folder import RunFolder
 from cnntrain.runs.kept_run_file import kept_in
+from cnntrain.runs.kept_targets import targets_in
 from cnntrain.runs.locate import find_run, has_run, run_file_at
 from cnntrain.runs.records import read_classes
 from cnntrain.train import undisturbed
@@ -192,6 +193,7 @@ def model_from(
         path=path,
         epoch=epoch,
         is_best=is_best,
+        targets=targets_in(state, path=path),
     )
     return replace(model, temperature=temperature_in(state))
 
@@ -208,6 +210,7 @@ def _open_run_file(path: Path, loaded: Loaded) -> Model:
         remedy = "give the numbers: `normalize: {mean: [...], std: [...]}`"
         raise loaded.error(("data", "transforms", "eval"), message, remedy)
     source = read_source(loaded)
+    _refuse_unknown_scale(loaded, source)
     classes = _class_names(loaded, source)
     plan = plan_network(loaded, num_classes=len(classes))
     net = make_network(plan, seed=0)
@@ -222,7 +225,17 @@ def _open_run_file(path: Path, loaded: Loaded) -> Model:
         eval_steps=plain_steps(loaded),
         path=source.path,
         epoch=source.epoch,
+        targets=source.targets,
     )
+
+
+def _refuse_unknown_scale(loaded: Loaded, source: Source) -> None:
+    task = loaded.config.task
+    is_known = source.targets is not None and source.targets.form == task.form
+    if task.form == "numbers" and task.parameters.get("normalize") and not is_known:
+        message = f"the mean and deviation of the numbers that {source.name} learnt are unknown"
+        remedy = "give a run or an exported file, or set normalize: false"
+        raise loaded.error(("task", "name"), message, remedy)
 
 
 def _class_names(loaded: Loaded, source: Source) -> tuple[str, ...]:

@@ -101,12 +101,13 @@ def _refuse_other_images(ours: SplitImages, theirs: SplitImages) -> None:
 
 def _contents(images: SplitImages) -> list[tuple[str, str]]:
     """Name and class of each image, in stored order."""
-    part, targets = images.part, images.part.targets.tolist()
+    part = images.part
+    said = images.model.named.say_all(part.targets)
     if isinstance(part, Files):
         names = [str(path.absolute()) for path in part.paths]
     else:
         names = [part.label(number) for number in range(len(part))]
-    return [(name, images.classes[target]) for name, target in zip(names, targets, strict=True)]
+    return list(zip(names, said, strict=True))
 
 
 def _same_pixels(ours: Pixels, theirs: Part) -> bool:

@@ -1,4 +1,4 @@
-"""Classifying images with a model, or with several whose probabilities are averaged."""
+"""What images are taken for by a model, or by several whose answers are averaged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cnntrain.data.splits import Part
 from cnntrain.model.inputs import Images, Input, inputs, left_out
 from cnntrain.model.views import Refusal, Viewer, make_viewer
 from cnntrain.show.progress import bar
-from cnntrain.train.evaluation import mean_of
+from cnntrain.tasks.answers import Ranking, SaidOfImage, said, together
 
 if TYPE_CHECKING:
     from cnntrain.model.model import Model
@@ -33,13 +33,20 @@ class Prediction:
     Args:
         name: of the image: its file, or its position among those that were given.
         ranking: class names with their probabilities, the most probable first; empty where the
-            image cannot be read.
+            image cannot be read, and where the task is not to classify.
         error: why it cannot be read.
+        other: what is said of it where the task is not to classify.
     """
 
     name: str
     ranking: tuple[tuple[str, float], ...]
     error: str = ""
+    other: SaidOfImage | None = None
+
+    @property
+    def answer(self) -> SaidOfImage | None:
+        """All that is said of it; None where the image cannot be read."""
+        return None if self.error else self.other or Ranking(self.ranking)
 
     @property
     def label(self) -> str | None:
@@ -60,12 +67,12 @@ def predict(
     crops: Crops = "center",
     scales: Sequence[int] = (),
 ) -> list[Prediction]:
-    """Classify images, each model with its own preprocessing.
+    """What models say of images, each with its own preprocessing.
 
     Files in folders that are not taken are listed on stderr.
 
     Args:
-        models: their probabilities are averaged; the classes are in the order of the first one's.
+        models: their answers are averaged; the classes are in the order of the first one's.
         images: see `cnntrain.model.inputs.Images`.
         top: how many classes of each image are given.
         crops: the views of each image; see `cnntrain.data.crops`.
@@ -121,16 +128,19 @@ def _classify(
     reasons: dict[int, str] = {}
     scores: list[Tensor] = []
     for viewer, views in zip(viewers, results, strict=True):
-        said, errors = viewer.scores(views, classes=classes)
-        scores.append(said)
+        of_one, errors = viewer.scores(views, classes=classes)
+        scores.append(of_one)
         for number, error in errors.items():
             reason = error.reason if isinstance(error, UnreadableImageError) else str(error)
             reasons.setdefault(number, reason)
-    best = mean_of(scores).exp().topk(min(top, len(classes)), dim=1)
+    task = viewers[0].model.task
+    answers = said(task, together(task, scores), classes, top=top)
     found: list[Prediction] = []
-    ranked = zip(images, best.values.tolist(), best.indices.tolist(), strict=True)
-    for number, (image, values, indices) in enumerate(ranked):
-        ranking = tuple((classes[i], p) for i, p in zip(indices, values, strict=True))
-        reason = reasons.get(number, "")
-        found.append(Prediction(image.name, () if reason else ranking, reason))
+    for number, (image, answer) in enumerate(zip(images, answers, strict=True)):
+        if reason := reasons.get(number, ""):
+            found.append(Prediction(image.name, (), reason))
+        elif isinstance(answer, Ranking):
+            found.append(Prediction(image.name, answer.pairs))
+        else:
+            found.append(Prediction(image.name, (), other=answer))
     return found

@@ -12,7 +12,8 @@ from pathlib import Path
 from torch import nn
 
 from cnntrain.assemble.make_parts import make_criterion
-from cnntrain.assemble.prepare import Prepared, has_running_statistics, network_of
+from cnntrain.assemble.prepare import Prepared, network_of
+from cnntrain.assemble.several import has_running_statistics
 from cnntrain.assemble.transfer.make_freezing import make_freezing
 from cnntrain.assemble.translation import open_run_data
 from cnntrain.checkpoint import State, load, save
@@ -101,7 +102,7 @@ def recalibrate_run(
         tell(data.left_out)
         loaders = {"validation": data.validation, "test": data.test, "train": data.train}
         split, loader = next((name, found) for name, found in loaders.items() if found)
-        criterion = make_criterion(loaded, data=data, device=model.device)
+        criterion = make_criterion(loaded, task=model.task, data=data, device=model.device)
         measure = partial(evaluate, criterion=criterion, precision=precision, task=model.task)
         images = WatchedLoader(data.train, what="train")
         loader = WatchedLoader(loader, what=split)

@@ -136,9 +136,10 @@ class Features:
         layer: where they were read.
         split: of the data.
         values: (N, F) float32.
-        targets: (N,) int64 classes.
+        targets: (N,) int64 classes, or (N, K) what else is learnt.
         files: what each image is called.
-        classes: the names.
+        classes: the names of the classes, or of what else is learnt.
+        labels: what each image is, or has, in words.
         left_out: files of the split that are not used.
     """
 
@@ -148,4 +149,5 @@ class Features:
     targets: Tensor
     files: tuple[str, ...]
     classes: tuple[str, ...]
+    labels: Sequence[str]
     left_out: tuple[LeftOut, ...] = ()

@@ -16,7 +16,7 @@ from cnntrain.core.problems import halves
 from cnntrain.data.crops import Crops, Views, make_views
 from cnntrain.data.decode import UnreadableImageError, in_threads
 from cnntrain.data.splits import Part
-from cnntrain.train.evaluation import Mirrored, mean_log_softmax
+from cnntrain.train.evaluation import Mirrored, mean_answers
 
 if TYPE_CHECKING:
     from cnntrain.model.model import Model
@@ -87,17 +87,17 @@ class Viewer:
         classes: Sequence[str],
         stop_at_errors: bool = False,
     ) -> tuple[Tensor, dict[int, Refusal]]:
-        """Classify a few images.
+        """What the network says of a few images.
 
         Args:
             results: what `read_all` gave.
-            classes: the columns of the answers; the model's own in any order.
-            stop_at_errors: whether none is classified when one cannot be.
+            classes: the columns of the answers; the model's own names in any order.
+            stop_at_errors: whether none is answered when one cannot be.
 
         Returns:
-            `(N, classes)`, logarithms of the probabilities, which are the mean over the views,
-            with the model's temperature; and by its place among the results why an image cannot
-            be classified, whose scores are not numbers.
+            `(N, ...)`, the task's answers, the mean over the views, of classes with the model's
+            temperature; and by its place among the results why an image cannot be answered, whose
+            scores are not numbers.
         """
         columns = [self.model.classes.index(name) for name in classes]
         _, height, width = self.model.in_shape
@@ -105,9 +105,10 @@ class Viewer:
         found = {row: views for row, views in enumerate(results) if isinstance(views, list)}
         errors = {row: why for row, why in enumerate(results) if not isinstance(why, list)}
         if found and not (errors and stop_at_errors):
-            means = mean_log_softmax(
+            means = mean_answers(
                 self.net,
                 list(found.values()),
+                task=self.model.task,
                 prepare=self.views.prepare,
                 mirrored=self.views.mirrored,
                 batch_pixels=evaluation_batch(self.model.loaded) * height * width,
@@ -115,7 +116,12 @@ class Viewer:
                 device=self.model.device,
                 memory_format=self.model.memory_format,
             )
-            scores[list(found)] = (means / self.model.temperature).log_softmax(dim=1)[:, columns]
+            if self.model.temperature != 1.0:
+                means = (means / self.model.temperature).log_softmax(dim=1)
+            if means.ndim == 2 and means.shape[1] == len(columns):
+                means = means[:, columns]
+            scores = means.new_full((len(results), *means.shape[1:]), torch.nan)
+            scores[list(found)] = means
         return scores, errors
 
 

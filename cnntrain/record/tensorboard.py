@@ -22,6 +22,7 @@ from cnntrain.record.tensorboard_pictures import (
     filters_picture,
     histogram_interval,
     images_picture,
+    scatter_picture,
     weight_histograms,
 )
 from cnntrain.record.window import StepReport
@@ -211,7 +212,7 @@ class TensorBoard(Observer):
             self._in_full(self._found)
 
     def _in_full(self, event: EvalDone) -> None:
-        """The task's report and, where there is one, the confusion matrix."""
+        """The task's report and what it has to be drawn: the confusion matrix, the scatter."""
         from torch.utils.tensorboard.summary import text
 
         if self._classes:
@@ -221,6 +222,9 @@ class TensorBoard(Observer):
         confusion = getattr(event.metrics, "confusion", None)
         if confusion is not None and len(confusion) <= DRAWN_CLASSES:
             self._picture("confusion", confusion_picture(confusion), event.step, split=event.split)
+        sample = getattr(event.metrics, "sample", None)
+        if sample is not None:
+            self._picture("scatter", scatter_picture(sample), event.step, split=event.split)
 
     def _filters(self, step: int) -> None:
         picture = filters_picture(self._net)

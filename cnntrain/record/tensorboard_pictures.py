@@ -1,4 +1,4 @@
-"""What TensorBoard shows of tensors: images, filters, histograms, the confusion matrix."""
+"""What TensorBoard shows of tensors: images, filters, histograms, confusion, scatter."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ VALUES_PER_STEP = 2_000
 DRAWN_CLASSES = 2_000
 """The confusion matrix of more is not drawn: no screen shows it, and it would take gigabytes."""
 _IMAGES, _FILTERS = 16, 64  # tiles shown at most
+_PANEL = 160  # pixels a side of a panel
 _TILE = 24  # pixels; smaller tiles are enlarged to about that
 
 
@@ -65,6 +66,26 @@ def confusion_picture(confusion: Tensor) -> Tensor:
     picture = torch.stack([1 - blue, 1 - torch.maximum(blue, red), 1 - red])
     side = max(1, 480 // len(counts))
     return picture.repeat_interleave(side, 1).repeat_interleave(side, 2)
+
+
+def scatter_picture(sample: Tensor) -> Tensor:
+    """Numbers that are predicted (upwards) over the true ones, (3, H', W') from 0 to 1.
+
+    A panel for each of the first sixteen numbers, the darker the more images; a line where both are
+    the same.
+
+    Args:
+        sample: `(2, M, K)`, true and predicted numbers.
+    """
+    panels = []
+    for points in sample[:, :, :_IMAGES].double().unbind(dim=2):
+        low, high = points.min(), points.max()
+        cells = ((points - low) / (high - low).clamp(min=1e-12) * (_PANEL - 1)).round().long()
+        counts = torch.bincount(cells[0] * _PANEL + cells[1], minlength=_PANEL**2)
+        shades = 1 - counts.view(_PANEL, _PANEL).double().log1p() / counts.max().double().log1p()
+        line = 0.25 * torch.eye(_PANEL, dtype=torch.float64)
+        panels.append((shades - line).clamp(min=0).T.flip(0)[None])
+    return _grid(torch.stack(panels).float())
 
 
 def histogram_interval(net: nn.Module, *, steps_per_epoch: int) -> int:

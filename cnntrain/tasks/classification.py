@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from cnntrain.core.errors import DataError
 from cnntrain.show.words import percent, shape_text
 from cnntrain.tasks import task
+from cnntrain.tasks.answers import Ranking
 from cnntrain.tasks.classification_report import (
     Classification,
     as_data,
@@ -20,6 +22,7 @@ from cnntrain.tasks.classification_report import (
     mean_score,
     report,
 )
+from cnntrain.tasks.criterion import Criterion
 from cnntrain.tasks.image_scores import ImageScores
 from cnntrain.tasks.protocol import Result
 
@@ -50,6 +53,35 @@ class Classify:
             return message, "end with `- linear: {out: $num_classes}`"
         message = f"ends in {shape_text(shape)}, not in one number per class"
         return message, "end with `- flatten` and `- linear: {out: $num_classes}`"
+
+    def answers(self, outputs: Tensor) -> Tensor:
+        """Logarithms of the classes' probabilities, so that none becomes 0."""
+        return outputs.log_softmax(dim=1)
+
+    def together(self, answers: Sequence[Tensor]) -> Tensor:
+        """The logarithm of the mean of the probabilities."""
+        return torch.stack(tuple(answers)).logsumexp(dim=0) - math.log(len(answers))
+
+    def judged(self, answers: Tensor, targets: Tensor, *, criterion: Criterion) -> Result:
+        """The loss is the mean of -log of the averaged probability, whatever the criterion."""
+        sums = self.sums(answers)
+        sums.add(answers, targets, loss=F.nll_loss(answers, targets), weight=len(targets))
+        return sums.compute()
+
+    def decisions(self, answers: Tensor) -> Tensor:
+        """The most probable classes, `(N,)`."""
+        return answers.argmax(dim=1)
+
+    def missed(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Those that are taken for another class."""
+        return outputs.argmax(dim=1) != targets
+
+    def said(self, answers: Tensor, names: Sequence[str], *, top: int) -> Sequence[Ranking]:
+        """The most probable classes."""
+        best = answers.exp().topk(min(top, len(names)), dim=1)
+        rows = zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        return [Ranking(tuple((names[i], p) for i, p in zip(places, values, strict=True)))
+                for values, places in rows]  # fmt: skip
 
     def sums(self, outputs: Tensor) -> ClassificationSums:
         """For logits `(N, classes)`."""

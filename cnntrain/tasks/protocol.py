@@ -1,6 +1,17 @@
-"""What a network is for: the form of its outputs, what is counted, and what selects the best.
+"""What a network is for: what it learns, what it gives, what is counted and selects the best.
 
 The loop, the recorder and the commands ask the task and never name a figure themselves.
+
+**Targets.** The decorator states their form: `@task("regression", form="numbers", loss="mse")`. A
+batch has them as `cnntrain.tasks.targets` says, in the units of the data. What the training images
+say of them (names, means, deviations) is filled in where `__init__` asks for `targets: Targets`,
+and kept in the checkpoint. The data must have targets of that form, and the loss must state that it
+`fits` it; the run file is refused at its line where that is not so. The form `image` is for tasks
+whose target is made of the image: the loaders put it in the place of what the data have.
+
+**Answers.** The network's outputs become answers (`answers`: probabilities, numbers in the units of
+the data), which may be averaged over views and networks (`together`), judged (`judged`) and said
+(`said`). Methods that may be left out have the meaning that `cnntrain.tasks.answers` gives them.
 """
 
 from __future__ import annotations
@@ -12,9 +23,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
+from cnntrain.tasks.criterion import Criterion
 from cnntrain.tasks.image_scores import ImageScores
 
 if TYPE_CHECKING:
+    from cnntrain.tasks.answers import SaidOfImage
     from cnntrain.tasks.quality import Quality
 
 
@@ -69,7 +82,8 @@ class Task(Protocol):
     """One kind of target, and all that follows from it.
 
     `@task("name", selects=("error", "loss"))` states what may select the best weights, the default
-    first, for the run file's `train.select`.
+    first, for the run file's `train.select`; `form` is that of the targets, `classes` where it is
+    left out, and `loss` what is minimised where the run file names none. `Optional` has more.
 
     Attributes:
         figures: what an evaluation reports besides the loss, in the order of the columns.
@@ -82,7 +96,10 @@ class Task(Protocol):
     train_figures: Sequence[str]
 
     def wrong_output(self, shape: tuple[int, ...], classes: int) -> tuple[str, str] | None:
-        """Why a network that gives `shape` for an image does not fit, and the remedy."""
+        """Why a network that gives `shape` for an image does not fit, and the remedy.
+
+        `classes` is the number of names of the targets: what `$num_classes` is in architectures.
+        """
 
     def sums(self, outputs: Tensor) -> Sums:
         """New sums for outputs of this form and device, `(N, ...)`."""
@@ -108,11 +125,39 @@ class Task(Protocol):
     def data(self, result: Result, classes: Sequence[str] = ()) -> dict[str, Any]:
         """A result as JSON takes it: the figures and, with the classes' names, all of it."""
 
-    def guessed(self, result: Result) -> str | None:
-        """What guessing would give, where a result is no better than that; it may be left out."""
-
-    def quality(self, answers: ImageScores) -> Quality:
-        """What only the probabilities of all images show; it may be left out."""
-
     def text(self, figure: str, value: float | None) -> str:
         """A figure as people read it."""
+
+
+class Optional(Protocol):
+    """What a task may have besides; each may be left out, see `cnntrain.tasks.answers`."""
+
+    def guessed(self, result: Result) -> str | None:
+        """What guessing would give, where a result is no better than that."""
+
+    def quality(self, answers: ImageScores) -> Quality:
+        """What only the probabilities of all images show."""
+
+    def criterion(self, loss: Criterion) -> Criterion:
+        """A loss as it is applied to outputs and targets of this task."""
+
+    def answers(self, outputs: Tensor) -> Tensor:
+        """What outputs `(N, ...)` mean, to be averaged."""
+
+    def together(self, answers: Sequence[Tensor]) -> Tensor:
+        """The mean of answers to the same images."""
+
+    def judged(self, answers: Tensor, targets: Tensor, *, criterion: Criterion) -> Result:
+        """The result of answers that are means."""
+
+    def decisions(self, answers: Tensor) -> Tensor:
+        """What is decided for each image, in the form of the targets; numbers decide nothing."""
+
+    def said(self, answers: Tensor, names: Sequence[str], *, top: int) -> Sequence[SaidOfImage]:
+        """What is said of each image."""
+
+    def missed(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """`(N,)` bool: the images that are not learnt yet, where a few are to be memorised."""
+
+    def about(self, names: Sequence[str]) -> Mapping[str, Any]:
+        """What exported files say of their output: plain data."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from cnntrain.core.errors import DataError
 from cnntrain.data.batch import Batch, Loader
-from cnntrain.tasks.classification import CLASSIFICATION
+from cnntrain.tasks.answers import answers_of, together
 from cnntrain.tasks.criterion import Criterion
 from cnntrain.tasks.protocol import Result, Sums, Task
 from cnntrain.train.events import StopRequest
@@ -26,8 +25,8 @@ def evaluate(
     loader: Loader,
     *,
     criterion: Criterion,
+    task: Task,
     precision: Precision = "float32",
-    task: Task = CLASSIFICATION,
     stop: StopRequest | None = None,
     whole: str = "the images",
     collect: Callable[[Tensor, Tensor], None] | None = None,
@@ -41,8 +40,8 @@ def evaluate(
         net: gives outputs `(N, ...)` for images `(N, C, H, W)`.
         loader: of the split.
         criterion: the loss to average.
-        precision: of the forward pass.
         task: what is counted.
+        precision: of the forward pass.
         stop: ends the evaluation after a batch, or while it waits for one; the result is None.
             Its processes take the loader's batches in turns, and all come to the same result.
         whole: what to call the images if something is wrong.
@@ -135,10 +134,11 @@ def first_false(verdicts: Sequence[Tensor]) -> int | None:
     return found.index(False) if False in found else None
 
 
-def mean_log_softmax(
+def mean_answers(  # noqa: PLR0913  # what a model has, one by one
     net: nn.Module,
     images: Sequence[Sequence[Tensor]],
     *,
+    task: Task,
     prepare: Callable[[Tensor], Tensor],
     mirrored: bool,
     batch_pixels: int,
@@ -146,18 +146,19 @@ def mean_log_softmax(
     device: torch.device,
     memory_format: torch.memory_format,
 ) -> Tensor:
-    """The logarithm of each image's class probabilities, the mean over its views.
+    """What a network says of each image, the mean over its views.
 
     Args:
-        net: gives logits `(N, classes)` for `(N, C, H, W)`; it is on `device`.
+        net: gives outputs `(N, ...)` for `(N, C, H, W)`; it is on `device`.
         images: of each image the same number of views, uint8 `(C, H, W)`, of any sizes.
+        task: what outputs mean, and how the mean is taken.
         prepare: makes of a batch of them what the network reads.
         mirrored: whether each view also counts mirrored left to right.
         batch_pixels: of a batch, as far as one image is not more.
         precision, device, memory_format: of the batches.
 
     Returns:
-        `(images, classes)` float32 on the CPU; logarithms, so that nothing becomes 0.
+        `(images, ...)` float32 on the CPU, in the form of the task's answers.
 
     Raises:
         DivergedError: the outputs are not finite; it names the first layer.
@@ -178,24 +179,19 @@ def mean_log_softmax(
                     yield [number for number, _ in batch], inputs
 
     numbers: list[int] = []
-    scores: list[Tensor] = []
+    answers: list[Tensor] = []
     finite: list[Tensor] = []
     with evaluation_mode(net), torch.inference_mode():
         for of_views, inputs in batches():
             with autocast(precision, device):
-                logits = net(inputs).float()
-            scores.append(logits.log_softmax(dim=1))
-            finite.append(logits.isfinite().all())
+                outputs = net(inputs).float()
+            answers.append(answers_of(task, outputs))
+            finite.append(outputs.isfinite().all())
             numbers += of_views
         if (bad := first_false(finite)) is not None:
             _, inputs = next(islice(batches(), bad, None))
             given = Batch(inputs, torch.empty(0))
             raise why_not_finite(net, given, precision=precision)
         order = torch.tensor(numbers).argsort(stable=True).to(device)
-        each = torch.unflatten(torch.cat(scores)[order], 0, (len(images), -1))
-        return mean_of(each.unbind(dim=1)).cpu()
-
-
-def mean_of(scores: Sequence[Tensor]) -> Tensor:
-    """The logarithm of the mean of probabilities that are given as logarithms."""
-    return torch.stack(tuple(scores)).logsumexp(dim=0) - math.log(len(scores))
+        each = torch.unflatten(torch.cat(answers)[order], 0, (len(images), -1))
+        return together(task, each.unbind(dim=1)).cpu()

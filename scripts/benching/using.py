@@ -59,7 +59,12 @@ def _evaluation(job: str, loaded: Loaded, net: nn.Module, setting: Setting) -> I
         return float(loss), int(hits)
 
     def ours() -> None:
-        evaluate(prepared.learner.evaluated, test, criterion=prepared.criterion)
+        evaluate(
+            prepared.learner.evaluated,
+            test,
+            criterion=prepared.criterion,
+            task=prepared.learner.task,
+        )
 
     taken = in_turns({"ours": ours, BARE: bare}, rounds=2 * setting.rounds)
     each = {name: [found.over(test.size) for found in seconds] for name, seconds in taken.items()}

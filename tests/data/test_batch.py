@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from cnntrain.data.batch import Batching, balanced_order
-from cnntrain.data.loaders import EmptyClassError, open_data
+from cnntrain.data.loaders import open_data
 from cnntrain.data.pipeline import build_pipeline
+from cnntrain.data.read import EmptyClassError
 from cnntrain.data.resident import ResidentLoader
 from cnntrain.data.splits import Files, Pixels
 from cnntrain.data.stream import StreamLoader

@@ -11,11 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cnntrain.core.choices import LOSSES
+from cnntrain.core.target_forms import fits
 from cnntrain.tasks.criterion import LossByClass
 from cnntrain.tasks.losses.binary_cross_entropy import binary_cross_entropy
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 from cnntrain.tasks.losses.focal import focal
 from cnntrain.tasks.losses.hinge import hinge
+from cnntrain.tasks.losses.huber import huber
 from cnntrain.tasks.losses.poly1 import poly1
 
 N, CLASSES = 9, 5
@@ -23,6 +25,7 @@ WEIGHTS = (0.1, 2.0, 1.0, 0.5, 3.0)
 ALL = [
     (name, options)
     for name in LOSSES.names()
+    if "classes" in fits(LOSSES.entry(name))
     for options in (
         {},
         *([{"class_weights": WEIGHTS}] if LOSSES.entry(name).parameter("class_weights") else []),
@@ -45,6 +48,21 @@ def targets() -> Tensor:
 
 def value(loss: Any, logits: Tensor, targets: Tensor) -> float:
     return float(loss(logits, targets))
+
+
+def test_losses_of_numbers_are_torchs(logits: Tensor) -> None:
+    """mae and huber are torch's L1Loss and HuberLoss; mse has a half and the sum over outputs."""
+    wanted = torch.randn(N, CLASSES, generator=torch.Generator().manual_seed(2)).double()
+    whole = LOSSES.load("mae")()(logits, wanted), F.l1_loss(logits, wanted)
+    assert whole[0].item() == pytest.approx(whole[1].item(), rel=1e-14)
+    for delta in (0.5, 1.0, 3.0):
+        theirs = F.huber_loss(logits, wanted, delta=delta)
+        assert value(huber(delta=delta), logits, wanted) == pytest.approx(float(theirs), rel=1e-14)
+    theirs = F.mse_loss(logits, wanted) * CLASSES / 2
+    assert value(LOSSES.load("mse")(), logits, wanted) == pytest.approx(float(theirs), rel=1e-14)
+    maps = logits.view(N, CLASSES, 1, 1).expand(N, CLASSES, 2, 3)  # of images, every value counts
+    theirs = F.mse_loss(maps, torch.zeros_like(maps)) * CLASSES * 6 / 2
+    assert value(LOSSES.load("mse")(), maps, torch.zeros_like(maps)) == pytest.approx(float(theirs))
 
 
 def test_binary_cross_entropy_is_torchs(logits: Tensor, targets: Tensor) -> None:

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from cnntrain.model.opening import load
 from cnntrain.optim import parameter_groups
 from cnntrain.optim.optimizers.sgd import sgd
 from cnntrain.optim.schedules.plateau import Plateau
+from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 from cnntrain.train import (
     EarlyStop,
@@ -41,14 +43,16 @@ from cnntrain.train import (
     Setback,
     StepDone,
     StopRequest,
-    evaluate,
     train,
 )
+from cnntrain.train.evaluation import evaluate as evaluate_any
 from cnntrain.train.penalties.activation_l1 import activation_l1
 from cnntrain.train.precision import undisturbed
 from cnntrain.train.recalibrate import recalibrate
 from cnntrain.train.step import forward_backward
 from cnntrain.train.together import ALONE, Processes, joined
+
+evaluate = partial(evaluate_any, task=CLASSIFICATION)
 
 CLASSES = 4
 RUN: dict[str, Any] = {

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cnntrain.train.evaluation import mean_log_softmax, mean_of
+from cnntrain.tasks.classification import CLASSIFICATION
+from cnntrain.train.evaluation import mean_answers
 
 
 class Sizeless(nn.Module):
@@ -38,9 +39,10 @@ def test_the_mean_over_views_of_different_sizes(batch_pixels: int, mirrored: boo
         [torch.randint(256, (3, *size), dtype=torch.uint8) for size in (*sizes, (4 + n, 8))]
         for n in range(5)
     ]
-    found = mean_log_softmax(
+    found = mean_answers(
         net,
         images,
+        task=CLASSIFICATION,
         prepare=half,
         mirrored=mirrored,
         batch_pixels=batch_pixels,
@@ -61,5 +63,7 @@ def test_the_mean_over_views_of_different_sizes(batch_pixels: int, mirrored: boo
 
 def test_what_is_certain_to_be_wrong_keeps_a_finite_loss() -> None:
     certain = torch.tensor([[0.0, -300.0]])  # exp(-300) is 0 in float32
-    assert mean_of([certain, certain]).tolist() == [[0.0, -300.0]]
-    assert mean_of([certain, certain.flip(1)]).exp()[0].tolist() == pytest.approx([0.5, 0.5])
+    assert CLASSIFICATION.together([certain, certain]).tolist() == [[0.0, -300.0]]
+    assert CLASSIFICATION.together([certain, certain.flip(1)]).exp()[0].tolist() == pytest.approx(
+        [0.5, 0.5]
+    )

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from cnntrain.core.errors import ConfigError, DataError
 from cnntrain.optim import Warmup, parameter_groups
 from cnntrain.optim.optimizers.sgd import sgd
 from cnntrain.optim.schedules.cosine import cosine
+from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 from cnntrain.train import (
     EpochDone,
@@ -21,9 +23,11 @@ from cnntrain.train import (
     RunDone,
     StepDone,
     StopRequest,
-    evaluate,
     train,
 )
+from cnntrain.train.evaluation import evaluate as evaluate_any
+
+evaluate = partial(evaluate_any, task=CLASSIFICATION)
 
 
 def test_same_weights_as_a_plain_loop(make_net: Callable, make_data: Callable) -> None:

@@ -10,6 +10,7 @@ import torch
 from cnntrain.core.kinds import Bits
 from cnntrain.core.version import __version__
 from cnntrain.record.json_text import json_text
+from cnntrain.tasks.targets import Targets
 
 KEY = "cnntrain"
 """Under this name the JSON stands in a file's metadata."""
@@ -30,31 +31,34 @@ def describe(  # noqa: PLR0913  # one keyword for each thing that the file says
     *,
     name: str,
     epoch: int,
-    classes: Sequence[str],
+    targets: Targets,
     in_shape: tuple[int, int, int],
     preprocessing: Sequence[Mapping[str, Any]],
     temperature: float = 1.0,
     bits: Bits = "auto",
     include: Sequence[Included] = (),
     precision: FilePrecision = "float32",
+    answers: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A description from which the network can be used without cnntrain.
 
     Args:
         name: of the run.
         epoch: after which the weights are; 0 where it is unknown.
-        classes: the names of the outputs, in their order.
+        targets: what the network learnt; their names are those of the outputs, in their order.
         in_shape: (C, H, W) of the images.
         preprocessing: see `explicit_steps`.
         temperature: probabilities are `softmax(logits / temperature)`; said where it is not 1.
         bits: of 16-bit images, whose values are read as `value >> (bits - 8)`.
         include: what the file does itself, and its reader need not do.
         precision: of its weights and sums, said where it is not float32; input and output are.
+        answers: what the outputs mean, as the task says it.
     """
     calibrated = {} if temperature == 1.0 else {"temperature": temperature}
     steps = list(preprocessing)
     given = {"name": INPUT, "shape": ["N", *in_shape], "layout": "NCHW", "type": "float32"}
-    output = {"name": OUTPUT, "shape": ["N", len(classes)], **calibrated}
+    count, plain = len(targets.names), targets.as_plain()
+    output = {"name": OUTPUT, "shape": ["N", count], **calibrated, **(answers or {})}
     inside: dict[str, Any] = {}
     if "preprocessing" in include:
         channels, *size = in_shape
@@ -63,13 +67,14 @@ def describe(  # noqa: PLR0913  # one keyword for each thing that the file says
         given["type"] = "uint8"
         inside["preprocessing"], steps = steps, []
     if "probabilities" in include:
-        output = {"name": PROBABILITIES, "shape": ["N", len(classes)]}
+        output = {"name": PROBABILITIES, "shape": ["N", count]}
         inside["probabilities"] = {"temperature": temperature}
     mode = {1: "L", 3: "RGB"}.get(in_shape[0])
     return {
         "name": name,
         "epoch": epoch or None,
-        "classes": list(classes),
+        targets.form: list(targets.names),
+        **({} if targets.form == "classes" else {"targets": plain}),
         "input": {**given, "mode": mode, "bits": 16 if bits == "auto" else bits},
         "preprocessing": steps,
         "output": output,

@@ -36,11 +36,12 @@ from cnntrain.runs.contents import (
     classes_in,
     contents_to_evaluate,
     epoch_in,
-    sound_classes,
     steps_in,
     weights_in,
 )
+from cnntrain.runs.kept_targets import targets_in
 from cnntrain.runs.locate import find_run
+from cnntrain.tasks.targets import Targets
 
 WEIGHTS = ("finetune", "weights")
 
@@ -61,6 +62,7 @@ class Source:
         rules: the map of names, ours to theirs; empty: the names are ours.
         entry, others: as in `ForeignWeights`.
         arch: the shipped architecture that they are of; None: unknown.
+        targets: what they learnt; None: unknown.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Source:
     entry: str = ""
     others: tuple[str, ...] = ()
     arch: str | None = None
+    targets: Targets | None = None
 
 
 def read_source(loaded: Loaded) -> Source:
@@ -168,6 +171,7 @@ def _find(loaded: Loaded) -> Source:
             epoch_in(state)[0],
             steps_in(state, path=path),
             found.notes,
+            targets=targets_in(state, path=path),
         )
     return _file_source(Path(weights.file or ""), entry=weights.entry)
 
@@ -180,9 +184,12 @@ def _file_source(path: Path, *, entry: str | None) -> Source:
         return source
     try:
         about = json.loads(text)
+        targets = about.get("targets", {"form": "classes", "mean": [], "std": []})
+        state = {"classes": about[targets["form"]], "targets": targets}
         return replace(
             source,
-            classes=sound_classes([*map(str, about["classes"])], path=path),
+            classes=classes_in(state, path=path),
+            targets=targets_in(state, path=path),
             epoch=int(about["epoch"] or 0),
             steps=plain_steps(about["preprocessing"]),
         )

@@ -1,4 +1,4 @@
-"""The user's own images: a table of files and labels."""
+"""The user's own images: a table of files with labels or numbers."""
 
 from __future__ import annotations
 
@@ -24,12 +24,18 @@ def csv(  # noqa: PLR0913  # one keyword for each key of the run file
     group_column: str | None = None,
     delimiter: Delimiter | None = None,
     encoding: Encoding | None = None,
+    number_columns: ClassList = (),
+    label_columns: ClassList = (),
+    label_separator: Delimiter | None = None,
     classes: ClassList | None = None,
     channels: Literal[1, 3] = 3,
     bits: Bits = "auto",
     unreadable: Literal["error", "skip"] = "error",
 ) -> Splits:
     """Images that a table lists: a line for each, with its path and its label.
+
+    For regression `number_columns` are what is learnt. Several labels of an image are separated in
+    its label column, or have a column each.
 
     A column `split` (train, val, test) says which images are for what; without it some are held
     out, see `data.split`. Images with one value in a column `group`, such as all of one patient,
@@ -45,6 +51,9 @@ def csv(  # noqa: PLR0913  # one keyword for each key of the run file
         group_column: the column of the groups; `group` if null, where there is one.
         delimiter: between the values; if null, the one of `,` `;` tab `|` that the first line has.
         encoding: of the text, such as `cp1252`; if null, UTF-8, or UTF-16 where it is marked.
+        number_columns: the columns of numbers, such as [angle] or [x, y].
+        label_columns: a column for each label, 1 where an image has it and 0 where not.
+        label_separator: between several labels in the label column; an image may have none.
         classes: the class list, in this order; the labels in alphabetical order if null.
         channels: 3 for RGB, 1 for grey; all images are converted.
         bits: as for `image_folder`.
@@ -58,6 +67,11 @@ def csv(  # noqa: PLR0913  # one keyword for each key of the run file
         label_column,
         split_column,
         group_column,
+        number_columns,
+        label_columns,
+        label_separator,
     )
-    reading = Reading(classes, channels, bits, skips=unreadable == "skip")
+    reading = Reading(
+        classes, channels, bits, skips=unreadable == "skip", form=table.form, names=table.names
+    )
     return labelled(table.rows(root, suffix), reading, notes=(), left_out=())

@@ -59,6 +59,8 @@ def check_data(
         shared: of each other split, the images that training has too.
         is_weighted: whether the run makes up for uneven classes.
     """
+    if train.targets.ndim > 1:
+        return _without_classes(train, other, counts=counts, shared=shared)
     own = votes_of(train, train)
     findings = (
         *_not_finite(train),
@@ -89,6 +91,37 @@ def check_data(
         },
         tables=(Table("images by class", ("class", *counts), rows),),
         pictures=_pictures(train, own, class_names, counts["train"]),
+    )
+
+
+def _without_classes(
+    train: Sample,
+    other: Sample | None,
+    *,
+    counts: Mapping[str, Sequence[int]],
+    shared: Mapping[str, Sequence[tuple[str, str]]],
+) -> Report:
+    """What can be said where no label is a class: of the images alone."""
+    findings = (
+        *_not_finite(train),
+        *leaks(train, other, counts=counts, shared=shared),
+        *_unlike(train, other),
+        *_values(train),
+    )
+    mean, deviation = _channel_statistics(train.images)
+    headline = (
+        f"{sum(counts['train']):,} training images; whether what is learnt fits them is not judged "
+        "for this task"
+    )
+    return Report(
+        "data",
+        findings[0].headline if findings else headline,
+        findings,
+        numbers={
+            "mean": float(mean.mean()),
+            "deviation": float(deviation.mean()),
+            "shared_images": sum(len(found) for found in shared.values()),
+        },
     )
 
 
@@ -134,14 +167,8 @@ def _splits(
     """Whether another split has images, or labels, of another kind than training."""
     if other is None or not other.images.isfinite().all():
         return
-    distance, what = max(_distances(train.images, other.images))
-    if distance > FAR:
-        yield Finding(
-            "splits_differ",
-            f"the {other.split} images are not like the training images",
-            f"their {what} differs by {distance:.1f} deviations from image to image",
-            f"prepare both alike: look at `data.transforms` and at the files of {other.split}",
-        )
+    if unlike := [*_unlike(train, other)]:
+        yield from unlike
         return
     before, other = own.kappa(train.targets), _frequent(other, train)
     if before < TELLING or not len(other.targets):
@@ -157,6 +184,20 @@ def _splits(
             f"chance; training images among themselves to {before:.0%}"
             + "".join(f"; '{there}' there looks like '{here}' here" for there, here in renamed[:2]),
             "look at the order of the classes there, and at how images and labels are put together",
+        )
+
+
+def _unlike(train: Sample, other: Sample | None) -> Iterator[Finding]:
+    """Whether the images of another split are of another kind than those of training."""
+    if other is None or not other.images.isfinite().all():
+        return
+    distance, what = max(_distances(train.images, other.images))
+    if distance > FAR:
+        yield Finding(
+            "splits_differ",
+            f"the {other.split} images are not like the training images",
+            f"their {what} differs by {distance:.1f} deviations from image to image",
+            f"prepare both alike: look at `data.transforms` and at the files of {other.split}",
         )
 
 

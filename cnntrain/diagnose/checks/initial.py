@@ -62,11 +62,12 @@ def check_initial(
         *_too_sure(loss, chance),
     )
     headline = f"the loss is {loss:.3g}, guessing gives {chance:.3g}"
+    of_classes = {"ln_classes": math.log(classes)} if batch.targets.ndim == 1 else {}
     return Report(
         "initial",
         findings[0].headline if findings else headline,
         findings,
-        numbers={"loss": loss, "loss_of_guessing": chance, "ln_classes": math.log(classes)},
+        numbers={"loss": loss, "loss_of_guessing": chance, **of_classes},
         tables=(_table(shown),),
         pictures=(
             Plot(

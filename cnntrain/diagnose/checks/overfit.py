@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,10 +14,13 @@ from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import SIZE, doubtful_images
 from cnntrain.diagnose.faults import STOPS
 from cnntrain.diagnose.modules import logits_of
-from cnntrain.diagnose.report import Finding, Plot, Report, Table
+from cnntrain.diagnose.report import Finding, Plot, Report, Table, not_applicable
 from cnntrain.optim import parameter_groups
 from cnntrain.optim.optimizers.adamw import adamw
+from cnntrain.tasks.classification import CLASSIFICATION
+from cnntrain.tasks.criterion import Criterion
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
+from cnntrain.tasks.protocol import Task
 from cnntrain.train.briefly import Method, steady_copy, train_briefly
 from cnntrain.train.recipe import Recipe
 
@@ -30,11 +33,12 @@ ROUND = 20
 
 @dataclass(frozen=True)
 class Attempt:
-    """Errors after each round at one rate, and the classes `(N,)` predicted at the end."""
+    """Errors after each round at one rate, outputs at the end, and `(N,)` what is wrong then."""
 
     rate: float
     errors: tuple[float, ...]
-    predicted: Tensor
+    outputs: Tensor
+    missed: Tensor
 
     @property
     def wrong(self) -> float:
@@ -48,37 +52,48 @@ def check_overfit(
     net: nn.Module,
     few: Batch,
     class_names: Sequence[str],
+    task: Task = CLASSIFICATION,
+    criterion: Criterion | None = None,
     overfit_steps: int = 400,
     seed: int = 0,
 ) -> Report:
-    """Learn some images to zero error, and classify those same images.
+    """Learn some images to zero error, and judge those same images.
 
     Augmentation, dropout, decay and label smoothing are off, and the optimizer is Adam with a rate
-    that suits it, whatever the run has: only the network and the labels are judged.
+    that suits it, whatever the run has: only the network and the targets are judged.
 
     Args:
         net: the network; it is not changed.
         few: about 64 images, as evaluation prepares them.
         class_names: names of the classes.
+        task: says which images are wrong.
+        criterion: the run's loss, which is used where there are no classes.
         overfit_steps: at most, at each of three rates.
         seed: seed of the random numbers of this check.
     """
     attempts: list[Attempt] = []
+    missed = getattr(task, "missed", None)
+    if missed is None:
+        return not_applicable("overfit", "the task does not say which images are wrong (`missed`)")
+    has_classes = few.targets.ndim == 1
+    loss = CrossEntropy() if has_classes or criterion is None else criterion.plain()
     for rate in RATES:
-        attempts.append(_attempt(net, few, rate=rate, steps=overfit_steps, seed=seed))
+        attempts.append(_attempt(net, few, missed, loss, rate=rate, steps=overfit_steps, seed=seed))
         if attempts[-1].wrong == 0.0:
             break
     best = min(attempts, key=lambda attempt: attempt.wrong)
-    missed = best.predicted != few.targets
-    wrong = int(missed.sum())
+    wrong = int(best.missed.sum())
     count, steps = len(few.targets), ROUND * len(best.errors)
-    guessing = 1 - float(torch.bincount(few.targets.cpu()).max()) / count
+    guessing = 1.0
+    if has_classes:
+        guessing -= float(torch.bincount(few.targets.cpu()).max()) / count
     findings = (_failed(wrong, count, guessing, attempts),) if wrong else ()
     done = f"all {count} images are memorised in {steps} steps"
     pictures = [Plot("a few images, memorised", _draw(attempts))]
-    if wrong:
+    if wrong and has_classes:
         title = "images that would not be learnt (label, and what the network says)"
-        doubtful = few.images[missed], few.targets[missed], best.predicted[missed]
+        bad = best.missed
+        doubtful = few.images[bad], few.targets[bad], best.outputs.argmax(dim=1)[bad]
         pictures.append(Plot(title, doubtful_images(*doubtful, class_names)))
     return Report(
         "overfit",
@@ -96,27 +111,36 @@ def check_overfit(
     )
 
 
-def _attempt(net: nn.Module, few: Batch, *, rate: float, steps: int, seed: int) -> Attempt:
+def _attempt(  # what is the same in all attempts, then what is not
+    net: nn.Module,
+    few: Batch,
+    missed: Callable[[Tensor, Tensor], Tensor],
+    loss: Criterion,
+    *,
+    rate: float,
+    steps: int,
+    seed: int,
+) -> Attempt:
     moving, errors = steady_copy(net), []
-    predicted = logits_of(moving, [few])[0].argmax(dim=1)
+    outputs = logits_of(moving, [few])[0]
 
     def enough(done: int) -> bool:
-        nonlocal predicted
+        nonlocal outputs
         if done % ROUND:
             return False
-        predicted = logits_of(moving, [few])[0].argmax(dim=1)
-        errors.append(float((predicted != few.targets).float().mean()))
+        outputs = logits_of(moving, [few])[0]
+        errors.append(float(missed(outputs, few.targets).float().mean()))
         return errors[-1] == 0.0
 
     method = Method(
         lambda model: adamw(groups=parameter_groups(model)),
-        CrossEntropy(),
+        loss,
         Recipe(epochs=1, lr=rate),
     )
     train_briefly(
         moving, [few], method=method, steps=steps, rate=lambda _: rate, seed=seed, enough=enough
     )
-    return Attempt(rate, tuple(errors) or (1.0,), predicted)
+    return Attempt(rate, tuple(errors) or (1.0,), outputs, missed(outputs, few.targets))
 
 
 def _failed(wrong: int, count: int, guessing: float, attempts: Sequence[Attempt]) -> Finding:

@@ -15,9 +15,11 @@ from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import SIZE
 from cnntrain.diagnose.faults import EXPLAINS, STOPS, SUSPECTS
-from cnntrain.diagnose.modules import batch_norms, logits_of
+from cnntrain.diagnose.modules import Missed, batch_norms, is_random, logits_of
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
+from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.criterion import Criterion
+from cnntrain.tasks.protocol import Task
 from cnntrain.train.briefly import (
     Course,
     Method,
@@ -80,12 +82,12 @@ class Tried:
     course: Course
     before: float
     after: float
-    error: float
+    error: float | None
     evaluated: float
 
 
 @check("recipe", place=9)
-def check_recipe(
+def check_recipe(  # noqa: PLR0913  # what a check may ask for
     *,
     net: nn.Module,
     augmented: Sequence[Batch],
@@ -93,6 +95,7 @@ def check_recipe(
     method: Method,
     without: Mapping[str, Method],
     classes: int,
+    task: Task = CLASSIFICATION,
     recipe_steps: int = 150,
     seed: int = 0,
 ) -> Report:
@@ -110,11 +113,14 @@ def check_recipe(
         without: the method without one of `SUSPECTS`, by its name, for those that the run has;
             dropout and augmentation need none.
         classes: how many there are.
+        task: says which images are wrong.
         recipe_steps: of each training.
         seed: seed of the random numbers of this check.
     """
-
-    attempt = partial(_attempt, net=net, plain=batches, steps=recipe_steps, seed=seed)
+    missed = getattr(task, "missed", None)
+    attempt = partial(
+        _attempt, net=net, plain=batches, steps=recipe_steps, missed=missed, seed=seed
+    )
     targets = torch.cat([batch.targets for batch in batches])
     chance = chance_loss(method.criterion.plain(), targets, classes=classes)
     whole = attempt("as the run file says", augmented, method=method)
@@ -124,7 +130,7 @@ def check_recipe(
         if is_stuck or (what in PULLS and whole.after > DOUBT * chance):
             tried.append(attempt(f"without {what}", augmented, method=how))
     if is_stuck:
-        if _is_random(net):
+        if is_random(net):
             tried.append(attempt("without dropout", augmented, method=method, is_steady=True))
         pairs = zip(augmented, batches, strict=True)
         if not all(torch.equal(ours.images, theirs.images) for ours, theirs in pairs):
@@ -164,7 +170,7 @@ def check_recipe(
     )
 
 
-def _attempt(
+def _attempt(  # noqa: PLR0913  # what is the same in all attempts, then what is not
     what: str,
     batches: Sequence[Batch],
     *,
@@ -172,11 +178,12 @@ def _attempt(
     plain: Sequence[Batch],
     method: Method,
     steps: int,
+    missed: Missed | None,
     is_steady: bool = False,
     seed: int,
 ) -> Tried:
     moving, recipe, criterion = steady_copy(net), method.recipe, method.criterion.plain()
-    before, _ = _judge(moving, plain, criterion)
+    before, _ = _judge(moving, plain, criterion, None)
     if not is_steady:
         training_mode(moving)
 
@@ -185,29 +192,24 @@ def _attempt(
 
     course = train_briefly(moving, batches, method=method, steps=steps, rate=scheduled, seed=seed)
     set_steady(moving)
-    after, error = _judge(moving, plain, criterion)
+    after, error = _judge(moving, plain, criterion, missed)
     evaluated = after
     if batch_norms(moving) and not course.diverged:
         for _ in range(SETTLING):
             logits_of(moving, plain[:LOOKED_AT])
-        here, _ = _judge(moving, plain[:LOOKED_AT], criterion)
-        there, _ = _judge(moving.eval(), plain[:LOOKED_AT], criterion)
+        here, _ = _judge(moving, plain[:LOOKED_AT], criterion, None)
+        there, _ = _judge(moving.eval(), plain[:LOOKED_AT], criterion, None)
         evaluated += there - here
     return Tried(what, course, before, math.inf if course.diverged else after, error, evaluated)
 
 
-def _judge(net: nn.Module, plain: Sequence[Batch], criterion: Criterion) -> tuple[float, float]:
-    logits, targets = logits_of(net, plain)
-    wrong = (logits.argmax(dim=1) != targets).float().mean()
-    return float(criterion(logits, targets)), float(wrong)
-
-
-def _is_random(net: nn.Module) -> bool:
-    """Whether a module other than batch normalisation does something else in training."""
-    kinds = {type(module).__name__ for module in net.modules()}
-    named = any("dropout" in kind.lower() for kind in kinds)
-    others = {"DropConnect", "StochasticDepth", "GaussianNoise", "MaskingNoise"}
-    return named or not kinds.isdisjoint(others)
+def _judge(
+    net: nn.Module, plain: Sequence[Batch], criterion: Criterion, missed: Missed | None
+) -> tuple[float, float | None]:
+    """The loss, and the share of images that are wrong, as far as the task says it."""
+    outputs, targets = logits_of(net, plain)
+    wrong = None if missed is None else float(missed(outputs, targets).float().mean())
+    return float(criterion(outputs, targets)), wrong
 
 
 def _held_back(tried: Sequence[Tried], chance: float, steps: int) -> list[Finding]:

@@ -9,17 +9,17 @@ from cnntrain.tasks import loss
 from cnntrain.tasks.criterion import MeanLoss
 
 
-@loss("mse")
+@loss("mse", fits=("classes", "numbers", "labels", "image"))
 def mse() -> MeanLoss:
-    """Mean squared error between the outputs and the one-hot targets.
+    """Mean squared error between the outputs and the targets, of classes the one-hot ones.
 
-    The mean over images of `1/2 |outputs - onehot(target)|^2`, the sum over classes. LeCun et al.,
+    The mean over images of `1/2 |outputs - target|^2`, the sum over outputs. LeCun et al.,
     "Gradient-Based Learning Applied to Document Recognition", 1998: the gradient is `outputs -
-    onehot`; torch's MSELoss also divides by the number of classes and has no 1/2.
+    target`; torch's MSELoss also divides by the number of outputs and has no 1/2.
     """
     return MeanLoss(_half_square)
 
 
 def _half_square(logits: Tensor, targets: Tensor) -> Tensor:
     wanted = F.one_hot(targets, logits.shape[1]) if targets.ndim == 1 else targets
-    return 0.5 * (logits - wanted.to(logits.dtype)).square().sum(dim=1)
+    return 0.5 * (logits - wanted.to(logits.dtype)).square().flatten(1).sum(dim=1)

@@ -1,0 +1,58 @@
+"""What images have must be what the task learns, and the loss must be for that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from cnntrain.config.loaded import Loaded
+from cnntrain.core.choices import LOSSES, TASKS
+from cnntrain.core.problems import Problem
+from cnntrain.core.target_forms import IN_WORDS, TargetForm, fits, form_of
+from cnntrain.data.metadata import facts
+
+_COLUMNS: Mapping[TargetForm, tuple[str, ...]] = {
+    "numbers": ("number_columns",),
+    "labels": ("label_separator", "label_columns"),
+}
+"""Keys of data sets that make their targets so."""
+
+
+def broken_target_rules(given: Loaded) -> Iterator[Problem]:
+    """Whether the images have what the task learns, and what else is only for such targets."""
+    data, task, train = given.config.data, given.config.task, given.config.train
+    there = facts(data.name, data.parameters).form
+    if there is not None and there != task.form:
+        of_task = f"the task '{task.name}' ({given.at('task', 'name')})"
+        message = f"{of_task} learns {IN_WORDS[task.form]}, and an image here has {IN_WORDS[there]}"
+        keys = [p.name for p in data.entry.parameters if p.name in _COLUMNS.get(task.form, ())]
+        remedy = f"name them in data.{keys[0]}, or set" if keys else "choose other data, or set"
+        tasks = [each.name for each in TASKS.entries() if form_of(each) == there]
+        remedy += f" task.name to {' or '.join(tasks)}"
+        yield given.problem(("data", "name"), message, remedy)
+    if data.sampling == "balanced" and task.form != "classes":
+        message = f"there are no classes to be drawn equally often in {task.name}"
+        yield given.problem(("data", "sampling"), message, "remove it")
+    if train is not None and task.form not in fits(train.loss.entry):
+        message = f"the loss '{train.loss.name}' is not for {IN_WORDS[task.form]} ({task.name})"
+        fitting = [each.name for each in LOSSES.entries() if task.form in fits(each)]
+        remedy = (
+            f"choose from {', '.join(fitting)}" if fitting else "write one: see docs/plugins.md"
+        )
+        yield given.problem(("train", "loss", "name"), message, remedy)
+    if train is not None:
+        yield from _class_weights(given)
+
+
+def _class_weights(given: Loaded) -> Iterator[Problem]:
+    data, path = given.config.data, ("train", "loss", "class_weights")
+    weights = given.train.loss.parameters.get("class_weights")
+    if isinstance(weights, tuple):
+        classes = facts(data.name, data.parameters).num_classes
+        if classes not in (None, len(weights)):
+            what = f"{len(weights)} class weights for the {classes} classes of '{data.name}'"
+            message = f"{what} ({given.at('data', 'name')})"
+            yield given.problem(path, message, f"give {classes} of them, or `balanced`")
+    if weights == data.sampling == "balanced":
+        there = given.at("data", "sampling")
+        message = f"balanced weights and balanced sampling ({there}) count rare classes twice"
+        yield given.problem(path, message, "remove one of the two")

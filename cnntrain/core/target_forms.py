@@ -1,0 +1,30 @@
+"""The forms of what an image is learnt with, in words. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+from cnntrain.core.entry import Entry
+
+TargetForm: TypeAlias = Literal["classes", "numbers", "labels", "image"]
+"""See `cnntrain.tasks.targets`."""
+
+IN_WORDS: Mapping[TargetForm, str] = {
+    "classes": "a class",
+    "numbers": "numbers",
+    "labels": "labels",
+    "image": "an image",
+}
+"""What each image has."""
+
+
+def form_of(entry: Entry) -> TargetForm:
+    """That a task learns, or a data set has."""
+    found: TargetForm = entry.options.get("form", "classes")
+    return found
+
+
+def fits(loss: Entry) -> tuple[TargetForm, ...]:
+    """The forms that a loss is for."""
+    return tuple(loss.options.get("fits", ("classes",)))

@@ -1,0 +1,36 @@
+"""What a checkpoint says of the targets of its training images, checked as it is taken out."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from cnntrain.checkpoint import State
+from cnntrain.checkpoint.checked_values import mapping_in, wrong_part
+from cnntrain.core.target_forms import IN_WORDS
+from cnntrain.runs.contents import classes_in
+from cnntrain.tasks.targets import Targets
+
+
+def targets_in(state: State, *, path: Path = Path("the checkpoint")) -> Targets:
+    """What the network learnt; classes in checkpoints of before there was anything else.
+
+    Raises:
+        CheckpointError: the checkpoint does not hold it, or it is damaged.
+    """
+    names = classes_in(state, path=path)
+    if "targets" not in state:
+        return Targets(names=names)
+    part = mapping_in(state, "targets")
+    form: Any = part.get("form")
+    if form not in IN_WORDS:
+        raise wrong_part("targets", "form", form, f"one of {', '.join(IN_WORDS)}")
+    count, found = len(names) if form == "numbers" else 0, []
+    for key, least in (("mean", -math.inf), ("std", 0.0)):
+        numbers: Any = part.get(key)
+        is_list = isinstance(numbers, list) and len(numbers) == count
+        if not is_list or not all(type(n) is float and least < n < math.inf for n in numbers):
+            raise wrong_part("targets", key, numbers, f"a list of {count} numbers")
+        found.append(tuple(numbers))
+    return Targets(form, names, *found)

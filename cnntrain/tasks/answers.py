@@ -1,0 +1,104 @@
+"""What is said of an image, and what outputs mean where the task does not say so itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from cnntrain.tasks.criterion import Criterion
+from cnntrain.tasks.protocol import Result, Task
+
+
+class SaidOfImage(Protocol):
+    """What a network says of one image; a frozen value."""
+
+    def cells(self) -> Mapping[str, str]:
+        """In a row of a table: texts by the names of their columns."""
+
+    def values(self) -> Mapping[str, str]:
+        """The same way, for CSV: exact values."""
+
+    def data(self) -> Mapping[str, Any]:
+        """As JSON takes it."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Classes with their probabilities, the most probable first."""
+
+    pairs: tuple[tuple[str, float], ...]
+
+    def cells(self) -> dict[str, str]:
+        """`class 1: cat 97.20%`."""
+        return {f"class {i}": f"{name} {p:.2%}" for i, (name, p) in enumerate(self.pairs, 1)}
+
+    def values(self) -> dict[str, str]:
+        """A column for each class and for each probability."""
+        found: dict[str, str] = {}
+        for place, (name, probability) in enumerate(self.pairs, 1):
+            found |= {f"class{place}": name, f"probability{place}": f"{probability:.6f}"}
+        return found
+
+    def data(self) -> dict[str, Any]:
+        """The class, and the probabilities."""
+        pairs = [{"class": name, "probability": p} for name, p in self.pairs]
+        return {"class": self.pairs[0][0] if self.pairs else None, "probabilities": pairs}
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Numbers by their names."""
+
+    pairs: tuple[tuple[str, float], ...]
+
+    def cells(self) -> dict[str, str]:
+        """A column for each."""
+        return {name: f"{value:.5g}" for name, value in self.pairs}
+
+    def values(self) -> dict[str, str]:
+        """A column for each."""
+        return {name: f"{value:.9g}" for name, value in self.pairs}
+
+    def data(self) -> dict[str, Any]:
+        """The numbers by name."""
+        return {"numbers": dict(self.pairs)}
+
+
+def answers_of(task: Task, outputs: Tensor) -> Tensor:
+    """What outputs `(N, ...)` mean; themselves where the task does not say."""
+    ask = getattr(task, "answers", None)
+    return outputs if ask is None else ask(outputs)
+
+
+def together(task: Task, answers: Sequence[Tensor]) -> Tensor:
+    """The task's mean of answers to the same images; else the arithmetic one."""
+    ask = getattr(task, "together", None)
+    return torch.stack(tuple(answers)).mean(dim=0) if ask is None else ask(answers)
+
+
+def judged(task: Task, answers: Tensor, targets: Tensor, *, criterion: Criterion) -> Result:
+    """The result of answers that are means; where the task does not say, they count as outputs."""
+    ask = getattr(task, "judged", None)
+    if ask is not None:
+        found: Result = ask(answers, targets, criterion=criterion)
+        return found
+    sums = task.sums(answers)
+    loss, weight = criterion(answers, targets), criterion.weight(targets)
+    sums.add(answers, targets, loss=loss, weight=weight)
+    return sums.compute()
+
+
+def said(task: Task, answers: Tensor, names: Sequence[str], *, top: int) -> Sequence[SaidOfImage]:
+    """What is said of each image; where the task does not say, the numbers that are given."""
+    ask = getattr(task, "said", None)
+    if ask is not None:
+        found: Sequence[SaidOfImage] = ask(answers, names, top=top)
+        return found
+    rows = answers.flatten(1).tolist()
+    width = len(rows[0]) if rows else 0
+    named = names if len(names) == width else [f"output {i + 1}" for i in range(width)]
+    return [Numbers(tuple(zip(named, row, strict=True))) for row in rows]

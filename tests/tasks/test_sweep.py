@@ -1,0 +1,184 @@
+"""Each task, through every command: from a run file to reports, files and pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cnntrain.cli.app import main
+from cnntrain.core.choices import LOSSES, PICTURES, TASKS
+from cnntrain.core.target_forms import fits, form_of
+
+RunFile = Callable[..., Path]
+Run = Callable[..., tuple[int, str, str]]
+
+OF_TASKS: dict[str, dict[str, Any]] = {
+    "classification": {},
+    "regression": {"data.number_columns": ["x", "y"]},
+}
+"""Task -> what its run file has besides; a new one is swept once it stands here."""
+
+SAID = {"classification": {"class", "probabilities"}, "regression": {"numbers"}}
+"""Task -> what `predict --json` says of an image."""
+
+
+@pytest.fixture(autouse=True)
+def _apart(own_place: None) -> None:
+    """Every test of this file runs in a place of its own."""
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`run("eval", folder)`: exit code, stdout and stderr."""
+
+    def call(*words: str | Path) -> tuple[int, str, str]:
+        capfd.readouterr()
+        monkeypatch.setattr(sys, "argv", ["cnntrain", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capfd.readouterr()
+        code = end.value.code
+        return (0 if code is None else int(code)), out, err
+
+    return call
+
+
+@pytest.fixture
+def task_file(run_file: RunFile, of_table: Mapping[str, Any]) -> RunFile:
+    """`task_file("regression", {"train.epochs": 1})`: a run file of that task."""
+
+    def write(task: str, changes: Mapping[str, Any] | None = None) -> Path:
+        return run_file(
+            {**deepcopy(of_table), "task.name": task, **OF_TASKS[task], **(changes or {})}
+        )
+
+    return write
+
+
+def test_nothing_is_left_out() -> None:
+    assert set(OF_TASKS) == set(SAID) == set(TASKS.names())
+
+
+@pytest.mark.parametrize("task", OF_TASKS)
+def test_every_command(task: str, task_file: RunFile, run: Run, tmp_path: Path) -> None:
+    file, folder = task_file(task), tmp_path / "run"
+    assert run("check", file)[0] == 0
+    assert run("data", "check", file)[0] in (0, 3)
+    assert run("data", "show", file, "--out", "sheet.png")[0] == 0
+    code, _, err = run("fit", file, "--out", folder)
+    assert code == 0, err
+    assert "report.html is not written" not in err
+    assert (folder / "report.html").stat().st_size > 5000
+    whole = json.loads(run("eval", folder, "--json")[1])
+    assert whole["images"] == 12
+    code, out, err = run("eval", folder, "--confusion", "picture.png")
+    assert (code, "loss" in out) == (0, True), err
+    assert Path("picture.png").read_bytes().startswith(b"\x89PNG")
+    together = json.loads(run("eval", folder, folder, "--json")[1])  # twice the same network
+    for name, value in whole.items():
+        if isinstance(value, float):
+            assert together[name] == pytest.approx(value, rel=1e-4, abs=1e-5), name
+    _predicts(task, folder, run)
+    code, _, err = run("export", folder, "--to", "safetensors", "--out", "net.safetensors")
+    assert code == 0, err
+    assert run("report", folder, "--out", "card.html")[0] == 0
+    code, out, err = run("diagnose", file, "--check", "data", "--check", "initial", "--json")
+    assert {each["check"]: each["verdict"] for each in json.loads(out)["checks"]}.keys() == {
+        "data",
+        "initial",
+    }, err
+    code, _, err = run("fit", "--resume", folder, "--epochs", "4")
+    assert code == 0, err
+    if task != "classification":
+        code, _, err = run("calibrate", folder)
+        assert (code, "only classifications are calibrated" in err) == (2, True)
+
+
+def _predicts(task: str, folder: Path, run: Run) -> None:
+    code, out, err = run("predict", folder, "images/1.png", "images/2.png", "--json")
+    assert code == 0, err
+    one, two = json.loads(out)["predictions"]
+    assert set(one) == SAID[task] | {"file", "error"}
+    assert one != two
+    rows = list(csv.DictReader(io.StringIO(run("predict", folder, "images/1.png",
+                                               "--format", "csv")[1])))  # fmt: skip
+    assert rows[0]["file"] == "images/1.png"
+    assert run("predict", folder, "images/1.png")[1].splitlines()[1].startswith("images/1.png")
+
+
+@pytest.mark.parametrize("task", OF_TASKS)
+def test_pictures_are_drawn_or_say_what_they_need(
+    task: str, task_file: RunFile, run: Run, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    assert run("fit", task_file(task, {"train.epochs": 1}), "--out", folder)[0] == 0
+    form = form_of(TASKS.entry(task))
+    for entry in PICTURES.entries():
+        forms = entry.options.get("forms")
+        words = [entry.name] if "command" in entry.options else ["visualize", entry.name]
+        image = ["images/1.png"] if entry.name == "retrieve" else []
+        if forms is not None and form not in forms:
+            code, _, err = run(*words, folder, *image)
+            assert code == 2, entry.name
+            assert f"the picture '{entry.name}' is of images that have " in err
+        elif entry.name in ("filters", "maps", "retrieve", "saliency", "confusion", "scatter"):
+            code, _, err = run(*words, folder, *image, "--out", f"{entry.name}.png")
+            assert code == 0, err
+
+
+@pytest.mark.parametrize("task", OF_TASKS)
+def test_every_loss_that_fits(
+    task: str, task_file: RunFile, train_tiny: Callable[..., Any], tmp_path: Path
+) -> None:
+    fitting = [each.name for each in LOSSES.entries() if form_of(TASKS.entry(task)) in fits(each)]
+    for name in fitting if task != "classification" else ["mse"]:  # see tests/fit/test_sweep.py
+        file = task_file(task, {"train.loss": {"name": name}, "train.epochs": 4})
+        outcome = train_tiny(file, out=tmp_path / name)
+        rows = [json.loads(line) for line in
+                (tmp_path / name / "metrics.jsonl").read_text().splitlines()]  # fmt: skip
+        losses = [row["train_loss"] for row in rows if row["type"] == "epoch"]
+        assert losses[-1] < losses[0], name
+        assert outcome.test is not None
+
+
+@pytest.mark.parametrize("task", OF_TASKS)
+@pytest.mark.parametrize("memory", ["resident", "stream"])
+def test_a_run_that_was_cut_off_is_the_same_run(
+    task: str,
+    memory: str,
+    task_file: RunFile,
+    train_tiny: Callable[..., Any],
+    differences: Callable[[Path, Path], list[str]],
+    tmp_path: Path,
+) -> None:
+    file = task_file(task, {"data.memory": memory})
+    train_tiny(file, out=tmp_path / "whole")
+    train_tiny(file, out=tmp_path / "cut", stop=7)  # of 15 steps, in the second epoch
+    train_tiny(resumed=tmp_path / "cut")
+    pair = (tmp_path / name / "checkpoints" / "last.pt" for name in ("whole", "cut"))
+    assert differences(*pair) == []
+
+
+def test_what_does_not_fit_is_refused_at_its_line(task_file: RunFile, run: Run) -> None:
+    code, _, err = run("check", task_file("regression", {"train.loss": {"name": "hinge"}}))
+    assert code == 2
+    assert "the loss 'hinge' is not for numbers (regression)" in err
+    assert "choose from huber, mae, mse" in err
+    code, _, err = run("check", task_file("regression", {"data.number_columns": []}))
+    assert code == 2
+    assert "learns numbers, and an image here has a class" in err
+    assert "name them in data.number_columns, or set task.name to classification" in err
+    code, _, err = run("check", task_file("regression", {"data.sampling": "balanced"}))
+    assert code == 2
+    assert "there are no classes to be drawn equally often in regression" in err
+    code, _, err = run("check", task_file("regression", {"train.select": "macro_f1"}))
+    assert code == 2
+    assert "nothing called 'macro_f1' can select the weights in regression" in err
