@@ -60,9 +60,12 @@ def write_shards(
         progress: called with the number of images written since the last call.
 
     Raises:
-        DataError: the images are not in files, or one cannot be read or named.
+        DataError: the images are not in files or have no classes, or one cannot be read or named.
         DiskError: there is no space, or the folder cannot be written; nothing is left of it.
     """
+    if splits.form != "classes":
+        message = f"shards are written of images that have a class, and these have {splits.form}"
+        raise DataError(message, remedy="train from the table")
     files = {split: _files(part, split) for split, part in splits.parts.items()}
     names = {split: _names(part.paths) for split, part in files.items()}
     shards: dict[str, int] = {}

@@ -240,7 +240,7 @@ def test_the_contact_sheet_names_both_classes(monkeypatch) -> None:
     monkeypatch.setattr(
         "cnntrain.data.preview.shortened", lambda text, *_, **__: texts.append(text) or text
     )
-    contact_sheet(data.train, classes=data.classes, statistics=data.statistics, columns=8, rows=1)
+    contact_sheet(data.train, targets=data.targets, statistics=data.statistics, columns=8, rows=1)
     batch = next(iter(data.train.batches(1)))
     for text, target in zip(texts, batch.targets, strict=True):
         names = text.split(" + ")

@@ -40,7 +40,7 @@ def test_files_numbers_and_images_in_memory_in_the_order_asked_for(
     assert torch.equal(shown.images, data.at([2, 1, 0, 2, 0]))
     folder = tmp_path.name
     assert shown.labels == ("image 2", "image 1", f"{folder}/first.png", "image 3", "image 4")
-    assert shown.targets == (int(data.targets[2]), None, None, None, None)
+    assert shown.names == (model.classes[data.targets[2]], None, None, None, None)
 
 
 def test_a_picture_of_an_image_in_memory_is_that_of_its_file(model: Model, tmp_path: Path) -> None:
