@@ -117,10 +117,7 @@ def check_recipe(  # noqa: PLR0913  # what a check may ask for
         recipe_steps: of each training.
         seed: seed of the random numbers of this check.
     """
-    missed = getattr(task, "missed", None)
-    attempt = partial(
-        _attempt, net=net, plain=batches, steps=recipe_steps, missed=missed, seed=seed
-    )
+    attempt = partial(_attempt, net=net, plain=batches, steps=recipe_steps, task=task, seed=seed)
     targets = torch.cat([batch.targets for batch in batches])
     chance = chance_loss(method.criterion.plain(), targets, classes=classes)
     whole = attempt("as the run file says", augmented, method=method)
@@ -178,7 +175,7 @@ def _attempt(  # noqa: PLR0913  # what is the same in all attempts, then what is
     plain: Sequence[Batch],
     method: Method,
     steps: int,
-    missed: Missed | None,
+    task: Task,
     is_steady: bool = False,
     seed: int,
 ) -> Tried:
@@ -192,7 +189,7 @@ def _attempt(  # noqa: PLR0913  # what is the same in all attempts, then what is
 
     course = train_briefly(moving, batches, method=method, steps=steps, rate=scheduled, seed=seed)
     set_steady(moving)
-    after, error = _judge(moving, plain, criterion, missed)
+    after, error = _judge(moving, plain, criterion, getattr(task, "missed", None))
     evaluated = after
     if batch_norms(moving) and not course.diverged:
         for _ in range(SETTLING):
