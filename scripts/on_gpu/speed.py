@@ -67,6 +67,7 @@ JOBS = (
     Job("lenet300", 28, 256, 1, 10, steps=100),
     Job("resnet20", 32, 128, 3, 10, True, steps=50),
     Job("resnet9", 32, 512, 3, 10, True, steps=20),
+    Job("sprint", 32, 1024, 3, 10, True, steps=20),
     Job("preact_resnet18", 32, 512, 3, 10, True, 55_000, steps=20),
     Job("resnet50", 224, 256, target=6_500),
     Job("alexnet", 227, 128, target=45_000, steps=20),
