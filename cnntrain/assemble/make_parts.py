@@ -167,7 +167,7 @@ def make_recipe(loaded: Loaded, *, steps_per_epoch: int) -> Recipe:
         clip_norm=train.clip_norm,
         early_stop=None if early is None else EarlyStop(**early.model_dump()),
         evaluate_every=train.evaluate_every,
-        evaluate_mirrored=train.evaluate_mirrored,
+        evaluate_views=train.evaluate_views,
         select=loaded.config.task.selecting(train.select),
         keeps_last=train.select == KEEP_LAST,
         norm_every=record.every,

@@ -39,6 +39,9 @@ def broken_target_rules(given: Loaded) -> Iterator[Problem]:
             f"choose from {', '.join(fitting)}" if fitting else "write one: see docs/plugins.md"
         )
         yield given.problem(("train", "loss", "name"), message, remedy)
+    if train is not None and task.form == "image" and train.evaluate_views > 1:
+        message = "the outputs for several views are images that do not lie on each other"
+        yield given.problem(("train", "evaluate_views"), message, "remove it")
     if train is not None:
         yield from _class_weights(given)
 

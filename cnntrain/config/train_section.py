@@ -211,8 +211,8 @@ class TrainSection(Section):
     """A loss or gradient that is not finite: stop; skip the step; roll back, with half the rate."""
     evaluate_every: Positive = 1
     """Epochs from one evaluation on the validation images to the next; the last always has one."""
-    evaluate_mirrored: bool = False
-    """Evaluate the mean of the network's outputs for each image and for its mirror image."""
+    evaluate_views: Literal[1, 2, 6] = 1
+    """Views whose outputs are averaged in evaluation: 2 with the mirror image; 6 also shifted."""
     freeze: dict[Epoch, Names] = Field(default_factory=dict)
     """Epoch: layers, by name or shell pattern, that are frozen from that epoch on."""
 

@@ -16,7 +16,7 @@ from cnntrain.core.problems import halves
 from cnntrain.data.crops import Crops, Views, make_views
 from cnntrain.data.decode import UnreadableImageError, in_threads
 from cnntrain.data.splits import Part
-from cnntrain.train.evaluation import Mirrored, mean_answers
+from cnntrain.train.evaluation import ManyViews, mean_answers
 
 if TYPE_CHECKING:
     from cnntrain.model.model import Model
@@ -148,7 +148,7 @@ def make_viewer(model: Model, *, crops: Crops = "center", scales: Sequence[int] 
 
 
 def answering(model: Model) -> nn.Module:
-    """What a run has evaluated: the network, or the mean of its answers to both sides."""
+    """What a run has evaluated: the network, or the mean of its outputs for several views."""
     train = model.loaded.config.train
-    is_mirrored = train is not None and train.evaluate_mirrored
-    return Mirrored(model.net) if is_mirrored else model.net
+    views = 1 if train is None else train.evaluate_views
+    return model.net if views == 1 else ManyViews(model.net, views=views)

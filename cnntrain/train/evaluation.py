@@ -9,6 +9,7 @@ from itertools import islice
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from cnntrain.core.errors import DataError
 from cnntrain.data.batch import Batch, Loader
@@ -79,7 +80,7 @@ def evaluate(
             number = processes.index + bad * processes.count if has_turn else 0
             batch = next(iter(loader.batches(0, start=number)))
             first = number * size  # of the stored order; only the last batch may be smaller
-            once = net.once if isinstance(net, Mirrored) else net
+            once = net.once if isinstance(net, ManyViews) else net
             error = why_not_finite(
                 once, batch, criterion=criterion, precision=precision, first=first, whole=whole
             )
@@ -90,19 +91,33 @@ def evaluate(
         return sums.compute()
 
 
-class Mirrored(nn.Module):
-    """A network that answers with the mean of its outputs for an image and for its mirror image.
+class ManyViews(nn.Module):
+    """A network that answers with the mean of its outputs for several views of an image.
+
+    2: the image and its mirror image. 6: the mean of that and of the same for the image shifted by
+    one pixel up and left, and down and right, where what comes in is the reflected edge (Jordan,
+    "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024, section 3.5).
 
     Args:
         once: gives outputs for `(N, C, H, W)`.
+        views: 2 or 6.
     """
 
-    def __init__(self, once: nn.Module) -> None:
+    def __init__(self, once: nn.Module, *, views: int) -> None:
         super().__init__()
         self.once = once
+        self._is_shifted = views == 6
 
     def forward(self, images: Tensor) -> Tensor:
         """`(N, ...)` float32."""
+        mean = self._both_sides(images)
+        if not self._is_shifted:
+            return mean
+        wide = pad(images, (1, 1, 1, 1), mode="reflect")
+        shifted = [self._both_sides(each) for each in (wide[..., :-2, :-2], wide[..., 2:, 2:])]
+        return mean / 2 + (shifted[0] + shifted[1]) / 4
+
+    def _both_sides(self, images: Tensor) -> Tensor:
         there, mirrored = (self.once(each).float() for each in (images, images.flip(3)))
         mean: Tensor = (there + mirrored) / 2
         return mean

@@ -13,7 +13,7 @@ from cnntrain.core.patterns import around, covered
 from cnntrain.optim import Schedule
 from cnntrain.optim.schedules.constant import constant
 from cnntrain.optim.schedules.plateau import Plateau, PlateauState
-from cnntrain.train.evaluation import Mirrored
+from cnntrain.train.evaluation import ManyViews
 
 OnDivergence: TypeAlias = Literal["stop", "skip", "rollback"]
 
@@ -140,7 +140,7 @@ class Recipe:
             of the task's.
         keeps_last: keep the weights of the last epoch that was evaluated instead of the best.
         evaluate_every: epochs between evaluations; the last epoch is always evaluated.
-        evaluate_mirrored: evaluate the mean of the outputs for an image and its mirror image.
+        evaluate_views: of each image in evaluation, whose outputs are averaged; see `ManyViews`.
         norm_every: steps between reports of the gradient norm (it costs time); 0 is never. With
             `clip_norm` it is known, and reported, at every step.
         check_every: steps between looks at the divergence flag on an accelerator, where looking
@@ -164,7 +164,7 @@ class Recipe:
     clip_norm: float | None = None
     early_stop: EarlyStop | None = None
     evaluate_every: int = 1
-    evaluate_mirrored: bool = False
+    evaluate_views: int = 1
     select: str = "error"
     keeps_last: bool = False
     norm_every: int = 50
@@ -200,7 +200,7 @@ class Recipe:
 
     def answering(self, net: nn.Module) -> nn.Module:
         """What is evaluated of a network."""
-        return Mirrored(net) if self.evaluate_mirrored else net
+        return net if self.evaluate_views == 1 else ManyViews(net, views=self.evaluate_views)
 
     def evaluates(self, epoch: int) -> bool:
         """Whether epoch `epoch` (from 1) is followed by an evaluation."""

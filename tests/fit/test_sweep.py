@@ -62,7 +62,7 @@ OTHERS = [
     {"train.accumulate": 4},
     {"train.clip_norm": 0.5},
     {"train.evaluate_every": 2},
-    {"train.evaluate_mirrored": True},
+    {"train.evaluate_views": 6},
     {"train.freeze": {2: ["conv1"]}},
     {"train.early_stop": {"patience": 5}},
     {"data.split.validation": None},

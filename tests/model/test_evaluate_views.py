@@ -91,7 +91,7 @@ def test_ten_crops(train: Callable[..., Path]) -> None:
 
 def test_a_run_that_evaluates_mirror_images_answers_with_them(train: Callable[..., Path]) -> None:
     """In `eval`, in `predict` and in a committee; the mean of the logits, by hand."""
-    run = train("one", {"train.evaluate_mirrored": True})
+    run = train("one", {"train.evaluate_views": 2})
     trained = open_model(run)
     images, targets = stored(trained, "test")
     [step] = [step for step in trained.eval_steps if step["name"] == "normalize"]

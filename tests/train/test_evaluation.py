@@ -12,7 +12,7 @@ from cnntrain.data.batch import Batch
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 from cnntrain.train import StopRequest
-from cnntrain.train.evaluation import Mirrored
+from cnntrain.train.evaluation import ManyViews
 from cnntrain.train.evaluation import evaluate as evaluate_any
 
 evaluate = partial(evaluate_any, task=CLASSIFICATION)
@@ -64,10 +64,24 @@ def test_mirrored_outputs_are_the_mean_of_both_sides(
     with torch.no_grad():
         mean = (net(batch.images) + net(torch.flip(batch.images, [-1]))) / 2
     loss = torch.nn.functional.cross_entropy(mean, batch.targets)
-    found = evaluate(Mirrored(net), loader, criterion=CrossEntropy())
+    found = evaluate(ManyViews(net, views=2), loader, criterion=CrossEntropy())
     assert found is not None
     assert found.loss == pytest.approx(loss.item(), rel=1e-5)
     assert found.correct == (mean.argmax(dim=1) == batch.targets).sum()
+
+
+def test_six_views_are_the_paper_s(make_net: Callable) -> None:
+    """Jordan's listing: half the mirrored pair, half the mean of those of two shifted images."""
+    net, images = make_net().eval(), torch.randn(5, 1, 6, 6)
+
+    def pair(some: torch.Tensor) -> torch.Tensor:
+        return net(some) / 2 + net(some.flip(-1)) / 2
+
+    padded = torch.nn.ReflectionPad2d(1)(images)
+    up_left, down_right = padded[:, :, 0:6, 0:6], padded[:, :, 2:8, 2:8]
+    with torch.no_grad():
+        expected = 0.5 * pair(images) + 0.5 * (pair(up_left) + pair(down_right)) / 2
+        torch.testing.assert_close(ManyViews(net, views=6)(images), expected)
 
 
 def test_layers_of_a_mirrored_network_have_their_own_names(
@@ -76,7 +90,7 @@ def test_layers_of_a_mirrored_network_have_their_own_names(
     net = make_net()
     net.fc1.weight.data.fill_(torch.nan)
     with pytest.raises(DivergedError, match="'fc1'"):
-        evaluate(Mirrored(net), make_data(21), criterion=CrossEntropy())
+        evaluate(ManyViews(net, views=2), make_data(21), criterion=CrossEntropy())
 
 
 def test_a_stop_gives_no_result(make_net: Callable, make_data: Callable) -> None:
