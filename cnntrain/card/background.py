@@ -16,7 +16,6 @@ from cnntrain.card.markup import code, image, items, pairs, paragraph, photos, s
 from cnntrain.card.results import MANY, WORST, score_of
 from cnntrain.card.subject import Subject
 from cnntrain.config.resolved import resolved_tree
-from cnntrain.config.train_section import KEEP_LAST
 from cnntrain.data.read import class_counts
 from cnntrain.model.find_layers import all_kernels
 from cnntrain.model.model import Model
@@ -155,14 +154,8 @@ def training(subject: Subject) -> Iterator[str]:
 def _weights(subject: Subject) -> str:
     config, epoch = subject.model.loaded.config, subject.model.epoch
     planned = "" if config.train is None else f" of {config.train.epochs:,}"
-    chosen = " (selected by the validation images)" if _is_selected(subject) else ""
+    chosen = " (selected by the validation images)" if subject.model.is_best else ""
     return f"after epoch {epoch:,}{planned}{chosen}" if epoch else "as they were loaded"
-
-
-def _is_selected(subject: Subject) -> bool:
-    """Whether validation images selected the weights, not merely the last epoch."""
-    train = subject.model.loaded.config.train
-    return subject.model.is_best and (train is None or train.select != KEEP_LAST)
 
 
 def _machine(subject: Subject) -> Iterator[tuple[str, str]]:
@@ -235,8 +228,11 @@ def limits(subject: Subject) -> Iterator[str]:
                 "larger, only images that were held out can show (-s data.split.validation=0.2)."
             )
         elif score.split == "validation":
-            is_selected = _is_selected(subject)
-            chosen = "They selected the weights" if is_selected else "Recipes are chosen by them"
+            chosen = (
+                "They selected the weights"
+                if subject.model.is_best
+                else "Recipes are chosen by them"
+            )
             said.append(
                 f"The figures are of validation images, not of a test set. {chosen}, so the error "
                 "on new images is likely to be larger."

@@ -20,6 +20,7 @@ from cnntrain.config.from_python import Changes, as_overrides
 from cnntrain.config.load import load as load_run_file
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.named_plugins import Naming
+from cnntrain.config.train_section import KEEP_LAST
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.data.metadata import facts
 from cnntrain.data.read import open_splits
@@ -183,7 +184,7 @@ def model_from(
         plan = plan_network(loaded, num_classes=len(classes))
         net = make_network(plan, seed=0)
     put_weights(net, state, path)
-    epoch, is_best = epoch_in(state)
+    (epoch, is_best), train = epoch_in(state), loaded.config.train
     model = make_model(
         net,
         plan=plan,
@@ -192,7 +193,7 @@ def model_from(
         eval_steps=steps,
         path=path,
         epoch=epoch,
-        is_best=is_best,
+        is_best=is_best and (train is None or train.select != KEEP_LAST),
         targets=targets_in(state, path=path),
     )
     return replace(model, temperature=temperature_in(state))

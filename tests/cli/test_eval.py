@@ -81,6 +81,14 @@ def test_it_is_said_that_images_selected_the_weights(cnntrain: Cnntrain, run: Pa
     assert json.loads(answer.out)["selected_the_weights"]
 
 
+def test_the_last_epoch_is_not_selected_by_images(cnntrain: Cnntrain, run_file: RunFile) -> None:
+    file = run_file({"train.epochs": 1, "train.select": "last"})
+    assert cnntrain("fit", file, "-q", "--out", "last").code == 0
+    answer = cnntrain("eval", "last", "--split", "validation", "--json")
+    assert "selected" not in answer.err
+    assert not json.loads(answer.out)["selected_the_weights"]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
