@@ -130,7 +130,9 @@ def check_unfinished(before: Loaded, prepared: Prepared, run: RunFolder) -> None
     again = f"cnntrain fit --resume {run.path}"
     if done >= epochs and epochs < planned:
         found = f"has done {done} epochs already, so it cannot end after {epochs}"
-        remedy = f"to go on to the {planned} that it was started for: {again}"
+        remedy = f"to train longer: {again} --epochs {done * 2}"
+        if done < planned:
+            remedy = f"to finish the {planned} that it was started for: {again}"
     elif not _is_complete(prepared, run):
         return
     elif done >= epochs:
