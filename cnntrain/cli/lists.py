@@ -58,7 +58,8 @@ def print_list(what: str, name: str | None, *, plugins: Sequence[Path], as_json:
             for parameter in entry.parameters:
                 output.result(f"    {_signature(parameter, catalogue)}")
         of = f" of {listed(plugins)}" if plugins else ""
-        note = f"`cnntrain list {what} NAME` shows one in full"
+        more = "".join(f" --plugin {plugin}" for plugin in plugins)
+        note = f"`cnntrain list {what} NAME{more}` shows one in full"
         output.note(f"{counted(len(entries), catalogue.kind, what)}{of}; {note}")
 
 
