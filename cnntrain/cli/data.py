@@ -180,7 +180,7 @@ def _as_text(report: DataReport, config: RunConfig) -> str:
     lines += list(report.notes)
     if report.is_clean:
         every = "every other image" if report.left_out else "every image"
-        lines.append(f"good: {every} can be read and used, and none stands in two splits")
+        lines.append(f"good: {every} can be read and used, and none is in two splits")
     table = columns(rows, right=range(1, len(splits) + 1))
     return "\n".join([table, "", *map(escaped, lines)])
 

@@ -69,9 +69,9 @@ def export(  # noqa: PLR0913  # the flags of the command
     onnx (for onnxruntime and others) and torch_export (a .pt2 program) compute logits from
     preprocessed float32 images (N, C, H, W), for any N. safetensors has the weights by our names,
     torchvision by those of its model of the same architecture. All state the classes and the
-    preprocessing, in JSON: in their metadata under `cnntrain`, for torchvision in a file beside.
-    With --include preprocessing an ONNX file is given 8-bit images (N, H, W, C), with --include
-    probabilities it gives softmax(logits / temperature). --precision int8 quantizes with
+    preprocessing, in JSON: in their metadata under `cnntrain`, for torchvision in a file next
+    to it. With --include preprocessing an ONNX file is given 8-bit images (N, H, W, C), with
+    --include probabilities it gives softmax(logits / temperature). --precision int8 quantizes with
     validation images.
     """
     from cnntrain.export.export import export as write

@@ -201,7 +201,7 @@ def _rule(evaluated: Evaluated, share: float) -> Rejection:
         raise UsageError("--reject needs probabilities of classes", remedy="leave it out")
     rule = choose_threshold(evaluated.answers, share)
     output.note(
-        f"note: none of these below a probability of {rule.threshold:.4f}: so are "
+        f"note: below a probability of {rule.threshold:.4f} the answer is 'none of these', as for "
         f"{rule.right_rejected:,} of the {rule.right:,} validation images that are right, and "
         f"{rule.wrong_rejected:,} of the {rule.wrong:,} that are wrong"
     )

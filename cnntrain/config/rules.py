@@ -174,7 +174,7 @@ def _normalization(given: Loaded) -> Iterator[Problem]:
         path = (*TRANSFORMS_AT, split)
         if len(calls[split]) > 1:
             first = given.at(*path, calls[split][0][0])
-            message = f"'normalize' stands here a second time ({first})"
+            message = f"'normalize' is given a second time ({first})"
             yield given.problem((*path, calls[split][1][0]), message, "remove one of the two")
         if calls[split] and not calls[other]:
             there = given.at(*TRANSFORMS_AT, other)

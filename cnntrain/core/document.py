@@ -245,7 +245,7 @@ class _Reader:
                 self._complain("merge keys (<<) are not used here", place, "write the keys out")
             elif key in found:
                 first = self.places.keys[(*path, key)]
-                message = f"the key '{key}' stands here a second time (first in line {first.line})"
+                message = f"the key '{key}' is given a second time (first in line {first.line})"
                 self._complain(message, place, "remove one of the two")
             else:
                 self.places.keys[(*path, key)] = place

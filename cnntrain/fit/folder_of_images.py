@@ -149,7 +149,7 @@ def run_file_for(name: str, *, overrides: Sequence[str] = (), tell: Callable[[st
     file, number = Path(f"{stem}.yaml"), 1
     while file.exists():
         if _root_of(file) == folder.resolve():
-            tell(f"{file} is used, which is there for {folder}; remove it to choose again")
+            tell(f"{file}, already written for {folder}, is used; remove it to choose again")
             return file
         number += 1
         file = Path(f"{stem}-{number}.yaml")

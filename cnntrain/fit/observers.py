@@ -140,7 +140,7 @@ def card(prepared: Prepared) -> list[tuple[str, str]]:
     outputs = f"{len(data.classes)} {NAMED[data.targets.form][1]}"
     if len(data.classes) == 1:
         outputs = counted(1, *NAMED[data.targets.form])
-    network = f"{plan.parameters:,} parameters, {plan.multiply_adds:,} multiply-adds an image"
+    network = f"{plan.parameters:,} parameters, {plan.multiply_adds:,} multiply-adds per image"
     device, options = str(prepared.device), [str(prepared.learner.precision)]
     if prepared.device.type == "cuda":
         device += f" ({torch.cuda.get_device_name(prepared.device)})"

@@ -34,7 +34,8 @@ def test_none_of_these(cnntrain: Cnntrain, run_file: RunFile) -> None:
         none = after["probabilities"][0]["probability"] < rule["threshold"]
         assert after["rejected"] == none
         assert after["class"] == (None if none else before["class"])
-    said = f"note: none of these below a probability of {rule['threshold']:.4f}: so are "
+    below = f"note: below a probability of {rule['threshold']:.4f} the answer is "
+    said = f"{below}'none of these', as for "
     assert f"{said}{right // 2} of the {right} validation images that are right" in answer.err
     rejected = [each["rejected"] for each in found["predictions"]]
     assert True in rejected

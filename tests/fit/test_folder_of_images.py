@@ -96,7 +96,7 @@ def test_a_file_is_written_once_and_says_why(fill: Fill) -> None:
     said.clear()
     assert run_file_for("my_images", tell=said.append) == file
     assert said == [
-        "my_images.yaml is used, which is there for my_images; remove it to choose again"
+        "my_images.yaml, already written for my_images, is used; remove it to choose again"
     ]
     assert file.read_text() == edited
 
