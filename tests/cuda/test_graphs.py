@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.core.choices import CHOICES, OPTIMIZERS
+from cnntrain.core.target_forms import fits
 from cnntrain.data.batch import Batch
 from cnntrain.optim import parameter_groups, set_learning_rate
 from cnntrain.tasks.criterion import MeanLoss
@@ -26,13 +27,23 @@ def weights_of(device: torch.device) -> Callable[[object], Tensor]:
     return lambda _: weights
 
 
-def take_four(net: nn.Module, optimizer: Any, criterion: Any, gpu: Any, **recipe: Any) -> None:
+def take_four(
+    net: nn.Module,
+    optimizer: Any,
+    criterion: Any,
+    gpu: Any,
+    *,
+    has_numbers: bool = False,
+    **recipe: Any,
+) -> None:
     """The last one is captured and launched; nothing in it may be on the host."""
     learner = Learner(net, optimizer)
     take = GraphedSteps(learner)
     batch = Batch(
         torch.empty(4, 3, 6, 6, device=gpu.device),
-        torch.zeros(4, dtype=torch.int64, device=gpu.device),
+        torch.zeros(4, 3, device=gpu.device)
+        if has_numbers
+        else torch.zeros(4, dtype=torch.int64, device=gpu.device),
     )
     how = Recipe(epochs=1, lr=0.1, cuda_graphs=True, **recipe)
     with gpu.watching():
@@ -67,7 +78,8 @@ def test_every_loss(net: nn.Module, gpu: Any, noted: list[Any], name: str) -> No
     made = LOSSES.load(name)(**given)
     criterion = made if hasattr(made, "weight") else MeanLoss(made)
     optimizer = OPTIMIZERS.load("sgd")(groups=parameter_groups(net))
-    take_four(net, optimizer, criterion, gpu, on_divergence="skip")
+    has_numbers = "classes" not in fits(entry)
+    take_four(net, optimizer, criterion, gpu, has_numbers=has_numbers, on_divergence="skip")
     assert [graph.replays for graph in noted] == [1]
 
 
