@@ -49,6 +49,16 @@ def broken_target_rules(given: Loaded) -> Iterator[Problem]:
 def _class_weights(given: Loaded) -> Iterator[Problem]:
     data, path = given.config.data, ("train", "loss", "class_weights")
     weights = given.train.loss.parameters.get("class_weights")
+    if weights is not None and given.config.task.form != "classes":
+        message = f"there are no classes to be weighted in {given.config.task.name}"
+        yield given.problem(path, message, "remove it, or give positive_weights")
+        return
+    positive = given.train.loss.parameters.get("positive_weights")
+    known = facts(data.name, data.parameters).num_classes
+    if positive is not None and known not in (None, len(positive)):
+        message = f"there are {len(positive)} positive weights for {known} labels"
+        at = ("train", "loss", "positive_weights")
+        yield given.problem(at, message, f"give {known} of them")
     if isinstance(weights, tuple):
         classes = facts(data.name, data.parameters).num_classes
         if classes not in (None, len(weights)):

@@ -6,7 +6,7 @@ What could train on nonsense is an error that names the right `data.root`. Impor
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,6 +52,11 @@ def look_at_folders(parameters: Mapping[str, Any]) -> Stated:
     found = find_layout(parameters["root"], *given)
     classes = parameters.get("classes") or tuple(class_folders(found.train)) or None
     return Stated(classes, found.validation is not None, found.undivided)
+
+
+def look_at_tiles(parameters: Mapping[str, Any]) -> Stated:
+    """What is known of `tiles`: the classes of its folders are its labels."""
+    return replace(look_at_folders(parameters), form="labels")
 
 
 def find_layout(

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from torch import nn
 
 from cnntrain.assemble.graphs import capture_errors
+from cnntrain.assemble.make_parts import make_task
 from cnntrain.assemble.needed_memory import memory_errors
 from cnntrain.assemble.prepare import Prepared, network_of, whole_state
 from cnntrain.assemble.probe import compute_features
@@ -25,7 +26,8 @@ from cnntrain.model.recalibrated import SPLIT, recalibrated
 from cnntrain.record.observe import Observer, Record, Tally, observe
 from cnntrain.runs.contents import epoch_in, open_checkpoint
 from cnntrain.runs.folder import RunFolder
-from cnntrain.tasks.protocol import Result
+from cnntrain.runs.kept_targets import with_thresholds
+from cnntrain.tasks.protocol import Result, Task
 from cnntrain.train import EpochDone, EvalDone, Event, RunDone, StopRequest, evaluate, train
 from cnntrain.train.snapshot import weights_alone
 from cnntrain.train.together import lost_processes
@@ -243,7 +245,7 @@ def _afterwards(
             loader,
             criterion=prepared.criterion,
             precision=learner.precision,
-            task=learner.task,
+            task=_as_selected(prepared, last),
             stop=stop,
             whole=f"the {'validation' if split == SPLIT else split} images",
         )
@@ -252,6 +254,16 @@ def _afterwards(
         yield EvalDone(epoch, last.step, split, metrics, perf_counter() - began)
         began = perf_counter()
     return last
+
+
+def _as_selected(prepared: Prepared, last: RunDone) -> Task:
+    """The task, with what the validation chose that selected these weights; see `Targets`."""
+    so_far = prepared.learner.state.so_far
+    found = so_far.last if last.notes else so_far.best or so_far.last
+    if found is None or found.validation is None:
+        return prepared.learner.task
+    targets = with_thresholds(prepared.data.targets, found.validation.figures)
+    return make_task(prepared.loaded, targets) if targets.thresholds else prepared.learner.task
 
 
 def _stand_in(last: RunDone, error: CheckpointError) -> str:

@@ -37,7 +37,7 @@ from cnntrain.runs.contents import (
 )
 from cnntrain.runs.folder import RunFolder
 from cnntrain.runs.kept_run_file import kept_in
-from cnntrain.runs.kept_targets import targets_in
+from cnntrain.runs.kept_targets import targets_of_weights
 from cnntrain.runs.locate import find_run, has_run, run_file_at
 from cnntrain.runs.records import read_classes
 from cnntrain.train import undisturbed
@@ -194,7 +194,7 @@ def model_from(
         path=path,
         epoch=epoch,
         is_best=is_best and (train is None or train.select != KEEP_LAST),
-        targets=targets_in(state, path=path),
+        targets=targets_of_weights(state, path=path),
     )
     return replace(model, temperature=temperature_in(state))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from cnntrain.checkpoint import State
 from cnntrain.checkpoint.checked_values import mapping_in, wrong_part
 from cnntrain.core.target_forms import IN_WORDS
 from cnntrain.runs.contents import classes_in
+from cnntrain.tasks.multilabel_report import THRESHOLD
 from cnntrain.tasks.targets import Targets
 
 
@@ -34,3 +37,27 @@ def targets_in(state: State, *, path: Path = Path("the checkpoint")) -> Targets:
             raise wrong_part("targets", key, numbers, f"a list of {count} numbers")
         found.append(tuple(numbers))
     return Targets(form, names, *found)
+
+
+def targets_of_weights(state: State, *, path: Path) -> Targets:
+    """The same, with what the validation of these weights has chosen."""
+    train = mapping_in(state, "train") if "train" in state else {}
+    return with_thresholds(targets_in(state, path=path), _last_figures(train))
+
+
+def _last_figures(train: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The figures of the last validation that a checkpoint's part `train` knows of, if any."""
+    found: Any = train
+    for key in ("so_far", "last", "validation", "figures"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def with_thresholds(targets: Targets, figures: Mapping[str, Any]) -> Targets:
+    """The targets with the thresholds that a validation has chosen, where they are of labels."""
+    if targets.form != "labels":
+        return targets
+    chosen: list[Any] = [figures.get(f"{THRESHOLD}{name}") for name in targets.names]
+    if not all(type(each) is float and 0 <= each <= 1 for each in chosen):
+        return targets
+    return replace(targets, thresholds=tuple(chosen))

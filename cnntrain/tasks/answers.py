@@ -68,6 +68,33 @@ class Numbers:
         return {"numbers": dict(self.pairs)}
 
 
+@dataclass(frozen=True)
+class Labels:
+    """The probability of each label; said are those above their thresholds."""
+
+    pairs: tuple[tuple[str, float], ...]
+    thresholds: tuple[float, ...]
+
+    @property
+    def there(self) -> tuple[tuple[str, float], ...]:
+        """The labels that the image has, the most probable first."""
+        limits = zip(self.pairs, self.thresholds, strict=True)
+        return tuple(sorted((p for p, limit in limits if p[1] > limit), key=lambda p: -p[1]))
+
+    def cells(self) -> dict[str, str]:
+        """All of them in one column."""
+        return {"labels": ", ".join(f"{name} {p:.2%}" for name, p in self.there) or "none"}
+
+    def values(self) -> dict[str, str]:
+        """The labels, then a column of probabilities for each that there could be."""
+        said = "|".join(name for name, _ in self.there)
+        return {"labels": said, **{name: f"{p:.6f}" for name, p in self.pairs}}
+
+    def data(self) -> dict[str, Any]:
+        """The labels, and all probabilities."""
+        return {"labels": [name for name, _ in self.there], "probabilities": dict(self.pairs)}
+
+
 def answers_of(task: Task, outputs: Tensor) -> Tensor:
     """What outputs `(N, ...)` mean; themselves where the task does not say."""
     ask = getattr(task, "answers", None)

@@ -36,12 +36,14 @@ class Targets:
         form: see above.
         names: of the classes, of the numbers, or of the labels.
         mean, std: of numbers, over the training images, one for each name; else empty.
+        thresholds: of labels, of a trained network, above which they are said; else empty.
     """
 
     form: TargetForm = "classes"
     names: tuple[str, ...] = ()
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    thresholds: tuple[float, ...] = ()
 
     def say(self, target: Tensor) -> str:
         """The target of one image in words: 0-d of a class, else 1-d."""

@@ -23,10 +23,15 @@ Run = Callable[..., tuple[int, str, str]]
 OF_TASKS: dict[str, dict[str, Any]] = {
     "classification": {},
     "regression": {"data.number_columns": ["x", "y"]},
+    "multilabel": {"data.label_columns": ["left", "low", "bright"]},
 }
 """Task -> what its run file has besides; a new one is swept once it stands here."""
 
-SAID = {"classification": {"class", "probabilities"}, "regression": {"numbers"}}
+SAID = {
+    "classification": {"class", "probabilities"},
+    "regression": {"numbers"},
+    "multilabel": {"labels", "probabilities"},
+}
 """Task -> what `predict --json` says of an image."""
 
 

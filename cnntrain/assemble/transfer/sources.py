@@ -39,7 +39,7 @@ from cnntrain.runs.contents import (
     steps_in,
     weights_in,
 )
-from cnntrain.runs.kept_targets import targets_in
+from cnntrain.runs.kept_targets import targets_in, targets_of_weights
 from cnntrain.runs.locate import find_run
 from cnntrain.tasks.targets import Targets
 
@@ -171,7 +171,7 @@ def _find(loaded: Loaded) -> Source:
             epoch_in(state)[0],
             steps_in(state, path=path),
             found.notes,
-            targets=targets_in(state, path=path),
+            targets=targets_of_weights(state, path=path),
         )
     return _file_source(Path(weights.file or ""), entry=weights.entry)
 
