@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -162,7 +163,9 @@ def run_file_for(name: str, *, overrides: Sequence[str] = (), tell: Callable[[st
     write_output(file, (f"{header}\n" + _text(chosen, folder, images)).encode())
     tell(f"{folder}: {images}")
     tell(f"chosen: {chosen.name}; {why}")
-    tell(f"written: {file}; to change it, edit that file; to repeat it: cnntrain fit {file}")
+    given = [word for each in overrides for word in ("-s", each)]
+    again = shlex.join(["cnntrain", "fit", str(file), *given])
+    tell(f"written: {file}; to change it, edit that file; to repeat it: {again}")
     return file
 
 
