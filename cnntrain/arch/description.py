@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cnntrain.arch.expand import Context, Nodes, expand_list
-from cnntrain.arch.expression import Scope
+from cnntrain.arch.expression import Scope, Unavailable
 from cnntrain.arch.items import Reader, is_word, other_name, read_blocks
 from cnntrain.core.complaints import shown, value_at
 from cnntrain.core.document import Document, KeyPath
@@ -26,7 +26,10 @@ AUX_KEYS = ("as", "from", "weight", "layers")
 
 @dataclass(frozen=True)
 class Facts:
-    """What the data say to the architecture, by the names that `$` gives; None: not known."""
+    """What the data say to the architecture, by the names that `$` gives; None: not known.
+
+    No classes at all, 0, are those of a network that is to give images.
+    """
 
     num_classes: int | None
     image_channels: int
@@ -156,8 +159,13 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-def _data_names(facts: Facts) -> dict[str, int | None]:
+def _data_names(facts: Facts) -> dict[str, int | Unavailable | None]:
     names = asdict(facts)
+    if facts.num_classes == 0:
+        names["num_classes"] = Unavailable(
+            "'$num_classes' has no meaning here: the network is to give images",
+            "write the output's shape with $image_channels, $image_height and $image_width",
+        )
     if facts.image_height == facts.image_width:
         names["image_size"] = facts.image_height
     return names

@@ -12,6 +12,7 @@ import re
 import warnings
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -118,6 +119,14 @@ def _parse(text: str) -> ast.Expression:
         raise ExpressionError(f"'{text}' is not an expression", remedy) from None
 
 
+@dataclass(frozen=True)
+class Unavailable:
+    """In the place of a value that there cannot be: why, and what to write instead."""
+
+    reason: str
+    remedy: str
+
+
 def _look_up(name: str, scope: Mapping[str, Any]) -> Any:
     if name not in scope:
         near = near_match(name, scope)
@@ -125,6 +134,8 @@ def _look_up(name: str, scope: Mapping[str, Any]) -> Any:
         remedy = f"did you mean '${near}'?" if near else f"known here: {known}"
         raise ExpressionError(f"unknown name '${name}'", remedy)
     value = scope[name]
+    if isinstance(value, Unavailable):
+        raise ExpressionError(value.reason, value.remedy)
     if value is None:
         raise ExpressionError(f"'${name}' is not known here", "give it a value")
     return value

@@ -68,8 +68,14 @@ def check_output(what: str, planned: PlannedList, description: Description, task
     Raises:
         ConfigError: at the last layer.
     """
-    classes = description.facts.num_classes
-    wrong = None if classes is None else task.wrong_output(planned.out_shape, classes)
+    facts, of_image = description.facts, getattr(task, "wrong_image", None)
+    if of_image is not None:
+        image = (facts.image_channels, facts.image_height, facts.image_width)
+        wrong = of_image(planned.out_shape, image)
+    elif facts.num_classes is None:
+        wrong = None
+    else:
+        wrong = task.wrong_output(planned.out_shape, facts.num_classes)
     if wrong is not None:
         reason, remedy = wrong
         node = planned.nodes[-1].node

@@ -83,7 +83,8 @@ def try_to_plan(
 def unknown_classes(loaded: Loaded) -> str:
     """What to say where the number of classes of a plan is a guess; nothing where it is known."""
     data = loaded.config.data
-    if data_facts(data.name, data.parameters).num_classes is not None:
+    is_image = loaded.config.task.form == "image"
+    if is_image or data_facts(data.name, data.parameters).num_classes is not None:
         return ""
     return f"{CLASSES_IF_UNKNOWN} classes assumed until the images are there"
 
@@ -96,6 +97,8 @@ def head_names(loaded: Loaded, plan: Plan) -> frozenset[str]:
     """
     count = plan.description.facts.num_classes
     assert count is not None
+    if count == 0:  # where images are learnt, no weight is of classes
+        return frozenset()
     _, height, width = plan.body.in_shape
     plan_of_more, problems = _plan_for(loaded, (height, width), 2 * count + 1)
     if plan_of_more is None or problems:
@@ -189,7 +192,10 @@ def _plan_for(
 ) -> tuple[Plan | None, list[Problem]]:
     data = loaded.config.data
     known = data_facts(data.name, data.parameters)
-    facts = Facts(num_classes or known.num_classes or CLASSES_IF_UNKNOWN, known.channels, *size)
+    count = num_classes or known.num_classes or CLASSES_IF_UNKNOWN
+    if loaded.config.task.form == "image":
+        count = 0
+    facts = Facts(count, known.channels, *size)
     return plan_of(
         loaded.document,
         root=("arch",),

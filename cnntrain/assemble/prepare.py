@@ -146,7 +146,7 @@ def _prepare(
     data = open_run_data(loaded, device=device, in_order=is_probe, share=processes.share)
     if data.validation is None:
         _refuse_without_validation(loaded, data)
-    if plan.description.facts.num_classes != len(data.classes):
+    if plan.description.facts.num_classes not in (0, len(data.classes)):
         plan = plan_network(loaded, num_classes=len(data.classes))
     net = make_network(plan, seed=config.seed)
     start = None

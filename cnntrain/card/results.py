@@ -14,7 +14,7 @@ from cnntrain.core.escapes import escaped
 from cnntrain.model.evaluate import Evaluated
 from cnntrain.record.metrics_rows import MetricsRow
 from cnntrain.show.page import text
-from cnntrain.show.pixels import photographs
+from cnntrain.show.pixels import coloured, photographs
 from cnntrain.show.words import counted, percent, shortened
 from cnntrain.tasks.calibration import calibration_error, reliability, scaled
 from cnntrain.tasks.classification_report import (
@@ -121,6 +121,7 @@ def classes(evaluated: Evaluated) -> Iterator[str]:
     result, names = evaluated.metrics, evaluated.classes
     if not isinstance(result, Classification):
         yield code(evaluated.task.report(result, names), "figures")
+        yield from _given_back(getattr(result, "sample", None))
         return
     scores = class_scores(result.confusion)
     shown = sorted(range(len(names)), key=lambda i: (scores[i].f1, -scores[i].images))
@@ -175,6 +176,14 @@ def _matrix(confusion: Tensor, names: Sequence[str], shown: list[int]) -> str:
         cells += [f"<td>{whole[i] - sum(row):,}</td>"] * has_others
         lines.append(f'<tr><th scope="row">{name}</th>{"".join(cells)}</tr>')
     return scrolled(f'<table class="confusion">{"".join(lines)}</table>', "Confusion matrix")
+
+
+def _given_back(sample: Tensor | None) -> Iterator[str]:
+    """Images and what the network makes of them, where a task keeps some: `(2, M, C, H, W)`."""
+    if sample is None or sample.ndim != 5:
+        return
+    named = [(name, (name,)) for name in ("target", "output") for _ in sample[0]]
+    yield photos(coloured(sample.flatten(0, 1)), named)
 
 
 def mistakes(evaluated: Evaluated) -> Iterator[str]:

@@ -162,7 +162,7 @@ def _examples(model: Model, splits: Splits) -> tuple[Pixels, tuple[str, ...]]:
         {"name": call.name, **call.parameters, **(numbers if call.name == "normalize" else {})}
         for call in config.data.transforms.train
     )
-    pipeline = make_pipelines({"train": steps})["train"]
+    pipeline = make_pipelines({"train": steps}, form=splits.form)["train"]
     few = train.select(torch.tensor(spread(train.targets, EXAMPLES)))
     batching = Batching(EXAMPLES, seed=config.seed, device=model.device)
     loader: Any = make_loader(

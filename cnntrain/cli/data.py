@@ -55,6 +55,7 @@ def check(file: RunFile, overrides: Overrides = None, as_json: Json = False) -> 
             train_transforms=[(call.name, call.parameters) for call in data.transforms.train],
             eval_transforms=[(call.name, call.parameters) for call in data.transforms.eval],
             progress=shown.update,
+            form="image" if loaded.config.task.form == "image" else None,
         )
     output.answer(report, as_json, data=_as_data, text=lambda it: _as_text(it, loaded.config))
     if not report.is_clean:

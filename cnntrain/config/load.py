@@ -138,7 +138,9 @@ def unplannable(loaded: Loaded) -> list[Problem]:
     if stated.size is None or sizing or loaded.config.plugins or loaded.config.finetune:
         return []
     usual = usual_facts(loaded.document, root=ARCH_AT)
-    facts = Facts(stated.num_classes or usual.num_classes, stated.channels, *stated.size)
+    classes = stated.num_classes or usual.num_classes
+    is_image = loaded.config.task.form == "image"
+    facts = Facts(0 if is_image else classes, stated.channels, *stated.size)
     description, problems = try_to_describe(
         loaded.document, root=ARCH_AT, facts=facts, variables=loaded.config.vars
     )

@@ -197,7 +197,8 @@ def _transforms(given: Loaded) -> Iterator[Problem]:
         for index, call in enumerate(calls):
             path = (*TRANSFORMS_AT, split, index)
             options = TRANSFORMS.entry(call.name).options
-            if split == "eval" and options.get("random"):
+            is_fixed = given.config.task.form == "image" and options.get("corrupts")
+            if split == "eval" and options.get("random") and not is_fixed:
                 message = f"'{call.name}' is random, but evaluation must not be"
                 yield given.problem(path, message, "move it to data.transforms.train")
             if normalized and options.get("before_normalize"):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from cnntrain.config.loaded import Loaded
-from cnntrain.core.choices import LOSSES, TASKS
+from cnntrain.config.loaded import TRANSFORMS_AT, Loaded
+from cnntrain.core.choices import LOSSES, TASKS, TRANSFORMS
 from cnntrain.core.problems import Problem
 from cnntrain.core.target_forms import IN_WORDS, TargetForm, fits, form_of
 from cnntrain.data.metadata import facts
@@ -21,7 +21,7 @@ def broken_target_rules(given: Loaded) -> Iterator[Problem]:
     """Whether the images have what the task learns, and what else is only for such targets."""
     data, task, train = given.config.data, given.config.task, given.config.train
     there = facts(data.name, data.parameters).form
-    if there is not None and there != task.form:
+    if task.form != "image" and there not in (None, task.form):
         of_task = f"the task '{task.name}' ({given.at('task', 'name')})"
         message = f"{of_task} learns {IN_WORDS[task.form]}, and an image here has {IN_WORDS[there]}"
         keys = [p.name for p in data.entry.parameters if p.name in _COLUMNS.get(task.form, ())]
@@ -44,6 +44,31 @@ def broken_target_rules(given: Loaded) -> Iterator[Problem]:
         yield given.problem(("train", "evaluate_views"), message, "remove it")
     if train is not None:
         yield from _class_weights(given)
+    if task.form == "image":
+        yield from _of_images(given)
+
+
+def _of_images(given: Loaded) -> Iterator[Problem]:
+    """What would change an image's target otherwise than the image; see `data.image_targets`."""
+    for split in ("train", "eval"):
+        corrupted = ""
+        for index, call in enumerate(getattr(given.config.data.transforms, split)):
+            options, path = TRANSFORMS.entry(call.name).options, (*TRANSFORMS_AT, split, index)
+            if options.get("mixes"):
+                message = f"'{call.name}' mixes classes, and what is learnt here is images"
+                yield given.problem(path, message, "remove it")
+            elif options.get("corrupts"):
+                corrupted = corrupted or f"'{call.name}' ({given.at(*path)})"
+            elif corrupted and options.get("random"):
+                message = f"'{call.name}' stands after {corrupted}, which changes the input only"
+                message += ": it is random, so the target would be changed differently"
+                yield given.problem(path, message, "move it up")
+    if given.config.train is not None and given.config.train.evaluate_mirrored:
+        message = "the outputs for an image and its mirror image are averaged, and they are images"
+        yield given.problem(("train", "evaluate_mirrored"), message, "remove it")
+    if given.config.finetune is not None and given.config.finetune.probe:
+        message = "a probe learns from features, and the targets here are images"
+        yield given.problem(("finetune", "probe"), message, "remove it")
 
 
 def _class_weights(given: Loaded) -> Iterator[Problem]:

@@ -111,6 +111,7 @@ def check_data(
     train_transforms: Items = (),
     eval_transforms: Items = (),
     progress: Callable[[int], object] = lambda images: None,
+    form: TargetForm | None = None,
 ) -> DataReport:
     """Read every image of a data set once.
 
@@ -121,15 +122,17 @@ def check_data(
         train_transforms: names and parameters; images too small for them are reported.
         eval_transforms: the same way.
         progress: called with the number of images read since the last call.
+        form: of the targets, where it is not the data's own: `image`.
 
     Raises:
         ListError: a list of transforms is wrong whatever the images.
     """
     lists = {"train": train_transforms, "eval": eval_transforms}
     pipelines = make_pipelines(
-        {key: tuple({"name": n, **p} for n, p in items) for key, items in lists.items()}
+        {key: tuple({"name": n, **p} for n, p in items) for key, items in lists.items()},
+        form=form or "classes",
     )
-    splits = open_splits(name, parameters=parameters or {}, holdout=holdout)
+    splits = open_splits(name, parameters=parameters or {}, holdout=holdout, form=form)
     sizes: dict[str, tuple[tuple[HeightWidth, int], ...]] = {}
     unfit: list[Unfit] = []
     unreadable = [file for file in splits.left_out if file.cause == UNREADABLE]

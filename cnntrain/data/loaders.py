@@ -16,6 +16,7 @@ from cnntrain.data.batch import Batching, Loader
 from cnntrain.data.faster import idle, read_faster
 from cnntrain.data.fingerprint import Fingerprint, take_fingerprint
 from cnntrain.data.image_cache import ImageCache
+from cnntrain.data.image_targets import ImageTargets, paired
 from cnntrain.data.left_out import LeftOut, summaries
 from cnntrain.data.metadata import AS_IT_IS, Holdout
 from cnntrain.data.mixing import MixedLoader, reach
@@ -30,7 +31,7 @@ from cnntrain.data.stream import StreamLoader
 from cnntrain.data.transform_errors import TransformError, in_list
 from cnntrain.data.windows import HeightWidth, Sizing
 from cnntrain.show.pixels import Scaling
-from cnntrain.tasks.targets import Targets
+from cnntrain.tasks.targets import Targets, with_scaling
 
 LARGE = 256 * 256
 """Pixels of an image above which a CPU decodes it again rather than resize it as a batch."""
@@ -82,8 +83,8 @@ class Data:
 
 
 def unmixed(loader: Loader) -> Loader:
-    """The loader that makes the batches, where another one mixes them."""
-    return loader.loader if isinstance(loader, MixedLoader) else loader
+    """The loader that makes the batches, where another one changes them or their targets."""
+    return loader.loader if isinstance(loader, MixedLoader | ImageTargets) else loader
 
 
 def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `data` section
@@ -151,7 +152,7 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
         refuse_empty_classes(splits, counts["train"])
     lists = {"train": train_transforms, "eval": eval_transforms}
     scaling, plain = with_statistics(lists, splits.train)
-    pipelines = make_pipelines(plain)
+    pipelines = make_pipelines(plain, form=splits.form)
     wide = replace(share, before=reach(pipelines["train"].mixings))
     how = Batching(batch_size, True, drop_last, seed, torch.device(device), channels_last,
                    balanced=sampling == "balanced", share=wide,
@@ -180,7 +181,7 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
         left_out=splits.left_out,
         fingerprint=take_fingerprint(splits, fingerprint),
         division=splits.division,
-        targets=splits.targets,
+        targets=with_scaling(splits.targets, scaling, channels=splits.train.channels),
     )
 
 
@@ -214,8 +215,10 @@ def worker_count(workers: Workers, device: torch.device, *, on_machine: int = 1)
     return cores // 4 if device.type == "cpu" else max(1, min(16, cores - 1))
 
 
-def make_pipelines(plain: Mapping[str, PlainPipeline]) -> dict[str, Pipeline]:
-    """The pipelines of the lists `train` and `eval`.
+def make_pipelines(
+    plain: Mapping[str, PlainPipeline], *, form: TargetForm = "classes"
+) -> dict[str, Pipeline]:
+    """The pipelines of the lists `train` and `eval`, for targets of a form.
 
     Raises:
         ListError: a transform refuses its parameters or its place.
@@ -223,7 +226,10 @@ def make_pipelines(plain: Mapping[str, PlainPipeline]) -> dict[str, Pipeline]:
     made: dict[str, Pipeline] = {}
     for key, items in plain.items():
         with in_list(key):
-            made[key] = build_pipeline(items) if key == "train" else build_eval_pipeline(items)
+            is_training, is_image = key == "train", form == "image"
+            found = (build_pipeline(items) if is_training
+                     else build_eval_pipeline(items, corrupts=is_image))  # fmt: skip
+            made[key] = paired(found, is_training=is_training) if is_image else found
     return made
 
 
@@ -263,9 +269,14 @@ def make_loader(
         and (isinstance(part, Pixels) or _fits_memory(part, head, tail, batching.device))
     ):
         pixels = read_pixels(part, head, name=name)
-        return ResidentLoader(pixels, pipeline=tail, batching=batching)
-    count = worker_count(workers, batching.device, on_machine=batching.share.on_machine)
-    return StreamLoader(part, name=name, pipeline=pipeline, batching=batching, workers=count)
+        made: Loader = ResidentLoader(pixels, pipeline=tail, batching=batching)
+    else:
+        count = worker_count(workers, batching.device, on_machine=batching.share.on_machine)
+        made = StreamLoader(part, name=name, pipeline=pipeline, batching=batching, workers=count)
+    if pipeline.targets == "stored":
+        return made
+    return ImageTargets(made, pairs=pipeline.targets == "pairs",
+                        memory_format=batching.memory_format)  # fmt: skip
 
 
 def _fits_memory(part: Files, head: Pipeline, tail: Pipeline, device: torch.device) -> bool:

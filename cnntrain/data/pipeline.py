@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -67,10 +67,13 @@ class Pipeline:
     Args:
         steps: what is done to the images, each on its own.
         mixings: what is done to a whole batch and its targets afterwards, by a `MixedLoader`.
+        targets: `stored`: those that the data have. `images`: the result is also the target.
+            `pairs`: it is the input with its target, `(N, 2 C, H, W)`; see `image_targets`.
     """
 
     steps: tuple[Step, ...]
     mixings: tuple[Mixing, ...] = ()
+    targets: Literal["stored", "images", "pairs"] = "stored"
 
     @property
     def is_random(self) -> bool:
@@ -238,11 +241,12 @@ def _refuse_place(
         )
 
 
-def build_eval_pipeline(items: Sequence[Mapping[str, Any]]) -> Pipeline:
+def build_eval_pipeline(items: Sequence[Mapping[str, Any]], *, corrupts: bool = False) -> Pipeline:
     """As `build_pipeline`, and what evaluation forbids is an error.
 
     Evaluation must give the same numbers each time, and for one image the same as for a batch, so
-    nothing is random, and sizes are changed first (by Pillow, image by image).
+    nothing is random, and sizes are changed first (by Pillow, image by image). With `corrupts` a
+    random transform that says so is allowed: `image_targets` draws it by the image's position.
     """
     pipeline = build_pipeline(items)
     reason = "is random; evaluation must give the same result each time"
@@ -251,7 +255,8 @@ def build_eval_pipeline(items: Sequence[Mapping[str, Any]]) -> Pipeline:
         raise TransformError(position, str(items[position]["name"]), reason)
     _, tail = pipeline.divide(random_in_worker=False)
     for step in tail.steps:
-        if step.is_random:
+        is_fixed = corrupts and TRANSFORMS.entry(step.name).options.get("corrupts")
+        if step.is_random and not is_fixed:
             raise TransformError(step.position, step.name, reason)
         if isinstance(step.transform, Sizing):
             raise TransformError(step.position, step.name, "must stand first in this list")

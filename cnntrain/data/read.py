@@ -11,6 +11,7 @@ from cnntrain.core.problems import Place
 from cnntrain.core.target_forms import IN_WORDS, TargetForm
 from cnntrain.data import DATASETS
 from cnntrain.data.hold_out import hold_out
+from cnntrain.data.image_targets import as_images
 from cnntrain.data.metadata import AS_IT_IS, Holdout
 from cnntrain.data.splits import Splits
 
@@ -33,7 +34,8 @@ def open_splits(
     """The splits of a data set, with the images held out that are asked for.
 
     Raises:
-        FormError: the targets are not of the form that is asked for; None asks for none.
+        FormError: the targets are not of the form that is asked for; None asks for none, and
+            `image` makes the targets of the images, whatever they have.
         ValueError: the data set already has such a split, or too few images for one.
     """
     splits = DATASETS.load(name)(**parameters)
@@ -42,7 +44,7 @@ def open_splits(
         message = f"the data set '{name}' returned a {type(splits).__name__}, not Splits"
         remedy = "return cnntrain.data.splits.Splits(classes=..., train=Pixels(images, targets))"
         raise ConfigError(message, remedy=remedy, place=Place(str(entry.file), entry.line, 1))
-    if form not in (None, splits.form):
+    if form not in (None, "image", splits.form):
         raise FormError(not_learnt(name, splits.form, form))
     for label in splits.classes:
         if breaks_lines(label):
@@ -50,7 +52,8 @@ def open_splits(
                 f"the name of the class '{label}' has a control character",
                 remedy="rename it: the class list has one name a line",
             )
-    return hold_out(splits, holdout, name=name)
+    held = hold_out(splits, holdout, name=name)
+    return as_images(held) if form == "image" else held
 
 
 def not_learnt(name: str, there: TargetForm, wanted: TargetForm) -> str:

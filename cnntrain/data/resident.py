@@ -83,10 +83,14 @@ class ResidentLoader:
         ready = torch.empty(self.size, first.numel(), device=first.device)
         for start in range(0, self.size, _CHUNK):
             images = self._as_images(rows[start : start + _CHUNK])
-            images = self._stored(self._transform(images, generator))
+            images = self._stored(self._transform(images, generator, None, self._at(start)))
             ready[start : start + _CHUNK] = images.flatten(1)
         self._kept, self._shape = self._kept._replace(images=ready), first.shape[1:]
         return True
+
+    def _at(self, start: int) -> Showing:
+        places = torch.arange(start, min(start + _CHUNK, self.size))
+        return Showing(places, epoch=0, seed=self._batching.seed)
 
     def _stored(self, images: Tensor) -> Tensor:
         """In the order of the memory: (N, H, W, C) for channels last."""

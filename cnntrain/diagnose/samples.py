@@ -11,6 +11,7 @@ from cnntrain.config.loaded import Loaded
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batching
 from cnntrain.data.check import shared_images
+from cnntrain.data.image_targets import uncorrupted
 from cnntrain.data.loaders import Data
 from cnntrain.data.pipeline import build_eval_pipeline
 from cnntrain.data.splits import Part, Pixels
@@ -64,14 +65,16 @@ def _sample(split: str, part: Part, *, data: Data, seed: int) -> Sample:
     loader = StreamLoader(
         part.select(chosen),
         name=split,
-        pipeline=build_eval_pipeline(data.eval_pipeline),
+        pipeline=build_eval_pipeline(uncorrupted(data.eval_pipeline)),
         batching=Batching(most, seed=seed),
         workers=0,
     )
     batch = next(iter(loader.batches(0)))
+    is_image = data.targets.form == "image"
+    targets = batch.images if is_image else batch.targets
     moved = {}
-    for by in MOVES if part.targets.ndim == 1 else ():
+    for by in MOVES if targets.ndim == 1 else ():
         places = chosen + by
         inside = (places >= 0) & (places < len(part))
         moved[by] = torch.where(inside, part.targets[places.clamp(0, len(part) - 1)], -1)
-    return Sample(split, batch.images, batch.targets, moved)
+    return Sample(split, batch.images, targets, moved)

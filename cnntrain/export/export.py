@@ -98,7 +98,7 @@ def export(
     if "onnx" in formats:
         require_packages()
     head, _ = model.pipeline.divide(random_in_worker=False)
-    steps = explicit_steps(model.eval_steps, sizing=len(head.steps))
+    steps = explicit_steps(model.given_steps, sizing=len(head.steps))
     variant = make_variant(model, steps, formats=formats, include=include, precision=precision)
     mark = "" if precision == "float32" else f".{precision}"
     targets = _targets(formats, out, f"{model.loaded.config.name}{mark}")

@@ -115,6 +115,9 @@ def evaluate(
         DivergedError: a network's outputs are not finite; it names the first layer.
     """
     first = models[0]
+    if len(models) > 1 and first.named.form == "image":
+        message = f"{first.path}: networks that give images are evaluated one by one"
+        raise UsageError(message, remedy="give one run; `predict --with` averages their images")
     viewers = [make_viewer(model, crops=crops, scales=scales) for model in models]
     with first.running(deterministic=True):
         is_free = len(models) > 1 and first.named.form == "classes"  # others have units by place

@@ -17,7 +17,7 @@ from cnntrain.core.kinds import Split
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batching, Loader
 from cnntrain.data.left_out import LeftOut, tell
-from cnntrain.data.loaders import make_loader
+from cnntrain.data.loaders import make_loader, make_pipelines
 from cnntrain.data.read import class_counts, open_splits
 from cnntrain.data.splits import Part, Splits
 from cnntrain.data.transform_errors import in_list
@@ -98,7 +98,7 @@ class SplitImages:
         with data_errors(loaded), in_list("eval"):
             loader = make_loader(
                 self.part if is_whole else self.part.select(positions),
-                self.model.pipeline,
+                make_pipelines({"eval": self.model.eval_steps}, form=self.model.named.form)["eval"],
                 name=self.split,
                 memory=data.memory,
                 workers=data.workers,

@@ -23,6 +23,7 @@ from cnntrain.core.kinds import Bits, Split
 from cnntrain.core.problems import halves
 from cnntrain.data.batch import Batch
 from cnntrain.data.crops import Crops
+from cnntrain.data.image_targets import uncorrupted
 from cnntrain.data.pipeline import Pipeline, build_eval_pipeline
 from cnntrain.data.statistics import scaling_in
 from cnntrain.model.evaluate import Evaluated, evaluate
@@ -34,7 +35,7 @@ from cnntrain.model.views import make_viewer
 from cnntrain.show.pixels import Scaling
 from cnntrain.show.words import listed
 from cnntrain.tasks.protocol import Task
-from cnntrain.tasks.targets import Targets
+from cnntrain.tasks.targets import Targets, with_scaling
 from cnntrain.train import make_deterministic, undisturbed
 from cnntrain.train.finite import all_finite, why_not_finite
 from cnntrain.train.precision import Precision, autocast, choose_precision
@@ -79,7 +80,13 @@ class Model:
     @cached_property
     def task(self) -> Task:
         """What it is for."""
-        return make_task(self.loaded, self.targets)
+        channels = self.in_shape[0]
+        return make_task(self.loaded, with_scaling(self.named, self.scaling, channels=channels))
+
+    @property
+    def given_steps(self) -> list[Mapping[str, Any]]:
+        """What is done to images that are given to it: `eval_steps` but for what corrupts."""
+        return uncorrupted(self.eval_steps)
 
     @property
     def named(self) -> Targets:
@@ -285,7 +292,7 @@ def make_model(  # noqa: PLR0913  # one keyword for each thing that a checkpoint
         plan=plan,
         classes=classes,
         eval_steps=steps,
-        pipeline=build_eval_pipeline(steps),
+        pipeline=build_eval_pipeline(uncorrupted(steps)),
         in_shape=(plan.body.in_shape[0], *image_sizes(loaded)["eval"]),
         loaded=loaded,
         device=device,

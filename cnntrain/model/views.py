@@ -133,12 +133,15 @@ def make_viewer(model: Model, *, crops: Crops = "center", scales: Sequence[int] 
     Raises:
         UsageError: its preprocessing or its layers do not allow such views.
     """
+    if crops != "center" and model.named.form == "image":
+        message = f"--crops {crops}: what is answered to several crops is averaged, and is no image"
+        raise UsageError(message, remedy="leave it out")
     side = max(model.in_shape[1:])
     if scales and min(scales) < side:
         message = f"the scale {min(scales)} is smaller than the {side} that {model.path} reads"
         raise UsageError(message, remedy=f"use scales from {side} on")
     try:
-        views = make_views(model.eval_steps, crops=crops, scales=scales)
+        views = make_views(model.given_steps, crops=crops, scales=scales)
     except ValueError as error:
         message, remedy = halves(error)
         raise UsageError(f"{model.path}: {message}", remedy=remedy) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cnntrain.data.batch import Batch, Loader
+from cnntrain.data.loaders import unmixed
 from cnntrain.data.stream import StreamLoader
 from cnntrain.show.progress import bar
 
@@ -31,5 +32,6 @@ class WatchedLoader:
 
     def close(self) -> None:
         """End the worker processes, if there are any."""
-        if isinstance(self.loader, StreamLoader):
-            self.loader.close()
+        loader = unmixed(self.loader)
+        if isinstance(loader, StreamLoader):
+            loader.close()

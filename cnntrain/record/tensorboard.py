@@ -22,6 +22,7 @@ from cnntrain.record.tensorboard_pictures import (
     filters_picture,
     histogram_interval,
     images_picture,
+    outputs_picture,
     scatter_picture,
     weight_histograms,
 )
@@ -224,7 +225,9 @@ class TensorBoard(Observer):
             self._picture("confusion", confusion_picture(confusion), event.step, split=event.split)
         sample = getattr(event.metrics, "sample", None)
         if sample is not None:
-            self._picture("scatter", scatter_picture(sample), event.step, split=event.split)
+            name = "outputs" if sample.ndim == 5 else "scatter"
+            picture = outputs_picture(sample) if sample.ndim == 5 else scatter_picture(sample)
+            self._picture(name, picture, event.step, split=event.split)
 
     def _filters(self, step: int) -> None:
         picture = filters_picture(self._net)

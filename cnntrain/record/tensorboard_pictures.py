@@ -31,6 +31,19 @@ def images_picture(images: Tensor) -> Tensor:
     return _grid(images[:_IMAGES].detach().float())
 
 
+def outputs_picture(sample: Tensor) -> Tensor:
+    """Images that are given back, (3, H', W') from 0 to 1: targets, outputs, differences in rows.
+
+    Args:
+        sample: `(2, M, C, H, W)`, targets and outputs from 0 to 1.
+    """
+    targets, outputs = sample.float()
+    rows = (targets, outputs, (outputs - targets).abs())
+    pixels = magnified(coloured(torch.cat(rows)), max(1, math.ceil(_TILE / max(sample.shape[3:]))))
+    sheet = mosaic(pixels, columns=len(targets), edge=1, ground=0.5)
+    return torch.from_numpy(sheet).permute(2, 0, 1)
+
+
 def filters_picture(net: nn.Module) -> Tensor | None:
     """The first convolution's filters, each stretched to the full range by itself, as a grid.
 

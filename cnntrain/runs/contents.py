@@ -19,6 +19,7 @@ from cnntrain.core.document import parse_document
 from cnntrain.core.errors import CheckpointError, ConfigError
 from cnntrain.core.escapes import breaks_lines
 from cnntrain.data import TRANSFORMS
+from cnntrain.data.image_targets import uncorrupted
 from cnntrain.data.pipeline import build_eval_pipeline
 from cnntrain.data.transform_errors import TransformError
 from cnntrain.runs.asked_plugins import Asked
@@ -232,7 +233,7 @@ def steps_in(state: State, *, path: Path) -> tuple[dict[str, Any], ...]:
             raise wrong_part("transforms", "eval", steps, "a list of transforms")
     if all(TRANSFORMS.find(step["name"]) for step in steps):  # or else it is said what is unknown
         try:
-            build_eval_pipeline(steps)
+            build_eval_pipeline(uncorrupted(steps))
         except (TransformError, ConfigError) as error:
             reason = error.problems[0].message if isinstance(error, ConfigError) else str(error)
             message = f"the checkpoint's part 'transforms' is damaged: {reason}"

@@ -29,7 +29,9 @@ def targets_in(state: State, *, path: Path = Path("the checkpoint")) -> Targets:
     form: Any = part.get("form")
     if form not in IN_WORDS:
         raise wrong_part("targets", "form", form, f"one of {', '.join(IN_WORDS)}")
-    count, found = len(names) if form == "numbers" else 0, []
+    mean = part.get("mean")
+    channels = len(mean) if form == "image" and isinstance(mean, list) else 0
+    count, found = len(names) if form == "numbers" else channels, []
     for key, least in (("mean", -math.inf), ("std", 0.0)):
         numbers: Any = part.get(key)
         is_list = isinstance(numbers, list) and len(numbers) == count

@@ -132,6 +132,11 @@ class Task(Protocol):
 class Optional(Protocol):
     """What a task may have besides; each may be left out, see `cnntrain.tasks.answers`."""
 
+    def wrong_image(
+        self, shape: tuple[int, ...], image: tuple[int, int, int]
+    ) -> tuple[str, str] | None:
+        """As `wrong_output`, which is not asked then, by the shape `(C, H, W)` of the input."""
+
     def guessed(self, result: Result) -> str | None:
         """What guessing would give, where a result is no better than that."""
 

@@ -8,7 +8,7 @@ an image has the label and 0 where not; `image`, the image itself.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 from cnntrain.core.target_forms import TargetForm
+from cnntrain.show.pixels import Scaling
 
 NAMED: Mapping[TargetForm, tuple[str, str]] = {
     "classes": ("class", "classes"),
     "numbers": ("number", "numbers"),
     "labels": ("label", "labels"),
-    "image": ("class", "classes"),
+    "image": ("image", "images"),
 }
 """What a name is the name of: one and several."""
 
@@ -35,7 +36,8 @@ class Targets:
     Args:
         form: see above.
         names: of the classes, of the numbers, or of the labels.
-        mean, std: of numbers, over the training images, one for each name; else empty.
+        mean, std: of numbers, over the training images, one for each name; of images those of
+            `normalize`, one for each channel (0 and 1 without it); else empty.
         thresholds: of labels, of a trained network, above which they are said; else empty.
     """
 
@@ -46,7 +48,9 @@ class Targets:
     thresholds: tuple[float, ...] = ()
 
     def say(self, target: Tensor) -> str:
-        """The target of one image in words: 0-d of a class, else 1-d."""
+        """The target of one image in words: 0-d of a class, 3-d of an image, else 1-d."""
+        if target.ndim == 3:
+            return self.names[0]
         if target.ndim == 0:
             return self.names[int(target)]
         if self.form == "numbers":
@@ -87,3 +91,11 @@ def measured(form: TargetForm, names: Sequence[str], training: Tensor) -> Target
     return Targets(
         form, tuple(names), tuple(values.mean(dim=0).tolist()), tuple(deviations.tolist())
     )
+
+
+def with_scaling(targets: Targets, scaling: Scaling | None, *, channels: int) -> Targets:
+    """Targets that are images, as `normalize` leaves them; others as they are."""
+    if targets.form != "image":
+        return targets
+    scaling = scaling or Scaling((0.0,) * channels, (1.0,) * channels)
+    return replace(targets, mean=tuple(scaling.mean), std=tuple(scaling.std))

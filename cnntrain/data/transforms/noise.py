@@ -10,7 +10,7 @@ from cnntrain.data import transform
 from cnntrain.data.transform_parts import SameSize, unit
 
 
-@transform("noise", random=True, before_normalize=True)
+@transform("noise", random=True, before_normalize=True, corrupts=True)
 class Noise(SameSize):
     """Independent Gaussian noise on every pixel and channel, then clipped to 0..1.
 

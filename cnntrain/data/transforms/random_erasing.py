@@ -12,7 +12,7 @@ from cnntrain.data.transform_parts import SameSize, chosen, rectangles
 _TRIES = 10
 
 
-@transform("random_erasing", random=True)
+@transform("random_erasing", random=True, corrupts=True)
 class RandomErasing(SameSize):
     """Set a random rectangle to zero (black, or the mean after `normalize`).
 
