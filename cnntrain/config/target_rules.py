@@ -63,9 +63,9 @@ def _of_images(given: Loaded) -> Iterator[Problem]:
                 message = f"'{call.name}' stands after {corrupted}, which changes the input only"
                 message += ": it is random, so the target would be changed differently"
                 yield given.problem(path, message, "move it up")
-    if given.config.train is not None and given.config.train.evaluate_mirrored:
-        message = "the outputs for an image and its mirror image are averaged, and they are images"
-        yield given.problem(("train", "evaluate_mirrored"), message, "remove it")
+    if given.config.train is not None and given.config.train.evaluate_views > 1:
+        message = "outputs for several views of an image are averaged, and here they are images"
+        yield given.problem(("train", "evaluate_views"), message, "remove it")
     if given.config.finetune is not None and given.config.finetune.probe:
         message = "a probe learns from features, and the targets here are images"
         yield given.problem(("finetune", "probe"), message, "remove it")

@@ -18,7 +18,7 @@ from torch import Tensor
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data import TRANSFORMS
 from cnntrain.data.batch import Batch, Loader
-from cnntrain.data.pipeline import Pipeline, Transform
+from cnntrain.data.pipeline import Pipeline, Transform, build_eval_pipeline, build_pipeline
 from cnntrain.data.splits import Splits
 from cnntrain.data.transform_errors import TransformError
 from cnntrain.data.transform_parts import Showing, unit
@@ -47,6 +47,20 @@ def as_images(splits: Splits) -> Splits:
 
     parts = {name: without(part) for name, part in splits.parts.items()}
     return replace(splits, classes=(NAME,), form="image", **parts)
+
+
+def image_pipeline(items: Sequence[Mapping[str, Any]], *, is_training: bool) -> Pipeline:
+    """The pipeline of transforms as plain data whose targets are images; errors as of `paired`."""
+    if is_training:
+        return paired(build_pipeline(items), is_training=True)
+    return paired(build_eval_pipeline(items, corrupts=True), is_training=False)
+
+
+def with_targets(loader: Loader, targets: str, *, memory_format: torch.memory_format) -> Loader:
+    """A loader whose batches have the targets that its pipeline says; see `Pipeline.targets`."""
+    if targets == "stored":
+        return loader
+    return ImageTargets(loader, pairs=targets == "pairs", memory_format=memory_format)
 
 
 def paired(pipeline: Pipeline, *, is_training: bool) -> Pipeline:

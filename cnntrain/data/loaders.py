@@ -16,7 +16,7 @@ from cnntrain.data.batch import Batching, Loader
 from cnntrain.data.faster import idle, read_faster
 from cnntrain.data.fingerprint import Fingerprint, take_fingerprint
 from cnntrain.data.image_cache import ImageCache
-from cnntrain.data.image_targets import ImageTargets, paired
+from cnntrain.data.image_targets import ImageTargets, image_pipeline, with_targets
 from cnntrain.data.left_out import LeftOut, summaries
 from cnntrain.data.metadata import AS_IT_IS, Holdout
 from cnntrain.data.mixing import MixedLoader, reach
@@ -226,10 +226,10 @@ def make_pipelines(
     made: dict[str, Pipeline] = {}
     for key, items in plain.items():
         with in_list(key):
-            is_training, is_image = key == "train", form == "image"
-            found = (build_pipeline(items) if is_training
-                     else build_eval_pipeline(items, corrupts=is_image))  # fmt: skip
-            made[key] = paired(found, is_training=is_training) if is_image else found
+            if form == "image":
+                made[key] = image_pipeline(items, is_training=key == "train")
+                continue
+            made[key] = build_pipeline(items) if key == "train" else build_eval_pipeline(items)
     return made
 
 
@@ -273,10 +273,7 @@ def make_loader(
     else:
         count = worker_count(workers, batching.device, on_machine=batching.share.on_machine)
         made = StreamLoader(part, name=name, pipeline=pipeline, batching=batching, workers=count)
-    if pipeline.targets == "stored":
-        return made
-    return ImageTargets(made, pairs=pipeline.targets == "pairs",
-                        memory_format=batching.memory_format)  # fmt: skip
+    return with_targets(made, pipeline.targets, memory_format=batching.memory_format)
 
 
 def _fits_memory(part: Files, head: Pipeline, tail: Pipeline, device: torch.device) -> bool:

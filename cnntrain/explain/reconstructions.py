@@ -22,7 +22,7 @@ def reconstructions(
     count: Count = 8,
     split: Split | None = None,
 ) -> Picture:
-    """Targets, inputs, outputs and differences of images, with their PSNR.
+    """Targets, inputs, outputs and their differences, with PSNR.
 
     The PSNR in and out that is printed is the mean over all images of the split.
 

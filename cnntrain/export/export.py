@@ -21,6 +21,7 @@ from cnntrain.assemble.transfer.about import (
 )
 from cnntrain.core.atomic import disk_errors, write_output
 from cnntrain.core.errors import UsageError
+from cnntrain.data.image_targets import uncorrupted
 from cnntrain.export.onnx import require_packages, save_onnx
 from cnntrain.export.program import save_program, trace
 from cnntrain.export.reference import make_reference
@@ -98,7 +99,7 @@ def export(
     if "onnx" in formats:
         require_packages()
     head, _ = model.pipeline.divide(random_in_worker=False)
-    steps = explicit_steps(model.given_steps, sizing=len(head.steps))
+    steps = explicit_steps(uncorrupted(model.eval_steps), sizing=len(head.steps))
     variant = make_variant(model, steps, formats=formats, include=include, precision=precision)
     mark = "" if precision == "float32" else f".{precision}"
     targets = _targets(formats, out, f"{model.loaded.config.name}{mark}")

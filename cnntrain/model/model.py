@@ -80,13 +80,7 @@ class Model:
     @cached_property
     def task(self) -> Task:
         """What it is for."""
-        channels = self.in_shape[0]
-        return make_task(self.loaded, with_scaling(self.named, self.scaling, channels=channels))
-
-    @property
-    def given_steps(self) -> list[Mapping[str, Any]]:
-        """What is done to images that are given to it: `eval_steps` but for what corrupts."""
-        return uncorrupted(self.eval_steps)
+        return make_task(self.loaded, with_scaling(self.named, self.scaling))
 
     @property
     def named(self) -> Targets:

@@ -15,6 +15,7 @@ from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import halves
 from cnntrain.data.crops import Crops, Views, make_views
 from cnntrain.data.decode import UnreadableImageError, in_threads
+from cnntrain.data.image_targets import uncorrupted
 from cnntrain.data.splits import Part
 from cnntrain.train.evaluation import ManyViews, mean_answers
 
@@ -141,7 +142,7 @@ def make_viewer(model: Model, *, crops: Crops = "center", scales: Sequence[int] 
         message = f"the scale {min(scales)} is smaller than the {side} that {model.path} reads"
         raise UsageError(message, remedy=f"use scales from {side} on")
     try:
-        views = make_views(model.given_steps, crops=crops, scales=scales)
+        views = make_views(uncorrupted(model.eval_steps), crops=crops, scales=scales)
     except ValueError as error:
         message, remedy = halves(error)
         raise UsageError(f"{model.path}: {message}", remedy=remedy) from error

@@ -93,7 +93,7 @@ def measured(form: TargetForm, names: Sequence[str], training: Tensor) -> Target
     )
 
 
-def with_scaling(targets: Targets, scaling: Scaling | None, *, channels: int) -> Targets:
+def with_scaling(targets: Targets, scaling: Scaling | None, *, channels: int = 1) -> Targets:
     """Targets that are images, as `normalize` leaves them; others as they are."""
     if targets.form != "image":
         return targets

@@ -235,7 +235,7 @@ RESIZE = {"resize": {"size": [8, 8]}}
          "it is random, so the target would be changed differently; move it up"),
         ({"data.transforms.train": [RESIZE, "mixup"]}, "'mixup' mixes classes"),
         ({"data.transforms.eval": [RESIZE, "horizontal_flip"]}, "evaluation must not be"),
-        ({"train.evaluate_mirrored": True}, "an image and its mirror image are averaged"),
+        ({"train.evaluate_views": 2}, "several views of an image are averaged"),
         ({"train.loss": {"name": "cross_entropy"}}, "is not for an image (reconstruction)"),
     ],
 )  # fmt: skip
