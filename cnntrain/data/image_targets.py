@@ -2,7 +2,7 @@
 
 Transforms say of themselves that they corrupt (`corrupts=True` in the decorator). Where a network
 learns images, what corrupts changes the input only; all other transforms change both alike, so the
-input and its target are always of the same crop. In training corruption is drawn anew in every
+input and its target are always of the same crop. In training corruption is drawn again in every
 epoch; in evaluation it follows from the seed and the image's position in its split.
 """
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.core.seeding import derive_seed
+from cnntrain.core.target_forms import TargetForm
 from cnntrain.data import TRANSFORMS
 from cnntrain.data.batch import Batch, Loader
 from cnntrain.data.pipeline import Pipeline, Transform, build_eval_pipeline, build_pipeline
@@ -49,11 +50,13 @@ def as_images(splits: Splits) -> Splits:
     return replace(splits, classes=(NAME,), form="image", **parts)
 
 
-def image_pipeline(items: Sequence[Mapping[str, Any]], *, is_training: bool) -> Pipeline:
-    """The pipeline of transforms as plain data whose targets are images; errors as of `paired`."""
-    if is_training:
-        return paired(build_pipeline(items), is_training=True)
-    return paired(build_eval_pipeline(items, corrupts=True), is_training=False)
+def pipeline_for(
+    form: TargetForm, items: Sequence[Mapping[str, Any]], *, is_training: bool
+) -> Pipeline:
+    """The pipeline of transforms as plain data, for targets of a form; errors as of `paired`."""
+    is_image = form == "image"
+    made = build_pipeline(items) if is_training else build_eval_pipeline(items, corrupts=is_image)
+    return paired(made, is_training=is_training) if is_image else made
 
 
 def with_targets(loader: Loader, targets: str, *, memory_format: torch.memory_format) -> Loader:

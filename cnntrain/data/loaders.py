@@ -16,11 +16,11 @@ from cnntrain.data.batch import Batching, Loader
 from cnntrain.data.faster import idle, read_faster
 from cnntrain.data.fingerprint import Fingerprint, take_fingerprint
 from cnntrain.data.image_cache import ImageCache
-from cnntrain.data.image_targets import ImageTargets, image_pipeline, with_targets
+from cnntrain.data.image_targets import ImageTargets, pipeline_for, with_targets
 from cnntrain.data.left_out import LeftOut, summaries
 from cnntrain.data.metadata import AS_IT_IS, Holdout
 from cnntrain.data.mixing import MixedLoader, reach
-from cnntrain.data.pipeline import Pipeline, build_eval_pipeline, build_pipeline
+from cnntrain.data.pipeline import Pipeline
 from cnntrain.data.read import class_counts, open_splits, refuse_empty_classes
 from cnntrain.data.resident import ResidentLoader, read_pixels
 from cnntrain.data.resident_limit import resident_bytes
@@ -226,10 +226,7 @@ def make_pipelines(
     made: dict[str, Pipeline] = {}
     for key, items in plain.items():
         with in_list(key):
-            if form == "image":
-                made[key] = image_pipeline(items, is_training=key == "train")
-                continue
-            made[key] = build_pipeline(items) if key == "train" else build_eval_pipeline(items)
+            made[key] = pipeline_for(form, items, is_training=key == "train")
     return made
 
 
