@@ -176,6 +176,9 @@ def _find(loaded: Loaded) -> Source:
     return _file_source(Path(weights.file or ""), entry=weights.entry)
 
 
+_NOT_OURS = (ValueError, TypeError, KeyError, OverflowError, RecursionError)
+
+
 def _file_source(path: Path, *, entry: str | None) -> Source:
     """A file; one that cnntrain exported says what is known of its weights."""
     source = Source(str(path), path, lambda: read_weights(path, entry=entry))
@@ -183,7 +186,9 @@ def _file_source(path: Path, *, entry: str | None) -> Source:
     if text is None:
         return source
     try:
-        about = json.loads(text)
+        about: Any = json.loads(text)
+        if not isinstance(about, dict):
+            raise TypeError
         targets = about.get("targets", {"form": "classes", "mean": [], "std": []})
         state = {"classes": about[targets["form"]], "targets": targets}
         return replace(
@@ -193,7 +198,7 @@ def _file_source(path: Path, *, entry: str | None) -> Source:
             epoch=int(about["epoch"] or 0),
             steps=plain_steps(about["preprocessing"]),
         )
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+    except (*_NOT_OURS, CheckpointError) as error:
         message = f"the metadata of {path} are not as cnntrain wrote them"
         raise CheckpointError(message, remedy="export it again") from error
 
