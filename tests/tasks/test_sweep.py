@@ -152,7 +152,15 @@ def test_pictures_are_drawn_or_say_what_they_need(
             code, _, err = run(*words, folder, *image)
             assert code == 2, entry.name
             assert f"the picture '{entry.name}' is of images that have " in err
-        elif entry.name in ("filters", "maps", "retrieve", "saliency", "confusion", "scatter"):
+        elif entry.name in (
+            "filters",
+            "maps",
+            "retrieve",
+            "saliency",
+            "confusion",
+            "scatter",
+            "reconstructions",
+        ):
             code, _, err = run(*words, folder, *image, "--out", f"{entry.name}.png")
             assert code == 0, err
 
