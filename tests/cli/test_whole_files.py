@@ -162,7 +162,8 @@ def test_the_sweep_has_every_option_that_names_one_path() -> None:
     others = r" (FILE|RUN|PHOTO|3|--representations|--(check|to|split|images) \w+)"
     swept = {re.sub(others, "", words) for words in COMMANDS}
     elsewhere = {"fit --out", "data shards --out"}  # test_data_shards.py has a full disk
-    assert named == swept | elsewhere | {"visualize scatter --out"}  # of numbers only
+    other_targets = {f"visualize {name} --out" for name in ("scatter", "reconstructions")}
+    assert named == swept | elsewhere | other_targets
 
 
 def test_an_old_file_stays_as_it_was(cnntrain: Cnntrain, trained: Path, tmp_path: Path) -> None:
