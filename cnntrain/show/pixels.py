@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -34,7 +35,13 @@ class Scaling:
 
 
 def _column(values: Sequence[float], like: Tensor) -> Tensor:
-    return torch.tensor(values, dtype=like.dtype, device=like.device).view(1, -1, 1, 1)
+    return column(tuple(values), like.dtype, like.device)
+
+
+@lru_cache(maxsize=64)
+def column(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """`(1, C, 1, 1)`, copied to a device once, which it waits for; never to be changed."""
+    return torch.tensor(values, dtype=dtype, device=device).view(1, -1, 1, 1)
 
 
 def photographs(images: Tensor, *, scaling: Scaling) -> Pixels:

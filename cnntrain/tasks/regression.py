@@ -44,6 +44,7 @@ class Regress:
         self.scale = torch.tensor(targets.std)
         if not normalize or not targets.mean:  # without training images nothing is normalised
             self.mean, self.scale = torch.zeros(1), torch.ones(1)
+        self._units = (self.mean, self.scale)
         self.centre = torch.tensor(targets.mean or (0.0,))
         self.spread = torch.tensor(targets.std or (1.0,))
 
@@ -63,7 +64,10 @@ class Regress:
 
     def answers(self, outputs: Tensor) -> Tensor:
         """In the units of the data."""
-        return outputs.float() * self.scale.to(outputs.device) + self.mean.to(outputs.device)
+        if self._units[0].device != outputs.device:  # once, because the device waits for it
+            self._units = (self.mean.to(outputs.device), self.scale.to(outputs.device))
+        mean, scale = self._units
+        return outputs.float() * scale + mean
 
     def judged(self, answers: Tensor, targets: Tensor, *, criterion: Criterion) -> Result:
         """The result of mean numbers; their loss is the criterion's of them."""

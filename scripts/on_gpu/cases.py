@@ -28,6 +28,8 @@ from cnntrain.data.pipeline import Pipeline
 from cnntrain.data.splits import Pixels
 from cnntrain.data.statistics import with_statistics
 from cnntrain.tasks.criterion import Criterion
+from cnntrain.tasks.protocol import Task
+from cnntrain.tasks.targets import Targets, measured, with_scaling
 from cnntrain.train import Ema, Learner, Precision, Recipe
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -57,12 +59,14 @@ class Case:
         plan: of its network.
         pixels: random images, of the size in which the data set stores them.
         pipelines: its transforms, `train` and `eval`.
+        targets: what the images are learnt with.
     """
 
     loaded: Loaded
     plan: Plan
     pixels: Pixels
     pipelines: dict[str, Pipeline]
+    targets: Targets
 
     @property
     def is_trained(self) -> bool:
@@ -84,8 +88,13 @@ class Case:
             make_optimizer(self.loaded, groups=groups),
             ema=None if ema is None else Ema(net, decay=ema.decay),
             precision=precision,
-            task=make_task(self.loaded),
+            task=self.task,
         )
+
+    @property
+    def task(self) -> Task:
+        """What the run file's network is for."""
+        return make_task(self.loaded, self.targets)
 
     def recipe(self, *, steps_per_epoch: int, **changes: Any) -> Recipe:
         """The run file's, with some of its numbers changed."""
@@ -93,9 +102,8 @@ class Case:
 
     def criterion(self, device: torch.device) -> Criterion:
         """The run file's loss."""
-        number = self.plan.description.facts.num_classes or 0
-        classes = Counts(tuple(f"class{each}" for each in range(number)))
-        return make_criterion(self.loaded, data=classes, device=device)
+        data = Counts(self.targets.names)
+        return make_criterion(self.loaded, task=self.task, data=data, device=device)
 
 
 def open_case(file: Path, *, images: int) -> Case:
@@ -106,9 +114,15 @@ def open_case(file: Path, *, images: int) -> Case:
     shape = (images, plan.body.in_shape[0], *(stated.size or PHOTOGRAPH))
     numbers = torch.Generator().manual_seed(0)
     drawn = torch.randint(0, 256, shape, dtype=torch.uint8, generator=numbers)
-    pixels = Pixels(drawn, torch.arange(images) % classes)
+    form, names = loaded.config.task.form, tuple(f"class{each}" for each in range(classes))
+    stored = torch.arange(images) % classes
+    if form in ("numbers", "labels"):
+        stored = torch.randint(0, 2, (images, classes), generator=numbers).float()
+    pixels = Pixels(drawn, stored)
     lists = {
         split: [(call.name, call.parameters) for call in calls]
         for split, calls in (("train", data.transforms.train), ("eval", data.transforms.eval))
     }
-    return Case(loaded, plan, pixels, make_pipelines(with_statistics(lists, pixels)[1]))
+    scaling, plain = with_statistics(lists, pixels)
+    targets = with_scaling(measured(form, names, stored), scaling, channels=shape[1])
+    return Case(loaded, plan, pixels, make_pipelines(plain, form=form), targets)

@@ -28,6 +28,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.data import dataloader
 
 from cnntrain.data import on_device
+from cnntrain.show import pixels
 from cnntrain.train import finite, graphed
 
 NO_KERNEL = {
@@ -263,7 +264,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pretended]:
     monkeypatch.setattr(dataloader, "_SingleProcessDataLoaderIter", Pinning)
     monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **how: True)
-    kept = (on_device.constant, on_device.middles, finite._one)
+    kept = (on_device.constant, on_device.middles, finite._one, pixels.column)
     for each in kept:
         each.cache_clear()
     with FakeTensorMode(allow_non_fake_inputs=True), Draws(), pretended:
