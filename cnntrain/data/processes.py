@@ -54,13 +54,15 @@ def end_workers(loader: DataLoader[Any]) -> None:
     if not hasattr(iterator, "_workers"):  # none, or one that reads in this process
         return
     processes: Sequence[BaseProcess] = iterator._workers
-    late = threading.Timer(PATIENCE, _kill, [processes])
-    late.start()
     try:
         with _deaf_to_deaths():
-            iterator._shutdown_workers()
+            late = threading.Timer(PATIENCE, _kill, [processes])
+            late.start()
+            try:
+                iterator._shutdown_workers()
+            finally:
+                late.cancel()
     finally:
-        late.cancel()
         if any(process.exitcode for process in processes):  # it may have held memory of the budget
             shared_budget(_context(loader), renewed=True)
 
