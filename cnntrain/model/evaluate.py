@@ -19,7 +19,7 @@ from cnntrain.data.decode import UnreadableImageError
 from cnntrain.data.left_out import LeftOut
 from cnntrain.data.read_ahead import read_ahead
 from cnntrain.model.images import SplitImages, find_images
-from cnntrain.model.views import Refusal, Viewer, answering, make_viewer
+from cnntrain.model.views import Refusal, Viewer, answering_of, make_viewer
 from cnntrain.show.progress import bar
 from cnntrain.show.words import listed
 from cnntrain.tasks.answers import judged, together
@@ -154,7 +154,7 @@ def _as_in_training(images: SplitImages) -> tuple[Result, ImageScores | None]:
     with images.opened() as loader:
         try:
             result = evaluate_batches(
-                answering(model),
+                answering_of(model),
                 loader,
                 criterion=criterion,
                 precision=model.precision,

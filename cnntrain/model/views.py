@@ -17,7 +17,7 @@ from cnntrain.data.crops import Crops, Views, make_views
 from cnntrain.data.decode import UnreadableImageError, in_threads
 from cnntrain.data.image_targets import uncorrupted
 from cnntrain.data.splits import Part
-from cnntrain.train.evaluation import ManyViews, mean_answers
+from cnntrain.train.evaluation import answering, mean_answers
 
 if TYPE_CHECKING:
     from cnntrain.model.model import Model
@@ -148,11 +148,11 @@ def make_viewer(model: Model, *, crops: Crops = "center", scales: Sequence[int] 
         raise UsageError(f"{model.path}: {message}", remedy=remedy) from error
     if crops == "dense":
         return Viewer(model, Dense(model.net, in_shape=model.in_shape), views)
-    return Viewer(model, answering(model) if crops == "center" else model.net, views)
+    return Viewer(model, answering_of(model) if crops == "center" else model.net, views)
 
 
-def answering(model: Model) -> nn.Module:
+def answering_of(model: Model) -> nn.Module:
     """What a run has evaluated: the network, or the mean of its outputs for several views."""
     train = model.loaded.config.train
     views = 1 if train is None else train.evaluate_views
-    return model.net if views == 1 else ManyViews(model.net, views=views)
+    return answering(model.net, views=views)

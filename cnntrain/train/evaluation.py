@@ -123,6 +123,11 @@ class ManyViews(nn.Module):
         return mean
 
 
+def answering(net: nn.Module, *, views: int) -> nn.Module:
+    """What is evaluated of a network that is given 1, 2 or 6 views of each image."""
+    return net if views == 1 else ManyViews(net, views=views)
+
+
 @contextmanager
 def evaluation_mode(net: nn.Module) -> Iterator[None]:
     """Evaluation mode for the time of a `with` block; then each module is as it was before."""

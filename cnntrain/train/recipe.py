@@ -13,7 +13,7 @@ from cnntrain.core.patterns import around, covered
 from cnntrain.optim import Schedule
 from cnntrain.optim.schedules.constant import constant
 from cnntrain.optim.schedules.plateau import Plateau, PlateauState
-from cnntrain.train.evaluation import ManyViews
+from cnntrain.train.evaluation import answering
 
 OnDivergence: TypeAlias = Literal["stop", "skip", "rollback"]
 
@@ -200,7 +200,7 @@ class Recipe:
 
     def answering(self, net: nn.Module) -> nn.Module:
         """What is evaluated of a network."""
-        return net if self.evaluate_views == 1 else ManyViews(net, views=self.evaluate_views)
+        return answering(net, views=self.evaluate_views)
 
     def evaluates(self, epoch: int) -> bool:
         """Whether epoch `epoch` (from 1) is followed by an evaluation."""
