@@ -9,15 +9,17 @@ import typer
 
 from cnntrain.cli import output
 from cnntrain.cli.options import Json, Overrides, Plugins, tell_notes
+from cnntrain.core.errors import UsageError
 from cnntrain.show.tables import columns
 from cnntrain.show.words import counted
 
 if TYPE_CHECKING:
     from cnntrain.diagnose.diagnose import Diagnosis
     from cnntrain.diagnose.report import Finding, Report, Table
+    from cnntrain.diagnose.tries import Tried
 
 
-def diagnose(
+def diagnose(  # noqa: PLR0913  # one parameter for each option
     name: Annotated[
         str,
         typer.Argument(
@@ -41,6 +43,19 @@ def diagnose(
         typer.Option(metavar="FOLDER", help="Also write it all for TensorBoard, into this folder."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the page.")] = False,
+    tries: Annotated[
+        bool,
+        typer.Option(
+            "--try",
+            help="Train a copy without and with the first remedy that is a change of the run file.",
+        ),
+    ] = False,
+    try_epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Epochs of each of both; else as many as take half a minute."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Find out why a network does not learn. Causes first.
@@ -48,6 +63,8 @@ def diagnose(
     Checks gradients, initial weights, rate and recipe on copies and a few images, in minutes;
     nothing of the run is changed. Reports what is wrong, on which evidence, and what to do next.
     """
+    if try_epochs is not None and not tries:
+        raise UsageError("--try-epochs is for --try", remedy="add --try, or leave --try-epochs out")
     if html is not None:
         output.refuse_existing(html, force=force, option="--html")
         output.refuse_no_folder(html)
@@ -68,10 +85,50 @@ def diagnose(
 
         write_board(diagnosis, tensorboard, subject=name)
         output.note(f"event files: {tensorboard}")
+    tried = _tried(diagnosis, epochs=try_epochs) if tries else None
     if as_json:
-        output.result_json(_as_data(diagnosis, name))
+        output.result_json(_as_data(diagnosis, name) | _tried_data(tried))
     else:
         output.result(_as_text(diagnosis, shows_tables=bool(checks)))
+        if tried is not None:
+            output.result(f"\n{_tried_text(tried)}")
+
+
+def _tried(diagnosis: Diagnosis, *, epochs: int | None) -> Tried | None:
+    """The first remedy that is a change of the run file, tried; None where there is none."""
+    from cnntrain.diagnose.tries import try_remedy, with_overrides
+
+    finding = with_overrides(diagnosis.findings)
+    if finding is None or diagnosis.tries is None:
+        what = (
+            "no remedy is a change of the run file" if diagnosis.findings else "nothing was found"
+        )
+        output.note(f"nothing to try: {what}")
+        return None
+    return try_remedy(finding, diagnosis.tries, epochs=epochs, tell=output.note)
+
+
+def _tried_text(tried: Tried) -> str:
+    epochs = f"{tried.epochs} of {tried.of} epochs"
+    said = "it helped" if tried.helped else "it did not help"
+    return f"tried: {tried.before.said}, with the remedy {tried.after.said} ({epochs}): {said}"
+
+
+def _tried_data(tried: Tried | None) -> dict[str, Any]:
+    if tried is None:
+        return {}
+    sides = {"before": tried.before, "after": tried.after}
+    return {
+        "tried": {
+            "overrides": list(tried.overrides),
+            "epochs": tried.epochs,
+            **{
+                name: {"figure": side.name, "value": side.value, "failed": side.failed}
+                for name, side in sides.items()
+            },
+            "helped": tried.helped,
+        }
+    }
 
 
 def _tell(report: Report) -> None:
@@ -89,6 +146,11 @@ def _as_text(diagnosis: Diagnosis, *, shows_tables: bool) -> str:
     if not diagnosis.findings:
         made = counted(len(diagnosis.reports), "check")
         parts.append(f"{made} made, nothing wrong found" if shows_tables else "nothing wrong found")
+    if diagnosis.unjudged:
+        lines = [f"   {report.check}: {report.headline}" for report in diagnosis.unjudged]
+        parts.append(
+            "\n".join(["could not be judged, which does not mean that it is fine:", *lines])
+        )
     return "\n\n".join(parts)
 
 
@@ -97,6 +159,7 @@ def _finding(number: int, finding: Finding) -> str:
         f"{number}. {finding.headline} ({finding.verdict}: {finding.fault})",
         f"   evidence: {finding.evidence}",
         f"   what to do: {finding.remedy}",
+        *([f"   as overrides: {finding.flags}"] if finding.overrides else []),
         *(f"   so, too: {effect.headline} ({effect.fault})" for effect in finding.effects),
     ]
     return "\n".join(lines)
@@ -144,5 +207,6 @@ def _finding_data(finding: Finding) -> dict[str, Any]:
         "headline": finding.headline,
         "evidence": finding.evidence,
         "remedy": finding.remedy,
+        "overrides": list(finding.overrides),
         "effects": [_finding_data(effect) for effect in finding.effects],
     }

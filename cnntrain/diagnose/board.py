@@ -59,6 +59,7 @@ def _words(diagnosis: Diagnosis, subject: str) -> str:
             f"{number}. **{said(found.headline)}** ({found.verdict}: `{said(found.fault)}`)",
             f"   - evidence: {said(found.evidence)}",
             f"   - what to do: {said(found.remedy)}",
+            *([f"   - as overrides: `{found.flags}`"] if found.overrides else []),
             *(f"   - so, too: {headline} (`{fault}`)" for headline, fault in also),
         ]
     checks = [(r.check, r.verdict, r.headline) for r in diagnosis.reports]

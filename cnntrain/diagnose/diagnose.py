@@ -16,6 +16,7 @@ from cnntrain.data.left_out import summaries
 from cnntrain.diagnose.faults import SYMPTOMS, asked_checks, known_faults, wrong_check
 from cnntrain.diagnose.report import Finding, Report, Verdict
 from cnntrain.diagnose.setup import keywords, open_patient
+from cnntrain.diagnose.tries import Tries, tries_of
 from cnntrain.train import undisturbed
 
 
@@ -28,12 +29,19 @@ class Diagnosis:
         findings: what is wrong, the one to look at first in front.
         refuted: what one check found and another one refutes.
         notes: on plugins that are not what they were in the run.
+        tries: what trying a remedy needs.
     """
 
     reports: tuple[Report, ...]
     findings: tuple[Finding, ...]
     refuted: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
+    tries: Tries | None = None
+
+    @property
+    def unjudged(self) -> tuple[Report, ...]:
+        """Those that could say nothing, which is not to say that all is well."""
+        return tuple(report for report in self.reports if not report.applies)
 
     @property
     def verdict(self) -> Verdict:
@@ -84,7 +92,8 @@ def examine(
             if tell is not None:
                 tell(report)
     unused = summaries(patient.prepared.data.left_out)
-    return replace(conclude(reports), notes=(*patient.loaded.notes, *unused))
+    found = replace(conclude(reports), notes=(*patient.loaded.notes, *unused))
+    return replace(found, tries=tries_of(patient))
 
 
 def _check_faults(entry: Entry, report: Report) -> None:

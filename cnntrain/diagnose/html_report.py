@@ -39,6 +39,11 @@ def html_page(diagnosis: Diagnosis, *, subject: str) -> bytes:
     parts = [_finding(number, found) for number, found in enumerate(diagnosis.findings, start=1)]
     if not parts:
         parts.append('<div class="finding fine"><p>Nothing wrong was found.</p></div>')
+    if diagnosis.unjudged:
+        why = "; ".join(f"{text(each.check)}: {text(each.headline)}" for each in diagnosis.unjudged)
+        parts.append(
+            f"<p><b>Could not be judged</b>, which does not mean that it is fine: {why}.</p>"
+        )
     parts += [_overview(diagnosis.reports), *map(_section, diagnosis.reports)]
     return page(f"cnntrain diagnose {subject}", parts, style=_STYLE)
 
@@ -58,6 +63,7 @@ def _finding(number: int, finding: Finding) -> str:
         f"{_mark(finding.verdict)} <code>{text(finding.fault)}</code></h3>"
         f"<p>{text(finding.evidence)}.</p>"
         f"<p><b>What to do:</b> {text(finding.remedy)}.</p>"
+        + (f"<p><code>{text(finding.flags)}</code></p>" if finding.overrides else "")
         + "".join(
             f"<p><b>So, too:</b> {text(effect.headline)} <code>{text(effect.fault)}</code>.</p>"
             for effect in finding.effects

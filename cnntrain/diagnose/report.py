@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -25,6 +26,8 @@ class Finding:
         is_certain: a fault; else it is a suspicion.
         follows: faults of which this one is an effect, where they are found, too.
         effects: what is found because of it; the doctor fills it in.
+        overrides: the remedy as what follows `-s`, where changes of the run file mend it; all of
+            them together, none of which changes what the network is to do.
     """
 
     fault: str
@@ -34,11 +37,17 @@ class Finding:
     is_certain: bool = True
     follows: tuple[str, ...] = ()
     effects: tuple[Finding, ...] = ()
+    overrides: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
         """`fault` or `suspect`."""
         return "fault" if self.is_certain else "suspect"
+
+    @property
+    def flags(self) -> str:
+        """The overrides as they are typed."""
+        return " ".join(f"-s {shlex.quote(override)}" for override in self.overrides)
 
 
 @dataclass(frozen=True)

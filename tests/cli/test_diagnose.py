@@ -28,6 +28,29 @@ def test_a_diagnosis_in_words(cnntrain: Cnntrain, run_file: RunFile) -> None:
     assert [line.split(":")[0] for line in answer.err.splitlines()] == ["connections", "rate"]
 
 
+def test_a_remedy_is_tried(cnntrain: Cnntrain, run_file: RunFile) -> None:
+    file = run_file({"train.optimizer.lr": 20.0, "train.epochs": 3})
+    words = ("diagnose", file, "--check", "rate", "--try", "--try-epochs", "2")
+    answer = cnntrain(*words)
+    assert answer.code == 0, answer.err
+    assert "as overrides: -s train.optimizer.lr=" in answer.out
+    last = answer.out.splitlines()[-1]
+    assert last.startswith("tried: "), answer.out
+    assert last.endswith("(2 of 3 epochs): it helped")
+    found = json.loads(cnntrain(*words, "--json").out)["tried"]
+    assert found["helped"]
+    assert found["overrides"][0].startswith("train.optimizer.lr=")
+    assert list(file.parent.glob("runs*")) == []
+
+
+def test_nothing_to_try(cnntrain: Cnntrain, run_file: RunFile) -> None:
+    answer = cnntrain("diagnose", run_file(), "--check", "connections", "--try")
+    assert answer.code == 0
+    assert "nothing to try: nothing was found" in answer.err
+    answer = cnntrain("diagnose", run_file(), "--try-epochs", "2")
+    assert (answer.code, "--try-epochs is for --try" in answer.err) == (2, True)
+
+
 def test_one_check_finds_nothing(cnntrain: Cnntrain, run_file: RunFile) -> None:
     answer = cnntrain("diagnose", run_file(), "--check", "connections")
     assert answer.out.endswith("\n\n1 check made, nothing wrong found\n")

@@ -139,6 +139,7 @@ def _too_high(
         f"set train.optimizer.lr to about {middle(good) / scale:.2g}",
         is_certain=is_at_the_edge or own / edge >= BEYOND,
         follows=("wrong_gradient", *TOO_LARGE),
+        overrides=(f"train.optimizer.lr={middle(good) / scale:.2g}",),
     )
 
 
@@ -160,6 +161,7 @@ def _too_low(
         evidence,
         f"set train.optimizer.lr to about {best / scale:.2g}",
         follows=(*DAMPED, "clipped_to_nothing"),
+        overrides=(f"train.optimizer.lr={best / scale:.2g}",),
     )
 
 
