@@ -16,7 +16,7 @@ from cnntrain.show.words import counted
 if TYPE_CHECKING:
     from cnntrain.diagnose.diagnose import Diagnosis
     from cnntrain.diagnose.report import Finding, Report, Table
-    from cnntrain.diagnose.tries import Tried
+    from cnntrain.diagnose.tries import TriedRemedy
 
 
 def diagnose(  # noqa: PLR0913  # one parameter for each option
@@ -94,7 +94,7 @@ def diagnose(  # noqa: PLR0913  # one parameter for each option
             output.result(f"\n{_tried_text(tried)}")
 
 
-def _tried(diagnosis: Diagnosis, *, epochs: int | None) -> Tried | None:
+def _tried(diagnosis: Diagnosis, *, epochs: int | None) -> TriedRemedy | None:
     """The first remedy that is a change of the run file, tried; None where there is none."""
     from cnntrain.diagnose.tries import try_remedy, with_overrides
 
@@ -108,13 +108,13 @@ def _tried(diagnosis: Diagnosis, *, epochs: int | None) -> Tried | None:
     return try_remedy(finding, diagnosis.tries, epochs=epochs, tell=output.note)
 
 
-def _tried_text(tried: Tried) -> str:
+def _tried_text(tried: TriedRemedy) -> str:
     epochs = f"{tried.epochs} of {tried.of} epochs"
     said = "it helped" if tried.helped else "it did not help"
     return f"tried: {tried.before.said}, with the remedy {tried.after.said} ({epochs}): {said}"
 
 
-def _tried_data(tried: Tried | None) -> dict[str, Any]:
+def _tried_data(tried: TriedRemedy | None) -> dict[str, Any]:
     if tried is None:
         return {}
     sides = {"before": tried.before, "after": tried.after}

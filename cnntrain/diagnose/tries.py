@@ -34,7 +34,7 @@ class Tries:
 
 
 @dataclass(frozen=True)
-class Attempt:
+class ShortTraining:
     """One training.
 
     Args:
@@ -58,7 +58,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Tried:
+class TriedRemedy:
     """A remedy that was tried: its overrides, the epochs of each training, and what came of them.
 
     `of` are the epochs of a whole training.
@@ -67,8 +67,8 @@ class Tried:
     overrides: tuple[str, ...]
     epochs: int
     of: int
-    before: Attempt
-    after: Attempt
+    before: ShortTraining
+    after: ShortTraining
 
     @property
     def helped(self) -> bool:
@@ -96,7 +96,7 @@ def try_remedy(
     *,
     epochs: int | None = None,
     tell: Callable[[str], None] = lambda _: None,
-) -> Tried:
+) -> TriedRemedy:
     """Train from the start as the run file says, and with the finding's overrides.
 
     Nothing is written. Both trainings have the same seed, images and epochs.
@@ -121,7 +121,7 @@ def try_remedy(
     own = any(override.startswith("train.epochs=") for override in finding.overrides)
     changes = finding.overrides if own and epochs is None else (*finding.overrides, *short)
     after = _trained(tries.run_file, changes)
-    return Tried(finding.overrides, count, tries.of, before, after)
+    return TriedRemedy(finding.overrides, count, tries.of, before, after)
 
 
 class _Best(Observer):
@@ -150,10 +150,10 @@ class _Best(Observer):
             self.name, self.value, self.cost = name, value, cost
 
 
-def _trained(run_file: str, overrides: Sequence[str]) -> Attempt:
+def _trained(run_file: str, overrides: Sequence[str]) -> ShortTraining:
     best, failed = _Best(), ""
     try:
         fit(run_file, overrides=list(overrides), observers=[best], quiet=True)
     except CnntrainError as error:
         failed = str(error.problems[0].message)
-    return Attempt(best.name, best.value, best.cost, failed)
+    return ShortTraining(best.name, best.value, best.cost, failed)
