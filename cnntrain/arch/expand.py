@@ -171,7 +171,8 @@ def _make_node(item: Item, name: str, sources: tuple[str, ...], context: Context
     entry = LAYERS.find(item.operation)
     if entry is None:
         near = suggestion(item.operation, [*context.blocks, *LAYERS.names()])
-        remedy = near if near.startswith("did") else "`cnntrain list layers` shows what there is"
+        listed = "`cnntrain list layers` shows what there is; for one of your own name its file in "
+        remedy = near if near.startswith("did") else f"{listed}`plugins`, or with --plugin"
         message = f"unknown layer or block '{item.operation}'"
         reader.add(item.parameters_path, message, remedy, key=True)
         return None

@@ -197,7 +197,9 @@ def _to_beat(prepared: Prepared, method: Method, batches: Sequence[Batch]) -> fl
     targets = batches[0].targets
     if targets.ndim > 1 or targets.is_floating_point():
         return fmean(losses)
-    return min(fmean(losses), guessing(batches, method=method, classes=len(prepared.data.classes)))
+    classes, shape = len(prepared.data.classes), outputs.shape[1:]
+    guessed = guessing(batches, method=method, classes=classes, outputs=shape)
+    return min(fmean(losses), guessed)
 
 
 def _none_learns(loaded: Loaded, tried: TriedRates, *, steps: int) -> ConfigError:

@@ -12,7 +12,12 @@ from cnntrain.config.loaded import Loaded
 
 WORTH, MARGIN = 1.05, 1.02
 """A setting is recommended where it is this many times as fast, and its lower quartile, and all of
-them together, this many times."""
+them together, this many times; the lower quartile of all together must be above 1."""
+
+
+def is_faster(found: Spread) -> bool:
+    """Whether all that is recommended is worth it together."""
+    return found.median >= MARGIN and found.low > 1
 
 
 @dataclass(frozen=True)

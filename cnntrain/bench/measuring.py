@@ -18,7 +18,7 @@ from cnntrain.assemble.translation import open_run_data
 from cnntrain.assemble.trial_parts import joined, method_of
 from cnntrain.bench import changes
 from cnntrain.bench.changes import BATCH, COMPILE, DECODER, LAYOUT, PRECISION, WORKERS, Change
-from cnntrain.bench.measured import MARGIN, Bench, Effect
+from cnntrain.bench.measured import Bench, Effect, is_faster
 from cnntrain.bench.memory_peak import MemoryPeak
 from cnntrain.bench.peak import measure_peak
 from cnntrain.bench.turns import Spread, Turn, gain, in_turns
@@ -181,7 +181,7 @@ class Measuring:
         }
         taken = in_turns(ways, seconds=SHARES[2] * self.seconds)
         found = gain(taken["as it is"], taken["changed"])
-        return (chosen if found.median >= MARGIN else ()), found
+        return (chosen if is_faster(found) else ()), found
 
 
 def best_of_each(effects: Iterable[Effect]) -> tuple[Change, ...]:

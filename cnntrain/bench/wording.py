@@ -88,7 +88,8 @@ def _advice(found: Bench, *, subject: str) -> str:
         return "recommended: nothing; none of this is clearly faster here"
     median, quartiles = _times(found.together)
     if not found.recommended:
-        return f"recommended: nothing; together what is faster comes to {median} times the speed"
+        what = "together what is faster comes to"
+        return f"recommended: nothing; {what} {median} times the speed ({quartiles})"
     settings = [word for change in found.recommended for word in ("-s", str(change))]
     return (
         f"recommended, together {median} times as fast ({quartiles}), measured with images:\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +13,8 @@ from cnntrain.core.errors import UsageError
 from cnntrain.show.tables import columns
 
 if TYPE_CHECKING:
-    from cnntrain.fit.ablate import Variant
+    from cnntrain.fit.ablate import Ablation, Variant
+    from cnntrain.tasks.protocol import Task
 
 
 def ablate(
@@ -33,7 +33,7 @@ def ablate(
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """Remove layers: the change in parameters, and in error.
+    """Remove layers: the change in parameters, and in the figures.
 
     Each --remove makes one network without those layers. With a convolution or a linear layer go
     the normalisation, activation and dropout right behind it. All are trained as the file says,
@@ -56,19 +56,20 @@ def ablate(
     with gathered() as files:
         found = run(path, sets, train=train, again=again, overrides=given, tell=output.note)
     output.answer(
-        found.variants,
+        found,
         as_json,
-        data=lambda variants: {**_as_data(variants), "left_out": plain(files)},
+        data=lambda found: {**_as_data(found), "left_out": plain(files)},
         text=_as_text,
     )
     if found.exit_code:
         raise typer.Exit(found.exit_code)
 
 
-def _as_text(variants: tuple[Variant, ...]) -> str:
+def _as_text(found: Ablation) -> str:
+    variants, figure = found.variants, found.task.headline[0]
     rows = [["without", "parameters", "change", "multiply-adds", "change"]]
     split = next((variant.split for variant in variants if variant.split), "")
-    rows[0] += [f"{split} error", "change", "run"] if split else []
+    rows[0] += [f"{split} {figure}", "change", "run"] if split else []
     for variant in variants:
         whole = variants[0]
         row = [", ".join(variant.left_out) or "nothing"]
@@ -78,24 +79,25 @@ def _as_text(variants: tuple[Variant, ...]) -> str:
         ):
             row += [f"{count:,}", f"{(count - before) / before:+.1%}" if variant.left_out else ""]
         if split:
-            row += [*_errors(variant, whole), str(variant.run)]
+            row += [*_figures(variant, whole, found.task), str(variant.run)]
         rows.append(row)
     return columns(rows, right=range(1, 7 if split else 5))
 
 
-def _errors(variant: Variant, whole: Variant) -> list[str]:
-    if variant.error is None:
+def _figures(variant: Variant, whole: Variant, task: Task) -> list[str]:
+    if variant.value is None:
         return ["", ""]
-    change = ""
-    if whole.error is not None and variant.left_out:
-        change = f"{100 * (variant.error - whole.error):+.2f} points"
-    return [f"{variant.error:.2%}", change]
+    text, change = task.text(task.headline[0], variant.value), ""
+    if whole.value is not None and variant.left_out:
+        more = variant.value - whole.value
+        change = f"{100 * more:+.2f} points" if text.endswith("%") else f"{more:+.4g}"
+    return [text, change]
 
 
-def _as_data(variants: tuple[Variant, ...]) -> dict[str, Any]:
+def _as_data(found: Ablation) -> dict[str, Any]:
     known = []
-    for variant in variants:
-        each = asdict(variant)
+    for variant in found.variants:
+        each = {found.task.headline[0] if k == "value" else k: v for k, v in vars(variant).items()}
         each = {"without": each.pop("left_out"), **each, "split": variant.split or None}
         known.append({**each, "run": None if variant.run is None else str(variant.run)})
     return {"variants": known}

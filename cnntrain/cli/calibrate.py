@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ def calibrate(
     done = calibrate_run(run, overrides=overrides or [], plugins=plugins or [])
     tell_notes(done.notes)
     output.answer(done, as_json, data=_as_data, text=_as_text)
+    if done.kept and not as_json:
+        output.note(f"next  cnntrain predict {shlex.quote(str(run))} some_folder/")
 
 
 def _as_text(done: Calibrated) -> str:

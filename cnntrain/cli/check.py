@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cnntrain.cli import output
 from cnntrain.cli.options import Overrides, checked_run_file
+from cnntrain.config import shipped
 from cnntrain.core.errors import ConfigError, DataError
 from cnntrain.core.problems import Problem
 
@@ -23,11 +25,9 @@ def check(
 ) -> None:
     """Check run files. Keys, values, layers and shapes are looked at; no image is read.
 
-    A training that needs more memory than this machine has is noted. Exit code 3 if nothing else is
-    wrong, but the folder of the images is not there.
+    A training that needs more memory than this machine has is noted. That the folder of the images
+    is not there is said, too; exit code 3 if nothing else is wrong.
     """
-    from cnntrain.config import shipped
-
     problems: list[Problem] = []
     missing: list[Problem] = []
     for name in files:
@@ -35,7 +35,7 @@ def check(
             file = shipped.resolve(name)
             checked = checked_run_file(name, overrides or [])
         except ConfigError as error:
-            problems += error.problems
+            problems += [*error.problems, *_missing_besides(name, overrides or [])]
             continue
         plan = checked.plan
         size = f"{plan.parameters:,} parameters, {plan.multiply_adds:,} multiply-adds"
@@ -50,14 +50,28 @@ def check(
             needed = needed_memory(checked.loaded, plan)
             known.append(f"training needs about {byte_size(needed.total)} of memory")
             note = memory_note(checked.loaded, plan, needed)
-        output.result(f"{file}: good {' '.join(f'({each})' for each in known if each)}")
+        absent = _missing_images(checked.loaded)
+        verdict = "good but for its images, which are not there" if absent else "good"
+        output.result(f"{file}: {verdict} {' '.join(f'({each})' for each in known if each)}")
         if note:
             output.note(f"note: {file}: {note}")
-        missing += _missing_images(checked.loaded)
+        missing += absent
     if problems:
-        raise ConfigError.of(problems)
+        raise ConfigError.of([*problems, *missing])
     for problem in missing[:1]:
         raise DataError(problem.message, remedy=problem.remedy, place=problem.place)
+
+
+def _missing_besides(name: str, overrides: list[str]) -> list[Problem]:
+    """That the images of a run file that is wrong are missing, too, if it says where they are."""
+    from cnntrain.config.load import try_to_load
+    from cnntrain.config.named_plugins import Naming
+
+    with suppress(ConfigError):
+        naming = Naming.by_user([])
+        loaded, _ = try_to_load(shipped.resolve(name), overrides, plugins=naming)
+        return [] if loaded is None else _missing_images(loaded)
+    return []
 
 
 def _missing_images(loaded: Loaded) -> list[Problem]:

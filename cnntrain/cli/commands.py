@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -29,6 +30,7 @@ from cnntrain.cli.habits import corrected
 from cnntrain.cli.picture_groups import PictureCommands
 from cnntrain.core.errors import UsageError
 from cnntrain.core.launch import refuse_several
+from cnntrain.core.problems import near_match
 from cnntrain.core.version import __version__
 
 EXIT_CODES = (
@@ -36,6 +38,16 @@ EXIT_CODES = (
     "4 checkpoint, 5 diverged, 6 out of memory, 7 disk, 8 another process of the training ended, "
     "129 SIGHUP, 130 Ctrl-C, 143 SIGTERM."
 )
+
+
+_CHOICE = re.compile(r"'([^']*)' is not one of (.*)")
+
+
+def _with_near_choice(message: str) -> str:
+    """The message; where a choice is misspelt, with the one that was probably meant."""
+    found = _CHOICE.match(message)
+    near = near_match(found[1], re.findall("'([^']*)'", found[2])) if found else None
+    return f"{message.rstrip('.')}; did you mean '{near}'?" if near else message
 
 
 class _Commands(PictureCommands):
@@ -54,7 +66,7 @@ class _Commands(PictureCommands):
                 if habit is not None:
                     raise habit from error
             if isinstance(getattr(error, "message", None), str):
-                said.message = said.message.removeprefix("Value error, ")
+                said.message = _with_near_choice(said.message.removeprefix("Value error, "))
             raise
 
 

@@ -98,12 +98,20 @@ def evaluate(  # noqa: PLR0913  # the flags of the command
         return
     evaluated = Ensemble(models).evaluate(split, crops=crops, scales=sides)
     if confusion is not None:
-        evaluated.task.draw(evaluated.metrics, evaluated.classes, confusion)
-        output.note(f"picture: {confusion}")
+        _draw(evaluated, confusion)
     if mistakes is not None:
         _write_mistakes(evaluated, mistakes)
     _say_notes([evaluated])
     output.answer(evaluated, as_json, data=lambda it: _as_data(it, crops=crops), text=_as_text)
+
+
+def _draw(evaluated: Evaluated, file: Path) -> None:
+    draw = getattr(evaluated.task, "draw", None)
+    if draw is None:
+        name = evaluated.model.loaded.config.task.name
+        raise UsageError(f"--confusion: the task '{name}' draws no picture", remedy="leave it out")
+    draw(evaluated.metrics, evaluated.classes, file)
+    output.note(f"picture: {file}")
 
 
 def _say_notes(evaluated: Sequence[Evaluated]) -> None:

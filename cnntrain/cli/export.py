@@ -66,13 +66,13 @@ def export(  # noqa: PLR0913  # the flags of the command
 ) -> None:
     """Write a trained network for other programs, and check it.
 
-    onnx (for onnxruntime and others) and torch_export (a .pt2 program) compute logits from
-    preprocessed float32 images (N, C, H, W), for any N. safetensors has the weights by our names,
-    torchvision by those of its model of the same architecture. All state the classes and the
-    preprocessing, in JSON: in their metadata under `cnntrain`, for torchvision in a file next
-    to it. With --include preprocessing an ONNX file is given 8-bit images (N, H, W, C), with
-    --include probabilities it gives softmax(logits / temperature). --precision int8 quantizes with
-    validation images.
+    onnx (for onnxruntime and others) and torch_export (a .pt2 program) compute logits, or what the
+    task has in their place, from preprocessed float32 images (N, C, H, W), for any N. safetensors
+    has the weights by our names, torchvision by those of its model of the same architecture. All
+    state the classes and the preprocessing, in JSON: in their metadata under `cnntrain`, for
+    torchvision in a file next to it. With --include preprocessing an ONNX file is given 8-bit
+    images (N, H, W, C), with --include probabilities it gives softmax(logits / temperature).
+    --precision int8 quantizes with validation images.
     """
     from cnntrain.export.export import export as write
     from cnntrain.model.opening import EXPORT, EXPORT_WITH_IMAGES
@@ -80,7 +80,8 @@ def export(  # noqa: PLR0913  # the flags of the command
     use = EXPORT if precision == "float32" else EXPORT_WITH_IMAGES
     model = opened(run, overrides=overrides, plugins=plugins, use=use)
     parts = cast("list[Included]", [each.value for each in include or ()])
-    what = "probabilities" if "probabilities" in parts else "logits"
+    what = "logits" if model.loaded.config.task.output == "logits" else "outputs"
+    what = "probabilities" if "probabilities" in parts else what
     written = []
     for file in write(
         model,

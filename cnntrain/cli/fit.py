@@ -19,11 +19,10 @@ from cnntrain.cli.options import Overrides, Plugins, checked_run_file
 from cnntrain.core.errors import UsageError
 from cnntrain.core.launch import refuse_several
 from cnntrain.show.tables import columns
-from cnntrain.show.words import percent
 
 if TYPE_CHECKING:
     from cnntrain.fit.fit import Outcome
-    from cnntrain.fit.folds import CrossValidated, Figure
+    from cnntrain.fit.fold_results import CrossValidated, Figure
 
 AUTO = "auto"
 """In the place of a run: the one that is to be continued is looked for."""
@@ -224,20 +223,20 @@ def _tell(found: CrossValidated) -> None:
 
 
 def _as_text(found: CrossValidated) -> str:
-    rows = [["fold", "images", "error", "lowest", "at epoch", "test error"]]
+    name = found.figure
+    rows = [["fold", "images", name, "best", "at epoch", f"test {name}"]]
     for result in found.results:
-        errors = (result.error, result.best_error, result.test_error)
-        last, best, test = map(percent, errors)
+        last, best, test = map(found.text, (result.last, result.best, result.test))
         rows.append(
             [str(result.fold), f"{result.images:,}", last, best, str(result.best_epoch), test]
         )
-    figures: tuple[Figure, ...] = ("error", "best_error", "test_error")
-    for name, over in (("mean", found.mean), ("+-", found.deviation)):
-        last, best, test = (percent(over(figure)) for figure in figures)
-        rows.append([name, "", last, best, "", test])
-    if found.mean("test_error") is None:
+    figures: tuple[Figure, ...] = ("last", "best", "test")
+    for label, over in (("mean", found.mean), ("+-", found.deviation)):
+        last, best, test = (found.text(over(figure)) for figure in figures)
+        rows.append([label, "", last, best, "", test])
+    if found.mean("test") is None:
         rows = [row[:-1] for row in rows]
     return columns(rows, right=range(1, 6)) + (
-        "\nerror: after the last epoch; +-: standard deviation over the folds\n"
-        "lowest: of all epochs, picked on these very images, so an optimistic estimate"
+        f"\n{name}: after the last epoch; +-: standard deviation over the folds\n"
+        "best: of all epochs, picked on these very images, so an optimistic estimate"
     )

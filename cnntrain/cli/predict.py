@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -52,6 +52,14 @@ Html = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Also write a page with small pictures, by class."),
 ]
+Given = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="FOLDER",
+        help="Of a network that gives images: write them into this new folder, as PNG.",
+    ),
+]
 
 
 def predict(  # noqa: PLR0913  # the flags of the command
@@ -72,6 +80,7 @@ def predict(  # noqa: PLR0913  # the flags of the command
     as_json: Json = False,
     html: Html = None,
     sort: Sort = None,
+    out: Given = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the page.")] = False,
     committee: Committee = None,
     reject: Reject = None,
@@ -80,9 +89,11 @@ def predict(  # noqa: PLR0913  # the flags of the command
     overrides: Overrides = None,
     plugins: Plugins = None,
 ) -> None:
-    """Classify image files, prepared as evaluation prepares them.
+    """Predict image files: what a network says of each.
 
-    Exit code 3 if a file cannot be read; the others are classified all the same. Files in folders
+    They are prepared as evaluation prepares them.
+
+    Exit code 3 if a file cannot be read; the others are answered all the same. Files in folders
     that are not taken (other formats and suffixes) are listed on stderr.
     """
     if as_json and form is not None:
@@ -91,15 +102,10 @@ def predict(  # noqa: PLR0913  # the flags of the command
         message = f"--reject {reject} is not a share from 0 up to 1"
         raise UsageError(message, remedy="such as 0.05")
     sides = read_scales(scales, crops=crops)
-    if html is not None:
-        output.refuse_existing(html, force=force, option="--html")
-        output.refuse_no_folder(html)
-    from cnntrain.core.whole_folder import refuse_used
+    _refuse_places(html, {"--sort-into": sort, "--out": out}, force=force)
     from cnntrain.model.ensemble import Ensemble
     from cnntrain.model.opening import EVALUATE, PREDICT
 
-    if sort is not None:
-        refuse_used(sort, option="--sort-into")
     listing = _listed(paths)
     models = [
         opened(
@@ -110,6 +116,7 @@ def predict(  # noqa: PLR0913  # the flags of the command
         )
         for each in (run, *(committee or []))
     ]
+    _refuse_for_task(models[0], {"--html": html, "--sort-into": sort}, out=out)
     network = Ensemble(models)
     rule = None
     if reject is not None:
@@ -119,18 +126,50 @@ def predict(  # noqa: PLR0913  # the flags of the command
         output.result_json(as_data(found, listing.left_out, rule))
     elif text := as_csv(found, rule) if form == "csv" else as_table(found, rule):
         output.result(text)
-    answers = [*models[0].classes, NONE]
-    groups = _grouped(found, rule, answers)
     bad = [prediction for prediction in found if prediction.error]
+    answers = [*models[0].classes, NONE]
+    groups = _grouped(found, rule, answers) if html is not None or sort is not None else []
     if html is not None:
         shown = list(zip(answers, groups, strict=True))
         _write_page(html, shown, bad=bad, listing=listing, model=models[0])
     if sort is not None:
         _sort(sort, groups, answers)
+    if out is not None:
+        _write_images(out, found)
     for prediction in bad:
         output.note(f"error: {prediction.name}: {prediction.error}")
     if bad:
         raise typer.Exit(3)
+
+
+def _refuse_places(html: Path | None, folders: Mapping[str, Path | None], *, force: bool) -> None:
+    """Files and folders that cannot be written."""
+    from cnntrain.core.whole_folder import refuse_used
+
+    if html is not None:
+        output.refuse_existing(html, force=force, option="--html")
+        output.refuse_no_folder(html)
+    for option, folder in folders.items():
+        if folder is not None:
+            refuse_used(folder, option=option)
+
+
+def _refuse_for_task(
+    model: Model, by_class: Mapping[str, Path | None], *, out: Path | None
+) -> None:
+    """Options that have no use for what the network says."""
+    from cnntrain.tasks.targets import NAMED
+
+    task = model.loaded.config.task
+    gives = f"the task '{task.name}' gives {NAMED[task.form][1]}"
+    for option, given in by_class.items():
+        if given is not None and task.form != "classes":
+            message = f"{option} is for images that are of one class each, and {gives}"
+            remedy = "leave it out; --format csv and --json have what is given for each image"
+            raise UsageError(message, remedy=remedy)
+    if out is not None and task.form in ("classes", "numbers", "labels"):
+        message = f"--out is for networks that give images, and {gives}"
+        raise UsageError(message, remedy="leave it out; `--format csv > FILE` keeps the table")
 
 
 def _listed(paths: Sequence[Path]) -> Listing:
@@ -145,7 +184,7 @@ def _listed(paths: Sequence[Path]) -> Listing:
     images = unrepeated(listing.images)
     if again := len(listing.images) - len(images):
         names = counted(again, "name repeats", "names repeat")
-        output.note(f"note: {names} a file that is given before; it is classified once")
+        output.note(f"note: {names} a file that is given before; it counts once")
     return replace(listing, images=images)
 
 
@@ -156,6 +195,9 @@ def _grouped(
     numbers = {name: number for number, name in enumerate(answers[:-1])}
     groups: list[list[Prediction]] = [[] for _ in answers]
     for prediction in found:
+        if prediction.answer is not None and prediction.label is None:
+            message = f"{prediction.name} is not said to be of one class, as a `Ranking` would"
+            raise UsageError(message, remedy="leave out --html and --sort-into")
         if prediction.label is not None:
             number = -1 if is_none(prediction, rule) else numbers[prediction.label]
             groups[number].append(prediction)
@@ -191,6 +233,13 @@ def _sort(folder: Path, groups: Sequence[Sequence[Prediction]], answers: Sequenc
     sort_into(folder, files)
     copies, folders = counted(sum(map(len, files.values())), "image"), counted(len(files), "folder")
     output.note(f"copied {copies} into {folders}: {folder}")
+
+
+def _write_images(folder: Path, found: Sequence[Prediction]) -> None:
+    from cnntrain.model.given_images import write_images
+
+    count = write_images(folder, found)
+    output.note(f"wrote {counted(count, 'image')}: {folder}")
 
 
 def _rule(evaluated: Evaluated, share: float) -> Rejection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -36,6 +37,8 @@ def recalibrate(
     done = recalibrate_run(run, exact=exact, overrides=overrides or [], plugins=plugins or [])
     tell_notes(done.notes)
     output.answer(done, as_json, data=_as_data, text=_as_text)
+    if not as_json:
+        output.note(f"next  cnntrain eval {shlex.quote(str(done.path))}")
 
 
 def _as_text(done: Recalibrated) -> str:
@@ -46,7 +49,8 @@ def _as_text(done: Recalibrated) -> str:
     table = columns(rows, right=range(1, len(rows[0])))
     layers = counted(len(done.layers), "batch-norm layer")
     note = f"\nnote: the {done.select} is worse than before" if done.is_worse else ""
-    return f"{table}\n{layers} of {done.source} recalibrated, saved as {done.path}{note}"
+    stays = f"{done.source.name} stays as it is, and what opens the run takes it"
+    return f"{table}\n{layers} of {done.source} recalibrated, saved as {done.path}; {stays}{note}"
 
 
 def _as_data(done: Recalibrated) -> dict[str, Any]:

@@ -113,6 +113,9 @@ def try_to_load_document(
     ]
     if validated.config is None:
         return None, problems
+    for c in validated.complaints:
+        if c.meant is not None:  # what breaks a rule stands where the misspelt key does
+            document.places.also(c.path, (*c.path[:-1], c.meant))
     loaded = Loaded(validated.config, document, file, plugins=added or ())
     sections = (TRANSFORMS_AT, FINETUNE_AT)
     doubtful = [path for path in sections if loaded.is_doubtful(path, problems)]

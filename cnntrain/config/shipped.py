@@ -112,12 +112,16 @@ def resolve(name: str) -> Path:
         remedy = f"name it in one as `arch: archs/{arch}.yaml`, or look at it"
         raise UsageError(message, remedy=f"{remedy}: `cnntrain summary archs/{arch}`")
     message = f"there is no run file '{name}', nor a shipped one of that name"
+    if name.endswith("/"):
+        message, files_meant = f"there is no folder {name}", []
     folder_meant = _near_folder(Path(name))
     if folder_meant and files_meant:  # the nearer of the two
         nearer = near_match(Path(name).stem, [files_meant[0], folder_meant.name])
         folder_meant = folder_meant if nearer == folder_meant.name else None
     is_network = name.startswith("archs/")
     remedy = network_remedy(name) if is_network else did_you_mean(files_meant, kind="configs")
+    if name.endswith("/"):
+        remedy = "check the path; `cnntrain fit FOLDER` takes one that has a folder for each class"
     raise UsageError(message, remedy=f"did you mean '{folder_meant}'?" if folder_meant else remedy)
 
 

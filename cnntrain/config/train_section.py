@@ -22,7 +22,7 @@ from cnntrain.core.kinds import (
     Positive,
     PositiveFloat,
 )
-from cnntrain.core.target_forms import TargetForm, form_of
+from cnntrain.core.target_forms import TargetForm, form_of, output_of
 
 AUTO = "auto"
 """In the place of a number that is to be found before training."""
@@ -87,6 +87,11 @@ class TaskSection(Choice):
     def usual_loss(self) -> str:
         """What is minimised where the run file does not say."""
         return str(self.entry.options.get("loss", LossSection.usual))
+
+    @property
+    def output(self) -> str:
+        """What an exported network gives, in a word."""
+        return output_of(self.entry)
 
     @property
     def form(self) -> TargetForm:
@@ -206,7 +211,7 @@ class TrainSection(Section):
     early_stop: EarlyStopSection | None = None
     """When to stop before the last epoch; null: never."""
     select: str | None = None
-    """What picks the weights to keep: loss, last, or what the task names (null: its first)."""
+    """What picks the weights in best.pt: loss, last, or what the task names (null: its first)."""
     on_divergence: Literal["stop", "skip", "rollback"] = "stop"
     """A loss or gradient that is not finite: stop; skip the step; roll back, with half the rate."""
     evaluate_every: Positive = 1

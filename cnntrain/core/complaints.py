@@ -100,7 +100,8 @@ def complaints(
             message = f"the key '{key}' in {place} must be {_expectation(group[0])}"
             found.append(Complaint(path, message, "write such a key", at_key=True))
         else:
-            found.append(_wrong_value(path, group, value_at(data, path), where))
+            keys = known(path) if any(e["type"] == "model_type" for e in group) else ()
+            found.append(_wrong_value(path, group, value_at(data, path), where, keys))
     return without_misspelt(found)
 
 
@@ -156,13 +157,20 @@ def shown(value: Any) -> str:
 
 
 def _wrong_value(
-    path: Path, errors: Sequence[Mapping[str, Any]], value: Any, where: str
+    path: Path,
+    errors: Sequence[Mapping[str, Any]],
+    value: Any,
+    where: str,
+    keys: Sequence[str],
 ) -> Complaint:
     name = next((str(e) for e in reversed(path) if isinstance(e, str)), where)
     wanted = list(dict.fromkeys(_expectation(error) for error in errors))
     index = f"[{path[-1]}]" if path and isinstance(path[-1], int) else ""
     message = f"'{name}{index}' must be {', or '.join(wanted)}, not {shown(value)}"
-    return Complaint(path, message, _remedy(value, errors, wanted[0]))
+    remedy = _remedy(value, errors, wanted[0])
+    if keys and isinstance(value, int | float | str) and remedy.startswith("write a mapping"):
+        remedy = f"write {name}: {{{keys[0]}: {value}}}"
+    return Complaint(path, message, remedy)
 
 
 def _expectation(error: Mapping[str, Any]) -> str:

@@ -63,6 +63,12 @@ class Places:
                 return found
         return None
 
+    def also(self, path: KeyPath, other: KeyPath) -> None:
+        """Let `other`, which is not in the document, stand where `path` does, with all below it."""
+        for table in (self.keys, self.values):
+            for inner in [inner for inner in table if inner[: len(path)] == path]:
+                table.setdefault((*other, *inner[len(path) :]), table[inner])
+
     def graft(self, path: KeyPath, other: Places) -> None:
         """Take over another document's places at `path`, whose own key stays where it is."""
         for table, theirs in ((self.keys, other.keys), (self.values, other.values)):

@@ -18,6 +18,13 @@ IN_WORDS: Mapping[TargetForm, str] = {
 }
 """What each image has."""
 
+_OUTPUTS: Mapping[TargetForm, str] = {
+    "classes": "logits",
+    "numbers": "numbers",
+    "labels": "labels",
+    "image": "image",
+}
+
 
 def form_of(entry: Entry) -> TargetForm:
     """That a task learns, or a data set has."""
@@ -28,3 +35,8 @@ def form_of(entry: Entry) -> TargetForm:
 def fits(loss: Entry) -> tuple[TargetForm, ...]:
     """The forms that a loss is for."""
     return tuple(loss.options.get("fits", ("classes",)))
+
+
+def output_of(task: Entry) -> str:
+    """What an exported network gives, in a word: its own, else that of the form."""
+    return str(task.options.get("output", _OUTPUTS[form_of(task)]))

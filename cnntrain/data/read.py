@@ -50,7 +50,7 @@ def open_splits(
         if breaks_lines(label):
             raise DataError(
                 f"the name of the class '{label}' has a control character",
-                remedy="rename it: the class list has one name a line",
+                remedy="rename it: the class list has one name per line",
             )
     held = hold_out(splits, holdout, name=name)
     return as_images(held) if form == "image" else held

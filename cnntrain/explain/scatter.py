@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cnntrain.core.errors import UsageError
 from cnntrain.core.kinds import Split
 from cnntrain.explain import picture
 from cnntrain.model.model import Model
@@ -18,7 +19,11 @@ def scatter(
 ) -> Picture:
     """What is predicted over what is true, a point for each image."""
     evaluated = model.evaluate(split)
-    assert isinstance(evaluated.metrics, Regression)
+    if not isinstance(evaluated.metrics, Regression):
+        message = f"the task '{model.loaded.config.task.name}' keeps no numbers to be drawn"
+        raise UsageError(
+            message, remedy="`cnntrain eval RUN --confusion FILE.png` draws what it has"
+        )
     figure = scatter_figure(evaluated.metrics, names=evaluated.classes)
     facts = {"split": evaluated.split, **model.task.data(evaluated.metrics, evaluated.classes)}
     figures = ((name, model.task.text(name, evaluated.metrics.figures[name]))

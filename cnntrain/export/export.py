@@ -47,7 +47,7 @@ class Exported:
         format: of the file; torchvision's weights come with a description as a second file.
         path: the file.
         bytes: its size.
-        largest_difference: of its logits to the network's; None for a description.
+        largest_difference: of its outputs to the network's; None for a description.
         images: on how many images that was measured.
         model: the call that makes torchvision's model.
         rescored: what float16 or int8 costs, on images of the data.
@@ -75,8 +75,8 @@ def export(
 ) -> Iterator[Exported]:
     """Write a model in other formats; every file is compared with its network on the CPU.
 
-    The network's input are preprocessed images, its output are logits, as the files say, unless
-    an ONNX file has these steps inside.
+    The network's input are preprocessed images, its output what the task gives, as the files say,
+    unless an ONNX file has these steps inside.
 
     Args:
         model: the model.
@@ -139,6 +139,7 @@ def _write(
                     program(),
                     path,
                     text=described["text"],
+                    output=variant.output,
                     reference=variant.reference(net, reference),
                     weights=weights,
                     finish=variant.finish,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from cnntrain.assemble.transfer.about import INPUT, KEY, OUTPUT
+from cnntrain.assemble.transfer.about import INPUT, KEY
 from cnntrain.core.errors import UsageError
 from cnntrain.core.units import byte_size
 from cnntrain.export.program import first_line, without_chatter
@@ -44,6 +44,7 @@ def save_onnx(
     path: Path,
     *,
     text: str,
+    output: str,
     reference: Reference,
     weights: int,
     finish: Callable[[Any], Any] | None = None,
@@ -55,6 +56,7 @@ def save_onnx(
         program: the network.
         path: the file.
         text: of the metadata property `cnntrain`.
+        output: the name of what it gives.
         reference: what it is compared with.
         weights: bytes of the network's weights.
         finish: makes the file's ONNX model of the network's.
@@ -62,14 +64,14 @@ def save_onnx(
 
     Raises:
         UsageError: the network is too large, or ONNX lacks one of its operations.
-        CnntrainError: what was written gives other logits in onnxruntime on the CPU.
+        CnntrainError: what was written gives other outputs in onnxruntime on the CPU.
     """
     if weights > _LARGEST:
         raise UsageError(
             f"the weights take {byte_size(weights)}, and an ONNX file at most 2.1 GB",
             remedy="use --to torch_export or safetensors",
         )
-    model = _convert(program)
+    model = _convert(program, output)
     if finish is not None:
         model = finish(model)
     importlib.import_module("onnx.helper").set_model_props(model, {KEY: text})
@@ -85,13 +87,13 @@ def save_onnx(
     return write_compared(path, content, compare)
 
 
-def _convert(program: ExportedProgram) -> Any:
+def _convert(program: ExportedProgram, output: str) -> Any:
     with without_chatter():
         try:
             converted = torch.onnx.export(
                 program,
                 input_names=[INPUT],
-                output_names=[OUTPUT],
+                output_names=[output],
                 dynamic_shapes={INPUT: {0: "N"}},
                 verbose=False,
             )

@@ -33,11 +33,11 @@ _GRIDS = (2, 7, 23)
 
 @dataclass(frozen=True)
 class Reference:
-    """Images and the network's logits `(N, num_classes)` for them.
+    """Images and what the network gives for them, such as logits `(N, classes)`.
 
     Args:
         images: `(N, C, H, W)` float32; of a file that prepares them itself, `(N, H, W, C)` uint8.
-        logits: or the probabilities, of a file that gives those.
+        logits: its outputs; or the probabilities, of a file that gives those.
         tolerance: of a logit, relative to the largest logit where that is above 1.
         remedy: where a file differs by more.
     """
@@ -65,7 +65,7 @@ class Reference:
         difference = self.difference(forward)
         if not difference <= self.limit:  # so that NaN is refused
             raise CnntrainError(
-                f"{what} differs from the network by {difference:.2g} in its logits on "
+                f"{what} differs from the network by {difference:.2g} in its outputs on "
                 f"{len(self.images)} images, more than {self.limit:.2g}; nothing is written",
                 remedy=self.remedy,
             )

@@ -24,6 +24,7 @@ from cnntrain.export.reference import Reference, make_raw_reference
 from cnntrain.export.rescored import Rescored, rescore
 from cnntrain.model.images import SplitImages, every_split, find_images
 from cnntrain.model.model import Model
+from cnntrain.tasks.answers import gives_probabilities
 
 _TOLERANCES = {"float16": 0.05, "int8": torch.inf}
 """Of logits on made images; int8 is judged on those of the data."""
@@ -51,6 +52,11 @@ class OnnxVariant:
     scored: SplitImages | None = None
     calibration: SplitImages | None = None
 
+    @property
+    def output(self) -> str:
+        """The name of what the network gives."""
+        return self.model.loaded.config.task.output
+
     def about(self) -> dict[str, Any]:
         """What the file says of itself; so do those of other formats."""
         about = getattr(self.model.task, "about", None)
@@ -59,11 +65,13 @@ class OnnxVariant:
             epoch=self.model.epoch,
             targets=self.model.named,
             in_shape=self.model.in_shape,
+            out_shape=self.model.plan.body.out_shape,
             preprocessing=self.steps,
             temperature=self.model.temperature,
             bits=self.model.bits,
             include=self.include,
             precision=self.precision,
+            output=self.output,
             answers=about(self.model.classes) if about is not None else None,
         )
 
@@ -136,7 +144,7 @@ def make_variant(
         message = f"{' and '.join(asked)} cannot be obeyed for {others[0]}, only for ONNX files"
         raise UsageError(message, remedy="use --to onnx alone")
     is_scored = precision != "float32" or "probabilities" in include
-    if is_scored and not hasattr(model.task, "quality"):
+    if is_scored and not gives_probabilities(model.task):
         raise UsageError(
             "probabilities and fewer bits need a task whose answers are classes",
             remedy="leave out --include probabilities and --precision",

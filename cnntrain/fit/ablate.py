@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from cnntrain.arch.build import build
 from cnntrain.arch.description import Facts, describe, is_architecture, usual_facts
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.planner import make_plan
+from cnntrain.assemble.make_parts import make_task
 from cnntrain.assemble.networks import plan_network
 from cnntrain.assemble.transfer.preprocessing import follow_weights
 from cnntrain.config.load import load, load_text
@@ -31,6 +33,8 @@ from cnntrain.runs.environment import describe_environment
 from cnntrain.runs.folder import RunFolder
 from cnntrain.runs.locate import find_run, has_run
 from cnntrain.runs.records import read_json, read_results, read_text
+from cnntrain.tasks.classification import CLASSIFICATION
+from cnntrain.tasks.protocol import Task
 
 
 @dataclass(frozen=True)
@@ -38,15 +42,15 @@ class Variant:
     """One network of an ablation, and what its training came to.
 
     `left_out` are the names that were given, none for the whole network; `removed` all layers that
-    went. `error` is that on the test set, else the lowest one on validation, as `split` says; None
-    where there is neither, or nothing was trained.
+    went. `value` is that of the task's first figure, such as the error, on the test set, else after
+    the best epoch on validation, as `split` says; None where there is neither, or nothing trained.
     """
 
     left_out: tuple[str, ...]
     removed: tuple[str, ...]
     parameters: int
     multiply_adds: int
-    error: float | None = None
+    value: float | None = None
     split: str = ""
     run: Path | None = None
 
@@ -57,6 +61,7 @@ class Ablation:
 
     variants: tuple[Variant, ...]
     exit_code: int = 0
+    task: Task = CLASSIFICATION
 
 
 def ablate(
@@ -105,9 +110,12 @@ def ablate(
     refuse_open(whole.config, doing="an ablation")
     left_out.tell(every_split(whole).left_out)  # the trainings are quiet
     done: list[Variant] = []
+    task = make_task(whole)
+    figure = task.headline[0]
+    finished = partial(_finished, figure=figure)
     for variant, each in planned:
         places = (each.config.name, *(() if variant.left_out else (usual,)))
-        found = (None if again else _finished(each, variant, name=name) for name in places)
+        found = (None if again else finished(each, variant, name=name) for name in places)
         before = next(filter(None, found), None)
         if before is not None:
             tell(f"{each.config.name}: taken from {before.run}, finished; --again retrains it")
@@ -117,22 +125,22 @@ def ablate(
         begin = fit_or_resume if each.config.record.resume == "auto" and not again else fit
         outcome = begin(each, overrides=[] if variant.left_out else overrides, quiet=True)
         if outcome.exit_code:
-            return Ablation(tuple(done), outcome.exit_code)
-        done.append(_trained(variant, outcome.run))
-    return Ablation(tuple(done))
+            return Ablation(tuple(done), outcome.exit_code, task)
+        done.append(_trained(variant, outcome.run, figure))
+    return Ablation(tuple(done), task=task)
 
 
-def _trained(variant: Variant, run: RunFolder) -> Variant:
-    """With the test error, or without test images the one of the best epoch in validation."""
+def _trained(variant: Variant, run: RunFolder, figure: str) -> Variant:
+    """With a figure of the test, or without test images of the best epoch in validation."""
     results = read_results(run)
     found = results.test or results.best
     if found is None:
         return replace(variant, run=run.path)
-    error = results.number(found, "error")
-    return replace(variant, error=error, split=found["split"], run=run.path)
+    value = results.number(found, figure)
+    return replace(variant, value=value, split=found["split"], run=run.path)
 
 
-def _finished(loaded: Loaded, variant: Variant, *, name: str) -> Variant | None:
+def _finished(loaded: Loaded, variant: Variant, *, name: str, figure: str) -> Variant | None:
     """The newest run of a name, if it did all that the run file says, with the same software.
 
     The images are taken to be the same. Plugins are not: whether they changed is unknown.
@@ -150,7 +158,7 @@ def _finished(loaded: Loaded, variant: Variant, *, name: str) -> Variant | None:
     is_same = _without_comments(read_text(run.config)) == _without_comments(wanted) and all(
         environment.get(key) == now[key] for key in ("cnntrain", "torch", "git")
     )
-    return _trained(variant, run) if is_same else None
+    return _trained(variant, run, figure) if is_same else None
 
 
 def _without_comments(text: str) -> list[str]:
@@ -173,7 +181,13 @@ def _of_architecture(file: Path, document: Document, names: tuple[str, ...]) -> 
 def _of_run_file(loaded: Loaded, names: tuple[str, ...]) -> tuple[Variant, Loaded]:
     config, facts, file = loaded.config, plan_network(loaded).description.facts, str(loaded.file)
     left, _ = _left(
-        loaded.document, ("arch",), facts=facts, variables=config.vars, names=names, called=file
+        loaded.document,
+        ("arch",),
+        facts=facts,
+        variables=config.vars,
+        names=names,
+        called=file,
+        task=make_task(loaded),
     )
     tree = resolved_tree(config)
     tree["name"] = f"{config.name}-without-{'-'.join(names)}"
@@ -191,13 +205,15 @@ def _left(
     variables: Mapping[str, Any],
     names: tuple[str, ...],
     called: str,
+    task: Task = CLASSIFICATION,
 ) -> tuple[Ablated, Plan]:
     """What is left of an architecture, and its plan."""
     nodes = describe(document, root=root, facts=facts, variables=variables).nodes
     found = without(value_at(document.data, root), nodes, names)
     bare = pruned({key: value for key, value in found.section.items() if key != "init"})
     text = parse_document(dump_yaml(bare), name=_called(called, names))
-    plan = make_plan(describe(text, facts=facts, variables=_still(variables, bare)))
+    description = describe(text, facts=facts, variables=_still(variables, bare))
+    plan = make_plan(description, task=task)
     net = build(plan, device="meta")
     modules = [
         name

@@ -31,7 +31,7 @@ class Fitted:
     """What came of a training.
 
     Args:
-        history: one mapping an epoch of this call, with the columns of metrics.csv.
+        history: one mapping per epoch of this call, with the columns of metrics.csv.
         model: the network with the best weights, the last ones where there is no validation.
         done: how it ended: `reason`, `epoch`, `step`, `best_epoch`, `best_value`, `seconds`.
         test: the result on the test set; None without one, or if training was stopped.

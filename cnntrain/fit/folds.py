@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from statistics import fmean, stdev
-from typing import Literal, get_args
 
 from cnntrain.assemble.checked import check_run_file
+from cnntrain.assemble.make_parts import make_task
 from cnntrain.assemble.translation import only_these
 from cnntrain.config.from_python import as_overrides
 from cnntrain.config.load import NAMED
@@ -24,6 +23,7 @@ from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.config.section import FoldOf
 from cnntrain.core.errors import CnntrainError, UsageError
 from cnntrain.fit import fit as single
+from cnntrain.fit.fold_results import CrossValidated, as_data, fold_result
 from cnntrain.fit.restart import find_begun, find_or_create, fit_or_resume
 from cnntrain.model.images import every_split
 from cnntrain.record.observe import Observer
@@ -31,60 +31,13 @@ from cnntrain.runs import same_run
 from cnntrain.runs.asked_plugins import keep_copies, load_config, naming_in
 from cnntrain.runs.folder import RunFolder, create_folder
 from cnntrain.runs.locate import is_run
-from cnntrain.runs.records import ending, read_results
+from cnntrain.runs.records import ending
 
 CHANGEABLE = tuple(key for key in same_run.CHANGEABLE if not key.startswith("train."))
 """What `-s` may change when a cross-validation resumes: nothing that sets its folds apart."""
 
 _HELD_OUT = ("data.split.validation", "data.split", "data.validation", "data")
 """What no `-s` may say with --folds."""
-
-Figure = Literal["error", "best_error", "test_error"]
-
-
-@dataclass(frozen=True)
-class FoldResult:
-    """What the run of one fold, numbered from 1, came to.
-
-    `error` is the share of the fold's images misclassified after the last epoch; `best_error` the
-    lowest of all epochs: too good an estimate, because it was picked on these images.
-    """
-
-    fold: int
-    run: str
-    images: int
-    epochs: int
-    error: float
-    best_error: float
-    best_epoch: int
-    test_error: float | None
-
-
-@dataclass(frozen=True)
-class CrossValidated:
-    """A cross-validation, as far as it has come: `results` are of the folds that are done.
-
-    `exit_code` is not 0 where it was stopped.
-    """
-
-    path: Path
-    folds: int
-    results: tuple[FoldResult, ...]
-    exit_code: int = 0
-
-    def mean(self, figure: Figure) -> float | None:
-        """The mean over the folds that are done; None where not all of them have the figure."""
-        values = self._values(figure)
-        return fmean(values) if values else None
-
-    def deviation(self, figure: Figure) -> float | None:
-        """The standard deviation, dividing by one less than their number; None for one alone."""
-        values = self._values(figure)
-        return stdev(values) if len(values) > 1 else None
-
-    def _values(self, figure: Figure) -> list[float]:
-        values = [getattr(result, figure) for result in self.results]
-        return values if None not in values else []
 
 
 def load_folds(
@@ -162,7 +115,7 @@ def cross_validate(
         out: an exact place for the folder.
         make: makes or finds the folder in place of `create_folder`.
         overrides: what was given with `-s`, to be kept with each run.
-        quiet: say nothing but a line a fold.
+        quiet: say nothing but a line per fold.
         tell: says which fold is trained.
         observers: of every run.
 
@@ -241,7 +194,7 @@ def _train(
     tell: Callable[[str], None],
 ) -> CrossValidated:
     """Train the folds that are not done; what is known is in summary.json after each of them."""
-    found = CrossValidated(folder.path, len(files), ())
+    found = CrossValidated(folder.path, len(files), (), make_task(files[0]))
     for number, loaded in enumerate(files, start=1):
         run = RunFolder(folder.path / f"fold{number}")
         if ending(run) is None:
@@ -252,8 +205,8 @@ def _train(
                     f"stopped in fold {number}; resume it with cnntrain fit --resume {folder.path}"
                 )
                 return replace(found, exit_code=done.exit_code)
-        found = replace(found, results=(*found.results, _result(number, run)))
-        folder.write_json(folder.summary, _as_data(found))
+        found = replace(found, results=(*found.results, fold_result(number, run, found.figure)))
+        folder.write_json(folder.summary, as_data(found))
     return found
 
 
@@ -274,27 +227,3 @@ def _train_one(
         quiet=quiet,
         observers=observers,
     )
-
-
-def _result(number: int, run: RunFolder) -> FoldResult:
-    found = read_results(run)
-    number_of, last, best, test = found.number, found.last, found.best, found.test
-    return FoldResult(
-        fold=number,
-        run=run.path.name,
-        images=number_of(last, "images"),
-        epochs=number_of(last, "epoch"),
-        error=number_of(last, "error"),
-        best_error=number_of(best, "error"),
-        best_epoch=number_of(best, "epoch"),
-        test_error=None if test is None else number_of(test, "error"),
-    )
-
-
-def _as_data(found: CrossValidated) -> dict[str, object]:
-    figures = {
-        figure: {"mean": found.mean(figure), "deviation": found.deviation(figure)}
-        for figure in get_args(Figure)
-    }
-    runs = [asdict(result) for result in found.results]
-    return {"folds": found.folds, "done": len(runs), **figures, "runs": runs}

@@ -200,7 +200,7 @@ def _on_selection(prepared: Prepared) -> Iterator[str]:
     if validation is None:
         yield UNSELECTED
     elif validation.size < FEW and train.epochs > 1 and not prepared.recipe.keeps_last:
-        is_error = prepared.data.targets.form == "classes"
+        is_error = prepared.learner.task.figures[0] == "error"
         share = f" (one image is {1 / validation.size:.1%} of the error)" if is_error else ""
         yield (
             f"the best epoch is chosen by {counted(validation.size, 'validation image')}, which is "

@@ -22,7 +22,7 @@ from cnntrain.model.images import SplitImages, find_images
 from cnntrain.model.views import Refusal, Viewer, answering_of, make_viewer
 from cnntrain.show.progress import bar
 from cnntrain.show.words import listed
-from cnntrain.tasks.answers import judged, together
+from cnntrain.tasks.answers import gives_probabilities, judged, together
 from cnntrain.tasks.criterion import Criterion
 from cnntrain.tasks.image_scores import ImageScores
 from cnntrain.tasks.protocol import Result, Task
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 LOSS_OF_MEAN = "-log of the averaged probability of the true class"
 _READ = 128
-"""Images that are read before they are classified."""
+"""Images that are read before the network sees them."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _as_in_training(images: SplitImages) -> tuple[Result, ImageScores | None]:
                 precision=model.precision,
                 task=model.task,
                 whole=f"the {images.kind}",
-                collect=collect if hasattr(model.task, "quality") else None,
+                collect=collect if gives_probabilities(model.task) else None,
             )
         except ImagesNotFiniteError as error:
             names = listed([images.label(number) for number in error.numbers])
@@ -192,7 +192,7 @@ def _together(viewers: Sequence[Viewer], images: SplitImages) -> Evaluated:
     scores = [_scores(viewer, images) for viewer in viewers]
     results = [(v.model, judge(said)) for v, said in zip(viewers, scores, strict=True)]
     whole = together(task, scores)
-    has_quality, decide = hasattr(task, "quality"), getattr(task, "decisions", None)
+    has_quality, decide = gives_probabilities(task), getattr(task, "decisions", None)
     usual = f"{_loss_of(images.model)}, of the averaged answers"
     return Evaluated(
         results[0][0],
@@ -235,7 +235,7 @@ def _scores(viewer: Viewer, images: SplitImages) -> Tensor:
                     raise error
                 what, remedy = halves(error)
                 label = images.label(numbers[row])
-                message = f"{viewer.model.path} cannot classify {label}: {what}"
+                message = f"{viewer.model.path} cannot evaluate {label}: {what}"
                 raise DataError(message, remedy=remedy)
             found.append(scores)
             shown.update(len(numbers))

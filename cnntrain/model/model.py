@@ -129,6 +129,7 @@ class Model:
         """
         unknown = sorted(set(classes) - set(self.classes))
         missing = sorted(set(self.classes) - set(classes))
+        any_order &= self.plan.body.out_shape == (len(self.classes),)  # else none is of one name
         if tuple(classes) == self.classes or (any_order and not unknown and not missing):
             return
         parts = [f"unknown to the network: {listed(unknown, most=6)}"] if unknown else []

@@ -66,9 +66,7 @@ EVALUATE = Use(
     "a checkpoint is evaluated", ("data", "compute.device", "compute.threads", "plugins")
 )
 """Where things are and how images are read may change, not how they are prepared."""
-PREDICT = Use(
-    "images are classified", ("data.bits", "compute.device", "compute.threads", "plugins")
-)
+PREDICT = Use("predictions are made", ("data.bits", "compute.device", "compute.threads", "plugins"))
 EXPORT = Use("a network is exported", ("compute.threads", "plugins"))
 EXPORT_WITH_IMAGES = replace(EXPORT, changeable=("data", "compute.threads", "plugins"))
 

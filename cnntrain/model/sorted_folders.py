@@ -34,7 +34,7 @@ def folder_names(answers: Sequence[str]) -> list[str]:
         if _RESERVED.match(name):
             name = _percent(name[0]) + name[1:]
         name = name.encode("utf-8", "surrogateescape")[:_LONGEST].decode("utf-8", "ignore")
-        names.append(_untaken(name, "~", "", taken))
+        names.append(untaken(name, "~", "", taken))
     return names
 
 
@@ -42,7 +42,7 @@ def _percent(letter: str) -> str:
     return "".join(f"%{byte:02X}" for byte in letter.encode("utf-8", "surrogateescape"))
 
 
-def _untaken(stem: str, mark: str, suffix: str, taken: set[str]) -> str:
+def untaken(stem: str, mark: str, suffix: str, taken: set[str]) -> str:
     """The name, with the first number from 2 on where it is taken; then it is taken."""
     name, number = stem + suffix, 1
     if len(os.fsencode(name)) > 248:  # of 255 that file systems allow
@@ -81,14 +81,14 @@ def _copies(folder: Path, files: Iterable[Path]) -> Iterable[Path]:
     folder.mkdir()
     taken: set[str] = set()
     for file in files:
-        copy = folder / _untaken(file.stem, "-", file.suffix, taken)
+        copy = folder / untaken(file.stem, "-", file.suffix, taken)
         try:
             with file.open("rb") as source, copy.open("xb") as target:
                 shutil.copyfileobj(source, target, 1 << 20)
         except OSError as error:
             if os.access(file, os.R_OK):
                 raise
-            message = f"cannot read {file}, which was classified before: {error.strerror}"
+            message = f"cannot read {file}, which could be read before: {error.strerror}"
             raise DataError(message, remedy="repeat the command") from error
         with suppress(OSError):  # such as of a file system that has no times
             shutil.copystat(file, copy)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cnntrain.model.model import Model
 
 Refusal = ValueError | UnreadableImageError
-"""Why an image cannot be classified."""
+"""Why there is no answer for an image."""
 
 
 @dataclass(frozen=True)

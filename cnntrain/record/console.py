@@ -1,4 +1,4 @@
-"""What a run says on the terminal: a card, a bar, one line an epoch, a closing table."""
+"""What a run says on the terminal: a card, a bar, one line per epoch, a closing table."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Console(Observer):
     """Shows progress on stderr.
 
     On a terminal a bar runs, redrawn a few times a second. Elsewhere there are only whole lines
-    of plain text: one an epoch, and one whenever 30 seconds would pass in silence. The loss and
+    of plain text: one per epoch, and one whenever 30 seconds would pass in silence. The loss and
     the speed there are those since the line before, the time left is that of the whole run; where
     epochs are short it ends their line every 30 seconds. The device is read for nothing else, on
     a terminal every 2 seconds.

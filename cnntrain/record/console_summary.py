@@ -47,13 +47,16 @@ def closing_rows(tally: Tally, *, best_epoch: int | None) -> list[list[str]]:
     """The table's rows, its header first; only the header if no epoch was finished.
 
     The result on the test set stands in the row of the epoch whose weights were tested; that row
-    is nearly empty if the epoch was before a resume from a checkpoint that does not keep it.
+    is nearly empty if the epoch was before a resume from a checkpoint that does not keep it. Where
+    the last weights are kept, no row is called the best.
     """
     task = tally.task
     figures = epoch_figures(None, task, validation=task.headline)
     header = ["", "epoch", *(name.replace("_", " ", 1) for name in figures)]
     rows: list[list[str]] = []
-    for label, epoch in (("best", tally.so_far.best), ("last", tally.so_far.last)):
+    kept, best, last = "kept" if tally.keeps_last else "best", tally.so_far.best, tally.so_far.last
+    is_one = tally.keeps_last and best is not None and last is not None and best.epoch == last.epoch
+    for label, epoch in (("last", last),) if is_one else ((kept, best), ("last", last)):
         if epoch is not None:
             train = {"loss": epoch.train_loss, **epoch.train_figures}
             texts = [task.text(name, train[name]) for name in ("loss", *task.train_figures)]
@@ -61,7 +64,7 @@ def closing_rows(tally: Tally, *, best_epoch: int | None) -> list[list[str]]:
     if tally.test is not None:
         tested = str(tally.test.epoch)
         if all(row[1] != tested for row in rows):
-            label = "best" if tally.test.epoch == best_epoch else "last"
+            label = kept if tally.test.epoch == best_epoch else "last"
             rows.insert(0, [label, tested, *["-"] * len(figures)])
         for row in rows:
             row += _cells(tally.test.metrics if row[1] == tested else None, task)

@@ -12,7 +12,7 @@ from cnntrain.train.events import EpochDone, RunStarted
 
 @observer("history", unlisted="every training from Python has it")
 class History(Observer):
-    """Collects one row an epoch, with the columns of metrics.csv.
+    """Collects one row per epoch, with the columns of metrics.csv.
 
     `rows` is a list of plain mappings, which `pandas.DataFrame` takes as it is.
     """

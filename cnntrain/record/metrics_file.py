@@ -57,7 +57,7 @@ def row_of(event: Record, *, task: Task) -> dict[str, object] | None:
 
 @observer("metrics_file", unlisted="every run has it")
 class MetricsFile(Observer):
-    """Writes one JSON object a report, epoch and evaluation, and one CSV row an epoch.
+    """Writes a JSON object for each report, epoch and evaluation, and a CSV row for each epoch.
 
     The objects have a `type`: "step", "epoch", "evaluation" or "setback". Where a run is resumed,
     what lies after the resumed step is cut off first, and so is a last line that was torn by a

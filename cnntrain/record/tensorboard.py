@@ -39,13 +39,14 @@ from cnntrain.train.events import (
 
 @observer("tensorboard", unlisted="`record.tensorboard` turns it on and off")
 class TensorBoard(Observer):
-    """Writes one sub-folder a split, so that one plot shows `loss` of both, and `error` of both.
+    """Writes a sub-folder per split, so that one plot shows `loss` of both, and `error` of both.
 
-    `loss` and `error` have one point an epoch or evaluation; `step/...` one a report; the filters
-    of the first convolution one an epoch; weight histograms one every few epochs (each, in small
-    networks: see `histogram_interval`), the first and the last included. The results of the last
-    epoch and of the test images are there in full: the task's report and the confusion matrix. The
-    settings and the final figures go into the training split's own files, as TensorBoard's hparams.
+    `loss` and `error` have one point per epoch or evaluation; `step/...` one per report; the
+    filters of the first convolution one per epoch; weight histograms one every few epochs (each, in
+    small networks: see `histogram_interval`), the first and the last included. The results of the
+    last epoch and of the test images are there in full: the task's report and the confusion matrix.
+    The settings and the final figures go into the training split's own files, as TensorBoard's
+    hparams.
     On resume, what lies after the resumed step is taken out, and so is what a rollback undoes.
     TensorBoard is imported when the first file is opened. What cannot be written waits until it can
     (see `GrowingFile`).

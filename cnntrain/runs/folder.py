@@ -67,7 +67,7 @@ class RunFolder:
     metrics_jsonl = _Part("metrics.jsonl")
     """One JSON object a report, an epoch, an evaluation."""
     metrics_csv = _Part("metrics.csv")
-    """One row an epoch."""
+    """One row per epoch."""
     log = _Part("train.log")
     """The log, with the tracebacks that the terminal is spared."""
     summary = _Part("summary.json")

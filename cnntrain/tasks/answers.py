@@ -101,6 +101,11 @@ def answers_of(task: Task, outputs: Tensor) -> Tensor:
     return outputs if ask is None else ask(outputs)
 
 
+def gives_probabilities(task: Task) -> bool:
+    """Whether outputs are a score for each class, so that their softmax are probabilities."""
+    return hasattr(task, "quality")
+
+
 def together(task: Task, answers: Sequence[Tensor]) -> Tensor:
     """The task's mean of answers to the same images; else the arithmetic one."""
     ask = getattr(task, "together", None)

@@ -119,9 +119,6 @@ class Task(Protocol):
     def report(self, result: Result, classes: Sequence[str]) -> str:
         """A result in full, as text."""
 
-    def draw(self, result: Result, classes: Sequence[str], path: Path) -> None:
-        """Draw a result into a PNG."""
-
     def data(self, result: Result, classes: Sequence[str] = ()) -> dict[str, Any]:
         """A result as JSON takes it: the figures and, with the classes' names, all of it."""
 
@@ -142,6 +139,9 @@ class Optional(Protocol):
 
     def quality(self, answers: ImageScores) -> Quality:
         """What only the probabilities of all images show."""
+
+    def draw(self, result: Result, classes: Sequence[str], path: Path) -> None:
+        """Draw a result into a PNG."""
 
     def criterion(self, loss: Criterion) -> Criterion:
         """A loss as it is applied to outputs and targets of this task."""

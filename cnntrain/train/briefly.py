@@ -150,28 +150,33 @@ def without_decay(method: Method) -> Method:
     return replace(method, make_optimizer=make)
 
 
-def chance_loss(criterion: Criterion, targets: Tensor, *, classes: int) -> float:
+def chance_loss(
+    criterion: Criterion, targets: Tensor, *, classes: int, outputs: Sequence[int] = ()
+) -> float:
     """The loss of an answer that does not look at the image: the shares of the classes.
 
     Cross entropy gets their logarithms: ln C for C equally frequent classes. Squared error gets the
-    shares themselves. For other targets the best such answer is searched for, from 0 on.
+    shares themselves. For other targets, and where `outputs`, the shape of what the network gives
+    for an image, is not one score for each class, the best such answer is searched for, from 0 on.
     """
     if targets.ndim > 1:
-        return _best_constant(criterion, targets)
+        return _best_constant(criterion, targets, targets.shape[1:])
+    if outputs and tuple(outputs) != (classes,):
+        return _best_constant(criterion, targets, outputs)
     shares = torch.bincount(targets.cpu(), minlength=classes).float() / len(targets)
     answers = (shares.clamp_min(1e-6).log(), shares)
     every = [answer.to(targets.device).expand(len(targets), -1) for answer in answers]
     return min(float(criterion(logits, targets)) for logits in every)
 
 
-def _best_constant(criterion: Criterion, targets: Tensor) -> float:
+def _best_constant(criterion: Criterion, targets: Tensor, shape: Sequence[int]) -> float:
     """The least loss of one answer to all images: L-BFGS (Liu and Nocedal 1989), 50 steps."""
-    answer = torch.zeros(targets.shape[1:], device=targets.device, requires_grad=True)
+    answer = torch.zeros(shape, device=targets.device, requires_grad=True)
     search = torch.optim.LBFGS([answer], max_iter=50, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         search.zero_grad()
-        found = criterion(answer.expand(targets.shape), targets)
+        found = criterion(answer.expand(len(targets), *shape), targets)
         found.backward()  # type: ignore[no-untyped-call]  # torch's gap
         return found
 

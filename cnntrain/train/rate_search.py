@@ -130,10 +130,12 @@ def try_rates(
     return TriedRates(ends, own, lost, tested)
 
 
-def guessing(batches: Sequence[Batch], *, method: Method, classes: int) -> float:
+def guessing(
+    batches: Sequence[Batch], *, method: Method, classes: int, outputs: Sequence[int] = ()
+) -> float:
     """The loss of guessing classes of images: see `chance_loss`."""
     targets = torch.cat([batch.targets for batch in batches])
-    return chance_loss(method.criterion, targets, classes=classes)
+    return chance_loss(method.criterion, targets, classes=classes, outputs=outputs)
 
 
 def halved(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cnntrain.bench.changes import Change
-from cnntrain.bench.measured import Effect
+from cnntrain.bench.measured import Effect, is_faster
 from cnntrain.bench.measuring import best_of_each
 from cnntrain.bench.peak import measure_peak
 from cnntrain.bench.turns import Spread, gain, in_turns
@@ -80,3 +80,9 @@ def test_the_best_value_of_each_key() -> None:
         Change("compute.channels_last", True),
     )
     assert str(Change("compute.channels_last", True)) == "compute.channels_last=true"
+
+
+def test_what_may_be_slower_together_is_not_recommended() -> None:
+    assert is_faster(Spread(1.03, 1.01, 1.1))
+    assert not is_faster(Spread(1.3, 0.99, 1.5))
+    assert not is_faster(Spread(1.01, 1.005, 1.02))

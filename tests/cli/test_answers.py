@@ -234,6 +234,15 @@ def test_missing_data_are_exit_code_3(cnntrain: Cnntrain) -> None:
     assert answer.code == 3
     assert "nowhere" in answer.err
     assert not Path("runs").exists()
+    answer = cnntrain("check", "starter", "-s", "data.root=nowhere")
+    assert answer.code == 3
+    assert "good but for its images, which are not there" in answer.out
+    wrong = cnntrain("check", "starter", "-s", "data.root=nowhere", "-s", "train.epochs=0")
+    assert wrong.code == 2
+    assert "there is no folder nowhere" in wrong.err
+    assert "'epochs' must be at least 1" in wrong.err
+    answer = cnntrain("fit", "nowhere/")
+    assert (answer.code, "there is no folder nowhere/; check the path" in answer.err) == (2, True)
 
 
 def test_divergence_is_exit_code_5(cnntrain: Cnntrain, run_file: RunFile) -> None:
@@ -346,6 +355,8 @@ def test_a_wrong_choice_is_told_in_a_sentence(cnntrain: Cnntrain, words: str) ->
     answer = cnntrain(*words.split())
     assert answer.code == 2
     assert re.search(r"\nError: Invalid value for '[-\w]+': 'onx' is not one of '", answer.err)
+    assert ("did you mean 'onnx'?" in answer.err) == words.startswith("export")
+    assert "did you mean 'layers'?" in cnntrain("list", "layer").err
 
 
 @pytest.mark.parametrize(

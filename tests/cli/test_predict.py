@@ -36,7 +36,7 @@ def test_lists_and_patterns(cnntrain: Cnntrain, run: Path, monkeypatch: pytest.M
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(names.encode())))
     answer = cnntrain("predict", run, "-", "photos/0")
     assert answer.out == folder.out
-    assert "note: 3 names repeat a file that is given before; it is classified once" in answer.err
+    assert "note: 3 names repeat a file that is given before; it counts once" in answer.err
     answer = cnntrain("predict", run, "photos/*.gif")
     assert (answer.code, answer.out) == (2, "")
     assert "error: no file matches photos/*.gif; " in answer.err

@@ -97,7 +97,7 @@ ROWS = [
     Row("losses", "mean_absolute.py", "LOSS", "{name: mean_absolute}", "mean_absolute"),
     Row(
         *("tasks", "ordinal.py", "TASK", "task: {name: ordinal, places: 2}", "places"),
-        others=(("OUT", "1"), ("LOSS", "{name: distance}")),
+        others=(("OUT", "$num_classes - 1"), ("LOSS", "{name: cumulative}")),
     ),
     Row("observers", "weight_norm.py", "OBSERVER", "weight_norm: {layer: conv1}", "layer"),
 ]

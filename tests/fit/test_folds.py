@@ -86,18 +86,18 @@ def test_results_mean_and_deviation(start: Callable[..., CrossValidated], said: 
         run = found.path / f"fold{number}"
         errors = [row["error"] for row in rows(run, "validation")]
         assert len(errors) == result.epochs == 2
-        assert result.error == errors[-1]
-        assert result.best_error == min(errors)
+        assert result.last == errors[-1]
+        assert result.best == min(errors)
         assert errors[result.best_epoch - 1] == min(errors)
-        assert result.test_error == rows(run, "test")[0]["error"]
+        assert result.test == rows(run, "test")[0]["error"]
         assert result.images == 16
         assert find_run(run).to_evaluate() == run / "checkpoints" / "best.pt"
-    errors = [result.error for result in found.results]
-    assert found.mean("error") == pytest.approx(sum(errors) / 3)
-    assert found.deviation("error") == pytest.approx(statistics.stdev(errors))
+    errors = [result.last for result in found.results]
+    assert found.mean("last") == pytest.approx(sum(errors) / 3)
+    assert found.deviation("last") == pytest.approx(statistics.stdev(errors))
     summary = json.loads((found.path / "summary.json").read_text())
     assert summary["folds"] == summary["done"] == 3
-    assert summary["error"] == {"mean": found.mean("error"), "deviation": found.deviation("error")}
+    assert summary["error"] == {"mean": found.mean("last"), "deviation": found.deviation("last")}
     assert [run["error"] for run in summary["runs"]] == errors
 
 

@@ -241,7 +241,7 @@ def test_images_that_a_member_cannot_take(train: Callable[..., Path]) -> None:
     small, large = train("small"), train("large", {"data.size": 12})
     with pytest.raises(
         DataError,
-        match=r"large/.* cannot classify image 0: is 1 x 8 x 8 after its transforms, but the",
+        match=r"large/.* cannot evaluate image 0: is 1 x 8 x 8 after its transforms, but the",
     ):
         together([small, large])
     with pytest.raises(DataError, match=r"1 x 12 x 12 .* evaluated on 1 x 8 x 8"):

@@ -88,6 +88,6 @@ def test_all_or_nothing(
 
 
 def test_a_file_that_is_gone(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"cannot read .*gone.jpg, which was classified before"):
+    with pytest.raises(DataError, match=r"cannot read .*gone.jpg, which could be read before"):
         sort_into(tmp_path / "new", {"x": [tmp_path / "gone.jpg"]})
     assert not (tmp_path / "new").exists()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
@@ -16,6 +17,7 @@ from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 from cnntrain.checkpoint import load, save
 from cnntrain.core.errors import CheckpointError, ConfigError, DataError
 from cnntrain.data.read import open_splits
+from cnntrain.export.export import export
 from cnntrain.model.opening import open_model
 from cnntrain.tasks.answers import Numbers
 from cnntrain.tasks.losses.mse import mse
@@ -174,3 +176,23 @@ def test_statistics_in_a_checkpoint_that_are_damaged(
         save(file, {**state, "targets": {**state["targets"], key: value}})
         with pytest.raises(CheckpointError, match=f"targets.*{key}"):
             open_model(tmp_path / "run")
+
+
+def test_an_exported_file_gives_the_numbers(
+    numbers_file: RunFile, train_tiny: Train, tmp_path: Path
+) -> None:
+    """Numbers made of its outputs as it says are those of `predict`."""
+    train_tiny(numbers_file({"train.epochs": 1}), out=tmp_path / "run")
+    model = open_model(tmp_path / "run")
+    [_] = export(model, formats=["onnx"], out=tmp_path / "net.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
+    output = json.loads(session.get_modelmeta().custom_metadata_map["cnntrain"])["output"]
+    assert [each.name for each in session.get_outputs()] == [output["name"]] == ["numbers"]
+    image = tmp_path / "images" / "1.png"
+    [given] = session.run(None, {"images": model.prepare([image]).numpy()})
+    numbers = given[0] * np.array(output["scale"]) + np.array(output["mean"])
+    [said] = model.predict([image])
+    assert said.other is not None
+    assert dict(zip(output["numbers"], numbers, strict=True)) == pytest.approx(
+        said.other.data()["numbers"], rel=1e-5
+    )

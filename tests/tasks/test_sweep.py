@@ -11,11 +11,19 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
 
 from cnntrain.cli.app import main
 from cnntrain.core.choices import LOSSES, PICTURES, TASKS
 from cnntrain.core.target_forms import fits, form_of
+from cnntrain.model.opening import open_model
+
+PAGE = Path(__file__).parents[2] / "docs" / "plugins.md"
+ORDINAL = PAGE.read_text("utf-8").partition("# ordinal.py\n")[2].partition("```")[0]
 
 RunFile = Callable[..., Path]
 Run = Callable[..., tuple[int, str, str]]
@@ -41,13 +49,31 @@ OF_TASKS: dict[str, dict[str, Any]] = {
 }
 """Task -> what its run file has besides; a new one is swept once it stands here."""
 
+OWN: dict[str, dict[str, Any]] = {
+    "ordinal": {
+        "plugins": ["ordinal.py"],
+        "arch.layers": ["flatten", {"linear": {"out": "$num_classes - 1"}, "as": "output"}],
+    }
+}
+"""The same for the task of docs/plugins.md, in a file of the user's."""
+
 SAID = {
     "classification": {"class", "probabilities"},
     "regression": {"numbers"},
     "multilabel": {"labels", "probabilities"},
     "reconstruction": {"shape", "mean"},
+    "ordinal": {"class", "probabilities"},
 }
 """Task -> what `predict --json` says of an image."""
+
+GIVEN: dict[str, tuple[str, list[int]]] = {
+    "classification": ("logits", [2]),
+    "regression": ("numbers", [2]),
+    "multilabel": ("labels", [3]),
+    "reconstruction": ("image", [1, 8, 8]),
+    "ordinal": ("logits", [1]),
+}
+"""Task -> name and shape of what an exported network gives."""
 
 
 @pytest.fixture(autouse=True)
@@ -76,18 +102,18 @@ def task_file(run_file: RunFile, of_table: Mapping[str, Any]) -> RunFile:
     """`task_file("regression", {"train.epochs": 1})`: a run file of that task."""
 
     def write(task: str, changes: Mapping[str, Any] | None = None) -> Path:
-        return run_file(
-            {**deepcopy(of_table), "task.name": task, **OF_TASKS[task], **(changes or {})}
-        )
+        own = (OF_TASKS | OWN)[task]
+        Path("ordinal.py").write_text(ORDINAL)
+        return run_file({**deepcopy(of_table), "task.name": task, **own, **(changes or {})})
 
     return write
 
 
 def test_nothing_is_left_out() -> None:
-    assert set(OF_TASKS) == set(SAID) == set(TASKS.names())
+    assert set(OF_TASKS) == set(SAID) - set(OWN) == set(TASKS.names())
 
 
-@pytest.mark.parametrize("task", OF_TASKS)
+@pytest.mark.parametrize("task", OF_TASKS | OWN)
 def test_every_command(task: str, task_file: RunFile, run: Run, tmp_path: Path) -> None:
     file, folder = task_file(task), tmp_path / "run"
     assert run("check", file)[0] == 0
@@ -100,8 +126,11 @@ def test_every_command(task: str, task_file: RunFile, run: Run, tmp_path: Path) 
     whole = json.loads(run("eval", folder, "--json")[1])
     assert whole["images"] == 12
     code, out, err = run("eval", folder, "--confusion", "picture.png")
-    assert (code, "loss" in out) == (0, True), err
-    assert Path("picture.png").read_bytes().startswith(b"\x89PNG")
+    if task in OWN:
+        assert (code, "the task 'ordinal' draws no picture" in err) == (2, True)
+    else:
+        assert (code, "loss" in out) == (0, True), err
+        assert Path("picture.png").read_bytes().startswith(b"\x89PNG")
     code, out, err = run("eval", folder, folder, "--json")  # twice the same network
     together = json.loads(out) if code == 0 else {}
     if task == "reconstruction":
@@ -112,6 +141,9 @@ def test_every_command(task: str, task_file: RunFile, run: Run, tmp_path: Path) 
     _predicts(task, folder, run)
     code, _, err = run("export", folder, "--to", "safetensors", "--out", "net.safetensors")
     assert code == 0, err
+    with safe_open("net.safetensors", "pt") as file_:
+        output = json.loads(file_.metadata()["cnntrain"])["output"]
+    assert (output["name"], output["shape"][1:]) == GIVEN[task]
     assert run("report", folder, "--out", "card.html")[0] == 0
     code, out, err = run("diagnose", file, "--check", "data", "--check", "initial", "--json")
     assert {each["check"]: each["verdict"] for each in json.loads(out)["checks"]}.keys() == {
@@ -120,6 +152,10 @@ def test_every_command(task: str, task_file: RunFile, run: Run, tmp_path: Path) 
     }, err
     code, _, err = run("fit", "--resume", folder, "--epochs", "4")
     assert code == 0, err
+    code, _, err = run("visualize", "saliency", folder, "--out", "saliency.png")
+    assert (code, "the picture 'saliency' is of images that have a class" in err) == (
+        (0, False) if task == "classification" else (2, True)
+    ), err
     if task != "classification":
         code, _, err = run("calibrate", folder)
         assert (code, "only classifications are calibrated" in err) == (2, True)
@@ -134,7 +170,31 @@ def _predicts(task: str, folder: Path, run: Run) -> None:
     rows = list(csv.DictReader(io.StringIO(run("predict", folder, "images/1.png",
                                                "--format", "csv")[1])))  # fmt: skip
     assert rows[0]["file"] == "images/1.png"
+    _writes(task, folder, run)
     assert run("predict", folder, "images/1.png")[1].splitlines()[1].startswith("images/1.png")
+
+
+def _writes(task: str, folder: Path, run: Run) -> None:
+    """Pages and folders by class, and images, only of what has them."""
+    pair = ("images/1.png", "images/2.png")
+    places = ("--html", "page.html", "--sort-into", "sorted")
+    code, _, err = run("predict", folder, *pair, *places)
+    if "class" in SAID[task]:
+        assert code == 0, err
+        assert len(list(Path("sorted").glob("*/?.png"))) == 2
+        assert Path("page.html").read_text().count("<img") == 2
+    else:
+        assert (code, "--html is for images that are of one class each" in err) == (2, True)
+    code, _, err = run("predict", folder, *pair, "--out", "given")
+    if task == "reconstruction":
+        assert code == 0, err
+        pixels = np.array([np.array(Image.open(f"given/{name}.png")) for name in "12"])
+        found = open_model(folder).predict(list(pair))
+        wanted = torch.stack([each.other.pixels for each in found])  # type: ignore[union-attr]
+        assert pixels.shape == (2, 8, 8)
+        assert np.abs(pixels / 255 - wanted[:, 0].numpy()).max() <= 0.5 / 255 + 1e-6
+    else:
+        assert (code, "--out is for networks that give images" in err) == (2, True)
 
 
 @pytest.mark.parametrize("task", OF_TASKS)

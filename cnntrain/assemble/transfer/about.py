@@ -16,7 +16,7 @@ KEY = "cnntrain"
 """Under this name the JSON stands in a file's metadata."""
 
 INPUT, OUTPUT = "images", "logits"
-"""Names of the exported network's input and output."""
+"""Names of the exported network's input, and of its output where there are classes."""
 
 PIXELS, PROBABILITIES = "pixels", "probabilities"
 """Names of a file's input and output where preprocessing and softmax are inside."""
@@ -33,11 +33,13 @@ def describe(  # noqa: PLR0913  # one keyword for each thing that the file says
     epoch: int,
     targets: Targets,
     in_shape: tuple[int, int, int],
+    out_shape: tuple[int, ...],
     preprocessing: Sequence[Mapping[str, Any]],
     temperature: float = 1.0,
     bits: Bits = "auto",
     include: Sequence[Included] = (),
     precision: FilePrecision = "float32",
+    output: str = OUTPUT,
     answers: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A description from which the network can be used without cnntrain.
@@ -47,18 +49,20 @@ def describe(  # noqa: PLR0913  # one keyword for each thing that the file says
         epoch: after which the weights are; 0 where it is unknown.
         targets: what the network learnt; their names are those of the outputs, in their order.
         in_shape: (C, H, W) of the images.
+        out_shape: of what the network gives for one.
         preprocessing: see `explicit_steps`.
         temperature: probabilities are `softmax(logits / temperature)`; said where it is not 1.
         bits: of 16-bit images, whose values are read as `value >> (bits - 8)`.
         include: what the file does itself, and its reader need not do.
         precision: of its weights and sums, said where it is not float32; input and output are.
+        output: its name.
         answers: what the outputs mean, as the task says it.
     """
     calibrated = {} if temperature == 1.0 else {"temperature": temperature}
     steps = list(preprocessing)
     given = {"name": INPUT, "shape": ["N", *in_shape], "layout": "NCHW", "type": "float32"}
-    count, plain = len(targets.names), targets.as_plain()
-    output = {"name": OUTPUT, "shape": ["N", count], **calibrated, **(answers or {})}
+    shape, plain = ["N", *out_shape], targets.as_plain()
+    given_back = {"name": output, "shape": shape, **calibrated, **(answers or {})}
     inside: dict[str, Any] = {}
     if "preprocessing" in include:
         channels, *size = in_shape
@@ -67,7 +71,7 @@ def describe(  # noqa: PLR0913  # one keyword for each thing that the file says
         given["type"] = "uint8"
         inside["preprocessing"], steps = steps, []
     if "probabilities" in include:
-        output = {"name": PROBABILITIES, "shape": ["N", count]}
+        given_back = {"name": PROBABILITIES, "shape": shape}
         inside["probabilities"] = {"temperature": temperature}
     mode = {1: "L", 3: "RGB"}.get(in_shape[0])
     return {
@@ -77,7 +81,7 @@ def describe(  # noqa: PLR0913  # one keyword for each thing that the file says
         **({} if targets.form == "classes" else {"targets": plain}),
         "input": {**given, "mode": mode, "bits": 16 if bits == "auto" else bits},
         "preprocessing": steps,
-        "output": output,
+        "output": given_back,
         **({"inside": inside} if inside else {}),
         **({} if precision == "float32" else {"precision": precision}),
         "versions": {"cnntrain": __version__, "torch": str(torch.__version__)},

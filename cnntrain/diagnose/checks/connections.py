@@ -42,7 +42,7 @@ class _Layer:
 def check_connections(
     *, net: nn.Module, batches: Sequence[Batch], bare: Method, is_pretrained: bool = False
 ) -> Report:
-    """Train a copy for a few steps, one a batch, and see which layers get a gradient.
+    """Train a copy for a few steps, each on a batch, and see which layers get a gradient.
 
     Several steps, since a last layer that starts at zero lets the gradient through only after its
     first step. Dropout and stochastic depth are off, so what gets none never will.

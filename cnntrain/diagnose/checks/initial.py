@@ -51,7 +51,7 @@ def check_initial(
     steady = steady_copy(net)
     signals, loss = layer_signals(steady, batch, criterion=criterion)
     logits, _ = logits_of(steady, [batch])
-    chance = chance_loss(criterion, batch.targets, classes=classes)
+    chance = chance_loss(criterion, batch.targets, classes=classes, outputs=logits.shape[1:])
     shown = [s for s in signals if s.has_weights or s.zero_units is not None or s.saturated]
     findings = (
         *_alike(steady),

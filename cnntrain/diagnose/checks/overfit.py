@@ -17,6 +17,7 @@ from cnntrain.diagnose.modules import logits_of
 from cnntrain.diagnose.report import Finding, Plot, Report, Table, not_applicable
 from cnntrain.optim import parameter_groups
 from cnntrain.optim.optimizers.adamw import adamw
+from cnntrain.tasks.answers import gives_probabilities
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.criterion import Criterion
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
@@ -67,7 +68,7 @@ def check_overfit(
         few: about 64 images, as evaluation prepares them.
         class_names: names of the classes.
         task: says which images are wrong.
-        criterion: the run's loss, which is used where there are no classes.
+        criterion: the run's loss, which is used where outputs are not a score for each class.
         overfit_steps: at most, at each of three rates.
         seed: seed of the random numbers of this check.
     """
@@ -76,7 +77,8 @@ def check_overfit(
     if missed is None:
         return not_applicable("overfit", "the task does not say which images are wrong (`missed`)")
     has_classes = few.targets.ndim == 1
-    loss = CrossEntropy() if has_classes or criterion is None else criterion.plain()
+    is_scored = has_classes and gives_probabilities(task)
+    loss = CrossEntropy() if is_scored or criterion is None else criterion.plain()
     for rate in RATES:
         attempts.append(_attempt(net, few, missed, loss, rate=rate, steps=overfit_steps, seed=seed))
         if attempts[-1].wrong == 0.0:
@@ -90,10 +92,11 @@ def check_overfit(
     findings = (_failed(wrong, count, guessing, attempts),) if wrong else ()
     done = f"all {count} images are memorised in {steps} steps"
     pictures = [Plot("a few images, memorised", _draw(attempts))]
-    if wrong and has_classes:
+    decide = getattr(task, "decisions", None)
+    if wrong and has_classes and decide is not None:
         title = "images that would not be learnt (label, and what the network says)"
         bad = best.missed
-        doubtful = few.images[bad], few.targets[bad], best.outputs.argmax(dim=1)[bad]
+        doubtful = few.images[bad], few.targets[bad], decide(best.outputs)[bad]
         pictures.append(Plot(title, doubtful_images(*doubtful, class_names)))
     return Report(
         "overfit",

@@ -13,8 +13,9 @@ from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import SIZE
 from cnntrain.diagnose.faults import DAMPED, TOO_LARGE
+from cnntrain.diagnose.modules import logits_of
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
-from cnntrain.train.briefly import Method
+from cnntrain.train.briefly import Method, steady_copy
 from cnntrain.train.rate_search import RangeTest, guessing, middle, try_rates
 
 SLOW, FAR_BELOW = 0.1, 16.0
@@ -63,12 +64,13 @@ def check_rate(
         shares: the share of the full rate that each step of the run has; none if not known.
         seed: seed of the random numbers of this check.
     """
+    outputs = logits_of(steady_copy(net), batches[:1])[0].shape[1:]
     tried = try_rates(
         net,
         batches[:steps],
         method=bare,
         own=bare.recipe.lr,
-        chance=partial(guessing, method=bare, classes=classes),
+        chance=partial(guessing, method=bare, classes=classes, outputs=outputs),
         steps=steps,
         warmup=warmup,
         seed=seed,

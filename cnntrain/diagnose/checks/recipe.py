@@ -119,7 +119,8 @@ def check_recipe(  # noqa: PLR0913  # what a check may ask for
     """
     attempt = partial(_attempt, net=net, plain=batches, steps=recipe_steps, task=task, seed=seed)
     targets = torch.cat([batch.targets for batch in batches])
-    chance = chance_loss(method.criterion.plain(), targets, classes=classes)
+    outputs = logits_of(steady_copy(net), batches[:1])[0].shape[1:]
+    chance = chance_loss(method.criterion.plain(), targets, classes=classes, outputs=outputs)
     whole = attempt("as the run file says", augmented, method=method)
     tried = [whole]
     is_stuck = not whole.after < (1 - NO_PROGRESS) * chance
