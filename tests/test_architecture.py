@@ -187,6 +187,7 @@ WRITERS = {
     "core/atomic.py",
     "data/image_cache.py",  # only appended to; an index names it afterwards
     "data/write_shards.py",  # into a folder that is filled when all of it is there
+    "model/given_images.py",  # into a folder that takes its name when all images are there
     "model/sorted_folders.py",  # into a folder that takes its name when all copies are there
     "record/growing_file.py",  # only appended to
     "runs/folder.py",  # `latest`
