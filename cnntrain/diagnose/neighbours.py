@@ -59,6 +59,10 @@ the ratio test of Lowe, "Distinctive Image Features from Scale-Invariant Keypoin
 7.1. Its threshold there, 0.8, is for matches; copies saved again have less than 0.2, and different
 images of handwritten digits or photographs more than 0.5, but for a few in a thousand."""
 
+FEW_VALUES = 16
+"""Images of fewer values are not judged so: of points spread evenly in D dimensions a share of
+TWIN ** D are so near to another one by chance, 9 % for D = 2."""
+
 FEWEST = 3
 REMEDY = "take them out of training: the {} error is too good to be true"
 
@@ -224,6 +228,8 @@ def _nearly_the_same(train: Sample, other: Sample) -> Iterator[Finding]:
     """Copies that were saved again, scaled or cut a little."""
     is_finite = train.images.isfinite().all() and other.images.isfinite().all()
     if len(train.images) < 2 or not len(other.images) or not is_finite:
+        return
+    if train.images[0].numel() < FEW_VALUES:
         return
     nearest, second = distances(train, other).topk(2, largest=False).values.unbind(dim=1)
     twins = int((nearest < TWIN * second).sum())

@@ -2,15 +2,19 @@
 
 import pytest
 import torch
+from scipy.optimize import linprog
 
+from cnntrain.core.errors import DataError
 from cnntrain.data import DATASETS
 from cnntrain.data.loaders import open_data
 from cnntrain.data.metadata import DatasetFacts, facts
+from cnntrain.data.sets.points import points
 from cnntrain.data.sets.synthetic import synthetic
 from cnntrain.data.splits import Pixels
 
 WITHOUT_FILES = {
     "digits": {},
+    "points": {"points": 10, "separable": False},
     "synthetic": {"size": [6, 9], "channels": 2, "classes": 4, "images": 20},
 }
 
@@ -85,3 +89,28 @@ def test_synthetic_images_are_repeatable_balanced_and_learnable() -> None:
     distance = torch.cdist(first.test.images.float().flatten(1), means)
     assert (distance.argmin(1) == first.test.targets).float().mean() > 0.95
     assert synthetic(test_images=0).test is None
+
+
+@pytest.mark.parametrize("separable", [True, False])
+def test_a_line_separates_points_that_are_said_to_be_separable(separable: bool) -> None:
+    """There is one if s (w x + b) >= 1 has a solution: a linear programme."""
+    splits = points(separable=separable, points=400, seed=1)
+    assert isinstance(splits.train, Pixels)
+    places = splits.train.images.flatten(1).double()
+    ones = torch.ones(len(places), 1, dtype=torch.float64)
+    signs = splits.train.targets[:, None] * 2 - 1
+    rows = (-signs * torch.cat([places, ones], dim=1)).numpy()
+    found = linprog([0, 0, 0], A_ub=rows, b_ub=-ones.numpy(), bounds=(None, None))
+    assert found.success == separable
+    assert torch.bincount(splits.train.targets).tolist() == [200, 200]
+    again = points(separable=separable, points=400, seed=1)
+    assert torch.equal(again.train.images, splits.train.images)
+    assert isinstance(splits.test, Pixels)
+    both = torch.cat([splits.train.images, splits.test.images]).flatten(1)
+    assert len(both.unique(dim=0)) == 1400, "no point is there twice"
+    assert (splits.test.targets.diff().abs() == 1).all()
+
+
+def test_more_points_than_places_are_refused() -> None:
+    with pytest.raises(DataError, match="more than the 14,"):
+        points(points=20_000)

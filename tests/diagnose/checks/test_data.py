@@ -131,6 +131,11 @@ def test_images_that_were_saved_again(copies: int, expected: list[str]) -> None:
         assert "10 of 100 validation images are nearly the same" in report.headline
 
 
+def test_points_in_the_plane_may_be_near_by_chance() -> None:
+    train, other = (replace(clouds(seed), images=torch.rand(IMAGES, 1, 1, 2)) for seed in (1, 2))
+    assert faults(check(train, other=replace(other, split="validation"))) == []
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
