@@ -1,0 +1,1 @@
+"""The parts of scripts/reproduce: tables of run files, each with what others have published."""
