@@ -51,13 +51,17 @@ def without(section: Mapping[str, Any], nodes: Nodes, names: Sequence[str]) -> A
     copies = {name: _copies(by_name, name) for name in names if "." in name}
     wanted = [name for name in names if name not in copies]
     for name in wanted:
+        if name in (section.get("heads") or {}):
+            message = f"'{name}' is a head, and what it learns would be without one"
+            raise UsageError(message, remedy="name a layer of the trunk")
         if name not in by_name:
             raise UsageError(f"there is no layer '{name}'", remedy=suggestion(name, by_name))
     gone = list(_with_companions(nodes, wanted))
     items: list[Any] = []
     stands_for = {INPUT: INPUT}
     above = INPUT
-    for node in nodes:
+    trunk = [node for node in nodes if "heads" not in node.path[-2:]]
+    for node in trunk:
         sources = [stands_for[source] for source in node.sources]
         if node.name in gone:
             if len(sources) > 1:
@@ -74,7 +78,11 @@ def without(section: Mapping[str, Any], nodes: Nodes, names: Sequence[str]) -> A
         above = stands_for[node.name] = node.name
     if not items:
         raise UsageError("no layer would be left", remedy="name fewer")
-    return Ablated(pruned({**section, "layers": items}), (*gone, *copies))
+    whole = {**section, "layers": items}
+    if heads := section.get("heads"):
+        ends = {name: stands_for[head.get("from", trunk[-1].name)] for name, head in heads.items()}
+        whole["heads"] = {name: {**head, "from": ends[name]} for name, head in heads.items()}
+    return Ablated(pruned(whole), (*gone, *copies))
 
 
 def _copies(by_name: Mapping[str, Node], name: str) -> Node:
@@ -136,7 +144,7 @@ def pruned(section: Mapping[str, Any]) -> dict[str, Any]:
     section = dict(section)
     blocks, variables = section.get("blocks") or {}, section.get("vars") or {}
     kept: set[str] = set()
-    reached: list[Any] = [section["layers"], section.get("aux"), section.get("init")]
+    reached: list[Any] = [section.get(key) for key in ("layers", "heads", "aux", "init")]
     while True:
         words = set(_words(reached))
         new = [name for name in (*blocks, *variables) if name in words and name not in kept]

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from cnntrain.arch.expand import Context, Nodes, expand_list
+from cnntrain.arch.expand import Context, Nodes
 from cnntrain.arch.expression import Scope, Unavailable
+from cnntrain.arch.heads import IN_TRUNK, classes_in_scope, expand_some, with_heads
 from cnntrain.arch.items import Reader, is_word, other_name, read_blocks
 from cnntrain.core.complaints import shown, value_at
 from cnntrain.core.document import Document, KeyPath
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Problem, near_match, suggestion
 
-KEYS = ("made_for", "vars", "blocks", "layers", "aux", "init")
+KEYS = ("made_for", "vars", "blocks", "layers", "heads", "aux", "init")
 MADE_FOR = {"classes": 1000, "channels": 3, "size": 224}
 """The images that an architecture file is planned for where no run file says what there is."""
 
@@ -28,13 +29,15 @@ AUX_KEYS = ("as", "from", "weight", "layers")
 class Facts:
     """What the data say to the architecture, by the names that `$` gives; None: not known.
 
-    No classes at all, 0, are those of a network that is to give images.
+    No classes at all, 0, are those of a network that is to give images. `of_heads` are the numbers
+    of outputs of heads, by name; without a name there it is `num_classes`.
     """
 
     num_classes: int | None
     image_channels: int
     image_height: int
     image_width: int
+    of_heads: Mapping[str, int | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,17 @@ class AuxHead:
 
 @dataclass(frozen=True)
 class Description:
-    """An architecture with its names resolved and its parameters checked, but without shapes."""
+    """An architecture with its names resolved and its parameters checked, but without shapes.
+
+    `nodes` are those of the trunk, of `heads`, and one that joins these; see `cnntrain.arch.heads`.
+    """
 
     nodes: Nodes
     aux: tuple[AuxHead, ...]
     facts: Facts
     reader: Reader
     init: tuple[tuple[KeyPath, Mapping[str, Any]], ...]
+    heads: tuple[str, ...] = ()
 
 
 def is_architecture(data: Any) -> bool:
@@ -111,15 +118,24 @@ def try_to_describe(
         _check_made_for(raw["made_for"], (*root, "made_for"), reader)
     harmless = reader.count
     given = {key: value for key, value in raw.items() if value is not None}
-    reader = reader.inside(Scope({}, Scope(_data_names(facts))))
+    reader = reader.inside(Scope({}, Scope(_data_names(facts, has_heads="heads" in given))))
     _define_variables(given.get("vars", {}), (*root, "vars"), variables or {}, reader)
     if reader.count > harmless:  # all that uses the variables would look wrong, too
         return None, reader.problems
     blocks = read_blocks((*root, "blocks"), reader) if "blocks" in given else {}
     context = Context(reader, reader.scope, blocks)
-    nodes = _expand_some((*root, "layers"), context)
+    nodes = expand_some((*root, "layers"), context)
+    heads: tuple[str, ...] = ()
+    if "heads" in given:
+        at, counts = (*root, "heads"), facts.of_heads
+        nodes, heads = with_heads(
+            at, given["heads"], nodes, context, counts=counts, usual=facts.num_classes
+        )
     names = [node.name for node in nodes]
     aux = _read_aux((*root, "aux"), given["aux"], names, context) if "aux" in given else ()
+    if aux and heads:
+        message = "auxiliary heads give what the network gives, which is that of several heads here"
+        reader.add((*root, "aux"), message, "remove `aux:`, or make heads of it", key=True)
     init = _read_init((*root, "init"), given["init"], reader) if "init" in given else ()
     can_be_planned = reader.count == harmless
     if not reader.problems:  # what has no effect is a mistake, too, but not worth a word beside one
@@ -127,7 +143,7 @@ def try_to_describe(
         reader.add_unused(given.get("vars", {}), used, (*root, "vars"), "the variable '{}'", remedy)
         remedy = "name it in `layers:`, or remove it"
         reader.add_unused(blocks, context.used_blocks, (*root, "blocks"), "the block '{}'", remedy)
-    description = Description(nodes, aux, facts, reader, init)
+    description = Description(nodes, aux, facts, reader, init, heads)
     return (description if can_be_planned else None), reader.problems
 
 
@@ -159,13 +175,9 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-def _data_names(facts: Facts) -> dict[str, int | Unavailable | None]:
-    names = asdict(facts)
-    if facts.num_classes == 0:
-        names["num_classes"] = Unavailable(
-            "'$num_classes' has no meaning here: the network is to give images",
-            "write the output's shape with $image_channels, $image_height and $image_width",
-        )
+def _data_names(facts: Facts, *, has_heads: bool) -> dict[str, int | Unavailable | None]:
+    names = {name: value for name, value in asdict(facts).items() if name != "of_heads"}
+    names["num_classes"] = IN_TRUNK if has_heads else classes_in_scope(facts.num_classes)
     if facts.image_height == facts.image_width:
         names["image_size"] = facts.image_height
     return names
@@ -232,16 +244,8 @@ def _read_head(
     if not is_word(name) or name in taken:
         why = "is taken" if name in taken else "is not a word of letters, digits and _"
         reader.add((*path, "as"), f"the name '{name}' {why}", "choose another with `as`")
-    nodes = _expand_some((*path, "layers"), context)
+    nodes = expand_some((*path, "layers"), context)
     return AuxHead(str(name), str(head["from"]), weight, nodes, path)
-
-
-def _expand_some(path: KeyPath, context: Context) -> Nodes:
-    nodes = expand_list(path, context)
-    if not nodes and not context.reader.problems:
-        message = "no layer is left because every `repeat` is 0"
-        context.reader.add(path, message, "make one of them 1 or more")
-    return nodes
 
 
 def _weight(raw: Any, path: KeyPath, reader: Reader) -> float:

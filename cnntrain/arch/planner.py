@@ -25,7 +25,7 @@ from cnntrain.arch.naming import also_reading, named_as, named_by
 from cnntrain.arch.network import Network, Shape
 from cnntrain.arch.plan import Keeps, Plan, PlannedList, PlannedNode
 from cnntrain.arch.receptive import PIXEL, Field, path_beside, through, union
-from cnntrain.arch.shape_errors import check_output, filled, misfit
+from cnntrain.arch.shape_errors import check_output, check_outputs, filled, misfit
 from cnntrain.core.errors import ConfigError
 from cnntrain.layers.named import Named
 from cnntrain.tasks.classification import CLASSIFICATION
@@ -71,7 +71,7 @@ def make_plan(description: Description, *, task: Task = CLASSIFICATION) -> Plan:
                 raise ConfigError.of([problem])
             planned = planner.plan_list(head.nodes, source.out_shape, source.receptive_field)
             aux.append((head.name, head.source, head.weight, planned))
-    check_output("the network", body, description, task)
+    check_outputs(body, description, task)
     for name, _, _, planned in aux:
         check_output(f"the head '{name}'", planned, description, task)
     return Plan(body, tuple(aux), description)

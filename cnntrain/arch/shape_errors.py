@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import nn
 
@@ -13,8 +13,9 @@ from cnntrain.arch.plan import PlannedList
 from cnntrain.arch.receptive import window
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.plugins import plugin_place
-from cnntrain.core.problems import Problem
+from cnntrain.core.problems import Problem, suggestion
 from cnntrain.show.words import shape_text
+from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
 
 SMALLER_THAN_WINDOW = "is larger than the map"
@@ -62,20 +63,58 @@ def _window_too_large(module: nn.Module | None, shape: Shape) -> tuple[str, str]
     return message, "use a smaller kernel or more padding, or shrink the maps less above it"
 
 
-def check_output(what: str, planned: PlannedList, description: Description, task: Task) -> None:
-    """Refuse a network, or a head, whose output is not what the task needs.
+def check_outputs(body: PlannedList, description: Description, task: Task) -> None:
+    """Refuse a network whose output is not what the task needs, or whose heads are not the task's.
+
+    A task for several heads has `tasks`, by their names. Without a run file (`CLASSIFICATION`) what
+    heads learn is unknown.
+
+    Raises:
+        ConfigError: at the last layer of the network or of a head, or at the head.
+    """
+    tasks: Mapping[str, Task] = getattr(task, "tasks", {})
+    heads = {node.name: node for node in body.nodes if node.name in description.heads}
+    if not heads and not tasks:
+        check_output("the network", body, description, task)
+    if task is CLASSIFICATION:
+        return
+    for name, planned in heads.items():
+        if name not in tasks:
+            message, remedy = f"the task has no head '{name}'", suggestion(name, list(tasks))
+            if not tasks:
+                message = "the network has heads, and the task learns one thing only"
+                remedy = "set task.name to multitask, with a task for each head (docs/tasks.md)"
+            raise ConfigError.of([planned.node.problem(message, remedy)])
+        inside, count = planned.nested["layers"], description.facts.of_heads.get(name)
+        check_output(f"the head '{name}'", inside, description, tasks[name], count=count)
+    if missing := [name for name in tasks if name not in heads]:
+        message = f"the task has a head '{missing[0]}', and the network does not"
+        remedy = f"add it to the architecture: `heads: {{{missing[0]}: {{layers: [...]}}}}`"
+        raise ConfigError.of([body.nodes[-1].node.problem(message, remedy)])
+
+
+def check_output(
+    what: str,
+    planned: PlannedList,
+    description: Description,
+    task: Task,
+    *,
+    count: int | None = None,
+) -> None:
+    """Refuse layers whose output is not what a task needs, with `count` outputs if not as usual.
 
     Raises:
         ConfigError: at the last layer.
     """
     facts, of_image = description.facts, getattr(task, "wrong_image", None)
+    count = facts.num_classes if count is None else count
     if of_image is not None:
         image = (facts.image_channels, facts.image_height, facts.image_width)
         wrong = of_image(planned.out_shape, image)
-    elif facts.num_classes is None:
+    elif count is None:
         wrong = None
     else:
-        wrong = task.wrong_output(planned.out_shape, facts.num_classes)
+        wrong = task.wrong_output(planned.out_shape, count)
     if wrong is not None:
         reason, remedy = wrong
         node = planned.nodes[-1].node

@@ -10,9 +10,12 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from cnntrain.arch.items import INPUT
+from cnntrain.arch.plan import Plan
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.section import Chosen
-from cnntrain.config.train_section import KEEP_LAST, LossSection, OptimizerSection
+from cnntrain.config.task_section import KEEP_LAST, LossSection
+from cnntrain.config.train_section import OptimizerSection
 from cnntrain.core.choices import ChoiceError
 from cnntrain.core.complaints import dotted
 from cnntrain.core.document import KeyPath
@@ -66,18 +69,21 @@ def make_choice(choice: Chosen, *, loaded: Loaded, path: KeyPath, given: Mapping
         raise loaded.error(at, *halves(error, usual)) from error
 
 
-def make_task(loaded: Loaded, targets: Targets | None = None) -> Task:
+def make_task(loaded: Loaded, targets: Targets | None = None, *, plan: Plan | None = None) -> Task:
     """What the run file's network is for.
 
     Args:
         loaded: the run file.
         targets: what the training images say of them; None before they are read.
+        plan: of the network; None before it is made.
 
     Raises:
         ConfigError: the task cannot be made with its parameters.
     """
     section = loaded.config.task
-    given = {"targets": targets or Targets(section.form)}
+    shapes = {} if plan is None else {INPUT: plan.body.in_shape}
+    shapes |= {} if plan is None else {node.name: node.out_shape for node in plan.body.nodes}
+    given = {"targets": targets or Targets(section.form), "outputs": shapes}
     made: Task = make_choice(section, loaded=loaded, path=("task",), given=given)
     return made
 

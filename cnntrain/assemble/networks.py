@@ -192,10 +192,11 @@ def _plan_for(
 ) -> tuple[Plan | None, list[Problem]]:
     data = loaded.config.data
     known = data_facts(data.name, data.parameters)
-    count = num_classes or known.num_classes or CLASSES_IF_UNKNOWN
-    if loaded.config.task.form == "image":
+    count = num_classes or known.num_classes or CLASSES_IF_UNKNOWN + known.numbers
+    of_heads = loaded.config.task.outputs(count, numbers=known.numbers)
+    if loaded.config.task.form == "image" or not any(of_heads.values() or [1]):
         count = 0
-    facts = Facts(count, known.channels, *size)
+    facts = Facts(count, known.channels, *size, of_heads)
     return plan_of(
         loaded.document,
         root=("arch",),
@@ -237,12 +238,15 @@ def plan_of(
 def _different_weights(loaded: Loaded, training: Plan, evaluation: Plan) -> list[Problem]:
     """Evaluation may use another size than training only where the weights do not depend on it."""
     names = _other_shapes(training, evaluation)
-    if not names:
+    what = f"weights of '{names[0]}'" if names else "outputs of the heads"
+    if not names and training.body.out_shape == evaluation.body.out_shape:
+        return []
+    if not names and not training.description.heads:
         return []
     sizes = ["x".join(map(str, plan.body.in_shape[1:])) for plan in (training, evaluation)]
     message = (
-        f"training images become {sizes[0]} and evaluation's {sizes[1]}, but the weights "
-        f"of '{names[0]}' depend on the size"
+        f"training images become {sizes[0]} and evaluation's {sizes[1]}, but the {what} depend on "
+        "the size"
     )
     remedy = "bring both to one size, or end the network in global_avg_pool"
     return [loaded.problem(("data", "transforms", "eval"), message, remedy)]

@@ -169,7 +169,7 @@ def _prepare(
     if is_probe:
         data = with_features(data, loaded=loaded, plan=plan, net=net, device=device)
     anchors = _anchors(start, resumed) if finetune is not None and finetune.l2_sp else ()
-    task = make_task(loaded, data.targets if resumed is None else targets_in(resumed))
+    task = make_task(loaded, data.targets if resumed is None else targets_in(resumed), plan=plan)
     learner = _make_learner(
         net, task, loaded=loaded, plan=plan, anchors=anchors, processes=processes
     )

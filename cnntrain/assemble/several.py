@@ -56,8 +56,8 @@ def _problems(
     if config.compute.cuda_graphs:
         message = f"CUDA graphs are for one process, and {count} were started"
         yield loaded.problem(("compute", "cuda_graphs"), message, "remove this")
-    sums = make_task(loaded).sums(torch.zeros(1, *plan.body.out_shape))
-    if not hasattr(sums, "add_up"):
+    sums = make_task(loaded, plan=plan).sums(torch.zeros(1, *plan.body.out_shape))
+    if not all(hasattr(each, "add_up") for each in (sums, *getattr(sums, "parts", {}).values())):
         message = f"the sums of the task '{config.task.name}' have no method `add_up`"
         remedy = "add it (see `Sums` in cnntrain/tasks/protocol.py), or start one process"
         yield loaded.problem(("task",), message, remedy)

@@ -159,7 +159,7 @@ def open_run_data(
             cache=_image_cache(data) if eval_steps is None else None,
             share=share,
             copies_ahead=config.compute.copy_ahead and torch.device(device).type == "cuda",
-            form=config.task.form,
+            form=config.task.wanted,
         )
 
 

@@ -21,7 +21,6 @@ from cnntrain.model.find_layers import all_kernels
 from cnntrain.model.model import Model
 from cnntrain.show.pixels import mosaic, signed
 from cnntrain.show.words import clock_time, counted, listed, percent
-from cnntrain.tasks.targets import NAMED
 
 _MOST_ROWS, _MOST_FILTERS = 40, 64
 _SMALL_SPLIT = 1000
@@ -257,7 +256,7 @@ def limits(subject: Subject) -> Iterator[str]:
             "The interval covers the choice of images, not other cameras, places or times, and not "
             "another training with another seed."
         )
-    known = counted(len(model.classes), *NAMED[model.named.form])
+    known = model.named.described
     does = "names one of them" if model.named.form == "classes" else "gives an answer"
     said.append(
         f"The network knows {known} and {does} for any image, also for one of something else."

@@ -8,8 +8,8 @@ from cnntrain.card import background, results
 from cnntrain.card.markup import STYLE, items, paragraph
 from cnntrain.card.subject import Subject
 from cnntrain.show.page import page, text
-from cnntrain.show.words import counted, percent
-from cnntrain.tasks.targets import IN_TITLES, NAMED
+from cnntrain.show.words import percent
+from cnntrain.tasks.targets import IN_TITLES
 
 
 def html_card(subject: Subject) -> bytes:
@@ -39,7 +39,7 @@ def html_card(subject: Subject) -> bytes:
         body += [f'<section aria-labelledby="{anchor}"><h2 id="{anchor}">{text(title)}</h2>']
         body += [*parts, "</section>"]
     body.append("</main>")
-    known = counted(len(model.classes), *NAMED[model.named.form])
+    known = model.named.described
     return page(f"{model.loaded.config.name}: a network for {known}", body, style=STYLE)
 
 

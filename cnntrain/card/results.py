@@ -16,6 +16,7 @@ from cnntrain.record.metrics_rows import MetricsRow
 from cnntrain.show.page import text
 from cnntrain.show.pixels import coloured, photographs
 from cnntrain.show.words import counted, percent, shortened
+from cnntrain.tasks.answers import parts_of
 from cnntrain.tasks.calibration import calibration_error, reliability, scaled
 from cnntrain.tasks.classification_report import (
     Classification,
@@ -24,6 +25,7 @@ from cnntrain.tasks.classification_report import (
     most_confused,
 )
 from cnntrain.tasks.intervals import share_interval
+from cnntrain.tasks.protocol import Result, Task
 
 MANY, WORST = 100, 30
 """With more classes than the first number, only so many of the worst are shown."""
@@ -78,7 +80,7 @@ def curves(subject: Subject) -> Iterator[str]:
     if not epochs:
         return
     first = next(iter(subject.model.task.train_figures), "")
-    form = _percent if first == "error" else _short
+    form = _percent if first.rpartition(".")[2] == "error" else _short
     names = {"loss": _short, **({first: form} if first else {})}
     charts = [line_chart(_both(epochs, n), title=_titled(n), form=f) for n, f in names.items()]
     rate = [Curve("learning rate", _points(epochs, "lr"), "a")]
@@ -117,10 +119,16 @@ def _points(rows: Sequence[MetricsRow], name: str) -> Points:
 
 
 def classes(evaluated: Evaluated) -> Iterator[str]:
-    """Figures of each class, and which are taken for which."""
-    result, names = evaluated.metrics, evaluated.classes
+    """Figures of each class, and which are taken for which; of several heads those of each."""
+    parts = parts_of(evaluated.task, evaluated.metrics, evaluated.classes)
+    for head, task, result, names in parts:
+        yield f"<h3>{text(head)}</h3>" if head else ""
+        yield from _of_task(task, result, names)
+
+
+def _of_task(task: Task, result: Result, names: Sequence[str]) -> Iterator[str]:
     if not isinstance(result, Classification):
-        yield code(evaluated.task.report(result, names), "figures")
+        yield code(task.report(result, names), "figures")
         yield from _given_back(getattr(result, "sample", None))
         return
     scores = class_scores(result.confusion)

@@ -42,11 +42,12 @@ def check(file: RunFile, overrides: Overrides = None, as_json: Json = False) -> 
     loaded = load(shipped.resolve(file), overrides or [])
     from cnntrain.assemble.transfer.preprocessing import follow_weights
     from cnntrain.assemble.translation import data_errors
+    from cnntrain.core.target_forms import has_image
     from cnntrain.data.check import check_data
     from cnntrain.show.progress import bar
 
     loaded = follow_weights(loaded)
-    data = loaded.config.data
+    data, wanted = loaded.config.data, loaded.config.task.wanted
     with data_errors(loaded), bar("images") as shown:
         report = check_data(
             data.name,
@@ -55,7 +56,7 @@ def check(file: RunFile, overrides: Overrides = None, as_json: Json = False) -> 
             train_transforms=[(call.name, call.parameters) for call in data.transforms.train],
             eval_transforms=[(call.name, call.parameters) for call in data.transforms.eval],
             progress=shown.update,
-            form="image" if loaded.config.task.form == "image" else None,
+            form=wanted if has_image(wanted) else None,
         )
     output.answer(report, as_json, data=_as_data, text=lambda it: _as_text(it, loaded.config))
     if not report.is_clean:

@@ -121,6 +121,8 @@ def _parameter(parameter: Parameter, *, expressions: bool = False) -> Schema:
 def _architecture_definitions() -> Schema:
     layers: Schema = {"$ref": "#/$defs/Layers"}
     block = _mapping({"params": {"type": "object"}, "layers": layers}, ["layers"])
+    reads = {"type": "string", "description": "The layer that it reads; the last of `layers`."}
+    head = _mapping({"from": reads, "layers": layers}, ["layers"])
     auxiliary = _mapping(
         {
             "as": {"type": "string", "description": "Its name."},
@@ -148,6 +150,7 @@ def _architecture_definitions() -> Schema:
             "vars": {"type": "object", "description": "Names for numbers, used as $name."},
             "blocks": {"type": "object", "additionalProperties": block},
             "layers": layers,
+            "heads": {"type": "object", "additionalProperties": head},
             "aux": {"type": "array", "items": auxiliary},
             "init": {"type": "array", "items": rule},
         },

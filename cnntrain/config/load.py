@@ -143,7 +143,8 @@ def unplannable(loaded: Loaded) -> list[Problem]:
     usual = usual_facts(loaded.document, root=ARCH_AT)
     classes = stated.num_classes or usual.num_classes
     is_image = loaded.config.task.form == "image"
-    facts = Facts(0 if is_image else classes, stated.channels, *stated.size)
+    of_heads = loaded.config.task.outputs(classes, numbers=stated.numbers)
+    facts = Facts(0 if is_image else classes, stated.channels, *stated.size, of_heads)
     description, problems = try_to_describe(
         loaded.document, root=ARCH_AT, facts=facts, variables=loaded.config.vars
     )

@@ -11,9 +11,11 @@ from typing import Any
 
 from cnntrain.config.loaded import FINETUNE_AT, TRANSFORMS_AT, Loaded
 from cnntrain.config.target_rules import broken_target_rules
-from cnntrain.config.train_section import AUTO, KEEP_LAST, FinetuneSection
+from cnntrain.config.task_section import KEEP_LAST
+from cnntrain.config.train_section import AUTO, FinetuneSection
 from cnntrain.core.document import KeyPath
 from cnntrain.core.problems import Problem, suggestion
+from cnntrain.core.target_forms import has_image
 from cnntrain.data import TRANSFORMS
 from cnntrain.data.metadata import PATHS, facts, unset_variable
 
@@ -197,7 +199,7 @@ def _transforms(given: Loaded) -> Iterator[Problem]:
         for index, call in enumerate(calls):
             path = (*TRANSFORMS_AT, split, index)
             options = TRANSFORMS.entry(call.name).options
-            is_fixed = given.config.task.form == "image" and options.get("corrupts")
+            is_fixed = has_image(given.config.task.wanted) and options.get("corrupts")
             if split == "eval" and options.get("random") and not is_fixed:
                 message = f"'{call.name}' is random, but evaluation must not be"
                 yield given.problem(path, message, "move it to data.transforms.train")

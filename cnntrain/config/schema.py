@@ -24,14 +24,13 @@ from cnntrain.config.section import (
     Share,
     Workers,
 )
+from cnntrain.config.task_section import LossSection, TaskSection
 from cnntrain.config.train_section import (
     AUTO,
     USUAL_BATCH,
     FinetuneSection,
-    LossSection,
     OptimizerSection,
     ScheduleSection,
-    TaskSection,
     TrainSection,
 )
 from cnntrain.core.catalogue import Catalogue
@@ -203,7 +202,7 @@ class RunConfig(Section):
     plugins: Names = ()
     """Python files with layers, optimizers, losses and so on of your own; relative to this file."""
     arch: dict[str, Any]
-    """The network: vars, blocks, layers, aux, init; or the name of a .yaml file with them."""
+    """The network: vars, blocks, layers, heads, aux, init; or the name of a .yaml file of them."""
     vars: dict[str, Any] = Field(default_factory=dict)
     """Values for the architecture's `vars`."""
     compute: ComputeSection = ComputeSection()

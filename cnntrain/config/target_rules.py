@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from cnntrain.config.head_rules import broken_head_rules
 from cnntrain.config.loaded import TRANSFORMS_AT, Loaded
 from cnntrain.core.choices import LOSSES, TASKS, TRANSFORMS
 from cnntrain.core.problems import Problem
-from cnntrain.core.target_forms import IN_WORDS, TargetForm, fits, form_of
+from cnntrain.core.target_forms import IN_WORDS, TargetForm, fits, form_of, has_image
 from cnntrain.data.metadata import facts
 
 _COLUMNS: Mapping[TargetForm, tuple[str, ...]] = {
@@ -21,11 +22,15 @@ def broken_target_rules(given: Loaded) -> Iterator[Problem]:
     """Whether the images have what the task learns, and what else is only for such targets."""
     data, task, train = given.config.data, given.config.task, given.config.train
     there = facts(data.name, data.parameters).form
-    if task.form != "image" and there not in (None, task.form):
+    if task.heads:
+        yield from broken_head_rules(given)
+    elif task.form != "image" and there not in (None, task.form):
         of_task = f"the task '{task.name}' ({given.at('task', 'name')})"
         message = f"{of_task} learns {IN_WORDS[task.form]}, and an image here has {IN_WORDS[there]}"
         keys = [p.name for p in data.entry.parameters if p.name in _COLUMNS.get(task.form, ())]
         remedy = f"name them in data.{keys[0]}, or set" if keys else "choose other data, or set"
+        if there == "several":
+            remedy = "leave out the columns that are not learnt, or set"
         tasks = [each.name for each in TASKS.entries() if form_of(each) == there]
         remedy += f" task.name to {' or '.join(tasks)}"
         yield given.problem(("data", "name"), message, remedy)
@@ -39,12 +44,9 @@ def broken_target_rules(given: Loaded) -> Iterator[Problem]:
             f"choose from {', '.join(fitting)}" if fitting else "write one: see docs/plugins.md"
         )
         yield given.problem(("train", "loss", "name"), message, remedy)
-    if train is not None and task.form == "image" and train.evaluate_views > 1:
-        message = "the outputs for several views are images that do not lie on each other"
-        yield given.problem(("train", "evaluate_views"), message, "remove it")
     if train is not None:
         yield from _class_weights(given)
-    if task.form == "image":
+    if has_image(task.wanted):
         yield from _of_images(given)
 
 

@@ -12,8 +12,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from cnntrain.config.section import FROM_LIST, Call, Choice, Section
+from cnntrain.config.task_section import LossSection
 from cnntrain.core.catalogue import Catalogue
-from cnntrain.core.choices import LOSSES, OPTIMIZERS, PENALTIES, SCHEDULES, TASKS
+from cnntrain.core.choices import OPTIMIZERS, PENALTIES, SCHEDULES
 from cnntrain.core.kinds import (
     BelowOne,
     Fraction,
@@ -22,16 +23,12 @@ from cnntrain.core.kinds import (
     Positive,
     PositiveFloat,
 )
-from cnntrain.core.target_forms import TargetForm, form_of, output_of
 
 AUTO = "auto"
 """In the place of a number that is to be found before training."""
 
 USUAL_BATCH, USUAL_RATE = 64, 0.01
 """What counts as the number until it is found."""
-
-KEEP_LAST = "last"
-"""What `train.select` says where the weights of the last epoch are kept, good or not."""
 
 
 def _epoch(value: Any) -> Any:
@@ -44,59 +41,6 @@ def _epoch(value: Any) -> Any:
 
 
 Epoch = Annotated[int, BeforeValidator(_epoch)]
-
-
-class LossSection(Choice):
-    """The loss to minimise."""
-
-    catalogue: ClassVar[Catalogue] = LOSSES
-    usual: ClassVar[str] = "cross_entropy"
-
-    name: str
-    """A registered loss; see `cnntrain list losses`."""
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    """The loss's own keys."""
-
-    @property
-    def applies(self) -> str:
-        """What it applies to the network's outputs itself: softmax, sigmoid or nothing."""
-        return str(self.entry.options.get("applies", ""))
-
-
-class TaskSection(Choice):
-    """What the network is for."""
-
-    catalogue: ClassVar[Catalogue] = TASKS
-    usual: ClassVar[str] = "classification"
-
-    name: str
-    """A registered task; see `cnntrain list tasks`."""
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    """The task's own keys."""
-
-    def selecting(self, select: str | None) -> str:
-        """The figure that `train.select` names; the default where it names none."""
-        return self.selects[0] if select in (None, KEEP_LAST) else str(select)
-
-    @property
-    def selects(self) -> tuple[str, ...]:
-        """What may select the best weights, the default first."""
-        return tuple(self.entry.options.get("selects", ("loss",)))
-
-    @property
-    def usual_loss(self) -> str:
-        """What is minimised where the run file does not say."""
-        return str(self.entry.options.get("loss", LossSection.usual))
-
-    @property
-    def output(self) -> str:
-        """What an exported network gives, in a word."""
-        return output_of(self.entry)
-
-    @property
-    def form(self) -> TargetForm:
-        """Of the targets that it learns."""
-        return form_of(self.entry)
 
 
 class Group(Section):

@@ -14,6 +14,7 @@ from cnntrain.config.keys import all_keys, keys_at
 from cnntrain.config.mending import mended
 from cnntrain.config.schema import CALL_SECTIONS, CHOICE_SECTIONS, RunConfig
 from cnntrain.config.section import Call, Choice, Section, calls_in, fields_of, other_defaults
+from cnntrain.config.task_section import CHOSEN, HEADS, HeadSection, LossSection
 from cnntrain.core.choices import TASKS
 from cnntrain.core.complaints import (
     Complaint,
@@ -56,6 +57,7 @@ def validate(tree: Mapping[str, Any], *, name: str, skip: Collection[KeyPath] = 
     _put_usual_loss(prepared)
     for path, kind in CHOICE_SECTIONS.items():
         _prepare_choice(prepared, path, kind, found)
+    has_heads = _prepare_heads(prepared, found)
     for path, section in CALL_SECTIONS.items():
         _prepare_calls(prepared, path, section, found)
     if isinstance(tree.get("data"), Mapping) and tree.get("finetune") is not None:
@@ -73,7 +75,7 @@ def validate(tree: Mapping[str, Any], *, name: str, skip: Collection[KeyPath] = 
         found.append(Complaint((), message, "add `train: ...`", missing="train"))
     found = without_misspelt(found)
     reported = [_better_remedy(c, tree) for c in found if c.path[:1] not in skip]
-    if config is not None and not _names_data(config):
+    if config is not None and not (has_heads and _names_data(config)):
         config = None
     return Validated(config, reported, names)
 
@@ -117,6 +119,42 @@ def _prepare_choice(
     found += [dataclasses.replace(c, path=(*path, *c.path)) for c in wrong]
     for key, value in ({} if entry is None else other_defaults(entry)).items():
         section.setdefault(key, value)
+
+
+def _prepare_heads(prepared: dict[str, Any], found: list[Complaint]) -> bool:
+    """Check what the heads learn, and fill in their defaults; whether they can be used."""
+    section = prepared.get("task")
+    own = section.get("parameters", {}) if isinstance(section, dict) else {}
+    if not isinstance(own.get(HEADS), Mapping):
+        several = TASKS.find(str(section.get("name"))) if isinstance(section, dict) else None
+        return several is None or several.parameter(HEADS) is None
+    heads, before, fields = dict(own[HEADS]), len(found), list(HeadSection.model_fields)
+    own[HEADS] = heads
+    for name, given in own[HEADS].items():
+        path: KeyPath = ("task", HEADS, name)
+        head = dict(given)
+        names = {key: {"name": head[key]} for key in CHOSEN if isinstance(head.get(key), str)}
+        head |= names
+        task = head.get("task")
+        entry = TASKS.find(str(task.get("name"))) if isinstance(task, Mapping) else None
+        if entry is not None and entry.parameter(HEADS) is not None:
+            message = f"the head '{name}' has '{entry.name}', which is for several heads"
+            found.append(Complaint((*path, "task"), message, "choose another task for it"))
+            continue
+        if entry is not None:
+            head.setdefault("loss", {"name": entry.options.get("loss", LossSection.usual)})
+        tree: dict[str, Any] = {"task": {HEADS: {name: head}}}
+        for key, kind in CHOSEN.items():
+            _prepare_choice(tree, (*path, key), kind, found)
+        ready = value_at(tree, path)
+        try:
+            heads[name] = HeadSection.model_validate(ready).as_given()
+        except ValidationError as error:
+            wrong = complaints(
+                error.errors(), ready, known=lambda _: fields, where=dotted("", path)
+            )
+            found += [dataclasses.replace(c, path=(*path, *c.path)) for c in wrong]
+    return len(found) == before
 
 
 def _put_usual_loss(prepared: dict[str, Any]) -> None:

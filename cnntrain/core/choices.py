@@ -50,7 +50,7 @@ SCHEDULES = _catalogue(
 )
 LOSSES = _catalogue("loss", "tasks.losses", filled=("weigh",))
 PENALTIES = _catalogue("penalty", "train.penalties")
-TASKS = _catalogue("task", "tasks", filled=("targets",), origin="the data")
+TASKS = _catalogue("task", "tasks", filled=("targets", "outputs"), origin="the data")
 CHECKS = _catalogue(
     "check",
     "diagnose.checks",

@@ -84,6 +84,12 @@ def _class_list(value: Any) -> Any:
     raise ValueError("a list of names, each once")
 
 
+def _heads(value: Any) -> Any:
+    if isinstance(value, dict) and value and all(isinstance(each, dict) for each in value.values()):
+        return value
+    raise ValueError("a mapping of heads, such as {digit: {task: classification, weight: 1}}")
+
+
 def _encoding(value: str) -> str:
     try:
         "x".encode(value)
@@ -127,6 +133,8 @@ Names = Annotated[
     tuple[str, ...], BeforeValidator(_sequence(lambda item: isinstance(item, str), "names"))
 ]
 ClassList = Annotated[tuple[str, ...], BeforeValidator(_class_list)]
+Heads = Annotated[dict[str, Any], BeforeValidator(_heads)]
+"""What the heads of a network learn, by their names; see `cnntrain.config.task_section`."""
 Delimiter = Annotated[str, AfterValidator(_delimiter)]
 Encoding = Annotated[str, AfterValidator(_encoding)]
 NamePattern = Annotated[str, AfterValidator(_name_pattern)]

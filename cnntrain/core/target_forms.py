@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias
 
 from cnntrain.core.entry import Entry
 
-TargetForm: TypeAlias = Literal["classes", "numbers", "labels", "image"]
+TargetForm: TypeAlias = Literal["classes", "numbers", "labels", "image", "several"]
 """See `cnntrain.tasks.targets`."""
+Wanted: TypeAlias = TargetForm | tuple[TargetForm, ...]
+"""What is learnt: one form, or those of several heads."""
 
 IN_WORDS: Mapping[TargetForm, str] = {
     "classes": "a class",
     "numbers": "numbers",
     "labels": "labels",
     "image": "an image",
+    "several": "several things",
 }
 """What each image has."""
 
@@ -23,6 +26,7 @@ _OUTPUTS: Mapping[TargetForm, str] = {
     "numbers": "numbers",
     "labels": "labels",
     "image": "image",
+    "several": "heads",
 }
 
 
@@ -30,6 +34,16 @@ def form_of(entry: Entry) -> TargetForm:
     """That a task learns, or a data set has."""
     found: TargetForm = entry.options.get("form", "classes")
     return found
+
+
+def has_image(wanted: Wanted | None) -> bool:
+    """Whether an image is learnt, alone or among other things."""
+    return wanted is not None and "image" in ((wanted,) if isinstance(wanted, str) else wanted)
+
+
+def in_words(forms: Iterable[TargetForm]) -> str:
+    """`a class and numbers`."""
+    return " and ".join(IN_WORDS[form] for form in forms)
 
 
 def fits(loss: Entry) -> tuple[TargetForm, ...]:

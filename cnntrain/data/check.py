@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from cnntrain.core.target_forms import TargetForm
+from cnntrain.core.target_forms import TargetForm, Wanted
 from cnntrain.data.decode import UnreadableImageError, in_threads
 from cnntrain.data.depth import Depth, depth_of, merged
 from cnntrain.data.left_out import UNREADABLE, LeftOut, summaries
@@ -111,7 +111,7 @@ def check_data(
     train_transforms: Items = (),
     eval_transforms: Items = (),
     progress: Callable[[int], object] = lambda images: None,
-    form: TargetForm | None = None,
+    form: Wanted | None = None,
 ) -> DataReport:
     """Read every image of a data set once.
 
@@ -122,7 +122,7 @@ def check_data(
         train_transforms: names and parameters; images too small for them are reported.
         eval_transforms: the same way.
         progress: called with the number of images read since the last call.
-        form: of the targets, where it is not the data's own: `image`.
+        form: of the targets, where it is not the data's own.
 
     Raises:
         ListError: a list of transforms is wrong whatever the images.

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.core.seeding import derive_seed
-from cnntrain.core.target_forms import TargetForm
+from cnntrain.core.target_forms import TargetForm, Wanted, has_image
 from cnntrain.data import TRANSFORMS
 from cnntrain.data.batch import Batch, Loader
 from cnntrain.data.pipeline import Pipeline, Transform, build_eval_pipeline, build_pipeline
@@ -50,11 +50,26 @@ def as_images(splits: Splits) -> Splits:
     return replace(splits, classes=(NAME,), form="image", **parts)
 
 
+def as_several(splits: Splits, wanted: tuple[TargetForm, ...]) -> Splits:
+    """A data set whose targets are these, one part behind the other; it has all but the images."""
+    there = splits.forms or ((splits.form, splits.classes),)
+    kept = tuple(part for part in there if part[0] in wanted)
+    classes = tuple(name for _, names in kept for name in names)
+    forms = (*kept, ("image", (NAME,))) if "image" in wanted else kept
+
+    def joined(part: Any) -> Any:
+        columns = part.targets if part.targets.ndim > 1 else part.targets[:, None]
+        return replace(part, targets=columns.float() if kept else torch.zeros(len(part), 0))
+
+    parts = {name: joined(part) for name, part in splits.parts.items()}
+    return replace(splits, classes=classes or (NAME,), form="several", forms=forms, **parts)
+
+
 def pipeline_for(
-    form: TargetForm, items: Sequence[Mapping[str, Any]], *, is_training: bool
+    form: Wanted, items: Sequence[Mapping[str, Any]], *, is_training: bool
 ) -> Pipeline:
     """The pipeline of transforms as plain data, for targets of a form; errors as of `paired`."""
-    is_image = form == "image"
+    is_image = has_image(form)
     made = build_pipeline(items) if is_training else build_eval_pipeline(items, corrupts=is_image)
     return paired(made, is_training=is_training) if is_image else made
 
@@ -157,7 +172,7 @@ class _Pair:
 
 
 class ImageTargets:
-    """The batches of another loader, with images for targets.
+    """The batches of another loader, with images for targets, or behind those that are columns.
 
     Args:
         loader: of images `(N, C, H, W)`, or of inputs with their targets `(N, 2 C, H, W)`.
@@ -174,12 +189,14 @@ class ImageTargets:
 
     def batches(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch; see `Loader`."""
-        for images, _ in self.loader.batches(epoch, start=start):
-            if not self._pairs:
-                yield Batch(images, images)
-                continue
-            both = images.chunk(2, dim=1)
-            yield Batch(*(each.contiguous(memory_format=self._format) for each in both))
+        for images, columns in self.loader.batches(epoch, start=start):
+            inputs = targets = images
+            if self._pairs:
+                both = images.chunk(2, dim=1)
+                inputs, targets = (each.contiguous(memory_format=self._format) for each in both)
+            if columns.ndim > 1:
+                targets = torch.cat([columns.to(targets.dtype), targets.flatten(1)], dim=1)
+            yield Batch(inputs, targets)
 
     def images_in(self, batch: int) -> int:
         """Images in a batch; see `Loader`."""

@@ -33,7 +33,11 @@ def look_at_table(parameters: Mapping[str, Any]) -> Stated:
     given = {key: parameters[key] for key in own if parameters.get(key) is not None}
     table = LabelTable(expanded(parameters["file"], key="data.file"), **given)
     rows = table.rows(parameters.get("root"), parameters.get("suffix") or "")
-    return stated(rows, parameters, names=table.names, form=table.form)
+    found = stated(rows, parameters, names=table.label_columns, form=table.form)
+    if table.number_columns:
+        labels = found.classes if len(table.forms) > 1 else ()
+        found = replace(found, classes=(*(labels or ()), *table.number_columns))
+    return replace(found, forms=table.forms)
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ class LabelTable:
 
     A None is found: the encoding by the mark at the beginning (else UTF-8), the delimiter by the
     first line, the columns by their usual names. Without number and label columns, and without a
-    separator of labels, an image has the one label of its label column.
+    separator of labels, an image has the one label of its label column. With number columns it has
+    labels, or a class, only where their columns are named.
     """
 
     file: Path
@@ -59,14 +64,16 @@ class LabelTable:
     @property
     def form(self) -> TargetForm:
         """What its targets are."""
-        if self.number_columns:
-            return "numbers"
-        return "labels" if self.label_columns or self.label_separator is not None else "classes"
+        return self.forms[0] if len(self.forms) == 1 else "several"
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Of numbers and of labels with a column each."""
-        return self.number_columns or self.label_columns
+    def forms(self) -> tuple[TargetForm, ...]:
+        """The forms that they have, numbers last."""
+        if self.label_columns or self.label_separator is not None:
+            labels: tuple[TargetForm, ...] = ("labels",)
+        else:
+            labels = ("classes",) if self.label_column or not self.number_columns else ()
+        return (*labels, "numbers") if self.number_columns else labels
 
     def rows(self, root: str | None = None, suffix: str = "") -> list[LabelledFile]:
         """The rows, empty lines passed over.
@@ -97,7 +104,8 @@ class LabelTable:
                 kind: cells[at].strip() if at < len(cells) else "" for kind, at in columns.items()
             }
             for kind in ("path", "label"):  # of several labels an image may have none
-                if kind in values and not values[kind] and (kind, self.form) != ("label", "labels"):
+                is_free = kind == "label" and "labels" in self.forms
+                if kind in values and not values[kind] and not is_free:
                     message = f"{where}: there is no {kind}"
                     raise DataError(message, remedy="fill it in, or remove the line")
             path = _there(base, values["path"] + suffix)
@@ -152,7 +160,7 @@ class LabelTable:
         names = [name.strip() for name in header]
         found: dict[str, int] = {}
         for kind, usual in USUAL.items():
-            if kind == "label" and self.names:
+            if kind == "label" and (self.label_columns or self.forms == ("numbers",)):
                 continue
             given = getattr(self, f"{kind}_column")
             if given is not None:
@@ -180,20 +188,20 @@ class LabelTable:
         return names.index(name)
 
     def _value_columns(self, header: Sequence[str]) -> list[int]:
+        """The positions of the columns of numbers, then of those of labels."""
         names = [name.strip() for name in header]
-        key = "number_columns" if self.number_columns else "label_columns"
-        return [self._place(name, names, key=key) for name in self.names]
+        keys = ("number_columns", "label_columns")
+        return [self._place(name, names, key=key) for key in keys for name in getattr(self, key)]
 
     def _with_targets(
         self, row: LabelledFile, cells: Sequence[str], columns: Sequence[int]
     ) -> LabelledFile:
-        """The row with its numbers, or with its labels."""
+        """The row with its numbers and its labels."""
         texts = [cells[at].strip() if at < len(cells) else "" for at in columns]
-        if self.number_columns:
-            pairs = zip(self.number_columns, texts, strict=True)
-            return replace(row, numbers=tuple(_number(t, n, row.where) for n, t in pairs))
+        pairs = zip(self.number_columns, texts, strict=False)
+        row = replace(row, numbers=tuple(_number(t, n, row.where) for n, t in pairs))
         if self.label_columns:
-            pairs = zip(self.label_columns, texts, strict=True)
+            pairs = zip(self.label_columns, texts[len(self.number_columns) :], strict=True)
             return replace(row, labels=tuple(n for n, t in pairs if _is_there(t, n, row.where)))
         if self.label_separator is None:
             return row
@@ -201,8 +209,8 @@ class LabelTable:
         return replace(row, label="", labels=tuple(dict.fromkeys(part for part in parts if part)))
 
     def _refuse_contradictions(self) -> None:
-        """Of the keys that say what the targets are, only one can be obeyed."""
-        keys = ("number_columns", "label_columns", "label_separator", "label_column")
+        """Of the keys that say which labels there are, only one can be obeyed."""
+        keys = ("label_columns", "label_separator", "label_column")
         given = [key for key in keys if getattr(self, key)]
         given = [] if given == ["label_separator", "label_column"] else given
         for other in given[1:]:

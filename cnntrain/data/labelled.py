@@ -16,7 +16,7 @@ from cnntrain.data.decode import UnreadableImageError, decode, in_threads
 from cnntrain.data.labelled_files import LabelledFile, class_names
 from cnntrain.data.left_out import UNREADABLE, LeftOut
 from cnntrain.data.splits import Files, Splits
-from cnntrain.tasks.targets import Targets
+from cnntrain.tasks.targets import Targets, several
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,23 @@ class Reading:
         channels: 1 or 3.
         bits: as in `Files`.
         skips: leave out the files that cannot be read.
-        form: of the targets.
-        names: of numbers, and of labels that have a column each; none: those that occur.
+        forms: of the targets.
+        labels: those that have a column each; none: those that occur.
+        numbers: their names.
     """
 
     classes: tuple[str, ...] | None
     channels: int
     bits: Bits
     skips: bool
-    form: TargetForm = "classes"
-    names: tuple[str, ...] = ()
+    forms: tuple[TargetForm, ...] = ("classes",)
+    labels: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+
+    @property
+    def first(self) -> TargetForm:
+        """Numbers only where there is nothing else."""
+        return self.forms[0]
 
 
 def labelled(
@@ -64,14 +71,18 @@ def labelled(
     parts: dict[str, Files] = {}
     for split in ("train", "validation", "test"):
         if theirs := [row for row in kept if row.split == split]:
-            targets = _targets(theirs, names, reading.form)
+            targets = _targets(theirs, names, reading)
             paths = tuple(row.path for row in theirs)
             parts[split] = Files(paths, targets, reading.channels, reading.bits)
     if "train" not in parts:
         raise DataError("there are no training images", remedy="name some in the split train")
-    counts = Targets(reading.form, names).counts(parts["train"].targets)
+    is_several = len(reading.forms) > 1
+    own = tuple((form, reading.numbers if form == "numbers" else names) for form in reading.forms)
+    described = several([Targets(*part) for part in own]) if is_several else Targets(*own[0])
+    names = described.names
+    counts = described.counts(parts["train"].targets)
     if 0 in counts:
-        what = "label" if reading.form == "labels" else "class"
+        what = "label" if reading.first == "labels" else "class"
         raise DataError(
             f"the {what} '{names[counts.index(0)]}' has no training image",
             remedy=f"add some, or leave the {what} out",
@@ -85,40 +96,46 @@ def labelled(
         left_out=(*left_out, *skipped),
         groups=_numbers([row.group for row in kept if row.split == "train"]),
         undivided=len(parts) == 1,
-        form=reading.form,
+        form=described.form,
+        forms=own if is_several else (),
     )
 
 
-def _targets(rows: Sequence[LabelledFile], names: Sequence[str], form: TargetForm) -> torch.Tensor:
+def _targets(rows: Sequence[LabelledFile], names: Sequence[str], reading: Reading) -> torch.Tensor:
+    """Of one form, or of labels, or a class, with numbers behind them."""
     places = {name: number for number, name in enumerate(names)}
-    if form == "classes":
-        return torch.tensor([places[row.label] for row in rows], dtype=torch.int64)
-    if form == "numbers":
-        return torch.tensor([row.numbers for row in rows], dtype=torch.float32)
-    targets = torch.zeros(len(rows), len(names))
-    for target, row in zip(targets, rows, strict=True):
-        target[[places[label] for label in row.labels]] = 1
-    return targets
+    numbers = torch.tensor([row.numbers for row in rows], dtype=torch.float32)
+    if reading.first == "numbers":
+        return numbers
+    if reading.first == "classes":
+        targets = torch.tensor([places[row.label] for row in rows], dtype=torch.int64)
+    else:
+        targets = torch.zeros(len(rows), len(names))
+        for target, row in zip(targets, rows, strict=True):
+            target[[places[label] for label in row.labels]] = 1
+    if len(reading.forms) == 1:
+        return targets
+    return torch.cat([targets.float().view(len(rows), -1), numbers], dim=1)
 
 
 def _checked_names(rows: Sequence[LabelledFile], reading: Reading) -> tuple[str, ...]:
     given = reading.classes
-    if reading.form == "numbers":
+    if reading.first == "numbers":
         if given is not None:
             message = "`data.classes` has no effect on numbers, which are called as their columns"
             raise DataError(message, remedy="remove it")
-        return reading.names
-    names = (reading.names or class_names(rows)) if given is None else given
+        return reading.numbers
+    names = (reading.labels or class_names(rows)) if given is None else given
     if len(set(names)) < len(names):
         raise DataError("`data.classes` names a class twice", remedy="remove one of the two")
     for row in rows:
-        for label in row.labels if reading.form == "labels" else (row.label,):
+        for label in row.labels if reading.first == "labels" else (row.label,):
             if label not in names:
                 message = f"{row.where}: the label '{label}' is not in `data.classes`"
                 raise DataError(message, remedy=suggestion(label, names))
     if not names:
         raise DataError("no image has a label", remedy="label some")
-    if len(names) < 2 and reading.form == "classes":
+    if len(names) < 2 and reading.first == "classes":
         raise DataError(
             f"there is only one class, '{', '.join(names)}'",
             remedy="a classifier needs at least two",

@@ -11,7 +11,7 @@ import torch
 from cnntrain.core.cores import core_count
 from cnntrain.core.errors import DataError
 from cnntrain.core.kinds import Decoder
-from cnntrain.core.target_forms import TargetForm
+from cnntrain.core.target_forms import Wanted
 from cnntrain.data.batch import Batching, Loader
 from cnntrain.data.faster import idle, read_faster
 from cnntrain.data.fingerprint import Fingerprint, take_fingerprint
@@ -109,7 +109,7 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
     cache: ImageCache | None = None,
     share: ShareOfBatch = WHOLE,
     copies_ahead: bool = False,
-    form: TargetForm | None = None,
+    form: Wanted | None = None,
 ) -> Data:
     """Open a data set and make its loaders.
 
@@ -152,7 +152,7 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
         refuse_empty_classes(splits, counts["train"])
     lists = {"train": train_transforms, "eval": eval_transforms}
     scaling, plain = with_statistics(lists, splits.train)
-    pipelines = make_pipelines(plain, form=splits.form)
+    pipelines = make_pipelines(plain, form=form or splits.form)
     wide = replace(share, before=reach(pipelines["train"].mixings))
     how = Batching(batch_size, True, drop_last, seed, torch.device(device), channels_last,
                    balanced=sampling == "balanced", share=wide,
@@ -216,7 +216,7 @@ def worker_count(workers: Workers, device: torch.device, *, on_machine: int = 1)
 
 
 def make_pipelines(
-    plain: Mapping[str, PlainPipeline], *, form: TargetForm = "classes"
+    plain: Mapping[str, PlainPipeline], *, form: Wanted = "classes"
 ) -> dict[str, Pipeline]:
     """The pipelines of the lists `train` and `eval`, for targets of a form.
 

@@ -54,6 +54,7 @@ class Stated:
     validation: bool
     undivided: bool = False
     form: TargetForm = "classes"
+    forms: tuple[TargetForm, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class DatasetFacts:
         undivided: whether it is not split at all, so that some images are held out if nothing is
             said of it.
         form: of the targets, see `cnntrain.tasks.targets`; None when unknown.
+        forms: of `several` what they are; else that one; empty when unknown.
+        numbers: of `num_classes`, how many are numbers, where there is something else, too.
     """
 
     num_classes: int | None
@@ -78,6 +81,8 @@ class DatasetFacts:
     validation: bool | None = None
     undivided: bool = False
     form: TargetForm | None = "classes"
+    forms: tuple[TargetForm, ...] = ()
+    numbers: int = 0
 
 
 def facts(name: str, parameters: Mapping[str, Any]) -> DatasetFacts:
@@ -87,7 +92,8 @@ def facts(name: str, parameters: Mapping[str, Any]) -> DatasetFacts:
     from a parameter. `validation=False` says that it has no validation split of its own: a run file
     that needs one is refused without reading; `form="numbers"` is what its targets are, where they
     are not classes. `look="module:function"` names a function of the
-    parameters that looks at the names of files and folders, and gives a `Stated`.
+    parameters that looks at the names of files and folders, and gives a `Stated`. Where images may
+    have numbers besides something else, `numbers="$key"` is the parameter that names them.
 
     Args:
         name: a registered data set.
@@ -98,10 +104,12 @@ def facts(name: str, parameters: Mapping[str, Any]) -> DatasetFacts:
     names = tuple(classes) if isinstance(classes, tuple | list) else None
     validation = _resolve(options.get("validation"), parameters)
     undivided, form = False, None if "look" in options else options.get("form", "classes")
+    forms: tuple[TargetForm, ...] = ()
     with suppress(DataError):
         if (stated := look(name, parameters)) is not None:
             names, validation, undivided = stated.classes, stated.validation, stated.undivided
-            form = stated.form
+            form, forms = stated.form, stated.forms
+    numbers = _resolve(options.get("numbers"), parameters) if form in ("several", None) else None
     size = _resolve(options.get("size"), parameters)
     pair = (size, size) if isinstance(size, int) else size
     height_width = None if pair is None else (int(pair[0]), int(pair[1]))
@@ -114,6 +122,8 @@ def facts(name: str, parameters: Mapping[str, Any]) -> DatasetFacts:
         validation=None if validation is None else bool(validation),
         undivided=undivided,
         form=form,
+        forms=forms or (() if form is None else (form,)),
+        numbers=len(numbers or ()),
     )
 
 

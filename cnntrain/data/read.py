@@ -8,10 +8,10 @@ from typing import Any
 from cnntrain.core.errors import ConfigError, DataError
 from cnntrain.core.escapes import breaks_lines
 from cnntrain.core.problems import Place
-from cnntrain.core.target_forms import IN_WORDS, TargetForm
+from cnntrain.core.target_forms import Wanted, in_words
 from cnntrain.data import DATASETS
 from cnntrain.data.hold_out import hold_out
-from cnntrain.data.image_targets import as_images
+from cnntrain.data.image_targets import as_images, as_several
 from cnntrain.data.metadata import AS_IT_IS, Holdout
 from cnntrain.data.splits import Splits
 
@@ -29,13 +29,14 @@ def open_splits(
     *,
     parameters: Mapping[str, Any],
     holdout: Holdout = AS_IT_IS,
-    form: TargetForm | None = None,
+    form: Wanted | None = None,
 ) -> Splits:
     """The splits of a data set, with the images held out that are asked for.
 
     Raises:
         FormError: the targets are not of the form that is asked for; None asks for none, and
-            `image` makes the targets of the images, whatever they have.
+            `image` makes the targets of the images, whatever they have; several are put side by
+            side.
         ValueError: the data set already has such a split, or too few images for one.
     """
     splits = DATASETS.load(name)(**parameters)
@@ -44,8 +45,7 @@ def open_splits(
         message = f"the data set '{name}' returned a {type(splits).__name__}, not Splits"
         remedy = "return cnntrain.data.splits.Splits(classes=..., train=Pixels(images, targets))"
         raise ConfigError(message, remedy=remedy, place=Place(str(entry.file), entry.line, 1))
-    if form not in (None, "image", splits.form):
-        raise FormError(not_learnt(name, splits.form, form))
+    _refuse_other_forms(splits, form, name=name)
     for label in splits.classes:
         if breaks_lines(label):
             raise DataError(
@@ -53,14 +53,21 @@ def open_splits(
                 remedy="rename it: the class list has one name per line",
             )
     held = hold_out(splits, holdout, name=name)
+    if isinstance(form, tuple):
+        return as_several(held, form)
     return as_images(held) if form == "image" else held
 
 
-def not_learnt(name: str, there: TargetForm, wanted: TargetForm) -> str:
-    """That a data set has targets of another form, and the remedy."""
-    return (
-        f"an image of '{name}' has {IN_WORDS[there]}, and {IN_WORDS[wanted]} would be learnt; "
-        f"choose a data set that has {IN_WORDS[wanted]}, or a task that learns {IN_WORDS[there]}"
+def _refuse_other_forms(splits: Splits, form: Wanted | None, *, name: str) -> None:
+    """Refuse targets of other forms than those that are wanted, and more than are."""
+    there = tuple(each for each, _ in splits.forms) or (splits.form,)
+    wanted = (form,) if isinstance(form, str) else form or there
+    asked = tuple(each for each in wanted if each != "image")
+    if not asked or {*asked} == {*there}:
+        return
+    raise FormError(
+        f"an image of '{name}' has {in_words(there)}, and {in_words(asked)} would be learnt; "
+        f"choose a data set that has {in_words(asked)}, or a task that learns {in_words(there)}"
     )
 
 

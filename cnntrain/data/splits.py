@@ -213,6 +213,7 @@ class Splits:
             says otherwise.
         division: how images were held out; None where they were not.
         form: of the targets, the same in every split.
+        forms: of `several`, what they are, each with its names, in the order of the columns.
     """
 
     classes: tuple[str, ...]
@@ -225,11 +226,12 @@ class Splits:
     undivided: bool = False
     division: Division | None = None
     form: TargetForm = "classes"
+    forms: tuple[tuple[TargetForm, tuple[str, ...]], ...] = ()
 
     @cached_property
     def targets(self) -> Targets:
         """What the images are learnt with."""
-        return measured(self.form, self.classes, self.train.targets)
+        return measured(self.form, self.classes, self.train.targets, self.forms)
 
     @property
     def parts(self) -> dict[str, Part]:

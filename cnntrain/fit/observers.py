@@ -34,7 +34,6 @@ from cnntrain.record.observe import Observer
 from cnntrain.record.time_left import Ahead
 from cnntrain.runs.folder import RunFolder
 from cnntrain.show.words import counted
-from cnntrain.tasks.targets import NAMED
 from cnntrain.train import undisturbed
 from cnntrain.train.snapshot import weights_alone
 
@@ -137,9 +136,7 @@ def card(prepared: Prepared) -> list[tuple[str, str]]:
     loaders = {"train": data.train, "validation": data.validation, "test": data.test}
     counts = ", ".join(f"{it.size:,} {split}" for split, it in loaders.items() if it is not None)
     shape = "x".join(map(str, plan.body.in_shape))
-    outputs = f"{len(data.classes)} {NAMED[data.targets.form][1]}"
-    if len(data.classes) == 1:
-        outputs = counted(1, *NAMED[data.targets.form])
+    outputs = data.targets.described
     network = f"{plan.parameters:,} parameters, {plan.multiply_adds:,} multiply-adds per image"
     device, options = str(prepared.device), [str(prepared.learner.precision)]
     if prepared.device.type == "cuda":

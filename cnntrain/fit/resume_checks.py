@@ -101,6 +101,8 @@ def check_same_data(prepared: Prepared, state: State, path: Path) -> None:
 
 def _images(targets: Targets, counts: Sequence[int]) -> int:
     """How many there are; of labels how often they are given."""
+    if targets.parts:
+        return _images(targets.parts[0], counts[: len(targets.parts[0].names)])
     return max(counts) if targets.form == "numbers" else sum(counts)
 
 

@@ -263,7 +263,9 @@ def _as_selected(prepared: Prepared, last: RunDone) -> Task:
     if found is None or found.validation is None:
         return prepared.learner.task
     targets = with_thresholds(prepared.data.targets, found.validation.figures)
-    return make_task(prepared.loaded, targets) if targets.thresholds else prepared.learner.task
+    if not targets.thresholds:
+        return prepared.learner.task
+    return make_task(prepared.loaded, targets, plan=prepared.plan)
 
 
 def _stand_in(last: RunDone, error: CheckpointError) -> str:

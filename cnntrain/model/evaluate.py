@@ -14,6 +14,7 @@ from cnntrain.assemble.make_parts import make_criterion
 from cnntrain.core.errors import DataError, UsageError
 from cnntrain.core.kinds import Split
 from cnntrain.core.problems import halves
+from cnntrain.core.target_forms import has_image
 from cnntrain.data.crops import Crops
 from cnntrain.data.decode import UnreadableImageError
 from cnntrain.data.left_out import LeftOut
@@ -115,7 +116,7 @@ def evaluate(
         DivergedError: a network's outputs are not finite; it names the first layer.
     """
     first = models[0]
-    if len(models) > 1 and first.named.form == "image":
+    if len(models) > 1 and has_image(first.loaded.config.task.wanted):
         message = f"{first.path}: networks that give images are evaluated one by one"
         raise UsageError(message, remedy="give one run; `predict --with` averages their images")
     viewers = [make_viewer(model, crops=crops, scales=scales) for model in models]

@@ -98,7 +98,9 @@ class SplitImages:
         with data_errors(loaded), in_list("eval"):
             loader = make_loader(
                 self.part if is_whole else self.part.select(positions),
-                make_pipelines({"eval": self.model.eval_steps}, form=self.model.named.form)["eval"],
+                make_pipelines({"eval": self.model.eval_steps}, form=loaded.config.task.wanted)[
+                    "eval"
+                ],
                 name=self.split,
                 memory=data.memory,
                 workers=data.workers,
@@ -121,7 +123,7 @@ def every_split(loaded: Loaded) -> Splits:
             data.name,
             parameters=loaded.data_parameters,
             holdout=data.holdout(seed=seed),
-            form=loaded.config.task.form,
+            form=loaded.config.task.wanted,
         )
 
 

@@ -80,7 +80,7 @@ class Model:
     @cached_property
     def task(self) -> Task:
         """What it is for."""
-        return make_task(self.loaded, with_scaling(self.named, self.scaling))
+        return make_task(self.loaded, with_scaling(self.named, self.scaling), plan=self.plan)
 
     @property
     def named(self) -> Targets:

@@ -20,7 +20,7 @@ from cnntrain.config.from_python import Changes, as_overrides
 from cnntrain.config.load import load as load_run_file
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.named_plugins import Naming
-from cnntrain.config.train_section import KEEP_LAST
+from cnntrain.config.task_section import KEEP_LAST
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.data.metadata import facts
 from cnntrain.data.read import open_splits
@@ -235,6 +235,9 @@ def _refuse_unknown_scale(loaded: Loaded, source: Source) -> None:
         message = f"the mean and deviation of the numbers that {source.name} learnt are unknown"
         remedy = "give a run or an exported file, or set normalize: false"
         raise loaded.error(("task", "name"), message, remedy)
+    if task.heads and not is_known:
+        message = f"what the heads of {source.name} learnt is unknown"
+        raise loaded.error(("task", "name"), message, "give a run or an exported file")
 
 
 def _class_names(loaded: Loaded, source: Source) -> tuple[str, ...]:

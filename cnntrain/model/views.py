@@ -13,6 +13,7 @@ from cnntrain.arch.fully_convolutional import Dense
 from cnntrain.assemble.translation import evaluation_batch
 from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import halves
+from cnntrain.core.target_forms import has_image
 from cnntrain.data.crops import Crops, Views, make_views
 from cnntrain.data.decode import UnreadableImageError, in_threads
 from cnntrain.data.image_targets import uncorrupted
@@ -134,7 +135,7 @@ def make_viewer(model: Model, *, crops: Crops = "center", scales: Sequence[int] 
     Raises:
         UsageError: its preprocessing or its layers do not allow such views.
     """
-    if crops != "center" and model.named.form == "image":
+    if crops != "center" and has_image(model.loaded.config.task.wanted):
         message = f"--crops {crops}: what is answered to several crops is averaged, and is no image"
         raise UsageError(message, remedy="leave it out")
     side = max(model.in_shape[1:])

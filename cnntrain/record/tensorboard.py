@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -27,6 +28,7 @@ from cnntrain.record.tensorboard_pictures import (
     weight_histograms,
 )
 from cnntrain.record.window import StepReport
+from cnntrain.tasks.answers import parts_of
 from cnntrain.train.events import (
     EpochDone,
     EvalDone,
@@ -221,14 +223,17 @@ class TensorBoard(Observer):
             report = self._tally.task.report(event.metrics, self._classes)
             block = "".join(f"    {line}\n" for line in report.splitlines())  # Markdown's for code
             self._file(event.split).add(text("report", block), event.step)  # type: ignore[no-untyped-call] # torch's
-        confusion = getattr(event.metrics, "confusion", None)
-        if confusion is not None and len(confusion) <= DRAWN_CLASSES:
-            self._picture("confusion", confusion_picture(confusion), event.step, split=event.split)
-        sample = getattr(event.metrics, "sample", None)
-        if sample is not None:
-            name = "outputs" if sample.ndim == 5 else "scatter"
-            picture = outputs_picture(sample) if sample.ndim == 5 else scatter_picture(sample)
-            self._picture(name, picture, event.step, split=event.split)
+        for head, _, found, _ in parts_of(self._tally.task, event.metrics, self._classes):
+            draw = partial(self._picture, step=event.step, split=event.split)
+            begin = f"{head}/" if head else ""
+            confusion = getattr(found, "confusion", None)
+            if confusion is not None and len(confusion) <= DRAWN_CLASSES:
+                draw(f"{begin}confusion", confusion_picture(confusion))
+            sample = getattr(found, "sample", None)
+            if sample is not None:
+                name = "outputs" if sample.ndim == 5 else "scatter"
+                picture = outputs_picture(sample) if sample.ndim == 5 else scatter_picture(sample)
+                draw(f"{begin}{name}", picture)
 
     def _filters(self, step: int) -> None:
         picture = filters_picture(self._net)

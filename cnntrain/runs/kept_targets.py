@@ -13,7 +13,7 @@ from cnntrain.checkpoint.checked_values import mapping_in, wrong_part
 from cnntrain.core.target_forms import IN_WORDS
 from cnntrain.runs.contents import classes_in
 from cnntrain.tasks.multilabel_report import THRESHOLD
-from cnntrain.tasks.targets import Targets
+from cnntrain.tasks.targets import Targets, several
 
 
 def targets_in(state: State, *, path: Path = Path("the checkpoint")) -> Targets:
@@ -26,8 +26,22 @@ def targets_in(state: State, *, path: Path = Path("the checkpoint")) -> Targets:
     if "targets" not in state:
         return Targets(names=names)
     part = mapping_in(state, "targets")
+    if part.get("form") != "several":
+        return _one_in(part, names)
+    parts: Any = part.get("parts")
+    if not isinstance(parts, list) or not all(map(_is_part, parts)) or not parts:
+        raise wrong_part("targets", "parts", parts, "a list of targets with names")
+    return several([_one_in(each, tuple(each["names"])) for each in parts])
+
+
+def _is_part(given: Any) -> bool:
+    named = given.get("names") if isinstance(given, dict) else None
+    return isinstance(named, list) and all(isinstance(name, str) for name in named)
+
+
+def _one_in(part: Mapping[str, Any], names: tuple[str, ...]) -> Targets:
     form: Any = part.get("form")
-    if form not in IN_WORDS:
+    if form not in IN_WORDS or form == "several":
         raise wrong_part("targets", "form", form, f"one of {', '.join(IN_WORDS)}")
     mean = part.get("mean")
     channels = len(mean) if form == "image" and isinstance(mean, list) else 0

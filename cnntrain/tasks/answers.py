@@ -124,6 +124,14 @@ def judged(task: Task, answers: Tensor, targets: Tensor, *, criterion: Criterion
     return sums.compute()
 
 
+def parts_of(
+    task: Task, result: Result, names: Sequence[str]
+) -> Sequence[tuple[str, Task, Result, Sequence[str]]]:
+    """Of each head: name, task, result, and names of its outputs; of others the one, unnamed."""
+    ask = getattr(task, "parts", None)
+    return [("", task, result, names)] if ask is None else list(ask(result, names))
+
+
 def said(task: Task, answers: Tensor, names: Sequence[str], *, top: int) -> Sequence[SaidOfImage]:
     """What is said of each image; where the task does not say, the numbers that are given."""
     ask = getattr(task, "said", None)

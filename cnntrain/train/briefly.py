@@ -160,7 +160,7 @@ def chance_loss(
     for an image, is not one score for each class, the best such answer is searched for, from 0 on.
     """
     if targets.ndim > 1:
-        return _best_constant(criterion, targets, targets.shape[1:])
+        return _best_constant(criterion, targets, outputs or targets.shape[1:])
     if outputs and tuple(outputs) != (classes,):
         return _best_constant(criterion, targets, outputs)
     shares = torch.bincount(targets.cpu(), minlength=classes).float() / len(targets)

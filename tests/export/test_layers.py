@@ -132,7 +132,9 @@ layers:
   - flatten
   - {linear: {out: 50}, as: inner}
   - tied: {to: inner}
-  - linear: {out: $num_classes}
+heads:
+  number: {layers: [{linear: {out: $num_classes}}]}
+  image: {from: tied1, layers: [tanh]}
 """
 NETS = {
     "norms_and_pools": NORMS_AND_POOLS,

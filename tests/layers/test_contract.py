@@ -130,6 +130,7 @@ EXAMPLES = [
     Example("channel_shuffle", values={"groups": 2}),
     Example("concat", inputs=((4, 6, 6), (2, 6, 6), (1, 6, 6))),
     Example("add", inputs=(MAPS, MAPS, MAPS)),
+    Example("outputs", inputs=(MAPS, (2, 6, 6), (1, 3, 2))),
     Example("sequence", nested=lambda: {"layers": nest(small_conv(2), nn.ReLU())}),
     Example("abs"),
     Example("gain"),

@@ -46,6 +46,30 @@ OF_TASKS: dict[str, dict[str, Any]] = {
             ]
         },
     },
+    "multitask": {
+        "task.heads": {
+            "side": {"task": "classification", "weight": 0.7},
+            "places": {"task": "regression", "loss": "huber", "names": ["y"]},
+            "picture": {"task": "reconstruction", "loss": {"name": "mse"}, "weight": 0.1},
+        },
+        "data.label_column": "class",
+        "data.number_columns": ["x", "y"],
+        "arch": {
+            "layers": [
+                {"conv": {"out": 4, "kernel": 3}},
+                "relu",
+                "flatten",
+                {"linear": {"out": 8}},
+            ],
+            "heads": {
+                "side": {"from": "flatten1", "layers": [{"linear": {"out": "$num_classes"}}]},
+                "places": {"from": "flatten1", "layers": [{"linear": {"out": "$num_classes"}}]},
+                "picture": {
+                    "layers": [{"linear": {"out": 64}}, {"unflatten": {"shape": [1, 8, 8]}}]
+                },
+            },
+        },
+    },
 }
 """Task -> what its run file has besides; a new one is swept once it stands here."""
 
@@ -63,6 +87,7 @@ SAID = {
     "multilabel": {"labels", "probabilities"},
     "reconstruction": {"shape", "mean"},
     "ordinal": {"class", "probabilities"},
+    "multitask": {"heads"},
 }
 """Task -> what `predict --json` says of an image."""
 
@@ -72,6 +97,7 @@ GIVEN: dict[str, tuple[str, list[int]]] = {
     "multilabel": ("labels", [3]),
     "reconstruction": ("image", [1, 8, 8]),
     "ordinal": ("logits", [1]),
+    "multitask": ("heads", [67]),
 }
 """Task -> name and shape of what an exported network gives."""
 
@@ -133,10 +159,11 @@ def test_every_command(task: str, task_file: RunFile, run: Run, tmp_path: Path) 
         assert Path("picture.png").read_bytes().startswith(b"\x89PNG")
     code, out, err = run("eval", folder, folder, "--json")  # twice the same network
     together = json.loads(out) if code == 0 else {}
-    if task == "reconstruction":
+    gives_images = task in ("reconstruction", "multitask")
+    if gives_images:
         assert (code, "networks that give images are evaluated one by one" in err) == (2, True)
     for name, value in whole.items():
-        if isinstance(value, float) and task != "reconstruction":
+        if isinstance(value, float) and not gives_images:
             assert together[name] == pytest.approx(value, rel=1e-4, abs=1e-5), name
     _predicts(task, folder, run)
     code, _, err = run("export", folder, "--to", "safetensors", "--out", "net.safetensors")
@@ -186,7 +213,7 @@ def _writes(task: str, folder: Path, run: Run) -> None:
     else:
         assert (code, "--html is for images that are of one class each" in err) == (2, True)
     code, _, err = run("predict", folder, *pair, "--out", "given")
-    if task == "reconstruction":
+    if task in ("reconstruction", "multitask"):
         assert code == 0, err
         pixels = np.array([np.array(Image.open(f"given/{name}.png")) for name in "12"])
         found = open_model(folder).predict(list(pair))

@@ -12,7 +12,12 @@ from cnntrain.data.on_disk import expanded
 from cnntrain.data.splits import Splits
 
 
-@dataset("csv", channels="$channels", look="cnntrain.data.label_table:look_at_table")
+@dataset(
+    "csv",
+    channels="$channels",
+    look="cnntrain.data.label_table:look_at_table",
+    numbers="$number_columns",
+)
 def csv(  # noqa: PLR0913  # one keyword for each key of the run file
     *,
     file: str,
@@ -35,7 +40,8 @@ def csv(  # noqa: PLR0913  # one keyword for each key of the run file
     """Images that a table lists: a line for each, with its path and its label.
 
     For regression `number_columns` are what is learnt. Several labels of an image are separated in
-    its label column, or have a column each.
+    its label column, or have a column each. Images that have numbers and labels, or a class, name
+    the columns of both.
 
     A column `split` (train, val, test) says which images are for what; without it some are held
     out, see `data.split`. Images with one value in a column `group`, such as all of one patient,
@@ -72,6 +78,12 @@ def csv(  # noqa: PLR0913  # one keyword for each key of the run file
         label_separator,
     )
     reading = Reading(
-        classes, channels, bits, skips=unreadable == "skip", form=table.form, names=table.names
+        classes,
+        channels,
+        bits,
+        skips=unreadable == "skip",
+        forms=table.forms,
+        labels=label_columns,
+        numbers=number_columns,
     )
     return labelled(table.rows(root, suffix), reading, notes=(), left_out=())
