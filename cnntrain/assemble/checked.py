@@ -13,13 +13,14 @@ from cnntrain.assemble.graphs import refuse_uncapturable
 from cnntrain.assemble.make_penalties import make_penalties
 from cnntrain.assemble.needed_packages import missing_packages
 from cnntrain.assemble.networks import make_network, try_to_plan
+from cnntrain.assemble.stages import Stage, stages_of
 from cnntrain.assemble.transfer.make_freezing import what_learns
 from cnntrain.assemble.transfer.preprocessing import follow_weights
 from cnntrain.assemble.transfer.sources import name_rules
 from cnntrain.config.load import NAMED, try_to_load
 from cnntrain.config.loaded import FINETUNE_AT, TRANSFORMS_AT, Loaded
 from cnntrain.config.named_plugins import Naming
-from cnntrain.config.rules import unset_variables
+from cnntrain.config.rules import broken_rules, unset_variables
 from cnntrain.core.errors import CnntrainError, ConfigError
 from cnntrain.core.problems import Problem
 from cnntrain.runs.contents import of_a_run
@@ -87,11 +88,30 @@ def check_loaded(
         problems[:] = [*apart, *found, *_softmax_problems(loaded, plan)]
         if plan is not None and not found and starts_well:
             _try_to_build(loaded, plan, problems)
+            if problems == apart:
+                _try_stages(loaded, plan, problems)
             if sized and problems == apart:
                 found_good(loaded)
     if loaded is None or plan is None or problems:
         raise ConfigError.of(problems)
     return Checked(loaded, plan)
+
+
+def _try_stages(loaded: Loaded, plan: Plan, problems: list[Problem]) -> None:
+    """Each stage of pre-training is checked as the run file that it is."""
+    stages: Sequence[Stage] = ()
+    with _collected(problems):
+        stages = stages_of(loaded, plan)
+    for number, stage in enumerate(stages):
+        with _collected(problems):
+            checked = check_loaded(stage.loaded, broken_rules(stage.loaded))
+            noise = f"{stage.name}_noise"
+            node = next((n for n in checked.plan.body.nodes if n.name == noise), None)
+            if node and (node.parameters or node.buffers or node.in_shapes != (node.out_shape,)):
+                message = f"'{node.node.operation}' is not noise: it has weights or changes shapes"
+                at = ("pretrain", "stages", number, "noise")
+                remedy = "choose masking_noise, gaussian_noise, dropout or one of your own"
+                raise loaded.error(at, message, remedy)
 
 
 def _try_to_build(loaded: Loaded, plan: Plan, problems: list[Problem]) -> None:

@@ -53,6 +53,9 @@ def _problems(
     if config.finetune is not None and config.finetune.probe:
         message = f"a probe computes its features in one process, and {count} were started"
         yield loaded.problem((*FINETUNE_AT, "probe"), message, "start it without torchrun")
+    if config.pretrain is not None:
+        message = f"stages of pre-training are for one process, and {count} were started"
+        yield loaded.problem(("pretrain",), message, "start it without torchrun")
     if config.compute.cuda_graphs:
         message = f"CUDA graphs are for one process, and {count} were started"
         yield loaded.problem(("compute", "cuda_graphs"), message, "remove this")

@@ -15,7 +15,7 @@ from cnntrain.assemble.prepare import Prepared
 from cnntrain.assemble.translation import open_run_data
 from cnntrain.config.loaded import Loaded
 from cnntrain.data.batch import Batch, Loader
-from cnntrain.train.briefly import Method, groups_like, without_decay
+from cnntrain.train.briefly import Method, groups_like, steady_copy, without_decay
 
 WORK = 4e11
 """Multiply-adds that trials of one kind may cost on a CPU, roughly: some ten seconds on two
@@ -78,7 +78,17 @@ def plain_batches(prepared: Prepared, *, count: int, size: int) -> tuple[Batch, 
     data = open_run_data(
         prepared.loaded, device=prepared.device, eval_steps=prepared.data.eval_pipeline
     )
-    return first_batches(data.train, count=count, size=size)
+    return with_own_targets(prepared, first_batches(data.train, count=count, size=size))
+
+
+@torch.no_grad()
+def with_own_targets(prepared: Prepared, batches: Sequence[Batch]) -> tuple[Batch, ...]:
+    """The batches, with the targets that the network gives itself, where the task says so."""
+    ask = getattr(prepared.learner.task, "targets_in", None)
+    if ask is None:
+        return tuple(batches)
+    net = steady_copy(prepared.learner.model)
+    return tuple(Batch(images, ask(net(images).float())) for images, _ in batches)
 
 
 def method_of(prepared: Prepared) -> Method:

@@ -46,6 +46,9 @@ def check(
         known, note = [size, unknown_classes(checked.loaded), _held_out(checked.loaded)], ""
         config = checked.loaded.config
         is_probe = config.finetune is not None and config.finetune.probe  # only the head is trained
+        if config.pretrain is not None:
+            names = ", ".join(stage.to for stage in config.pretrain.stages)
+            known.append(f"pre-trained in stages up to {names}")
         if config.train is not None and not is_probe:
             needed = needed_memory(checked.loaded, plan)
             known.append(f"training needs about {byte_size(needed.total)} of memory")
@@ -98,7 +101,7 @@ def _held_out(loaded: Loaded) -> str:
     if asked is None and facts(data.name, data.parameters).undivided:
         asked = USUAL_SHARE
     share = f"fold {asked.fold} of {asked.of}" if isinstance(asked, FoldOf) else asked
-    shares = {"validation": share, "test": data.split.test}
+    shares = {"validation": share, "test": data.split.test, "trained on": data.split.train}
     found = [f"{split} {share}" for split, share in shares.items() if share]
     seed = data.holdout(seed=loaded.config.seed).seed
     return f"held out: {', '.join(found)}, seed {seed}" if found else ""

@@ -199,6 +199,7 @@ def _cross_validate(
     from cnntrain.config import shipped
     from cnntrain.config.named_plugins import Naming
     from cnntrain.config.open_numbers import refuse_open
+    from cnntrain.config.pretrain_rules import refuse_pretraining
     from cnntrain.fit.folds import cross_validate, cross_validate_or_resume, load_folds
     from cnntrain.show.progress import quietly
 
@@ -206,6 +207,7 @@ def _cross_validate(
     naming = Naming.by_user(plugins)
     files = load_folds(shipped.resolve(file), given, folds=folds, plugins=naming)
     refuse_open(files[0].config, doing="--folds")
+    refuse_pretraining(files[0], doing="--folds")
     is_auto = is_auto or files[0].config.record.resume == "auto"
     begin = partial(cross_validate_or_resume, plugins=plugins) if is_auto else cross_validate
     with output.log_shown(verbose), quietly(quiet):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from cnntrain.config.pretrain_section import StageSection
 from cnntrain.config.schema import CALL_SECTIONS, CHOICE_SECTIONS, RunConfig
 from cnntrain.config.section import Call, Choice, Section, calls_in, fields_of, other_defaults
 from cnntrain.config.sections import SECTIONS
@@ -35,12 +36,17 @@ def run_schema() -> Schema:
     schema = _without_titles(RunConfig.model_json_schema())
     definitions: Schema = schema["$defs"]
     schema["required"] = [name for name in schema["required"] if name != "name"]
-    for kind in CHOICE_SECTIONS.values():
+    for kind in dict.fromkeys(CHOICE_SECTIONS.values()):
         definitions[kind.__name__] = _alternatives(kind, definitions[kind.__name__])
-    for section in CALL_SECTIONS.values():
+    with_calls: list[type[Section]] = [*CALL_SECTIONS.values(), StageSection]
+    for section in with_calls:
         for name, call in calls_in(section).items():
             _put_calls(definitions, section, name, call)
     definitions |= _architecture_definitions()
+    stage = definitions["StageSection"]["properties"]
+    stage["decoder"] = {**stage["decoder"], "items": {"$ref": "#/$defs/Layer"}}
+    layer: Schema = {"anyOf": [{"$ref": "#/$defs/Layer"}, {"type": "null"}], "default": None}
+    stage["noise"] = {**layer, "description": stage["noise"]["description"]}
     sections = schema["properties"]
     sections["arch"] = {
         "$ref": "#/$defs/Architecture",

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cnntrain.config.loaded import FINETUNE_AT, TRANSFORMS_AT, Loaded
+from cnntrain.config.pretrain_rules import broken_pretrain_rules
 from cnntrain.config.target_rules import broken_target_rules
 from cnntrain.config.task_section import KEEP_LAST
 from cnntrain.config.train_section import AUTO, FinetuneSection
@@ -31,7 +32,7 @@ TRAINING = ("freeze", "unfreeze", "lr_scale", "layer_decay", "l2_sp", "probe")
 def broken_rules(given: Loaded) -> list[Problem]:
     """Every contradiction in a run file that is valid key by key."""
     problems = [*_normalization(given), *_transforms(given), *_loading(given), *_split(given)]
-    problems += broken_target_rules(given)
+    problems += [*broken_target_rules(given), *broken_pretrain_rules(given)]
     if given.config.train is not None:
         problems += [*_validation(given), *_steps(given), *_optimizer(given)]
         problems += [*_schedule(given)]
@@ -159,7 +160,7 @@ def _loading(given: Loaded) -> Iterator[Problem]:
 def _split(given: Loaded) -> Iterator[Problem]:
     data = given.config.data
     asked, stated = data.split, facts(data.name, data.parameters)
-    is_made = bool(asked.validation or asked.test or stated.undivided)
+    is_made = bool(asked.validation or asked.test or asked.train or stated.undivided)
     if asked.seed is not None and not is_made and stated.validation is not None:
         message = "a seed has no effect: no images are held out"
         remedy = "add validation: 0.2 or test: 0.2, or remove this"

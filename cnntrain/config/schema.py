@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from cnntrain.config.pretrain_section import PretrainSection, StageSection
 from cnntrain.config.section import (
     FROM_LIST,
     SHARES,
@@ -89,6 +90,8 @@ class SplitSection(Section):
     """A fraction of the images, a count, or one fold; false: none; null: what the data set has."""
     test: Share = None
     """A fraction of the images, or a count; null: what the data set has."""
+    train: Share = None
+    """How many of the others are trained on, a fraction or a count, by class; null: all."""
     seed: NonNegative | None = None
     """Decides which images are held out; null: the run's seed."""
 
@@ -147,6 +150,7 @@ class DataSection(Choice):
             metadata.Fold(found.fold, found.of) if isinstance(found, FoldOf) else found,
             asked.test,
             seed if asked.seed is None else asked.seed,
+            asked.train,
         )
 
 
@@ -181,6 +185,9 @@ CHOICE_SECTIONS: Mapping[KeyPath, type[Choice]] = {
     ("train", "optimizer"): OptimizerSection,
     ("train", "schedule"): ScheduleSection,
     ("train", "loss"): LossSection,
+    ("pretrain", "optimizer"): OptimizerSection,
+    ("pretrain", "schedule"): ScheduleSection,
+    ("pretrain", "loss"): LossSection,
 }
 """The sections that choose one entry of a catalogue, and its keys."""
 
@@ -190,6 +197,18 @@ CALL_SECTIONS: Mapping[KeyPath, type[Section]] = {
     ("record",): RecordSection,
 }
 """The sections with lists of calls."""
+
+
+def stage_sections(
+    tree: Mapping[str, Any],
+) -> tuple[dict[KeyPath, type[Choice]], dict[KeyPath, type[Section]]]:
+    """The same two of each stage of pre-training that a run file has."""
+    section = tree.get("pretrain")
+    stages = section.get("stages") if isinstance(section, Mapping) else None
+    paths: list[KeyPath] = [
+        ("pretrain", "stages", n) for n in range(len(stages) if isinstance(stages, list) else 0)
+    ]
+    return {(*path, "loss"): LossSection for path in paths}, dict.fromkeys(paths, StageSection)
 
 
 class RunConfig(Section):
@@ -213,6 +232,8 @@ class RunConfig(Section):
     """What the network is for."""
     finetune: FinetuneSection | None = None
     """Weights to start from, and what may change of them; null: start from scratch."""
+    pretrain: PretrainSection | None = None
+    """Layers that are trained first, one stage after the other, without labels; null: none."""
     train: TrainSection | None = None
     """How the weights are found; may be left out where `finetune` only lends them to be used."""
     record: RecordSection = RecordSection()

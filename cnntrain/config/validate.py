@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from cnntrain.arch.description import KEYS as ARCHITECTURE
 from cnntrain.config.keys import all_keys, keys_at
 from cnntrain.config.mending import mended
-from cnntrain.config.schema import CALL_SECTIONS, CHOICE_SECTIONS, RunConfig
+from cnntrain.config.schema import CALL_SECTIONS, CHOICE_SECTIONS, RunConfig, stage_sections
 from cnntrain.config.section import Call, Choice, Section, calls_in, fields_of, other_defaults
 from cnntrain.config.task_section import CHOSEN, HEADS, HeadSection, LossSection
 from cnntrain.core.choices import TASKS
@@ -55,10 +55,11 @@ def validate(tree: Mapping[str, Any], *, name: str, skip: Collection[KeyPath] = 
     found: list[Complaint] = []
     prepared = {"name": name, **tree}
     _put_usual_loss(prepared)
-    for path, kind in CHOICE_SECTIONS.items():
+    choices, calls = stage_sections(prepared)
+    for path, kind in {**CHOICE_SECTIONS, **choices}.items():
         _prepare_choice(prepared, path, kind, found)
     has_heads = _prepare_heads(prepared, found)
-    for path, section in CALL_SECTIONS.items():
+    for path, section in {**CALL_SECTIONS, **calls}.items():
         _prepare_calls(prepared, path, section, found)
     if isinstance(tree.get("data"), Mapping) and tree.get("finetune") is not None:
         _train_as_eval(tree["data"], prepared["data"])
@@ -88,13 +89,17 @@ def _names_data(config: RunConfig) -> bool:
 
 
 def _copied(tree: dict[str, Any], path: KeyPath) -> dict[str, Any] | None:
-    """The mapping at `path`, copied with those around it: it may be changed; None: no mapping."""
-    for key in map(str, path):
-        inside = tree.get(key)
-        if not isinstance(inside, Mapping):
+    """The mapping at `path`, copied with what is around it: it may be changed; None: no mapping."""
+    inner: Any = tree
+    for key in path:
+        is_item = isinstance(inner, list) and isinstance(key, int)
+        inside = inner[key] if is_item else inner.get(key) if isinstance(inner, dict) else None
+        if not isinstance(inside, Mapping | list):
             return None  # the schema says what is wrong
-        tree[key] = tree = dict(inside)
-    return tree
+        copied = dict(inside) if isinstance(inside, Mapping) else list(inside)
+        inner[key] = copied
+        inner = copied
+    return inner if isinstance(inner, dict) else None
 
 
 def _prepare_choice(
@@ -269,6 +274,8 @@ def _better_remedy(complaint: Complaint, tree: Mapping[str, Any]) -> Complaint:
     if len(path) == 1 and path[0] in ARCHITECTURE and path[0] not in RunConfig.model_fields:
         return dataclasses.replace(complaint, remedy="indent it below `arch:`")
     keys = [key for key in all_keys() if key.path.endswith(f".{path[-1]}")]
+    if tree.get("pretrain") is None:
+        keys = [key for key in keys if not key.path.startswith("pretrain.")]
     members = [f"`name: {k.member}`" for k in keys if k.member and k.path == dotted("", path)]
     paths = dict.fromkeys(key.path for key in keys)
     remedy = "it belongs to " + " or ".join(members or paths)

@@ -56,8 +56,10 @@ def halves(error: Exception, usual: str = "") -> tuple[str, str]:
 def near_match(word: str, options: Iterable[str], *, taken: Collection[str] = ()) -> str | None:
     """The option that `word` most probably was meant to be, or None; rather none that is taken."""
     names = list(options)
-    free = [name for name in names if name not in taken]
-    return _near_match(word, free) or _near_match(word, names)
+    free = _near_match(word, [name for name in names if name not in taken])
+    found = _near_match(word, names)
+    is_slip = found is not None and free is not None and _is_slip(word, found)
+    return found if is_slip and not _is_slip(word, free or "") else free or found
 
 
 _SYNONYMS = {

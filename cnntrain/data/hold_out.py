@@ -40,7 +40,7 @@ def hold_out(splits: Splits, holdout: Holdout, *, name: str) -> Splits:
     elif splits.undivided:
         wanted["validation"] = USUAL_SHARE
     if not wanted:
-        return splits
+        return _limited(splits, holdout)
     for split, share in wanted.items():
         _refuse_own(splits, split, by_folds=isinstance(share, Fold), name=name)
     rest = torch.arange(len(splits.train))
@@ -53,7 +53,7 @@ def hold_out(splits: Splits, holdout: Holdout, *, name: str) -> Splits:
     positions = {"train": rest} | {k: held[k] for k in ("validation", "test") if k in held}
     parts = {split: splits.train.select(found) for split, found in positions.items()}
     note = _note(splits, positions, holdout)
-    return replace(
+    held_out = replace(
         splits,
         train=parts["train"],
         validation=parts.get("validation", splits.validation),
@@ -61,6 +61,34 @@ def hold_out(splits: Splits, holdout: Holdout, *, name: str) -> Splits:
         notes=(*splits.notes, note),
         groups=None,
         division=Division(positions, parts, replace(splits, train=parts["train"]).targets),
+    )
+    return _limited(held_out, holdout)
+
+
+def _limited(splits: Splits, holdout: Holdout) -> Splits:
+    """The splits with some of the training images only, if that is asked for.
+
+    Raises:
+        ValueError: there are no more than asked for.
+    """
+    if holdout.train is None:
+        return splits
+    whole = len(splits.train)
+    count = count_of(holdout.train, whole, split="train")
+    if count >= whole:
+        raise ValueError(
+            f"data.split.train asks for {count:,} of {whole:,} training images; "
+            "lower it, or remove it to train on all"
+        )
+    alone = replace(splits, groups=None)
+    _, used = _chosen(alone, torch.arange(whole), count, split="train", seed=holdout.seed)
+    part, division = splits.train.select(used), splits.division
+    if division is not None:
+        positions = {**division.positions, "train": division.positions["train"][used]}
+        division = replace(division, positions=positions, parts={**division.parts, "train": part})
+    note = f"training on {count:,} of {whole:,} images (`data.split.train`, seed {holdout.seed})"
+    return replace(
+        alone, train=part, whole_train=splits.train, division=division, notes=(*splits.notes, note)
     )
 
 

@@ -151,7 +151,7 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
     if sampling == "balanced":
         refuse_empty_classes(splits, counts["train"])
     lists = {"train": train_transforms, "eval": eval_transforms}
-    scaling, plain = with_statistics(lists, splits.train)
+    scaling, plain = with_statistics(lists, splits.whole_train or splits.train)
     pipelines = make_pipelines(plain, form=form or splits.form)
     wide = replace(share, before=reach(pipelines["train"].mixings))
     how = Batching(batch_size, True, drop_last, seed, torch.device(device), channels_last,

@@ -32,11 +32,13 @@ class Holdout:
             what the data set has, and `USUAL_SHARE` if it is not split at all.
         test: a fraction or a count; None for what the data set has.
         seed: decides which images they are.
+        train: a fraction or a count of the others that are trained on; None for all.
     """
 
     validation: float | int | Fold | Literal[False] | None = None
     test: float | int | None = None
     seed: int = 0
+    train: float | int | None = None
 
 
 AS_IT_IS = Holdout()

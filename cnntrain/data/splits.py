@@ -214,6 +214,7 @@ class Splits:
         division: how images were held out; None where they were not.
         form: of the targets, the same in every split.
         forms: of `several`, what they are, each with its names, in the order of the columns.
+        whole_train: the training images, where only some of them are trained on; else None.
     """
 
     classes: tuple[str, ...]
@@ -227,6 +228,7 @@ class Splits:
     division: Division | None = None
     form: TargetForm = "classes"
     forms: tuple[tuple[TargetForm, tuple[str, ...]], ...] = ()
+    whole_train: Part | None = None
 
     @cached_property
     def targets(self) -> Targets:

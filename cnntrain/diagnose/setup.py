@@ -25,6 +25,7 @@ from cnntrain.assemble.trial_parts import (
     lightly,
     method_of,
     plain_batches,
+    with_own_targets,
 )
 from cnntrain.config.from_python import Changes, Source, as_overrides, load_given, name_in
 from cnntrain.config.loaded import Loaded
@@ -112,7 +113,8 @@ class Patient:
             return self.plain
         asked = self.effort
         loader = self.prepared.data.train
-        return first_batches(loader, count=asked.recipe_steps, size=asked.batch)
+        found = first_batches(loader, count=asked.recipe_steps, size=asked.batch)
+        return with_own_targets(self.prepared, found)
 
     @cached_property
     def plain(self) -> tuple[Batch, ...]:

@@ -7,7 +7,7 @@ import torch
 from cnntrain.core.kinds import Count, Split
 from cnntrain.explain import picture
 from cnntrain.explain.shown import short
-from cnntrain.model.images import find_images
+from cnntrain.model.images import SplitImages, find_images
 from cnntrain.model.model import Model
 from cnntrain.show.image_table import Picture
 from cnntrain.tasks.answers import answers_of
@@ -30,6 +30,8 @@ def reconstructions(
         count: images to show.
     """
     data = find_images(model, split=split)
+    if hasattr(model.task, "as_pictures"):
+        return _of_layer(model, data, count)
     kept: list[torch.Tensor] = []
     ratios: list[torch.Tensor] = []
     with data.opened() as loader, torch.inference_mode():
@@ -57,3 +59,16 @@ def reconstructions(
         "psnr_out": after,
     }
     return Picture(figure, facts, said)
+
+
+def _of_layer(model: Model, data: SplitImages, count: int) -> Picture:
+    """Of a network that gives back one of its layers: that layer's units, or maps, as tiles."""
+    numbers = range(min(count, len(data.positions)))
+    with torch.no_grad():
+        pairs = model.net(data.at(numbers)).float()
+    targets, outputs = model.task.as_pictures(pairs)  # type: ignore[attr-defined]  # asked above
+    rows = {"target": targets, "output": outputs}
+    captions = [short(data.label(number)) for number in numbers]
+    said = f"what the layer gives, from black to white, and what is given back: {data.described}"
+    figure = rows_figure(rows, target=targets, captions=captions, title=said)
+    return Picture(figure, {"split": data.split, "images": len(data.positions)}, said)

@@ -21,6 +21,7 @@ from cnntrain.assemble.transfer.preprocessing import follow_weights
 from cnntrain.config.load import load, load_text
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.open_numbers import refuse_open
+from cnntrain.config.pretrain_rules import refuse_pretraining
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.core.complaints import value_at
 from cnntrain.core.document import Document, KeyPath, parse_document, read_document
@@ -108,6 +109,7 @@ def ablate(
     if not train:
         return Ablation(tuple(variant for variant, _ in planned))
     refuse_open(whole.config, doing="an ablation")
+    refuse_pretraining(whole, doing="an ablation")
     left_out.tell(every_split(whole).left_out)  # the trainings are quiet
     done: list[Variant] = []
     task = make_task(whole)

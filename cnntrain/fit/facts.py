@@ -19,7 +19,8 @@ from cnntrain.runs.folder import RunFolder
 def write_facts(prepared: Prepared, run: RunFolder, overrides: Sequence[str]) -> None:
     """The files of a new run; `overrides` are those of the command line."""
     _write_plan(prepared, run)  # config.yaml first: by it a run that is cut off here is known
-    run.write_text(run.config_input, prepared.loaded.document.text)
+    if not run.has_stages:  # else it is there, and a resumed run has no other than config.yaml
+        run.write_text(run.config_input, prepared.loaded.document.text)
     keep_copies(run, prepared.loaded)
     computed = {"device": str(prepared.device), "precision": prepared.learner.precision}
     run.write_json(run.environment, {**describe_environment(), **computed})

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from cnntrain.arch.plan import Plan
 from cnntrain.assemble.find_numbers import find_numbers
@@ -17,6 +18,8 @@ from cnntrain.config.loaded import Loaded
 from cnntrain.core.errors import UsageError
 from cnntrain.fit.facts import write_facts, write_what_changes
 from cnntrain.fit.follow import Order
+from cnntrain.fit.latest import Latest
+from cnntrain.fit.pretraining import is_pretraining, pretrained
 from cnntrain.fit.resume_checks import (
     check_same_data,
     check_unfinished,
@@ -26,14 +29,15 @@ from cnntrain.fit.resume_checks import (
 )
 from cnntrain.fit.to_the_end import Ended, InFolder, train_to_the_end
 from cnntrain.record.log import log_to
-from cnntrain.record.observe import Observer, Record
-from cnntrain.runs.contents import classes_in, read_run_file
-from cnntrain.runs.folder import RunFolder, create_run, point_latest, removed_unless_begun
+from cnntrain.record.observe import Observer
+from cnntrain.runs.asked_plugins import load_config
+from cnntrain.runs.contents import classes_in, of_a_run, read_run_file
+from cnntrain.runs.folder import RunFolder, create_run, removed_unless_begun
 from cnntrain.runs.kept_run_file import kept_in
 from cnntrain.runs.locate import find_run
 from cnntrain.runs.same_run import CHANGEABLE
 from cnntrain.tasks.protocol import Result
-from cnntrain.train import RunDone, RunStarted
+from cnntrain.train import RunDone
 from cnntrain.train.together import ALONE, Processes
 
 LOG = logging.getLogger("cnntrain.run")
@@ -111,28 +115,17 @@ def _begin(
         with log_to(run.log):
             for note in prepared.loaded.notes:
                 LOG.info(note)
+            listening = [Latest(run), *observers]
+            how: dict[str, Any] = {"quiet": quiet, "silent": silent, "observers": listening}
+            start = pretrained(prepared, run, begin=fit, go_on=resume, overrides=overrides, **how)
+            if isinstance(start, Ended):
+                return start
             return train_to_the_end(
-                prepared,
+                start,
                 kept=InFolder(run),
-                quiet=quiet,
-                silent=silent,
-                observers=[_Latest(run), *observers],
                 notes=prepared.loaded.notes,
+                **how,
             )
-
-
-class _Latest(Observer):
-    """Points `latest` to a run when it has its first checkpoint: from then on it can be used."""
-
-    sees_steps = False
-
-    def __init__(self, run: RunFolder) -> None:
-        self._run = run
-
-    def observe(self, event: Record) -> None:
-        """Point it."""
-        if isinstance(event, RunStarted):
-            point_latest(self._run)
 
 
 def resume(
@@ -167,6 +160,11 @@ def resume(
         raise UsageError(f"{path} lies in no run's folder", remedy=remedy)
     only_these(list(overrides), allowed=CHANGEABLE, doing="a run is resumed")
     run.refuse_links()
+    if found.given is None and is_pretraining(run):
+        loaded = of_a_run(load_config(run, overrides=overrides, plugins=plugins), overrides)
+        tell(f"continues {run.path} in its pre-training")
+        how: dict[str, Any] = {"quiet": quiet, "silent": silent, "observers": observers}
+        return fit(loaded, make=lambda: run, overrides=overrides, processes=processes, **how)
     notes: list[str] = []
     with run.lock():
         opened = contents_to_resume(found, run)

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from cnntrain.assemble.checked import Checked, check_loaded
 from cnntrain.assemble.find_numbers import find_numbers
@@ -15,12 +16,14 @@ from cnntrain.config.from_python import Changes, Source, as_overrides, try_to_lo
 from cnntrain.core.errors import UsageError
 from cnntrain.core.launch import refuse_several
 from cnntrain.fit import fit as in_folder
+from cnntrain.fit.pretraining import pretrained
 from cnntrain.fit.restart import fit_or_resume
 from cnntrain.fit.to_the_end import Ended, InMemory, train_to_the_end
 from cnntrain.model.model import Model
 from cnntrain.model.opening import model_from, open_model
 from cnntrain.record.history import History
 from cnntrain.record.observe import Observer
+from cnntrain.runs.folder import RunFolder
 from cnntrain.show.progress import quietly
 from cnntrain.tasks.protocol import Result
 from cnntrain.train import RunDone, undisturbed
@@ -111,8 +114,19 @@ def _in_memory(
 ) -> tuple[Ended, Model]:
     loaded = find_numbers(checked.loaded, plan=checked.plan)
     prepared = prepare(loaded, plan=checked.plan)
-    kept = InMemory(prepared)
+    with TemporaryDirectory() as folder:  # of the stages of pre-training, if there are any
+        start = pretrained(
+            prepared,
+            RunFolder(Path(folder)),
+            begin=in_folder.fit,
+            go_on=in_folder.resume,
+            silent=quiet,
+            observers=observers,
+        )
+    if isinstance(start, Ended):
+        return start, model_from(InMemory(prepared).weights(), path=Path("<memory>"))
+    kept = InMemory(start)
     ended = train_to_the_end(
-        prepared, kept=kept, silent=quiet, observers=[kept, *observers], notes=loaded.notes
+        start, kept=kept, silent=quiet, observers=[kept, *observers], notes=loaded.notes
     )
     return ended, model_from(kept.weights(), path=Path("<memory>"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -261,7 +261,11 @@ def _refuse_seen(model: Model, images: SplitImages) -> None:
     if images.split != "validation" or theirs.train is None:
         return
     held_out = [
-        (each.data.holdout(seed=each.seed), each.data.name, each.data.parameters)
+        (
+            replace(each.data.holdout(seed=each.seed), train=None),
+            each.data.name,
+            each.data.parameters,
+        )
         for each in (ours, theirs)
     ]
     is_chosen = images.chosen or theirs.data.split.validation is not None

@@ -82,6 +82,13 @@ class RunFolder:
     """The checkpoint before the newest."""
     best = _Part("checkpoints/best.pt")
     """The checkpoint of the lowest validation error."""
+    stages = _Part("pretrain")
+    """The folder of the runs of its stages of pre-training; absent if it has none."""
+
+    @property
+    def has_stages(self) -> bool:
+        """Whether a stage of pre-training has a checkpoint."""
+        return any(self.stages.glob("*/checkpoints/*.pt"))
 
     def make(self) -> None:
         """Make the folder and the one of its checkpoints; DiskError if that is impossible."""
@@ -222,7 +229,7 @@ def removed_unless_begun(run: RunFolder) -> Iterator[None]:
     try:
         yield
     except (CnntrainError, KeyboardInterrupt) as error:
-        if not run.last.is_file():
+        if not run.last.is_file() and not run.has_stages:
             shutil.rmtree(run.path, ignore_errors=True)
             if isinstance(error, KeyboardInterrupt):
                 say(f"nothing was saved yet, so {run.path} is removed")

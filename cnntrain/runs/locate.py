@@ -48,6 +48,12 @@ class FoundRun:
             if path.is_file():
                 return path
         place = self.run.path
+        if self.run.has_stages:
+            raise CheckpointError(
+                f"{place} has no checkpoint yet: its stages of pre-training are not done",
+                remedy=f"continue it: cnntrain fit --resume {place}; each stage is a run: "
+                f"{self.run.stages}/NAME",
+            )
         others = [other for other in _runs(place.parent) if _has_checkpoint(other)]
         file = self.run.config if self.run.config.is_file() else "FILE"
         remedy = f"begin it again: cnntrain fit {file} --out {place} --resume auto"
@@ -145,7 +151,7 @@ def _not_newest(parent: Path, latest: Path) -> str:
 
 
 def _has_checkpoint(run: Path) -> bool:
-    return any((run / "checkpoints").glob("*.pt"))
+    return any((run / "checkpoints").glob("*.pt")) or RunFolder(run).has_stages
 
 
 def _is_trained(run: Path) -> bool:

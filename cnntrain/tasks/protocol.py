@@ -146,6 +146,9 @@ class Optional(Protocol):
     def criterion(self, loss: Criterion) -> Criterion:
         """A loss as it is applied to outputs and targets of this task."""
 
+    def targets_in(self, outputs: Tensor) -> Tensor:
+        """The targets, where the network gives them itself and those of the data are not used."""
+
     def answers(self, outputs: Tensor) -> Tensor:
         """What outputs `(N, ...)` mean, to be averaged."""
 

@@ -145,3 +145,22 @@ def test_the_groups_count_in_a_data_set() -> None:
     assert len(held) == 4
     assert all(number ^ 1 in held for number in held)  # pairs 0 and 1, 2 and 3, ...
     assert found.notes == ("split: 8 train, 4 validation (by class, seed 0, 6 groups kept whole)",)
+
+
+def test_some_of_the_training_images_by_class() -> None:
+    """20 of the 80 that stay are 10, 6 and 4, as 50 to 30 to 20; validation stays as it was."""
+    whole = splits([50, 30, 20])
+    held = hold_out(whole, Holdout(0.2, seed=3), name="x")
+    found = hold_out(whole, Holdout(0.2, seed=3, train=20), name="x")
+    assert torch.bincount(found.train.targets).tolist() == [10, 6, 4]
+    assert found.validation is not None
+    assert held.validation is not None
+    assert torch.equal(found.validation.targets, held.validation.targets)
+    assert found.whole_train is not None  # whose pixels' mean and deviation count
+    assert len(found.whole_train) == 80
+    assert found.division is not None
+    used, before = found.division.positions["train"], held.division.positions["train"]
+    assert len(used) == 20
+    assert set(used.tolist()) <= set(before.tolist())
+    with pytest.raises(ValueError, match="asks for 80 of 80 training images"):
+        hold_out(whole, Holdout(0.2, seed=3, train=80), name="x")

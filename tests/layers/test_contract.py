@@ -128,6 +128,7 @@ EXAMPLES = [
     Example("channel_slice", values={"start": 1, "stop": 3}),
     Example("channel_slice", FLAT, {"start": 2}),
     Example("channel_shuffle", values={"groups": 2}),
+    Example("with_target", inputs=(FLAT, FLAT)),
     Example("concat", inputs=((4, 6, 6), (2, 6, 6), (1, 6, 6))),
     Example("add", inputs=(MAPS, MAPS, MAPS)),
     Example("outputs", inputs=(MAPS, (2, 6, 6), (1, 3, 2))),
@@ -199,6 +200,18 @@ class BehindNamed(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         inner = self.named(x)
         result: Tensor = self.layer(inner, x) if self.reads_named else self.layer(inner)
+        return result
+
+
+class TwoInputs(nn.Module):
+    """A net in which the layer joins two inputs."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        result: Tensor = self.layer(x, y)
         return result
 
 
@@ -337,7 +350,7 @@ def test_bfloat16_autocast_stays_close(example: Example) -> None:
 
 @every_example
 def test_torch_fx_traces_it(example: Example) -> None:
-    wrap = OneInput if len(example.shapes) == 1 else ThreeInputs
+    wrap = (OneInput, TwoInputs, ThreeInputs)[len(example.shapes) - 1]
     net, inputs = wrap(build(example)).eval(), draw(example)
     traced = torch.fx.symbolic_trace(net)
     assert torch.equal(traced(*inputs), net(*inputs))

@@ -70,6 +70,17 @@ OF_TASKS: dict[str, dict[str, Any]] = {
             },
         },
     },
+    "layer_reconstruction": {
+        "arch": {
+            "layers": [
+                "flatten",
+                {"linear": {"out": 6}},
+                {"sigmoid": {}, "as": "code"},
+                {"linear": {"out": 6}},
+                {"with_target": {}, "from": ["linear2", "code"]},
+            ]
+        },
+    },
 }
 """Task -> what its run file has besides; a new one is swept once it stands here."""
 
@@ -81,6 +92,9 @@ OWN: dict[str, dict[str, Any]] = {
 }
 """The same for the task of docs/plugins.md, in a file of the user's."""
 
+OF_IMAGES = ("reconstruction", "layer_reconstruction", "multitask")
+"""Those whose target is, or may be, made of the image."""
+
 SAID = {
     "classification": {"class", "probabilities"},
     "regression": {"numbers"},
@@ -88,6 +102,7 @@ SAID = {
     "reconstruction": {"shape", "mean"},
     "ordinal": {"class", "probabilities"},
     "multitask": {"heads"},
+    "layer_reconstruction": {"numbers"},
 }
 """Task -> what `predict --json` says of an image."""
 
@@ -159,11 +174,10 @@ def test_every_command(task: str, task_file: RunFile, run: Run, tmp_path: Path) 
         assert Path("picture.png").read_bytes().startswith(b"\x89PNG")
     code, out, err = run("eval", folder, folder, "--json")  # twice the same network
     together = json.loads(out) if code == 0 else {}
-    gives_images = task in ("reconstruction", "multitask")
-    if gives_images:
+    if task in OF_IMAGES:
         assert (code, "networks that give images are evaluated one by one" in err) == (2, True)
     for name, value in whole.items():
-        if isinstance(value, float) and not gives_images:
+        if isinstance(value, float) and task not in OF_IMAGES:
             assert together[name] == pytest.approx(value, rel=1e-4, abs=1e-5), name
     _predicts(task, folder, run)
     code, _, err = run("export", folder, "--to", "safetensors", "--out", "net.safetensors")

@@ -152,7 +152,7 @@ def start_from(
         left_over=found.left_over,
         notes=(
             *source.notes,
-            *_notes_on_missing(pair),
+            *(_notes_on_missing(pair) if finetune.least_loaded else ()),  # else it is meant so
             *([_GUESSED] if guessed else []),
             *([_UNKNOWN_NUMBERS] if lacks_numbers(loaded) else []),
             *([other] if other else []),
