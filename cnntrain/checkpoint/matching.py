@@ -73,6 +73,28 @@ def match(
     )
 
 
+def common_beginning(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a file that belong to the layers which both networks begin with.
+
+    Layers are the outermost modules, in order; both have the same names and shapes in them. Of an
+    autoencoder that is its encoder, whatever the layers behind it are called.
+    """
+    kept: dict[str, Tensor] = {}
+    for ours, theirs in zip(_layers(own), _layers(given), strict=False):
+        if {n: v.shape for n, v in ours.items()} != {n: v.shape for n, v in theirs.items()}:
+            break
+        kept |= theirs
+    return kept
+
+
+def _layers(weights: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """The weights by the outermost modules that they are in, in order."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for name, value in weights.items():
+        found.setdefault(name.partition(".")[0], {})[name] = value
+    return list(found.values())
+
+
 def _prefixes(names: Iterable[str]) -> list[str]:
     """What may be before the names: nothing, or a prefix, those of most names first."""
     count: Counter[str] = Counter()

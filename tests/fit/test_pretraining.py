@@ -162,6 +162,31 @@ def test_a_stage_is_a_run_file_of_its_own(run_file: RunFile) -> None:
     assert two.encoder == ("conv1", "batch_norm1", "linear1")
 
 
+def test_an_encoder_is_what_another_task_takes_of_an_autoencoder(
+    run_file: RunFile, train_tiny: Train, tmp_path: Path
+) -> None:
+    """`linear2` is in both, of one shape: a decoder there, so it is not taken."""
+    decoder = [{"linear": {"out": 6}}, "relu", {"linear": {"out": 64}}]
+    encoder = ["flatten", {"linear": {"out": 6}}, "sigmoid"]
+    there = {
+        "arch": {"layers": [*encoder, *decoder, {"unflatten": {"shape": [1, 8, 8]}}]},
+        "task": {"name": "reconstruction"},
+        "train.epochs": 1,
+    }
+    here = {
+        "arch": {"layers": [*encoder, {"linear": {"out": 6}}, {"linear": {"out": "$num_classes"}}]},
+        "finetune": {"weights": {"run": str(tmp_path / "there")}, "least_loaded": 0.5},
+        "train.epochs": 1,
+    }
+    train_tiny(run_file(there, name="there"), out=tmp_path / "there")
+    train_tiny(run_file(here, name="here"), out=tmp_path / "here")
+    start = json.loads((tmp_path / "here" / "weights.json").read_text())
+    assert start["loaded"] == ["linear1.weight", "linear1.bias"]
+    assert start["missing"] == ["linear2.weight", "linear2.bias"]
+    assert start["new"] == ["linear3.weight", "linear3.bias"]
+    assert {"linear2.weight", "linear3.weight"} <= set(start["left_over"])
+
+
 def test_several_trainings_in_one_are_refused(run_file: RunFile) -> None:
     from cnntrain.fit.ablate import ablate
 

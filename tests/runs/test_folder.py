@@ -102,7 +102,7 @@ def test_every_file_has_a_name_of_its_own() -> None:
     run = RunFolder(Path("r"))
     found = {name: getattr(run, name) for name in dir(run) if name != "path"}
     paths = [path for path in found.values() if isinstance(path, Path)]
-    assert len(set(paths)) == len(paths) == 21
+    assert len(set(paths)) == len(paths) == 22
 
 
 def test_the_environment_is_plain_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,7 @@ from cnntrain.config.loaded import Loaded
 from cnntrain.config.rules import SOURCES
 from cnntrain.config.train_section import WeightsSection
 from cnntrain.core.errors import CheckpointError, CnntrainError, ConfigError
+from cnntrain.data.image_targets import uncorrupted
 from cnntrain.runs.contents import (
     classes_in,
     contents_to_evaluate,
@@ -163,13 +164,16 @@ def _find(loaded: Loaded) -> Source:
     if weights.run is not None:
         found = contents_to_evaluate(find_run(Path(weights.run)))
         path, state = found.path, found.state
+        steps = steps_in(state, path=path)
+        if loaded.config.task.form != "image":  # what corrupts belongs to an autoencoder's task
+            steps = tuple(dict(step) for step in uncorrupted(steps))
         return Source(
             str(path),
             path,
             lambda: ForeignWeights(path, weights_in(state, path=path)[1]),
             classes_in(state, path=path),
             epoch_in(state)[0],
-            steps_in(state, path=path),
+            steps,
             found.notes,
             targets=targets_of_weights(state, path=path),
         )

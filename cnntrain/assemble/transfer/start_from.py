@@ -14,7 +14,7 @@ from cnntrain.assemble.networks import head_names
 from cnntrain.assemble.transfer.preprocessing import lacks_numbers, other_numbers
 from cnntrain.assemble.transfer.sources import Source, at_source
 from cnntrain.checkpoint.foreign import read_rules, rename
-from cnntrain.checkpoint.matching import COUNTER, Match, Shape, match
+from cnntrain.checkpoint.matching import COUNTER, Match, Shape, common_beginning, match
 from cnntrain.config import shipped
 from cnntrain.config.loaded import Loaded
 from cnntrain.core.errors import CheckpointError, ConfigError
@@ -125,7 +125,8 @@ def start_from(
     finetune = loaded.config.finetune
     assert finetune is not None
     own = net.state_dict()
-    found = match(own, source.tensors, rules=source.rules)
+    given = _given(source, own, loaded)
+    found = match(own, given, rules=source.rules)
     pair = _Pair(source, own, head_names(loaded, plan), found)
     with at_source(loaded):
         _refuse_other_shapes(pair)
@@ -149,7 +150,7 @@ def start_from(
         new=() if kept else tuple(name for name in own if name in pair.head),
         skipped=found.other_shape,
         missing=pair.missing,
-        left_over=found.left_over,
+        left_over=(*found.left_over, *(n for n in source.tensors if n not in given)),
         notes=(
             *source.notes,
             *(_notes_on_missing(pair) if finetune.least_loaded else ()),  # else it is meant so
@@ -158,6 +159,14 @@ def start_from(
             *([other] if other else []),
         ),
     )
+
+
+def _given(source: Source, own: Mapping[str, Tensor], loaded: Loaded) -> Mapping[str, Tensor]:
+    """The weights of the source; of an autoencoder, for another task, those of its encoder."""
+    is_autoencoder = source.targets is not None and source.targets.form == "image"
+    if not is_autoencoder or loaded.config.task.form == "image" or source.rules:
+        return source.tensors
+    return common_beginning(own, source.tensors)
 
 
 def _looked_through(source: Source, found: Match) -> str:
