@@ -165,8 +165,8 @@ def test_a_stage_is_a_run_file_of_its_own(run_file: RunFile) -> None:
 def test_an_encoder_is_what_another_task_takes_of_an_autoencoder(
     run_file: RunFile, train_tiny: Train, tmp_path: Path
 ) -> None:
-    """`linear2` is in both, of one shape: a decoder there, so it is not taken."""
-    decoder = [{"linear": {"out": 6}}, "relu", {"linear": {"out": 64}}]
+    """`linear2` is in both, but another layer there: what follows the encoder is not taken."""
+    decoder = [{"linear": {"out": 5}}, "relu", {"linear": {"out": 64}}]
     encoder = ["flatten", {"linear": {"out": 6}}, "sigmoid"]
     there = {
         "arch": {"layers": [*encoder, *decoder, {"unflatten": {"shape": [1, 8, 8]}}]},
