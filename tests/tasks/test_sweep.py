@@ -113,6 +113,7 @@ GIVEN: dict[str, tuple[str, list[int]]] = {
     "reconstruction": ("image", [1, 8, 8]),
     "ordinal": ("logits", [1]),
     "multitask": ("heads", [67]),
+    "layer_reconstruction": ("image", [2, 6]),
 }
 """Task -> name and shape of what an exported network gives."""
 
