@@ -21,16 +21,14 @@ from cnntrain.config.loaded import Loaded
 from cnntrain.config.pretrain_section import PretrainSection, StageSection
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.config.schema import RunConfig
-from cnntrain.config.train_section import (
-    FinetuneSection,
-    TaskSection,
-    TrainSection,
-    WeightsSection,
-)
+from cnntrain.config.task_section import TaskSection
+from cnntrain.config.train_section import FinetuneSection, TrainSection, WeightsSection
 from cnntrain.core.choices import TRANSFORMS
 from cnntrain.core.document import Document, KeyPath, Places
 
 LAYERS: KeyPath = ("arch", "layers")
+_OF_TASK = ("aux", "heads", "init", "made_for")
+"""Keys of an architecture that a stage does not take over as they are."""
 FOLDER = "pretrain"
 """The section of the run file, and the folder of the stages' runs in the folder of the run."""
 
@@ -187,7 +185,7 @@ def _called(item: Any, name: str, *, of_copies: bool = False) -> Any:
 def _with_network(derived: Loaded, layers: _Layers, cut: Cut) -> Loaded:
     """The run file with the stage's network, and its values' places."""
     arch = derived.config.arch
-    kept = {key: value for key, value in arch.items() if key not in ("aux", "init", "made_for")}
+    kept = {key: value for key, value in arch.items() if key not in _OF_TASK}
     whole = {**kept, "layers": layers.items}
     section = pruned(whole)
     for key in ("task", "finetune", "train"):
@@ -236,6 +234,7 @@ def _stays(path: KeyPath) -> bool:
     ] not in (
         LAYERS,
         ("arch", "aux"),
+        ("arch", "heads"),
         ("arch", "init"),
     )
 

@@ -12,12 +12,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from cnntrain.config.section import FROM_LIST, Section
-from cnntrain.config.train_section import (
-    LossSection,
-    OptimizerSection,
-    PenaltyCall,
-    ScheduleSection,
-)
+from cnntrain.config.task_section import LossSection
+from cnntrain.config.train_section import OptimizerSection, PenaltyCall, ScheduleSection
 from cnntrain.core.kinds import Positive, PositiveFloat
 
 
