@@ -24,7 +24,7 @@ from cnntrain.core.plugins import plugin_place
 from cnntrain.core.problems import halves
 from cnntrain.optim import GroupRule, ParameterGroup, Warmup, parameter_groups
 from cnntrain.optim.guarded import GuardedOptimizer
-from cnntrain.tasks.criterion import Criterion, MeanLoss, weights_tensor
+from cnntrain.tasks.criterion import Criterion, MeanLoss, positive_tensor, weights_tensor
 from cnntrain.tasks.protocol import Task
 from cnntrain.tasks.targets import Targets
 from cnntrain.train import EarlyStop, Recipe
@@ -42,6 +42,10 @@ class Counted(Protocol):
     @property
     def counts(self) -> Mapping[str, tuple[int, ...]]:
         """Images per class of each split."""
+
+    @property
+    def train_images(self) -> int:
+        """All of training."""
 
 
 def make_choice(choice: Chosen, *, loaded: Loaded, path: KeyPath, given: Mapping[str, Any]) -> Any:
@@ -101,7 +105,9 @@ def make_criterion(loaded: Loaded, *, task: Task, data: Counted, device: torch.d
     loss = LossSection(name=usual, parameters={}) if train is None else train.loss
     counts = data.counts["train"]
     weigh = partial(weights_tensor, classes=data.classes, class_counts=counts, device=device)
-    made = make_choice(loss, loaded=loaded, path=("train", "loss"), given={"weigh": weigh})
+    positive = partial(positive_tensor, labels=data.classes, counts=counts, device=device)
+    given = {"weigh": weigh, "weigh_positive": partial(positive, images=data.train_images)}
+    made = make_choice(loss, loaded=loaded, path=("train", "loss"), given=given)
     criterion = made if hasattr(made, "weight") else MeanLoss(made)
     apply = getattr(task, "criterion", None)
     return criterion if apply is None else apply(criterion)

@@ -60,8 +60,9 @@ def _problems(
         message = f"CUDA graphs are for one process, and {count} were started"
         yield loaded.problem(("compute", "cuda_graphs"), message, "remove this")
     sums = make_task(loaded, plan=plan).sums(torch.zeros(1, *plan.body.out_shape))
-    if not all(hasattr(each, "add_up") for each in (sums, *getattr(sums, "parts", {}).values())):
-        message = f"the sums of the task '{config.task.name}' have no method `add_up`"
+    every = (sums, *getattr(sums, "parts", {}).values())
+    if not hasattr(sums, "gather") and not all(hasattr(each, "add_up") for each in every):
+        message = f"the sums of the task '{config.task.name}' have no method `add_up` or `gather`"
         remedy = "add it (see `Sums` in cnntrain/tasks/protocol.py), or start one process"
         yield loaded.problem(("task",), message, remedy)
     if not config.compute.sync_batch_norm:

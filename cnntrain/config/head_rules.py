@@ -53,6 +53,10 @@ def _loss(given: Loaded, path: KeyPath, name: str, head: HeadSection) -> Iterato
     if loss.parameters.get("class_weights") is not None:
         message = "class weights would make the mean of a head's loss another than that of others"
         yield given.problem((*path, "loss", "class_weights"), message, "remove it")
+    if loss.parameters.get("positive_weights") == "balanced":
+        message = "the images with each label of a head are not counted"
+        remedy = "give one number for each label"
+        yield given.problem((*path, "loss", "positive_weights"), message, remedy)
 
 
 def _of_one_answer(given: Loaded) -> Iterator[Problem]:

@@ -13,7 +13,7 @@ from cnntrain.data.metadata import facts
 
 _COLUMNS: Mapping[TargetForm, tuple[str, ...]] = {
     "numbers": ("number_columns",),
-    "labels": ("label_separator", "label_columns"),
+    "labels": ("label_separator", "label_columns", "links"),
 }
 """Keys of data sets that make their targets so."""
 
@@ -29,6 +29,7 @@ def broken_target_rules(given: Loaded) -> Iterator[Problem]:
         message = f"{of_task} learns {IN_WORDS[task.form]}, and an image here has {IN_WORDS[there]}"
         keys = [p.name for p in data.entry.parameters if p.name in _COLUMNS.get(task.form, ())]
         remedy = f"name them in data.{keys[0]}, or set" if keys else "choose other data, or set"
+        remedy = "set data.links to labels, or set" if keys == ["links"] else remedy
         if there == "several":
             remedy = "leave out the columns that are not learnt, or set"
         tasks = [each.name for each in TASKS.entries() if form_of(each) == there]
@@ -82,10 +83,10 @@ def _class_weights(given: Loaded) -> Iterator[Problem]:
         return
     positive = given.train.loss.parameters.get("positive_weights")
     known = facts(data.name, data.parameters).num_classes
-    if positive is not None and known not in (None, len(positive)):
+    if isinstance(positive, tuple) and known not in (None, len(positive)):
         message = f"there are {len(positive)} positive weights for {known} labels"
         at = ("train", "loss", "positive_weights")
-        yield given.problem(at, message, f"give {known} of them")
+        yield given.problem(at, message, f"give {known} of them, or `balanced`")
     if isinstance(weights, tuple):
         classes = facts(data.name, data.parameters).num_classes
         if classes not in (None, len(weights)):

@@ -48,7 +48,7 @@ OPTIMIZERS = _catalogue("optimizer", "optim.optimizers", filled=("groups",))
 SCHEDULES = _catalogue(
     "schedule", "optim.schedules", filled=("steps_per_epoch", "total_steps", "warmup_steps")
 )
-LOSSES = _catalogue("loss", "tasks.losses", filled=("weigh",))
+LOSSES = _catalogue("loss", "tasks.losses", filled=("weigh", "weigh_positive"))
 PENALTIES = _catalogue("penalty", "train.penalties")
 TASKS = _catalogue("task", "tasks", filled=("targets", "outputs"), origin="the data")
 CHECKS = _catalogue(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cnntrain.core.errors import DataError
+from cnntrain.core.target_forms import TargetForm
 from cnntrain.data.metadata import Stated
 from cnntrain.data.misplaced import (
     ALL_NAMES,
@@ -51,7 +52,8 @@ def look_at_folders(parameters: Mapping[str, Any]) -> Stated:
     given = [parameters.get(f"{split}_folder") for split in NAMES]
     found = find_layout(parameters["root"], *given)
     classes = parameters.get("classes") or tuple(class_folders(found.train)) or None
-    return Stated(classes, found.validation is not None, found.undivided)
+    form: TargetForm = "labels" if parameters.get("links") == "labels" else "classes"
+    return Stated(classes, found.validation is not None, found.undivided, form)
 
 
 def look_at_tiles(parameters: Mapping[str, Any]) -> Stated:

@@ -49,7 +49,8 @@ UNREADABLE = Cause("images that cannot be read (data.unreadable: skip)", "replac
 LOOSE = Cause("images beside the class folders", "move each into the folder of its class")
 LOOP = Cause("linked folders that lead back to one that is read already")
 OTHER_CLASS = Cause(
-    "linked folders of another class", "remove the link: an image belongs to one class"
+    "linked folders of another class",
+    "remove the link; with data.links: labels an image that is linked itself has both labels",
 )
 NO_IMAGE = Cause("no images")
 _CONVERT = "convert them to JPEG or PNG"

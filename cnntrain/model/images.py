@@ -39,6 +39,7 @@ class SplitImages:
         positions: those of the images in it.
         classes: the names, in the order of the data.
         counts: images per class of every split.
+        train_images: all of training.
         left_out: files of the split that are not used.
         chosen: whether images were held out of the data set's own splits.
     """
@@ -49,6 +50,7 @@ class SplitImages:
     positions: Tensor
     classes: tuple[str, ...]
     counts: dict[str, tuple[int, ...]]
+    train_images: int
     left_out: tuple[LeftOut, ...] = ()
     chosen: bool = False
 
@@ -171,6 +173,7 @@ def find_images(
         positions,
         classes=splits.classes,
         counts=class_counts(splits),
+        train_images=len(splits.train),
         left_out=left_out,
         chosen=splits.division is not None,
     )

@@ -21,7 +21,8 @@ from cnntrain.core.choices import ChoiceError
 from cnntrain.core.kinds import ClassWeights
 
 Weigh = Callable[[ClassWeights], Tensor | None]
-"""What makes a tensor of what a run file says of class weights: `weights_tensor`, for the run."""
+"""What makes a tensor of what a run file says of class weights: `weights_tensor`, for the run; of
+the weights of labels that are there: `positive_tensor`."""
 
 
 class Criterion(Protocol):
@@ -117,6 +118,42 @@ def weights_tensor(
     elif wanted is not None and classes and len(wanted) != len(classes):
         message = f"there are {len(wanted)} class weights for {len(classes)} classes"
         raise ChoiceError("class_weights", f"{message}; {remedy}")
+    return None if wanted is None else torch.tensor(wanted, device=device)
+
+
+def positive_tensor(
+    wanted: ClassWeights,
+    *,
+    labels: Sequence[str] = (),
+    counts: Sequence[int] = (),
+    images: int = 0,
+    device: torch.device | str = "cpu",
+) -> Tensor | None:
+    """How many times having each label counts, `(labels,)` float32; None where nothing is wanted.
+
+    Args:
+        wanted: the numbers, or `balanced`: images without the label over images with it, so that
+            both weigh the same in all.
+        labels: their names; where there are none, as many numbers as one likes.
+        counts: training images with each label.
+        images: of training, all.
+        device: where the outputs are.
+
+    Raises:
+        ChoiceError: the number of weights is not that of the labels, or a balanced weight would be
+            0 or infinite.
+    """
+    remedy = "give one number for each label"
+    if wanted == "balanced":
+        for label, count in zip(labels, counts, strict=True):
+            if not 0 < count < images:
+                what = "every" if count else "no"
+                message = f"{what} training image has the label '{label}', which has no balance"
+                raise ChoiceError("positive_weights", f"{message}; {remedy}")
+        wanted = tuple((images - count) / count for count in counts)
+    elif wanted is not None and labels and len(wanted) != len(labels):
+        message = f"there are {len(wanted)} positive weights for {len(labels)} labels"
+        raise ChoiceError("positive_weights", f"{message}; {remedy}")
     return None if wanted is None else torch.tensor(wanted, device=device)
 
 

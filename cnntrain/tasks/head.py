@@ -18,7 +18,7 @@ from cnntrain.core.choices import LOSSES, TASKS, ChoiceError
 from cnntrain.core.kinds import ClassWeights
 from cnntrain.core.problems import suggestion
 from cnntrain.core.target_forms import form_of
-from cnntrain.tasks.criterion import Criterion, MeanLoss
+from cnntrain.tasks.criterion import Criterion, MeanLoss, positive_tensor
 from cnntrain.tasks.losses.weighted_sum import Term
 from cnntrain.tasks.protocol import Task
 from cnntrain.tasks.targets import Targets
@@ -101,7 +101,7 @@ def make_heads(given: Mapping[str, Any], targets: Targets, outputs: Shapes) -> d
         if places is not None:
             part = _some(part, places)
         task: Task = _made(TASKS, head["task"], targets=part, outputs={})
-        loss = _made(LOSSES, head["loss"], weigh=_unweighted)
+        loss = _made(LOSSES, head["loss"], weigh=_unweighted, weigh_positive=positive_tensor)
         loss = loss if hasattr(loss, "weight") else MeanLoss(loss)
         apply = getattr(task, "criterion", None)
         loss = loss if apply is None else apply(loss)

@@ -83,7 +83,7 @@ class FindLabels:
 
     def sums(self, outputs: Tensor) -> LabelSums:
         """For outputs `(N, labels)`."""
-        return LabelSums(self._judged, outputs.device)
+        return LabelSums(self._judged, outputs[:0])
 
     def epoch_sums(self, device: torch.device) -> WrongSums:
         """Wrong decisions, in training mode, augmentation and all."""
@@ -176,21 +176,18 @@ class WrongSums:
 class LabelSums:
     """The probabilities of all images, on the device: 4 bytes per image and label.
 
-    An average precision is a matter of ranks, so there is no sum that would do; several processes
-    do not evaluate together.
+    An average precision is a matter of ranks, so there is no sum that would do: each of several
+    processes gets the probabilities of all.
 
     Args:
         judge: makes a result of probabilities, targets and loss.
-        device: where the outputs are.
+        none: outputs of no image, `(0, labels)`.
     """
 
-    def __init__(
-        self, judge: Callable[[Tensor, Tensor, float], Multilabel], device: torch.device
-    ) -> None:
+    def __init__(self, judge: Callable[[Tensor, Tensor, float], Multilabel], none: Tensor) -> None:
         self._judge = judge
-        self._scores: list[Tensor] = []
-        self._targets: list[Tensor] = []
-        self._loss = torch.zeros((), dtype=sum_dtype(device), device=device)
+        self._scores, self._targets = [none.float()], [none.float()]
+        self._loss = torch.zeros((), dtype=sum_dtype(none.device), device=none.device)
         self._weight = torch.zeros_like(self._loss)
 
     def add(
@@ -198,13 +195,19 @@ class LabelSums:
     ) -> None:
         """Keep a batch."""
         self._scores.append(outputs.sigmoid())
-        self._targets.append(targets)
+        self._targets.append(targets.float())
         self._loss += loss.to(self._loss.dtype) * weight
         self._weight += weight
 
+    def gather(self, gathered: Callable[[Tensor], Tensor]) -> None:
+        """Have the images of all processes."""
+        self._scores = [gathered(torch.cat(self._scores))]
+        self._targets = [gathered(torch.cat(self._targets))]
+        self._loss, self._weight = gathered(torch.stack([self._loss, self._weight])[None]).sum(0)
+
     def compute(self) -> Multilabel:
         """The result; the one place that waits for the device."""
-        if not self._scores:
+        scores = torch.cat(self._scores)
+        if not len(scores):
             raise DataError("no images to evaluate", remedy="the split is empty")
-        loss = float(self._loss / self._weight)
-        return self._judge(torch.cat(self._scores), torch.cat(self._targets), loss)
+        return self._judge(scores, torch.cat(self._targets), float(self._loss / self._weight))

@@ -61,7 +61,9 @@ class Sums(Protocol):
     def add_up(self, total: Callable[[Tensor], Tensor]) -> None:
         """Replace each sum by `total(sum)`, that of all processes; once, at the end.
 
-        A task without it evaluates in one process.
+        Sums that keep values of each image have `gather(gathered)` in its place, where
+        `gathered(values)` are the rows of all processes. A task without either evaluates in one
+        process.
         """
 
 

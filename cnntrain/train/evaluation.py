@@ -86,7 +86,9 @@ def evaluate(
             )
         if (agreed := processes.one_of(error)) is not None:
             raise agreed
-        if not processes.is_alone:
+        if not processes.is_alone and hasattr(sums, "gather"):
+            sums.gather(processes.gathered)
+        elif not processes.is_alone:
             sums.add_up(processes.total)
         return sums.compute()
 

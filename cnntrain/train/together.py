@@ -94,6 +94,19 @@ class Processes:
                 dist.all_reduce(values)
         return values
 
+    def gathered(self, values: Tensor) -> Tensor:
+        """The rows of all processes, one process below the other, the same in all of them.
+
+        Each may have another number of rows, or none. The memory is that of all of them.
+        """
+        counts = torch.zeros(self.count, dtype=torch.int64, device=values.device)
+        counts[self.index] = len(values)
+        lengths = self.total(counts).tolist()
+        whole = values.new_zeros(sum(lengths), *values.shape[1:])
+        start = sum(lengths[: self.index])
+        whole[start : start + len(values)] = values
+        return self.total(whole)
+
     def largest(self, value: int) -> int:
         """The largest that any of them has; through the host, so that no device is waited for."""
         if self.is_alone:

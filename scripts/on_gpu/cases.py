@@ -49,6 +49,11 @@ class Counts:
         """Images per class of each split."""
         return {"train": (1,) * len(self.classes)}
 
+    @property
+    def train_images(self) -> int:
+        """All of training."""
+        return len(self.classes)
+
 
 @dataclass(frozen=True)
 class Case:

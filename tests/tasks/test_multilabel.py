@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,13 @@ import torch.nn.functional as F
 from PIL import Image
 from sklearn.metrics import average_precision_score, f1_score
 
+from cnntrain.core.choices import ChoiceError
 from cnntrain.core.errors import ConfigError, DataError
+from cnntrain.data.metadata import Holdout
 from cnntrain.data.read import open_splits
+from cnntrain.model.images import find_images
 from cnntrain.model.opening import open_model
+from cnntrain.tasks.criterion import positive_tensor
 from cnntrain.tasks.losses.binary_cross_entropy import binary_cross_entropy
 from cnntrain.tasks.multilabel import FindLabels
 from cnntrain.tasks.multilabel_report import average_precision, best_threshold, judge
@@ -155,3 +160,47 @@ def test_tiles_have_the_labels_of_their_quarters(tmp_path: Path) -> None:
         assert target.nonzero().flatten().tolist() == sorted({shade // 80 for shade in shades})
         seen += shades
     assert len(set(seen)) == 16  # of 18; two are too few for a tile
+
+
+def test_balanced_positive_weights(labels_file: RunFile, train_tiny: Train, tmp_path: Path) -> None:
+    """Counted in the training images: those without a label over those with it."""
+    loss = {"name": "binary_cross_entropy", "positive_weights": "balanced"}
+    file = labels_file({"train.loss": loss, "train.epochs": 1})
+    train_tiny(file, out=tmp_path / "run")
+    model = open_model(tmp_path / "run")
+    targets = find_images(model, split="train").targets
+    wanted = (targets == 0).sum(dim=0) / (targets == 1).sum(dim=0)
+    found = model.evaluate("validation").metrics.loss
+    images = find_images(model, split="validation")
+    logits = model.logits(images.at(range(len(images.targets))))
+    theirs = F.binary_cross_entropy_with_logits(logits, images.targets, pos_weight=wanted)
+    assert found == pytest.approx(len(NAMES) * float(theirs), rel=1e-5)
+    assert positive_tensor("balanced", labels="ab", counts=(1, 3), images=4).tolist() == [
+        3, pytest.approx(1 / 3),
+    ]  # fmt: skip
+    with pytest.raises(ChoiceError, match="every training image has the label 'b'"):
+        positive_tensor("balanced", labels="ab", counts=(1, 4), images=4)
+    with pytest.raises(ChoiceError, match="there are 1 positive weights for 2 labels"):
+        positive_tensor((2.0,), labels="ab", counts=(1, 4), images=4)
+
+
+def test_class_folders_with_links(tmp_path: Path, table: Path) -> None:
+    """A file, a symbolic link and a hard one are one image, with the labels of their folders."""
+    for name, images in (("big", (0, 1)), ("red", (2,)), ("wet", (3,))):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in images:
+            source = (tmp_path / "images" / f"{number}.png").read_bytes()
+            (tmp_path / "photos" / name / f"{number}.png").write_bytes(source)
+    big, red = (tmp_path / "photos" / name for name in ("big", "red"))
+    (red / "also.png").symlink_to(big / "1.png")
+    (tmp_path / "photos" / "wet" / "1.png").hardlink_to(big / "1.png")
+    given, whole = {"root": f"{tmp_path}/photos"}, Holdout(validation=False)
+    read = partial(open_splits, "image_folder", holdout=whole)
+    found = read(parameters={**given, "links": "labels"})
+    names = [Path(found.train.label(number)).name for number in range(len(found.train))]
+    assert (found.form, found.classes) == ("labels", ("big", "red", "wet"))
+    assert dict(zip(names, found.train.targets.tolist(), strict=True)) == {
+        "0.png": [1, 0, 0], "1.png": [1, 1, 1], "2.png": [0, 1, 0], "3.png": [0, 0, 1],
+    }  # fmt: skip
+    plain = read(parameters=given)
+    assert sorted(plain.train.targets.tolist()) == [0, 0, 1, 1, 2, 2]

@@ -33,7 +33,10 @@ from cnntrain.optim import parameter_groups
 from cnntrain.optim.optimizers.sgd import sgd
 from cnntrain.optim.schedules.plateau import Plateau
 from cnntrain.tasks.classification import CLASSIFICATION
+from cnntrain.tasks.losses.binary_cross_entropy import binary_cross_entropy
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
+from cnntrain.tasks.multilabel import FindLabels
+from cnntrain.tasks.targets import Targets
 from cnntrain.train import (
     EarlyStop,
     Ema,
@@ -324,6 +327,24 @@ def evaluated(processes: Processes) -> Found:
         )
         assert ours is not None
         assert alone is not None
+        wanted = (images[0][:, 0, 0, :CLASSES] > 0.5).float()
+        judge = partial(
+            evaluate_any,
+            net,
+            criterion=binary_cross_entropy(),
+            task=FindLabels(targets=Targets("labels", tuple("abcd"))),
+        )
+        both = [
+            judge(Cut(images[0], wanted, each, batch_size=size, in_turns=True), stop=asked)
+            for each, asked in ((processes, stop), (ALONE, None))
+        ]
+        assert both[0] is not None
+        assert both[1] is not None
+        found[f"labels of {count}"] = {
+            "images": both[0].images,
+            "same": dict(both[0].figures) == dict(both[1].figures),
+            "loss": abs(both[0].loss - both[1].loss),
+        }
         found[str(count)] = {
             "images": ours.images,
             "same": torch.equal(ours.confusion, alone.confusion) and ours.top1 == alone.top1,  # type: ignore[attr-defined]

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from cnntrain.core.errors import DataError
 from cnntrain.core.kinds import Bits, ClassList
 from cnntrain.core.problems import suggestion
+from cnntrain.core.target_forms import TargetForm
 from cnntrain.data import dataset
 from cnntrain.data.decode import SUFFIXES
 from cnntrain.data.labelled import unreadable as unreadable_files
@@ -36,7 +38,7 @@ class _Split:
     channels="$channels",
     look="cnntrain.data.layouts:look_at_folders",
 )
-def image_folder(
+def image_folder(  # noqa: PLR0913  # one parameter for each key
     *,
     root: str,
     train_folder: str | None = None,
@@ -46,6 +48,7 @@ def image_folder(
     channels: Literal[1, 3] = 3,
     bits: Bits = "auto",
     unreadable: Literal["error", "skip"] = "error",
+    links: Literal["images", "labels"] = "images",
 ) -> Splits:
     """Images in `root/train/CLASS/...` and `root/val/CLASS/...`, or in `root/CLASS/...`.
 
@@ -73,11 +76,14 @@ def image_folder(
             highest 8 are kept.
         unreadable: `error` stops at the first image that cannot be read, at the time it is needed;
             `skip` reads every image beforehand, leaves those out of every split and lists them.
+        links: what a file is that lies in several class folders by links: `images`, one in each;
+            `labels`, one image with several labels, for the task `multilabel`.
     """
     layout = find_layout(root, train_folder, validation_folder, test_folder)
     names = _class_list(layout.train, classes)
+    form: TargetForm = "labels" if links == "labels" else "classes"
     read = partial(_read, classes=names, channels=channels, bits=bits,
-                   skips=unreadable == "skip")  # fmt: skip
+                   skips=unreadable == "skip", form=form)  # fmt: skip
     splits = {"training": read(layout.train, "training")}
     others = {"validation": layout.validation, "test": layout.test}
     splits |= {name: read(path, name) for name, path in others.items() if path is not None}
@@ -98,6 +104,7 @@ def image_folder(
             for file in split.left_out
         ),
         undivided=layout.undivided,
+        form=form,
     )
 
 
@@ -127,7 +134,14 @@ def _class_list(train: Path, given: tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 def _read(
-    folder: Path, name: str, *, classes: tuple[str, ...], channels: int, bits: Bits, skips: bool
+    folder: Path,
+    name: str,
+    *,
+    classes: tuple[str, ...],
+    channels: int,
+    bits: Bits,
+    skips: bool,
+    form: TargetForm,
 ) -> _Split:
     """List a split by the one class list."""
     folders = class_folders(folder)
@@ -159,10 +173,29 @@ def _read(
         )
     if not paths:
         raise DataError(f"there are no readable images in {folder}", remedy="check the folder")
-    files = Files(paths, torch.tensor(numbers, dtype=torch.int64), channels, bits)
+    targets = torch.tensor(numbers, dtype=torch.int64)
+    if form == "labels":
+        paths, targets = _each_once(paths, targets, classes=len(classes))
+    files = Files(paths, targets, channels, bits)
     others = [file for listing in listings.values() for file in listing.left_out]
     notes = (*([f"{folder} has no images of {', '.join(empty)}"] if empty else []), *twins(folders))
     return _Split(files, notes, (*loose_images(folder), *others, *skipped))
+
+
+def _each_once(paths: PathList, numbers: Tensor, *, classes: int) -> tuple[PathList, Tensor]:
+    """Each file at its first place, with the labels `(N, classes)` of all folders that it is in."""
+    first: dict[tuple[int, int], int] = {}  # symbolic links and hard ones: by what they lead to
+    kept: list[int] = []
+    row_of: list[int] = []
+    for index, path in enumerate(paths):
+        found = path.stat()
+        row = first.setdefault((found.st_dev, found.st_ino), len(kept))
+        if row == len(kept):
+            kept.append(index)
+        row_of.append(row)
+    targets = torch.zeros(len(kept), classes)
+    targets[torch.tensor(row_of), numbers] = 1
+    return paths.select(kept), targets
 
 
 def _list_class(label: str, folders: Mapping[str, Sequence[Path]]) -> Listing:

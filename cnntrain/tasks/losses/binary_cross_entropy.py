@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnntrain.core.kinds import ClassWeights, Weights
+from cnntrain.core.kinds import ClassWeights
 from cnntrain.tasks import loss
-from cnntrain.tasks.criterion import Criterion, LossByClass, Weigh, weights_tensor
+from cnntrain.tasks.criterion import (
+    Criterion,
+    LossByClass,
+    Weigh,
+    positive_tensor,
+    weights_tensor,
+)
 
 
 @loss("binary_cross_entropy", applies="sigmoid", fits=("classes", "labels"))
 def binary_cross_entropy(
     *,
     class_weights: ClassWeights = None,
-    positive_weights: Weights | None = None,
+    positive_weights: ClassWeights = None,
     weigh: Weigh = weights_tensor,
+    weigh_positive: Weigh = positive_tensor,
 ) -> Criterion:
     """Each class or label by itself: the cross entropy of its sigmoid, summed over all of them.
 
@@ -29,17 +35,14 @@ def binary_cross_entropy(
 
     Args:
         class_weights: A factor for each class; balanced: inverse to its number of training images.
-        positive_weights: For each label, how many times having it counts as much as not having it,
-            such as images without it over images with it.
+        positive_weights: For each label, how many times having it counts as much as not having it;
+            balanced: training images without it over those with it.
     """
 
     def table(logits: Tensor) -> Tensor:
         return F.softplus(logits).sum(dim=1, keepdim=True) - logits
 
-    by_class = LossByClass(table, weigh(class_weights))
-    if positive_weights is None:
-        return _ByLabel(by_class)
-    return _ByLabel(by_class, torch.tensor(positive_weights))
+    return _ByLabel(LossByClass(table, weigh(class_weights)), weigh_positive(positive_weights))
 
 
 @dataclass(frozen=True, eq=False)
