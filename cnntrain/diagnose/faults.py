@@ -55,6 +55,7 @@ FAULTS: dict[str, str] = {
     # what holds the weights back
     "too_much_decay": "weight decay undoes what is learnt",
     "too_much_l1": "the L1 penalty undoes what is learnt",
+    "too_much_penalty": "penalties on what layers give leave nothing to learn",
     "too_much_dropout": "dropout hides too much",
     "too_much_augmentation": "augmentation spoils the images",
     "too_much_smoothing": "label smoothing leaves nothing to learn",
@@ -99,6 +100,11 @@ SUSPECTS: Mapping[str, tuple[str, str, str]] = {
         "too_much_l1",
         "the L1 penalty pulls the weights to zero faster than they learn",
         "divide train.l1 by 10 or 100, or remove it",
+    ),
+    "penalties": (
+        "too_much_penalty",
+        "the penalties on what layers give outweigh the loss",
+        "divide their `weight` by 10 or 100, or train without them: `-s train.penalties=[]`",
     ),
     "dropout": (
         "too_much_dropout",

@@ -161,6 +161,8 @@ class Patient:
             found["weight decay"] = without_decay(method)
         if recipe.l1:
             found["L1"] = replace(method, recipe=replace(recipe, l1=0.0))
+        if method.penalties:
+            found["penalties"] = replace(method, penalties=())
         if (sharp := criterion.plain(weighted=True)) is not criterion:
             found["label smoothing"] = replace(method, criterion=sharp)
         if recipe.clip_norm is not None:

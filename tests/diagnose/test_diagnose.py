@@ -82,12 +82,16 @@ def test_equal_examinations_have_equal_results(run_file: RunFile) -> None:
         assert ours.tables == theirs.tables
 
 
+HEAVY = [{"activation_l1": {"layers": ["output"], "weight": 100.0}}]
+
+
 @pytest.mark.parametrize(
     ("changes", "checks", "fault"),
     [
         ({"train.optimizer.lr": 20.0}, ["rate"], "rate_too_high"),
         ({"train.optimizer.weight_decay": 15.0}, ["recipe"], "too_much_decay"),
         ({"train.l1": 3.0}, ["recipe"], "too_much_l1"),
+        ({"train.penalties": HEAVY}, ["recipe"], "too_much_penalty"),
         ({"train.clip_norm": 1e-6}, ["recipe"], "clipped_to_nothing"),
         ({"train.loss": {"name": "cross_entropy", "label_smoothing": 0.999}}, ["recipe"],
          "too_much_smoothing"),
