@@ -43,10 +43,6 @@ class Counted(Protocol):
     def counts(self) -> Mapping[str, tuple[int, ...]]:
         """Images per class of each split."""
 
-    @property
-    def train_images(self) -> int:
-        """All of training."""
-
 
 def make_choice(choice: Chosen, *, loaded: Loaded, path: KeyPath, given: Mapping[str, Any]) -> Any:
     """Make what was chosen, with its own keys and what follows from the run.
@@ -92,8 +88,10 @@ def make_task(loaded: Loaded, targets: Targets | None = None, *, plan: Plan | No
     return made
 
 
-def make_criterion(loaded: Loaded, *, task: Task, data: Counted, device: torch.device) -> Criterion:
-    """The loss as the task applies it, its class weights on the device.
+def make_criterion(
+    loaded: Loaded, *, task: Task, data: Counted, images: int, device: torch.device
+) -> Criterion:
+    """The loss as the task applies it, its weights on the device; `images` are those of training.
 
     Where nothing is trained it is the task's usual one.
 
@@ -106,7 +104,7 @@ def make_criterion(loaded: Loaded, *, task: Task, data: Counted, device: torch.d
     counts = data.counts["train"]
     weigh = partial(weights_tensor, classes=data.classes, class_counts=counts, device=device)
     positive = partial(positive_tensor, labels=data.classes, counts=counts, device=device)
-    given = {"weigh": weigh, "weigh_positive": partial(positive, images=data.train_images)}
+    given = {"weigh": weigh, "weigh_positive": partial(positive, images=images)}
     made = make_choice(loss, loaded=loaded, path=("train", "loss"), given=given)
     criterion = made if hasattr(made, "weight") else MeanLoss(made)
     apply = getattr(task, "criterion", None)

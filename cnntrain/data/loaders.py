@@ -75,11 +75,6 @@ class Data:
     division: Division | None = None
     targets: Targets = field(default_factory=Targets)
 
-    @property
-    def train_images(self) -> int:
-        """All of training."""
-        return self.train.size
-
     def close(self) -> None:
         """End the worker processes, if there are any."""
         for loader in (unmixed(self.train), self.validation, self.test):

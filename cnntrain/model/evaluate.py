@@ -174,7 +174,8 @@ def _as_in_training(images: SplitImages) -> tuple[Result, ImageScores | None]:
 def _criterion(images: SplitImages, device: torch.device | None = None) -> Criterion:
     model = images.model
     at = device or model.device
-    return make_criterion(model.loaded, task=model.task, data=images, device=at)
+    count = images.train_images
+    return make_criterion(model.loaded, task=model.task, data=images, images=count, device=at)
 
 
 def _loss_of(model: Model) -> str:

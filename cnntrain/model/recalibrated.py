@@ -102,7 +102,10 @@ def recalibrate_run(
         tell(data.left_out)
         loaders = {"validation": data.validation, "test": data.test, "train": data.train}
         split, loader = next((name, found) for name, found in loaders.items() if found)
-        criterion = make_criterion(loaded, task=model.task, data=data, device=model.device)
+        size = data.train.size
+        criterion = make_criterion(
+            loaded, task=model.task, data=data, images=size, device=model.device
+        )
         measure = partial(evaluate, criterion=criterion, precision=precision, task=model.task)
         images = WatchedLoader(data.train, what="train")
         loader = WatchedLoader(loader, what=split)

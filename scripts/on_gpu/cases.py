@@ -49,11 +49,6 @@ class Counts:
         """Images per class of each split."""
         return {"train": (1,) * len(self.classes)}
 
-    @property
-    def train_images(self) -> int:
-        """All of training."""
-        return len(self.classes)
-
 
 @dataclass(frozen=True)
 class Case:
@@ -108,7 +103,8 @@ class Case:
     def criterion(self, device: torch.device) -> Criterion:
         """The run file's loss."""
         data = Counts(self.targets.names)
-        return make_criterion(self.loaded, task=self.task, data=data, device=device)
+        size = len(data.classes)
+        return make_criterion(self.loaded, task=self.task, data=data, images=size, device=device)
 
 
 def open_case(file: Path, *, images: int) -> Case:
