@@ -97,12 +97,12 @@ def expand_some(path: KeyPath, context: Context) -> Nodes:
 
 
 def classes_in_scope(count: int | None) -> int | Unavailable | None:
-    """What `$num_classes` is; no classes at all, 0, are those of a list that is to give images."""
+    """What `$num_classes` is; no classes at all, 0, are those where no output is one."""
     if count != 0:
         return count
     return Unavailable(
-        "'$num_classes' has no meaning here: the network is to give images",
-        "write the output's shape with $image_channels, $image_height and $image_width",
+        "'$num_classes' has no meaning here: no output is of a class",
+        "write a number, or $image_channels, $image_height and $image_width",
     )
 
 

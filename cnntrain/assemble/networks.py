@@ -22,6 +22,7 @@ from cnntrain.core.document import Document, KeyPath
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Problem, halves
 from cnntrain.core.seeding import derive_seed
+from cnntrain.core.target_forms import UNNAMED
 from cnntrain.data.metadata import facts as data_facts
 from cnntrain.data.pipeline import planned_size
 from cnntrain.data.transform_errors import TransformError
@@ -83,8 +84,8 @@ def try_to_plan(
 def unknown_classes(loaded: Loaded) -> str:
     """What to say where the number of classes of a plan is a guess; nothing where it is known."""
     data = loaded.config.data
-    is_image = loaded.config.task.form == "image"
-    if is_image or data_facts(data.name, data.parameters).num_classes is not None:
+    has_names = loaded.config.task.form not in UNNAMED
+    if not has_names or data_facts(data.name, data.parameters).num_classes is not None:
         return ""
     return f"{CLASSES_IF_UNKNOWN} classes assumed until the images are there"
 
@@ -194,7 +195,7 @@ def _plan_for(
     known = data_facts(data.name, data.parameters)
     count = num_classes or known.num_classes or CLASSES_IF_UNKNOWN + known.numbers
     of_heads = loaded.config.task.outputs(count, numbers=known.numbers)
-    if loaded.config.task.form == "image" or not any(of_heads.values() or [1]):
+    if loaded.config.task.form in UNNAMED or not any(of_heads.values() or [1]):
         count = 0
     facts = Facts(count, known.channels, *size, of_heads)
     return plan_of(

@@ -126,6 +126,7 @@ def _unlabelled(config: RunConfig) -> Any:
         update={
             "split": data.split.model_copy(update={"train": None}),
             "sampling": "natural",
+            "images_per_class": None,
             "transforms": whole.model_copy(update={"train": kept}),
         }
     )

@@ -141,7 +141,7 @@ def open_run_data(
             parameters=loaded.data_parameters,
             holdout=data.holdout(seed=config.seed),
             # an evaluation of the training images is to see each of them once
-            sampling=data.sampling if eval_steps is None else "natural",
+            sampling=data.images_per_class or data.sampling if eval_steps is None else "natural",
             train_transforms=train,
             eval_transforms=prepared,
             batch_size=data.batch,

@@ -161,13 +161,14 @@ def _refuse_for_task(
     from cnntrain.tasks.targets import NAMED
 
     task = model.loaded.config.task
-    gives = f"the task '{task.name}' gives {NAMED[task.form][1]}"
+    what = "vectors" if task.form == "distances" else NAMED[task.form][1]
+    gives = f"the task '{task.name}' gives {what}"
     for option, given in by_class.items():
         if given is not None and task.form != "classes":
             message = f"{option} is for images that are of one class each, and {gives}"
             remedy = "leave it out; --format csv and --json have what is given for each image"
             raise UsageError(message, remedy=remedy)
-    if out is not None and task.form in ("classes", "numbers", "labels"):
+    if out is not None and task.form not in ("image", "several"):
         message = f"--out is for networks that give images, and {gives}"
         raise UsageError(message, remedy="leave it out; `--format csv > FILE` keeps the table")
 

@@ -18,6 +18,7 @@ from cnntrain.core.complaints import shown
 from cnntrain.core.document import Document, parse_document, read_document
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Problem
+from cnntrain.core.target_forms import UNNAMED
 from cnntrain.data import TRANSFORMS
 from cnntrain.data.metadata import facts as data_facts
 
@@ -142,9 +143,9 @@ def unplannable(loaded: Loaded) -> list[Problem]:
         return []
     usual = usual_facts(loaded.document, root=ARCH_AT)
     classes = stated.num_classes or usual.num_classes
-    is_image = loaded.config.task.form == "image"
+    has_names = loaded.config.task.form not in UNNAMED
     of_heads = loaded.config.task.outputs(classes, numbers=stated.numbers)
-    facts = Facts(0 if is_image else classes, stated.channels, *stated.size, of_heads)
+    facts = Facts(classes if has_names else 0, stated.channels, *stated.size, of_heads)
     description, problems = try_to_describe(
         loaded.document, root=ARCH_AT, facts=facts, variables=loaded.config.vars
     )

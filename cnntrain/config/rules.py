@@ -60,7 +60,7 @@ def _validation(given: Loaded) -> Iterator[Problem]:
     data = given.config.data
     asked, stated = data.split.validation, facts(data.name, data.parameters)
     has_none = asked is None and not stated.undivided and stated.validation is False
-    if has_none or asked is False:
+    if (has_none or asked is False) and not data.split.validation_classes:
         yield from needs_validation(given)
 
 

@@ -37,7 +37,7 @@ from cnntrain.config.train_section import (
 from cnntrain.core.catalogue import Catalogue
 from cnntrain.core.choices import DATASETS, OBSERVERS, TRANSFORMS
 from cnntrain.core.document import KeyPath
-from cnntrain.core.kinds import Decoder, Names, NonNegative, Positive
+from cnntrain.core.kinds import ClassList, Decoder, Names, NonNegative, Positive
 from cnntrain.data import metadata
 
 
@@ -92,8 +92,17 @@ class SplitSection(Section):
     """A fraction of the images, or a count; null: what the data set has."""
     train: Share = None
     """How many of the others are trained on, a fraction or a count, by class; null: all."""
+    validation_classes: Annotated[ClassList, FROM_LIST] = ()
+    """Classes of which no image trains and validation has all; for tasks of distances."""
+    test_classes: Annotated[ClassList, FROM_LIST] = ()
+    """Classes of which no image trains and the test set has all; for tasks of distances."""
     seed: NonNegative | None = None
     """Decides which images are held out; null: the run's seed."""
+
+    @property
+    def set_apart(self) -> tuple[str, ...]:
+        """The classes of which no image trains."""
+        return (*self.validation_classes, *self.test_classes)
 
 
 class CacheSection(Section):
@@ -118,6 +127,8 @@ class DataSection(Choice):
     """Which of the training images are held out for validation, and which as a test set."""
     sampling: Literal["natural", "balanced"] = "natural"
     """natural: each training image once an epoch; balanced: classes are drawn equally often."""
+    images_per_class: Annotated[int, Field(ge=2)] | None = None
+    """Images of a class that stand together in a batch to be compared; null: as chance has it."""
     batch_size: Positive | Literal["auto"] = 64
     """Images in one batch; auto: the smallest that is about as fast as larger ones."""
     eval_batch_size: Positive | None = None
@@ -151,6 +162,8 @@ class DataSection(Choice):
             asked.test,
             seed if asked.seed is None else asked.seed,
             asked.train,
+            asked.validation_classes,
+            asked.test_classes,
         )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from cnntrain.config.distance_rules import broken_distance_rules
 from cnntrain.config.head_rules import broken_head_rules
 from cnntrain.config.loaded import TRANSFORMS_AT, Loaded
 from cnntrain.core.choices import LOSSES, TASKS, TRANSFORMS
 from cnntrain.core.problems import Problem
-from cnntrain.core.target_forms import IN_WORDS, TargetForm, fits, form_of, has_image
+from cnntrain.core.target_forms import IN_WORDS, STORED_AS, TargetForm, fits, form_of, has_image
 from cnntrain.data.metadata import facts
 
 _COLUMNS: Mapping[TargetForm, tuple[str, ...]] = {
@@ -24,7 +25,7 @@ def broken_target_rules(given: Loaded) -> Iterator[Problem]:
     there = facts(data.name, data.parameters).form
     if task.heads:
         yield from broken_head_rules(given)
-    elif task.form != "image" and there not in (None, task.form):
+    elif task.form != "image" and there not in (None, STORED_AS.get(task.form, task.form)):
         of_task = f"the task '{task.name}' ({given.at('task', 'name')})"
         message = f"{of_task} learns {IN_WORDS[task.form]}, and an image here has {IN_WORDS[there]}"
         keys = [p.name for p in data.entry.parameters if p.name in _COLUMNS.get(task.form, ())]
@@ -49,6 +50,7 @@ def broken_target_rules(given: Loaded) -> Iterator[Problem]:
         yield from _class_weights(given)
     if has_image(task.wanted):
         yield from _of_images(given)
+    yield from broken_distance_rules(given)
 
 
 def _of_images(given: Loaded) -> Iterator[Problem]:

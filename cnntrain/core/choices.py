@@ -58,7 +58,7 @@ CHECKS = _catalogue(
         *("net", "trained", "is_trained", "is_pretrained"),
         *("method", "bare", "without", "criterion", "applies", "warmup", "shares"),
         *("augmented", "batches", "batch", "small_batch", "few", "train", "other", "shared"),
-        *("task", "classes", "class_names", "counts", "is_weighted", "train_images"),
+        *("task", "classes", "class_names", "counts", "is_weighted", "train_images", "unseen"),
         *("batch_size", "drops_last", "loader", "data_cure"),
         *("steps", "recipe_steps", "overfit_steps", "step_images", "weights"),
     ),

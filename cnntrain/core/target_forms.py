@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from cnntrain.core.entry import Entry
 
-TargetForm: TypeAlias = Literal["classes", "numbers", "labels", "image", "several"]
+TargetForm: TypeAlias = Literal["classes", "numbers", "labels", "image", "several", "distances"]
 """See `cnntrain.tasks.targets`."""
 Wanted: TypeAlias = TargetForm | tuple[TargetForm, ...]
 """What is learnt: one form, or those of several heads."""
@@ -18,8 +18,15 @@ IN_WORDS: Mapping[TargetForm, str] = {
     "labels": "labels",
     "image": "an image",
     "several": "several things",
+    "distances": "distances between images",
 }
-"""What each image has."""
+"""What each image has, or is to be given."""
+
+STORED_AS: Mapping[TargetForm, TargetForm] = {"distances": "classes"}
+"""Forms that are made of what data sets have: distances of which images are of one class."""
+
+UNNAMED: tuple[TargetForm, ...] = ("image", "distances")
+"""Forms of which no output of the network has a name, so that `$num_classes` has no meaning."""
 
 _OUTPUTS: Mapping[TargetForm, str] = {
     "classes": "logits",
@@ -27,6 +34,7 @@ _OUTPUTS: Mapping[TargetForm, str] = {
     "labels": "labels",
     "image": "image",
     "several": "heads",
+    "distances": "vectors",
 }
 
 

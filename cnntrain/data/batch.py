@@ -13,6 +13,7 @@ from cnntrain.core.seeding import derive_seed
 from cnntrain.data.on_device import sent
 from cnntrain.data.share import WHOLE, ShareOfBatch
 from cnntrain.data.transform_parts import Showing
+from cnntrain.tasks.class_runs import in_runs
 
 
 class Batch(NamedTuple):
@@ -47,6 +48,7 @@ class Batching:
         device: where the batches are.
         channels_last: their memory format.
         balanced: shuffled images are drawn so that all classes are equally frequent.
+        together: shuffled images come in runs of so many of a class, see `in_runs`; 0: one by one.
         share: what of each batch is read here, where several processes train together.
         copies_ahead: those that are read are copied to a GPU while the one before is worked on.
     """
@@ -58,6 +60,7 @@ class Batching:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     channels_last: bool = False
     balanced: bool = False
+    together: int = 0
     share: ShareOfBatch = WHOLE
     copies_ahead: bool = False
 
@@ -73,6 +76,8 @@ class Batching:
         if self.balanced:
             return balanced_order(targets, seed=self.seed, epoch=epoch)
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", epoch))
+        if self.together:
+            return in_runs(targets, together=self.together, generator=generator)
         return torch.randperm(len(targets), generator=generator)
 
     def count(self, images: int) -> int:
@@ -144,7 +149,8 @@ def gathered(
     `at_once` of them are gathered together, which costs less than one by one.
     """
     size, count = how.batch_size, how.count(len(kept.targets))
-    drawn = how.order(kept.targets.cpu() if how.balanced else kept.targets, epoch=epoch)
+    by_class = how.balanced or how.together > 0
+    drawn = how.order(kept.targets.cpu() if by_class else kept.targets, epoch=epoch)
     if how.share.count > 1:
         yield from _shared(kept, how, drawn, start=start, as_images=as_images)
         return

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.data.metadata import USUAL_SHARE, Fold, Holdout
+from cnntrain.data.set_apart import set_apart
 from cnntrain.data.splits import Division, Splits
 from cnntrain.data.stratify import (
     Positions,
@@ -25,11 +26,14 @@ def hold_out(splits: Splits, holdout: Holdout, *, name: str) -> Splits:
     """The splits with validation and test images held out of the training images, if asked for.
 
     The test images are chosen first, so that all folds have the same ones. Fractions are of all
-    images that the training split has before.
+    images that the training split has before, without those of classes that are set apart.
 
     Raises:
         ValueError: the data set `name` has such a split of its own, or too few images for one.
     """
+    rest, held = torch.arange(len(splits.train)), dict[str, Tensor]()
+    if holdout.validation_classes or holdout.test_classes:
+        splits, rest, held = set_apart(splits, holdout)
     wanted: dict[str, float | int | Fold] = {}
     if holdout.test is not None:
         wanted["test"] = holdout.test
@@ -37,30 +41,30 @@ def hold_out(splits: Splits, holdout: Holdout, *, name: str) -> Splits:
         splits = replace(splits, validation=None)
     elif holdout.validation is not None:
         wanted["validation"] = holdout.validation
-    elif splits.undivided:
+    elif splits.undivided and not holdout.validation_classes:
         wanted["validation"] = USUAL_SHARE
-    if not wanted:
+    if not wanted and len(rest) == len(splits.train):
         return _limited(splits, holdout)
+    total = len(rest)
     for split, share in wanted.items():
         _refuse_own(splits, split, by_folds=isinstance(share, Fold), name=name)
-    rest = torch.arange(len(splits.train))
-    held: dict[str, Tensor] = {}
     for split, share in wanted.items():
         if not isinstance(share, Fold):
-            share = count_of(share, len(splits.train), split=split)
+            share = count_of(share, total, split=split)
         stay, out = _chosen(splits, rest, share, split=split, seed=holdout.seed)
         rest, held[split] = rest[stay], rest[out]
     positions = {"train": rest} | {k: held[k] for k in ("validation", "test") if k in held}
     parts = {split: splits.train.select(found) for split, found in positions.items()}
-    note = _note(splits, positions, holdout)
+    notes = [_note(splits, positions, holdout)] if wanted else []
+    division = Division(positions, parts, replace(splits, train=parts["train"]).targets)
     held_out = replace(
         splits,
         train=parts["train"],
         validation=parts.get("validation", splits.validation),
         test=parts.get("test", splits.test),
-        notes=(*splits.notes, note),
+        notes=(*splits.notes, *notes),
         groups=None,
-        division=Division(positions, parts, replace(splits, train=parts["train"]).targets),
+        division=division if held else None,
     )
     return _limited(held_out, holdout)
 

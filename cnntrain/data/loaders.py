@@ -21,7 +21,7 @@ from cnntrain.data.left_out import LeftOut, summaries
 from cnntrain.data.metadata import AS_IT_IS, Holdout
 from cnntrain.data.mixing import MixedLoader, reach
 from cnntrain.data.pipeline import Pipeline
-from cnntrain.data.read import class_counts, open_splits, refuse_empty_classes
+from cnntrain.data.read import class_counts, open_splits, refuse_sampling
 from cnntrain.data.resident import ResidentLoader, read_pixels
 from cnntrain.data.resident_limit import resident_bytes
 from cnntrain.data.share import WHOLE, ShareOfBatch
@@ -38,7 +38,7 @@ LARGE = 256 * 256
 
 Memory = Literal["auto", "resident", "stream"]
 Workers = int | Literal["auto"]
-Sampling = Literal["natural", "balanced"]
+Sampling = Literal["natural", "balanced"] | int
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
         name: a registered data set.
         parameters: its own parameters.
         holdout: which of the training images are validation and test images.
-        sampling: `natural` shows each training image once in an epoch; `balanced` draws as many
-            images, so that all classes are equally frequent.
+        sampling: `natural` shows each training image once in an epoch, a number so many of a class
+            together; `balanced` draws as many images, so that all classes are equally frequent.
         train_transforms: names and parameters, in order.
         eval_transforms: names and parameters, in order; nothing random.
         batch_size: images in a training batch.
@@ -148,15 +148,14 @@ def open_data(  # noqa: PLR0913  # one keyword for each key of the run file's `d
     """
     splits = open_splits(name, parameters=parameters or {}, holdout=holdout, form=form)
     counts = class_counts(splits)
-    if sampling == "balanced":
-        refuse_empty_classes(splits, counts["train"])
+    refuse_sampling(sampling, splits, counts["train"], batch_size=batch_size)
     lists = {"train": train_transforms, "eval": eval_transforms}
     scaling, plain = with_statistics(lists, splits.whole_train or splits.train)
     pipelines = make_pipelines(plain, form=form or splits.form)
     wide = replace(share, before=reach(pipelines["train"].mixings))
     how = Batching(batch_size, True, drop_last, seed, torch.device(device), channels_last,
-                   balanced=sampling == "balanced", share=wide,
-                   copies_ahead=copies_ahead)  # fmt: skip
+                   balanced=sampling == "balanced", share=wide, copies_ahead=copies_ahead,
+                   together=sampling if isinstance(sampling, int) else 0)  # fmt: skip
     how_eval = replace(how, batch_size=eval_batch_size or batch_size, shuffle=False,
                        drop_last=False, share=replace(share, in_turns=True))  # fmt: skip
     if how.count(len(splits.train)) == 0:

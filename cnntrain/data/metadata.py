@@ -33,12 +33,16 @@ class Holdout:
         test: a fraction or a count; None for what the data set has.
         seed: decides which images they are.
         train: a fraction or a count of the others that are trained on; None for all.
+        validation_classes, test_classes: all images of these classes are in that split, which has
+            no others; none of them trains.
     """
 
     validation: float | int | Fold | Literal[False] | None = None
     test: float | int | None = None
     seed: int = 0
     train: float | int | None = None
+    validation_classes: tuple[str, ...] = ()
+    test_classes: tuple[str, ...] = ()
 
 
 AS_IT_IS = Holdout()

@@ -191,7 +191,7 @@ def _is_weighted(patient: Patient) -> bool:
 def _counts(patient: Patient) -> Mapping[str, Sequence[int]]:
     """Images per class of each split; where there are no classes, of all of them."""
     data = patient.prepared.data
-    if data.targets.form == "classes":
+    if data.targets.form in ("classes", "distances"):
         return data.counts
     loaders = {"train": data.train, "validation": data.validation, "test": data.test}
     return {name: (each.size,) for name, each in loaders.items() if each is not None}
@@ -226,6 +226,7 @@ FILLED: Mapping[str, Callable[[Patient], Any]] = {
     "counts": _counts,
     "task": lambda it: it.prepared.learner.task,
     "is_weighted": _is_weighted,
+    "unseen": lambda it: it.prepared.loaded.config.data.split.set_apart,
     "train_images": lambda it: it.prepared.data.train.size,
     "batch_size": lambda it: it.prepared.loaded.config.data.batch,
     "drops_last": lambda it: it.prepared.loaded.config.data.drop_last,

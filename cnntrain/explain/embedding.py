@@ -19,6 +19,8 @@ from cnntrain.model.images import find_images
 from cnntrain.model.model import Model
 from cnntrain.model.taps import Tap, feature_tap, features
 from cnntrain.show.image_table import Picture
+from cnntrain.tasks.answers import answers_of
+from cnntrain.tasks.distances import ranks
 
 Method = Literal["pca", "tsne"]
 
@@ -80,7 +82,7 @@ def draw_embedding(
     Args:
         points: (N, 2).
         targets: (N,) positions in `classes`, the names.
-        wrong: (N,) whether the network takes the image for another class.
+        wrong: (N,) whether the network takes the image for another class, or has one nearest to it.
     """
     figure = Figure(figsize=(9, 7.2), layout="constrained")
     axes = figure.subplots()
@@ -110,7 +112,7 @@ def draw_embedding(
     return figure
 
 
-@picture("embedding", forms=("classes",))
+@picture("embedding", forms=("classes", "distances"))
 def embedding(
     *,
     model: Model,
@@ -121,13 +123,15 @@ def embedding(
 ) -> Picture:
     """Images as points, near where features are alike.
 
-    The features are those of a layer, by default what the last linear layer reads.
+    The features are those of a layer, by default what the last linear layer reads, or the vectors
+    that are learnt.
 
     Args:
         method: how.
     """
-    tap = feature_tap(model, layer)
     answer = Tap(model.plan.body.nodes[-1].name)
+    has_vectors = model.named.form == "distances"
+    tap = answer if has_vectors and layer is None else feature_tap(model, layer)
     data = find_images(model, split=split, limit=limit)
     if len(data.positions) < 3:
         raise UsageError(f"{data.described} are too few to embed", remedy="raise --limit")
@@ -140,6 +144,8 @@ def embedding(
         )
     points, what = embed(found[tap], method=method)
     wrong = found[answer].argmax(dim=1) != targets
+    if has_vectors:
+        wrong = ranks(answers_of(model.task, found[answer]), targets) > 0
     title = f"{tap} ({found[tap].shape[1]} features) of {data.described}\n{what}"
     figure = draw_embedding(points, targets, classes=model.classes, wrong=wrong, title=title)
     facts = [

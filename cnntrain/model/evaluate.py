@@ -119,6 +119,9 @@ def evaluate(
     if len(models) > 1 and has_image(first.loaded.config.task.wanted):
         message = f"{first.path}: networks that give images are evaluated one by one"
         raise UsageError(message, remedy="give one run; `predict --with` averages their images")
+    if len(models) > 1 and first.named.form == "distances":
+        message = f"{first.path}: networks that give vectors are evaluated one by one"
+        raise UsageError(message, remedy="give one run")
     viewers = [make_viewer(model, crops=crops, scales=scales) for model in models]
     with first.running(deterministic=True):
         is_free = len(models) > 1 and first.named.form == "classes"  # others have units by place

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from cnntrain.core.errors import UsageError
 from cnntrain.core.kinds import Bits
 from cnntrain.data.crops import Crops
 from cnntrain.data.decode import UnreadableImageError
@@ -88,6 +89,9 @@ def predict(
         DivergedError: the outputs for an image are not finite; it names the first layer.
     """
     first = models[0]
+    if len(models) > 1 and first.named.form == "distances":
+        message = f"{first.path}: vectors of several networks have nothing in common to be averaged"
+        raise UsageError(message, remedy="give one run")
     for model in models:
         model.check_classes(first.classes, whose=str(first.path), any_order=True)
     viewers = [make_viewer(model, crops=crops, scales=scales) for model in models]

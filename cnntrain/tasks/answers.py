@@ -12,6 +12,9 @@ from torch import Tensor
 from cnntrain.tasks.criterion import Criterion
 from cnntrain.tasks.protocol import Result, Task
 
+_SHOWN = 6
+"""Numbers of a vector in a table; the others are in CSV and JSON."""
+
 
 class SaidOfImage(Protocol):
     """What a network says of one image; a frozen value."""
@@ -93,6 +96,26 @@ class Labels:
     def data(self) -> dict[str, Any]:
         """The labels, and all probabilities."""
         return {"labels": [name for name, _ in self.there], "probabilities": dict(self.pairs)}
+
+
+@dataclass(frozen=True)
+class Vector:
+    """Where an image lies among others."""
+
+    numbers: tuple[float, ...]
+
+    def cells(self) -> dict[str, str]:
+        """The first numbers, in one column."""
+        more = " ..." if len(self.numbers) > _SHOWN else ""
+        return {"vector": " ".join(f"{each:.3f}" for each in self.numbers[:_SHOWN]) + more}
+
+    def values(self) -> dict[str, str]:
+        """A column for each number."""
+        return {f"vector{place}": f"{each:.9g}" for place, each in enumerate(self.numbers, 1)}
+
+    def data(self) -> dict[str, Any]:
+        """The numbers."""
+        return {"vector": list(self.numbers)}
 
 
 def answers_of(task: Task, outputs: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 """What images are learnt with: the form of their targets, what its parts are called, statistics.
 
-Four forms: `classes` `(N,)` int64, positions in the list of names (of mixed images `(N, names)`
+Five forms: `classes` `(N,)` int64, positions in the list of names (of mixed images `(N, names)`
 float32, shares of classes); `numbers` `(N, names)` float32; `labels` `(N, names)` float32, 1 where
-an image has the label and 0 where not; `image`, the image itself. `several` of them for each image
+an image has the label and 0 where not; `image`, the image itself; `distances`, the same as
+`classes`, where images of one class are to be near each other. `several` of them for each image
 are columns `(N, K)` float32, one part behind the other: a class has one, an image, which is the
 last part, as many as it has pixels; data sets have those of all but the image.
 """
@@ -27,6 +28,7 @@ NAMED: Mapping[TargetForm, tuple[str, str]] = {
     "labels": ("label", "labels"),
     "image": ("image", "images"),
     "several": ("output", "outputs"),
+    "distances": ("class", "classes"),
 }
 """What a name is the name of: one and several."""
 
@@ -61,6 +63,8 @@ class Targets:
     @property
     def described(self) -> str:
         """How many of what: `10 classes`, `10 classes and 1 image`."""
+        if self.form == "distances":
+            return "a vector"
         each = (counted(len(part.names), *NAMED[part.form]) for part in self.parts or (self,))
         return " and ".join(each)
 
@@ -101,7 +105,7 @@ class Targets:
         if self.parts and self.parts[0].form != "image":
             pairs = ((part, each) for part, each in self.divided(targets) if part.form != "image")
             return tuple(count for part, each in pairs for count in part.counts(each))
-        if self.form == "classes":
+        if self.form in ("classes", "distances"):
             return tuple(torch.bincount(targets, minlength=len(self.names)).tolist())
         if self.form == "labels":
             return tuple((targets > 0).sum(dim=0).tolist())

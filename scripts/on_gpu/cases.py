@@ -111,11 +111,14 @@ def open_case(file: Path, *, images: int) -> Case:
     """Open a run file; nothing of its data is read."""
     loaded = follow_weights(load(file))
     plan, data = plan_network(loaded), loaded.config.data
-    stated, classes = facts(data.name, data.parameters), plan.description.facts.num_classes or 1
+    stated, form = facts(data.name, data.parameters), loaded.config.task.form
+    classes = plan.description.facts.num_classes or 1
+    if form == "distances":
+        classes = stated.num_classes or classes
     shape = (images, plan.body.in_shape[0], *(stated.size or PHOTOGRAPH))
     numbers = torch.Generator().manual_seed(0)
     drawn = torch.randint(0, 256, shape, dtype=torch.uint8, generator=numbers)
-    form, names = loaded.config.task.form, tuple(f"class{each}" for each in range(classes))
+    names = tuple(f"class{each}" for each in range(classes))
     stored = torch.arange(images) % classes
     if form in ("numbers", "labels"):
         stored = torch.randint(0, 2, (images, classes), generator=numbers).float()

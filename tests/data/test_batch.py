@@ -1,5 +1,8 @@
 """Drawing images so that classes are equally frequent: expected counts follow from the words."""
 
+from dataclasses import replace
+from itertools import groupby
+
 import pytest
 import torch
 
@@ -8,6 +11,7 @@ from cnntrain.data.loaders import open_data
 from cnntrain.data.pipeline import build_pipeline
 from cnntrain.data.read import EmptyClassError
 from cnntrain.data.resident import ResidentLoader
+from cnntrain.data.share import ShareOfBatch
 from cnntrain.data.splits import Files, Pixels
 from cnntrain.data.stream import StreamLoader
 
@@ -99,6 +103,49 @@ def test_an_image_that_comes_twice_is_cut_anew(make_folder, batching) -> None:
     images = torch.cat([batch.images[batch.targets == 1] for batch in loader.batches(1)])
     assert len(images) == 7
     assert len(images.unique(dim=0)) > 3
+
+
+def test_images_of_a_class_come_in_runs() -> None:
+    """Each once; of a class with 15 images 3 runs of 5, with 80 images 20 of 4, with 5 one of 5."""
+    orders = {}
+    for epoch, seed in ((1, 0), (1, 0), (2, 0), (1, 1)):
+        how = Batching(16, shuffle=True, seed=seed, together=4)
+        order = how.order(TARGETS, epoch=epoch)
+        assert order is not None
+        assert sorted(order.tolist()) == [*range(100)]
+        lengths: dict[int, list[int]] = {0: [], 1: [], 2: []}
+        for number, group in groupby(TARGETS[order].tolist()):
+            lengths[number].append(len([*group]))
+        assert set(lengths[1]) <= {5, 10, 15}  # runs of one class may follow each other
+        assert lengths[2] == [5]
+        assert all(length % 4 == 0 for length in lengths[0])
+        orders.setdefault((epoch, seed), order)
+        assert torch.equal(orders[epoch, seed], order)
+    assert not torch.equal(orders[1, 0], orders[2, 0])
+    assert not torch.equal(orders[1, 0], orders[1, 1])
+    members = TARGETS[orders[1, 0]] == 0
+    assert not torch.equal(orders[1, 0][members], orders[2, 0][TARGETS[orders[2, 0]] == 0])
+
+
+def test_runs_are_the_same_in_both_loaders_and_for_processes(make_folder) -> None:
+    root = make_folder({"train/a": 9, "train/b": 5})
+    files = Files(tuple(sorted(root.rglob("*.png"))), torch.tensor([0] * 9 + [1] * 5), 3)
+    pixels = Pixels(torch.zeros(14, 3, 8, 10, dtype=torch.uint8), files.targets)
+    how = Batching(4, shuffle=True, seed=5, together=2)
+    none = build_pipeline([])
+    order = how.order(files.targets, epoch=3)
+    assert order is not None
+    expected = files.targets[order].tolist()
+    for loader in (StreamLoader(files, name="train", pipeline=none, batching=how),
+                   StreamLoader(files, name="train", pipeline=none, batching=how, workers=1),
+                   ResidentLoader(pixels, pipeline=none, batching=how)):  # fmt: skip
+        assert classes(loader, 3) == expected
+        assert classes(loader, 3, start=2) == expected[8:]
+    parts = [ResidentLoader(pixels, pipeline=none,
+                            batching=replace(how, share=ShareOfBatch(index, 2)))
+             for index in (0, 1)]  # fmt: skip
+    both = zip(*(loader.batches(3) for loader in parts), strict=True)
+    assert [t for pair in both for share in pair for t in share.targets.tolist()] == expected
 
 
 def test_an_empty_class_is_named() -> None:

@@ -1,6 +1,7 @@
 """Held-out images: how many by definition of the shares, and that groups stay whole."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -164,3 +165,53 @@ def test_some_of_the_training_images_by_class() -> None:
     assert set(used.tolist()) <= set(before.tolist())
     with pytest.raises(ValueError, match="asks for 80 of 80 training images"):
         hold_out(whole, Holdout(0.2, seed=3, train=80), name="x")
+
+
+def test_classes_are_set_apart() -> None:
+    """Of 3 images of each class: all of the named ones, and none of them trains."""
+    whole = splits([3, 3, 3, 3, 3])
+    asked = Holdout(validation_classes=("class 1",), test_classes=("class 3", "class 4"))
+    found = hold_out(whole, asked, name="x")
+    assert members(found) == {
+        "train": [0, 1, 2, 6, 7, 8], "validation": [3, 4, 5], "test": [9, 10, 11, 12, 13, 14]
+    }  # fmt: skip
+    assert found.division is not None
+    assert {k: len(v) for k, v in found.division.positions.items()} == {
+        "train": 6, "validation": 3, "test": 6}  # fmt: skip
+    assert "the test images are of class 3, class 4 only (6)" in found.notes[1]
+    part = hold_out(whole, Holdout(0.34, test_classes=("class 0",)), name="x")
+    assert {k: len(v) for k, v in part.parts.items()} == {"train": 8, "validation": 4, "test": 3}
+    assert 0 not in part.train.targets.tolist()
+    assert sorted(n for each in members(part).values() for n in each) == [*range(15)]
+    usual = hold_out(
+        splits([5, 5, 5], undivided=True), Holdout(test_classes=("class 2",)), name="x"
+    )
+    assert {k: len(v) for k, v in usual.parts.items()} == {"train": 8, "validation": 2, "test": 5}
+
+
+def test_a_split_of_its_own_keeps_the_images_of_its_classes() -> None:
+    whole = splits([3, 3, 3])
+    own = replace(whole, test=whole.train, validation=whole.train)
+    found = hold_out(own, Holdout(test_classes=("class 2",)), name="x")
+    assert members(found) == {
+        "train": [0, 1, 2, 3, 4, 5], "validation": [0, 1, 2, 3, 4, 5], "test": [6, 7, 8]
+    }  # fmt: skip
+    assert found.division is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (Holdout(test_classes=("klass 1",)), "there is no class 'klass 1'; did you mean 'class 1'"),
+        (Holdout(test_classes=("class 1", "class 2")), "leave fewer than two classes"),
+        (Holdout(test=2, test_classes=("class 1",)), "asks for a part of the images"),
+        (Holdout(validation_classes=("class 1",), test_classes=("class 1",)), "for validation and"),
+        (Holdout(test_classes=("class 3",)), "there is no test image of class 3"),
+    ],
+)
+def test_classes_that_cannot_be_set_apart(asked: Holdout, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        hold_out(splits([3, 3, 3, 0]), asked, name="x")
+    grouped = splits([2, 2, 2], groups=[0, 0, 1, 1, 2, 2])
+    with pytest.raises(ValueError, match="belong together in groups"):
+        hold_out(grouped, Holdout(test_classes=("class 0",)), name="x")

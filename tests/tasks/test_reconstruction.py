@@ -250,5 +250,5 @@ def test_there_are_no_classes(run_file: Callable[..., Path], of_table: Mapping[s
     file = run_file({**deepcopy(of_table), "task.name": "reconstruction"})
     loaded, problems = try_to_load(file)
     assert loaded is not None, problems
-    with pytest.raises(ConfigError, match="has no meaning here: the network is to give images"):
+    with pytest.raises(ConfigError, match="has no meaning here: no output is of a class"):
         plan_network(loaded)

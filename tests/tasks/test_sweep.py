@@ -46,6 +46,18 @@ OF_TASKS: dict[str, dict[str, Any]] = {
             ]
         },
     },
+    "embedding": {
+        "data.images_per_class": 2,
+        "arch": {
+            "layers": [
+                {"conv": {"out": 4, "kernel": 3}},
+                "batch_norm",
+                "relu",
+                "flatten",
+                {"linear": {"out": 3}, "as": "output"},
+            ]
+        },
+    },
     "multitask": {
         "task.heads": {
             "side": {"task": "classification", "weight": 0.7},
@@ -100,6 +112,7 @@ SAID = {
     "regression": {"numbers"},
     "multilabel": {"labels", "probabilities"},
     "reconstruction": {"shape", "mean"},
+    "embedding": {"vector"},
     "ordinal": {"class", "probabilities"},
     "multitask": {"heads"},
     "layer_reconstruction": {"numbers"},
@@ -111,11 +124,15 @@ GIVEN: dict[str, tuple[str, list[int]]] = {
     "regression": ("numbers", [2]),
     "multilabel": ("labels", [3]),
     "reconstruction": ("image", [1, 8, 8]),
+    "embedding": ("vectors", [3]),
     "ordinal": ("logits", [1]),
     "multitask": ("heads", [67]),
     "layer_reconstruction": ("image", [2, 6]),
 }
 """Task -> name and shape of what an exported network gives."""
+
+ALONE = {**dict.fromkeys(OF_IMAGES, "images"), "embedding": "vectors"}
+"""Task -> what its networks give, of which the mean over several says nothing."""
 
 
 @pytest.fixture(autouse=True)
@@ -175,10 +192,11 @@ def test_every_command(task: str, task_file: RunFile, run: Run, tmp_path: Path) 
         assert Path("picture.png").read_bytes().startswith(b"\x89PNG")
     code, out, err = run("eval", folder, folder, "--json")  # twice the same network
     together = json.loads(out) if code == 0 else {}
-    if task in OF_IMAGES:
-        assert (code, "networks that give images are evaluated one by one" in err) == (2, True)
+    if task in ALONE:
+        what = f"networks that give {ALONE[task]} are evaluated one by one"
+        assert (code, what in err) == (2, True)
     for name, value in whole.items():
-        if isinstance(value, float) and task not in OF_IMAGES:
+        if isinstance(value, float) and task not in ALONE:
             assert together[name] == pytest.approx(value, rel=1e-4, abs=1e-5), name
     _predicts(task, folder, run)
     code, _, err = run("export", folder, "--to", "safetensors", "--out", "net.safetensors")
@@ -263,6 +281,8 @@ def test_pictures_are_drawn_or_say_what_they_need(
             "confusion",
             "scatter",
             "reconstructions",
+            "neighbours",
+            "embedding",
         ):
             code, _, err = run(*words, folder, *image, "--out", f"{entry.name}.png")
             assert code == 0, err

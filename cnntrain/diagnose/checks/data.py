@@ -48,6 +48,7 @@ def check_data(
     counts: Mapping[str, Sequence[int]],
     shared: Mapping[str, Sequence[tuple[str, str]]],
     is_weighted: bool,
+    unseen: Sequence[str] = (),
 ) -> Report:
     """Look at the images and labels themselves, with no network.
 
@@ -58,13 +59,14 @@ def check_data(
         counts: images per class of each split.
         shared: of each other split, the images that training has too.
         is_weighted: whether the run makes up for uneven classes.
+        unseen: classes that are not to train.
     """
     if train.targets.ndim > 1:
         return _without_classes(train, other, counts=counts, shared=shared)
     own = votes_of(train, train)
     findings = (
         *_not_finite(train),
-        *_missing(class_names, counts),
+        *_missing(class_names, counts, unseen),
         *suspicious_labels(train, own, class_names),
         *leaks(train, other, counts=counts, shared=shared),
         *_splits(train, other, own, class_names),
@@ -150,8 +152,11 @@ def _not_finite(train: Sample) -> Iterator[Finding]:
         )
 
 
-def _missing(classes: Sequence[str], counts: Mapping[str, Sequence[int]]) -> Iterator[Finding]:
-    empty = [name for name, count in zip(classes, counts["train"], strict=True) if count == 0]
+def _missing(
+    classes: Sequence[str], counts: Mapping[str, Sequence[int]], unseen: Sequence[str]
+) -> Iterator[Finding]:
+    there = zip(classes, counts["train"], strict=True)
+    empty = [name for name, count in there if count == 0 and name not in unseen]
     if empty:
         yield Finding(
             "class_missing",

@@ -76,7 +76,7 @@ def check_overfit(
     missed = getattr(task, "missed", None)
     if missed is None:
         return not_applicable("overfit", "the task does not say which images are wrong (`missed`)")
-    has_classes = few.targets.ndim == 1
+    has_classes = few.targets.ndim == 1 and hasattr(task, "decisions")
     is_scored = has_classes and gives_probabilities(task)
     loss = CrossEntropy() if is_scored or criterion is None else criterion.plain()
     for rate in RATES:
