@@ -45,16 +45,14 @@ def test_quick_trains_every_row_once(
 
 
 def test_the_page_has_every_part_with_its_rows(script: Callable[[str], ModuleType]) -> None:
-    parts = script("reproduce").PARTS
-    for name in re.findall("^<!-- end (\\w+) -->$", PAGE, re.MULTILINE):
-        part = parts[name]
+    for name, part in script("reproduce").PARTS.items():
         text = PAGE.partition(f"<!-- {name} -->")[2].partition(f"<!-- end {name} -->")[0]
         shown = [line.split("|")[1:3] for line in text.splitlines() if line.startswith("| ")][1:]
         assert [[cell.strip() for cell in cells] for cells in shown] == [
             [row.what, row.published] for row in part.rows
         ]
         for row in part.rows:
-            assert row.command("SEED") in text
+            assert row.command("SEED", part.data) in text
 
 
 def test_a_table(tmp_path: Path) -> None:

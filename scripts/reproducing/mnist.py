@@ -35,7 +35,7 @@ def test_error(run: RunFolder) -> Mapping[str, float]:
 def row(name: str, what: str, run_file: str, percent: float, *overrides: str) -> Row:
     """A network whose published test error is so many percent."""
     reaches: Callable[[float], bool] = partial(_at_most, percent / 100)
-    return Row(name, what, run_file, f"{percent:g} %", reaches, overrides)
+    return Row(name, what, run_file, f"{percent} %", reaches, overrides)
 
 
 def _at_most(limit: float, error: float) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,14 +33,10 @@ class Row:
     overrides: tuple[str, ...] = ()
     reason: str = "unknown why"
 
-    def given(self, seed: int) -> list[str]:
-        """All overrides that count for the result; where the data are is not among them."""
-        return [*self.overrides, f"seed={seed}"]
-
-    def command(self, seed: int | str) -> str:
-        """What repeats one training."""
+    def command(self, seed: int | str, data: Sequence[str] = ()) -> str:
+        """What repeats one training; overrides that name the data are the last ones."""
         words = ["cnntrain", "fit", f"configs/{self.run_file}.yaml"]
-        for override in [*self.overrides, f"seed={seed}"]:
+        for override in [*self.overrides, f"seed={seed}", *data]:
             words += ["-s", override]
         return shlex.join(words)
 
@@ -55,7 +51,7 @@ class Part:
         figures: what is measured of each network, by headings; the last one is compared.
         measure: measures it in a complete run.
         made_up: overrides with which a training takes a moment and needs no files.
-        reads_files: whether the run files have a `data.root`.
+        data: overrides in their place that name the data in DIR.
         shown: a figure in words.
         compared: the heading of what the figures are compared with.
         pictures: names in docs/figures of files in the folder of the part.
@@ -66,7 +62,7 @@ class Part:
     figures: tuple[str, ...]
     measure: Callable[[RunFolder], Mapping[str, float]]
     made_up: tuple[str, ...]
-    reads_files: bool = True
+    data: tuple[str, ...] = ("data.root=DIR",)
     shown: Callable[[float], str] = percent
     compared: str = "published"
     pictures: Mapping[str, str] = field(default_factory=dict)
@@ -74,7 +70,5 @@ class Part:
 
 def overrides(part: Part, row: Row, *, seed: int, data: Path | None) -> list[str]:
     """Of one training; without data on made-up images."""
-    given = row.given(seed)
-    if data is None:
-        return [*given, *part.made_up]
-    return [*given, f"data.root={data}"] if part.reads_files else given
+    named = part.made_up if data is None else [each.replace("DIR", str(data)) for each in part.data]
+    return [*row.overrides, f"seed={seed}", *named]

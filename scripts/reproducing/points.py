@@ -27,6 +27,6 @@ POINTS = Part(
     measure=test_error,
     made_up=("data.points=60", "data.test_points=20", "data.split.validation=20",
              "train.epochs=1", "record.tensorboard=false"),
-    reads_files=False,
+    data=(),
     compared="to be shown",
 )  # fmt: skip
