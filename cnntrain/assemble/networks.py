@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -28,6 +28,9 @@ from cnntrain.data.pipeline import planned_size
 from cnntrain.data.transform_errors import TransformError
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
+
+_RESHAPING = ("flatten", "unflatten", "identity")
+"""Operations that leave every value as it is."""
 
 LARGEST = 1024
 """Pixels up to which a size is looked for that a network takes."""
@@ -198,13 +201,26 @@ def _plan_for(
     if loaded.config.task.form in UNNAMED or not any(of_heads.values() or [1]):
         count = 0
     facts = Facts(count, known.channels, *size, of_heads)
-    return plan_of(
+    plan, problems = plan_of(
         loaded.document,
         root=("arch",),
         facts=facts,
         variables=loaded.config.vars,
         task=make_task(loaded),
     )
+    return plan, [*problems, *([] if plan is None else _wrong_end(loaded, plan))]
+
+
+def _wrong_end(loaded: Loaded, plan: Plan) -> Iterator[Problem]:
+    """A last layer that the loss is not for."""
+    train = loaded.config.train
+    wanted = None if train is None else train.loss.entry.options.get("ends_in")
+    nodes = [each.node for each in plan.body.nodes if each.node.operation not in _RESHAPING]
+    if train is None or wanted is None or not nodes or nodes[-1].operation == wanted:
+        return
+    message = f"the loss '{train.loss.name}' is of outputs from 0 to 1, and the network ends in "
+    message += f"'{nodes[-1].name}'"
+    yield loaded.problem(("train", "loss", "name"), message, f"end the network with `- {wanted}`")
 
 
 def plan_of(

@@ -50,6 +50,9 @@ def _loss(given: Loaded, path: KeyPath, name: str, head: HeadSection) -> Iterato
             f"choose from {', '.join(fitting)}" if fitting else "write one: see docs/plugins.md"
         )
         yield given.problem((*path, "loss"), message, remedy)
+    if "ends_in" in loss.entry.options:
+        message = f"the loss '{loss.name}' is for a network that gives nothing but an image"
+        yield given.problem((*path, "loss"), message, "choose another one, such as mse")
     if loss.parameters.get("class_weights") is not None:
         message = "class weights would make the mean of a head's loss another than that of others"
         yield given.problem((*path, "loss", "class_weights"), message, "remove it")

@@ -59,6 +59,10 @@ def _of_images(given: Loaded) -> Iterator[Problem]:
         corrupted = ""
         for index, call in enumerate(getattr(given.config.data.transforms, split)):
             options, path = TRANSFORMS.entry(call.name).options, (*TRANSFORMS_AT, split, index)
+            if call.name == "normalize" and _is_of_pixels(given):
+                there = f"the loss '{given.train.loss.name}' ({given.at('train', 'loss', 'name')})"
+                message = f"'normalize' brings pixels out of 0 to 1, and {there} is of such pixels"
+                yield given.problem(path, message, "remove it, or choose the loss mse")
             if options.get("mixes"):
                 message = f"'{call.name}' mixes classes, and what is learnt here is images"
                 yield given.problem(path, message, "remove it")
@@ -74,6 +78,11 @@ def _of_images(given: Loaded) -> Iterator[Problem]:
     if given.config.finetune is not None and given.config.finetune.probe:
         message = "a probe learns from features, and the targets here are images"
         yield given.problem(("finetune", "probe"), message, "remove it")
+
+
+def _is_of_pixels(given: Loaded) -> bool:
+    """Whether the loss compares pixels from 0 to 1 with what a sigmoid gives."""
+    return given.config.train is not None and "ends_in" in given.train.loss.entry.options
 
 
 def _class_weights(given: Loaded) -> Iterator[Problem]:

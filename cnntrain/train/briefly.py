@@ -160,7 +160,11 @@ def chance_loss(
     for an image, is not one score for each class, the best such answer is searched for, from 0 on.
     """
     if targets.ndim > 1:
-        return _best_constant(criterion, targets, outputs or targets.shape[1:])
+        found = _best_constant(criterion, targets, outputs or targets.shape[1:])
+        if outputs and tuple(outputs) != tuple(targets.shape[1:]):
+            return found
+        mean = targets.float().mean(dim=0).expand(targets.shape)  # where outputs must be in a range
+        return min(found, float(criterion(mean, targets)))
     if outputs and tuple(outputs) != (classes,):
         return _best_constant(criterion, targets, outputs)
     shares = torch.bincount(targets.cpu(), minlength=classes).float() / len(targets)

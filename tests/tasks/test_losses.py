@@ -186,3 +186,14 @@ def test_plain_of_smoothed_and_weighted(logits: Tensor, targets: Tensor) -> None
     assert value(loss.plain(), logits, targets) == value(CrossEntropy(), logits, targets)
     assert sharp.plain(weighted=True) is sharp
     assert isinstance(focal().plain(), LossByClass)
+
+
+def test_the_cross_entropy_of_pixels_is_torchs() -> None:
+    """Summed over the pixels; where a sigmoid has become 0 or 1 it stays finite."""
+    draws = torch.Generator().manual_seed(0)
+    outputs, targets = torch.rand(2, 5, 1, 3, 4, generator=draws, dtype=torch.float64)
+    theirs = F.binary_cross_entropy(outputs, targets, reduction="sum") / 5
+    ours = LOSSES.load("pixel_cross_entropy")()
+    assert float(ours(outputs, targets)) == pytest.approx(float(theirs), rel=1e-12)
+    ends = torch.tensor([[0.0, 1.0]])
+    assert 30 < float(ours(1 - ends, ends)) < 40  # 2 ln 1e7 = 32.2

@@ -288,13 +288,21 @@ def test_pictures_are_drawn_or_say_what_they_need(
             assert code == 0, err
 
 
+OF_PIXELS: dict[str, Any] = {
+    "data.transforms": {split: [{"resize": {"size": [8, 8]}}] for split in ("train", "eval")},
+    "arch.layers": [{"conv": {"out": 1, "kernel": 3, "padding": 1}}, "sigmoid"],
+}
+"""What a loss of pixels needs: nothing normalised, and outputs from 0 to 1."""
+
+
 @pytest.mark.parametrize("task", OF_TASKS)
 def test_every_loss_that_fits(
     task: str, task_file: RunFile, train_tiny: Callable[..., Any], tmp_path: Path
 ) -> None:
     fitting = [each.name for each in LOSSES.entries() if form_of(TASKS.entry(task)) in fits(each)]
     for name in fitting if task != "classification" else ["mse"]:  # see tests/fit/test_sweep.py
-        file = task_file(task, {"train.loss": {"name": name}, "train.epochs": 4})
+        own = OF_PIXELS if name == "pixel_cross_entropy" else {}
+        file = task_file(task, {"train.loss": {"name": name}, "train.epochs": 4, **own})
         outcome = train_tiny(file, out=tmp_path / name)
         rows = [json.loads(line) for line in
                 (tmp_path / name / "metrics.jsonl").read_text().splitlines()]  # fmt: skip
