@@ -91,6 +91,10 @@ def _steps(given: Loaded) -> Iterator[Problem]:
     if train.select is not None and train.select not in known:
         message = f"nothing called '{train.select}' can select the weights in {task.name}"
         yield given.problem(("train", "select"), message, suggestion(train.select, known))
+    needed = task.entry.options.get("needs", {}).get(train.select)
+    if needed is not None and not task.parameters.get(needed):
+        message = f"'{train.select}' selects the weights only where task.{needed} is given"
+        yield given.problem(("train", "select"), message, f"set task.{needed}, or choose another")
     if train.evaluate_every > train.epochs:
         what = f"an evaluation every {train.evaluate_every} epochs"
         message = f"{what} is never reached: {_end(given)}"

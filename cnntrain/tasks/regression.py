@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from cnntrain.core.errors import DataError
-from cnntrain.show.words import shape_text
+from cnntrain.core.kinds import PositiveFloat
+from cnntrain.show.words import percent, shape_text
 from cnntrain.tasks import task
 from cnntrain.tasks.answers import Numbers
 from cnntrain.tasks.classification import sum_dtype
 from cnntrain.tasks.criterion import Criterion
+from cnntrain.tasks.near_points import near_points
 from cnntrain.tasks.protocol import Result
 from cnntrain.tasks.regression_report import Regression, as_data, report
 from cnntrain.tasks.targets import Targets
@@ -26,20 +28,33 @@ SAMPLE = 2**16
 """Numbers of each output that are kept to be drawn, spread evenly over the images."""
 
 
-@task("regression", form="numbers", loss="mse", selects=("loss", "mae", "rmse", "r2"))
+@task(
+    "regression",
+    form="numbers",
+    loss="mse",
+    selects=("loss", "mae", "rmse", "r2", "pck"),
+    needs={"pck": "pck"},
+)
 class Regress:
     """Each image has one or several numbers, such as an angle, or the places of points.
 
     Args:
         normalize: learn (number - mean) / deviation of the training images; whatever is reported is
             in the units of the data all the same, but for the loss.
+        pck: the numbers are points, x and y of each; the figure pck is the share of them that are
+            off by at most this share of the larger side of the box around an image's points.
     """
 
     figures: Sequence[str] = ("mae", "rmse", "r2")
     headline: Sequence[str] = ("mae", "r2")
     train_figures: Sequence[str] = ("mae",)
 
-    def __init__(self, *, normalize: bool = True, targets: Targets) -> None:
+    def __init__(
+        self, *, normalize: bool = True, pck: PositiveFloat | None = None, targets: Targets
+    ) -> None:
+        self.near = pck
+        if pck is not None:
+            self.figures, self.headline = ("pck", *self.figures), ("pck", "mae")
         self.mean = torch.tensor(targets.mean)
         self.scale = torch.tensor(targets.std)
         if not normalize or not targets.mean:  # without training images nothing is normalised
@@ -49,7 +64,12 @@ class Regress:
         self.spread = torch.tensor(targets.std or (1.0,))
 
     def wrong_output(self, shape: tuple[int, ...], classes: int) -> tuple[str, str] | None:
-        """One output per number is right."""
+        """One output per number is right; of points there must be two or more."""
+        if self.near is not None and (classes % 2 or classes < 4):
+            message = (
+                f"learns {classes} numbers, but points have an x and a y each, and are several"
+            )
+            return message, "correct data.number_columns, or remove task.pck"
         if shape == (classes,):
             return None
         if len(shape) == 1:
@@ -88,9 +108,7 @@ class Regress:
 
     def sums(self, outputs: Tensor) -> NumberSums:
         """For outputs `(N, K)`."""
-        return NumberSums(
-            self.answers, centre=self.centre, count=outputs.shape[1], device=outputs.device
-        )
+        return NumberSums(self.answers, centre=self.centre, none=outputs[:0], near=self.near)
 
     def epoch_sums(self, device: torch.device) -> DistanceSums:
         """Distances, in training mode, augmentation and all."""
@@ -99,18 +117,19 @@ class Regress:
     def cost(self, result: Result, select: str) -> float:
         """The figure itself; of R2 what is missing to 1."""
         assert isinstance(result, Regression)
-        if select == "r2":
-            return 1.0 - result.mean_r2
+        if select in ("r2", "pck"):
+            return 1.0 - (result.mean_r2 if select == "r2" else result.pck or 0.0)
         return result.loss if select == "loss" else float(result.figures[select] or 0.0)
 
     def selected(self, select: str, cost: float) -> float:
         """The figure itself."""
-        return 1.0 - cost if select == "r2" else cost
+        return 1.0 - cost if select in ("r2", "pck") else cost
 
     def summary(self, result: Result) -> Mapping[str, str]:
         """Mean absolute error, R2 and loss."""
         assert isinstance(result, Regression)
         names = {"MAE": "mae", "RMSE": "rmse", "R2": "r2"}
+        names |= {} if result.pck is None else {"PCK": "pck"}
         texts = {name: self.text(key, result.figures[key]) for name, key in names.items()}
         return {**texts, "loss": f"{result.loss:.4f}"}
 
@@ -146,7 +165,9 @@ class Regress:
                 "scale": scale, "mean": mean}  # fmt: skip
 
     def text(self, figure: str, value: float | None) -> str:
-        """Four digits."""
+        """Four digits; the share of points in percent."""
+        if figure == "pck":
+            return percent(value)
         return "-" if value is None else f"{value:.4f}" if figure == "r2" else f"{value:.4g}"
 
 
@@ -206,8 +227,8 @@ class NumberSums:
         answers: makes numbers of outputs.
         centre: `(K,)`, about the mean of the targets: sums of squares are taken around it, so that
             their difference is exact.
-        count: numbers of each image, K.
-        device: where the outputs are.
+        none: outputs of no image, `(0, K)`.
+        near: of points, see `Regress`; None where the numbers are none.
     """
 
     def __init__(
@@ -215,14 +236,17 @@ class NumberSums:
         answers: Callable[[Tensor], Tensor],
         *,
         centre: Tensor,
-        count: int,
-        device: torch.device,
+        none: Tensor,
+        near: float | None = None,
     ) -> None:
+        device = none.device
         self._answers = answers
         self._centre = centre.to(device)
         self._images = 0
         # of absolute errors, of squared errors, of targets and of their squares
-        self._sums = torch.zeros(4, count, dtype=sum_dtype(device), device=device)
+        self._sums = torch.zeros(4, none.shape[1], dtype=sum_dtype(device), device=device)
+        self._near = near
+        self._found = torch.zeros((), dtype=self._sums.dtype, device=device)
         self._loss = torch.zeros((), dtype=self._sums.dtype, device=device)
         self._weight = torch.zeros_like(self._loss)
         self._kept: list[Tensor] = []
@@ -240,6 +264,9 @@ class NumberSums:
         centred = (targets - self._centre).to(self._sums.dtype)
         terms = (errors.abs(), errors.square(), centred, centred.square())
         self._sums += torch.stack([each.sum(dim=0) for each in terms])
+        if self._near is not None:
+            near = near_points(numbers, targets, share=self._near)
+            self._found += near.to(self._found.dtype).mean(dim=1).sum()
         self._kept.append(torch.stack([targets, numbers])[:, :: self._every])
         if sum(each.shape[1] for each in self._kept) > SAMPLE:
             self._kept = [torch.cat(self._kept, dim=1)[:, ::2]]
@@ -248,7 +275,7 @@ class NumberSums:
     def add_up(self, total: Callable[[Tensor], Tensor]) -> None:
         """Have the sums of all processes; what is drawn is of the images of this one."""
         self._images = int(total(torch.tensor(self._images, device=self._loss.device)))
-        for sums in (self._sums, self._loss, self._weight):
+        for sums in (self._sums, self._loss, self._weight, self._found):
             total(sums)
 
     def compute(self) -> Regression:
@@ -265,4 +292,5 @@ class NumberSums:
             rmse=tuple(squared.sqrt().tolist()),
             r2=tuple(a if v > 0 else None for a, v in zip(r2.tolist(), variances, strict=True)),
             sample=torch.cat(self._kept, dim=1).cpu(),
+            pck=None if self._near is None else float(self._found) / self._images,
         )

@@ -23,6 +23,7 @@ class Regression:
         r2: of each number, `1 - squared error / variance` (coefficient of determination), 1 at best
             and 0 where always giving their mean is as good; None where they are all the same.
         sample: `(2, M, K)` on the CPU: true and predicted numbers of some images.
+        pck: of points, the share that are near enough; None where the numbers are none.
     """
 
     images: int
@@ -31,6 +32,7 @@ class Regression:
     rmse: tuple[float, ...]
     r2: tuple[float | None, ...]
     sample: Tensor = field(compare=False)
+    pck: float | None = None
 
     @property
     def mean_r2(self) -> float:
@@ -41,7 +43,8 @@ class Regression:
     def figures(self) -> Mapping[str, float | None]:
         """Means over the numbers."""
         known = [each for each in self.r2 if each is not None]
-        return {"mae": _mean(self.mae), "rmse": _mean(self.rmse), "r2": _mean(known)}
+        figures = {"mae": _mean(self.mae), "rmse": _mean(self.rmse), "r2": _mean(known)}
+        return figures if self.pck is None else {"pck": self.pck, **figures}
 
 
 def _mean(values: Sequence[float]) -> float | None:
@@ -57,7 +60,8 @@ def report(result: Regression, names: Sequence[str]) -> str:
         mean = result.figures
         rows.append(["mean", *(f"{mean[key]:.5g}" for key in ("mae", "rmse"))])
         rows[-1].append(_four_places(mean["r2"]))
-    return f"loss {result.loss:.4f}  ({result.images:,} images)\n\n" + columns(
+    points = "" if result.pck is None else f"PCK {result.pck:.2%}  "
+    return f"{points}loss {result.loss:.4f}  ({result.images:,} images)\n\n" + columns(
         rows, right=range(1, 4)
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -14,13 +15,17 @@ import pytest
 import torch
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
+from cnntrain.assemble.checked import check_run_file
 from cnntrain.checkpoint import load, save
+from cnntrain.core.choices import PICTURES
 from cnntrain.core.errors import CheckpointError, ConfigError, DataError
 from cnntrain.data.read import open_splits
 from cnntrain.export.export import export
+from cnntrain.model.images import find_images
 from cnntrain.model.opening import open_model
 from cnntrain.tasks.answers import Numbers
 from cnntrain.tasks.losses.mse import mse
+from cnntrain.tasks.near_points import near_points
 from cnntrain.tasks.regression import SAMPLE, Regress
 from cnntrain.tasks.regression_report import Regression
 from cnntrain.tasks.targets import Targets, measured
@@ -159,7 +164,9 @@ def test_numbers_in_tables_that_are_wrong(numbers_file: RunFile, train_tiny: Tra
     with pytest.raises(DataError, match=r"no column 'xx' .*number_columns.*did you mean 'x'"):
         train_tiny(numbers_file({"data.number_columns": ["xx"]}))
     both = numbers_file({"data.label_columns": ["left", "low"]})
-    with pytest.raises(DataError, match=r"number_columns and data\.label_columns both say"):
+    with pytest.raises(
+        ConfigError, match="an image here has several things; leave out the columns"
+    ):
         train_tiny(both)
     wide = {"layers": ["flatten", {"linear": {"out": 3}}]}
     with pytest.raises(ConfigError, match="gives 3 outputs, but each image has 2 to be learnt"):
@@ -196,3 +203,33 @@ def test_an_exported_file_gives_the_numbers(
     assert dict(zip(output["numbers"], numbers, strict=True)) == pytest.approx(
         said.other.data()["numbers"], rel=1e-5
     )
+
+
+def test_points_are_counted_by_hand(
+    numbers_file: RunFile, train_tiny: Train, tmp_path: Path
+) -> None:
+    """Of three points in a box of 10 by 4 two are off by 2 or less; then a run with two points."""
+    true = torch.tensor([[0.0, 0.0, 10.0, 0.0, 5.0, 4.0]])
+    given = true + torch.tensor([[1.0, 1.0, 0.0, 2.0, 2.0, 1.0]])
+    assert near_points(given, true, share=0.2).tolist() == [[True, True, False]]
+    own = {"data.number_columns": ["x", "y", "left", "low"], "task.pck": 0.5, "train.select": "pck"}
+    outcome = train_tiny(numbers_file({**own, "train.epochs": 2}), out=tmp_path / "run")
+    model = open_model(tmp_path / "run")
+    images = find_images(model, split="test")
+    answers = model.task.answers(model.logits(images.at(range(12))))  # type: ignore[attr-defined]
+    right = 0
+    for guess, truth in zip(answers.tolist(), images.targets.tolist(), strict=True):
+        side = max(abs(truth[0] - truth[2]), abs(truth[1] - truth[3]))
+        right += sum(math.dist(guess[i : i + 2], truth[i : i + 2]) <= 0.5 * side for i in (0, 2))
+    assert outcome.test is not None
+    assert outcome.test.figures["pck"] == pytest.approx(right / 24)
+    assert 0 < right < 24
+    drawn = PICTURES.load("points")(model=model, count=3)
+    assert [len(each["true"]) for each in drawn.facts["images"]] == [2, 2, 2]
+    np.testing.assert_allclose(
+        np.reshape(drawn.facts["images"][1]["predicted"], -1), answers[1].numpy(), rtol=1e-5
+    )
+    with pytest.raises(ConfigError, match="'pck' selects the weights only where"):
+        check_run_file(numbers_file({"train.select": "pck"}))
+    with pytest.raises(ConfigError, match="learns 2 numbers, but points have an x and a y each"):
+        check_run_file(numbers_file({"task.pck": 0.2}))
