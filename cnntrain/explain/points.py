@@ -24,7 +24,9 @@ def points(
     count: Count = 8,
     split: Split | None = None,
 ) -> Picture:
-    """True and predicted points on the images as they are stored, a line from one to the other.
+    """Where key points are, and where the network sees them.
+
+    They are drawn on the images as they are stored, with a line from one to the other.
 
     Args:
         count: images to show.
