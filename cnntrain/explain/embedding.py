@@ -131,7 +131,7 @@ def embedding(
     """
     answer = Tap(model.plan.body.nodes[-1].name)
     has_vectors = model.named.form == "distances"
-    tap = answer if has_vectors and layer is None else feature_tap(model, layer)
+    tap = feature_tap(model, layer)
     data = find_images(model, split=split, limit=limit)
     if len(data.positions) < 3:
         raise UsageError(f"{data.described} are too few to embed", remedy="raise --limit")
@@ -145,7 +145,8 @@ def embedding(
     points, what = embed(found[tap], method=method)
     wrong = found[answer].argmax(dim=1) != targets
     if has_vectors:
-        wrong = ranks(answers_of(model.task, found[answer]), targets) > 0
+        found[answer] = answers_of(model.task, found[answer])
+        wrong = ranks(found[answer], targets) > 0
     title = f"{tap} ({found[tap].shape[1]} features) of {data.described}\n{what}"
     figure = draw_embedding(points, targets, classes=model.classes, wrong=wrong, title=title)
     facts = [

@@ -240,7 +240,7 @@ class Model:
         """What a layer gives for every image of a split.
 
         Args:
-            layer: its dotted name; else what the last linear layer reads.
+            layer: its dotted name; else what the last linear layer reads, or learnt vectors.
             split: the test set if there is one, else validation, else training.
             pool: average maps over regions so that there are at most so many features.
 

@@ -118,10 +118,12 @@ def features(
 
 
 def feature_tap(model: Model, layer: str | None) -> Tap:
-    """The output of a layer; without a name what the last linear layer reads."""
+    """The output of a layer; without a name what the last linear layer reads, or learnt vectors."""
     if layer is not None:
         find_layer(model, layer)
         return Tap(layer)
+    if model.named.form == "distances":
+        return Tap(model.plan.body.nodes[-1].name)
     linear = [name for name in model.layers if isinstance(model.net.get_submodule(name), nn.Linear)]
     if linear:
         return Tap(linear[-1], reads=True)

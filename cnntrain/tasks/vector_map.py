@@ -14,6 +14,8 @@ from cnntrain.tasks.embedding_report import Embedded
 
 _NAMED = 20
 """Classes that have a colour of their own; of more none is named."""
+_STRONG = 10
+"""Classes for which there are strong colours."""
 
 
 def draw_map(result: Embedded, *, path: Path) -> None:
@@ -28,7 +30,8 @@ def draw_map(result: Embedded, *, path: Path) -> None:
     share = float(sizes[:2].square().sum() / sizes.square().sum().clamp_min(1e-30))
     figure = Figure(figsize=(7, 6), layout="constrained")
     axes = figure.subplots()
-    colours, there = colormaps["tab20"], torch.unique(result.targets).tolist()
+    there = torch.unique(result.targets).tolist()
+    colours = colormaps["tab10" if len(there) <= _STRONG else "tab20"]
     for number, each in enumerate(there):
         inside = (result.targets == each).numpy()
         x, y = points[inside].T

@@ -15,6 +15,7 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from cnntrain.assemble.networks import plan_network
+from cnntrain.assemble.several import refuse_for_several
 from cnntrain.config.load import try_to_load
 from cnntrain.core.choices import LOSSES
 from cnntrain.core.errors import ConfigError, DataError, UsageError
@@ -23,6 +24,7 @@ from cnntrain.model.opening import open_model
 from cnntrain.tasks.distances import nearest_alike, ranks
 from cnntrain.tasks.embedding import Embed
 from cnntrain.tasks.targets import Targets
+from cnntrain.train.together import Processes
 
 RunFile = Callable[..., Path]
 NAMES = ("a", "b", "c", "d")
@@ -207,6 +209,7 @@ def test_classes_that_never_train_are_evaluated(
     vector = torch.tensor(said.answer.data()["vector"])
     assert vector.shape == (4,)
     assert float(vector.norm()) == pytest.approx(1)
+    assert model.features().values.shape == (found.metrics.images, 4)
     with pytest.raises(UsageError, match="have nothing in common to be averaged"):
         Ensemble([model, model]).predict("images/3.png")
 
@@ -232,6 +235,14 @@ def test_classes_that_never_train_are_evaluated(
 def test_rules(vectors_file: RunFile, changes: dict[str, Any], expected: str) -> None:
     _, problems = try_to_load(vectors_file(changes))
     assert expected in "\n".join(each.message for each in problems)
+
+
+def test_several_processes_do_not_see_each_others_images(vectors_file: RunFile) -> None:
+    loaded, _ = try_to_load(vectors_file())
+    assert loaded is not None
+    two, device = Processes(0, 2), torch.device("cpu")
+    with pytest.raises(ConfigError, match="or start one process"):
+        refuse_for_several(loaded, plan_network(loaded), processes=two, device=device)
 
 
 def test_what_only_the_images_show(vectors_file: RunFile, train_tiny: Callable[..., Any]) -> None:
