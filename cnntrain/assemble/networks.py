@@ -218,6 +218,10 @@ def _wrong_end(loaded: Loaded, plan: Plan) -> Iterator[Problem]:
     nodes = [each.node for each in plan.body.nodes if each.node.operation not in _RESHAPING]
     if train is None or wanted is None or not nodes or nodes[-1].operation == wanted:
         return
+    if nodes[-1].operation == "with_target":  # of a stage of pre-training
+        message = f"the loss '{train.loss.name}' is of pixels, and here what layers give is learnt"
+        yield loaded.problem(("train", "loss", "name"), message, "choose another one, such as mse")
+        return
     message = f"the loss '{train.loss.name}' is of outputs from 0 to 1, and the network ends in "
     message += f"'{nodes[-1].name}'"
     yield loaded.problem(("train", "loss", "name"), message, f"end the network with `- {wanted}`")

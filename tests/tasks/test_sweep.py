@@ -289,19 +289,26 @@ def test_pictures_are_drawn_or_say_what_they_need(
 
 
 OF_PIXELS: dict[str, Any] = {
-    "data.transforms": {split: [{"resize": {"size": [8, 8]}}] for split in ("train", "eval")},
-    "arch.layers": [{"conv": {"out": 1, "kernel": 3, "padding": 1}}, "sigmoid"],
+    "losses": ["pixel_cross_entropy"],
+    "file": {
+        "data.transforms": {split: [{"resize": {"size": [8, 8]}}] for split in ("train", "eval")},
+        "arch.layers": [{"conv": {"out": 1, "kernel": 3, "padding": 1}}, "sigmoid"],
+    },
 }
 """What a loss of pixels needs: nothing normalised, and outputs from 0 to 1."""
 
 
 @pytest.mark.parametrize("task", OF_TASKS)
 def test_every_loss_that_fits(
-    task: str, task_file: RunFile, train_tiny: Callable[..., Any], tmp_path: Path
+    task: str, task_file: RunFile, train_tiny: Callable[..., Any], run: Run, tmp_path: Path
 ) -> None:
     fitting = [each.name for each in LOSSES.entries() if form_of(TASKS.entry(task)) in fits(each)]
     for name in fitting if task != "classification" else ["mse"]:  # see tests/fit/test_sweep.py
-        own = OF_PIXELS if name == "pixel_cross_entropy" else {}
+        if task == "layer_reconstruction" and name in OF_PIXELS["losses"]:
+            code, _, err = run("check", task_file(task, {"train.loss": {"name": name}}))
+            assert (code, "is of pixels, and here what layers give is learnt" in err) == (2, True)
+            continue
+        own = OF_PIXELS["file"] if name in OF_PIXELS["losses"] else {}
         file = task_file(task, {"train.loss": {"name": name}, "train.epochs": 4, **own})
         outcome = train_tiny(file, out=tmp_path / name)
         rows = [json.loads(line) for line in
