@@ -9,7 +9,7 @@ from cnntrain.config.task_section import HEADS, HeadSection
 from cnntrain.core.choices import LOSSES, TRANSFORMS
 from cnntrain.core.document import KeyPath
 from cnntrain.core.problems import Problem
-from cnntrain.core.target_forms import IN_WORDS, fits, in_words
+from cnntrain.core.target_forms import IN_WORDS, STORED_AS, fits, in_words
 from cnntrain.data.metadata import facts
 
 
@@ -20,7 +20,12 @@ def broken_head_rules(given: Loaded) -> Iterator[Problem]:
     for name, head in heads.items():
         path: KeyPath = ("task", HEADS, name)
         form = head.task.form
-        if there and form not in (*there, "image"):
+        if form in STORED_AS:
+            message = (
+                f"the loss of '{head.task.name}' compares the images of a batch with each other"
+            )
+            yield given.problem((*path, "task"), message, "choose another task for the head")
+        elif there and form not in (*there, "image"):
             where = f"an image here has {in_words(there)} ({given.at('data', 'name')})"
             message = f"the head '{name}' learns {IN_WORDS[form]}, and {where}"
             remedy = "name the columns of what is learnt, or remove the head"

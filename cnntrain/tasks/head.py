@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -101,7 +102,11 @@ def make_heads(given: Mapping[str, Any], targets: Targets, outputs: Shapes) -> d
         if places is not None:
             part = _some(part, places)
         task: Task = _made(TASKS, head["task"], targets=part, outputs={})
-        loss = _made(LOSSES, head["loss"], weigh=_unweighted, weigh_positive=positive_tensor)
+        positive = partial(positive_tensor, labels=part.names)
+        try:
+            loss = _made(LOSSES, head["loss"], weigh=_unweighted, weigh_positive=positive)
+        except ChoiceError as error:
+            raise ChoiceError("heads", f"the head '{name}': {error}") from error
         loss = loss if hasattr(loss, "weight") else MeanLoss(loss)
         apply = getattr(task, "criterion", None)
         loss = loss if apply is None else apply(loss)

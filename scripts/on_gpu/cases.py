@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -22,10 +22,11 @@ from cnntrain.assemble.transfer.preprocessing import follow_weights
 from cnntrain.config.load import load
 from cnntrain.config.loaded import Loaded
 from cnntrain.data.batch import Batching, Loader
+from cnntrain.data.image_targets import as_several
 from cnntrain.data.loaders import Memory, make_loader, make_pipelines
 from cnntrain.data.metadata import facts
 from cnntrain.data.pipeline import Pipeline
-from cnntrain.data.splits import Pixels
+from cnntrain.data.splits import Pixels, Splits
 from cnntrain.data.statistics import with_statistics
 from cnntrain.tasks.criterion import Criterion
 from cnntrain.tasks.protocol import Task
@@ -94,7 +95,7 @@ class Case:
     @property
     def task(self) -> Task:
         """What the run file's network is for."""
-        return make_task(self.loaded, self.targets)
+        return make_task(self.loaded, self.targets, plan=self.plan)
 
     def recipe(self, *, steps_per_epoch: int, **changes: Any) -> Recipe:
         """The run file's, with some of its numbers changed."""
@@ -122,11 +123,15 @@ def open_case(file: Path, *, images: int) -> Case:
     stored = torch.arange(images) % classes
     if form in ("numbers", "labels"):
         stored = torch.randint(0, 2, (images, classes), generator=numbers).float()
-    pixels = Pixels(drawn, stored)
+    pixels, known = Pixels(drawn, stored), measured(form, names, stored)
+    wanted = loaded.config.task.wanted
+    if isinstance(wanted, tuple):  # of several heads, those that need no number
+        splits = as_several(Splits(names, pixels), wanted)
+        pixels, known = cast(Pixels, splits.train), splits.targets
     lists = {
         split: [(call.name, call.parameters) for call in calls]
         for split, calls in (("train", data.transforms.train), ("eval", data.transforms.eval))
     }
     scaling, plain = with_statistics(lists, pixels)
-    targets = with_scaling(measured(form, names, stored), scaling, channels=shape[1])
-    return Case(loaded, plan, pixels, make_pipelines(plain, form=form), targets)
+    targets = with_scaling(known, scaling, channels=shape[1])
+    return Case(loaded, plan, pixels, make_pipelines(plain, form=wanted), targets)

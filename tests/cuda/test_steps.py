@@ -44,7 +44,7 @@ SMALL = [
     and (precision == "float16" or os.environ.get("CNNTRAIN_SWEEP") == "all")
 ]
 """In float16 there is most to capture: scaling, and what it skips."""
-COUNTING = {"classes": 0, "labels": 1, "numbers": 5, "image": 12, "distances": 30}
+COUNTING = {"classes": 0, "labels": 1, "numbers": 5, "image": 12, "distances": 30, "several": 30}
 """More of them, with which a task counts each batch; classes are counted every 16 batches."""
 
 

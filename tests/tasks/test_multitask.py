@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,22 @@ def test_a_name_that_no_image_has() -> None:
     heads = {"where": {**HEADS["where"], "names": ("bb",)}}
     with pytest.raises(ChoiceError, match="learn 'bb', which no image has; did you mean 'b'"):
         made(heads)
+
+
+def test_positive_weights_of_a_head() -> None:
+    """`w t log(1 + exp(-s)) + (1 - t) log(1 + exp(s))`, summed over the labels."""
+    task = {"name": "multilabel"}
+    loss = {"name": "binary_cross_entropy", "positive_weights": (3.0, 0.5), "class_weights": None}
+    head = {"task": task, "loss": loss, "weight": 2.0, "names": ()}
+    targets = several([Targets("labels", ("left", "low"))])
+    made_of = partial(Multitask, targets=targets, outputs={"tags": (2,)})
+    scores, labels = torch.tensor([[1.0, -2.0]]), torch.tensor([[1.0, 0.0]])
+    found = made_of(heads={"tags": head}).criterion(weighted_sum())(scores, labels)
+    expected = 2 * (3 * np.log1p(np.exp(-1)) + np.log1p(np.exp(-2)))
+    assert float(found) == pytest.approx(expected, rel=1e-6)
+    loss["positive_weights"] = (3.0,)
+    with pytest.raises(ChoiceError, match="the head 'tags': there are 1 positive weights for 2"):
+        made_of(heads={"tags": head})
 
 
 @pytest.fixture
