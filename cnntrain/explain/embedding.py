@@ -142,11 +142,11 @@ def embedding(
             f"{tap} gives the same for all {data.described}",
             remedy="`cnntrain diagnose RUN --check units` looks for the cause",
         )
-    points, what = embed(found[tap], method=method)
     wrong = found[answer].argmax(dim=1) != targets
     if has_vectors:
         found[answer] = answers_of(model.task, found[answer])
         wrong = ranks(found[answer], targets) > 0
+    points, what = embed(found[tap], method=method)
     title = f"{tap} ({found[tap].shape[1]} features) of {data.described}\n{what}"
     figure = draw_embedding(points, targets, classes=model.classes, wrong=wrong, title=title)
     facts = [
