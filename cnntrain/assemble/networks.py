@@ -215,16 +215,20 @@ def _wrong_end(loaded: Loaded, plan: Plan) -> Iterator[Problem]:
     """A last layer that the loss is not for."""
     train = loaded.config.train
     wanted = None if train is None else train.loss.entry.options.get("ends_in")
-    nodes = [each.node for each in plan.body.nodes if each.node.operation not in _RESHAPING]
-    if train is None or wanted is None or not nodes or nodes[-1].operation == wanted:
+    if train is None or wanted is None:
         return
-    if nodes[-1].operation == "with_target":  # of a stage of pre-training
-        message = f"the loss '{train.loss.name}' is of pixels, and here what layers give is learnt"
-        yield loaded.problem(("train", "loss", "name"), message, "choose another one, such as mse")
-        return
-    message = f"the loss '{train.loss.name}' is of outputs from 0 to 1, and the network ends in "
-    message += f"'{nodes[-1].name}'"
-    yield loaded.problem(("train", "loss", "name"), message, f"end the network with `- {wanted}`")
+    nodes = {each.name: each.node for each in plan.body.nodes}
+    last = plan.body.nodes[-1].node
+    is_pair = last.operation == "with_target"  # a layer of the network is the target
+    for name in last.sources if is_pair else (last.name,):
+        while name in nodes and nodes[name].operation in _RESHAPING:
+            name = nodes[name].sources[0]
+        if name not in nodes or nodes[name].operation == wanted:
+            continue
+        message = f"the loss '{train.loss.name}' is of values from 0 to 1, and those of '{name}'"
+        message += " need not be" if is_pair else ", in which the network ends, need not be"
+        remedy = f"put `- {wanted}` behind it" if is_pair else f"end the network with `- {wanted}`"
+        yield loaded.problem(("train", "loss", "name"), message, remedy)
 
 
 def plan_of(

@@ -82,7 +82,9 @@ def _of_images(given: Loaded) -> Iterator[Problem]:
 
 def _is_of_pixels(given: Loaded) -> bool:
     """Whether the loss compares pixels from 0 to 1 with what a sigmoid gives."""
-    return given.config.train is not None and "ends_in" in given.train.loss.entry.options
+    if given.config.train is None or given.config.task.entry.options.get("own_targets"):
+        return False
+    return "ends_in" in given.train.loss.entry.options
 
 
 def _class_weights(given: Loaded) -> Iterator[Problem]:

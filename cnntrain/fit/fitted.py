@@ -82,6 +82,7 @@ def fit(
     listening = (history, *observers)
     ended: Ended | in_folder.Outcome
     run: Path | None = None
+    model: Model | None = None
     with undisturbed(), quietly(quiet):
         if out is None:
             ended, model = _in_memory(checked, observers=listening, quiet=quiet)
@@ -102,10 +103,13 @@ def fit(
             if ended.done is None:
                 remedy = f"open it with cnntrain.load({str(run)!r}), or give another out"
                 raise UsageError(f"{run} is complete: nothing is left to do", remedy=remedy)
-            model = open_model(run)
     if ended.exit_code not in (0, 128 + signal.SIGINT):  # held back until the state was whole
         signal.raise_signal(ended.exit_code - 128)
     assert ended.done is not None
+    if model is None:
+        assert run is not None
+        with undisturbed():
+            model = open_model(run)
     return Fitted(history.rows, model, ended.done, ended.test, run)
 
 

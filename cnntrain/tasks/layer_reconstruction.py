@@ -49,7 +49,13 @@ class GivenBack:
         return {"mse": self.mse, "explained": self.explained}
 
 
-@task("layer_reconstruction", form="image", loss="mse", selects=("loss", "mse", "explained"))
+@task(
+    "layer_reconstruction",
+    form="image",
+    loss="mse",
+    selects=("loss", "mse", "explained"),
+    own_targets=True,
+)
 class ReconstructLayer:
     """The network gives back what one of its own layers gives: it ends in `with_target`.
 

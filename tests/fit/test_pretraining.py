@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+import cnntrain
 from cnntrain.assemble.checked import check_run_file
 from cnntrain.assemble.networks import make_network
 from cnntrain.assemble.prepare import prepare
@@ -193,3 +194,16 @@ def test_several_trainings_in_one_are_refused(run_file: RunFile) -> None:
     file = run_file(STACKED)
     with pytest.raises(UsageError, match="not for an ablation"):
         ablate(file, [("sigmoid1",)], train=True)
+
+
+def test_from_python_in_memory_it_is_the_run_in_a_folder(
+    run_file: RunFile, train_tiny: Train, tmp_path: Path
+) -> None:
+    file = run_file({**STACKED, "train.epochs": 1})
+    found = cnntrain.fit(file, quiet=True)
+    train_tiny(file, out=tmp_path / "run")
+    theirs = open_model(tmp_path / "run").net.state_dict()
+    assert all(
+        torch.equal(value, theirs[name]) for name, value in found.model.net.state_dict().items()
+    )
+    assert found.run is None

@@ -18,7 +18,8 @@ def pixel_cross_entropy() -> MeanLoss:
 
     `-sum_j x_j log y_j + (1 - x_j) log(1 - y_j)`, least where y is x. Vincent, Larochelle, Lajoie,
     Bengio, Manzagol, "Stacked Denoising Autoencoders", 2010, section 2.2. The network must end in
-    `sigmoid`, and its images must not be normalised.
+    `sigmoid`, and its images must not be normalised; where it gives back one of its layers
+    (`layer_reconstruction`), that is to be a sigmoid, too.
     """
     return MeanLoss(_each)
 
