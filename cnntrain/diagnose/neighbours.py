@@ -105,16 +105,6 @@ class Votes:
         """`(N,)` bool: the neighbours speak, and for another class."""
         return (self.winner != targets) & (self.share >= self.chance + PURE * (1 - self.chance))
 
-    def renamed(self, targets: Tensor, classes: Sequence[str]) -> list[tuple[str, str]]:
-        """Classes most of whose images lie among those of one other class, and which one it is."""
-        found = []
-        for place, name in enumerate(classes):
-            votes = torch.bincount(self.winner[targets == place], minlength=len(classes))
-            most = int(votes.argmax())
-            if most != place and 2 * votes[most] > votes.sum():
-                found.append((name, classes[most]))
-        return found
-
 
 def votes_of(among: Sample, of: Sample) -> Votes:
     """What the nearest images of `among` say of each image of `of`, itself apart."""

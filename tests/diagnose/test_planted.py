@@ -53,7 +53,7 @@ def test_there_are_twenty_of_each() -> None:
     [
         ("wrong_labels", "data"),
         ("late_labels", "data"),
-        ("other_class_order", "data"),
+        ("other_class_order", "splits"),
         ("validation_in_train", "data"),
         ("raw_pixels", "data"),
         ("wrong_sign", "gradients"),

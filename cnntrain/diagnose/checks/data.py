@@ -14,9 +14,7 @@ from torch import Tensor
 from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import bars_by_layer, doubtful_images
 from cnntrain.diagnose.neighbours import (
-    NEIGHBOURS,
     TELLING,
-    WORSE,
     Sample,
     Votes,
     leaks,
@@ -69,7 +67,7 @@ def check_data(
         *_missing(class_names, counts, unseen),
         *suspicious_labels(train, own, class_names),
         *leaks(train, other, counts=counts, shared=shared),
-        *_splits(train, other, own, class_names),
+        *_unlike(train, other),
         *_values(train),
         *(() if is_weighted else _uneven(class_names, counts)),
     )
@@ -166,32 +164,6 @@ def _missing(
         )
 
 
-def _splits(
-    train: Sample, other: Sample | None, own: Votes, classes: Sequence[str]
-) -> Iterator[Finding]:
-    """Whether another split has images, or labels, of another kind than training."""
-    if other is None or not other.images.isfinite().all():
-        return
-    if unlike := [*_unlike(train, other)]:
-        yield from unlike
-        return
-    before, other = own.kappa(train.targets), _frequent(other, train)
-    if before < TELLING or not len(other.targets):
-        return
-    votes = votes_of(train, other)
-    now = max(0.0, votes.kappa(other.targets))
-    if now <= before - WORSE:
-        renamed = votes.renamed(other.targets, classes)
-        yield Finding(
-            "splits_differ",
-            f"the {other.split} images do not fit their labels as the training images do",
-            f"the nearest training images agree with them to {now:.0%} of what is possible beyond "
-            f"chance; training images among themselves to {before:.0%}"
-            + "".join(f"; '{there}' there looks like '{here}' here" for there, here in renamed[:2]),
-            "look at the order of the classes there, and at how images and labels are put together",
-        )
-
-
 def _unlike(train: Sample, other: Sample | None) -> Iterator[Finding]:
     """Whether the images of another split are of another kind than those of training."""
     if other is None or not other.images.isfinite().all():
@@ -206,24 +178,23 @@ def _unlike(train: Sample, other: Sample | None) -> Iterator[Finding]:
         )
 
 
-def _frequent(other: Sample, train: Sample) -> Sample:
-    """The images of the classes that can win a vote: with as many training images as neighbours are
-    asked, or more. That rarer ones are outvoted says nothing of the split."""
-    classes = int(max(train.targets.max(), other.targets.max())) + 1
-    enough = torch.bincount(train.targets, minlength=classes) >= NEIGHBOURS
-    kept = enough[other.targets]
-    return Sample(other.split, other.images[kept], other.targets[kept])
-
-
 def _distances(ours: Tensor, theirs: Tensor) -> Iterator[tuple[float, str]]:
-    """How far apart brightness and contrast are, in deviations from image to image."""
+    """How far apart brightness, contrast and sharpness are, in deviations from image to image."""
     least = max(0.05 * float(ours.float().std()), 1e-6)
     a, b = (images.float().flatten(1) for images in (ours, theirs))
     for what, x, y in (
         ("brightness", a.mean(dim=1), b.mean(dim=1)),
         ("contrast", a.std(dim=1, correction=0), b.std(dim=1, correction=0)),
+        ("sharpness", _sharpness(ours), _sharpness(theirs)),
     ):
         yield abs(float(x.mean() - y.mean())) / max(float(x.std(correction=0)), least), what
+
+
+def _sharpness(images: Tensor) -> Tensor:
+    """Of each image: the mean step from a pixel to the next one, in deviations of its pixels."""
+    steps = images.float().diff(dim=-1).abs().flatten(1)
+    deviation = images.float().flatten(1).std(dim=1, correction=0).clamp_min(1e-6)
+    return steps.mean(dim=1) / deviation if steps.numel() else torch.zeros_like(deviation)
 
 
 def _values(train: Sample) -> Iterator[Finding]:

@@ -1,0 +1,137 @@
+"""A small network that learns a few hundred images in seconds: what can be seen in them at all.
+
+It is the doctor's own: whatever is wrong with the network, the loss or the recipe of a run file,
+it sees the same images and labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cnntrain.core.seeding import derive_seed
+
+SIDE = 32
+"""Pixels a side at the most to which images are brought."""
+
+STEPS, BATCH, RATE = 240, 64, 3e-3
+"""Of its training: Adam, half a cosine down to 0."""
+
+
+@dataclass(frozen=True)
+class Confusions:
+    """Counts `(classes, classes)` of true and given classes of images it was not trained on."""
+
+    counts: Tensor
+
+    @property
+    def images(self) -> int:
+        """How many."""
+        return int(self.counts.sum())
+
+    @property
+    def accuracy(self) -> float:
+        """Share that is right."""
+        return float(self.counts.diagonal().sum() / max(1, self.images))
+
+    @property
+    def kappa(self) -> float:
+        """Accuracy from that of always naming the largest class (0) to 1."""
+        chance = float(self.counts.sum(dim=1).max() / max(1, self.images))
+        return (self.accuracy - chance) / max(1e-6, 1 - chance)
+
+    def recall(self, label: int) -> float:
+        """Share of the images of a class that is right."""
+        row = self.counts[label]
+        return float(row[label] / row.sum().clamp_min(1))
+
+    def answered(self, label: int) -> tuple[int, float]:
+        """What is said most often of the images of a class, and the share of them."""
+        row = self.counts[label]
+        most = int(row.argmax())
+        return most, float(row[most] / row.sum().clamp_min(1))
+
+
+class SmallNet:
+    """Three convolutions and a linear layer, trained on images that evaluation has prepared."""
+
+    def __init__(
+        self, images: Tensor, targets: Tensor, *, classes: int, steps: int = STEPS, seed: int = 0
+    ) -> None:
+        """Train on `images` `(N, C, H, W)` and class numbers `(N,)`, on the CPU."""
+        prepared = _small(images)
+        mean, deviation = prepared.mean(dim=(0, 2, 3)), prepared.std(dim=(0, 2, 3))
+        self._mean, self._deviation = mean[:, None, None], deviation[:, None, None].clamp_min(1e-6)
+        self.classes = classes
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+            torch.manual_seed(derive_seed(seed, "small net"))
+            self._net = _net(images.shape[1], classes, side=int(prepared.shape[-1]))
+            self._learn(self._seen(prepared), targets, steps)
+        self._net.eval()
+
+    def _seen(self, prepared: Tensor) -> Tensor:
+        return (prepared - self._mean) / self._deviation
+
+    def _learn(self, images: Tensor, targets: Tensor, steps: int) -> None:
+        optimizer = torch.optim.Adam(self._net.parameters(), lr=RATE)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        order = torch.randperm(len(targets))
+        for step in range(steps):
+            places = torch.arange(step * BATCH, (step + 1) * BATCH) % len(order)
+            chosen = order[places]
+            optimizer.zero_grad()
+            F.cross_entropy(self._net(images[chosen]), targets[chosen]).backward()  # type: ignore[no-untyped-call]  # torch's gap
+            optimizer.step()
+            schedule.step()
+
+    @torch.no_grad()
+    def answers(self, images: Tensor) -> Tensor:
+        """The class of each image `(N,)`."""
+        parts = torch.split(self._seen(_small(images)), 256)
+        return torch.cat([self._net(part).argmax(dim=1) for part in parts])
+
+    def judged(self, images: Tensor, targets: Tensor) -> Confusions:
+        """What it says of images whose classes are known."""
+        pairs = targets * self.classes + self.answers(images)
+        counts = torch.bincount(pairs, minlength=self.classes**2)
+        return Confusions(counts.view(self.classes, self.classes).double())
+
+
+def _net(channels: int, classes: int, *, side: int) -> nn.Sequential:
+    """Strides where there is room for them; the last maps are pooled to 4 x 4 at the most."""
+    outs, strides = (16, 32, 48), (2, 2, 1) if side > 12 else (1, 2, 1)
+    layers: list[nn.Module] = []
+    first = channels
+    for out, stride in zip(outs, strides, strict=True):
+        layers += [nn.Conv2d(channels, out, 3, stride, 1), nn.BatchNorm2d(out), nn.ReLU()]
+        channels = out
+    layers += [nn.AdaptiveAvgPool2d(min(4, side)), nn.Flatten(), nn.LazyLinear(classes)]
+    net = nn.Sequential(*layers).train()
+    net(torch.zeros(2, first, side, side))  # makes the last layer
+    return net
+
+
+def _small(images: Tensor) -> Tensor:
+    """Squares of at most `SIDE` pixels a side, float32 on the CPU."""
+    images = images.detach().float().cpu()
+    side = min(SIDE, *images.shape[2:])
+    if images.shape[2:] == (side, side):
+        return images
+    return F.interpolate(images, size=(side, side), mode="area")
+
+
+def halves(targets: Tensor, *, kept: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Positions of images to learn from, `kept` of each class, and of the others."""
+    generator = torch.Generator().manual_seed(derive_seed(seed, "halves"))
+    learnt: list[Tensor] = []
+    others: list[Tensor] = []
+    for label in sorted(set(targets.tolist())):
+        places = (targets == label).nonzero().flatten()
+        places = places[torch.randperm(len(places), generator=generator)]
+        cut = round(kept * len(places))
+        learnt.append(places[:cut])
+        others.append(places[cut:])
+    return torch.cat(learnt), torch.cat(others)

@@ -1,0 +1,108 @@
+"""Check `splits`: handwritten digits, one split of which is changed in a known way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+
+from cnntrain.data.sets.digits import digits
+from cnntrain.data.splits import Pixels
+from cnntrain.diagnose.checks.splits import check_splits
+from cnntrain.diagnose.neighbours import Sample
+from cnntrain.diagnose.report import Report
+
+NAMES = tuple("abcdefghij")
+
+
+@cache
+def halves() -> tuple[Sample, Sample]:
+    part = digits().train
+    assert isinstance(part, Pixels)
+    order = torch.randperm(len(part), generator=torch.Generator().manual_seed(0))
+    images, targets = part.images[order].float() / 255, part.targets[order]
+    return Sample("train", images[:1000], targets[:1000]), Sample(
+        "validation", images[1000:], targets[1000:]
+    )
+
+
+def check(change: Callable[[Sample], Sample] = lambda s: s, **given: Any) -> Report:
+    train, other = halves()
+    return check_splits(**{"train": train, "other": change(other), "class_names": NAMES} | given)
+
+
+def exchanged(other: Sample) -> Sample:
+    names = torch.arange(10)
+    names[2], names[7] = 7, 2
+    return replace(other, targets=names[other.targets])
+
+
+def scrambled(other: Sample) -> Sample:
+    """The images of class 4 with their pixels in another order."""
+    images, odd = other.images.clone(), other.targets == 4
+    order = torch.randperm(64, generator=torch.Generator().manual_seed(1))
+    images[odd] = images[odd].flatten(2)[..., order].view_as(images[odd])
+    return replace(other, images=images)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (exchanged, "'c' and 'h' are exchanged in the validation images"),
+        (
+            lambda s: replace(s, targets=(s.targets + 1) % 10),
+            "have the labels of other classes: what is called 'a' is 'j', what is called 'b' is",
+        ),
+        (
+            lambda s: replace(s, targets=s.targets.roll(1), moved={-1: s.targets}),
+            "labels and images of validation are out of step: moved 1 place back, they fit",
+        ),
+        (lambda s: replace(s, images=1 - s.images), "those of validation are inverted"),
+        (lambda s: replace(s, images=s.images.rot90(-1, (2, 3))), "are turned by 90 degrees"),
+        (lambda s: replace(s, images=s.images.roll(4, 3)), "are moved sideways"),
+        (scrambled, "the validation images of 'e' are of another kind than those of training"),
+    ],
+)
+def test_what_was_done_is_named(change: Callable[[Sample], Sample], said: str) -> None:
+    report = check(change)
+    assert [found.fault for found in report.findings] == ["splits_differ"]
+    assert said in report.headline
+
+
+def test_a_mark_in_training_images() -> None:
+    train, _ = halves()
+    images = train.images.clone()
+    for place, label in enumerate(train.targets.tolist()):
+        images[place, :, 7, label % 8] = 3.0
+    report = check(train=replace(train, images=images))
+    assert "at the bottom" in report.headline
+    assert report.headline.endswith("of the training images gives their class away")
+
+
+def test_nothing_is_found_in_splits_of_one_kind() -> None:
+    report = check()
+    assert not report.findings
+    assert report.numbers["training"] > 0.95  # type: ignore[operator]
+    assert report.numbers["other"] > 0.95  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"other": None}, "there is no other split"),
+        ({"train": replace(halves()[0], targets=torch.zeros(1000, 2))}, "are not classes"),
+        (
+            {"train": replace(halves()[0], targets=halves()[0].targets.roll(500))},
+            "too few to compare the splits by it",
+        ),
+    ],
+    ids=["alone", "numbers", "nothing to learn"],
+)
+def test_what_cannot_be_judged(given: dict[str, Any], why: str) -> None:
+    report = check(**given)
+    assert not report.applies
+    assert why in report.headline
