@@ -38,7 +38,7 @@ LEAST = 12
 """Images of a class in the other split for it to be judged by itself."""
 
 EDGE = 6
-"""What gives the class away in training is searched for in this part of the height and the width."""
+"""A mark is searched for in this part of the height and the width, along each edge."""
 
 
 @check("splits", place=0.5)
