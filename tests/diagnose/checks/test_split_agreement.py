@@ -12,7 +12,7 @@ import torch
 
 from cnntrain.data.sets.digits import digits
 from cnntrain.data.splits import Pixels
-from cnntrain.diagnose.checks.splits import check_splits
+from cnntrain.diagnose.checks.split_agreement import check_splits
 from cnntrain.diagnose.neighbours import Sample
 from cnntrain.diagnose.report import Report
 
