@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor
 
 from cnntrain.diagnose import check
-from cnntrain.diagnose.changes import undoing
 from cnntrain.diagnose.neighbours import Sample
 from cnntrain.diagnose.report import Finding, Report, Table, not_applicable
 from cnntrain.diagnose.small_net import Confusions, SmallNet, halves
+from cnntrain.diagnose.undone import undoing
 
 TAUGHT = 0.75
 """Share of the training images that the network learns from; the others are to compare with."""
