@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from cnntrain.config.load import load
+from cnntrain.fit.fit import fit
+
 PROGRAM = f"{shlex.quote(sys.executable)} -c 'from cnntrain.cli.app import main; main()'"
 
 
@@ -47,7 +50,7 @@ def test_full_and_closed_streams_change_nothing(file: Path, tmp_path: Path, stre
 
 def test_folders_in_the_places_of_outputs_are_set_aside(file: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    assert shell(f"cnntrain fit {file} --out {run} -s train.epochs=1").returncode == 0
+    fit(load(file, overrides=["train.epochs=1"]), out=run, silent=True)
     for name in ("train.log", "metrics.jsonl"):
         (run / name).unlink()
         (run / name).mkdir()
@@ -78,7 +81,7 @@ def test_where_the_output_is_the_result(words: str, code: int, said: str) -> Non
 
 def test_files_are_written_though_no_reader_is_there(file: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    shell(f"cnntrain fit {file} --out {run}")
+    fit(load(file, overrides=["train.epochs=1"]), out=run, silent=True)
     ended = shell(
         f"cnntrain export {run} --to safetensors --to torch_export --out {tmp_path} | true"
     )
