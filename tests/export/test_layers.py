@@ -132,8 +132,9 @@ layers:
   - flatten
   - {linear: {out: 50}, as: inner}
   - tied: {to: inner}
+  - {with_target: , from: [tied2, flatten1]}
 heads:
-  number: {layers: [{linear: {out: $num_classes}}]}
+  number: {layers: [flatten, {linear: {out: $num_classes}}]}
   image: {from: tied1, layers: [tanh]}
 """
 NETS = {
@@ -160,7 +161,7 @@ def test_the_same_numbers(network: MakeNet, tmp_path: Path, name: str) -> None:
     expected = reference(net)
     program = trace(net, in_shape=SHAPE)
     graph, traced = tmp_path / "net.onnx", tmp_path / "net.pt2"
-    save_onnx(program, graph, text="{}", reference=expected, weights=0)
+    save_onnx(program, graph, text="{}", output="logits", reference=expected, weights=0)
     save_program(program, traced, text="{}", reference=expected)
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     loaded = torch.export.load(traced).module()
@@ -236,7 +237,9 @@ def test_an_operation_that_onnx_lacks(network: MakeNet, tmp_path: Path) -> None:
     program = trace(net, in_shape=(3, 8, 8))
     expected = reference(net)
     with pytest.raises(UsageError, match=r"ONNX cannot say .*linalg_eig"):
-        save_onnx(program, tmp_path / "a.onnx", text="{}", reference=expected, weights=0)
+        save_onnx(
+            program, tmp_path / "a.onnx", text="{}", output="logits", reference=expected, weights=0
+        )
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["plugin.py"]
 
 
@@ -245,6 +248,11 @@ def test_what_one_onnx_file_cannot_hold(network: MakeNet, tmp_path: Path) -> Non
     program, expected = trace(net, in_shape=(3, 8, 8)), reference(net)
     with pytest.raises(UsageError, match=r"the weights take 2\.5 GB, .* file at most 2\.1"):
         save_onnx(
-            program, tmp_path / "a.onnx", text="{}", reference=expected, weights=2_500_000_000
+            program,
+            tmp_path / "a.onnx",
+            text="{}",
+            output="logits",
+            reference=expected,
+            weights=2_500_000_000,
         )
     assert list(tmp_path.iterdir()) == []
