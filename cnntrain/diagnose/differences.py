@@ -107,7 +107,10 @@ def in_float64(net: nn.Module, batch: Batch, *, seed: int) -> tuple[nn.Module, B
             parameter.add_(_normal(parameter, generator), alpha=0.01 * size)
         images = batch.images.to(device).double().contiguous()
         images = images + 0.01 * _normal(images, generator)
-    return exact, Batch(images, batch.targets.to(device))
+    targets = batch.targets.to(device)
+    if targets.is_floating_point():  # some losses refuse outputs and targets of two types
+        targets = targets.double()
+    return exact, Batch(images, targets)
 
 
 def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
