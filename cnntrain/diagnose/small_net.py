@@ -34,14 +34,16 @@ class Confusions:
 
     @property
     def accuracy(self) -> float:
-        """Share that is right."""
-        return float(self.counts.diagonal().sum() / max(1, self.images))
+        """Share that is right, the mean over the classes: it does not depend on their sizes."""
+        sizes = self.counts.sum(dim=1)
+        recalls = self.counts.diagonal()[sizes > 0] / sizes[sizes > 0]
+        return float(recalls.mean()) if len(recalls) else 0.0
 
     @property
     def kappa(self) -> float:
-        """Accuracy from that of always naming the largest class (0) to 1."""
-        chance = float(self.counts.sum(dim=1).max() / max(1, self.images))
-        return (self.accuracy - chance) / max(1e-6, 1 - chance)
+        """Accuracy from that of guessing (0) to 1."""
+        classes = max(2, int((self.counts.sum(dim=1) > 0).sum()))
+        return (self.accuracy - 1 / classes) / (1 - 1 / classes)
 
     def recall(self, label: int) -> float:
         """Share of the images of a class that is right."""

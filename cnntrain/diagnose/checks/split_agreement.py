@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+import torch
 from torch import Tensor
 
 from cnntrain.diagnose import check
@@ -37,6 +38,10 @@ UNDONE = 0.5
 LEAST = 12
 """Images of a class in the other split for it to be judged by itself."""
 
+ENOUGH = 20
+"""Training images of a class that are looked at; rarer classes are left out: they are hardly
+learnt."""
+
 EDGE = 6
 """A mark is searched for in this part of the height and the width, along each edge."""
 
@@ -59,6 +64,7 @@ def check_splits(
         return not_applicable("splits", "there is no other split to compare with")
     if not (train.images.isfinite().all() and other.images.isfinite().all()):
         return not_applicable("splits", "the images are not finite")
+    train, other = _frequent(train, train), _frequent(other, train)
     taught, kept = halves(train.targets, kept=TAUGHT, seed=seed)
     if len(kept) < LEAST or len(other.targets) < LEAST:
         return not_applicable("splits", "there are too few images to compare the splits")
@@ -89,6 +95,16 @@ def check_splits(
         numbers={"training": own.accuracy, "other": theirs.accuracy},
         tables=(Table(title, columns, rows),),
     )
+
+
+def _frequent(sample: Sample, train: Sample) -> Sample:
+    """The images of the classes of which there are enough in training."""
+    most = 1 + max(int(each.targets.max()) if len(each.targets) else 0 for each in (sample, train))
+    kept = (torch.bincount(train.targets, minlength=most) >= ENOUGH)[sample.targets]
+    if kept.all():
+        return sample
+    moved = {by: labels[kept] for by, labels in sample.moved.items()}
+    return Sample(sample.split, sample.images[kept], sample.targets[kept], moved)
 
 
 def _is_worse(ours: float, n: float, theirs: float, m: float) -> bool:

@@ -90,6 +90,16 @@ def test_nothing_is_found_in_splits_of_one_kind() -> None:
     assert report.numbers["other"] > 0.95  # type: ignore[operator]
 
 
+def test_rare_classes_are_left_out() -> None:
+    """Of five classes one image in 30 is left in training, and all in validation."""
+    train, _ = halves()
+    kept = (train.targets < 5) | (torch.arange(1000) % 30 == 0)
+    few = Sample("train", train.images[kept], train.targets[kept])
+    report = check(train=few)
+    assert not report.findings
+    assert report.numbers["other"] > 0.95  # type: ignore[operator]
+
+
 @pytest.mark.parametrize(
     ("given", "why"),
     [
