@@ -239,7 +239,12 @@ def _onnx(plan: Plan) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             absolute = save_onnx(
-                program, Path(folder) / "n.onnx", text="", reference=reference, weights=weights
+                program,
+                Path(folder) / "n.onnx",
+                text="",
+                output="logits",
+                reference=reference,
+                weights=weights,
             )
         except CnntrainError as error:
             return {"onnx": None, "failed": [str(error)]}

@@ -24,7 +24,7 @@ def _no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_needs_no_weights(cnntrain: Cnntrain, run_file: Callable[..., Path]) -> None:
     file = run_file(TORCHVISION)
     answer = cnntrain("check", file)
-    assert (answer.code, "good (11,181,642 parameters" in answer.out) == (3, True)
+    assert (answer.code, "which are not there (11,181,642 parameters" in answer.out) == (3, True)
     assert "there is no folder" in answer.err
     assert " (10 classes assumed until the images are there)" in answer.out
     assert "assumed" not in cnntrain("check", "lenet5").out

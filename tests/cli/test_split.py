@@ -92,7 +92,7 @@ def test_check_says_that_the_images_are_not_there(
     file = run_file({"data": data})
     answer = cnntrain("check", file)
     assert answer.code == 3
-    assert "good (" in answer.out, "all else is said as well"
+    assert "good but for its images, which are not there (" in answer.out
     assert "(10 classes assumed until the images are there)" in answer.out
     assert (
         f"{file}:19:9: there is no folder my_imags; did you mean -s data.root=my_im" in answer.err

@@ -60,7 +60,7 @@ def _complaints(data: Any) -> list[Complaint]:
             {"choice": {"name": "one"}, "section": "one"},
             ("section",),
             "'section' must be a mapping (key: value), not the string 'one'",
-            "write a mapping (key: value)",
+            "write section: {name: one}",
         ),
         (
             {"choice": {"name": "one", "size": 0}},

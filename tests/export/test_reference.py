@@ -67,7 +67,7 @@ def test_a_file_that_differs_is_not_left_behind(
     path.write_text("older")
     program = trace(net, in_shape=(3, 8, 8))
     save: dict[str, Callable[..., float]] = {
-        "onnx": partial(save_onnx, program, weights=0),
+        "onnx": partial(save_onnx, program, weights=0, output="logits"),
         "torch_export": partial(save_program, program),
         "safetensors": partial(save_safetensors, net),
     }
