@@ -139,6 +139,8 @@ def test_on_a_disk_that_fills_up(
     assert "No space left on device" in error
     assert "Traceback" not in answer.err
     assert files_in(tmp_path) == []
+    if words.startswith(("visualize", "export")):  # which take their time, and are swept elsewhere
+        return
     answer = cnntrain(*called)
     assert answer.code == 0, answer.err
     [written] = files_in(tmp_path)
