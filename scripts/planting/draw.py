@@ -1,0 +1,67 @@
+"""Drawing set-ups with a seed, and splitting the kinds into those to tune on and those held out."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from planting import in_data, in_network, in_recipe
+from planting.healthy import Base, base, unusual
+from planting.kinds import KINDS, Kind
+
+GROUPS = (in_data, in_recipe, in_network)
+"""Importing them fills `KINDS`."""
+
+TRIES = 50
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A drawn run file; `healthy` is the same without the fault. A healthy one has no `kind`."""
+
+    name: str
+    kind: Kind | None
+    said: str
+    base: Base
+    healthy: Base
+
+
+def held_out(*, rotation: int) -> frozenset[str]:
+    """Half of the kinds of each group: another half in each rotation."""
+    found: set[str] = set()
+    for group in sorted({each.group for each in KINDS.values()}):
+        names = sorted(each.name for each in KINDS.values() if each.group == group)
+        random.Random(f"{rotation} {group}").shuffle(names)
+        found |= set(names[: len(names) // 2])
+    return frozenset(found)
+
+
+def broken(count: int, *, seed: int, kinds: Sequence[str], with_files: bool) -> list[Setup]:
+    """So many set-ups, the kinds in turn, each in a healthy run file of its own."""
+    found: list[Setup] = []
+    order = list(kinds)
+    random.Random(seed).shuffle(order)
+    for number in range(count):
+        kind = KINDS[order[number % len(order)]]
+        for attempt in range(TRIES):
+            drawn = random.Random(f"{seed} {number} {attempt}")
+            whole = base(drawn, with_files=with_files)
+            spoiled = whole.copy()
+            if said := kind.plant(spoiled, drawn):
+                name = f"{number:03}-{kind.name}-{whole.net}-{whole.data.short}"
+                found.append(Setup(name, kind, said, spoiled, whole))
+                break
+    return found
+
+
+def healthy(count: int, *, seed: int, with_files: bool) -> list[Setup]:
+    """So many healthy ones, two of three with something unusual."""
+    found = []
+    for number in range(count):
+        drawn = random.Random(f"healthy {seed} {number}")
+        whole = base(drawn, with_files=with_files)
+        changed, said = (whole, "as usual") if number % 3 == 0 else unusual(whole, drawn)
+        name = f"{number:03}-healthy-{whole.net}-{whole.data.short}"
+        found.append(Setup(name, None, said, changed, changed))
+    return found

@@ -1,0 +1,42 @@
+"""The catalogue of planted kinds: each a function that spoils a healthy run file."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from planting.healthy import Base
+
+Plant = Callable[[Base, random.Random], str]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One way to go wrong.
+
+    Args:
+        name: unique.
+        group: data, split, augmentation, recipe, network or layer.
+        codes: the faults of which any one names it.
+        plant: changes a copy of the run file, and says what it did; nothing if it does not apply.
+    """
+
+    name: str
+    group: str
+    codes: tuple[str, ...]
+    plant: Plant
+
+
+KINDS: dict[str, Kind] = {}
+
+
+def kind(group: str, *codes: str) -> Callable[[Plant], Plant]:
+    """Register a function under its name."""
+
+    def register(plant: Plant) -> Plant:
+        assert plant.__name__ not in KINDS
+        KINDS[plant.__name__] = Kind(plant.__name__, group, codes, plant)
+        return plant
+
+    return register

@@ -1,0 +1,74 @@
+"""The generator of planted faults: each kind changes a run file that loads, or one split."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+import torch
+from planting.draw import broken, healthy, held_out
+from planting.drawn_sets import planted_colours
+from planting.healthy import PLUGIN, UNUSUAL, base
+from planting.kinds import KINDS
+
+from cnntrain.config.from_python import load_given
+from cnntrain.data.splits import Pixels
+
+SPOILINGS = {
+    name: kind.group
+    for name, kind in KINDS.items()
+    if kind.group in ("data", "split") and hasattr(kind.plant, "keywords")
+}
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_a_kind_is_a_run_file_without_mistakes(name: str) -> None:
+    """The faults are such as no look at the run file can find."""
+    (setup,) = broken(1, seed=3, kinds=[name], with_files=False)
+    assert setup.kind is KINDS[name]
+    assert setup.base.tree != setup.healthy.tree
+    load_given(setup.base.tree, ())
+    assert setup.base.tree["plugins"][0] == PLUGIN
+
+
+def test_what_is_unusual_is_a_run_file_without_mistakes() -> None:
+    whole = base(random.Random(0), with_files=False)
+    for change in UNUSUAL:
+        changed = whole.copy()
+        if change(changed):
+            assert changed.tree != whole.tree
+            load_given(changed.tree, ())
+
+
+def test_drawing_follows_from_the_seed() -> None:
+    def drawn(seed: int) -> list[Any]:
+        found = broken(6, seed=seed, kinds=sorted(KINDS), with_files=True)
+        found += healthy(3, seed=seed, with_files=True)
+        return [(each.name, each.base.tree) for each in found]
+
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
+
+
+def test_half_of_the_kinds_of_each_group_are_held_out() -> None:
+    apart = held_out(rotation=0)
+    assert apart != held_out(rotation=1)
+    for group in {kind.group for kind in KINDS.values()}:
+        names = {name for name, kind in KINDS.items() if kind.group == group}
+        assert len(names & apart) == len(names) // 2
+
+
+@pytest.mark.parametrize("name", sorted(SPOILINGS))
+def test_one_split_is_spoiled(name: str) -> None:
+    """Of `validation_...` and of nothing else the validation images or labels are other ones."""
+    sound, spoiled = planted_colours(images=300), planted_colours(images=300, spoil=name)
+    changed = []
+    for before, after in zip(sound.parts.values(), spoiled.parts.values(), strict=True):
+        assert isinstance(before, Pixels)
+        assert isinstance(after, Pixels)
+        alike = len(before) == len(after)
+        alike = alike and torch.equal(before.images, after.images)
+        changed.append(not (alike and torch.equal(before.targets, after.targets)))
+    both = [True, name == "channel_empty"]
+    assert changed == ([False, True] if name.startswith("validation_") else both)
