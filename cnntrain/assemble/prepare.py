@@ -175,8 +175,7 @@ def _prepare(
     )
     seed_randomness(derive_seed(config.seed, "training"))
     recipe = make_recipe(loaded, steps_per_epoch=data.train.batches_per_epoch)
-    size = data.train.size
-    criterion = make_criterion(loaded, task=task, data=data, images=size, device=device)
+    criterion = make_criterion(loaded, task=task, data=data, images=data.train.size, device=device)
     return Prepared(
         loaded=loaded,
         data=data,
