@@ -13,9 +13,13 @@ from fnmatch import fnmatchcase
 from itertools import chain
 from typing import Any
 
+from torch import Tensor
+
+from cnntrain.arch.build import build
 from cnntrain.arch.expand import Node, Nodes
 from cnntrain.arch.expression import Scope, evaluate
 from cnntrain.arch.items import COPY, INPUT, RESERVED
+from cnntrain.arch.plan import Plan
 from cnntrain.core.errors import UsageError
 from cnntrain.core.problems import suggestion
 
@@ -186,3 +190,20 @@ def without_idle_rules(
     ]
     rest = {key: value for key, value in section.items() if key != "init"}
     return pruned({**rest, "init": rules} if rules else rest)
+
+
+def rules_in_use(section: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    """The section without the rules that are for nothing in the network that is planned of it."""
+    net = build(plan, device="meta")
+    modules = [
+        name
+        for name, module in net.named_modules()
+        if isinstance(getattr(module, "weight", None), Tensor)
+    ]
+    operations = tuple(net.operations.values())
+    return without_idle_rules(section, modules=modules, operations=operations)
+
+
+def variables_in_use(variables: Mapping[str, Any], section: Mapping[str, Any]) -> dict[str, Any]:
+    """Those settings of variables that the section still has."""
+    return {name: value for name, value in variables.items() if name in section.get("vars", {})}

@@ -10,10 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
-from cnntrain.arch.ablation import pruned, without_idle_rules
-from cnntrain.arch.build import build
+from cnntrain.arch.ablation import pruned, rules_in_use, variables_in_use
 from cnntrain.arch.items import INPUT, RESERVED
 from cnntrain.arch.plan import PlannedNode
 from cnntrain.assemble.networks import try_to_plan
@@ -213,19 +210,7 @@ def _with_network(derived: Loaded, layers: _Layers, cut: Cut) -> Loaded:
     plan, _ = try_to_plan(made)
     if plan is None:
         return made
-    net = build(plan, device="meta")
-    modules = [
-        name
-        for name, module in net.named_modules()
-        if isinstance(getattr(module, "weight", None), Tensor)
-    ]
-    operations = tuple(net.operations.values())
-    with_rules = {**whole, "init": arch["init"]}
-    return _put(
-        derived,
-        without_idle_rules(with_rules, modules=modules, operations=operations),
-        layers.found,
-    )
+    return _put(derived, rules_in_use({**whole, "init": arch["init"]}, plan), layers.found)
 
 
 def _stays(path: KeyPath) -> bool:
@@ -241,8 +226,7 @@ def _stays(path: KeyPath) -> bool:
 
 
 def _put(derived: Loaded, section: Mapping[str, Any], places: Places) -> Loaded:
-    variables = derived.config.vars
-    still = {name: value for name, value in variables.items() if name in section.get("vars", {})}
+    still = variables_in_use(derived.config.vars, section)
     config = derived.config.model_copy(update={"arch": dict(section), "vars": still})
     data = {**derived.document.data, "arch": dict(section), "vars": still}
     document = Document(data, places, dump_yaml(resolved_tree(config)))

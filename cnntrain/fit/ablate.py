@@ -8,10 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
-from cnntrain.arch.ablation import Ablated, pruned, without, without_idle_rules
-from cnntrain.arch.build import build
+from cnntrain.arch.ablation import (
+    Ablated,
+    pruned,
+    rules_in_use,
+    variables_in_use,
+    without,
+)
 from cnntrain.arch.description import Facts, describe, is_architecture, usual_facts
 from cnntrain.arch.plan import Plan
 from cnntrain.arch.planner import make_plan
@@ -193,7 +196,7 @@ def _of_run_file(loaded: Loaded, names: tuple[str, ...]) -> tuple[Variant, Loade
     )
     tree = resolved_tree(config)
     tree["name"] = f"{config.name}-without-{'-'.join(names)}"
-    tree["vars"] = _still(config.vars, left.section)
+    tree["vars"] = variables_in_use(config.vars, left.section)
     tree["arch"] = left.section
     changed = load_text(dump_yaml(tree), file=Path(_called(file, names)))
     return _counted(plan_network(changed), names, left.removed), changed
@@ -214,22 +217,9 @@ def _left(
     found = without(value_at(document.data, root), nodes, names)
     bare = pruned({key: value for key, value in found.section.items() if key != "init"})
     text = parse_document(dump_yaml(bare), name=_called(called, names))
-    description = describe(text, facts=facts, variables=_still(variables, bare))
+    description = describe(text, facts=facts, variables=variables_in_use(variables, bare))
     plan = make_plan(description, task=task)
-    net = build(plan, device="meta")
-    modules = [
-        name
-        for name, module in net.named_modules()
-        if isinstance(getattr(module, "weight", None), Tensor)
-    ]
-    operations = tuple(net.operations.values())
-    section = without_idle_rules(found.section, modules=modules, operations=operations)
-    return replace(found, section=section), plan
-
-
-def _still(variables: Mapping[str, Any], section: Mapping[str, Any]) -> dict[str, Any]:
-    """Those settings of variables that the section still has."""
-    return {name: value for name, value in variables.items() if name in section.get("vars", {})}
+    return replace(found, section=rules_in_use(found.section, plan)), plan
 
 
 def _called(file: str, names: Sequence[str]) -> str:
