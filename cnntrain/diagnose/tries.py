@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from cnntrain.config.loaded import Loaded
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.core.errors import CnntrainError, UsageError
 from cnntrain.diagnose.report import Finding
@@ -23,14 +24,19 @@ class Tries:
     """What two trainings need.
 
     Args:
-        run_file: the run file as it is obeyed, as text.
+        loaded: the run file.
         epochs: of each training: the run's, or as many as take half a minute.
         of: the run's.
     """
 
-    run_file: str
+    loaded: Loaded
     epochs: int
     of: int
+
+    @property
+    def run_file(self) -> str:
+        """The run file as it is obeyed, as text."""
+        return dump_yaml(resolved_tree(self.loaded.config))
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ def tries_of(patient: Patient) -> Tries:
     wanted, prepared = patient.loaded.train.epochs, patient.prepared
     epoch = 3.0 * max(prepared.plan.multiply_adds, 1) * prepared.data.train.size
     epochs = max(1, min(wanted, math.ceil(WORK / epoch)))
-    return Tries(dump_yaml(resolved_tree(patient.loaded.config)), epochs, wanted)
+    return Tries(patient.loaded, epochs, wanted)
 
 
 def with_overrides(findings: Sequence[Finding]) -> Finding | None:
