@@ -123,17 +123,3 @@ def _small(images: Tensor) -> Tensor:
     if images.shape[2:] == (side, side):
         return images
     return F.interpolate(images, size=(side, side), mode="area")
-
-
-def halves(targets: Tensor, *, kept: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Positions of images to learn from, `kept` of each class, and of the others."""
-    generator = torch.Generator().manual_seed(derive_seed(seed, "halves"))
-    learnt: list[Tensor] = []
-    others: list[Tensor] = []
-    for label in sorted(set(targets.tolist())):
-        places = (targets == label).nonzero().flatten()
-        places = places[torch.randperm(len(places), generator=generator)]
-        cut = round(kept * len(places))
-        learnt.append(places[:cut])
-        others.append(places[cut:])
-    return torch.cat(learnt), torch.cat(others)

@@ -16,6 +16,9 @@ SHIFTS = (-0.5, -0.375, -0.25, 0.25, 0.375, 0.5)
 
 GAINS = (0.25, 0.5, 2.0, 4.0)
 
+SCALED = 4
+"""Pixels a side from which on images may have been enlarged or made smaller."""
+
 
 def undoing(images: Tensor) -> Iterator[tuple[str, Change]]:
     """What is said of images that were changed so, and what undoes it; the simplest first.
@@ -38,8 +41,9 @@ def undoing(images: Tensor) -> Iterator[tuple[str, Change]]:
         yield "are moved up or down", partial(_moved, share=share, axis=2)
     for gain in GAINS:
         yield "have another contrast", partial(_spread, gain=gain)
-    yield "are enlarged, and only their middle is seen", partial(_shrunk, times=2)
-    yield "are smaller, with more around them", partial(_enlarged, times=2)
+    if min(images.shape[2:]) >= SCALED:
+        yield "are enlarged, and only their middle is seen", partial(_shrunk, times=2)
+        yield "are smaller, with more around them", partial(_enlarged, times=2)
 
 
 def _inverted(images: Tensor, *, around: Tensor) -> Tensor:

@@ -13,10 +13,11 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from cnntrain.data.stratify import stratified_split
 from cnntrain.diagnose import check
 from cnntrain.diagnose.neighbours import Sample
 from cnntrain.diagnose.report import Finding, Report, Table, not_applicable
-from cnntrain.diagnose.small_net import Confusions, SmallNet, halves
+from cnntrain.diagnose.small_net import Confusions, SmallNet
 from cnntrain.diagnose.undone import undoing
 
 TAUGHT = 0.75
@@ -65,10 +66,10 @@ def check_splits(
     if not (train.images.isfinite().all() and other.images.isfinite().all()):
         return not_applicable("splits", "the images are not finite")
     train, other = _frequent(train, train), _frequent(other, train)
-    taught, kept = halves(train.targets, kept=TAUGHT, seed=seed)
-    if len(kept) < LEAST or len(other.targets) < LEAST:
+    classes, left = len(class_names), round((1 - TAUGHT) * len(train.targets))
+    if left < LEAST or len(other.targets) < LEAST:
         return not_applicable("splits", "there are too few images to compare the splits")
-    classes = len(class_names)
+    taught, kept = stratified_split(train.targets, held_out=left, num_classes=classes, seed=seed)
     net = SmallNet(train.images[taught], train.targets[taught], classes=classes, seed=seed)
     own = net.judged(train.images[kept], train.targets[kept])
     theirs = net.judged(other.images, other.targets)
@@ -159,11 +160,15 @@ def _of_class_is_worse(own: Confusions, theirs: Confusions, label: int) -> bool:
 
 
 def _renamed(theirs: Confusions, worse: Sequence[int]) -> dict[int, int]:
-    """Classes of the other split most of whose images are taken for one other class."""
+    """Classes of the other split most of whose images are taken for one other class.
+
+    None, where these are less than half of the classes that are worse: something else is the cause.
+    """
     found = {label: theirs.answered(label) for label in worse}
-    return {
+    renamed = {
         label: to for label, (to, share) in found.items() if to != label and share > OF_ONE_CLASS
     }
+    return renamed if 2 * len(renamed) >= len(worse) else {}
 
 
 def _gained(accuracy: float, own: Confusions, theirs: Confusions) -> bool:

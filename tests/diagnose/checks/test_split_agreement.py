@@ -90,6 +90,16 @@ def test_nothing_is_found_in_splits_of_one_kind() -> None:
     assert report.numbers["other"] > 0.95  # type: ignore[operator]
 
 
+def test_images_of_a_few_pixels() -> None:
+    """Points: nothing can be said of their size, and nothing fails."""
+    targets = torch.arange(400) % 2
+    images = (2.0 * targets - 1)[:, None, None, None].expand(-1, 1, 1, 2).contiguous()
+    images += 0.1 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
+    train, other = Sample("train", images, targets), Sample("test", -images, targets)
+    (finding,) = check_splits(train=train, other=other, class_names=("a", "b")).findings
+    assert "'a' and 'b' are exchanged in the test images" in finding.headline
+
+
 def test_rare_classes_are_left_out() -> None:
     """Of five classes one image in 30 is left in training, and all in validation."""
     train, _ = halves()
@@ -109,8 +119,12 @@ def test_rare_classes_are_left_out() -> None:
             {"train": replace(halves()[0], targets=halves()[0].targets.roll(500))},
             "too few to compare the splits by it",
         ),
+        (
+            {"train": Sample("train", halves()[0].images[:150], halves()[0].targets[:150])},
+            "there are too few images to compare the splits",
+        ),
     ],
-    ids=["alone", "numbers", "nothing to learn"],
+    ids=["alone", "numbers", "nothing to learn", "few of each class"],
 )
 def test_what_cannot_be_judged(given: dict[str, Any], why: str) -> None:
     report = check(**given)
