@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cnntrain.cli import output
-from cnntrain.cli.options import Overrides, checked_run_file
+from cnntrain.cli.options import Overrides, checked_as_loaded, tried_run_file
 from cnntrain.config import shipped
 from cnntrain.core.errors import ConfigError, DataError
 from cnntrain.core.problems import Problem
@@ -31,11 +31,15 @@ def check(
     problems: list[Problem] = []
     missing: list[Problem] = []
     for name in files:
+        loaded: Loaded | None = None
         try:
             file = shipped.resolve(name)
-            checked = checked_run_file(name, overrides or [])
+            loaded, found = tried_run_file(name, overrides or [])
+            checked = checked_as_loaded(loaded, found)
         except ConfigError as error:
-            problems += [*error.problems, *_missing_besides(name, overrides or [])]
+            problems += error.problems
+            with suppress(ConfigError):  # of what is wrong with the data, all is said
+                problems += [] if loaded is None else _missing_images(loaded)
             continue
         plan = checked.plan
         size = f"{plan.parameters:,} parameters, {plan.multiply_adds:,} multiply-adds"
@@ -63,18 +67,6 @@ def check(
         raise ConfigError.of([*problems, *missing])
     for problem in missing[:1]:
         raise DataError(problem.message, remedy=problem.remedy, place=problem.place)
-
-
-def _missing_besides(name: str, overrides: list[str]) -> list[Problem]:
-    """That the images of a run file that is wrong are missing, too, if it says where they are."""
-    from cnntrain.config.load import try_to_load
-    from cnntrain.config.named_plugins import Naming
-
-    with suppress(ConfigError):
-        naming = Naming.by_user([])
-        loaded, _ = try_to_load(shipped.resolve(name), overrides, plugins=naming)
-        return [] if loaded is None else _missing_images(loaded)
-    return []
 
 
 def _missing_images(loaded: Loaded) -> list[Problem]:

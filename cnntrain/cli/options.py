@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from cnntrain.arch.plan import Plan
     from cnntrain.arch.table import Learning
     from cnntrain.assemble.checked import Checked
+    from cnntrain.config.loaded import Loaded
+    from cnntrain.core.problems import Problem
     from cnntrain.model.model import Model
     from cnntrain.model.opening import Use
 
@@ -203,16 +205,28 @@ def checked_run_file(name: str, overrides: list[str], *, plugins: Sequence[Path]
     Raises:
         ConfigError: everything that is wrong with it.
     """
-    from cnntrain.assemble.needed_packages import missing_packages
+    return checked_as_loaded(*tried_run_file(name, overrides, plugins=plugins))
+
+
+def tried_run_file(
+    name: str, overrides: list[str], *, plugins: Sequence[Path] = ()
+) -> tuple[Loaded | None, list[Problem]]:
+    """A run file as far as it can be read, and what is wrong with it but for its network."""
     from cnntrain.config import shipped
-    from cnntrain.config.known_networks import is_known, remember
-    from cnntrain.config.load import try_to_load, unplannable
-    from cnntrain.config.loaded import TRANSFORMS_AT
+    from cnntrain.config.load import try_to_load
     from cnntrain.config.named_plugins import Naming
+
+    return try_to_load(shipped.resolve(name), overrides, plugins=Naming.by_user(plugins))
+
+
+def checked_as_loaded(loaded: Loaded | None, problems: list[Problem]) -> Checked:
+    """The second half of `checked_run_file`, for what the first one gave."""
+    from cnntrain.assemble.needed_packages import missing_packages
+    from cnntrain.config.known_networks import is_known, remember
+    from cnntrain.config.load import unplannable
+    from cnntrain.config.loaded import TRANSFORMS_AT
     from cnntrain.config.rules import unset_variables
 
-    naming = Naming.by_user(plugins)
-    loaded, problems = try_to_load(shipped.resolve(name), overrides, plugins=naming)
     beyond_planning = [] if loaded is None else unplannable(loaded)
     if loaded is None or beyond_planning:
         raise ConfigError.of([*problems, *beyond_planning])
