@@ -29,11 +29,11 @@ def test_every_parameter_is_described(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("digits", DatasetFacts(10, 1, (8, 8), validation=False)),
-        ("mnist", DatasetFacts(10, 1, (28, 28), validation=False)),
-        ("fashion_mnist", DatasetFacts(10, 1, (28, 28), validation=False)),
-        ("cifar10", DatasetFacts(10, 3, (32, 32), validation=False)),
-        ("cifar100", DatasetFacts(100, 3, (32, 32), validation=False)),
+        ("digits", DatasetFacts(10, 1, (8, 8), validation=False, forms=("classes",))),
+        ("mnist", DatasetFacts(10, 1, (28, 28), validation=False, forms=("classes",))),
+        ("fashion_mnist", DatasetFacts(10, 1, (28, 28), validation=False, forms=("classes",))),
+        ("cifar10", DatasetFacts(10, 3, (32, 32), validation=False, forms=("classes",))),
+        ("cifar100", DatasetFacts(100, 3, (32, 32), validation=False, forms=("classes",))),
     ],
 )
 def test_published_facts(name: str, expected: DatasetFacts) -> None:
@@ -61,6 +61,7 @@ def test_facts_read_of_real_sets_are_true(real_data) -> None:
             splits.train.channels,
             splits.train.size,
             validation=splits.validation is not None,
+            forms=("classes",),
         )
 
 
