@@ -268,7 +268,7 @@ def written_defaults(tree: dict[str, Any], file: Path) -> Iterator[str]:
             same = resolved_tree(load_text(dump_yaml(smaller), file=file).config) == whole
         except ConfigError:
             continue
-        if same:
+        if same and path[-1] != "name":  # a choice is named where its keys are
             yield f"{'.'.join(map(str, path))}: {value}"
 
 

@@ -75,7 +75,9 @@ def _alternatives(kind: type[Choice], common: Schema) -> Schema:
         for key, value in other_defaults(entry).items():
             own[key] = {**properties[key], "default": value}
         name = {"const": entry.name, "description": entry.summary}
-        required = [*common["required"], *(p.name for p in entry.parameters if p.required)]
+        is_usual = entry.name == kind.usual and not kind.needs_name
+        own_keys = [p.name for p in entry.parameters if p.required]
+        required = [*([] if is_usual else common["required"]), *own_keys]
         alternatives.append(_mapping({**properties, "name": name, **own}, required))
     return {"oneOf": alternatives}
 

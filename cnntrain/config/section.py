@@ -59,10 +59,12 @@ class Choice(Chosen):
 
     A subclass has the fields `name` and `parameters`, which loading fills with the entry's own
     keys; it has the keys that all entries have before and after them, in the order of the file.
-    `usual` is what an unknown name counts as while the rest of the file is checked.
+    `usual` is what an unknown name counts as while the rest of the file is checked; where
+    `needs_name` is false also what keys without a name are for.
     """
 
     usual: ClassVar[str] = ""
+    needs_name: ClassVar[bool] = True
 
     @classmethod
     def default(cls) -> Self:

@@ -22,9 +22,10 @@ class LossSection(Choice):
 
     catalogue: ClassVar[Catalogue] = LOSSES
     usual: ClassVar[str] = "cross_entropy"
+    needs_name: ClassVar[bool] = False
 
     name: str
-    """A registered loss; see `cnntrain list losses`."""
+    """A registered loss, see `cnntrain list losses`; by default the task's usual one."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """The loss's own keys."""
 

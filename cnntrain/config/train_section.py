@@ -84,9 +84,10 @@ class ScheduleSection(Choice):
 
     catalogue: ClassVar[Catalogue] = SCHEDULES
     usual: ClassVar[str] = "constant"
+    needs_name: ClassVar[bool] = False
 
     name: str
-    """A registered schedule; see `cnntrain list schedules`."""
+    """A registered schedule, see `cnntrain list schedules`; by default constant."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """The schedule's own keys."""
     warmup_epochs: NonNegativeFloat = 0.0

@@ -110,6 +110,8 @@ def _prepare_choice(
     if section is None:
         return
     own = {key: section.pop(key) for key in [*section] if key not in fields_of(kind)}
+    if not kind.needs_name:
+        section.setdefault("name", kind.usual)
     name, entry = section.get("name"), None
     if isinstance(name, str):
         entry = kind.catalogue.find(name)
@@ -147,7 +149,7 @@ def _prepare_heads(prepared: dict[str, Any], found: list[Complaint]) -> bool:
             found.append(Complaint((*path, "task"), message, "choose another task for it"))
             continue
         if entry is not None:
-            head.setdefault("loss", {"name": entry.options.get("loss", LossSection.usual)})
+            head["loss"] = _named(head.get("loss", {}), entry)
         tree: dict[str, Any] = {"task": {HEADS: {name: head}}}
         for key, kind in CHOSEN.items():
             _prepare_choice(tree, (*path, key), kind, found)
@@ -167,8 +169,14 @@ def _put_usual_loss(prepared: dict[str, Any]) -> None:
     task, train = prepared.get("task"), prepared.get("train")
     name = task.get("name") if isinstance(task, Mapping) else None
     entry = TASKS.find(name) if isinstance(name, str) else None
-    if entry is not None and "loss" in entry.options and isinstance(train, Mapping):
-        prepared["train"] = {"loss": {"name": entry.options["loss"]}, **train}
+    if entry is not None and isinstance(train, Mapping):
+        prepared["train"] = {**train, "loss": _named(train.get("loss", {}), entry)}
+
+
+def _named(loss: Any, task: Entry) -> Any:
+    """What is given of a loss, with the name of the task's own where it has none."""
+    usual = {"name": task.options.get("loss", LossSection.usual)}
+    return {**usual, **loss} if isinstance(loss, Mapping) else loss
 
 
 def _own_keys(

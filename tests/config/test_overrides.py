@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from cnntrain.config.load import load
 from cnntrain.config.overrides import apply_override, parse_override
+from cnntrain.config.shipped import resolve
 from cnntrain.core.document import Document, parse_document
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Place
@@ -35,3 +37,19 @@ def test_the_places_of_what_was_there_are_gone() -> None:
     apply(document, "a={e: 3}")
     assert set(document.places.keys) == {("a",), ("a", "e")}
     assert set(document.places.values) == {(), ("a",), ("a", "e")}
+
+
+@pytest.mark.parametrize(
+    ("name", "override", "loss"),
+    [
+        ("digits", "train.loss.class_weights=balanced", "cross_entropy"),
+        ("tiled_cifar10", "train.loss.positive_weights=balanced", "binary_cross_entropy"),
+    ],
+)
+def test_a_key_of_the_loss_needs_no_name_beside_it(name: str, override: str, loss: str) -> None:
+    """The task's usual loss, whose keys the documentation names; any other key is refused."""
+    found = load(resolve(name), [override]).train.loss
+    key = override.partition("=")[0].rpartition(".")[2]
+    assert (found.name, found.parameters[key]) == (loss, "balanced")
+    with pytest.raises(ConfigError, match="unknown key 'margin'"):
+        load(resolve(name), ["train.loss.margin=1"])
