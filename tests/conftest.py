@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import functools
 import gc
 import os
 import signal
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+import typer.main
 import yaml
 from torch import Tensor, nn
 
@@ -52,6 +54,21 @@ def real_data() -> Path:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _quick() -> Iterator[None]:
+    """What costs time again and again and shows nothing.
+
+    No power cut is tried here, so nothing waits for a disk; and the command line is built once.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)  # a closed file is still an error
+        patch.setattr(typer.main, "get_command", _built_once)
+        yield
+
+
+_built_once = functools.cache(typer.main.get_command)
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _own_configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Nothing is written into the home of whoever runs the tests."""
     with pytest.MonkeyPatch.context() as patch:
@@ -63,6 +80,8 @@ def _own_configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
 def _no_plugins_of_other_tests() -> Iterator[None]:
     """What a test registers is gone after it; what it has named is as in a new process."""
     yield
+    if trust._NAMED:  # with commands of their own, perhaps
+        _built_once.cache_clear()
     trust._NAMED.clear()
     for catalogue in CHOICES.values():
         catalogue.forget_plugins()

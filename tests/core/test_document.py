@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from cnntrain.core import document
 from cnntrain.core.document import parse_document, parse_scalar, read_document
 from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Place
+
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 SCALARS = [
     ("1e-3", 0.001),
@@ -130,3 +133,32 @@ def test_files(tmp_path: Path) -> None:
         read_document(file)
     with pytest.raises(ConfigError, match="cannot read"):
         read_document(tmp_path)
+
+
+SAME = [
+    *("lenet5.yaml", "archs/googlenet.yaml", "finetune.yaml", "denoise_cifar10.yaml"),
+    *(
+        "a: &x [1, 'two', \"3\"]\nb: *x\nc: |\n  text\n",
+        "{a: {b: [1, {c: 2}]}, d: x}",
+        "",
+        "# nothing",
+    ),
+]
+
+
+@pytest.mark.parametrize("given", SAME)
+def test_both_parsers_read_the_same(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (CONFIGS / given).read_text() if given.endswith(".yaml") else given
+    fast = parse_document(text, name="x")
+    monkeypatch.setattr(document, "_FAST", None)
+    assert parse_document(text, name="x") == fast
+
+
+@pytest.mark.parametrize("text", ["a: 1\t", "{a?b: 1}", "a: [1", "a: b: c"])
+def test_what_one_parser_refuses_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse_document(text, name="x")
+    monkeypatch.setattr(document, "_FAST", None)
+    with pytest.raises(ConfigError) as alone:
+        parse_document(text, name="x")
+    assert str(raised.value) == str(alone.value)
