@@ -23,9 +23,10 @@ from cnntrain.core.errors import ConfigError
 from cnntrain.core.problems import Problem, halves
 from cnntrain.core.seeding import derive_seed
 from cnntrain.core.target_forms import UNNAMED
+from cnntrain.data.learn_whitening import ZCA, refuse_many_values
 from cnntrain.data.metadata import facts as data_facts
 from cnntrain.data.pipeline import planned_size
-from cnntrain.data.transform_errors import TransformError
+from cnntrain.data.transform_errors import TransformError, in_place
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
 
@@ -150,13 +151,16 @@ def image_sizes(loaded: Loaded) -> dict[str, tuple[int, int]]:
 def _sizes(loaded: Loaded) -> tuple[dict[str, tuple[int, int]], list[Problem]]:
     """The sizes that are known, such as that of a crop that is too large; and what is wrong."""
     data = loaded.config.data
-    stored = data_facts(data.name, data.parameters).size
+    known = data_facts(data.name, data.parameters)
     sizes: dict[str, tuple[int, int]] = {}
     problems: list[Problem] = []
     for name, calls in (("train", data.transforms.train), ("eval", data.transforms.eval)):
         items = [(call.name, call.parameters) for call in calls]
         try:
-            sizes[name] = planned_size(stored, items)
+            sizes[name] = planned_size(known.size, items)
+            if ZCA in (names := [call.name for call in calls]):
+                with in_place(names.index(ZCA), ZCA):
+                    refuse_many_values(known.channels, sizes[name])
         except ValueError as error:
             at = (error.position,) if isinstance(error, TransformError) else ()
             said = halves(error, "correct it or move it" if at else "")

@@ -22,6 +22,7 @@ from cnntrain.model.model import Model
 from cnntrain.show.pixels import mosaic, signed
 from cnntrain.show.words import clock_time, counted, listed, percent
 
+_LONGEST_TEXT = 200
 _MOST_ROWS, _MOST_FILTERS = 40, 64
 _SMALL_SPLIT = 1000
 """Images, below which the limits say that a split is small."""
@@ -192,7 +193,8 @@ def _in_words(value: Any) -> str:
 def _plain(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_plain, value)) + "]"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
 
 
 def use(subject: Subject) -> Iterator[str]:

@@ -11,6 +11,7 @@ import torch
 
 from cnntrain.core.errors import CheckpointError, DataError, UsageError
 from cnntrain.core.kinds import Split
+from cnntrain.data import TRANSFORMS
 from cnntrain.data.batch import Batching
 from cnntrain.data.loaders import make_loader, make_pipelines
 from cnntrain.data.mixing import MixedLoader
@@ -157,9 +158,11 @@ def _seconds(measured: Sequence[Mapping[str, Any]]) -> float:
 def _examples(model: Model, splits: Splits) -> tuple[Pixels, tuple[str, ...]]:
     """A few training images of different classes, as the training transforms draw them."""
     config, train = model.loaded.config, splits.train
-    numbers = {"mean": list(model.scaling.mean), "std": list(model.scaling.std)}
+    learnt = {
+        s["name"]: s for s in model.eval_steps if TRANSFORMS.entry(s["name"]).options.get("scales")
+    }
     steps = tuple(
-        {"name": call.name, **call.parameters, **(numbers if call.name == "normalize" else {})}
+        {"name": call.name, **call.parameters, **learnt.get(call.name, {})}
         for call in config.data.transforms.train
     )
     pipeline = make_pipelines({"train": steps}, form=splits.form)["train"]

@@ -31,7 +31,9 @@ TRAINING = ("freeze", "unfreeze", "lr_scale", "layer_decay", "l2_sp", "probe")
 
 def broken_rules(given: Loaded) -> list[Problem]:
     """Every contradiction in a run file that is valid key by key."""
-    problems = [*_normalization(given), *_transforms(given), *_loading(given), *_split(given)]
+    scaling = [each.name for each in TRANSFORMS.entries() if each.options.get("scales")]
+    problems = [problem for name in scaling for problem in _scaling(given, name)]
+    problems += [*_transforms(given), *_loading(given), *_split(given)]
     problems += [*broken_target_rules(given), *broken_pretrain_rules(given)]
     if given.config.train is not None:
         problems += [*_validation(given), *_steps(given), *_optimizer(given)]
@@ -171,29 +173,31 @@ def _split(given: Loaded) -> Iterator[Problem]:
         yield given.problem(("data", "split", "seed"), message, remedy)
 
 
-def _normalization(given: Loaded) -> Iterator[Problem]:
+def _scaling(given: Loaded, name: str) -> Iterator[Problem]:
+    """What scales pixels does so in the same way in training and in evaluation."""
     transforms = given.config.data.transforms
     calls = {
-        split: [(i, call) for i, call in enumerate(side) if call.name == "normalize"]
+        split: [(i, call) for i, call in enumerate(side) if call.name == name]
         for split, side in (("train", transforms.train), ("eval", transforms.eval))
     }
     for split, other in (("train", "eval"), ("eval", "train")):
         path = (*TRANSFORMS_AT, split)
         if len(calls[split]) > 1:
             first = given.at(*path, calls[split][0][0])
-            message = f"'normalize' is given a second time ({first})"
+            message = f"'{name}' is given a second time ({first})"
             yield given.problem((*path, calls[split][1][0]), message, "remove one of the two")
         if calls[split] and not calls[other]:
             there = given.at(*TRANSFORMS_AT, other)
-            message = f"'normalize' is done in {split}, but not in {other} ({there})"
+            message = f"'{name}' is done in {split}, but not in {other} ({there})"
             yield given.problem((*path, calls[split][0][0]), message, f"add it to {other}")
     if calls["train"] and calls["eval"]:
         (at_train, train), (at_eval, evaluation) = calls["train"][0], calls["eval"][0]
         if train.parameters != evaluation.parameters:
             there = given.at(*TRANSFORMS_AT, "train", at_train)
-            message = f"'normalize' differs from the one in train ({there})"
+            message = f"'{name}' differs from the one in train ({there})"
             path = (*TRANSFORMS_AT, "eval", at_eval)
-            yield given.problem(path, message, "give both the same mean and std")
+            keys = " and ".join(each.name for each in TRANSFORMS.entry(name).parameters)
+            yield given.problem(path, message, f"give both the same {keys}")
 
 
 def _transforms(given: Loaded) -> Iterator[Problem]:

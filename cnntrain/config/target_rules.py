@@ -59,9 +59,11 @@ def _of_images(given: Loaded) -> Iterator[Problem]:
         corrupted = ""
         for index, call in enumerate(getattr(given.config.data.transforms, split)):
             options, path = TRANSFORMS.entry(call.name).options, (*TRANSFORMS_AT, split, index)
-            if call.name == "normalize" and _is_of_pixels(given):
+            if options.get("scales") and _is_of_pixels(given):
                 there = f"the loss '{given.train.loss.name}' ({given.at('train', 'loss', 'name')})"
-                message = f"'normalize' brings pixels out of 0 to 1, and {there} is of such pixels"
+                message = (
+                    f"'{call.name}' brings pixels out of 0 to 1, and {there} is of such pixels"
+                )
                 yield given.problem(path, message, "remove it, or choose the loss mse")
             if options.get("mixes"):
                 message = f"'{call.name}' mixes classes, and what is learnt here is images"

@@ -230,15 +230,27 @@ def _refuse_place(
                 f"give each mixing its share, such as `{name}: {{probability: 0.5}}`"
             )
         return
-    if "normalize" in (step.name for step in steps):
-        if TRANSFORMS.entry(name).options.get("before_normalize"):
-            raise ValueError("works on pixels from 0 to 1, so it must stand before normalize")
-        if name == "normalize":
-            raise ValueError("stands twice in one list")
+    options = TRANSFORMS.entry(name).options
+    scaling = [s.name for s in steps if TRANSFORMS.entry(s.name).options.get("scales")]
+    if scaling and (reason := misplaced(name, options, scaling[0])):
+        raise ValueError(reason)
     if mixings:
         raise ValueError(
             "works on single images, so it must stand before what mixes them; change the order"
         )
+
+
+def misplaced(name: str, options: Mapping[str, Any], after: str) -> str:
+    """Why a transform cannot stand after one that scales, `normalize` or `zca`; empty if it can."""
+    if options.get("before_normalize"):
+        return f"works on pixels from 0 to 1, so it must stand before {after}"
+    if name == after:
+        return "stands twice in one list"
+    if options.get("scales"):
+        return f"scales pixels, as '{after}' has done: remove one of the two"
+    if after == "zca" and not options.get("corrupts"):
+        return "moves pixels, each of which was whitened for its place: it must stand before zca"
+    return ""
 
 
 def build_eval_pipeline(items: Sequence[Mapping[str, Any]], *, corrupts: bool = False) -> Pipeline:

@@ -1,4 +1,4 @@
-"""Mean and standard deviation of the training images, exact, and where `normalize` needs them."""
+"""What scaling transforms need of the training images: mean and deviation, exact; whitening."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cnntrain.data import TRANSFORMS
 from cnntrain.data.cache import cached, listing_key
 from cnntrain.data.decode import UnreadableImageError, in_threads, is_deep
 from cnntrain.data.depth import Depth, depth_of, merged
+from cnntrain.data.learn_whitening import ZCA, learn_whitening
 from cnntrain.data.splits import Files, Part, Pixels
+from cnntrain.data.transform_errors import in_list
 from cnntrain.show.pixels import Scaling
+from cnntrain.show.whitening import alike
 
 Items = Sequence[tuple[str, Mapping[str, Any]]]
 PlainPipeline = tuple[dict[str, Any], ...]
@@ -49,14 +53,17 @@ def statistics(part: Part) -> Scaling:
 def with_statistics(
     lists: Mapping[str, Items], train: Part
 ) -> tuple[Scaling | None, dict[str, PlainPipeline]]:
-    """Transform lists as plain data; `normalize` without numbers gets those of training images.
+    """Transform lists as plain data; what scales is filled in, learnt from the training images.
 
     Args:
         lists: names and parameters of the transforms, by what they are for.
         train: the training images.
 
     Returns:
-        What the first `normalize` does, None where there is none; and the lists.
+        What the first `normalize` or `zca` does, None where there is none; and the lists.
+
+    Raises:
+        ListError: `zca` is impossible for these images.
     """
     scaling: Scaling | None = None
     plain: dict[str, PlainPipeline] = {}
@@ -71,9 +78,23 @@ def with_statistics(
                     step.update(mean=scaling.mean, std=scaling.std)
                 elif mean is not None and std is not None:
                     scaling = scaling or Scaling(tuple(mean), tuple(std))
+            elif name == ZCA:
+                learnt = step.get("learnt") or (scaling and scaling.whitening)
+                step["learnt"] = learnt or _learnt(lists, step, train)
+                scaling = scaling or scaling_in([step], channels=train.channels)
             steps.append({k: list(v) if isinstance(v, tuple) else v for k, v in step.items()})
         plain[key] = tuple(steps)
     return scaling, plain
+
+
+def _learnt(lists: Mapping[str, Items], step: Mapping[str, Any], train: Part) -> str:
+    """The whitening of training images, prepared as in evaluation up to the step."""
+    key = "eval" if any(name == ZCA for name, _ in lists.get("eval", ())) else "train"
+    steps = [{"name": name, **parameters} for name, parameters in lists[key]]
+    place = [each["name"] for each in steps].index(ZCA)
+    epsilon = TRANSFORMS.entry(ZCA).completed(steps[place])["epsilon"]
+    with in_list(key):
+        return learn_whitening(train, steps[:place], epsilon=epsilon)
 
 
 def shallow(train: Part) -> tuple[str, ...]:
@@ -126,9 +147,23 @@ def _from_histogram(histogram: NDArray[Any]) -> Scaling:
     return Scaling(tuple(means), tuple(deviations))
 
 
+def same_steps(steps: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether two lists as plain data are the same, whitening but for rounding."""
+
+    def divided(steps: Sequence[Mapping[str, Any]]) -> tuple[list[Any], list[str]]:
+        texts = [str(step["learnt"]) for step in steps if step["name"] == ZCA]
+        return [step if step["name"] != ZCA else {**step, "learnt": ""} for step in steps], texts
+
+    (own, texts), (theirs, other_texts) = divided(steps), divided(others)
+    return own == theirs and all(map(alike, texts, other_texts))
+
+
 def scaling_in(steps: Sequence[Mapping[str, Any]], *, channels: int) -> Scaling:
-    """What transforms as plain data do to pixels: that of `normalize`, else nothing."""
+    """What transforms as plain data do to pixels: that of `normalize` or `zca`, else nothing."""
+    whitening = ""
     for step in steps:
+        if step["name"] == ZCA:
+            whitening = step.get("learnt") or ""
         if step["name"] == "normalize" and step.get("mean") is not None:
             return Scaling(tuple(step["mean"]), tuple(step["std"]))
-    return Scaling((0.0,) * channels, (1.0,) * channels)
+    return Scaling((0.0,) * channels, (1.0,) * channels, whitening)

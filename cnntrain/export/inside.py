@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cnntrain.assemble.transfer.about import INPUT, OUTPUT, PIXELS, PROBABILITIES
+from cnntrain.show.whitening import from_text
 
 
 def with_preprocessing(
@@ -88,6 +89,15 @@ def _operations(step: Mapping[str, Any], x: str, y: str) -> Iterator[str]:
             yield f"{x}_std = {_floats(std, (len(std), 1, 1))}"
             yield f"{x}_centred = Sub ({x}, {x}_mean)"
             yield f"{y} = Div ({x}_centred, {x}_std)"
+        case {"name": "zca", "learnt": learnt}:
+            whitening = from_text(learnt)
+            values = len(whitening.mean)
+            yield f"{x}_mean = {_floats(whitening.mean.tolist(), (values,))}"
+            matrix = whitening.matrix.flatten().tolist()
+            yield f"{x}_matrix = {_floats(matrix, (values, values))}"
+            yield f"{x}_rows = Flatten ({x})"
+            yield f"{x}_centred = Sub ({x}_rows, {x}_mean)"
+            yield f"{y} = MatMul ({x}_centred, {x}_matrix)"  # `prepared` has the shape again
         case _:
             raise AssertionError(step)
 

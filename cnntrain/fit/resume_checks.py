@@ -13,6 +13,7 @@ from cnntrain.checkpoint import State, load
 from cnntrain.config.loaded import Loaded
 from cnntrain.core.errors import CheckpointError, UsageError
 from cnntrain.data.fingerprint import changes
+from cnntrain.data.statistics import same_steps
 from cnntrain.fit.to_the_end import lost_best
 from cnntrain.runs.contents import (
     Contents,
@@ -87,7 +88,7 @@ def check_same_data(prepared: Prepared, state: State, path: Path) -> None:
             f"instead of {_images(data.targets, counts):,}, or others, so the run of {path} cannot "
             "go on as it was"
         )
-    elif steps != eval_now:
+    elif not same_steps(steps, eval_now):
         found = f"the training images give other statistics (mean, std) than in {path}"
     else:
         if not changed:

@@ -11,7 +11,8 @@ from typing import Any
 from cnntrain.checkpoint import State
 from cnntrain.checkpoint.checked_values import mapping_in, wrong_part
 from cnntrain.core.target_forms import IN_WORDS
-from cnntrain.runs.contents import classes_in
+from cnntrain.data.statistics import scaling_in
+from cnntrain.runs.contents import classes_in, steps_in
 from cnntrain.tasks.multilabel_report import THRESHOLD
 from cnntrain.tasks.targets import Targets, several
 
@@ -26,12 +27,14 @@ def targets_in(state: State, *, path: Path = Path("the checkpoint")) -> Targets:
     if "targets" not in state:
         return Targets(names=names)
     part = mapping_in(state, "targets")
+    steps = steps_in(state, path=path) if "transforms" in state else ()
+    whitening = scaling_in(steps, channels=1).whitening
     if part.get("form") != "several":
-        return _one_in(part, names)
+        return _one_in(part, names, whitening)
     parts: Any = part.get("parts")
     if not isinstance(parts, list) or not all(map(_is_part, parts)) or not parts:
         raise wrong_part("targets", "parts", parts, "a list of targets with names")
-    return several([_one_in(each, tuple(each["names"])) for each in parts])
+    return several([_one_in(each, tuple(each["names"]), whitening) for each in parts])
 
 
 def _is_part(given: Any) -> bool:
@@ -39,7 +42,7 @@ def _is_part(given: Any) -> bool:
     return isinstance(named, list) and all(isinstance(name, str) for name in named)
 
 
-def _one_in(part: Mapping[str, Any], names: tuple[str, ...]) -> Targets:
+def _one_in(part: Mapping[str, Any], names: tuple[str, ...], whitening: str) -> Targets:
     form: Any = part.get("form")
     if form not in IN_WORDS or form == "several":
         raise wrong_part("targets", "form", form, f"one of {', '.join(IN_WORDS)}")
@@ -52,7 +55,8 @@ def _one_in(part: Mapping[str, Any], names: tuple[str, ...]) -> Targets:
         if not is_list or not all(type(n) is float and least < n < math.inf for n in numbers):
             raise wrong_part("targets", key, numbers, f"a list of {count} numbers")
         found.append(tuple(numbers))
-    return Targets(form, names, *found)
+    whitening = whitening if form == "image" else ""
+    return Targets(form, names, mean=found[0], std=found[1], whitening=whitening)
 
 
 def targets_of_weights(state: State, *, path: Path) -> Targets:

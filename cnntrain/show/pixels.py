@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from cnntrain.show.whitening import restored, whitened
+
 Pixels = NDArray[np.float32]
 
 NOTHING = 0.88
@@ -20,17 +22,26 @@ NOTHING = 0.88
 
 @dataclass(frozen=True)
 class Scaling:
-    """What normalisation did to the pixels: `(pixel - mean) / std`, one number per channel."""
+    """What normalisation did to the pixels: `(pixel - mean) / std`, one number per channel.
+
+    Where they are whitened, `whitening` is the text of `cnntrain.show.whitening`, else empty; means
+    are 0 and deviations 1 then.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    whitening: str = ""
 
     def undo(self, images: Tensor) -> Tensor:
         """(N, C, H, W) as the network sees them, to pixels from 0 to 1 (not clipped)."""
+        if self.whitening:
+            return restored(images, self.whitening)
         return images * _column(self.std, images) + _column(self.mean, images)
 
     def redo(self, pixels: Tensor) -> Tensor:
         """Pixels from 0 to 1, (N, C, H, W), to what the network sees."""
+        if self.whitening:
+            return whitened(pixels, self.whitening)
         return (pixels - _column(self.mean, pixels)) / _column(self.std, pixels)
 
 

@@ -90,7 +90,7 @@ class Reconstruct:
     train_figures: Sequence[str] = ("psnr",)
 
     def __init__(self, *, targets: Targets) -> None:
-        self.scaling = Scaling(targets.mean or (0.0,), targets.std or (1.0,))
+        self.scaling = Scaling(targets.mean or (0.0,), targets.std or (1.0,), targets.whitening)
 
     def wrong_output(self, shape: tuple[int, ...], classes: int) -> tuple[str, str] | None:
         """Nothing can be said without the image's shape, see `wrong_image`."""
@@ -184,8 +184,10 @@ class Reconstruct:
         return {"images": result.images, "loss": result.loss, **result.figures}
 
     def about(self, names: Sequence[str]) -> dict[str, Any]:
-        """How pixels from 0 to 1 are made of the outputs."""
+        """How pixels from 0 to 1 are made of the outputs; see docs/export.md of `zca`."""
         del names
+        if self.scaling.whitening:
+            return {"pixel_is": "inverse(matrix) @ output + mean", "of": "zca in preprocessing"}
         mean, scale = list(self.scaling.mean), list(self.scaling.std)
         return {"pixel_is": "output * scale + mean", "scale": scale, "mean": mean}
 

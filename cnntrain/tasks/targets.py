@@ -45,6 +45,7 @@ class Targets:
         mean, std: of numbers, over the training images, one for each name; of images those of
             `normalize`, one for each channel (0 and 1 without it); else empty.
         thresholds: of labels, of a trained network, above which they are said; else empty.
+        whitening: of images, the text of `cnntrain.show.whitening` where `zca` did it; else empty.
         parts: of `several`, what they are, in the order of the columns; else empty.
     """
 
@@ -53,6 +54,7 @@ class Targets:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     thresholds: tuple[float, ...] = ()
+    whitening: str = ""
     parts: tuple[Targets, ...] = ()
 
     @property
@@ -151,10 +153,11 @@ def measured(
 
 
 def with_scaling(targets: Targets, scaling: Scaling | None, *, channels: int = 1) -> Targets:
-    """Targets that are images, as `normalize` leaves them; others as they are."""
+    """Targets that are images, as `normalize` or `zca` leaves them; others as they are."""
     if targets.parts:
         return several([with_scaling(each, scaling, channels=channels) for each in targets.parts])
     if targets.form != "image":
         return targets
     scaling = scaling or Scaling((0.0,) * channels, (1.0,) * channels)
-    return replace(targets, mean=tuple(scaling.mean), std=tuple(scaling.std))
+    mean, std = tuple(scaling.mean), tuple(scaling.std)
+    return replace(targets, mean=mean, std=std, whitening=scaling.whitening)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("own_place")
 RunFile = Callable[..., Path]
 
 ORDER = ["splits", "data", "batches", "connections", "initial", "gradients", "evaluation",
-         "overfit", "rate", "recipe", "generalisation", "units", "machine"]  # fmt: skip
+         "overfit", "rate", "recipe", "units", "machine"]  # fmt: skip
 """The documented order of the checks."""
 
 DARK = '''

@@ -8,9 +8,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from PIL import Image
 
 from cnntrain.export.inside import with_preprocessing, with_probabilities
+from cnntrain.show.whitening import Whitening
 
 SIZES = [(500, 375), (333, 500), (64, 64), (31, 90), (97, 13), (7, 11), (320, 24)]
 
@@ -100,6 +102,22 @@ def test_numbers_are_scaled_by_channel() -> None:
     expected = (pixels / 255 - mean) / std
     found = run(model, pixels=pixels).transpose(0, 2, 3, 1)
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-4)
+
+
+def test_values_are_whitened_in_the_order_of_the_network() -> None:
+    generator = torch.Generator().manual_seed(0)
+    factor = torch.rand(24, 24, generator=generator, dtype=torch.float64)
+    whitening = Whitening(torch.rand(24, generator=generator), factor + factor.T)
+    steps = [
+        {"name": "rescale", "factor": 1 / 255},
+        {"name": "zca", "epsilon": 0.1, "learnt": whitening.as_text()},
+    ]
+    net = identity("N, 3, 2, 4")
+    model = with_preprocessing(net, steps, in_shape=(3, 2, 4), any_size=False)
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 2, 4, 3), dtype=np.uint8)
+    rows = (pixels / 255).transpose(0, 3, 1, 2).reshape(5, 24) - whitening.mean.numpy()
+    expected = (rows @ whitening.matrix.numpy()).reshape(5, 3, 2, 4)
+    np.testing.assert_allclose(run(model, pixels=pixels), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_softmax_of_logits_by_temperature() -> None:

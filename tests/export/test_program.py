@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from cnntrain.core.errors import UsageError
@@ -21,6 +22,7 @@ from cnntrain.export.export import export
 from cnntrain.fit.fit import Outcome
 from cnntrain.model.model import Model
 from cnntrain.model.opening import open_model
+from cnntrain.show.whitening import Whitening
 
 PAGE = Path(__file__).parents[2] / "docs" / "export.md"
 [PROGRAM] = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
@@ -29,6 +31,10 @@ CUBIC = {"name": "resize", "size": 11, "interpolation": "bicubic"}
 RESIZE, CROP = {"name": "resize", "size": 11}, {"name": "center_crop", "size": [8, 8]}
 FIXED = {"name": "resize", "size": [8, 8]}
 NORMALIZE = {"name": "normalize", "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.25, 0.3]}
+ZCA = {
+    "name": "zca",
+    "learnt": Whitening(torch.arange(192.0) / 192, torch.eye(192) + 0.1).as_text(),
+}
 GREY = {"name": "normalize", "mean": [0.4], "std": [0.2]}
 
 
@@ -98,6 +104,7 @@ CASES = {
     "three steps": (3, [FIXED, NORMALIZE], ODD, 1.0, {}),
     "no resizing": (3, [NORMALIZE], [(8, 8)], 1.0, {}),
     "crop alone, not normalised": (3, [CROP], [(8, 8), (13, 10), (9, 20)], 1.0, {}),
+    "whitened": (3, [FIXED, ZCA], ODD, 1.0, {}),
     "two of them": (3, [RESIZE, FIXED, CROP, NORMALIZE], ODD, 1.0, {}),
     "grey": (1, [FIXED, GREY], ODD, 1.0, {}),
     "temperature": (1, [FIXED, GREY], ODD, 2.5, {}),

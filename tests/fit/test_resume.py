@@ -30,9 +30,9 @@ EVERYTHING = {
 SMALL_DATA = {
     "data.sampling": "balanced",
     "data.transforms": {
-        "train": ["rand_augment", "normalize", {"mixup": {"probability": 0.5}},
+        "train": ["rand_augment", "zca", {"mixup": {"probability": 0.5}},
                   {"cutmix": {"probability": 0.5}}],
-        "eval": ["normalize"],
+        "eval": ["zca"],
     },
     "train.accumulate": 2,
     "train.loss": {"name": "cross_entropy", "label_smoothing": 0.1, "class_weights": [1, 2, 3]},

@@ -34,8 +34,8 @@ OF_TASKS: dict[str, dict[str, Any]] = {
     "multilabel": {"data.label_columns": ["left", "low", "bright"]},
     "reconstruction": {
         "data.transforms": {
-            "train": [{"resize": {"size": [8, 8]}}, {"noise": {"std": 0.1}}, "normalize"],
-            "eval": [{"resize": {"size": [8, 8]}}, {"noise": {"std": 0.1}}, "normalize"],
+            "train": [{"resize": {"size": [8, 8]}}, {"noise": {"std": 0.1}}, "zca"],
+            "eval": [{"resize": {"size": [8, 8]}}, {"noise": {"std": 0.1}}, "zca"],
         },
         "arch": {
             "layers": [

@@ -109,7 +109,7 @@ def has_any_size(explicit: Sequence[Mapping[str, Any]]) -> bool:
 
 def undescribed(explicit: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """The steps that other programs cannot do by their description: those of plugins."""
-    known = (*_SIZING, "rescale", "normalize")
+    known = (*_SIZING, "rescale", "normalize", "zca")
     return tuple(step["name"] for step in explicit if step["name"] not in known)
 
 

@@ -13,16 +13,20 @@ from cnntrain.config.schema import TransformCall, TransformsSection
 from cnntrain.core.errors import ConfigError
 from cnntrain.data import TRANSFORMS
 from cnntrain.data.metadata import facts
+from cnntrain.show.whitening import alike
 from cnntrain.show.words import counted
 
 _NUMBERS = ("mean", "std")
+_LEARNT = {"normalize": _NUMBERS, "zca": ("learnt",)}
+"""Parameters that are the training images' where they are not given."""
 
 
 def follow_weights(loaded: Loaded) -> Loaded:
     """The run file with the preprocessing of its weights, where it does not say another one.
 
     Without `data.transforms.eval` images are prepared as in the evaluation of the weights, and
-    without `data.transforms.train` training images too. A `normalize` without numbers gets theirs.
+    without `data.transforms.train` training images too. A `normalize` without numbers gets theirs,
+    so does a `zca` that is else the same.
     A file of weights that cnntrain did not export says nothing: the run file stays as it is. Of
     weights of the hub the commit is added.
 
@@ -41,9 +45,9 @@ def follow_weights(loaded: Loaded) -> Loaded:
         return loaded
     with at_source(loaded):
         theirs = tuple(_call(step) for step in steps)
-    numbers = next((call.parameters for call in theirs if call.name == "normalize"), {})
+    numbers = {call.name: call.parameters for call in theirs if call.name in _LEARNT}
     with at_source(loaded):
-        _check_channels(loaded, numbers)
+        _check_channels(loaded, numbers.get("normalize", {}))
     evaluation = _numbered(whole.eval, numbers) if given["eval"] else theirs
     training = _numbered(whole.train, numbers) if given["train"] else evaluation
     transforms = TransformsSection(train=training, eval=evaluation)
@@ -77,12 +81,17 @@ def lacks_numbers(loaded: Loaded) -> bool:
 
 def other_numbers(loaded: Loaded, steps: Sequence[dict[str, Any]]) -> str | None:
     """In words, that evaluation normalises otherwise than `steps` did for the weights, if so."""
-    here, there = _normalisation(plain_steps(loaded)), _normalisation(steps)
+    own = plain_steps(loaded)
+    here, there = _normalisation(own), _normalisation(steps)
     # nearer than 0.01 is rounding, or less than matters
-    if len(here) == len(there) and all(abs(a - b) < 0.01 for a, b in zip(here, there, strict=True)):
+    is_near = len(here) == len(there) and all(
+        abs(a - b) < 0.01 for a, b in zip(here, there, strict=True)
+    )
+    whitenings = {_whitening(own), _whitening(steps)}
+    if is_near and (len(whitenings) == 1 or (all(whitenings) and alike(*map(str, whitenings)))):
         return None
     return (
-        f"images are {_in_words(here)}, but for these weights they were {_in_words(there)}; "
+        f"images are {_in_words(own)}, but for these weights they were {_in_words(steps)}; "
         "without `data.transforms.eval` it is done as for them"
     )
 
@@ -93,8 +102,15 @@ def _normalisation(steps: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
     return tuple(value for key in _NUMBERS for value in step.get(key) or ())
 
 
-def _in_words(numbers: tuple[float, ...]) -> str:
-    if not numbers:
+def _whitening(steps: Sequence[Mapping[str, Any]]) -> str | None:
+    """The text of `zca`; empty before it is learnt, None where images are not whitened."""
+    return next((step.get("learnt") or "" for step in steps if step["name"] == "zca"), None)
+
+
+def _in_words(steps: Sequence[Mapping[str, Any]]) -> str:
+    if epsilons := [step["epsilon"] for step in steps if step["name"] == "zca"]:
+        return f"whitened with epsilon {epsilons[0]:g}"
+    if not (numbers := _normalisation(steps)):
         return "not normalised"
     half = len(numbers) // 2
     mean, std = (", ".join(f"{n:.3g}" for n in part) for part in (numbers[:half], numbers[half:]))
@@ -113,17 +129,22 @@ def plain_steps(loaded: Loaded) -> tuple[dict[str, Any], ...]:
 
 
 def _unnumbered(calls: Sequence[TransformCall]) -> bool:
-    return any(c.name == "normalize" and c.parameters.get("mean") is None for c in calls)
+    return any(c.parameters.get(key) is None for c in calls for key in _LEARNT.get(c.name, ()))
 
 
-def _numbered(calls: Sequence[TransformCall], numbers: dict[str, Any]) -> tuple[TransformCall, ...]:
-    """The same transforms; a `normalize` that was given no numbers has these."""
-    known = {key: numbers[key] for key in _NUMBERS if key in numbers}
+def _numbered(
+    calls: Sequence[TransformCall], numbers: Mapping[str, Mapping[str, Any]]
+) -> tuple[TransformCall, ...]:
+    """The same transforms; one that was given no numbers has these, if it is else the same."""
     return tuple(
-        TransformCall(name=call.name, parameters={**call.parameters, **known})
+        TransformCall(name=call.name, parameters={**call.parameters, **theirs})
         if _unnumbered([call])
+        and all(
+            theirs.get(k) == v for k, v in call.parameters.items() if k not in _LEARNT[call.name]
+        )
         else call
         for call in calls
+        for theirs in [numbers.get(call.name, {})]
     )
 
 

@@ -155,7 +155,7 @@ def start_from(
             *source.notes,
             *(_notes_on_missing(pair) if finetune.least_loaded else ()),  # else it is meant so
             *([_GUESSED] if guessed else []),
-            *([_UNKNOWN_NUMBERS] if lacks_numbers(loaded) else []),
+            *([_UNKNOWN_NUMBERS] if lacks_numbers(loaded) and not other else []),
             *([other] if other else []),
         ),
     )

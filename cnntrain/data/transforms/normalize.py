@@ -13,7 +13,7 @@ _AT_ONCE = 1 << 17
 """Values that a CPU converts at once: 512 kB as float32."""
 
 
-@transform("normalize")
+@transform("normalize", scales=True)
 class Normalize(SameSize):
     """`(pixel - mean) / std` per channel, with pixels from 0 to 1.
 

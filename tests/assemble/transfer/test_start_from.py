@@ -330,3 +330,28 @@ def test_numbers_that_nobody_knows_are_said(
     assert prepared.start is not None
     assert not any("statistics" in note for note in prepared.start.notes)
     assert prepared.data.train_pipeline[0]["mean"] == [0.5]  # training images too
+
+
+def test_images_are_whitened_as_they_were_for_the_weights(
+    run_file: Callable[..., Path], train_tiny: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The matrix of the first run, although the images are others now: unless epsilon differs."""
+    zca = {split: ["zca"] for split in ("train", "eval")}
+    whitened = {"data.transforms": zca, "train.epochs": 1}
+    train_tiny(run_file(whitened), out=tmp_path / "first")
+    own = {"data.pattern_seed": 1, "finetune": {"weights": {"run": str(tmp_path / "first")}}}
+    first = prepare(load(run_file(whitened))).data.eval_pipeline
+    for given in ({}, zca):
+        prepared = prepare(load(run_file({**own, "data.transforms": given})))
+        assert prepared.data.eval_pipeline == prepared.data.train_pipeline == first
+        assert not any("whitened" in note for note in prepared.start.notes)
+    other = {split: [{"zca": {"epsilon": 0.1}}] for split in ("train", "eval")}
+    prepared = prepare(load(run_file({**own, "data.transforms": other})))
+    assert prepared.data.eval_pipeline[0]["learnt"] != first[0]["learnt"]
+    [note] = prepared.start.notes
+    assert "whitened with epsilon 0.1, but for these weights they were whitened with" in note
+    file = run_file({**own, "data.transforms": {}, "train.epochs": 1})
+    again = train_tiny(file, out=tmp_path / "second")
+    assert load(again.run.config).config.data.transforms.eval[0].parameters == {
+        key: value for key, value in first[0].items() if key != "name"
+    }

@@ -9,6 +9,7 @@ from cnntrain.data import TRANSFORMS
 from cnntrain.data.pipeline import Pipeline, build_pipeline
 from cnntrain.data.transform_errors import TransformError
 from cnntrain.data.windows import Sizing
+from cnntrain.show.whitening import Whitening
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "affine": {"rotate": 20.0, "translate": 0.2, "scale": [0.8, 1.2], "shear": 10.0},
@@ -24,6 +25,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "random_resized_crop": {"size": [9, 11]},
     "resize": {"size": [20, 11]},
     "trivial_augment": {},
+    "zca": {"learnt": Whitening(torch.zeros(864), torch.eye(864)).as_text()},
 }
 MIXINGS = ["cutmix", "mixup"]
 """Of whole batches: see tests/data/test_mixing.py."""
