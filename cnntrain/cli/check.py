@@ -25,8 +25,9 @@ def check(
 ) -> None:
     """Check run files. Keys, values, layers and shapes are looked at; no image is read.
 
-    A training that needs more memory than this machine has is noted. That the folder of the images
-    is not there is said, too; exit code 3 if nothing else is wrong.
+    What can be obeyed but can hardly be meant is noted, and a training that needs more memory than
+    this machine has. That the folder of the images is not there is said, too; exit code 3 if
+    nothing else is wrong.
     """
     problems: list[Problem] = []
     missing: list[Problem] = []
@@ -45,9 +46,12 @@ def check(
         size = f"{plan.parameters:,} parameters, {plan.multiply_adds:,} multiply-adds"
         from cnntrain.assemble.needed_memory import memory_note, needed_memory
         from cnntrain.assemble.networks import unknown_classes
+        from cnntrain.assemble.remarks import network_remarks, recipe_remarks
         from cnntrain.core.units import byte_size
 
-        known, note = [size, unknown_classes(checked.loaded), _held_out(checked.loaded)], ""
+        known = [size, unknown_classes(checked.loaded), _held_out(checked.loaded)]
+        remarks = [*network_remarks(checked.loaded, plan), *recipe_remarks(checked.loaded, plan)]
+        notes = [*map(str, remarks)]
         config = checked.loaded.config
         is_probe = config.finetune is not None and config.finetune.probe  # only the head is trained
         if config.pretrain is not None:
@@ -56,11 +60,11 @@ def check(
         if config.train is not None and not is_probe:
             needed = needed_memory(checked.loaded, plan)
             known.append(f"training needs about {byte_size(needed.total)} of memory")
-            note = memory_note(checked.loaded, plan, needed)
+            notes += filter(None, [memory_note(checked.loaded, plan, needed)])
         absent = _missing_images(checked.loaded)
         verdict = "good but for its images, which are not there" if absent else "good"
         output.result(f"{file}: {verdict} {' '.join(f'({each})' for each in known if each)}")
-        if note:
+        for note in notes:
             output.note(f"note: {file}: {note}")
         missing += absent
     if problems:

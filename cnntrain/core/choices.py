@@ -55,7 +55,8 @@ CHECKS = _catalogue(
     "check",
     "diagnose.checks",
     filled=(
-        *("net", "trained", "is_trained", "is_pretrained"),
+        *("net", "trained", "is_trained", "is_pretrained", "plan"),
+        *("sights", "reckoned"),
         *("method", "bare", "without", "criterion", "applies", "warmup", "shares"),
         *("augmented", "batches", "batch", "small_batch", "few", "train", "other", "shared"),
         *("task", "classes", "class_names", "counts", "is_weighted", "train_images", "unseen"),

@@ -24,6 +24,7 @@ FAULTS: dict[str, str] = {
     "test_in_train": "test images stand among the training images",
     "splits_differ": "training and evaluation images are not alike",
     "uneven_classes": "some classes have far more images than others",
+    "class_weights_upside_down": "class weights do not make up for uneven classes",
     "constant_channel": "a channel of the images says nothing",
     "not_normalised": "the images are far from mean 0 and deviation 1",
     # the derivative
@@ -31,11 +32,19 @@ FAULTS: dict[str, str] = {
     # what is connected
     "frozen_layer": "a layer with random weights is frozen",
     "detached_layer": "the gradient does not reach a layer",
+    "linear_chain": "layers without an activation between them are one matrix",
+    # what the network can see and say
+    "unseen_pixels": "no output depends on some of the pixels, or on a channel",
+    "pooled_early": "resolution is gone before much was computed",
+    "bottleneck": "a layer has too few values to say the class",
+    "small_windows": "before global pooling units see small windows only",
     # the outputs, and evaluation
     "squashed_outputs": "the outputs are squashed before the loss squashes them again",
     "random_evaluation": "evaluation is random",
     "eval_mode_batch_norm": "evaluation of an image depends on the other images of its batch",
     "stale_batch_norm": "the running statistics do not follow the batches",
+    "averages_too_short": "the running statistics are those of the last batch",
+    "few_values_in_batch_norm": "batch normalisation learns from a few values",
     "lone_image": "batch normalisation learns from a batch of one image",
     # where the weights start
     "zero_initialisation": "the units of a layer start alike and stay so",
@@ -49,9 +58,14 @@ FAULTS: dict[str, str] = {
     "alike_units": "many units of a layer say the same",
     # how large the steps are
     "clipped_to_nothing": "the gradient is clipped to nothing",
+    "momentum_too_long": "momentum remembers too many steps",
     "rate_too_high": "the learning rate is too high",
     "rate_too_low": "the learning rate is too low",
+    "rate_rises_late": "the warm-up takes too much of the training",
     "rate_falls_early": "the schedule takes the learning rate away before the network has learnt",
+    "rate_ends_high": "training ends while the learning rate is high",
+    "few_steps": "training has too few steps",
+    "stops_early": "early stopping ends the training too early",
     # what holds the weights back
     "too_much_decay": "weight decay undoes what is learnt",
     "too_much_l1": "the L1 penalty undoes what is learnt",
@@ -86,6 +100,7 @@ SYMPTOMS = ("no_gradient", "cannot_overfit", "diverges", "no_progress")
 
 STOPS = (
     *("not_finite", "wrong_gradient", "detached_layer", "frozen_layer"),
+    *("linear_chain", "unseen_pixels", "pooled_early", "bottleneck", "small_windows"),
     *(*DAMPED, *TOO_LARGE),
 )
 """Because of these a network does not learn, whatever the recipe."""
@@ -131,7 +146,8 @@ SUSPECTS: Mapping[str, tuple[str, str, str]] = {
 
 EXPLAINS = (
     *(*STOPS, *(code for code, _, _ in SUSPECTS.values())),
-    *("rate_too_high", "rate_too_low", "rate_falls_early", "labels_shifted", "labels_noisy"),
+    *("rate_too_high", "rate_too_low", "rate_falls_early", "rate_rises_late", "momentum_too_long"),
+    *("labels_shifted", "labels_noisy", "class_weights_upside_down", "few_values_in_batch_norm"),
     *("no_gradient", "cannot_overfit", "diverges"),
 )
 """Because of these training may make no progress."""

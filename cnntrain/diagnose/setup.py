@@ -14,7 +14,9 @@ from torch import nn
 
 from cnntrain.arch.network import Network
 from cnntrain.assemble.find_numbers import find_numbers
+from cnntrain.assemble.horizon_rules import Counted
 from cnntrain.assemble.prepare import Prepared, prepare
+from cnntrain.assemble.remarks import network_remarks, recipe_remarks
 from cnntrain.assemble.translation import open_run_data
 from cnntrain.assemble.trial_parts import (
     ON_GPU,
@@ -31,6 +33,7 @@ from cnntrain.config.from_python import Changes, Source, as_overrides, load_give
 from cnntrain.config.loaded import Loaded
 from cnntrain.core.entry import Entry
 from cnntrain.core.problems import suggestion
+from cnntrain.core.remark import Remark
 from cnntrain.data.batch import Batch
 from cnntrain.data.loaders import Data
 from cnntrain.diagnose.faults import asked_checks, wrong_check
@@ -197,12 +200,22 @@ def _counts(patient: Patient) -> Mapping[str, Sequence[int]]:
     return {name: (each.size,) for name, each in loaders.items() if each is not None}
 
 
+def _reckoned(patient: Patient) -> list[Remark]:
+    prepared, counts = patient.prepared, _counts(patient)["train"]
+    train = prepared.data.train
+    counted = Counted(train.size, train.batches_per_epoch, tuple(counts) if len(counts) > 1 else ())
+    return recipe_remarks(prepared.loaded, prepared.plan, counted)
+
+
 FILLED: Mapping[str, Callable[[Patient], Any]] = {
     # the network
     "net": lambda it: it.net,
     "trained": lambda it: it.trained or it.net,
     "is_trained": lambda it: it.trained is not None,
     "is_pretrained": lambda it: getattr(it.loaded.config, "finetune", None) is not None,
+    "plan": lambda it: it.prepared.plan,
+    "sights": lambda it: network_remarks(it.prepared.loaded, it.prepared.plan),
+    "reckoned": _reckoned,
     # how it trains
     "method": lambda it: it.method,
     "bare": lambda it: it.bare,

@@ -9,7 +9,7 @@ from cnntrain.layers import layer
 from cnntrain.layers.shapes import pair, require_maps
 
 
-@layer("adaptive_avg_pool")
+@layer("adaptive_avg_pool", affine="plain")
 def adaptive_avg_pool(*, in_shape: tuple[int, ...], out: Size) -> nn.AdaptiveAvgPool2d:
     """Adaptive average pooling: the mean of each of `out` by `out` windows that cover the map.
 

@@ -9,7 +9,7 @@ from cnntrain.layers import layer
 from cnntrain.layers.shapes import pool_window
 
 
-@layer("avg_pool")
+@layer("avg_pool", affine="plain")
 def avg_pool(
     *,
     in_shape: tuple[int, ...],

@@ -8,7 +8,7 @@ from cnntrain.core.kinds import Fraction, PositiveFloat
 from cnntrain.layers import layer
 
 
-@layer("batch_norm")
+@layer("batch_norm", affine="plain")
 def batch_norm(
     *,
     in_shape: tuple[int, ...],

@@ -13,7 +13,7 @@ from cnntrain.layers import layer
 from cnntrain.layers.shapes import require_joinable, shape_out, shows
 
 
-@layer("branches")
+@layer("branches", affine="plain")
 class Branches(nn.Module):
     """Parallel paths over the same input, joined.
 

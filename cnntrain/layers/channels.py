@@ -9,7 +9,7 @@ from cnntrain.layers import layer
 from cnntrain.layers.shapes import require_maps, shows
 
 
-@layer("channel_slice")
+@layer("channel_slice", affine="plain")
 class ChannelSlice(nn.Module):
     """Channel slice: the channels from `start` to before `stop`, as in Python.
 
@@ -45,7 +45,7 @@ class ChannelSlice(nn.Module):
     extra_repr = shows("start", "stop")
 
 
-@layer("channel_shuffle")
+@layer("channel_shuffle", affine="plain")
 def channel_shuffle(*, in_shape: tuple[int, ...], groups: Positive) -> nn.ChannelShuffle:
     """Channel shuffle: the first map of each group, then the second of each, and so on.
 

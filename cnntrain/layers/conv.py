@@ -11,7 +11,7 @@ from cnntrain.layers import layer
 from cnntrain.layers.shapes import numeric_padding, pair, require_divides
 
 
-@layer("conv")
+@layer("conv", affine="mixes")
 def conv(
     *,
     in_channels: int,

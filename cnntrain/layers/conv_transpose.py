@@ -11,7 +11,7 @@ from cnntrain.layers import layer
 from cnntrain.layers.shapes import numeric_padding, pair, require_divides
 
 
-@layer("conv_transpose")
+@layer("conv_transpose", affine="mixes")
 def conv_transpose(
     *,
     in_channels: int,

@@ -9,7 +9,7 @@ from cnntrain.layers import layer
 from cnntrain.layers.shapes import require_joinable, shape_out
 
 
-@layer("dense_connection")
+@layer("dense_connection", affine="plain")
 class DenseConnection(nn.Module):
     """Dense connection: the input, and behind it what the body makes of it, concat(x, body(x)).
 

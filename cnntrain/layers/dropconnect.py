@@ -12,7 +12,7 @@ from cnntrain.layers import layer
 from cnntrain.layers.shapes import shows
 
 
-@layer("dropconnect")
+@layer("dropconnect", affine="mixes")
 class DropConnect(nn.Module):
     """DropConnect: y = (M * W) x + m * b, in training each weight is zeroed with probability p.
 

@@ -9,7 +9,7 @@ from cnntrain.layers import layer
 from cnntrain.layers.shapes import require_maps
 
 
-@layer("dropout")
+@layer("dropout", affine="plain")
 def dropout(*, p: Fraction = 0.5) -> nn.Dropout:
     """Dropout: in training each value is zeroed with probability p.
 
@@ -25,7 +25,7 @@ def dropout(*, p: Fraction = 0.5) -> nn.Dropout:
     return nn.Dropout(p)
 
 
-@layer("dropout2d")
+@layer("dropout2d", affine="plain")
 def dropout2d(*, in_shape: tuple[int, ...], p: Fraction = 0.5) -> nn.Dropout2d:
     """Channel dropout: in training each whole map is zeroed with probability p.
 

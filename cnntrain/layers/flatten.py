@@ -7,7 +7,7 @@ from torch import nn
 from cnntrain.layers import layer
 
 
-@layer("flatten")
+@layer("flatten", affine="plain")
 def flatten() -> nn.Flatten:
     """Flatten: the values of all maps in one row, map by map, each row by row.
 

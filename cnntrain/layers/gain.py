@@ -9,7 +9,7 @@ from cnntrain.core.kinds import PositiveFloat
 from cnntrain.layers import layer
 
 
-@layer("gain")
+@layer("gain", affine="plain")
 class Gain(nn.Module):
     """Gain: y_c = g_c x_c, one learned factor for each map.
 

@@ -8,7 +8,7 @@ from cnntrain.layers import layer
 from cnntrain.layers.shapes import require_maps
 
 
-@layer("global_avg_pool")
+@layer("global_avg_pool", affine="plain")
 class GlobalAvgPool(nn.Module):
     """Global average pooling: the mean of each map.
 

@@ -7,7 +7,7 @@ from torch import nn
 from cnntrain.layers import layer
 
 
-@layer("identity")
+@layer("identity", affine="plain")
 def identity() -> nn.Identity:
     """Identity: passes its input on unchanged, e.g. as one path of `branches`.
 

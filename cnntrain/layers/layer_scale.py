@@ -9,7 +9,7 @@ from cnntrain.core.kinds import PositiveFloat
 from cnntrain.layers import layer
 
 
-@layer("layer_scale")
+@layer("layer_scale", affine="plain")
 class LayerScale(nn.Module):
     """Layer scale: y_c = g_c x_c, with factors that start close to 0.
 

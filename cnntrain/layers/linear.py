@@ -8,7 +8,7 @@ from cnntrain.core.kinds import Positive
 from cnntrain.layers import layer
 
 
-@layer("linear")
+@layer("linear", affine="mixes")
 def linear(*, in_features: int, out: Positive, bias: bool = True) -> nn.Linear:
     """Fully connected layer: y = W x + b.
 

@@ -13,7 +13,7 @@ from cnntrain.layers import layer
 from cnntrain.layers.shapes import pair, require_maps, shows
 
 
-@layer("local")
+@layer("local", affine="mixes")
 class Local(nn.Module):
     """Locally connected layer: a convolution with weights of its own at every position.
 

@@ -12,7 +12,7 @@ from cnntrain.layers import layer
 from cnntrain.layers.shapes import require_joinable
 
 
-@layer("concat", inputs="many")
+@layer("concat", affine="plain", inputs="many")
 class Concat(nn.Module):
     """Concatenation of several inputs along the channels, in the order of `from`.
 
@@ -31,7 +31,7 @@ class Concat(nn.Module):
         return torch.cat(inputs, dim=1)
 
 
-@layer("add", inputs="many")
+@layer("add", affine="plain", inputs="many")
 class Add(nn.Module):
     """Sum of several inputs of the same shape.
 

@@ -10,7 +10,7 @@ from cnntrain.layers import layer
 from cnntrain.layers.shapes import shows
 
 
-@layer("gaussian_noise")
+@layer("gaussian_noise", affine="plain")
 class GaussianNoise(nn.Module):
     """Gaussian noise: in training y = x + std e, with e ~ N(0, 1) drawn for each value.
 
@@ -36,7 +36,7 @@ class GaussianNoise(nn.Module):
     extra_repr = shows("std")
 
 
-@layer("masking_noise")
+@layer("masking_noise", affine="plain")
 class MaskingNoise(nn.Module):
     """Masking noise: in training each value is set to zero with probability p.
 

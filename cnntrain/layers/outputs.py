@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from cnntrain.layers import layer
 
 
-@layer("outputs", inputs="many")
+@layer("outputs", affine="plain", inputs="many")
 class Outputs(nn.Module):
     """Several outputs in one row: each is flattened, one behind the other, in the order of `from`.
 

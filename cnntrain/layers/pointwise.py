@@ -10,7 +10,7 @@ from cnntrain.layers import layer
 from cnntrain.layers.shapes import channels_last_and_back, require_maps, shows
 
 
-@layer("pointwise")
+@layer("pointwise", affine="mixes")
 class Pointwise(nn.Module):
     """Pointwise layer: y[:, i, j] = W x[:, i, j] + b, the same W and b at each pixel.
 

@@ -10,7 +10,7 @@ from cnntrain.layers import layer
 from cnntrain.layers.shapes import shape_out
 
 
-@layer("residual")
+@layer("residual", affine="plain")
 class Residual(nn.Module):
     """Residual connection: body(x) + shortcut(x).
 

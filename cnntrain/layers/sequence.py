@@ -7,7 +7,7 @@ from torch import nn
 from cnntrain.layers import layer
 
 
-@layer("sequence")
+@layer("sequence", affine="plain")
 def sequence(*, layers: nn.Module) -> nn.Module:
     """Sequence: a list of layers under one name, to repeat, tap or freeze them together.
 

@@ -22,7 +22,7 @@ LENET5 = (
 """Table I of LeCun et al. 1998: which of the 6 maps of S2 each of the 16 maps of C3 sees."""
 
 
-@layer("sparse_conv")
+@layer("sparse_conv", affine="mixes")
 class SparseConv(nn.Module):
     """Sparsely connected convolution: output map o sees only the input maps of its list T(o).
 

@@ -13,7 +13,7 @@ from cnntrain.layers import layer
 from cnntrain.layers.shapes import shows
 
 
-@layer("stochastic_depth")
+@layer("stochastic_depth", affine="plain")
 class StochasticDepth(nn.Module):
     """Stochastic depth: in training the whole input is zeroed with probability p.
 

@@ -13,7 +13,7 @@ from cnntrain.layers import layer
 from cnntrain.layers.shapes import pair, require_maps, shows
 
 
-@layer("subsampling")
+@layer("subsampling", affine="plain")
 class Subsampling(nn.Module):
     """Trainable subsampling: the sum of each window times a learned factor, plus a learned offset.
 

@@ -11,7 +11,7 @@ from cnntrain.layers.named import Named
 from cnntrain.layers.shapes import shows
 
 
-@layer("tied", names="to")
+@layer("tied", affine="mixes", names="to")
 class Tied(nn.Module):
     """Tied weights: the transpose of the weights of a `linear` or a `conv` above, and own biases.
 

@@ -10,7 +10,7 @@ from cnntrain.core.kinds import Numbers
 from cnntrain.layers import layer
 
 
-@layer("unflatten")
+@layer("unflatten", affine="plain")
 def unflatten(*, in_features: int, shape: Numbers) -> nn.Unflatten:
     """Unflatten: one row of numbers as maps, the reverse of `flatten`.
 

@@ -11,7 +11,7 @@ from cnntrain.layers import layer
 from cnntrain.layers.shapes import pair, require_maps
 
 
-@layer("upsample")
+@layer("upsample", affine="plain")
 def upsample(
     *,
     in_shape: tuple[int, ...],

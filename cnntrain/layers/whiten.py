@@ -14,7 +14,7 @@ _AT_ONCE = 1024
 """Images whose patches are unfolded together."""
 
 
-@layer("whiten")
+@layer("whiten", affine="plain")
 class Whiten(nn.Module):
     """Whitening: each patch along the principal axes of all patches, each axis at variance 1.
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from cnntrain.layers import layer
 
 
-@layer("with_target", inputs="many")
+@layer("with_target", affine="plain", inputs="many")
 class WithTarget(nn.Module):
     """An output with its target, for networks that reconstruct what one of their layers gives.
 

@@ -10,7 +10,7 @@ from cnntrain.layers import layer
 from cnntrain.layers.shapes import pair, require_maps, shows
 
 
-@layer("zero_pad_shortcut")
+@layer("zero_pad_shortcut", affine="plain")
 class ZeroPadShortcut(nn.Module):
     """Zero-padding shortcut: every stride-th pixel, and zero maps for the missing channels.
 

@@ -278,6 +278,24 @@ def test_meta_shape_is_the_real_shape(example: Example) -> None:
 
 
 @every_example
+@torch.no_grad()
+def test_what_is_called_affine_is(example: Example) -> None:
+    """Of an affine function f(x + y) - f(x) = f(y) - f(0), in evaluation."""
+    affine = LAYERS.entry(example.name).options.get("affine")
+    assert affine in (None, "plain", "mixes")
+    net = build(example).double().eval()
+    one = draw(example, torch.float64)
+    other = [x.flip(0) + 0.5 for x in one]
+    given = ([x + y for x, y in zip(one, other, strict=True)], one, other, [0 * x for x in one])
+    both, first, second, zero = (net(*inputs) for inputs in given)
+    is_affine = torch.allclose(both - first, second - zero)
+    inside = (
+        [type(module).__name__ for module in net.modules()] if example.nested is not dict else []
+    )
+    assert is_affine == (affine is not None and not {"MaxPool2d", "ReLU"} & {*inside})
+
+
+@every_example
 def test_gradients_are_finite(example: Example) -> None:
     net = build(example).train()
     for inputs in (draw(example), [torch.zeros_like(x) for x in draw(example)]):

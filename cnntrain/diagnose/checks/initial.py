@@ -55,7 +55,7 @@ def check_initial(
     shown = [s for s in signals if s.has_weights or s.zero_units is not None or s.saturated]
     findings = (
         *_alike(steady),
-        *_squashed(logits, applies=applies, last=signals[-1].kind),
+        *_squashed(logits, applies=applies),
         *_dead(signals),
         *_saturated(signals),
         *_grown_or_faded(signals, batch.images),
@@ -104,24 +104,18 @@ def _rows_equal(tensor: Tensor) -> bool:
     return bool(spread <= 1e-6 * rows.abs().max())
 
 
-def _squashed(logits: Tensor, *, applies: str, last: str) -> Iterator[Finding]:
-    """Outputs that are probabilities already, or cannot be negative."""
+def _squashed(logits: Tensor, *, applies: str) -> Iterator[Finding]:
+    """Outputs that are probabilities already, in whatever way; the check `sight` knows the rest."""
     if not applies or not logits.isfinite().all():
         return
-    if (logits >= 0).all() and (logits.sum(dim=1) - 1).abs().max() < 1e-3:
-        what, where = "probabilities that sum to 1", "softmax"
-    elif last in ("Sigmoid", "Hardsigmoid"):
-        what, where = "between 0 and 1", "sigmoid"
-    elif last == "ReLU":
-        what, where = "never negative", "relu"
-    else:
+    if not (logits >= 0).all() or (logits.sum(dim=1) - 1).abs().max() >= 1e-3:
         return
     yield Finding(
         "squashed_outputs",
-        f"the network's outputs are {what}, and the loss applies its own {applies}",
+        f"the network's outputs are probabilities, and the loss applies its own {applies}",
         f"over {len(logits)} images they lie from {float(logits.min()):.3g} to "
         f"{float(logits.max()):.3g}",
-        f"end the network with the linear layer: remove the last {where}",
+        "end the network with the linear layer: remove the softmax behind it",
     )
 
 

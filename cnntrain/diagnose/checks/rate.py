@@ -140,7 +140,7 @@ def _too_high(
         f"in {steps} steps it {how}; the largest rate that learns is {edge:.2g}",
         f"set train.optimizer.lr to about {middle(good) / scale:.2g}",
         is_certain=is_at_the_edge or own / edge >= BEYOND,
-        follows=("wrong_gradient", *TOO_LARGE),
+        follows=("wrong_gradient", "momentum_too_long", *TOO_LARGE),
         overrides=(f"train.optimizer.lr={middle(good) / scale:.2g}",),
     )
 
@@ -162,7 +162,7 @@ def _too_low(
         f"your rate {own:.2g} is about {_times(factor)} times too low",
         evidence,
         f"set train.optimizer.lr to about {best / scale:.2g}",
-        follows=(*DAMPED, "clipped_to_nothing"),
+        follows=(*DAMPED, "stale_batch_norm", "clipped_to_nothing"),
         overrides=(f"train.optimizer.lr={best / scale:.2g}",),
     )
 

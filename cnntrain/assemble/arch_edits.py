@@ -1,0 +1,76 @@
+"""Changes of an architecture as what follows `-s`, so that a remedy can be pasted and tried.
+
+Nodes of an architecture file that no run file names have no overrides.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cnntrain.arch.expand import Node
+from cnntrain.arch.items import RESERVED
+from cnntrain.config.loaded import ARCH_AT
+from cnntrain.config.resolved import in_line
+from cnntrain.core.complaints import value_at
+from cnntrain.core.document import KeyPath
+
+Overrides = tuple[str, ...]
+
+
+def with_parameter(node: Node, key: str, value: Any) -> Overrides:
+    """A parameter of a layer, at the item that it comes from: in all copies of a block, too."""
+    if not _is_in_run_file(node):
+        return ()
+    item = node.reader.value(node.path)
+    if isinstance(item, str):
+        return (_override(node.path, {item: {key: value}}),)
+    if isinstance(item.get(node.operation), Mapping):
+        return (_override((*node.path, node.operation, key), value),)
+    return (_override((*node.path, node.operation), {key: value}),)
+
+
+def with_item_behind(nodes: Iterable[Node], item: Any) -> Overrides:
+    """Another layer behind each of them, and behind a normalisation that directly follows it."""
+    found = {node.path: node for node in nodes if _is_in_run_file(node)}
+    if not found:
+        return ()
+    tree = {ARCH_AT[0]: copy.deepcopy(next(iter(found.values())).reader.value(ARCH_AT))}
+    # what stands later, or inside of something, first: so the places of the others stay
+    for path in sorted(found, key=lambda path: (len(path), _place(path)), reverse=True):
+        items = value_at(tree, path[:-1])
+        at = _place(path) + 1
+        at += at < len(items) and _operation(items[at]).endswith("norm")
+        items.insert(at, item)
+    lists = dict.fromkeys(path[:-1] for path in found)
+    outer = [each for each in lists if not any(each[: len(o)] == o != each for o in lists)]
+    return tuple(_override(each, value_at(tree, each)) for each in outer)
+
+
+def without_item(node: Node) -> Overrides:
+    """The list without this layer."""
+    if not _is_in_run_file(node):
+        return ()
+    items = list(node.reader.value(node.path[:-1]))
+    del items[_place(node.path)]
+    return (_override(node.path[:-1], items),)
+
+
+def _is_in_run_file(node: Node) -> bool:
+    return node.path[:1] == ARCH_AT and isinstance(node.path[-1], int)
+
+
+def _place(path: KeyPath) -> int:
+    place = path[-1]
+    assert isinstance(place, int)
+    return place
+
+
+def _operation(item: Any) -> str:
+    keys = [item] if isinstance(item, str) else [key for key in item if key not in RESERVED]
+    return str(keys[0])
+
+
+def _override(path: KeyPath, value: Any) -> str:
+    return f"{'.'.join(map(str, path))}={in_line(value)}"
