@@ -17,7 +17,7 @@ from cnntrain.arch.plan import Plan, PlannedList, PlannedNode, dotted_name
 
 
 @dataclass(frozen=True)
-class Mixing:
+class MixingLayer:
     """A layer that mixes values, by its dotted name."""
 
     name: str
@@ -34,8 +34,8 @@ class Linearity:
         whole: all mixing layers, if the whole network is one matrix and a bias; else none.
     """
 
-    chains: tuple[tuple[Mixing, ...], ...]
-    whole: tuple[Mixing, ...] = ()
+    chains: tuple[tuple[MixingLayer, ...], ...]
+    whole: tuple[MixingLayer, ...] = ()
 
 
 def linearity_of(plan: Plan) -> Linearity:
@@ -47,7 +47,7 @@ def linearity_of(plan: Plan) -> Linearity:
     """
     walk = _Walk()
     end = walk.through_list(plan.body, _Flow(), "", {source for _, source, *_ in plan.aux})
-    chains: list[tuple[Mixing, ...]] = []
+    chains: list[tuple[MixingLayer, ...]] = []
     for first, second in walk.pairs:
         if chains and chains[-1][-1] is first:
             chains[-1] = (*chains[-1], second)
@@ -62,13 +62,13 @@ class _Flow:
     """What a value is of the network's input, and the mixing layer whose output it still is."""
 
     is_affine: bool = True
-    last: Mixing | None = None
+    last: MixingLayer | None = None
 
 
 @dataclass
 class _Walk:
-    pairs: list[tuple[Mixing, Mixing]] = field(default_factory=list)
-    mixing: list[Mixing] = field(default_factory=list)
+    pairs: list[tuple[MixingLayer, MixingLayer]] = field(default_factory=list)
+    mixing: list[MixingLayer] = field(default_factory=list)
 
     def through_list(
         self, planned: PlannedList, flow: _Flow, prefix: str, also_read: set[str]
@@ -101,7 +101,7 @@ class _Walk:
         if affine != "mixes":
             is_chain = affine == "plain" and len(reads) == 1 and not node.nested
             return _Flow(is_affine, reads[0].last if is_chain else None)
-        this = Mixing(name, node)
+        this = MixingLayer(name, node)
         self.mixing.append(this)
         before = reads[0].last
         if before is not None and not _is_factor(before.node, node):
@@ -131,6 +131,6 @@ def _kernel(node: PlannedNode) -> tuple[int, int]:
     return (kernel, kernel) if isinstance(kernel, int) else (kernel[0], kernel[1])
 
 
-def _limits_rank(mixing: Sequence[Mixing], plan: Plan) -> bool:
+def _limits_rank(mixing: Sequence[MixingLayer], plan: Plan) -> bool:
     ends = min(math.prod(plan.body.in_shape), math.prod(plan.body.out_shape))
     return min(math.prod(each.node.out_shape) for each in mixing) < ends

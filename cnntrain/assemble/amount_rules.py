@@ -11,7 +11,7 @@ from statistics import correlation
 
 from cnntrain.arch.plan import Plan, PlannedNode
 from cnntrain.assemble.arch_edits import with_parameter
-from cnntrain.assemble.horizon_rules import Counted
+from cnntrain.assemble.horizon_rules import TrainImages
 from cnntrain.config.loaded import Loaded
 from cnntrain.core.remark import Remark, at_line
 from cnntrain.show.words import listed
@@ -45,7 +45,7 @@ USUAL = 2000
 """Steps that the proposed decay has."""
 
 
-def amounts(loaded: Loaded, plan: Plan, counted: Counted | None = None) -> list[Remark]:
+def amounts(loaded: Loaded, plan: Plan, counted: TrainImages | None = None) -> list[Remark]:
     """All remarks on amounts; `counted` is None before the images are there."""
     return [
         *_few_values(loaded, plan),

@@ -47,7 +47,7 @@ SHORT = 0.9
 
 
 @dataclass(frozen=True)
-class Counted:
+class TrainImages:
     """What the images say: how many train, steps in an epoch, and images of each class."""
 
     images: int
@@ -59,7 +59,7 @@ UNKNOWN = 10_000
 """Steps of an epoch, before images are counted: so many that only the worst is remarked on."""
 
 
-def horizons(loaded: Loaded, plan: Plan, counted: Counted | None = None) -> list[Remark]:
+def horizons(loaded: Loaded, plan: Plan, counted: TrainImages | None = None) -> list[Remark]:
     """All remarks on how long things take; `counted` is None before the images are there."""
     steps = UNKNOWN if counted is None else counted.steps
     return [
@@ -184,7 +184,7 @@ def _schedule(loaded: Loaded, *, steps: int) -> Iterator[Remark]:
         )
 
 
-def _few_steps(loaded: Loaded, counted: Counted) -> Iterator[Remark]:
+def _few_steps(loaded: Loaded, counted: TrainImages) -> Iterator[Remark]:
     """So few steps that random weights stay random."""
     epochs, batch = loaded.train.epochs, loaded.config.data.batch
     steps = epochs * counted.steps

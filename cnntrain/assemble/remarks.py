@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cnntrain.arch.plan import Plan
 from cnntrain.assemble.amount_rules import amounts
-from cnntrain.assemble.horizon_rules import Counted, horizons
+from cnntrain.assemble.horizon_rules import TrainImages, horizons
 from cnntrain.assemble.sight_rules import sight
 from cnntrain.config.loaded import Loaded
 from cnntrain.core.remark import Remark
@@ -23,7 +23,7 @@ def network_remarks(loaded: Loaded, plan: Plan) -> list[Remark]:
     )
 
 
-def recipe_remarks(loaded: Loaded, plan: Plan, counted: Counted | None = None) -> list[Remark]:
+def recipe_remarks(loaded: Loaded, plan: Plan, counted: TrainImages | None = None) -> list[Remark]:
     """On the numbers of the recipe; `counted` is None before the images are there."""
     if loaded.config.train is None:
         return []

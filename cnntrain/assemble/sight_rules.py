@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from cnntrain.arch.coverage import counts
-from cnntrain.arch.linearity import Mixing, linearity_of
+from cnntrain.arch.linearity import MixingLayer, linearity_of
 from cnntrain.arch.plan import Plan, PlannedList, PlannedNode, dotted_name
 from cnntrain.arch.receptive import Field
 from cnntrain.assemble.arch_edits import with_item_behind, with_parameter, without_item
@@ -196,7 +196,7 @@ def _linear(plan: Plan, *, is_image: bool) -> Iterator[Remark]:
     )
 
 
-def _pair(chain: Sequence[Mixing]) -> str:
+def _pair(chain: Sequence[MixingLayer]) -> str:
     first, second = chain[0], chain[1]
     return f"{_called(first.name, first.node)} and {_called(second.name, second.node)}"
 

@@ -139,10 +139,19 @@ SUSPECTS: Mapping[str, tuple[str, str, str]] = {
     "clipping": (
         "clipped_to_nothing",
         "the gradient is clipped so short that the weights do not move",
-        "multiply train.clip_norm by 10 or 100; it should be above the usual gradient norm",
+        "set train.clip_norm above the usual gradient norm, which `--check arithmetic` measures",
     ),
 }
 """What may stop a training -> its fault, in words, and what to do."""
+
+MENDED: Mapping[str, tuple[str, ...]] = {
+    "too_much_decay": ("train.optimizer.weight_decay=1e-4",),
+    "too_much_l1": ("train.l1=0",),
+    "too_much_penalty": ("train.penalties=[]",),
+    "too_much_smoothing": ("train.loss.label_smoothing=0.1",),
+    "clipped_to_nothing": ("train.clip_norm=null",),
+}
+"""Of these faults, what mends it as overrides, where nothing better is measured."""
 
 EXPLAINS = (
     *(*STOPS, *(code for code, _, _ in SUSPECTS.values())),

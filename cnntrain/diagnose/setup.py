@@ -14,7 +14,7 @@ from torch import nn
 
 from cnntrain.arch.network import Network
 from cnntrain.assemble.find_numbers import find_numbers
-from cnntrain.assemble.horizon_rules import Counted
+from cnntrain.assemble.horizon_rules import TrainImages
 from cnntrain.assemble.prepare import Prepared, prepare
 from cnntrain.assemble.remarks import network_remarks, recipe_remarks
 from cnntrain.assemble.translation import open_run_data
@@ -203,7 +203,9 @@ def _counts(patient: Patient) -> Mapping[str, Sequence[int]]:
 def _reckoned(patient: Patient) -> list[Remark]:
     prepared, counts = patient.prepared, _counts(patient)["train"]
     train = prepared.data.train
-    counted = Counted(train.size, train.batches_per_epoch, tuple(counts) if len(counts) > 1 else ())
+    counted = TrainImages(
+        train.size, train.batches_per_epoch, tuple(counts) if len(counts) > 1 else ()
+    )
     return recipe_remarks(prepared.loaded, prepared.plan, counted)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cnntrain.assemble.horizon_rules import Counted
+from cnntrain.assemble.horizon_rules import TrainImages
 from cnntrain.assemble.networks import plan_network
 from cnntrain.assemble.remarks import recipe_remarks
 from cnntrain.config.from_python import load_given
@@ -31,7 +31,7 @@ TREE: Mapping[str, Any] = {
 }
 """20 epochs of 45 steps: 900 steps."""
 
-IMAGES = Counted(images=1440, steps=45, counts=(400, *[130] * 8, 0))
+IMAGES = TrainImages(images=1440, steps=45, counts=(400, *[130] * 8, 0))
 NORM, DROP = "arch.layers.1.batch_norm.momentum", "arch.layers.4.dropout.p"
 RATE, WARM = "train.optimizer", "train.schedule.warmup_epochs"
 FALLS = "train.schedule={name: multi_step, milestones: %s}"
@@ -39,7 +39,7 @@ WEIGHTS = "train.loss.class_weights="
 
 
 @cache
-def remarks(*overrides: str, counted: Counted | None = IMAGES) -> list[Remark]:
+def remarks(*overrides: str, counted: TrainImages | None = IMAGES) -> list[Remark]:
     loaded = load_given(TREE, overrides)
     return recipe_remarks(loaded, plan_network(loaded), counted)
 
@@ -108,7 +108,7 @@ HEALTHY = {
 }
 
 
-def counted_for(overrides: Sequence[str]) -> Counted:
+def counted_for(overrides: Sequence[str]) -> TrainImages:
     """1,440 images in batches of the size that is set."""
     size = int(next((each[16:] for each in overrides if each.startswith("data.batch_size")), 32))
     return replace(IMAGES, steps=-(-IMAGES.images // size))

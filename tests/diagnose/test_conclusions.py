@@ -7,8 +7,11 @@ from html.parser import HTMLParser
 
 import pytest
 
+from cnntrain.config.load import load
+from cnntrain.config.shipped import resolve
 from cnntrain.diagnose.diagnose import conclude
 from cnntrain.diagnose.drawing import bars_by_layer
+from cnntrain.diagnose.faults import MENDED, SUSPECTS
 from cnntrain.diagnose.html_report import cell_text, html_page
 from cnntrain.diagnose.report import Finding, Plot, Report, Table, not_applicable
 
@@ -88,6 +91,14 @@ def test_what_another_check_refutes_is_left_out() -> None:
     diagnosis = conclude(reports)
     assert [finding.fault for finding in diagnosis.findings] == ["wrong_gradient"]
     assert [finding.fault for finding in diagnosis.refuted] == ["vanishing_gradients"]
+
+
+@pytest.mark.parametrize("fault", MENDED)
+def test_what_mends_in_general_is_obeyed(fault: str) -> None:
+    """Each remedy is one that a run file takes."""
+    assert fault in {code for code, _, _ in SUSPECTS.values()}
+    for override in MENDED[fault]:
+        load(resolve("digits"), [override])
 
 
 def test_verdicts() -> None:

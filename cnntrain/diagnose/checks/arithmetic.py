@@ -14,6 +14,7 @@ from cnntrain.core.remark import Remark
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
 from cnntrain.diagnose.report import Finding, Report
+from cnntrain.show.words import counted
 from cnntrain.train.briefly import Method, steady_copy
 from cnntrain.train.learner import Learner
 from cnntrain.train.step import forward_backward
@@ -119,7 +120,7 @@ def _pulled(l1: float, step: float, weights: Sequence[Tensor]) -> Iterator[Findi
     better = f"{mean / (step * KEPT):.0e}"
     yield Finding(
         "too_much_l1",
-        f"the L1 penalty alone takes a mean weight to 0 in {max(1.0, steps):.0f} steps",
+        f"the L1 penalty alone takes a mean weight to 0 in {counted(max(1, round(steps)), 'step')}",
         f"it takes {step * l1:.2g} off in each step, and the weights are {mean:.2g} on the mean",
         f"set train.l1 to about {float(better):g}, or remove it",
         is_certain=steps < GONE,

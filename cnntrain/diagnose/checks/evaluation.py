@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
-from cnntrain.diagnose.modules import batch_norms
 from cnntrain.diagnose.report import Finding, Report, not_applicable
+from cnntrain.train.briefly import Norm
 from cnntrain.train.finite import layers_not_finite, why_not_finite
 
 PAIRED = 16
@@ -45,7 +48,7 @@ def check_evaluation(*, trained: nn.Module, small_batch: Batch) -> Report:
     deviation = max(float(together.std()), 1e-6)
     repeated = _largest(together - again) / deviation
     divided = _largest(together[: len(apart)] - apart) / deviation
-    findings = tuple(_findings(repeated, divided, norms=len(batch_norms(trained))))
+    findings = tuple(_findings(repeated, divided, judged, images))
     return Report(
         "evaluation",
         findings[0].headline if findings else "an image's answer depends on nothing but the image",
@@ -62,7 +65,9 @@ def _not_finite(judged: nn.Module, batch: Batch) -> Report:
     return Report("evaluation", finding.headline, (finding,))
 
 
-def _findings(repeated: float, divided: float, *, norms: int) -> Iterator[Finding]:
+def _findings(
+    repeated: float, divided: float, judged: nn.Module, images: Tensor
+) -> Iterator[Finding]:
     if repeated > DIFFERS:
         yield Finding(
             "random_evaluation",
@@ -71,14 +76,56 @@ def _findings(repeated: float, divided: float, *, norms: int) -> Iterator[Findin
             "what is random must ask `self.training`, and do nothing without it",
         )
     elif divided > DIFFERS:
+        name = _mixing(judged, images)
+        layer = judged.get_submodule(name)
+        kind = type(layer).__name__
+        remedy = (
+            f"'{name}' ({kind}) must compute each image by itself: no sum, mean or sorting over "
+        )
+        remedy += "the first dimension in evaluation"
+        if isinstance(layer, Norm):
+            remedy = "in evaluation use the running statistics: `batch_norm` does, a layer of your "
+            remedy += "own must ask `self.training`; and never call `train()` before evaluating"
         yield Finding(
             "eval_mode_batch_norm",
-            "in evaluation the answer for an image depends on the others of its batch",
+            "in evaluation the answer for an image depends on the others of its batch"
+            + (f": '{name}' mixes them" if name else ""),
             f"outputs of the same images in other batches differ by up to {divided:.2g} of their "
-            f"deviation; {norms} batch normalisations keep running statistics",
-            "in evaluation use the running statistics: `batch_norm` does, a layer of your own must "
-            "ask `self.training`; and never call `train()` before evaluating",
+            f"deviation; '{name}' ({kind}) is the first layer whose output for an image changes",
+            remedy,
         )
+
+
+@torch.no_grad()
+def _mixing(judged: nn.Module, images: Tensor) -> str:
+    """The first layer that gives another output for the same input where the other image differs.
+
+    Layers end before those that they are in, so of several the innermost one is found.
+    """
+    passes: list[dict[str, tuple[Tensor, ...]]] = []
+
+    def look(name: str, _module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        given = (*inputs, output)
+        passes[-1][name] = tuple(each[0] for each in given if isinstance(each, Tensor))
+
+    with ExitStack() as hooks:
+        for name, module in judged.named_modules():
+            hooks.callback(module.register_forward_hook(partial(look, name)).remove)
+        for other in (1, 2):
+            passes.append({})
+            judged(images[[0, other]])
+    for name, (*reads, gives) in passes[0].items():
+        *again, changed = passes[1][name]
+        same = all(_differ(*pair) <= DIFFERS for pair in zip(reads, again, strict=True))
+        if same and _differ(gives, changed) > DIFFERS:
+            return name
+    return ""
+
+
+def _differ(one: Tensor, other: Tensor) -> float:
+    """Largest difference, of the deviation."""
+    deviation = float(one.float().std(correction=0)) if one.numel() > 1 else float(one.abs().sum())
+    return _largest(one - other) / max(deviation, 1e-6)
 
 
 def _largest(difference: Tensor) -> float:

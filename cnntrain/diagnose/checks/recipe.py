@@ -14,7 +14,7 @@ from torch import nn
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import SIZE
-from cnntrain.diagnose.faults import EXPLAINS, STOPS, SUSPECTS
+from cnntrain.diagnose.faults import EXPLAINS, MENDED, STOPS, SUSPECTS
 from cnntrain.diagnose.modules import Missed, batch_norms, is_random, logits_of
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
 from cnntrain.tasks.classification import CLASSIFICATION
@@ -227,7 +227,8 @@ def _held_back(tried: Sequence[Tried], chance: float, steps: int) -> list[Findin
                 f"after {steps} steps the loss of the training images is {whole.after:.3g}, "
                 f"{other.what} {other.after:.3g}; guessing gives {chance:.3g}"
             )
-            found.append((freed, Finding(fault, headline, evidence, remedy)))
+            overrides = MENDED.get(fault, ())
+            found.append((freed, Finding(fault, headline, evidence, remedy, overrides=overrides)))
     if not found and all(each.course.diverged for each in tried):
         losses = whole.course.losses
         headline = f"training diverges after {len(losses)} steps"

@@ -41,6 +41,37 @@ def test_evaluation(
     assert net.training
 
 
+class Centred(nn.Module):
+    """Takes off the mean of the batch, before a layer of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(16, 16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.inner(x - x.mean(dim=0))
+        return result
+
+
+@pytest.mark.parametrize(
+    ("layers", "named", "remedy"),
+    [
+        ({"act2": Centred()}, "'act2' (Centred)", "compute each image by itself"),
+        (
+            {"norm1": nn.BatchNorm2d(6, track_running_stats=False)},
+            "'norm1' (BatchNorm2d)",
+            "running",
+        ),
+    ],
+)
+def test_the_layer_that_mixes_the_images_is_named(
+    convnet: Make, many: Batch, layers: dict[str, nn.Module], named: str, remedy: str
+) -> None:
+    (found,) = check_evaluation(trained=convnet(**layers), small_batch=many).findings
+    assert f"{named} is the first layer" in found.evidence
+    assert remedy in found.remedy
+
+
 def test_too_few_images(convnet: Make, many: Batch) -> None:
     few = Batch(many.images[:2], many.targets[:2])
     assert check_evaluation(trained=convnet(), small_batch=few).verdict == "not applicable"
