@@ -61,7 +61,7 @@ CHECKS = _catalogue(
         *("augmented", "batches", "batch", "small_batch", "few", "train", "other", "shared"),
         *("task", "classes", "class_names", "counts", "is_weighted", "train_images", "unseen"),
         *("batch_size", "drops_last", "loader", "data_cure"),
-        *("steps", "recipe_steps", "overfit_steps", "step_images", "weights"),
+        *("steps", "recipe_steps", "overfit_steps", "step_images", "weights", "variants"),
     ),
 )
 OBSERVERS = _catalogue(

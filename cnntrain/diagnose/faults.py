@@ -73,6 +73,9 @@ FAULTS: dict[str, str] = {
     "too_much_dropout": "dropout hides too much",
     "too_much_augmentation": "augmentation spoils the images",
     "too_much_smoothing": "label smoothing leaves nothing to learn",
+    # what carries over to other images
+    "too_few_images": "there are too few images to learn what others look like",
+    "does_not_generalise": "what is learnt does not carry over to other images",
     # the machine
     "waits_for_data": "the processor waits for images",
     "memory_full": "memory is full, and the processor idle",

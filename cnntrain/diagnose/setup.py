@@ -38,6 +38,7 @@ from cnntrain.data.batch import Batch
 from cnntrain.data.loaders import Data
 from cnntrain.diagnose.faults import asked_checks, wrong_check
 from cnntrain.diagnose.samples import Samples, open_samples
+from cnntrain.diagnose.variants import Relief, variants_of
 from cnntrain.fit.observers import data_cure
 from cnntrain.model.opening import Use, open_model
 from cnntrain.optim import Warmup
@@ -173,6 +174,11 @@ class Patient:
         return found
 
 
+def _variants(patient: Patient) -> tuple[Relief, ...]:
+    sides, effort = patient.samples.train.images.shape[2:], patient.effort
+    return variants_of(patient.loaded, sides=sides, steps=effort.recipe_steps, size=effort.batch)
+
+
 def _warmup(patient: Patient) -> int:
     schedule = patient.prepared.recipe.schedule
     return schedule.steps if isinstance(schedule, Warmup) else 0
@@ -253,6 +259,7 @@ FILLED: Mapping[str, Callable[[Patient], Any]] = {
     "overfit_steps": lambda it: it.effort.overfit_steps,
     "step_images": lambda it: it.effort.batch,
     "weights": lambda it: it.effort.weights,
+    "variants": _variants,
 }
 """Name of a check's keyword -> what it is given."""
 

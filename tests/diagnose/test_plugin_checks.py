@@ -23,7 +23,8 @@ pytestmark = pytest.mark.usefixtures("own_place")
 RunFile = Callable[..., Path]
 
 ORDER = ["arithmetic", "sight", "splits", "data", "batches", "connections", "initial", "gradients",
-         "evaluation", "overfit", "rate", "recipe", "units", "machine"]  # fmt: skip
+         "evaluation", "overfit", "rate", "recipe", "generalisation", "units",
+         "machine"]  # fmt: skip
 """The documented order of the checks."""
 
 DARK = '''

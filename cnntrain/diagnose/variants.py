@@ -1,0 +1,132 @@
+"""Changes of a run file that may help a network to generalise, each ready to be trained briefly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from cnntrain.assemble.prepare import prepare
+from cnntrain.assemble.trial_parts import first_batches, lightly, method_of
+from cnntrain.config.from_python import load_given
+from cnntrain.config.loaded import Loaded
+from cnntrain.config.resolved import dump_yaml, resolved_tree
+from cnntrain.core.errors import CnntrainError
+from cnntrain.data.batch import Batch
+from cnntrain.diagnose.learning_curve import judge_both
+from cnntrain.diagnose.neighbours import Sample
+from cnntrain.train.briefly import Method, set_steady, steady_copy, train_briefly
+from cnntrain.train.evaluation import training_mode
+
+SHIFT = 8
+"""Images are shifted by up to this part of their side."""
+
+DECAY = 10.0
+"""Times as much weight decay; with none, `FIRST_DECAY`."""
+
+FIRST_DECAY = 5e-4
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a short training starts from: a network, its batches, how it trains."""
+
+    net: nn.Module
+    batches: Sequence[Batch]
+    method: Method
+
+    def trained(self, steps: int, *, seed: int) -> nn.Module:
+        """A copy after so many steps, in the modes of `steady_copy`."""
+        moving, recipe = steady_copy(self.net), self.method.recipe
+        training_mode(moving)
+        rate = lambda step: recipe.lr * recipe.schedule(step)  # noqa: E731  # as it is read
+        train_briefly(moving, self.batches, method=self.method, steps=steps, rate=rate, seed=seed)
+        set_steady(moving)
+        return moving
+
+
+@dataclass(frozen=True)
+class Relief:
+    """Overrides of a run file, in words, and what opens a trial with them.
+
+    `open_trial` gives None where the run file does not allow them.
+    """
+
+    what: str
+    overrides: tuple[str, ...]
+    open_trial: Callable[[], Trial | None]
+
+
+def variants_of(
+    loaded: Loaded, *, sides: Sequence[int], steps: int, size: int
+) -> tuple[Relief, ...]:
+    """What may help, for images of `sides` pixels and trials of `steps` batches of `size`."""
+    text = dump_yaml(resolved_tree(loaded.config))
+
+    def opener(overrides: tuple[str, ...]) -> Callable[[], Trial | None]:
+        return lambda: _open(text, overrides, steps=steps, size=size)
+
+    return tuple(
+        Relief(what, overrides, opener(overrides)) for what, overrides in _changes(loaded, sides)
+    )
+
+
+def _open(text: str, overrides: tuple[str, ...], *, steps: int, size: int) -> Trial | None:
+    try:
+        prepared = prepare(lightly(load_given(text, overrides)))
+    except CnntrainError:  # another step of the list does not go with it
+        return None
+    batches = first_batches(prepared.data.train, count=steps, size=size)
+    return Trial(prepared.learner.model, batches, method_of(prepared))
+
+
+def _changes(loaded: Loaded, sides: Sequence[int]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    tree: dict[str, Any] = resolved_tree(loaded.config)
+    if tree["data"]["split"]["train"] is not None:
+        yield "train on all of the images", ("data.split.train=null",)
+    steps = list(tree["data"]["transforms"]["train"])
+    names = [step if isinstance(step, str) else next(iter(step)) for step in steps]
+    place = names.index("normalize") if "normalize" in names else len(steps)
+    crop = {"random_crop": {"size": list(sides), "padding": max(1, min(sides) // SHIFT)}}
+    for what, step, others in (
+        ("images shifted at random", crop, ("random_crop", "random_resized_crop", "affine")),
+        ("images mirrored at random", "horizontal_flip", ("horizontal_flip",)),
+    ):
+        if not set(names) & set(others):
+            changed = json.dumps([*steps[:place], step, *steps[place:]])
+            yield what, (f"data.transforms.train={changed}",)
+    decay = tree["train"]["optimizer"].get("weight_decay")
+    if decay is not None:
+        more = DECAY * decay or FIRST_DECAY
+        yield "more weight decay", (f"train.optimizer.weight_decay={more:g}",)
+
+
+@dataclass(frozen=True)
+class Helped:
+    """A variant (None: as the run file says), and what was wrong after a short training."""
+
+    variant: Relief | None
+    train: float
+    other: float
+
+
+def tried(  # what is trained, and what judges it
+    own: Trial,
+    variants: Sequence[Relief],
+    train: Sample,
+    other: Sample,
+    *,
+    steps: int,
+    seed: int,
+) -> list[Helped]:
+    """A short training as the run file says, then one with each variant that it allows."""
+    found = []
+    for variant in (None, *variants):
+        trial = own if variant is None else variant.open_trial()
+        if trial is not None:
+            judged = judge_both(trial.trained(steps, seed=seed), train, other)
+            found.append(Helped(variant, judged.train, judged.other))
+    return found
