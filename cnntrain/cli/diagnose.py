@@ -143,8 +143,9 @@ def _as_text(diagnosis: Diagnosis, *, shows_tables: bool) -> str:
     if shows_tables:
         parts += [_table(table) for r in diagnosis.reports for table in r.tables if table.rows]
     parts += [_finding(*each) for each in enumerate(diagnosis.findings, start=1)]
-    if not diagnosis.findings:
-        made = counted(len(diagnosis.reports), "check")
+    judging = len(diagnosis.reports) - len(diagnosis.unjudged)
+    if judging and not diagnosis.findings:
+        made = counted(judging, "check")
         parts.append(f"{made} made, nothing wrong found" if shows_tables else "nothing wrong found")
     if diagnosis.unjudged:
         lines = [f"   {report.check}: {report.headline}" for report in diagnosis.unjudged]

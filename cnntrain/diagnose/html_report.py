@@ -37,7 +37,7 @@ _SEEN = 14
 def html_page(diagnosis: Diagnosis, *, subject: str) -> bytes:
     """A page that opens in a browser without a network; `subject` is what was examined."""
     parts = [_finding(number, found) for number, found in enumerate(diagnosis.findings, start=1)]
-    if not parts:
+    if diagnosis.verdict == "fine":
         parts.append('<div class="finding fine"><p>Nothing wrong was found.</p></div>')
     if diagnosis.unjudged:
         why = "; ".join(f"{text(each.check)}: {text(each.headline)}" for each in diagnosis.unjudged)

@@ -22,6 +22,7 @@ def spoiled_digits(
     fault: Literal[
         "none",
         "wrong_labels",
+        "random_labels",
         "late_labels",
         "other_class_order",
         "validation_in_train",
@@ -51,6 +52,9 @@ def spoiled_digits(
     match fault:
         case "wrong_labels":
             train = replace(train, targets=_wrong(train.targets, 0.3, generator))
+        case "random_labels":
+            order = torch.randperm(len(train), generator=generator)
+            train = replace(train, targets=train.targets[order])
         case "other_class_order":
             validation = replace(validation, targets=9 - validation.targets)
         case "validation_in_train":

@@ -56,6 +56,12 @@ def test_one_check_finds_nothing(cnntrain: Cnntrain, run_file: RunFile) -> None:
     assert answer.out.endswith("\n\n1 check made, nothing wrong found\n")
 
 
+def test_initial_weights_are_not_judged(cnntrain: Cnntrain, run_file: RunFile) -> None:
+    answer = cnntrain("diagnose", run_file(), "--check", "units")
+    assert "nothing wrong found" not in answer.out
+    assert "could not be judged, which does not mean that it is fine:" in answer.out
+
+
 def test_json(cnntrain: Cnntrain, run_file: RunFile) -> None:
     file = run_file({"train.optimizer.lr": 1e9})  # a loss that is not finite must not end in NaN
     answer = cnntrain("diagnose", file, "--check", "rate", "--check", "recipe", "--json")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import bars_by_layer, doubtful_images
+from cnntrain.diagnose.meaningless import meaningless
 from cnntrain.diagnose.neighbours import (
     TELLING,
     Sample,
@@ -62,10 +63,13 @@ def check_data(
     if train.targets.ndim > 1:
         return _without_classes(train, other, counts=counts, shared=shared)
     own = votes_of(train, train)
+    labels = tuple(suspicious_labels(train, own, class_names))
+    nothing = None if labels else meaningless(train, own, class_names)
     findings = (
         *_not_finite(train),
         *_missing(class_names, counts, unseen),
-        *suspicious_labels(train, own, class_names),
+        *labels,
+        *((nothing,) if isinstance(nothing, Finding) else ()),
         *leaks(train, other, counts=counts, shared=shared),
         *_unlike(train, other),
         *_values(train),
@@ -76,6 +80,9 @@ def check_data(
         f"{sum(counts['train']):,} training images of {len(class_names)} classes; of "
         f"{len(own.winner)} looked at, {agreement:.0%} have the label of their nearest neighbours"
     )
+    is_unjudged = isinstance(nothing, str)
+    if is_unjudged:
+        headline = f"whether the labels fit the images could not be judged: {nothing}"
     mean, deviation = _channel_statistics(train.images)
     rows = tuple(zip(class_names, *counts.values(), strict=True))
     return Report(
@@ -91,6 +98,7 @@ def check_data(
         },
         tables=(Table("images by class", ("class", *counts), rows),),
         pictures=_pictures(train, own, class_names, counts["train"]),
+        applies=bool(findings) or not is_unjudged,
     )
 
 

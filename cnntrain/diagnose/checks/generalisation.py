@@ -43,6 +43,9 @@ LEAST = 12
 FEW = 10
 """Images of a class up to which they are few in any case: half of them is hardly a set."""
 
+MANY = 50
+"""Images of a class from which on a network that does not learn says nothing of their number."""
+
 FAR_BELOW = 0.25
 """A run has missed most of what can be learnt, if its error is this much above that of a
 small network."""
@@ -101,7 +104,8 @@ def check_generalisation(  # noqa: PLR0913  # what a check may ask for
         seen = f"after {recipe_steps} steps {seen}"
     finding = _useless(judged, seen, class_names, is_weighted=is_weighted) if is_trained else None
     tables: tuple[Table, ...] = ()
-    is_odd = judged.is_learnt <= judged.has_gap  # a gap, or nothing learnt
+    is_few = train_images <= MANY * len(class_names)
+    is_odd = judged.has_gap if judged.is_learnt else is_few
     if finding is None and judged.other > GAP * judged.guess and (is_trained or is_odd):
         curve = learning_curve(train, other, classes=len(class_names), seed=seed)
         seen = f"{seen}; {curve.said(len(train.targets))}"

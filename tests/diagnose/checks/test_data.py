@@ -60,6 +60,27 @@ def test_noisy_labels() -> None:
     assert 0.5 * planted <= report.numbers["contradicted"] <= planted + 0.02
 
 
+def shuffled(images: int) -> Sample:
+    """Labels that have nothing to do with the images."""
+    sound = clouds(1, images)
+    order = torch.randperm(images, generator=torch.Generator().manual_seed(5))
+    return replace(sound, targets=sound.targets[order])
+
+
+def test_labels_that_mean_nothing() -> None:
+    (finding,) = check(shuffled(1600)).findings
+    assert (finding.fault, finding.is_certain) == ("labels_noisy", True)
+    assert finding.headline == "the labels have nothing to do with the images"
+    assert "400 others (guessing: 20%)" in finding.evidence  # a quarter, and five classes
+
+
+def test_too_few_labels_to_see_that_they_mean_nothing_are_not_judged() -> None:
+    """With 25 images to ask about, 20 % and 40 % are within three standard errors."""
+    report = check(shuffled(100))
+    assert (faults(report), report.applies) == ([], False)
+    assert "could not be judged" in report.headline
+
+
 def test_classes_that_look_alike_are_no_noise() -> None:
     sound = clouds(1)
     pair = (sound.targets == 3) | (sound.targets == 4)
