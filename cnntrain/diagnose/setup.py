@@ -19,9 +19,6 @@ from cnntrain.assemble.prepare import Prepared, prepare
 from cnntrain.assemble.remarks import network_remarks, recipe_remarks
 from cnntrain.assemble.translation import open_run_data
 from cnntrain.assemble.trial_parts import (
-    ON_GPU,
-    WORK,
-    TrialSize,
     bare,
     first_batches,
     lightly,
@@ -36,6 +33,7 @@ from cnntrain.core.problems import suggestion
 from cnntrain.core.remark import Remark
 from cnntrain.data.batch import Batch
 from cnntrain.data.loaders import Data
+from cnntrain.diagnose.effort import Effort
 from cnntrain.diagnose.faults import asked_checks, wrong_check
 from cnntrain.diagnose.samples import Samples, open_samples
 from cnntrain.diagnose.variants import Relief, variants_of
@@ -49,42 +47,6 @@ DIAGNOSE = Use("a run is diagnosed", None, of_any_file=True, refuses_not_finite=
 
 SMALL, FEW = 32, 64
 """Images of a batch that only has to be typical, and of those that are to be memorised."""
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How much is done, as a function of the network's size: the same on every machine of a kind.
-
-    A step has `batch` images, the run's or fewer; `steps` are those of a trial of the check `rate`;
-    `weights` derivatives are compared, about; so many `images` are looked at at once.
-    """
-
-    batch: int
-    steps: int
-    recipe_steps: int
-    overfit_steps: int
-    weights: int
-    images: int
-
-    @staticmethod
-    def of(multiply_adds: int, *, batch_size: int, on_gpu: bool) -> Effort:
-        """For a network of so many multiply-adds per image."""
-        more = ON_GPU if on_gpu else 1.0
-        image = 3.0 * max(multiply_adds, 1)  # there and back
-        trial = TrialSize.of(multiply_adds, batch_size=batch_size, on_gpu=on_gpu)
-        passed = more * WORK / image
-
-        def within(least: int, value: float, most: int) -> int:
-            return int(min(max(least, value), most))
-
-        return Effort(
-            batch=trial.batch,
-            steps=trial.steps,
-            recipe_steps=within(30, passed / trial.batch, 150),
-            overfit_steps=within(60, passed / 64, 400),
-            weights=within(24, passed / 64, 200),
-            images=within(32, passed / 16, 256),
-        )
 
 
 @dataclass(frozen=True)

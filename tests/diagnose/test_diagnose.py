@@ -14,8 +14,9 @@ import cnntrain
 from cnntrain.checkpoint import capture_randomness
 from cnntrain.core.errors import UsageError
 from cnntrain.diagnose.diagnose import Diagnosis, examine
+from cnntrain.diagnose.effort import Effort
 from cnntrain.diagnose.faults import check_names
-from cnntrain.diagnose.setup import Effort, open_patient
+from cnntrain.diagnose.setup import open_patient
 from cnntrain.fit.fit import Outcome
 from cnntrain.train import undisturbed
 
