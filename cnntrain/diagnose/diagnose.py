@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -127,7 +127,17 @@ def conclude(reports: Sequence[Report]) -> Diagnosis:
         return not finding.is_certain, order.index(finding.fault)
 
     left = sorted((finding for finding in found if finding.fault not in refuted), key=rank)
-    return Diagnosis(tuple(reports), tuple(sorted(_folded(left), key=rank)), dropped)
+    shown = tuple(_without(report, refuted) for report in reports)
+    return Diagnosis(shown, tuple(sorted(_folded(left), key=rank)), dropped)
+
+
+def _without(report: Report, refuted: Collection[str]) -> Report:
+    """The report without what another check refutes, so that its verdict is that of the whole."""
+    kept = tuple(finding for finding in report.findings if finding.fault not in refuted)
+    if len(kept) == len(report.findings):
+        return report
+    headline = kept[0].headline if kept else f"{report.headline}; but the network learns well"
+    return replace(report, findings=kept, headline=headline)
 
 
 def _folded(ranked: Sequence[Finding]) -> Iterator[Finding]:

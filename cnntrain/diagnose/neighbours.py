@@ -103,7 +103,12 @@ class Votes:
 
     def contradicts(self, targets: Tensor) -> Tensor:
         """`(N,)` bool: the neighbours speak, and for another class."""
-        return (self.winner != targets) & (self.share >= self.chance + PURE * (1 - self.chance))
+        return (self.winner != targets) & self.speaks
+
+    @property
+    def speaks(self) -> Tensor:
+        """`(N,)` bool: so many neighbours are of one class that they mean something."""
+        return self.share >= self.chance + PURE * (1 - self.chance)
 
 
 def votes_of(among: Sample, of: Sample) -> Votes:
@@ -155,9 +160,10 @@ def suspicious_labels(train: Sample, votes: Votes, classes: Sequence[str]) -> It
     if len(classes) > FEW or _is_by_chance(votes, train, classes):
         yield Finding(
             "labels_noisy",
-            f"at least {share:.0%} of the labels look wrong",
-            f"so many images stand among images of one other class, by their {NEIGHBOURS} nearest, "
-            "and it happens to all classes alike, so it is no likeness",
+            f"about {share * len(wrong) / int(votes.speaks.sum()):.0%} of the labels look wrong",
+            f"of {int(votes.speaks.sum()):,} images whose {NEIGHBOURS} nearest are of one class "
+            f"{int(wrong.sum()):,} have another label, and it happens to all classes alike, so it "
+            "is no likeness",
             "look at the pictures of this report, and correct the labels; label_smoothing and "
             "early_stop help a little",
         )

@@ -89,8 +89,9 @@ class Patient:
         return plain_batches(self.prepared, count=asked.recipe_steps, size=asked.batch)
 
     def listed(self, images: int) -> Batch:
-        """So many of the plain training images in one batch."""
-        count = -(-images // len(self.plain[0].targets))  # they are of one size
+        """So many of the plain training images in one batch, or fewer: none of them twice."""
+        size = len(self.plain[0].targets)  # they are of one size
+        count = min(-(-images // size), max(1, self.prepared.data.train.size // size))
         listed, targets = zip(*self.plain[:count], strict=True)
         return Batch(torch.cat(listed)[:images], torch.cat(targets)[:images])
 

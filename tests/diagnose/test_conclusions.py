@@ -91,6 +91,16 @@ def test_what_another_check_refutes_is_left_out() -> None:
     diagnosis = conclude(reports)
     assert [finding.fault for finding in diagnosis.findings] == ["wrong_gradient"]
     assert [finding.fault for finding in diagnosis.refuted] == ["vanishing_gradients"]
+    assert [each.fault for each in diagnosis.reports[0].findings] == ["wrong_gradient"]
+
+
+def test_a_check_all_of_whose_findings_are_refuted_is_fine() -> None:
+    reports = [
+        Report("one", "they vanish", found("vanishing_gradients")),
+        Report("two", "", refutes=("vanishing_gradients",)),
+    ]
+    first = conclude(reports).reports[0]
+    assert (first.verdict, first.headline) == ("fine", "they vanish; but the network learns well")
 
 
 @pytest.mark.parametrize("fault", MENDED)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from cnntrain.cli.commands import app
@@ -69,6 +70,14 @@ def test_a_check_in_a_plugin_is_given_what_it_asks_for(dark: Path) -> None:
     (report,) = examine(str(dark), checks=["brightness"]).reports
     assert report.numbers == {"mean": expected, "images": 72}  # 72: those of the tiny run file
     assert report.seconds > 0
+
+
+def test_no_image_counts_twice_where_there_are_few(run_file: RunFile) -> None:
+    """20 images in batches of 16: 64 are asked for, one batch is what there is."""
+    with undisturbed():
+        few = open_patient(str(run_file({"data.split.train": 20}))).listed(64).images
+    assert len(few) == 16
+    assert len(torch.unique(few.flatten(1), dim=0)) == 16
 
 
 def test_checks_and_causes_of_a_plugin_have_their_place(dark: Path) -> None:

@@ -142,8 +142,10 @@ def _pictures(
     odd = own.contradicts(train.targets) & telling
     if not odd.any():
         return (by_class,)
-    title = "images whose neighbours have another label (label, and what they have)"
-    images = doubtful_images(train.images[odd], train.targets[odd], own.winner[odd], classes)
+    title = "images whose neighbours have another label (label, and theirs), the surest first"
+    surest = own.share.where(odd, -1.0).argsort(descending=True, stable=True)[: int(odd.sum())]
+    doubtful = train.images[surest], train.targets[surest], own.winner[surest]
+    images = doubtful_images(*doubtful, classes)
     return by_class, Plot(title, images)
 
 

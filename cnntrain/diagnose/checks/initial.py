@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
@@ -59,7 +60,7 @@ def check_initial(
         *_dead(signals),
         *_saturated(signals),
         *_grown_or_faded(signals, batch.images),
-        *_too_sure(loss, chance),
+        *_too_sure(loss, max(chance, _undecided(criterion, logits, batch.targets))),
     )
     headline = f"the loss is {loss:.3g}, guessing gives {chance:.3g}"
     of_classes = {"ln_classes": math.log(classes)} if batch.targets.ndim == 1 else {}
@@ -178,6 +179,13 @@ def _grown_or_faded(signals: Sequence[Signal], images: Tensor) -> Iterator[Findi
         yield Finding("vanishing_activations", headline, evidence, remedy, follows=follows)
 
 
+def _undecided(criterion: Criterion, logits: Tensor, targets: Tensor) -> float:
+    """The loss of outputs that are all 0: where classes are uneven, or numbers large, it is far
+    above that of guessing, and nothing is wrong with that before the first step."""
+    loss = float(criterion(torch.zeros_like(logits), targets))
+    return loss if math.isfinite(loss) else 0.0
+
+
 def _too_sure(loss: float, chance: float) -> Iterator[Finding]:
     if not math.isfinite(loss):
         yield Finding(
@@ -190,8 +198,8 @@ def _too_sure(loss: float, chance: float) -> Iterator[Finding]:
         yield Finding(
             "large_initial_loss",
             f"the first loss is {loss:.3g}, {loss / chance:.0f} times that of guessing",
-            f"guessing gives {chance:.3g}: the initial outputs are large, so the network is sure "
-            "of answers that nothing supports",
+            f"outputs of 0 or guessing give {chance:.3g}: the initial outputs are large, so the "
+            "network is sure of answers that nothing supports",
             "start the last layer with smaller weights: `{names: output, weight: {normal: "
             "{std: 0.01}}, bias: 0}` in `init`",
             is_certain=loss > SURE * chance,

@@ -206,7 +206,8 @@ def _sparsity(rates: Tensor, *, dim: int) -> float:
 def _table(found: Sequence[Units]) -> Table:
     columns = ("layer", "kind", "units", "dead", "the same for all images", "saturated",
                "mean |correlation|", "alike", "sparsity over images", "over units")  # fmt: skip
-    return Table("the units of each layer", columns, tuple(map(astuple, found)))
+    title = f"the units of each layer; of one with more than {MOST_UNITS}, the first {MOST_UNITS}"
+    return Table(title, columns, tuple(map(astuple, found)))
 
 
 def _dead(found: Sequence[Units]) -> Iterator[Finding]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 
+from cnntrain.diagnose.checks import data
 from cnntrain.diagnose.checks.data import check_data
-from cnntrain.diagnose.neighbours import Sample
+from cnntrain.diagnose.neighbours import Sample, votes_of
 from cnntrain.diagnose.report import Report
 
 CLASSES = tuple("abcde")
@@ -57,6 +60,9 @@ def test_noisy_labels() -> None:
     report = check(noisy)
     assert faults(report) == ["labels_noisy"]
     planted = float(wrong.float().mean())
+    said = re.match(r"about (\d+)% of the labels look wrong", report.findings[0].headline)
+    assert said is not None
+    assert abs(int(said[1]) / 100 - planted) < 0.03
     assert 0.5 * planted <= report.numbers["contradicted"] <= planted + 0.02
 
 
@@ -79,6 +85,22 @@ def test_too_few_labels_to_see_that_they_mean_nothing_are_not_judged() -> None:
     report = check(shuffled(100))
     assert (faults(report), report.applies) == ([], False)
     assert "could not be judged" in report.headline
+
+
+def test_doubtful_labels_are_shown_the_surest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound, shown = clouds(1), []
+    monkeypatch.setattr(data, "doubtful_images", lambda *given: shown.append(given) or Figure())
+    targets = sound.targets.clone()
+    targets[:20] = (targets[:20] + 1) % 5
+    noisy = replace(sound, targets=targets)
+    votes = votes_of(noisy, noisy)
+    check(noisy)
+    images = shown[0][0]
+    places = [(noisy.images == image).flatten(1).all(dim=1).nonzero().item() for image in images]
+    shares = votes.share[torch.tensor(places)].tolist()
+    assert len(shares) == int(votes.contradicts(targets).sum())
+    assert shares == sorted(shares, reverse=True)
+    assert len(set(shares)) > 1
 
 
 def test_classes_that_look_alike_are_no_noise() -> None:

@@ -50,6 +50,17 @@ def test_outputs_of_zero_have_the_loss_of_guessing(convnet: Make, many: Batch) -
     assert report.verdict == "fine"
 
 
+def test_the_first_loss_of_uneven_classes_is_that_of_outputs_of_zero(
+    convnet: Make, many: Batch
+) -> None:
+    """Guessing knows what is frequent, a network before its first step does not."""
+    uneven = Batch(many.images, torch.zeros_like(many.targets))
+    report = check(convnet(output=linear(0, 0)), uneven)
+    assert report.numbers["loss_of_guessing"] < 0.01
+    assert math.isclose(report.numbers["loss"], math.log(4), rel_tol=1e-6)
+    assert report.verdict == "fine"
+
+
 def test_squared_error_guesses_the_shares(convnet: Make, many: Batch) -> None:
     report = check(convnet(output=linear(0, 0)), many, mse())
     # half of |onehot - 1/4|^2 = (9/16 + 3/16) / 2
