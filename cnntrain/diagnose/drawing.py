@@ -78,3 +78,21 @@ def doubtful_images(
     captions = [f"{class_names[target]}\n{class_names[other]}?" for target, other in pairs]
     cells = [Cell(*each) for each in zip(tiles, captions, strict=False)]
     return draw_table(in_rows(cells, COLUMNS), side=1.1)
+
+
+def compared_images(
+    images: Tensor, changed: Tensor, named: tuple[Tensor, Tensor], class_names: Sequence[str]
+) -> Figure:
+    """Some images `(N, C, H, W)` with their classes, each beside what was made of it.
+
+    Args:
+        images: as they are.
+        changed: the same, changed; of any size.
+        named: `(N,)` classes of the images, and what the changed ones are taken for.
+        class_names: of the classes.
+    """
+    pairs = [coloured(stretched(each[: MOST_IMAGES // 2])) for each in (images, changed)]
+    cells = []
+    for one, other, target, taken in zip(*pairs, *(each.tolist() for each in named), strict=False):
+        cells += [Cell(one, class_names[target]), Cell(other, f"{class_names[taken]}?")]
+    return draw_table(in_rows(cells, COLUMNS), side=1.1)

@@ -23,6 +23,7 @@ FAULTS: dict[str, str] = {
     "labels_noisy": "many labels are wrong",
     "test_in_train": "test images stand among the training images",
     "splits_differ": "training and evaluation images are not alike",
+    "too_much_augmentation": "augmentation spoils the images, or makes classes look alike",
     "uneven_classes": "some classes have far more images than others",
     "class_weights_upside_down": "class weights do not make up for uneven classes",
     "constant_channel": "a channel of the images says nothing",
@@ -71,7 +72,6 @@ FAULTS: dict[str, str] = {
     "too_much_l1": "the L1 penalty undoes what is learnt",
     "too_much_penalty": "penalties on what layers give leave nothing to learn",
     "too_much_dropout": "dropout hides too much",
-    "too_much_augmentation": "augmentation spoils the images",
     "too_much_smoothing": "label smoothing leaves nothing to learn",
     # what carries over to other images
     "too_few_images": "there are too few images to learn what others look like",

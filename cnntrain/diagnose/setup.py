@@ -36,6 +36,7 @@ from cnntrain.data.loaders import Data
 from cnntrain.diagnose.effort import Effort
 from cnntrain.diagnose.faults import asked_checks, wrong_check
 from cnntrain.diagnose.samples import Samples, open_samples
+from cnntrain.diagnose.training_views import TrainingViews, open_views
 from cnntrain.diagnose.variants import Relief, variants_of
 from cnntrain.fit.observers import data_cure
 from cnntrain.model.opening import Use, open_model
@@ -178,6 +179,14 @@ def _reckoned(patient: Patient) -> list[Remark]:
     return recipe_remarks(prepared.loaded, prepared.plan, counted)
 
 
+def _views(patient: Patient) -> TrainingViews | None:
+    """Training images to be prepared in any way, where what is learnt are classes."""
+    prepared = patient.prepared
+    if prepared.data.targets.form not in ("classes", "distances") or prepared.learner.part:
+        return None
+    return open_views(prepared.loaded, prepared.data)
+
+
 FILLED: Mapping[str, Callable[[Patient], Any]] = {
     # the network
     "net": lambda it: it.net,
@@ -204,6 +213,7 @@ FILLED: Mapping[str, Callable[[Patient], Any]] = {
     "train": lambda it: it.samples.train,
     "other": lambda it: it.samples.other,
     "shared": lambda it: it.samples.shared,
+    "views": _views,
     # the data as a whole
     "classes": lambda it: len(it.prepared.data.classes),
     "class_names": lambda it: it.prepared.data.classes,

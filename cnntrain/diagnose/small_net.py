@@ -27,6 +27,12 @@ class Confusions:
 
     counts: Tensor
 
+    @staticmethod
+    def of(targets: Tensor, answers: Tensor, *, classes: int) -> Confusions:
+        """From the true and the given class of each image, both `(N,)`."""
+        counts = torch.bincount(targets * classes + answers, minlength=classes**2)
+        return Confusions(counts.view(classes, classes).double())
+
     @property
     def images(self) -> int:
         """How many."""
@@ -64,7 +70,7 @@ class SmallNet:
         self, images: Tensor, targets: Tensor, *, classes: int, steps: int = STEPS, seed: int = 0
     ) -> None:
         """Train on `images` `(N, C, H, W)` and class numbers `(N,)`, on the CPU."""
-        prepared = _small(images)
+        prepared = reduced(images)
         mean, deviation = prepared.mean(dim=(0, 2, 3)), prepared.std(dim=(0, 2, 3))
         self._mean, self._deviation = mean[:, None, None], deviation[:, None, None].clamp_min(1e-6)
         self.classes = classes
@@ -90,16 +96,18 @@ class SmallNet:
             schedule.step()
 
     @torch.no_grad()
+    def shares(self, images: Tensor) -> Tensor:
+        """How sure it is of each class, for each image, `(N, classes)`."""
+        parts = torch.split(self._seen(reduced(images)), 256)
+        return torch.cat([self._net(part).softmax(dim=1) for part in parts])
+
     def answers(self, images: Tensor) -> Tensor:
         """The class of each image `(N,)`."""
-        parts = torch.split(self._seen(_small(images)), 256)
-        return torch.cat([self._net(part).argmax(dim=1) for part in parts])
+        return self.shares(images).argmax(dim=1)
 
     def judged(self, images: Tensor, targets: Tensor) -> Confusions:
         """What it says of images whose classes are known."""
-        pairs = targets * self.classes + self.answers(images)
-        counts = torch.bincount(pairs, minlength=self.classes**2)
-        return Confusions(counts.view(self.classes, self.classes).double())
+        return Confusions.of(targets, self.answers(images), classes=self.classes)
 
 
 def _net(channels: int, classes: int, *, side: int) -> nn.Sequential:
@@ -116,7 +124,7 @@ def _net(channels: int, classes: int, *, side: int) -> nn.Sequential:
     return net
 
 
-def _small(images: Tensor) -> Tensor:
+def reduced(images: Tensor) -> Tensor:
     """Squares of at most `SIDE` pixels a side, float32 on the CPU."""
     images = images.detach().float().cpu()
     side = min(SIDE, *images.shape[2:])

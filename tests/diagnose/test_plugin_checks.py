@@ -23,9 +23,9 @@ pytestmark = pytest.mark.usefixtures("own_place")
 
 RunFile = Callable[..., Path]
 
-ORDER = ["arithmetic", "sight", "splits", "data", "batches", "connections", "initial", "gradients",
-         "evaluation", "overfit", "rate", "recipe", "generalisation", "units",
-         "machine"]  # fmt: skip
+ORDER = ["arithmetic", "sight", "splits", "augmentation", "data", "batches", "connections",
+         "initial", "gradients", "evaluation", "overfit", "rate", "recipe", "generalisation",
+         "units", "machine"]  # fmt: skip
 """The documented order of the checks."""
 
 DARK = '''
