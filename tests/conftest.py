@@ -22,8 +22,10 @@ from cnntrain.checkpoint import load as load_checkpoint
 from cnntrain.config.load import load
 from cnntrain.core import trust
 from cnntrain.core.choices import CHOICES
+from cnntrain.core.stderr import say
 from cnntrain.data.batch import Batch, Loader
 from cnntrain.fit.fit import Outcome, fit, resume
+from cnntrain.fit.restart import fit_or_resume
 from cnntrain.train import StepDone
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -176,7 +178,10 @@ class StopAt:
 
 @pytest.fixture
 def train_tiny() -> Callable[..., Outcome]:
-    """`train_tiny(file, out=..., stop=7)` trains; `train_tiny(resumed=folder)` goes on."""
+    """`train_tiny(file, out=..., stop=7)` trains; `train_tiny(resumed=folder)` goes on.
+
+    With `auto` the file's run is continued where it was cut off, as by `--resume auto`.
+    """
 
     def start(
         file: Path | None = None,
@@ -186,6 +191,7 @@ def train_tiny() -> Callable[..., Outcome]:
         stop: int | None = None,
         overrides: Sequence[str] = (),
         quiet: bool = True,
+        auto: bool = False,
     ) -> Outcome:
         observers = [] if stop is None else [StopAt(stop)]
         if resumed is not None:
@@ -193,6 +199,8 @@ def train_tiny() -> Callable[..., Outcome]:
             return resume(resumed, overrides=overrides, quiet=quiet, observers=observers)
         assert file is not None
         loaded = load(file, overrides)
+        if auto:
+            return fit_or_resume(loaded, out=out, observers=observers, tell=say)
         return fit(loaded, out=out, overrides=overrides, quiet=quiet, observers=observers)
 
     return start

@@ -62,8 +62,8 @@ def _problems(
     sums = make_task(loaded, plan=plan).sums(torch.zeros(1, *plan.body.out_shape))
     every = (sums, *getattr(sums, "parts", {}).values())
     if not hasattr(sums, "gather") and not all(hasattr(each, "add_up") for each in every):
-        message = f"the sums of the task '{config.task.name}' have no method `add_up` or `gather`"
-        remedy = "add it (see `Sums` in cnntrain/tasks/protocol.py), or start one process"
+        message = f"the task '{config.task.name}' cannot be evaluated by {count} processes"
+        remedy = "start it without torchrun, or give its sums the method `add_up` (docs/plugins.md)"
         yield loaded.problem(("task",), message, remedy)
     if not config.compute.sync_batch_norm:
         return

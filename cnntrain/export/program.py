@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from functools import partial
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram
+from torch.fx import GraphModule
 
 from cnntrain.assemble.transfer.about import KEY
 from cnntrain.core.errors import UsageError
@@ -25,10 +27,13 @@ def trace(net: nn.Module, *, in_shape: tuple[int, int, int]) -> ExportedProgram:
     Raises:
         UsageError: a layer cannot be traced, or only for one number of images.
     """
+    # a layer called `code` would be taken for the program's own attribute
+    own = [name for name, _ in net.named_children() if hasattr(GraphModule, name)]
+    traced = nn.Sequential(OrderedDict(net=net)) if own else net
     images = torch.zeros(2, *in_shape)  # with one image torch takes the batch for a constant
     with _entered(net) as layers, without_chatter():
         try:
-            return torch.export.export(net, (images,), dynamic_shapes=({0: Dim("N")},))
+            return torch.export.export(traced, (images,), dynamic_shapes=({0: Dim("N")},))
         except Exception as error:  # whatever a layer's own code does when it is traced
             what = f"the layer '{layers[-1]}'" if layers else "the network"
             raise UsageError(

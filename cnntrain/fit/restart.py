@@ -21,6 +21,7 @@ from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.core.document import parse_document, read_document
 from cnntrain.core.errors import CheckpointError, ConfigError, DiskError, UsageError
 from cnntrain.fit.fit import Outcome, fit, resume
+from cnntrain.fit.pretraining import is_pretraining
 from cnntrain.record.observe import Observer
 from cnntrain.runs.folder import RunFolder, begin_lock, create_folder
 from cnntrain.runs.locate import runs_of
@@ -93,8 +94,9 @@ def fit_or_resume(  # noqa: PLR0913  # those of `fit` and of `resume`
         return begin(loaded, make=partial(find_or_create, here, out=out))
     run, changes = begun.run, begun.changes
     if not (run.last.is_file() or run.previous.is_file()):
+        again = f"begins {run.path} again, which ended before its first checkpoint"
         if not quiet:
-            tell(f"begins {run.path} again, which ended before its first checkpoint")
+            tell(f"continues {run.path}, in its pre-training" if is_pretraining(run) else again)
         return begin(loaded, make=lambda: run)
     if ending(run) is not None and not changes.keys() & {"train.epochs", "train.early_stop"}:
         tell(f"{run.path} is complete: nothing is left to do")

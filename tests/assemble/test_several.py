@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from cnntrain.assemble import several
 from cnntrain.assemble.needed_memory import ACTIVATIONS, needed_memory
 from cnntrain.assemble.networks import plan_network
 from cnntrain.assemble.prepare import prepare
@@ -54,6 +56,14 @@ def test_what_four_processes_cannot_do(
     with pytest.raises(ConfigError, match=says) as caught:
         prepare(loaded, processes=FOUR)
     assert caught.value.problems[0].place is not None
+
+
+def test_a_task_whose_sums_stay_apart(run_file: RunFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = SimpleNamespace(sums=lambda _: object())
+    monkeypatch.setattr(several, "make_task", lambda *_, **__: task)
+    loaded = load(run_file())
+    with pytest.raises(ConfigError, match="'classification' cannot be evaluated by 4 processes"):
+        refuse_for_several(loaded, plan_network(loaded), processes=FOUR, device=torch.device("cpu"))
 
 
 def test_graphs_are_for_one_process(run_file: RunFile) -> None:

@@ -53,6 +53,7 @@ layers:
   - adaptive_avg_pool: {out: [3, 2]}
   - global_avg_pool
   - linear: {out: $num_classes}
+    as: code                            # which is an attribute of torch's programs, too
 """
 LENETS = """
 layers:

@@ -79,7 +79,11 @@ def checkpoints(run: Path) -> dict[str, Path]:
 
 
 def test_stopped_in_each_stage_it_is_the_run_that_never_stopped(
-    run_file: RunFile, train_tiny: Train, differences: Differences, tmp_path: Path
+    run_file: RunFile,
+    train_tiny: Train,
+    differences: Differences,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     file, whole, parts = run_file(STACKED), tmp_path / "whole", tmp_path / "parts"
     assert train_tiny(file, out=whole).exit_code == 0
@@ -87,10 +91,12 @@ def test_stopped_in_each_stage_it_is_the_run_that_never_stopped(
     assert [*parts.glob("pretrain/*")] == [parts / "pretrain" / "max_pool1"]
     with pytest.raises(CheckpointError, match="its stages of pre-training are not done"):
         open_model(parts)
-    assert train_tiny(resumed=parts, stop=12).exit_code == 130  # of stage 2
+    assert train_tiny(file, out=parts, auto=True, stop=12).exit_code == 130  # of stage 2
+    assert f"continues {parts}, in its pre-training" in capsys.readouterr().err
     assert not [*parts.glob("checkpoints/*.pt")]
     assert train_tiny(resumed=parts, stop=7).exit_code == 130  # with labels
-    assert train_tiny(resumed=parts).exit_code == 0
+    assert train_tiny(file, out=parts, auto=True).exit_code == 0
+    assert f"continues {parts} from epoch 4, step 7" in capsys.readouterr().err
     for name, file in checkpoints(parts).items():
         expected = ["config"] if name == "2" else []  # it names the folder of stage 1
         assert differences(checkpoints(whole)[name], file) == expected
