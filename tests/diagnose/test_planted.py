@@ -60,6 +60,11 @@ def test_there_are_twenty_of_each() -> None:
         ("zero_weights", "initial"),
         ("detached", "connections"),
         ("batch_norm_in_training_mode", "evaluation"),
+        ("no_activations", "sight"),
+        ("pooled_pixels", "sight"),
+        ("two_hidden_units", "sight"),
+        ("weights_upside_down", "arithmetic"),
+        ("slow_batch_norm", "arithmetic"),
     ],
 )
 def test_a_check_names_what_was_planted(name: str, check: str) -> None:
@@ -77,6 +82,11 @@ def test_all_checks_together_name_it_first(name: str) -> None:
 def test_no_alarm_where_nothing_is_wrong(name: str) -> None:
     file = FOLDER / "healthy" / f"{name}.yaml"
     assert first(file, *(check for check in check_names() if check != "machine")) is None
+
+
+@pytest.mark.parametrize("name", ["linear_bottlenecks", "small_batches"])
+def test_unusual_but_right(name: str) -> None:
+    assert first(FOLDER / "healthy" / f"{name}.yaml", "arithmetic", "sight") is None
 
 
 def test_a_step_on_a_last_batch_of_one_image_is_not_held_against_the_recipe() -> None:
