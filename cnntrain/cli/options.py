@@ -13,6 +13,7 @@ import typer
 
 from cnntrain.cli import output
 from cnntrain.core.errors import ConfigError, UsageError
+from cnntrain.show.words import counted
 
 if TYPE_CHECKING:
     from cnntrain.arch.plan import Plan
@@ -139,7 +140,7 @@ def network_named(
         from cnntrain.model.opening import plan_of_run
 
         loaded, plan = plan_of_run(path, plugins=plugins or [])
-        tell_notes(loaded.notes)
+        tell_notes([*loaded.notes, *_stages(loaded, run=name)])
         return plan, what_learns(loaded, plan=plan)
     from cnntrain.arch.description import is_architecture
     from cnntrain.config import shipped
@@ -161,6 +162,7 @@ def network_named(
         if unknown := unknown_classes(loaded):
             output.note(f"{name}: {unknown}")
         plan = plan_network(loaded)
+        tell_notes(_stages(loaded, run="RUN"))
         return plan, what_learns(loaded, plan=plan)
     _refuse(["-s"] if overrides else [], "for an architecture file change the file")
     for each in plugins or []:
@@ -171,6 +173,18 @@ def network_named(
         document, num_classes=classes, image_channels=channels, image_size=size
     )
     return plan, None
+
+
+def _stages(loaded: Loaded, *, run: str) -> list[str]:
+    """That layers are pre-trained with decoders, which are no part of the network."""
+    section = loaded.config.pretrain
+    if section is None:
+        return []
+    ends = [stage.to for stage in section.stages]
+    return [
+        f"pre-trained in {counted(len(ends), 'stage')}, up to {', '.join(ends)}, "
+        f"each with a decoder that is not shown: cnntrain summary {run}/pretrain/{ends[0]}"
+    ]
 
 
 def _refuse(options: list[str], reason: str) -> None:

@@ -135,3 +135,9 @@ def test_rules_for_initial_weights_are_checked(command: str, cnntrain: Cnntrain)
     assert "net.yaml:3:" in answer.err
     assert "did you mean 'kaiming'" in answer.err
     assert "did you mean 'bias'" in answer.err
+
+
+def test_stages_of_pre_training_are_named(cnntrain: Cnntrain) -> None:
+    answer = cnntrain("summary", "stacked_denoising_mnist", "--depth", "1")
+    assert answer.code == 0
+    assert "note: pre-trained in 3 stages, up to code1, code2, code3, each with" in answer.err
