@@ -6,17 +6,16 @@ the data set does not report) is checked when they are opened.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from cnntrain.config.loaded import FINETUNE_AT, TRANSFORMS_AT, Loaded
+from cnntrain.config.loaded import FINETUNE_AT, Loaded
 from cnntrain.config.pretrain_rules import broken_pretrain_rules
 from cnntrain.config.target_rules import broken_target_rules
 from cnntrain.config.task_section import KEEP_LAST
 from cnntrain.config.train_section import AUTO, FinetuneSection
+from cnntrain.config.transform_rules import broken_transform_rules
 from cnntrain.core.document import KeyPath
 from cnntrain.core.problems import Problem, suggestion
-from cnntrain.core.target_forms import has_image
 from cnntrain.data import TRANSFORMS
 from cnntrain.data.metadata import PATHS, facts, unset_variable
 
@@ -31,9 +30,7 @@ TRAINING = ("freeze", "unfreeze", "lr_scale", "layer_decay", "l2_sp", "probe")
 
 def broken_rules(given: Loaded) -> list[Problem]:
     """Every contradiction in a run file that is valid key by key."""
-    scaling = [each.name for each in TRANSFORMS.entries() if each.options.get("scales")]
-    problems = [problem for name in scaling for problem in _scaling(given, name)]
-    problems += [*_transforms(given), *_loading(given), *_split(given)]
+    problems = [*broken_transform_rules(given), *_loading(given), *_split(given)]
     problems += [*broken_target_rules(given), *broken_pretrain_rules(given)]
     if given.config.train is not None:
         problems += [*_validation(given), *_steps(given), *_optimizer(given)]
@@ -171,70 +168,6 @@ def _split(given: Loaded) -> Iterator[Problem]:
         message = "a seed has no effect: no images are held out"
         remedy = "add validation: 0.2 or test: 0.2, or remove this"
         yield given.problem(("data", "split", "seed"), message, remedy)
-
-
-def _scaling(given: Loaded, name: str) -> Iterator[Problem]:
-    """What scales pixels does so in the same way in training and in evaluation."""
-    transforms = given.config.data.transforms
-    calls = {
-        split: [(i, call) for i, call in enumerate(side) if call.name == name]
-        for split, side in (("train", transforms.train), ("eval", transforms.eval))
-    }
-    for split, other in (("train", "eval"), ("eval", "train")):
-        path = (*TRANSFORMS_AT, split)
-        if len(calls[split]) > 1:
-            first = given.at(*path, calls[split][0][0])
-            message = f"'{name}' is given a second time ({first})"
-            yield given.problem((*path, calls[split][1][0]), message, "remove one of the two")
-        if calls[split] and not calls[other]:
-            there = given.at(*TRANSFORMS_AT, other)
-            message = f"'{name}' is done in {split}, but not in {other} ({there})"
-            yield given.problem((*path, calls[split][0][0]), message, f"add it to {other}")
-    if calls["train"] and calls["eval"]:
-        (at_train, train), (at_eval, evaluation) = calls["train"][0], calls["eval"][0]
-        if train.parameters != evaluation.parameters:
-            there = given.at(*TRANSFORMS_AT, "train", at_train)
-            message = f"'{name}' differs from the one in train ({there})"
-            path = (*TRANSFORMS_AT, "eval", at_eval)
-            keys = " and ".join(each.name for each in TRANSFORMS.entry(name).parameters)
-            yield given.problem(path, message, f"give both the same {keys}")
-
-
-def _transforms(given: Loaded) -> Iterator[Problem]:
-    """What a transform says of itself: `random=True`, `before_normalize=True`; its numbers."""
-    transforms = given.config.data.transforms
-    for split, calls in (("train", transforms.train), ("eval", transforms.eval)):
-        normalized = ""
-        for index, call in enumerate(calls):
-            path = (*TRANSFORMS_AT, split, index)
-            options = TRANSFORMS.entry(call.name).options
-            is_fixed = has_image(given.config.task.wanted) and options.get("corrupts")
-            if split == "eval" and options.get("random") and not is_fixed:
-                message = f"'{call.name}' is random, but evaluation must not be"
-                yield given.problem(path, message, "move it to data.transforms.train")
-            if normalized and options.get("before_normalize"):
-                message = f"'{call.name}' must stand before 'normalize' ({normalized})"
-                yield given.problem(path, message, "change the order")
-            if call.name == "normalize":
-                normalized = given.at(*path)
-                yield from _statistics(given, (*path, "normalize"), call.parameters)
-
-
-def _statistics(given: Loaded, path: KeyPath, numbers: Mapping[str, Any]) -> Iterator[Problem]:
-    """What is wrong with `mean` and `std`."""
-    data = given.config.data
-    for key, other in (("mean", "std"), ("std", "mean")):
-        if numbers.get(key) is None:
-            continue
-        if numbers.get(other) is None:
-            message = f"'{key}' is given without '{other}'"
-            yield given.problem((*path, key), message, f"add {other}, or remove {key}")
-        channels = facts(data.name, data.parameters).channels
-        if len(numbers[key]) != channels:
-            images = f"the images of '{data.name}' have {channels} channels"
-            there = given.at("data", "name")
-            message = f"'{key}' has {len(numbers[key])} numbers, but {images} ({there})"
-            yield given.problem((*path, key), message, f"give {channels}")
 
 
 def _finetune(given: Loaded, finetune: FinetuneSection) -> Iterator[Problem]:

@@ -98,6 +98,10 @@ def make_views(items: Items, *, crops: Crops, scales: Sequence[int] = ()) -> Vie
     if crops == "center":
         head, tail = build_eval_pipeline(items).divide(random_in_worker=False)
         return Views((head,), _uncut, tail, 1)
+    if any(item["name"] == "zca" for item in items):
+        raise ValueError(
+            "crops are mirrored, and zca whitens each pixel for its place; use --crops center"
+        )
     at = max((i for i, item in enumerate(items) if item["name"] == _CROP), default=None)
     if crops == "dense":
         uncropped = [item for i, item in enumerate(items) if i != at]

@@ -138,6 +138,7 @@ def test_what_follows_the_crop_is_done_to_each_view() -> None:
         ([], "144", (), r"has none \(nothing\)"),
         (steps(("resize", [24, 24])), "dense", (32,), r"resize: \{size: \[24, 24\]\}; use"),
         (steps(("resize", 24), ("resize", 20)), "dense", (32,), "24} and resize: {size: 20}"),
+        ([{"name": "center_crop", "size": 8}, {"name": "zca"}], "ten", (), "whitens each pixel"),
     ],
 )
 def test_what_cannot_be_cut(listed: Any, crops: Any, scales: Any, says: str) -> None:
