@@ -149,6 +149,18 @@ def _dropout(plan: Plan) -> Iterator[Remark]:
     ]
     if not layers:
         return
+    name, node, p = min(layers, key=lambda layer: _units(layer[1]) * (1 - layer[2]))
+    few, bits = _units(node) * (1 - p), math.log2(max(2, plan.description.facts.num_classes or 2))
+    if few < bits and p < HIDDEN:
+        yield Remark(
+            "too_much_dropout",
+            f"'{name}'{_place(node)} leaves {few:.2g} of {_units(node)} values in a training step",
+            f"{plan.description.facts.num_classes} classes are {bits:.2g} bits",
+            f"give the layer above '{name}' more outputs, or set its `p` to 0",
+            is_certain=False,
+            overrides=with_parameter(node.node, "p", 0.0),
+        )
+        return
     name, node, p = max(layers, key=lambda layer: layer[2])
     kept = math.prod(1 - each for _, _, each in layers)
     if p < HIDDEN and kept >= KEPT:
@@ -164,6 +176,12 @@ def _dropout(plan: Plan) -> Iterator[Remark]:
         is_certain=p >= MOST_HIDDEN,
         overrides=_less_dropout(layers),
     )
+
+
+def _units(node: PlannedNode) -> int:
+    """What is hidden as one: a value, or with dropout2d a map."""
+    is_map = node.node.operation == "dropout2d"
+    return node.out_shape[0] if is_map else math.prod(node.out_shape)
 
 
 def _less_dropout(layers: Sequence[tuple[str, PlannedNode, float]]) -> tuple[str, ...]:

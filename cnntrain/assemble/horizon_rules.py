@@ -78,7 +78,8 @@ def _running_statistics(loaded: Loaded, plan: Plan, *, steps: int) -> Iterator[R
         for name, node in plan.walk()
         if node.node.operation == "batch_norm" and node.keywords["momentum"] is not None
     }
-    if not norms or loaded.train.recalibrate:
+    starts_right = loaded.config.finetune is not None  # with statistics of what was learnt before
+    if not norms or loaded.train.recalibrate or starts_right:
         return
     name, (node, momentum) = min(norms.items(), key=lambda norm: norm[1][1])
     left = (1 - momentum) ** steps

@@ -35,6 +35,7 @@ IMAGES = TrainImages(images=1440, steps=45, counts=(400, *[130] * 8, 0))
 NORM, DROP = "arch.layers.1.batch_norm.momentum", "arch.layers.4.dropout.p"
 RATE, WARM = "train.optimizer", "train.schedule.warmup_epochs"
 FALLS = "train.schedule={name: multi_step, milestones: %s}"
+FOUR_MAPS = "arch.layers=[{conv: {out: 4}}, {dropout2d: {p: 0.5}}, flatten, {linear: {out: 10}}]"
 WEIGHTS = "train.loss.class_weights="
 
 
@@ -78,6 +79,9 @@ BROKEN: Mapping[str, tuple[Sequence[str], str, bool, str]] = {
     "rather smooth": (["train.loss.label_smoothing=0.6"], "too_much_smoothing", False, "19%"),
     "hidden": ([f"{DROP}=0.95"], "too_much_dropout", True, "'dropout1' hides 95%"),
     "much hidden": ([f"{DROP}=0.8"], "too_much_dropout", False, "hides 80%"),
+    # half of 4 maps; log2(10) = 3.3
+    "few maps": ([FOUR_MAPS],
+                 "too_much_dropout", False, "leaves 2 of 4 values"),
     # 0.05 / (1 - 0.9) * 0.3 = 0.15 of the weights in a step; 0.5 * 0.06 = 1 / 33
     "decay": ([f"{RATE}.weight_decay=0.3"], "too_much_decay", True, "in 7 steps"),
     "some decay": ([f"{RATE}.weight_decay=0.06"], "too_much_decay", False, "in 33 steps"),

@@ -110,3 +110,16 @@ def test_something_that_is_not_there(cnntrain: Cnntrain) -> None:
     answer = cnntrain("diagnose", "lenet55")
     assert answer.code == 2
     assert "did you mean 'lenet5'?" in answer.err
+
+
+def test_check_notes_what_needs_no_training(cnntrain: Cnntrain) -> None:
+    """One note for each, with its layer, its line and a short override; the file stays good."""
+    file = Path(__file__).parents[2] / "scripts" / "planted" / "broken" / "stride_over_pixels.yaml"
+    answer = cnntrain("check", file, "-s", "train.optimizer.weight_decay=0.3")
+    notes = [line for line in answer.err.splitlines() if line.startswith(f"note: {file}: ")]
+    assert answer.code == 0
+    assert ": good (" in answer.out
+    assert len(notes) == 2
+    assert "89% of the pixels: 'conv1' (stride_over_pixels.yaml:4)" in notes[0]
+    assert notes[0].endswith("such as -s arch.layers.0.conv.stride=1")
+    assert "a third in 7 steps" in notes[1]
