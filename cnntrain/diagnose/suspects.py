@@ -12,7 +12,7 @@ from typing import Any
 from cnntrain.config.resolved import dump_yaml
 from cnntrain.data import TRANSFORMS
 from cnntrain.data.transform_parts import as_pair
-from cnntrain.diagnose.training_views import Steps, TrainingViews, is_random
+from cnntrain.diagnose.training_views import Steps, TrainingViews, is_mixing, is_random
 
 NOTHING: Mapping[str, Mapping[str, Any]] = {
     "affine": {"rotate": 0.0, "translate": 0.0, "scale": [1.0, 1.0], "shear": 0.0},
@@ -80,8 +80,14 @@ def without(views: TrainingViews, guilty: Collection[Suspect]) -> Steps:
             left = {key: value for key, value in step.items() if key not in keys}
             found += [left] if set(left) & set(NOTHING[str(step["name"])]) else []
         else:
-            found += _fixed(step, views.size_before(place))
+            found += _in_place_of(step, views.size_before(place))
     return found
+
+
+def fixed(views: TrainingViews) -> Steps:
+    """What training does to every image: nothing at random, no mixing, crops from the middle."""
+    steps = without(views, list(suspects_in(views.train_steps)))
+    return [step for step in steps if not is_mixing(step)]
 
 
 def milder(views: TrainingViews, guilty: Collection[Suspect]) -> Steps:
@@ -106,7 +112,7 @@ def _is_more(own: Any, mild: Any) -> bool:
     return bool(own > mild)
 
 
-def _fixed(step: Mapping[str, Any], size: tuple[int, int]) -> list[Mapping[str, Any]]:
+def _in_place_of(step: Mapping[str, Any], size: tuple[int, int]) -> list[Mapping[str, Any]]:
     """What is done in place of a random crop; of other transforms nothing."""
     if step["name"] not in ("random_crop", "random_resized_crop"):
         return [step] if TRANSFORMS.entry(str(step["name"])).options.get("sizing") else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,8 +22,11 @@ from cnntrain.diagnose.small_net import reduced
 from cnntrain.model.images import every_split
 from cnntrain.show.pixels import Scaling
 
-IN_MEMORY, FROM_FILES = 2000, 400
+IN_MEMORY, FROM_FILES, FROM_LARGE_FILES = 2000, 400, 200
 """Training images that are looked at."""
+
+LARGE = 2**20
+"""Pixels of an image file from which on reading it takes longer than all else."""
 
 BATCH = 256
 
@@ -110,6 +114,8 @@ def open_views(loaded: Loaded, data: Data) -> TrainingViews:
     """
     part, seed, asked = every_split(loaded).train, loaded.config.seed, loaded.config.data.transforms
     most = IN_MEMORY if isinstance(part, Pixels) else FROM_FILES
+    if not isinstance(part, Pixels) and math.prod(part.size_of(0)) > LARGE:
+        most = FROM_LARGE_FILES
     generator = torch.Generator().manual_seed(derive_seed(seed, "views"))
     chosen = torch.randperm(len(part), generator=generator)[:most].sort().values
     train, evaluation = (_plain(calls) for calls in (asked.train, asked.eval))

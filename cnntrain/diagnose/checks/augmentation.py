@@ -19,7 +19,7 @@ from cnntrain.diagnose.drawing import compared_images
 from cnntrain.diagnose.lessons import Lessons, Replies
 from cnntrain.diagnose.report import Finding, Plot, Report, Table, not_applicable
 from cnntrain.diagnose.small_net import SmallNet
-from cnntrain.diagnose.suspects import Suspect, milder, suspects_in, without, written
+from cnntrain.diagnose.suspects import Suspect, fixed, milder, suspects_in, without, written
 from cnntrain.diagnose.training_views import Steps, TrainingViews, is_random
 
 TELLS = 0.3
@@ -36,6 +36,10 @@ LONGER = 2
 
 TRIED = 3
 """Suspects at the most that are tried alone, those that are hardest to read."""
+
+HALF = 0.5
+"""Of what can be known: where more is left, it is some classes that look alike; where a network
+knows less than that of its own kind of images once they are plain, it has never seen such."""
 
 PART = 0.33
 """What spoils this share of what the worst one does is named with it."""
@@ -75,8 +79,8 @@ def check_augmentation(
     """
     if views is None:
         return not_applicable("augmentation", "what is learnt are not classes: it is not judged")
-    random = [str(step["name"]) for step in views.train_steps if is_random(step)]
-    if not random and written(views.train_steps) == written(views.eval_steps):
+    has_suspects = any(map(is_random, views.train_steps))
+    if not has_suspects and written(fixed(views)) == written(views.eval_steps):
         why = "training changes nothing at random, and prepares images as evaluation does"
         return not_applicable("augmentation", why)
     classes = len(class_names)
@@ -91,13 +95,15 @@ def check_augmentation(
             "augmentation by it"
         )
         return not_applicable("augmentation", why)
-    finding: Finding | None = None
-    pictures: tuple[Plot, ...] = ()
-    if seen.augmented_of_plain.is_worse_than(seen.best):
-        finding = _prepared_otherwise(seen)
-        if finding is None:
-            finding, pictures = _spoilt(seen, class_names)
-    return _report(seen, finding, pictures, class_names, is_random=bool(random))
+    if not seen.augmented_of_plain.is_worse_than(seen.best):
+        return _report(seen, class_names)
+    if finding := _prepared_otherwise(seen):
+        return _report(seen, class_names, finding)
+    lessons = seen.lessons
+    longer = lessons.ask(lessons.teach(views.train_steps, times=LONGER), seen.images)
+    if seen.plain.confusions.kappa < TELLS or not longer.is_worse_than(seen.plain):
+        return _report(seen, class_names, longer=longer)
+    return _report(seen, class_names, *_spoilt(seen, longer, class_names), longer=longer)
 
 
 def _seen(lessons: Lessons) -> _Seen:
@@ -118,18 +124,18 @@ def _seen(lessons: Lessons) -> _Seen:
 
 def _report(
     seen: _Seen,
-    finding: Finding | None,
-    pictures: tuple[Plot, ...],
     names: Sequence[str],
-    *,
-    is_random: bool,
+    finding: Finding | None = None,
+    *pictures: Plot,
+    longer: Replies | None = None,
 ) -> Report:
-    what = "augmented images" if is_random else "images as training prepares them"
     headline = (
-        f"a small network that learns {what} is right on {seen.augmented_of_plain.accuracy:.0%} of "
-        "others as evaluation prepares them, one that learns these on "
-        f"{seen.plain.accuracy:.0%}"
+        "a small network that learns images as training prepares them is right on "
+        f"{seen.augmented_of_plain.accuracy:.0%} of others as evaluation prepares them, one that "
+        f"learns these on {seen.plain.accuracy:.0%}"
     )
+    if longer is not None:
+        headline += f"; the first one, taught {LONGER} times as long, on {longer.accuracy:.0%}"
     rows = (
         ("as evaluation does", seen.plain.accuracy, seen.plain_of_augmented.accuracy),
         ("as training does", seen.augmented_of_plain.accuracy, seen.augmented.accuracy),
@@ -168,7 +174,7 @@ def _report(
 def _prepared_otherwise(seen: _Seen) -> Finding | None:
     """Whether evaluation would do well if it prepared images as training does, chance left out."""
     views = seen.lessons.views
-    steps = without(views, list(suspects_in(views.train_steps)))
+    steps = fixed(views)
     if any(is_random(step) for step in steps) or written(steps) == written(views.eval_steps):
         return None
     images = seen.lessons.prepared(steps)
@@ -199,13 +205,10 @@ def _difference(steps: Steps, views: TrainingViews) -> str:
     return ", ".join(parts) or "in another order"
 
 
-def _spoilt(seen: _Seen, names: Sequence[str]) -> tuple[Finding | None, tuple[Plot, ...]]:
-    """What augmentation spoils the images, if a longer training does not make up for it."""
+def _spoilt(seen: _Seen, longer: Replies, names: Sequence[str]) -> tuple[Finding, Plot]:
+    """What spoils the images, though a network learns it `longer`."""
     lessons = seen.lessons
     views = lessons.views
-    longer = lessons.ask(lessons.teach(views.train_steps, times=LONGER), seen.images)
-    if seen.plain.confusions.kappa < TELLS or not longer.is_worse_than(seen.plain):
-        return None, ()
     guilty = list(_guilty(seen))
     steps, after = _remedy(seen, guilty)
     only = without(views, [each for each in suspects_in(views.train_steps) if each not in guilty])
@@ -213,17 +216,11 @@ def _spoilt(seen: _Seen, names: Sequence[str]) -> tuple[Finding | None, tuple[Pl
     read = lessons.ask(seen.plain_net, treated)
     a, b = longer.confused_more_than(seen.plain)
     there, back = read.exchanged(a, b)
-    is_exchange = longer.exchanges(a, b)
-    what = " and ".join(f"`{each.what}`" for each in guilty)
-    plural = len(guilty) > 1
-    headline = f"{what} leave{'' if plural else 's'} too little to tell classes apart"
+    headline, has_pair = _headline(seen, longer, guilty, (names[a], names[b]))
     said = f"is right on {read.accuracy:.0%} of images so changed"
-    if is_exchange:
-        headline = f"{what} make{'' if plural else 's'} '{names[a]}' and '{names[b]}' look alike"
-        said = (
-            f"takes {there:.0%} of '{names[a]}' so changed for '{names[b]}', and {back:.0%} of "
-            f"'{names[b]}' for '{names[a]}'"
-        )
+    if has_pair:
+        said += f", and takes {there:.0%} of '{names[a]}' for '{names[b]}', "
+        said += f"{back:.0%} of '{names[b]}' for '{names[a]}'"
     finding = Finding(
         "too_much_augmentation",
         headline,
@@ -233,7 +230,23 @@ def _spoilt(seen: _Seen, names: Sequence[str]) -> tuple[Finding | None, tuple[Pl
         f"change data.transforms.train: without, or with less of it, the share is {after:.0%}",
         overrides=(f"data.transforms.train={written(steps)}",),
     )
-    return finding, (_picture(seen, treated, names),)
+    return finding, _picture(seen, treated, names)
+
+
+def _headline(
+    seen: _Seen, longer: Replies, guilty: Sequence[Suspect], pair: tuple[str, str]
+) -> tuple[str, bool]:
+    """What is wrong, and whether two classes say it."""
+    what = " and ".join(f"`{each.what}`" for each in guilty)
+    end = "" if len(guilty) > 1 else "s"
+    of_plain, own = seen.augmented_of_plain.confusions, seen.augmented.confusions
+    if of_plain.kappa < HALF * own.kappa:
+        return f"{what} change{end} images so that none is as evaluation's are", False
+    if longer.exchanges(*longer.confused_more_than(seen.plain)):
+        return f"{what} make{end} '{pair[0]}' and '{pair[1]}' look alike", True
+    if longer.confusions.kappa >= HALF * seen.plain.confusions.kappa:
+        return f"{what} make{end} classes look alike, most of all '{pair[0]}' and '{pair[1]}'", True
+    return f"{what} leave{end} too little to tell classes apart", False
 
 
 def _guilty(seen: _Seen) -> Iterator[Suspect]:

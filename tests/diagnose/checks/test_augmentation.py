@@ -129,3 +129,15 @@ def test_one_thing_at_a_time() -> None:
     assert "{affine: {rotate: 10.0, translate: 0.05}}" in turned
     weak = written(milder(seen, [found["affine: {translate: 0.05}"], found["rand_augment"]]))
     assert weak == "[{random_crop: {size: 4}}, {affine: {rotate: 180.0}}, normalize]"
+
+
+def test_what_never_leaves_an_image_as_it_is() -> None:
+    """Each image is mirrored: of the classes at the sides the network learns the opposite."""
+    seen = views([{**FLIP, "probability": 1.0}, NORMALIZE])
+    part = patches()
+    sides = Pixels(part.images[part.targets < 2], part.targets[part.targets < 2])
+    (finding,) = check_augmentation(views=replace(seen, part=sides), class_names=NAMES).findings
+    assert (
+        finding.headline == "`horizontal_flip` changes images so that none is as evaluation's are"
+    )
+    assert finding.overrides == ("data.transforms.train=[normalize]",)
