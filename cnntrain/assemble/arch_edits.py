@@ -21,19 +21,19 @@ Overrides = tuple[str, ...]
 
 def with_parameter(node: Node, key: str, value: Any) -> Overrides:
     """A parameter of a layer, at the item that it comes from: in all copies of a block, too."""
-    if not _is_in_run_file(node):
+    if not in_run_file(node):
         return ()
     item = node.reader.value(node.path)
     if isinstance(item, str):
-        return (_override(node.path, {item: {key: value}}),)
+        return (overriding(node.path, {item: {key: value}}),)
     if isinstance(item.get(node.operation), Mapping):
-        return (_override((*node.path, node.operation, key), value),)
-    return (_override((*node.path, node.operation), {key: value}),)
+        return (overriding((*node.path, node.operation, key), value),)
+    return (overriding((*node.path, node.operation), {key: value}),)
 
 
 def with_item_behind(nodes: Iterable[Node], item: Any) -> Overrides:
     """Another layer behind each of them, and behind a normalisation that directly follows it."""
-    found = {node.path: node for node in nodes if _is_in_run_file(node)}
+    found = {node.path: node for node in nodes if in_run_file(node)}
     if not found:
         return ()
     tree = {ARCH_AT[0]: copy.deepcopy(next(iter(found.values())).reader.value(ARCH_AT))}
@@ -45,19 +45,20 @@ def with_item_behind(nodes: Iterable[Node], item: Any) -> Overrides:
         items.insert(at, item)
     lists = dict.fromkeys(path[:-1] for path in found)
     outer = [each for each in lists if not any(each[: len(o)] == o != each for o in lists)]
-    return tuple(_override(each, value_at(tree, each)) for each in outer)
+    return tuple(overriding(each, value_at(tree, each)) for each in outer)
 
 
 def without_item(node: Node) -> Overrides:
     """The list without this layer."""
-    if not _is_in_run_file(node):
+    if not in_run_file(node):
         return ()
     items = list(node.reader.value(node.path[:-1]))
     del items[_place(node.path)]
-    return (_override(node.path[:-1], items),)
+    return (overriding(node.path[:-1], items),)
 
 
-def _is_in_run_file(node: Node) -> bool:
+def in_run_file(node: Node) -> bool:
+    """Whether the node's item stands in the run file itself, in a list."""
     return node.path[:1] == ARCH_AT and isinstance(node.path[-1], int)
 
 
@@ -72,5 +73,6 @@ def _operation(item: Any) -> str:
     return str(keys[0])
 
 
-def _override(path: KeyPath, value: Any) -> str:
+def overriding(path: KeyPath, value: Any) -> str:
+    """A value of the run file, as it follows `-s`."""
     return f"{'.'.join(map(str, path))}={in_line(value)}"

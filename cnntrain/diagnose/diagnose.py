@@ -14,6 +14,7 @@ from cnntrain.core.entry import Entry
 from cnntrain.core.problems import near_match
 from cnntrain.data.left_out import summaries
 from cnntrain.diagnose.faults import SYMPTOMS, asked_checks, known_faults, wrong_check
+from cnntrain.diagnose.pasted_remedies import mended
 from cnntrain.diagnose.report import Finding, Report, Verdict
 from cnntrain.diagnose.setup import keywords, open_patient
 from cnntrain.diagnose.tries import Tries, tries_of
@@ -87,7 +88,8 @@ def examine(
             with patient.until_checked:
                 report = CHECKS.load(entry.name)(**keywords(entry, patient))
             _check_faults(entry, report)
-            report = replace(report, seconds=perf_counter() - began)
+            findings = tuple(mended(finding, patient) for finding in report.findings)
+            report = replace(report, findings=findings, seconds=perf_counter() - began)
             reports.append(report)
             if tell is not None:
                 tell(report)
