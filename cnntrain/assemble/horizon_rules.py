@@ -65,7 +65,7 @@ def horizons(loaded: Loaded, plan: Plan, counted: TrainImages | None = None) -> 
     return [
         *_running_statistics(loaded, plan, steps=steps * loaded.train.epochs),
         *_momentum(loaded, steps=steps * loaded.train.epochs),
-        *_schedule(loaded, steps=min(steps, 1000)),
+        *_schedule(loaded, steps=min(steps, 200)),  # shares are enough
         *(_few_steps(loaded, counted) if counted is not None else ()),
         *_early_stop(loaded),
     ]

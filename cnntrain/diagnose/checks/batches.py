@@ -40,5 +40,6 @@ def check_batches(
         "and deviation from that one alone",
         "set data.drop_last: true, or another data.batch_size",
         is_certain=False,
+        overrides=("data.drop_last=true",),
     )
     return Report("batches", finding.headline, (finding,), numbers=numbers)
