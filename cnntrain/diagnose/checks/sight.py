@@ -14,7 +14,7 @@ from cnntrain.core.remark import Remark
 from cnntrain.diagnose import check
 from cnntrain.diagnose.report import Finding, Report
 from cnntrain.layers.global_pool import GlobalMaxPool
-from cnntrain.show.words import listed
+from cnntrain.show.words import counted, listed
 
 WORK, MOST = 2e10, 64
 """Multiply-adds of the noise that is passed through, about, and images of it at the most."""
@@ -43,7 +43,8 @@ def check_sight(
     if seen is not None and not any(each.fault == "unseen_pixels" for each in findings):
         findings += _unseen(seen)
     least = min((node.out_shape for node in plan.body.nodes), key=_size)
-    headline = f"every channel reaches the outputs; the narrowest layer has {_size(least):,} values"
+    values = counted(_size(least), "value")
+    headline = f"every channel reaches the outputs; the narrowest layer has {values}"
     return Report(
         "sight",
         findings[0].headline if findings else headline,
