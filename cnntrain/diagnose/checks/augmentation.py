@@ -41,6 +41,9 @@ HALF = 0.5
 """Of what can be known: where more is left, it is some classes that look alike; where a network
 knows less than that of its own kind of images once they are plain, it has never seen such."""
 
+READ = 0.04
+"""Two classes are named only where of either so many images are taken for the other one."""
+
 PART = 0.33
 """What spoils this share of what the worst one does is named with it."""
 
@@ -216,7 +219,8 @@ def _spoilt(seen: _Seen, longer: Replies, names: Sequence[str]) -> tuple[Finding
     read = lessons.ask(seen.plain_net, treated)
     a, b = longer.confused_more_than(seen.plain)
     there, back = read.exchanged(a, b)
-    headline, has_pair = _headline(seen, longer, guilty, (names[a], names[b]))
+    pair = (names[a], names[b]) if min(there, back) >= READ else None
+    headline, has_pair = _headline(seen, longer, guilty, pair)
     said = f"is right on {read.accuracy:.0%} of images so changed"
     if has_pair:
         said += f", and takes {there:.0%} of '{names[a]}' for '{names[b]}', "
@@ -234,7 +238,7 @@ def _spoilt(seen: _Seen, longer: Replies, names: Sequence[str]) -> tuple[Finding
 
 
 def _headline(
-    seen: _Seen, longer: Replies, guilty: Sequence[Suspect], pair: tuple[str, str]
+    seen: _Seen, longer: Replies, guilty: Sequence[Suspect], pair: tuple[str, str] | None
 ) -> tuple[str, bool]:
     """What is wrong, and whether two classes say it."""
     what = " and ".join(f"`{each.what}`" for each in guilty)
@@ -242,6 +246,8 @@ def _headline(
     of_plain, own = seen.augmented_of_plain.confusions, seen.augmented.confusions
     if of_plain.kappa < HALF * own.kappa:
         return f"{what} change{end} images so that none is as evaluation's are", False
+    if pair is None:
+        return f"{what} leave{end} too little to tell classes apart", False
     if longer.exchanges(*longer.confused_more_than(seen.plain)):
         return f"{what} make{end} '{pair[0]}' and '{pair[1]}' look alike", True
     if longer.confusions.kappa >= HALF * seen.plain.confusions.kappa:
