@@ -113,20 +113,23 @@ def _check_faults(entry: Entry, report: Report) -> None:
 
 
 def conclude(reports: Sequence[Report]) -> Diagnosis:
-    """Rank the findings: faults before suspicions, among them causes before what follows.
+    """Rank the findings: faults before suspicions, then what explains more symptoms, then causes.
 
-    The order of causes is that of `known_faults`. A finding is dropped where another check saw
-    something that cannot be if it were true: a network that learns well does not suffer from its
-    gradients. One that follows from another one which is at least as certain is reported with it,
-    as its effect; so is a symptom that follows from a suspicion, which it bears out.
+    What a user sees are `SYMPTOMS`: a cause that explains two of them stands before one that
+    explains one or none; else the order of causes is that of `known_faults`. A finding is dropped
+    where another check saw something that cannot be if it were true: a network that learns well
+    does not suffer from its gradients. One that follows from another one which is at least as
+    certain is reported with it, as its effect; so is a symptom that follows from a suspicion, which
+    it bears out.
     """
     refuted = {fault for report in reports for fault in report.refutes}
     found = [finding for report in reports for finding in report.findings]
     dropped = tuple(finding for finding in found if finding.fault in refuted)
     order = list(known_faults())
 
-    def rank(finding: Finding) -> tuple[bool, int]:
-        return not finding.is_certain, order.index(finding.fault)
+    def rank(finding: Finding) -> tuple[bool, int, int]:
+        explained = {effect.fault for effect in finding.effects} & set(SYMPTOMS)
+        return not finding.is_certain, -len(explained), order.index(finding.fault)
 
     left = sorted((finding for finding in found if finding.fault not in refuted), key=rank)
     shown = tuple(_without(report, refuted) for report in reports)

@@ -49,7 +49,7 @@ def test_what_follows_is_told_with_its_cause_whichever_it_is(effect: str) -> Non
         ),
         Report("three", "", (finding("labels_noisy"),)),
     ]
-    labels, first = conclude(reports).findings
+    first, labels = conclude(reports).findings  # labels come earlier, and explain nothing here
     assert (labels.fault, labels.effects) == ("labels_noisy", ())
     assert first.fault == cause
     assert {each.fault for each in first.effects} == {effect, "cannot_overfit"}
@@ -75,6 +75,19 @@ def test_what_two_checks_find_is_one_finding() -> None:
     reports = [Report("one", "", found("not_finite")), Report("two", "", found("not_finite"))]
     (only,) = conclude(reports).findings
     assert [each.fault for each in only.effects] == ["not_finite"]
+
+
+def test_what_explains_more_symptoms_comes_first() -> None:
+    """The leak comes earlier in the order of causes, and has nothing to do with the divergence."""
+    reports = [
+        Report("one", "", (finding("test_in_train"), finding("uneven_classes"))),
+        Report("two", "", (finding("rate_too_high"), finding("diverges", "rate_too_high"))),
+        Report("three", "", (finding("no_gradient", "dead_units"), finding("dead_units"))),
+        Report("four", "", (finding("cannot_overfit", "dead_units"),)),
+    ]
+    assert [each.fault for each in conclude(reports).findings] == [
+        *("dead_units", "rate_too_high", "test_in_train", "uneven_classes")
+    ]
 
 
 def test_two_that_follow_from_each_other_are_not_lost() -> None:
