@@ -153,15 +153,9 @@ def _all_learn(patient: Patient) -> Mended:
     return "let all layers learn: no group of parameters with `lr_factor: 0`", (override,)
 
 
-def _plainly(remedy: str, *overrides: str) -> Callable[[Patient], Mended]:
-    return lambda _: (remedy, overrides)
-
-
 _kaiming = _started(KAIMING, "weights that keep the deviation (He et al. 2015)")
 
 MENDS: Mapping[str, Callable[[Patient], Mended]] = {
-    "uneven_classes": _plainly("draw all classes equally often", "data.sampling=balanced"),
-    "lone_image": _plainly("leave an epoch's last image out", "data.drop_last=true"),
     "not_normalised": _normalised,
     "frozen_layer": _all_learn,
     "zero_initialisation": _kaiming,

@@ -43,8 +43,6 @@ def test_only_faults_are_mended() -> None:
         ("zero_initialisation", [KAIMING]),
         ("large_initial_loss", [SMALL]),
         ("too_much_dropout", ["arch.layers.5.dropout.p=0.2"]),
-        ("lone_image", ["data.drop_last=true"]),
-        ("uneven_classes", ["data.sampling=balanced"]),
         ("frozen_layer", []),  # it has no group that rests
         ("no_progress", []),
     ],

@@ -159,9 +159,9 @@ def _useless(
             f"the run answers '{names[judged.common]}' to {share:.0%} of the images: it has only "
             "learnt which class is most frequent",
             evidence,
-            "give rare classes their weight: `-s train.loss.class_weights=balanced`",
+            "draw all classes equally often: `-s data.sampling=balanced`",
             follows=EXPLAINS,
-            overrides=("train.loss.class_weights=balanced",),
+            overrides=("data.sampling=balanced",),
         )
     if judged.is_learnt:
         return None

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from cnntrain.arch.plan import Plan
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import bars_by_layer
@@ -34,23 +32,10 @@ FADED = 1e-4
 LARGE, SURE = 5.0, 20.0
 """Times the loss of guessing from which on it is a suspicion, and a fault."""
 
-SCHEMES = {
-    **dict.fromkeys(("zero_initialisation", "dead_units", "exploding_activations"), "kaiming"),
-    **dict.fromkeys(("vanishing_activations", "large_initial_loss"), "kaiming"),
-    "saturated_units": "xavier",
-}
-"""Initial weights that mend a fault: of He et al. 2015, and of Glorot and Bengio 2010."""
-
 
 @check("initial", place=4)
 def check_initial(
-    *,
-    net: nn.Module,
-    batch: Batch,
-    criterion: Criterion,
-    classes: int,
-    applies: str = "",
-    plan: Plan | None = None,
+    *, net: nn.Module, batch: Batch, criterion: Criterion, classes: int, applies: str = ""
 ) -> Report:
     """Look at the first forward and backward pass (LeCun et al. 1998, "Efficient BackProp").
 
@@ -63,7 +48,6 @@ def check_initial(
         criterion: the loss.
         classes: how many there are.
         applies: what the loss applies to the outputs itself: softmax, sigmoid or nothing.
-        plan: of the network; says how weights start.
     """
     steady = steady_copy(net)
     signals, loss = layer_signals(steady, batch, criterion=criterion)
@@ -78,7 +62,6 @@ def check_initial(
         *_grown_or_faded(signals, batch.images),
         *_too_sure(loss, max(chance, _undecided(criterion, logits, batch.targets))),
     )
-    findings = tuple(_with_weights(each, plan) for each in findings)
     headline = f"the loss is {loss:.3g}, guessing gives {chance:.3g}"
     of_classes = {"ln_classes": math.log(classes)} if batch.targets.ndim == 1 else {}
     return Report(
@@ -94,16 +77,6 @@ def check_initial(
             ),
         ),
     )
-
-
-def _with_weights(finding: Finding, plan: Plan | None) -> Finding:
-    """With other initial weights as overrides, where the file's own rules are to blame."""
-    scheme = SCHEMES.get(finding.fault, "")
-    rules = [] if plan is None else [rule for _, rule in plan.description.init]
-    is_so = all(rule.get("weight") == scheme and not rule.get("bias") for rule in rules)
-    if not scheme or is_so or "relu in place" in finding.remedy:
-        return finding
-    return replace(finding, overrides=(f"arch.init=[{{weight: {scheme}, bias: 0}}]",))
 
 
 def _alike(net: nn.Module) -> Iterator[Finding]:

@@ -10,8 +10,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cnntrain.assemble.networks import plan_network
-from cnntrain.config.from_python import load_given
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.checks.initial import check_initial
 from cnntrain.diagnose.report import Report
@@ -190,25 +188,3 @@ def test_images_that_are_not_finite(convnet: Make, many: Batch) -> None:
     images = many.images.clone()
     images[3, 0, 0, 0] = math.nan
     assert "not_finite" in faults(check(convnet(), Batch(images, many.targets)))
-
-
-@pytest.mark.parametrize(
-    ("init", "override"),
-    [
-        ([{"weight": 0, "bias": 0}], ("arch.init=[{weight: kaiming, bias: 0}]",)),
-        ([{"weight": "kaiming", "bias": 0}], ()),  # the weights of the file are not to blame
-        (None, ()),
-    ],
-)
-def test_other_weights_as_overrides(
-    convnet: Make, many: Batch, init: list[dict[str, Any]] | None, override: tuple[str, ...]
-) -> None:
-    arch = {"layers": ["flatten", {"linear": {"out": 10}}], **({"init": init} if init else {})}
-    data, train = {"name": "digits"}, {"epochs": 1, "optimizer": {"name": "sgd", "lr": 0.1}}
-    plan = plan_network(load_given({"arch": arch, "data": data, "train": train}))
-    net = convnet()
-    for parameter in net.parameters():
-        nn.init.zeros_(parameter)
-    report = check_initial(net=net, batch=many, criterion=CrossEntropy(), classes=4, plan=plan)
-    found = {finding.fault: finding.overrides for finding in report.findings}
-    assert found["zero_initialisation"] == override
