@@ -42,7 +42,8 @@ def html_page(diagnosis: Diagnosis, *, subject: str) -> bytes:
     if diagnosis.unjudged:
         why = "; ".join(f"{text(each.check)}: {text(each.headline)}" for each in diagnosis.unjudged)
         parts.append(
-            f"<p><b>Could not be judged</b>, which does not mean that it is fine: {why}.</p>"
+            "<p><strong>Could not be judged</strong>, which does not mean that it is fine: "
+            f"{why}.</p>"
         )
     parts += [_overview(diagnosis.reports), *map(_section, diagnosis.reports)]
     return page(f"cnntrain diagnose {subject}", parts, style=_STYLE)
@@ -62,10 +63,11 @@ def _finding(number: int, finding: Finding) -> str:
         f'<div class="finding {finding.verdict}"><h3>{number}. {text(finding.headline)} '
         f"{_mark(finding.verdict)} <code>{text(finding.fault)}</code></h3>"
         f"<p>{text(finding.evidence)}.</p>"
-        f"<p><b>What to do:</b> {text(finding.remedy)}.</p>"
+        f"<p><strong>What to do:</strong> {text(finding.remedy)}.</p>"
         + (f"<p><code>{text(finding.flags)}</code></p>" if finding.overrides else "")
         + "".join(
-            f"<p><b>So, too:</b> {text(effect.headline)} <code>{text(effect.fault)}</code>.</p>"
+            f"<p><strong>So, too:</strong> {text(effect.headline)} "
+            f"<code>{text(effect.fault)}</code>.</p>"
             for effect in finding.effects
         )
         + "</div>"

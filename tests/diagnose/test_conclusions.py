@@ -161,7 +161,7 @@ def test_the_page_is_whole_and_needs_nothing_from_outside() -> None:
     assert any(source.startswith("data:") for source in page.sources)
     assert "<more>" not in text
     assert "rate_too_high &amp; &lt;more&gt;" in text
-    assert "<b>So, too:</b> diverges" in text
+    assert "<strong>So, too:</strong> diverges" in text
     assert "a&lt;b" in text
     assert "0.123" in text
     assert "rows: scroll" not in text

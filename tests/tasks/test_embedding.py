@@ -241,7 +241,7 @@ def test_several_processes_do_not_see_each_others_images(vectors_file: RunFile) 
     loaded, _ = try_to_load(vectors_file())
     assert loaded is not None
     two, device = Processes(0, 2), torch.device("cpu")
-    with pytest.raises(ConfigError, match="or start one process"):
+    with pytest.raises(ConfigError, match="start it without torchrun, or give its sums"):
         refuse_for_several(loaded, plan_network(loaded), processes=two, device=device)
 
 
