@@ -227,8 +227,11 @@ def _held_back(tried: Sequence[Tried], chance: float, steps: int) -> list[Findin
                 f"after {steps} steps the loss of the training images is {whole.after:.3g}, "
                 f"{other.what} {other.after:.3g}; guessing gives {chance:.3g}"
             )
-            overrides = MENDED.get(fault, ())
-            found.append((freed, Finding(fault, headline, evidence, remedy, overrides=overrides)))
+            mended = MENDED.get(fault, ())
+            # evaluation that prepares images otherwise looks the same from here
+            above = ("splits_differ",) if what == "augmentation" else ()
+            finding = Finding(fault, headline, evidence, remedy, overrides=mended, follows=above)
+            found.append((freed, finding))
     if not found and all(each.course.diverged for each in tried):
         losses = whole.course.losses
         headline = f"training diverges after {len(losses)} steps"
