@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,9 +38,14 @@ class Remark:
 
     def __str__(self) -> str:
         short = [override for override in self.overrides if len(override) <= SHORT]
-        flags = " ".join(f"-s {shlex.quote(override)}" for override in short)
+        flags = as_flags(short)
         remedy = f"{self.remedy}, such as {flags}" if flags else self.remedy
         return f"{self.headline}: {self.evidence}; {remedy}"
+
+
+def as_flags(overrides: Iterable[str]) -> str:
+    """Overrides as they are typed."""
+    return " ".join(f"-s {shlex.quote(override)}" for override in overrides)
 
 
 def at_line(place: Place | None) -> str:

@@ -16,6 +16,7 @@ from cnntrain.config.resolved import resolved_tree
 from cnntrain.core.document import KeyPath
 from cnntrain.diagnose.report import Finding
 from cnntrain.diagnose.setup import Patient
+from cnntrain.diagnose.variants import name_of
 
 KAIMING: list[Any] = [{"weight": "kaiming", "bias": 0}]
 XAVIER: list[Any] = [{"weight": "xavier", "bias": 0}]
@@ -84,14 +85,9 @@ def _kept_alive(patient: Patient) -> Mended:
     plain = {node.path for node in squashing if in_run_file(node) and _is_plain(node)}
     changed = tuple(overriding(path, "relu") for path in sorted(plain, key=str))
     remedy, overrides = _kaiming(patient)
-    return (
-        ("use relu in place of what squashes", (*changed, *overrides))
-        if changed
-        else (
-            remedy,
-            overrides,
-        )
-    )
+    if changed:
+        return "use relu in place of what squashes", (*changed, *overrides)
+    return remedy, overrides
 
 
 def _is_plain(node: Node) -> bool:
@@ -126,13 +122,9 @@ def _as_evaluated(patient: Patient) -> Mended:
 def _normalised(patient: Patient) -> Mended:
     both = []
     for split, steps in zip(("train", "eval"), _transforms(patient), strict=True):
-        kept = [step for step in steps if _operation(step) != "normalize"]
+        kept = [step for step in steps if name_of(step) != "normalize"]
         both.append(overriding((*TRANSFORMS_AT, split), [*kept, "normalize"]))
     return "normalise by the mean and deviation of the training images", tuple(both)
-
-
-def _operation(step: Any) -> str:
-    return step if isinstance(step, str) else str(next(iter(step)))
 
 
 def _less_dropout(patient: Patient) -> Mended:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from matplotlib.figure import Figure
+
+from cnntrain.core.remark import as_flags
 
 Verdict = Literal["fine", "suspect", "fault", "not applicable"]
 Cell = str | int | float | None
@@ -47,7 +48,7 @@ class Finding:
     @property
     def flags(self) -> str:
         """The overrides as they are typed."""
-        return " ".join(f"-s {shlex.quote(override)}" for override in self.overrides)
+        return as_flags(self.overrides)
 
 
 @dataclass(frozen=True)

@@ -83,12 +83,17 @@ def _open(text: str, overrides: tuple[str, ...], *, steps: int, size: int) -> Tr
     return Trial(prepared.learner.model, batches, method_of(prepared))
 
 
+def name_of(step: Any) -> str:
+    """Of a transform, as it stands in a run file."""
+    return step if isinstance(step, str) else str(next(iter(step)))
+
+
 def _changes(loaded: Loaded, sides: Sequence[int]) -> Iterator[tuple[str, tuple[str, ...]]]:
     tree: dict[str, Any] = resolved_tree(loaded.config)
     if tree["data"]["split"]["train"] is not None:
         yield "train on all of the images", ("data.split.train=null",)
     steps = list(tree["data"]["transforms"]["train"])
-    names = [step if isinstance(step, str) else next(iter(step)) for step in steps]
+    names = [name_of(step) for step in steps]
     place = names.index("normalize") if "normalize" in names else len(steps)
     crop = {"random_crop": {"size": list(sides), "padding": max(1, min(sides) // SHIFT)}}
     for what, step, others in (

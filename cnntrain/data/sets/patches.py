@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -64,15 +65,12 @@ def patches(
         found = _cut(part, numbers, as_pair(size), shorter_side=shorter_side, seed=seed_of_split)
         made[name] = Pixels(found, part.targets[numbers])
         photographs = numbers if name == "train" else photographs
-    return Splits(
-        folders.classes,
-        made["train"],
+    return replace(
+        folders,
+        train=made["train"],
         validation=made.get("validation"),
         test=made.get("test"),
-        notes=folders.notes,
-        left_out=folders.left_out,
         groups=photographs,
-        undivided=folders.undivided,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -40,14 +41,11 @@ def tiles(*, root: str, channels: Literal[1, 3] = 3, seed: NonNegative = 0) -> S
         name: _tiled(part, len(folders.classes), seed=derive_seed(seed, "tiles", name), split=name)
         for name, part in folders.parts.items()
     }
-    return Splits(
-        folders.classes,
-        made["train"],
+    return replace(
+        folders,
+        train=made["train"],
         validation=made.get("validation"),
         test=made.get("test"),
-        notes=folders.notes,
-        left_out=folders.left_out,
-        undivided=folders.undivided,
         form="labels",
     )
 
