@@ -78,20 +78,23 @@ def _findings(
     elif divided > DIFFERS:
         name = _mixing(judged, images)
         layer = judged.get_submodule(name)
-        kind = type(layer).__name__
+        what = f"'{name}' ({type(layer).__name__})" if name else "the network"
         remedy = (
-            f"'{name}' ({kind}) must compute each image by itself: no sum, mean or sorting over "
+            f"{what} must compute each image by itself: no sum, mean or sorting over the first "
+            "dimension in evaluation"
         )
-        remedy += "the first dimension in evaluation"
         if isinstance(layer, Norm):
-            remedy = "in evaluation use the running statistics: `batch_norm` does, a layer of your "
-            remedy += "own must ask `self.training`; and never call `train()` before evaluating"
+            remedy = (
+                "in evaluation use the running statistics: `batch_norm` does, a layer of your own "
+                "must ask `self.training`; and never call `train()` before evaluating"
+            )
+        first = f"; {what} is the first layer whose output for an image changes" if name else ""
         yield Finding(
             "eval_mode_batch_norm",
             "in evaluation the answer for an image depends on the others of its batch"
             + (f": '{name}' mixes them" if name else ""),
             f"outputs of the same images in other batches differ by up to {divided:.2g} of their "
-            f"deviation; '{name}' ({kind}) is the first layer whose output for an image changes",
+            f"deviation{first}",
             remedy,
         )
 

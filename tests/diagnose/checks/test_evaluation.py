@@ -72,6 +72,16 @@ def test_the_layer_that_mixes_the_images_is_named(
     assert remedy in found.remedy
 
 
+def test_a_network_that_mixes_them_itself_has_no_such_layer(many: Batch) -> None:
+    class Mixing(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return (x - x.mean(dim=0)).flatten(1)
+
+    (found,) = check_evaluation(trained=Mixing(), small_batch=many).findings
+    assert found.remedy.startswith("the network must compute each image by itself")
+    assert "''" not in found.headline + found.evidence
+
+
 def test_too_few_images(convnet: Make, many: Batch) -> None:
     few = Batch(many.images[:2], many.targets[:2])
     assert check_evaluation(trained=convnet(), small_batch=few).verdict == "not applicable"
