@@ -36,7 +36,7 @@ def _after_first_activation(base: Base, *items: Any) -> None:
     layers[at + 1 : at + 1] = list(items)
 
 
-@kind("network", "linear_after_linear", "no_activation")
+@kind("network", "linear_chain")
 def no_activation(base: Base, random_: random.Random) -> str:
     if base.data.name in ("planted_digits", "planted_mnist", "planted_horses"):
         return ""  # a linear network does them well enough
@@ -44,7 +44,7 @@ def no_activation(base: Base, random_: random.Random) -> str:
     return "no activation anywhere"
 
 
-@kind("network", "bottleneck", "narrow_layer")
+@kind("network", "bottleneck")
 def bottleneck(base: Base, random_: random.Random) -> str:
     width = 1 if base.data.classes < 6 else random_.choice([1, 2])
     _before_head(base, {"linear": {"out": width}}, "relu")
@@ -53,7 +53,7 @@ def bottleneck(base: Base, random_: random.Random) -> str:
     return f"{width} units before the last layer"
 
 
-@kind("network", "pixels_unseen", "unseen_pixels", "input_unseen")
+@kind("network", "unseen_pixels")
 def strides_over_pixels(base: Base, random_: random.Random) -> str:
     if base.data.size < 16 or base.net == "perceptron" or base.data.name == "planted_colours":
         return ""
@@ -62,7 +62,7 @@ def strides_over_pixels(base: Base, random_: random.Random) -> str:
     return "1 x 1 kernels with strides of 4 or more"
 
 
-@kind("network", "pooled_first", "early_pooling", "input_unseen")
+@kind("network", "pooled_early")
 def pooled_first(base: Base, random_: random.Random) -> str:
     if base.data.size < 16 or base.net == "perceptron" or base.data.name == "planted_colours":
         return ""
@@ -70,7 +70,7 @@ def pooled_first(base: Base, random_: random.Random) -> str:
     return "pooled to three by three before anything is computed"
 
 
-@kind("network", "receptive_field_small", "small_receptive_field")
+@kind("network", "small_windows")
 def sees_points(base: Base, random_: random.Random) -> str:
     if base.data.name == "planted_colours":
         return ""
@@ -92,13 +92,13 @@ def sigmoid_at_the_end(base: Base, random_: random.Random) -> str:
     return "sigmoid before a softmax"
 
 
-@kind("network", "squashed_outputs", "dead_units")
+@kind("network", "squashed_outputs")
 def relu_at_the_end(base: Base, random_: random.Random) -> str:
     base.layers.append("relu")
     return "rectified outputs"
 
 
-@kind("network", "vanishing_gradients", "vanishing_activations", "saturated_units")
+@kind("network", "vanishing_gradients", "vanishing_activations")
 def deep_sigmoid(base: Base, random_: random.Random) -> str:
     deep: list[Any] = []
     for _ in range(random_.choice([6, 8])):
@@ -166,14 +166,14 @@ def wrong_sign(base: Base, random_: random.Random) -> str:
     return "a layer whose backward pass has the wrong sign"
 
 
-@kind("layer", "detached_layer", "no_gradient")
+@kind("layer", "detached_layer")
 def detached(base: Base, random_: random.Random) -> str:
     base.tree["plugins"].append(WRONG_LAYERS)
     _before_head(base, "clipped_by_data")
     return "a layer that cuts the gradient off"
 
 
-@kind("layer", "eval_mode_batch_norm", "mixes_images")
+@kind("layer", "eval_mode_batch_norm")
 def batch_statistics_in_evaluation(base: Base, random_: random.Random) -> str:
     if not base.has("batch_norm"):
         return ""
