@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
 
 import torch
 from matplotlib.figure import Figure
@@ -13,22 +11,22 @@ from torch import nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
+from cnntrain.diagnose.attempts import (
+    DOUBT,
+    NO_PROGRESS,
+    PULLS,
+    TIMES,
+    Attempt,
+    Bench,
+    Tried,
+)
 from cnntrain.diagnose.drawing import SIZE
-from cnntrain.diagnose.faults import EXPLAINS, MENDED, STOPS, SUSPECTS
-from cnntrain.diagnose.modules import Missed, batch_norms, is_random, logits_of
+from cnntrain.diagnose.faults import EXPLAINS
+from cnntrain.diagnose.modules import batch_norms, is_random, logits_of
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
 from cnntrain.tasks.classification import CLASSIFICATION
-from cnntrain.tasks.criterion import Criterion
 from cnntrain.tasks.protocol import Task
-from cnntrain.train.briefly import (
-    Course,
-    Method,
-    chance_loss,
-    set_steady,
-    steady_copy,
-    train_briefly,
-)
-from cnntrain.train.evaluation import training_mode
+from cnntrain.train.briefly import Method, chance_loss, steady_copy
 
 LEARNS_WELL = 0.5
 """Share of the loss of guessing below which nothing can be much wrong with the network."""
@@ -36,26 +34,9 @@ LEARNS_WELL = 0.5
 LEARNS_BEST = 0.25
 """Share below which the rate cannot be much too high."""
 
-NO_PROGRESS, CLEAR = 0.15, 0.3
-"""Something stops the training if with it the progress is less than the one, without it more than
-the other, and at least `TIMES` as much."""
-
-TIMES = 3.0
-
-PULLS, DOUBT = ("weight decay", "L1"), 0.2
-"""What pulls at the weights changes next to nothing in the first steps, or is too much: it is, if
-with it the loss stays above this share of guessing, and is `TIMES` what it is without; or if it
-takes half of a clear progress."""
-
 GUESSES, MANY = 0.95, 100
 """A training that ends above this share of guessing has not begun; to say so takes so many steps,
 half of them at the full rate."""
-
-LOOKED_AT = 20
-"""Batches on which evaluation is compared."""
-
-SETTLING = 3
-"""Passes over the images after which running averages of the usual momentum have arrived."""
 
 STALE = 0.05
 """By how much, in shares of guessing, the loss in evaluation may be above that of the batches."""
@@ -69,21 +50,6 @@ REFUTES = (
     "large_initial_loss",
 )
 """What cannot be a fault of a network that learns well."""
-
-
-@dataclass(frozen=True)
-class Tried:
-    """Some steps of training: the loss and error of the images as they are, before and after.
-
-    `evaluated` is the loss afterwards in evaluation, with running statistics that have settled.
-    """
-
-    what: str
-    course: Course
-    before: float
-    after: float
-    error: float | None
-    evaluated: float
 
 
 @check("recipe", place=9)
@@ -117,25 +83,25 @@ def check_recipe(  # noqa: PLR0913  # what a check may ask for
         recipe_steps: of each training.
         seed: seed of the random numbers of this check.
     """
-    attempt = partial(_attempt, net=net, plain=batches, steps=recipe_steps, task=task, seed=seed)
     targets = torch.cat([batch.targets for batch in batches])
     outputs = logits_of(steady_copy(net), batches[:1])[0].shape[1:]
     chance = chance_loss(method.criterion.plain(), targets, classes=classes, outputs=outputs)
-    whole = attempt("as the run file says", augmented, method=method)
+    bench = Bench(net, batches, recipe_steps, task, seed, chance)
+    whole = bench.train(Attempt("", augmented, method))
     tried = [whole]
     is_stuck = not whole.after < (1 - NO_PROGRESS) * chance
     for what, how in without.items():
         if is_stuck or (what in PULLS and whole.after > DOUBT * chance):
-            tried.append(attempt(f"without {what}", augmented, method=how))
+            tried.append(bench.train(Attempt(what, augmented, how)))
     if is_stuck:
         if is_random(net):
-            tried.append(attempt("without dropout", augmented, method=method, is_steady=True))
+            tried.append(bench.train(Attempt("dropout", augmented, method, is_steady=True)))
         pairs = zip(augmented, batches, strict=True)
         if not all(torch.equal(ours.images, theirs.images) for ours, theirs in pairs):
-            tried.append(attempt("without augmentation", batches, method=method))
+            tried.append(bench.train(Attempt("augmentation", batches, method)))
     is_clueless = whole.after >= GUESSES * chance
     findings = (
-        *_held_back(tried, chance, recipe_steps),
+        *bench.held_back(tried),
         *_stale(net, whole, chance, recipe_steps),
         *(_no_progress(whole, chance, method, recipe_steps) if is_clueless else ()),
     )
@@ -166,83 +132,6 @@ def check_recipe(  # noqa: PLR0913  # what a check may ask for
         refutes=refutes,
         applies=bool(findings) or not is_clueless,
     )
-
-
-def _attempt(  # noqa: PLR0913  # what is the same in all attempts, then what is not
-    what: str,
-    batches: Sequence[Batch],
-    *,
-    net: nn.Module,
-    plain: Sequence[Batch],
-    method: Method,
-    steps: int,
-    task: Task,
-    is_steady: bool = False,
-    seed: int,
-) -> Tried:
-    moving, recipe, criterion = steady_copy(net), method.recipe, method.criterion.plain()
-    before, _ = _judge(moving, plain, criterion, None)
-    if not is_steady:
-        training_mode(moving)
-
-    def scheduled(step: int) -> float:
-        return recipe.lr * recipe.schedule(step)
-
-    course = train_briefly(moving, batches, method=method, steps=steps, rate=scheduled, seed=seed)
-    set_steady(moving)
-    after, error = _judge(moving, plain, criterion, getattr(task, "missed", None))
-    evaluated = after
-    if batch_norms(moving) and not course.diverged:
-        for _ in range(SETTLING):
-            logits_of(moving, plain[:LOOKED_AT])
-        here, _ = _judge(moving, plain[:LOOKED_AT], criterion, None)
-        there, _ = _judge(moving.eval(), plain[:LOOKED_AT], criterion, None)
-        evaluated += there - here
-    return Tried(what, course, before, math.inf if course.diverged else after, error, evaluated)
-
-
-def _judge(
-    net: nn.Module, plain: Sequence[Batch], criterion: Criterion, missed: Missed | None
-) -> tuple[float, float | None]:
-    """The loss, and the share of images that are wrong, as far as the task says it."""
-    outputs, targets = logits_of(net, plain)
-    wrong = None if missed is None else float(missed(outputs, targets).float().mean())
-    return float(criterion(outputs, targets)), wrong
-
-
-def _held_back(tried: Sequence[Tried], chance: float, steps: int) -> list[Finding]:
-    """Accuse what makes the difference between no progress and clear progress."""
-    whole = tried[0]
-    made = (chance - whole.after) / chance
-    found: list[tuple[float, Finding]] = []
-    for other in tried[1:]:
-        what = other.what.removeprefix("without ")
-        fault, headline, remedy = SUSPECTS[what]
-        freed = (chance - other.after) / chance
-        is_stuck = made < NO_PROGRESS and freed > CLEAR and freed > TIMES * made
-        is_pulled = whole.after > max(TIMES * other.after, DOUBT * chance)
-        is_halved = freed > CLEAR and freed > 2 * made
-        if is_stuck or (what in PULLS and (is_pulled or is_halved)):
-            evidence = (
-                f"after {steps} steps the loss of the training images is {whole.after:.3g}, "
-                f"{other.what} {other.after:.3g}; guessing gives {chance:.3g}"
-            )
-            mended = MENDED.get(fault, ())
-            # evaluation that prepares images otherwise looks the same from here
-            above = ("splits_differ",) if what == "augmentation" else ()
-            finding = Finding(fault, headline, evidence, remedy, overrides=mended, follows=above)
-            found.append((freed, finding))
-    if not found and all(each.course.diverged for each in tried):
-        losses = whole.course.losses
-        headline = f"training diverges after {len(losses)} steps"
-        evidence = f"the loss was {whole.before:.3g}, and then {losses[-1]:.3g}"
-        remedy = (
-            "look at the other checks: the gradients, the initial weights, the rate; where it is "
-            "only some steps, `-s train.on_divergence=rollback` (or skip) continues after them"
-        )
-        return [Finding("diverges", headline, evidence, remedy, follows=(*STOPS, "rate_too_high"))]
-    most = max((freed for freed, _ in found), default=0.0)
-    return [finding for freed, finding in found if freed > 0.5 * most]
 
 
 def _stale(net: nn.Module, whole: Tried, chance: float, steps: int) -> Iterator[Finding]:
@@ -276,9 +165,14 @@ def _no_progress(whole: Tried, chance: float, method: Method, steps: int) -> Ite
         )
 
 
+def _said(tried: Tried) -> str:
+    what = tried.attempt.what
+    return f"without {what}" if what else "as the run file says"
+
+
 def _table(tried: Sequence[Tried]) -> Table:
     rows = tuple(
-        (t.what, t.before, t.after if math.isfinite(t.after) else "diverges", t.error)
+        (_said(t), t.before, t.after if math.isfinite(t.after) else "diverges", t.error)
         for t in tried
     )
     title = "loss of the training images, as they are, before and after some steps"
@@ -289,7 +183,7 @@ def _draw(tried: Sequence[Tried], *, chance: float) -> Figure:
     figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.subplots()
     for each in tried:
-        axes.plot(range(1, len(each.course.losses) + 1), each.course.losses, label=each.what)
+        axes.plot(range(1, len(each.course.losses) + 1), each.course.losses, label=_said(each))
     axes.axhline(chance, color="0.6", linestyle=":", label="guessing")
     axes.set_ylim(0, 2 * max(chance, min(4 * chance, tried[0].course.losses[0])))
     axes.set_xlabel("step")

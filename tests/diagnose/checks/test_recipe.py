@@ -11,13 +11,14 @@ import torch
 from torch import nn
 
 from cnntrain.data.batch import Batch
+from cnntrain.diagnose.attempts import Attempt, Bench, Tried
 from cnntrain.diagnose.checks.recipe import REFUTES, check_recipe
 from cnntrain.diagnose.report import Report
 from cnntrain.optim import Warmup
 from cnntrain.optim.schedules.constant import constant
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 from cnntrain.tasks.losses.mse import mse
-from cnntrain.train.briefly import Method
+from cnntrain.train.briefly import Course, Method
 
 Make = Callable[..., Any]
 
@@ -97,6 +98,22 @@ def test_what_does_not_help_is_not_accused(
     assert [row[0] for row in report.tables[0].rows] == [
         *("as the run file says", "without weight decay")
     ]
+
+
+def test_what_helps_by_chance_is_not_accused(
+    convnet: Make, method: Make, batches: list[Batch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a plateau is left depends on the order of the batches, here on nothing else."""
+
+    def train(bench: Bench, attempt: Attempt) -> Tried:
+        is_lucky = attempt.what == "weight decay" and attempt.batches[0] is batches[0]
+        after = (0.01 if is_lucky else 0.95) * bench.chance
+        return Tried(attempt, Course((1.0,), diverged=False), 1.0, after, None, after)
+
+    monkeypatch.setattr(Bench, "train", train)
+    report = check(convnet(), batches, method(weight_decay=1e-4), weight_decay=method())
+    assert faults(report) == []
+    assert len(report.tables[0].rows) == 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,175 @@
+"""Some steps of training as the run file says, and without one thing at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from cnntrain.data.batch import Batch
+from cnntrain.diagnose.faults import MENDED, STOPS, SUSPECTS
+from cnntrain.diagnose.modules import Missed, batch_norms, logits_of
+from cnntrain.diagnose.report import Finding
+from cnntrain.tasks.criterion import Criterion
+from cnntrain.tasks.protocol import Task
+from cnntrain.train.briefly import Course, Method, set_steady, steady_copy, train_briefly
+from cnntrain.train.evaluation import training_mode
+
+NO_PROGRESS, CLEAR = 0.15, 0.3
+"""Something stops the training if with it the progress is less than the one, without it more than
+the other, and at least `TIMES` as much."""
+
+TIMES = 3.0
+
+PULLS, DOUBT = ("weight decay", "L1"), 0.2
+"""What pulls at the weights changes next to nothing in the first steps, or is too much: it is, if
+with it the loss stays above this share of guessing, and is `TIMES` what it is without; or if it
+takes half of a clear progress."""
+
+LOOKED_AT = 20
+"""Batches on which evaluation is compared."""
+
+SETTLING = 3
+"""Passes over the images after which running averages of the usual momentum have arrived."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A training to be made: without what, on which batches, how, and whether without chance."""
+
+    what: str
+    batches: Sequence[Batch]
+    method: Method
+    is_steady: bool = False
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Some steps of training: the loss and error of the images as they are, before and after.
+
+    `evaluated` is the loss afterwards in evaluation, with running statistics that have settled.
+    """
+
+    attempt: Attempt
+    course: Course
+    before: float
+    after: float
+    error: float | None
+    evaluated: float
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is the same in all attempts.
+
+    Args:
+        net: where each starts from; it is not changed.
+        plain: the images that tell the loss, as evaluation prepares them.
+        steps: of each training.
+        task: says which images are wrong.
+        seed: of the random numbers.
+        chance: the loss of guessing.
+    """
+
+    net: nn.Module
+    plain: Sequence[Batch]
+    steps: int
+    task: Task
+    seed: int
+    chance: float
+
+    def train(self, attempt: Attempt) -> Tried:
+        """Train a copy."""
+        method, plain = attempt.method, self.plain
+        moving, recipe, criterion = steady_copy(self.net), method.recipe, method.criterion.plain()
+        before, _ = _judge(moving, plain, criterion, None)
+        if not attempt.is_steady:
+            training_mode(moving)
+
+        def scheduled(step: int) -> float:
+            return recipe.lr * recipe.schedule(step)
+
+        course = train_briefly(
+            *(moving, attempt.batches),
+            method=method,
+            steps=self.steps,
+            rate=scheduled,
+            seed=self.seed,
+        )
+        set_steady(moving)
+        after, error = _judge(moving, plain, criterion, getattr(self.task, "missed", None))
+        evaluated = after
+        if batch_norms(moving) and not course.diverged:
+            for _ in range(SETTLING):
+                logits_of(moving, plain[:LOOKED_AT])
+            here, _ = _judge(moving, plain[:LOOKED_AT], criterion, None)
+            there, _ = _judge(moving.eval(), plain[:LOOKED_AT], criterion, None)
+            evaluated += there - here
+        after = math.inf if course.diverged else after
+        return Tried(attempt, course, before, after, error, evaluated)
+
+    def again(self, tried: Tried) -> Tried:
+        """The same training in another order of its batches, and with other chance."""
+        other = replace(self, seed=self.seed + 1)
+        return other.train(replace(tried.attempt, batches=tried.attempt.batches[::-1]))
+
+    def held_back(self, tried: Sequence[Tried]) -> list[Finding]:
+        """Accuse what makes the difference between no progress and clear progress, twice.
+
+        When a training leaves the plateau of guessing is chance where it starts slowly: an
+        accusation must hold in another order of the batches, too.
+        """
+        whole, found = tried[0], []
+        accused = [other for other in tried[1:] if self._is_accused(other, whole)]
+        repeated = self.again(whole) if accused else whole
+        for other in accused:
+            if self._is_accused(self.again(other), repeated):
+                found.append((self._made(other), self._finding(other, whole)))
+        if not found and all(each.course.diverged for each in tried):
+            return [_diverges(whole)]
+        most = max((freed for freed, _ in found), default=0.0)
+        return [finding for freed, finding in found if freed > 0.5 * most]
+
+    def _made(self, tried: Tried) -> float:
+        return (self.chance - tried.after) / self.chance
+
+    def _is_accused(self, other: Tried, whole: Tried) -> bool:
+        made, freed = self._made(whole), self._made(other)
+        is_stuck = made < NO_PROGRESS and freed > CLEAR and freed > TIMES * made
+        is_pulled = whole.after > max(TIMES * other.after, DOUBT * self.chance)
+        is_halved = freed > CLEAR and freed > 2 * made
+        return is_stuck or (other.attempt.what in PULLS and (is_pulled or is_halved))
+
+    def _finding(self, other: Tried, whole: Tried) -> Finding:
+        what = other.attempt.what
+        fault, headline, remedy = SUSPECTS[what]
+        evidence = (
+            f"after {self.steps} steps the loss of the training images is {whole.after:.3g}, "
+            f"without {what} {other.after:.3g}; guessing gives {self.chance:.3g}"
+        )
+        # evaluation that prepares images otherwise looks the same from here
+        above = ("splits_differ",) if what == "augmentation" else ()
+        mended = MENDED.get(fault, ())
+        return Finding(fault, headline, evidence, remedy, overrides=mended, follows=above)
+
+
+def _judge(
+    net: nn.Module, plain: Sequence[Batch], criterion: Criterion, missed: Missed | None
+) -> tuple[float, float | None]:
+    """The loss, and the share of images that are wrong, as far as the task says it."""
+    outputs, targets = logits_of(net, plain)
+    wrong = None if missed is None else float(missed(outputs, targets).float().mean())
+    return float(criterion(outputs, targets)), wrong
+
+
+def _diverges(whole: Tried) -> Finding:
+    losses = whole.course.losses
+    headline = f"training diverges after {len(losses)} steps"
+    evidence = f"the loss was {whole.before:.3g}, and then {losses[-1]:.3g}"
+    remedy = (
+        "look at the other checks: the gradients, the initial weights, the rate; where it is "
+        "only some steps, `-s train.on_divergence=rollback` (or skip) continues after them"
+    )
+    return Finding("diverges", headline, evidence, remedy, follows=(*STOPS, "rate_too_high"))
