@@ -26,6 +26,10 @@ UNEVEN, AGAINST = 1.5, 0.3
 logarithms of weights and counts, from which on weights make uneven classes more so; balanced ones
 have -1 (King and Zeng 2001)."""
 
+MORE_UNEVEN, MUCH_MORE = 8.0, 30.0
+"""Times that the largest product of weight and count is more above the smallest one than the counts
+alone, for a suspicion and a fault."""
+
 SOME_LEFT, LITTLE_LEFT = 0.25, 0.1
 """Of ln C, that label smoothing leaves between guessing and the best answer: for a suspicion, and
 for a fault. Szegedy et al. 2016 smooth by 0.1, which leaves 80 % of it with 10 classes."""
@@ -99,21 +103,29 @@ def _class_weights(loaded: Loaded, counts: Sequence[int]) -> Iterator[Remark]:
     if given in (None, "balanced") or len(given) != len(counts) or not all(counts):
         return
     unweighted = [number for number, weight in enumerate(given) if weight == 0]
+    logs = [[math.log(each or 1) for each in numbers] for numbers in (given, counts)]
+    is_even = max(given) == min(given)
+    is_against = (
+        max(counts) >= UNEVEN * min(counts) and not is_even and correlation(*logs) > AGAINST
+    )
+    pulls = [weight * count for weight, count in zip(given, counts, strict=True)]
+    more = max(pulls) / max(min(pulls), 1e-300) * min(counts) / max(counts)
+    most, least = (pulls.index(find(pulls)) for find in (max, min))
     if unweighted:
         headline = f"the class weight of {listed(unweighted)} is 0: the class is never learnt"
-    elif max(given) == min(given) or max(counts) < UNEVEN * min(counts):
-        return
-    else:
-        logs = [[math.log(each) for each in numbers] for numbers in (given, counts)]
-        against = correlation(*logs)
-        if against <= AGAINST:
-            return
+    elif is_against:
         headline = "class weights are large where images are many, and small where they are few"
+    elif more >= MORE_UNEVEN:
+        headline = f"class weights make the classes {more:.2g} times more uneven than they are"
+    else:
+        return
     yield Remark(
         "class_weights_upside_down",
         headline,
-        f"weights {listed(given)} of classes with {listed(counts)} training images",
+        f"class {most} has weight {given[most]:g} and {counts[most]:,} training images, "
+        f"class {least} {given[least]:g} and {counts[least]:,}",
         f"set {at} to balanced, which is inverse to the number of images",
+        is_certain=bool(unweighted) or is_against or more >= MUCH_MORE,
         overrides=(f"{at}=balanced",),
     )
 

@@ -36,7 +36,7 @@ SETTLING = 3
 
 
 @dataclass(frozen=True)
-class Attempt:
+class RecipeTrial:
     """A training to be made: without what, on which batches, how, and whether without chance."""
 
     what: str
@@ -52,7 +52,7 @@ class Tried:
     `evaluated` is the loss afterwards in evaluation, with running statistics that have settled.
     """
 
-    attempt: Attempt
+    attempt: RecipeTrial
     course: Course
     before: float
     after: float
@@ -61,7 +61,7 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Bench:
+class RecipeTrials:
     """What is the same in all attempts.
 
     Args:
@@ -80,7 +80,7 @@ class Bench:
     seed: int
     chance: float
 
-    def train(self, attempt: Attempt) -> Tried:
+    def train(self, attempt: RecipeTrial) -> Tried:
         """Train a copy."""
         method, plain = attempt.method, self.plain
         moving, recipe, criterion = steady_copy(self.net), method.recipe, method.criterion.plain()

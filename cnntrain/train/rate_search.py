@@ -26,7 +26,8 @@ GOOD = 0.9
 """Rates are as good as the best one where they make this share of its progress."""
 
 WORSE = 2
-"""So many rates in a row that are not as good end the search."""
+"""So many rates in a row that are not as good end the search, if the last one is the worst of them.
+Near the edge some rate does well by chance; then the loss falls again below it."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,8 @@ def halved(
     ends = {own: attempt(own)}
     rate, worse = own * 2.0 ** math.ceil(math.log2(4 * edge / own)), 0
     for _ in range(MOST_TRIALS):
-        if worse == WORSE or rate < RANGE[0] / 2:
+        is_past = worse >= WORSE and ends[2 * rate] >= ends[4 * rate]
+        if is_past or rate < RANGE[0] / 2:
             break
         if rate not in ends:
             ends[rate] = attempt(rate)

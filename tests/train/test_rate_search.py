@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
@@ -11,7 +13,7 @@ from cnntrain.optim.optimizers.sgd import sgd
 from cnntrain.tasks.losses.mse import mse
 from cnntrain.train import Recipe
 from cnntrain.train.briefly import Method
-from cnntrain.train.rate_search import guessing, middle, try_rates
+from cnntrain.train.rate_search import guessing, halved, middle, try_rates
 
 
 def test_rates_on_a_quadratic() -> None:
@@ -47,3 +49,15 @@ def test_rates_on_a_quadratic() -> None:
     assert net[1].weight[0].item() == 5.0  # copies were trained
     # squared error of the classes' shares, one half each: (0.25 + 0.25) / 2
     assert guessing([Batch(images, targets)], method=method, classes=2) == 0.25
+
+
+def test_a_rate_near_the_edge_that_does_well_by_chance_does_not_end_the_search() -> None:
+    """Below 0.2, a lucky one, the loss falls again down to 2^-7 of it; then it rises."""
+    ends = {0.2: 0.66, 0.1: 1.17, 0.05: 1.07}
+
+    def attempt(rate: float) -> float:
+        return ends.get(rate, 1.4 if rate > 0.2 else abs(math.log2(rate / 0.2) + 7) / 7)
+
+    found = halved(attempt, own=0.4, edge=0.3, chance=1.39, enough=1.3)
+    assert min(found, key=lambda rate: found[rate]) == 0.2 / 2**7
+    assert min(found) == 0.2 / 2**9

@@ -16,8 +16,8 @@ from cnntrain.diagnose.attempts import (
     NO_PROGRESS,
     PULLS,
     TIMES,
-    Attempt,
-    Bench,
+    RecipeTrial,
+    RecipeTrials,
     Tried,
 )
 from cnntrain.diagnose.drawing import SIZE
@@ -86,22 +86,22 @@ def check_recipe(  # noqa: PLR0913  # what a check may ask for
     targets = torch.cat([batch.targets for batch in batches])
     outputs = logits_of(steady_copy(net), batches[:1])[0].shape[1:]
     chance = chance_loss(method.criterion.plain(), targets, classes=classes, outputs=outputs)
-    bench = Bench(net, batches, recipe_steps, task, seed, chance)
-    whole = bench.train(Attempt("", augmented, method))
+    trials = RecipeTrials(net, batches, recipe_steps, task, seed, chance)
+    whole = trials.train(RecipeTrial("", augmented, method))
     tried = [whole]
     is_stuck = not whole.after < (1 - NO_PROGRESS) * chance
     for what, how in without.items():
         if is_stuck or (what in PULLS and whole.after > DOUBT * chance):
-            tried.append(bench.train(Attempt(what, augmented, how)))
+            tried.append(trials.train(RecipeTrial(what, augmented, how)))
     if is_stuck:
         if is_random(net):
-            tried.append(bench.train(Attempt("dropout", augmented, method, is_steady=True)))
+            tried.append(trials.train(RecipeTrial("dropout", augmented, method, is_steady=True)))
         pairs = zip(augmented, batches, strict=True)
         if not all(torch.equal(ours.images, theirs.images) for ours, theirs in pairs):
-            tried.append(bench.train(Attempt("augmentation", batches, method)))
+            tried.append(trials.train(RecipeTrial("augmentation", batches, method)))
     is_clueless = whole.after >= GUESSES * chance
     findings = (
-        *bench.held_back(tried),
+        *trials.held_back(tried),
         *_stale(net, whole, chance, recipe_steps),
         *(_no_progress(whole, chance, method, recipe_steps) if is_clueless else ()),
     )

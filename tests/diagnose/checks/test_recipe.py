@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from cnntrain.data.batch import Batch
-from cnntrain.diagnose.attempts import Attempt, Bench, Tried
+from cnntrain.diagnose.attempts import RecipeTrial, RecipeTrials, Tried
 from cnntrain.diagnose.checks.recipe import REFUTES, check_recipe
 from cnntrain.diagnose.report import Report
 from cnntrain.optim import Warmup
@@ -105,12 +105,12 @@ def test_what_helps_by_chance_is_not_accused(
 ) -> None:
     """When a plateau is left depends on the order of the batches, here on nothing else."""
 
-    def train(bench: Bench, attempt: Attempt) -> Tried:
+    def train(trials: RecipeTrials, attempt: RecipeTrial) -> Tried:
         is_lucky = attempt.what == "weight decay" and attempt.batches[0] is batches[0]
-        after = (0.01 if is_lucky else 0.95) * bench.chance
+        after = (0.01 if is_lucky else 0.95) * trials.chance
         return Tried(attempt, Course((1.0,), diverged=False), 1.0, after, None, after)
 
-    monkeypatch.setattr(Bench, "train", train)
+    monkeypatch.setattr(RecipeTrials, "train", train)
     report = check(convnet(), batches, method(weight_decay=1e-4), weight_decay=method())
     assert faults(report) == []
     assert len(report.tables[0].rows) == 2
