@@ -6,7 +6,7 @@ Nodes of an architecture file that no run file names have no overrides.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cnntrain.arch.expand import Node
@@ -55,6 +55,26 @@ def without_item(node: Node) -> Overrides:
     items = list(node.reader.value(node.path[:-1]))
     del items[_place(node.path)]
     return (overriding(node.path[:-1], items),)
+
+
+def with_items_above(node: Node, items: Sequence[Any]) -> Overrides:
+    """The list with other layers above this one."""
+    if not in_run_file(node):
+        return ()
+    found, place = list(node.reader.value(node.path[:-1])), _place(node.path)
+    found[place:place] = items
+    return (overriding(node.path[:-1], found),)
+
+
+def replaced(node: Node, operation: str, parameters: Mapping[str, Any]) -> Overrides:
+    """Another layer in the place of this one, under the same name and with the same sources."""
+    if not in_run_file(node):
+        return ()
+    item = node.reader.value(node.path)
+    kept = {} if isinstance(item, str) else {key: item[key] for key in RESERVED if key in item}
+    is_plain = not parameters and not kept
+    changed = operation if is_plain else {operation: dict(parameters), **kept}
+    return (overriding(node.path, changed),)
 
 
 def in_run_file(node: Node) -> bool:

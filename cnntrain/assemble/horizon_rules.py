@@ -32,8 +32,8 @@ the training (Goyal et al. 2017, section 2.2), a cycle rises for 30 % (Smith and
 EARLY, VERY_EARLY = 0.25, 0.15
 """Share of the steps with more than a hundredth of the top rate; a cosine has 94 %."""
 
-FEW, VERY_FEW = 100, 30
-"""Steps of a training from random weights."""
+FEW, VERY_FEW, ENOUGH = 100, 30, 1000
+"""Steps of a training from random weights: for a suspicion, a fault, and proposed ones."""
 
 LONG, PART = 0.97, 20
 """A momentum from which on it is compared with the steps, and how many times as many there should
@@ -96,7 +96,8 @@ def _running_statistics(loaded: Loaded, plan: Plan, *, steps: int) -> Iterator[R
             overrides=sum((with_parameter(each, "momentum", 0.1) for each in slow.values()), ()),
         )
     name, (node, momentum) = max(norms.items(), key=lambda norm: norm[1][1])
-    if momentum >= SHORT:
+    short = {each.node.path: each.node for each, pace in norms.values() if pace >= SHORT}
+    if short:
         yield Remark(
             "averages_too_short",
             f"the running statistics of '{name}'{_place(node)} are those of the last batch",
@@ -104,7 +105,7 @@ def _running_statistics(loaded: Loaded, plan: Plan, *, steps: int) -> Iterator[R
             "call one minus that momentum",
             "set the momentum of batch_norm to 0.1 or less",
             is_certain=False,
-            overrides=with_parameter(node.node, "momentum", 0.1),
+            overrides=sum((with_parameter(each, "momentum", 0.1) for each in short.values()), ()),
         )
 
 
@@ -191,16 +192,19 @@ def _few_steps(loaded: Loaded, counted: TrainImages) -> Iterator[Remark]:
     steps = epochs * counted.steps
     if steps >= FEW or loaded.config.finetune is not None:
         return
-    smaller = 2 ** max(3, round(math.log2(max(8, counted.images / 20))))
-    has_large = counted.steps < 10 and smaller < batch
-    more = math.ceil(300 / counted.steps)
+    size = min(batch, 2 ** max(3, min(6, round(math.log2(max(8, counted.images / 20))))))
+    size = size if counted.steps < 10 else batch
+    more = math.ceil(ENOUGH * size / counted.images)
+    changes = {f"use batches of {size}": f"data.batch_size={size}"} if size < batch else {}
+    if more > epochs:
+        changes[f"train for {more} epochs"] = f"train.epochs={more}"
     yield Remark(
         "few_steps",
         f"the whole training has {count_of(steps, 'step')}",
         f"{epochs} epochs of {counted.images:,} images in batches of {batch}",
-        f"use batches of {smaller}" if has_large else f"train for {more} epochs",
+        " and ".join(changes),
         is_certain=steps < VERY_FEW,
-        overrides=(f"data.batch_size={smaller}",) if has_large else (f"train.epochs={more}",),
+        overrides=tuple(changes.values()),
     )
 
 
@@ -220,8 +224,12 @@ def _early_stop(loaded: Loaded) -> Iterator[Remark]:
             "stops_early",
             f"only {100 * early.min_delta:.2g} points of the error count as an improvement",
             f"{at}.min_delta is {early.min_delta:g}, and a fraction: 0.001 is 0.1 points",
-            f"set {at}.min_delta to 0.001, or leave it out",
-            overrides=(f"{at}.min_delta=0.001",),
+            f"set {at}.min_delta to 0.001, or leave it out"
+            + (f", and {at}.patience to {usual}" if early.patience < usual else ""),
+            overrides=(
+                f"{at}.min_delta=0.001",
+                *((f"{at}.patience={usual}",) if early.patience < usual else ()),
+            ),
         )
     elif train.schedule.reads_validation and plateau is not None and plateau >= early.patience:
         yield Remark(

@@ -6,8 +6,10 @@ import math
 from collections.abc import Iterator
 from contextlib import suppress
 
+from cnntrain.assemble.arch_edits import overriding
 from cnntrain.config.loaded import TRANSFORMS_AT, Loaded
 from cnntrain.config.section import Call
+from cnntrain.core.document import KeyPath
 from cnntrain.core.remark import Remark, at_line
 from cnntrain.data.metadata import facts
 from cnntrain.data.pipeline import planned_size
@@ -16,6 +18,9 @@ from cnntrain.data.windows import HeightWidth
 CROPPED, MUCH_CROPPED = 0.4, 0.2
 """Share of an image's area that every crop leaves, for a suspicion and a fault. 224 of 256 pixels
 leave 77 % (Krizhevsky et al. 2012), 24 of 32 leave 56 %."""
+
+SMALL = 64
+"""Pixels of a side up to which nothing is gained by making an image smaller."""
 
 SHRUNK, MUCH_SHRUNK = 1 / 4, 1 / 8
 """Side of a resized image, of the stored one's."""
@@ -55,6 +60,7 @@ def _on(loaded: Loaded, split: str, calls: tuple[Call, ...]) -> Iterator[Remark]
                 "crops take the middle in evaluation, and what is outside is never seen there",
                 "make the crop larger, or `resize` the image to that size",
                 is_certain=left < MUCH_CROPPED,
+                overrides=_whole(loaded, stored),
             )
         elif call.name == "resize" and left <= SHRUNK**2:
             yield Remark(
@@ -64,7 +70,47 @@ def _on(loaded: Loaded, split: str, calls: tuple[Call, ...]) -> Iterator[Remark]
                 "anything",
                 "resize less, or leave it out",
                 is_certain=left <= MUCH_SHRUNK**2,
+                overrides=_less_resized(loaded, stored),
             )
+
+
+def _calls(loaded: Loaded) -> Iterator[tuple[KeyPath, Call]]:
+    transforms = loaded.config.data.transforms
+    for split, calls in (("train", transforms.train), ("eval", transforms.eval)):
+        yield from (((*TRANSFORMS_AT, split, place), call) for place, call in enumerate(calls))
+
+
+def _whole(loaded: Loaded, stored: HeightWidth | None) -> tuple[str, ...]:
+    """The whole image at the size of each crop; random parts of it are at least half of it."""
+    found = []
+    for path, call in _calls(loaded):
+        if call.name == "random_resized_crop":
+            if float(call.parameters["scale"][1]) < CROPPED:
+                found.append(overriding((*path, call.name, "scale"), [0.5, 1.0]))
+        elif "crop" in call.name:
+            size = call.parameters["size"]
+            sides = [size, size] if isinstance(size, int) else list(size)
+            if stored is not None and max(sides) <= SHRUNK * max(stored):
+                sides = _less(stored)
+            found.append(overriding(path, {"resize": {"size": sides}}))
+    return tuple(found)
+
+
+def _less_resized(loaded: Loaded, stored: HeightWidth | None) -> tuple[str, ...]:
+    """Images that are resized less; none if a crop follows."""
+    names = [call.name for _, call in _calls(loaded)]
+    if stored is None or any("crop" in name for name in names):
+        return ()
+    return tuple(
+        overriding(path, {"resize": {"size": _less(stored)}})
+        for path, call in _calls(loaded)
+        if call.name == "resize"
+    )
+
+
+def _less(stored: HeightWidth) -> list[int]:
+    """Half of the size of images, or all of it where they are small."""
+    return [side if max(stored) <= SMALL else side // 2 for side in stored]
 
 
 def _size(stored: HeightWidth | None, calls: tuple[Call, ...]) -> HeightWidth | None:

@@ -15,6 +15,7 @@ from cnntrain.arch.linearity import MixingLayer, linearity_of
 from cnntrain.arch.plan import Plan, PlannedList, PlannedNode, dotted_name
 from cnntrain.arch.receptive import Field
 from cnntrain.assemble.arch_edits import with_item_behind, with_parameter, without_item
+from cnntrain.assemble.sight_edits import finer_maps, larger_windows, same_padding
 from cnntrain.core.remark import Remark, at_line
 from cnntrain.show.words import counted, listed
 
@@ -81,11 +82,13 @@ def _called(name: str, node: PlannedNode) -> str:
 def _unseen(plan: Plan, trunk: Layers) -> Iterator[Remark]:
     """A stride beyond the window, by receptive fields; and what is cut off at the border."""
     last: tuple[str, PlannedNode, Field] | None = None
+    above: list[PlannedNode] = []
     for name, node in trunk:
         field = node.receptive_field
         if field is None or field.whole or len(node.out_shape) != 3:
             break
         last = name, node, field
+        above.append(node)
         seen = math.prod(min(1.0, axis.size / axis.jump) for axis in (field.height, field.width))
         if seen < 1.0 and max(node.out_shape[1:]) > 1:
             yield _gaps(name, node, field, 1 - seen)
@@ -109,6 +112,7 @@ def _unseen(plan: Plan, trunk: Layers) -> Iterator[Remark]:
             f"{field.height.size}x{field.width.size} pixels each, {field.height.jump} apart",
             "give the layers before it `padding: same`, or the images another size",
             is_certain=1 - seen > MANY_UNSEEN,
+            overrides=same_padding(above),
         )
 
 
@@ -168,6 +172,7 @@ def _pooled_early(plan: Plan, trunk: Layers) -> Iterator[Remark]:
             f"lower the strides up to {_called(*trunk[mixing[0]])}, pool less behind it, or give "
             "it more maps",
             is_certain=values < FEW_KEPT * there,
+            overrides=finer_maps(node for _, node in trunk[mixing[0] : mixing[1]]),
         )
 
 
@@ -266,6 +271,7 @@ def _local(plan: Plan, trunk: Layers) -> Iterator[Remark]:
                 f"{field.width.size} of {height}x{width} pixels",
                 f"'{pool_name}' forgets where things are, so only what is seen in such a window of "
                 f"'{name}' is known, and how often",
-                "add layers, strides or pooling before it, or put flatten in its place",
+                "put more convolutions and pooling above it, or flatten in its place",
                 is_certain=False,
+                overrides=larger_windows(pool, field, (height, width)),
             )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from cnntrain.data.batch import Batch
-from cnntrain.diagnose.faults import MENDED, STOPS, SUSPECTS
+from cnntrain.diagnose.faults import STOPS, SUSPECTS
 from cnntrain.diagnose.modules import Missed, batch_norms, logits_of
 from cnntrain.diagnose.report import Finding
 from cnntrain.tasks.criterion import Criterion
@@ -151,8 +151,7 @@ class RecipeTrials:
         )
         # evaluation that prepares images otherwise looks the same from here
         above = ("splits_differ",) if what == "augmentation" else ()
-        mended = MENDED.get(fault, ())
-        return Finding(fault, headline, evidence, remedy, overrides=mended, follows=above)
+        return Finding(fault, headline, evidence, remedy, follows=above)
 
 
 def _judge(

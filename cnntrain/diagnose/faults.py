@@ -147,15 +147,6 @@ SUSPECTS: Mapping[str, tuple[str, str, str]] = {
 }
 """What may stop a training -> its fault, in words, and what to do."""
 
-MENDED: Mapping[str, tuple[str, ...]] = {
-    "too_much_decay": ("train.optimizer.weight_decay=1e-4",),
-    "too_much_l1": ("train.l1=0",),
-    "too_much_penalty": ("train.penalties=[]",),
-    "too_much_smoothing": ("train.loss.label_smoothing=0.1",),
-    "clipped_to_nothing": ("train.clip_norm=null",),
-}
-"""Of these faults, what mends it as overrides, where nothing better is measured."""
-
 EXPLAINS = (
     *(*STOPS, *(code for code, _, _ in SUSPECTS.values())),
     *("rate_too_high", "rate_too_low", "rate_falls_early", "rate_rises_late", "momentum_too_long"),

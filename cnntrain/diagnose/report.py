@@ -29,6 +29,7 @@ class Finding:
         effects: what is found because of it; the doctor fills it in.
         overrides: the remedy as what follows `-s`, where changes of the run file mend it; all of
             them together, none of which changes what the network is to do.
+        layers: names of the layers that are to blame, where they are known.
     """
 
     fault: str
@@ -39,6 +40,7 @@ class Finding:
     follows: tuple[str, ...] = ()
     effects: tuple[Finding, ...] = ()
     overrides: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:

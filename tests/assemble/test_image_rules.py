@@ -47,3 +47,5 @@ def test_what_is_left_of_an_image(
     assert all(words in each.headline for each in found)
     split = "train" if is_random else "eval"
     assert all(f"data.transforms.{split}" in each.headline for each in found)
+    assert all(each.overrides for each in found)
+    assert image_remarks(load_given(tree, [o for each in found for o in each.overrides])) == []

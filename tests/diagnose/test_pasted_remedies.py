@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from cnntrain.train import undisturbed
 
 RunFile = Callable[..., Path]
 
+TINY = {"normalize": {"mean": [0.0], "std": [1e-30]}}
 KAIMING = "arch.init=[{weight: kaiming, bias: 0}]"
 SMALL = (
     "arch.init=[{weight: kaiming, bias: 0}, "
@@ -23,13 +25,12 @@ SMALL = (
 )
 
 
-def overrides(fault: str, file: Path) -> list[str]:
+def overrides(fault: str, file: Path, *layers: str) -> list[str]:
     """Those of a finding, with which the run file is one without mistakes."""
     with undisturbed():
         patient = open_patient(str(file))
-        found = mended(Finding(fault, "", "", "look at it"), patient)
+        found = mended(Finding(fault, "", "", "look at it", layers=layers), patient)
     load(file, found.overrides)
-    assert bool(found.overrides) == (found.remedy != "look at it")
     return list(found.overrides)
 
 
@@ -44,7 +45,19 @@ def test_only_faults_are_mended() -> None:
         ("large_initial_loss", [SMALL]),
         ("too_much_dropout", ["arch.layers.5.dropout.p=0.2"]),
         ("frozen_layer", []),  # it has no group that rests
-        ("no_progress", []),
+        ("stale_batch_norm", ["train.recalibrate=true"]),  # its momentum is as usual
+        ("squashed_outputs", []),  # its last layer learns
+        ("cannot_overfit", []),  # its convolution is normalised
+        ("not_finite", []),  # its numbers are the images' own
+        ("too_much_decay", ["train.optimizer.weight_decay=1e-4"]),
+        ("too_much_l1", ["train.l1=0"]),
+        ("too_much_penalty", ["train.penalties=[]"]),
+        ("too_much_smoothing", ["train.loss.label_smoothing=0.1"]),
+        ("clipped_to_nothing", ["train.clip_norm=null"]),
+        ("rate_falls_early", ["train.schedule={name: cosine}"]),
+        ("no_progress", ["train.optimizer.lr=auto"]),
+        ("diverges", ["train.optimizer.lr=auto"]),
+        ("labels_noisy", []),  # no change of a run file mends that
     ],
 )
 def test_what_mends(fault: str, expected: list[str], run_file: RunFile) -> None:
@@ -58,3 +71,115 @@ def test_weights_that_are_kaiming_are_not_mended_by_kaiming(run_file: RunFile) -
     plain = [{"conv": {"out": 4, "kernel": 3}}, "relu", "flatten", {"linear": {"out": 3}}]
     (layers,) = overrides("dead_units", run_file({**kaiming, "arch.layers": plain}))
     assert layers.startswith("arch.layers=[{conv: {out: 4, kernel: 3}}, batch_norm, relu,")
+
+
+@pytest.mark.parametrize(
+    ("fault", "changes", "expected"),
+    [
+        (
+            "stale_batch_norm",
+            {
+                "arch.layers": [
+                    "flatten",
+                    {"batch_norm": {"momentum": 1e-4}},
+                    {"linear": {"out": 3}},
+                ]
+            },
+            ["arch.layers.1.batch_norm.momentum=0.1"],
+        ),
+        (
+            "squashed_outputs",
+            {"arch.layers": ["flatten", {"linear": {"out": 3}}, "softmax"]},
+            ["arch.layers=[flatten, {linear: {out: 3}}]"],
+        ),
+        (
+            "not_finite",
+            {
+                "data.transforms.train": ["horizontal_flip", TINY, {"mixup": {"alpha": 0.2}}],
+                "data.transforms.eval": [TINY],
+            },
+            [
+                "data.transforms.train=[{horizontal_flip: {probability: 0.5, alternate: false}}, "
+                "normalize, {mixup: {alpha: 0.2, probability: 1.0}}]",
+                "data.transforms.eval=[normalize]",
+            ],
+        ),
+        (
+            "too_much_decay",
+            {
+                "train.optimizer.groups": [
+                    {"names": "conv*", "weight_decay": 3.0},
+                    {"names": "output*", "weight_decay": 3.0, "lr_factor": 0.5},
+                ]
+            },
+            [
+                "train.optimizer.weight_decay=1e-4",
+                "train.optimizer.groups=[{names: output*, lr_factor: 0.5}]",
+            ],
+        ),
+        (
+            "frozen_layer",
+            {"train.optimizer.groups": [{"names": "conv*", "lr_factor": 0.0}]},
+            ["train.optimizer.groups=[]"],
+        ),
+        # weights of one's own are what makes signals fade
+        (
+            "vanishing_activations",
+            {"arch.init": [{"weight": {"normal": {"std": 1e-5}}, "bias": 0}]},
+            [KAIMING],
+        ),
+        (
+            "vanishing_gradients",
+            {
+                "arch.layers": [
+                    *("flatten", {"linear": {"out": 9}}, "sigmoid", {"linear": {"out": 9}}),
+                    *("sigmoid", {"linear": {"out": 3}}),
+                ]
+            },
+            ["arch.layers.2=relu", "arch.layers.4=relu", KAIMING],
+        ),
+    ],
+)
+def test_what_mends_it_there(
+    fault: str, changes: dict[str, Any], expected: list[str], run_file: RunFile
+) -> None:
+    assert overrides(fault, run_file(changes)) == expected
+
+
+OWN = """
+from torch import nn
+from cnntrain.layers import layer
+
+@layer("my_{what}")
+class Own(nn.Module):
+    \"\"\"A layer of one's own.\"\"\"
+    def __init__(self, *, in_channels: int, p: float = 0.4) -> None:
+        super().__init__()
+        self.inner = nn.Identity()
+    def forward(self, x):
+        return self.inner(x)
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "fault", "expected"),
+    [
+        ("norm", "eval_mode_batch_norm", "arch.layers.1=batch_norm"),
+        ("dropout", "random_evaluation", "arch.layers.1={dropout: {p: 0.4}}"),
+        ("scale", "wrong_gradient", "arch.layers=[{conv: {out: 4, kernel: 3}}, flatten, "
+                                    "{linear: {out: 3}}]"),
+    ],
+)  # fmt: skip
+def test_a_registered_layer_stands_in_for_one_that_is_wrong(
+    what: str, fault: str, expected: str, run_file: RunFile, tmp_path: Path
+) -> None:
+    """Else the network is tried without it; a module inside it is the layer."""
+    (tmp_path / "own.py").write_text(OWN.replace("{what}", what))
+    layers = [{"conv": {"out": 4, "kernel": 3}}, f"my_{what}", "flatten", {"linear": {"out": 3}}]
+    file = run_file({"arch.layers": layers, "plugins": ["own.py"]})
+    assert overrides(fault, file, f"my_{what}1.inner") == [expected]
+
+
+def test_what_is_no_run_file_is_not_proposed(run_file: RunFile) -> None:
+    """Without `flatten` a linear layer reads maps."""
+    assert overrides("unseen_pixels", run_file({}), "flatten1") == []

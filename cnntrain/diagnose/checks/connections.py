@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
@@ -68,7 +71,8 @@ def check_connections(
         if learner.state.diverged:
             break
     steps = min(len(batches), STEPS)
-    findings = tuple(_findings(layers, steps=steps, is_pretrained=is_pretrained))
+    cuts = _cutting(steady_copy(net), batches[0])
+    findings = tuple(_findings(layers, cuts, steps=steps, is_pretrained=is_pretrained))
     frozen = sum(layer.rests for layer in layers)
     headline = f"all {len(layers)} layers with weights get a gradient"
     if frozen and is_pretrained:
@@ -97,7 +101,27 @@ def _layers(net: nn.Module, learner: Learner) -> list[_Layer]:
     return layers
 
 
-def _findings(layers: Sequence[_Layer], *, steps: int, is_pretrained: bool) -> Iterator[Finding]:
+def _cutting(net: nn.Module, batch: Batch) -> tuple[str, ...]:
+    """The innermost layers that read what has a gradient, and give on what has none."""
+    found: list[str] = []
+
+    def look(name: str, _module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+        given = [each for each in inputs if isinstance(each, Tensor)]
+        is_cut = isinstance(output, Tensor) and not output.requires_grad
+        if is_cut and any(each.requires_grad for each in given):
+            found.append(name)
+
+    with ExitStack() as hooks, torch.enable_grad():
+        for name, module in net.named_modules():
+            hooks.callback(module.register_forward_hook(partial(look, name)).remove)
+        net(batch.images[:2])
+    inner = [name for name in found if name]
+    return tuple(n for n in inner if not any(each.startswith(f"{n}.") for each in inner))
+
+
+def _findings(
+    layers: Sequence[_Layer], cuts: tuple[str, ...], *, steps: int, is_pretrained: bool
+) -> Iterator[Finding]:
     still = [layer for layer in layers if layer.rests]
     cut = [layer for layer in layers if layer.learns == "no" and not layer.rests]
     silent = [layer for layer in layers if layer.learns == "zero"]
@@ -116,7 +140,9 @@ def _findings(layers: Sequence[_Layer], *, steps: int, is_pretrained: bool) -> I
             f"the gradient does not reach {_called(cut)}",
             f"no gradient came in {steps} steps: nothing after the layer depends on it as far as "
             "autograd sees",
-            "look for `detach`, `no_grad`, `.data` or a comparison in the layers after it",
+            "look for `detach`, `no_grad`, `.data` or a comparison in "
+            + (listed([f"'{name}'" for name in cuts]) if cuts else "the layers after it"),
+            layers=cuts,
         )
     if silent:
         yield Finding(

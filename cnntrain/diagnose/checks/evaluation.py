@@ -68,17 +68,22 @@ def _not_finite(judged: nn.Module, batch: Batch) -> Report:
 def _findings(
     repeated: float, divided: float, judged: nn.Module, images: Tensor
 ) -> Iterator[Finding]:
+    one, other = images[[0, 1]], images[[0, 2]]
     if repeated > DIFFERS:
+        name = _changing(judged, one, one)
+        what = _called(judged, name)
         yield Finding(
             "random_evaluation",
-            "evaluating the same images twice gives different outputs",
-            f"outputs differ by up to {repeated:.2g} of their deviation",
-            "what is random must ask `self.training`, and do nothing without it",
+            "evaluating the same images twice gives different outputs"
+            + (f": '{name}' is random" if name else ""),
+            f"outputs differ by up to {repeated:.2g} of their deviation"
+            + (f"; {what} is the first layer that gives another one" if name else ""),
+            f"{what} must ask `self.training`, and do nothing at random without it",
+            layers=(name,) if name else (),
         )
     elif divided > DIFFERS:
-        name = _mixing(judged, images)
-        layer = judged.get_submodule(name)
-        what = f"'{name}' ({type(layer).__name__})" if name else "the network"
+        name = _changing(judged, one, other)
+        layer, what = judged.get_submodule(name), _called(judged, name)
         remedy = (
             f"{what} must compute each image by itself: no sum, mean or sorting over the first "
             "dimension in evaluation"
@@ -96,14 +101,23 @@ def _findings(
             f"outputs of the same images in other batches differ by up to {divided:.2g} of their "
             f"deviation{first}",
             remedy,
+            layers=(name,) if name else (),
         )
 
 
+def _called(judged: nn.Module, name: str) -> str:
+    return f"'{name}' ({type(judged.get_submodule(name)).__name__})" if name else "the network"
+
+
 @torch.no_grad()
-def _mixing(judged: nn.Module, images: Tensor) -> str:
-    """The first layer that gives another output for the same input where the other image differs.
+def _changing(judged: nn.Module, *batches: Tensor) -> str:
+    """The first layer that gives another output for a first image that it reads the same of.
 
     Layers end before those that they are in, so of several the innermost one is found.
+
+    Args:
+        judged: the network, in evaluation.
+        batches: two, with the same image in front.
     """
     passes: list[dict[str, tuple[Tensor, ...]]] = []
 
@@ -111,12 +125,12 @@ def _mixing(judged: nn.Module, images: Tensor) -> str:
         given = (*inputs, output)
         passes[-1][name] = tuple(each[0] for each in given if isinstance(each, Tensor))
 
-    with ExitStack() as hooks:
+    with ExitStack() as hooks, torch.random.fork_rng(devices=[]):
         for name, module in judged.named_modules():
             hooks.callback(module.register_forward_hook(partial(look, name)).remove)
-        for other in (1, 2):
+        for batch in batches:
             passes.append({})
-            judged(images[[0, other]])
+            judged(batch)
     for name, (*reads, gives) in passes[0].items():
         *again, changed = passes[1][name]
         same = all(_differ(*pair) <= DIFFERS for pair in zip(reads, again, strict=True))

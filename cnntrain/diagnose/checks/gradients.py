@@ -115,6 +115,7 @@ def _wrong(
         f"{worst.parameter}[{worst.index}]: {worst.backward:.4g} from the backward pass, "
         f"{worst.numeric:.4g} from finite differences",
         "correct its backward, or leave the backward pass to autograd",
+        layers=tuple(layer.name for layer in guilty),
     )
 
 

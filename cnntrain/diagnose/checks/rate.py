@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
+import torch
 from matplotlib.figure import Figure
 from torch import nn
 
@@ -33,6 +35,9 @@ many times the highest good one."""
 BEYOND = 4.0
 """It also is, if it makes no progress, and is this many times the largest rate that does; if it is
 less above that one, it is a suspicion."""
+
+LONG, USUAL = 0.97, 0.9
+"""A momentum that may be the cause of steps that are too long, and the one to take then."""
 
 SHORT_LIVED, EPOCHS = 8.0, 1.5
 """A schedule takes the rate away too early, if the run has this many times the steps that it goes
@@ -85,11 +90,13 @@ def check_rate(
         progress, good = tried.progress, tried.good
         suggested = own if own in good else middle(good)
         whole = sum(shares) if shares else math.inf
-        too_high, too_low = (
-            partial(find, steps=steps, scale=bare.recipe.lr_scale) for find in (_too_high, _too_low)
+        scale, velocity = bare.recipe.lr_scale, _velocity(net, bare)
+        too_low = partial(_too_low, steps=steps, scale=scale)
+        found = _too_high(
+            progress[own], own=own, good=good, edge=max(learning), steps=steps, scale=scale
         )
         finding = (
-            too_high(progress[own], own=own, good=good, edge=max(learning))
+            (found and _with_momentum(found, velocity, own=own, good=good, bare=bare, steps=steps))
             or too_low(progress[own], own=own, good=good, trials=whole / steps)
             or _falls_early(whole, run=len(shares), epochs=bare.recipe.epochs, steps=steps)
         )
@@ -142,6 +149,50 @@ def _too_high(
         is_certain=is_at_the_edge or own / edge >= BEYOND,
         follows=("wrong_gradient", "momentum_too_long", *TOO_LARGE),
         overrides=(f"train.optimizer.lr={middle(good) / scale:.2g}",),
+    )
+
+
+def _velocity(net: nn.Module, bare: Method) -> float:
+    """The momentum of SGD; 0 for others, whose steps are as long with any."""
+    optimizer = bare.make_optimizer(steady_copy(net))
+    is_sgd = isinstance(optimizer, torch.optim.SGD)
+    return float(optimizer.defaults["momentum"]) if is_sgd else 0.0
+
+
+def _length(momentum: float, steps: int) -> float:
+    """How much further than without momentum so many equal gradients lead, on the mean."""
+    if momentum == 1:
+        return (steps + 1) / 2
+    summed = (1 - momentum**steps) * momentum / (1 - momentum)
+    return (1 - summed / steps) / (1 - momentum)
+
+
+def _with_momentum(  # what was found, and at what
+    found: Finding,
+    momentum: float,
+    *,
+    own: float,
+    good: Sequence[float],
+    bare: Method,
+    steps: int,
+) -> Finding:
+    """Where momentum is what makes the steps long, the remedy is a usual one."""
+    if momentum < LONG:
+        return found
+    best = middle(good) * _length(momentum, steps) / _length(USUAL, steps)
+    overrides = (f"train.optimizer.momentum={USUAL}",)
+    remedy = f"set train.optimizer.momentum to {USUAL}"
+    if own > FAR_ABOVE * best:
+        overrides = (*overrides, f"train.optimizer.lr={best / bare.recipe.lr_scale:.2g}")
+        return replace(found, remedy=f"{remedy}, and the rate to {best:.2g}", overrides=overrides)
+    times = _times(own / good[0])
+    return replace(
+        found,
+        fault="momentum_too_long",
+        headline=f"with a momentum of {momentum:g} your rate {own:.2g} is {times} times too high",
+        remedy=remedy,
+        follows=("wrong_gradient", *TOO_LARGE),
+        overrides=overrides,
     )
 
 

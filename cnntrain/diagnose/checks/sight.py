@@ -136,6 +136,7 @@ def _unseen(seen: _Seen) -> Iterator[Finding]:
         "the derivative of all outputs is exactly 0 there, whatever the image; channels are "
         "counted from 0",
         f"look at '{guilty}', and what is before it" if guilty else "look at the first layers",
+        layers=(guilty,) if guilty else (),
     )
 
 

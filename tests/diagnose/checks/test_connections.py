@@ -74,7 +74,9 @@ def test_a_learning_rate_of_zero_freezes_too(convnet: Make, batches: list[Batch]
 def test_layers_before_a_detach(convnet: Make, method: Make, batches: list[Batch]) -> None:
     report = check_connections(net=convnet(act1=Cut()), batches=batches[:4], bare=method())
     assert faults(report) == ["detached_layer"]
-    assert "'conv1', 'norm1'" in report.findings[0].headline
+    (found,) = report.findings
+    assert "'conv1', 'norm1'" in found.headline
+    assert (found.layers, found.remedy[-9:]) == (("act1",), " in 'act1'")
 
 
 def test_dead_rectifiers_leave_a_gradient_of_zero(

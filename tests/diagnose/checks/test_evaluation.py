@@ -56,6 +56,7 @@ class Centred(nn.Module):
 @pytest.mark.parametrize(
     ("layers", "named", "remedy"),
     [
+        ({"act2": AlwaysDropout()}, "'act2' (AlwaysDropout)", "'act2' (AlwaysDropout) must ask"),
         ({"act2": Centred()}, "'act2' (Centred)", "compute each image by itself"),
         (
             {"norm1": nn.BatchNorm2d(6, track_running_stats=False)},
@@ -64,12 +65,13 @@ class Centred(nn.Module):
         ),
     ],
 )
-def test_the_layer_that_mixes_the_images_is_named(
+def test_the_layer_that_is_to_blame_is_named(
     convnet: Make, many: Batch, layers: dict[str, nn.Module], named: str, remedy: str
 ) -> None:
     (found,) = check_evaluation(trained=convnet(**layers), small_batch=many).findings
     assert f"{named} is the first layer" in found.evidence
     assert remedy in found.remedy
+    assert found.layers == tuple(layers)
 
 
 def test_a_network_that_mixes_them_itself_has_no_such_layer(many: Batch) -> None:

@@ -138,6 +138,33 @@ def test_a_slow_rate_is_too_low_if_the_run_is_short(
     assert faults(report) == expected
 
 
+@pytest.mark.parametrize(
+    ("lr", "momentum", "fault", "changed"),
+    [
+        (5.0, 0.9, "rate_too_high", ["lr"]),
+        (0.1, 0.999, "momentum_too_long", ["momentum"]),
+        (20.0, 0.999, "rate_too_high", ["momentum", "lr"]),
+    ],
+)
+def test_steps_that_momentum_makes_too_long_are_mended_by_a_usual_one(
+    lr: float,
+    momentum: float,
+    fault: str,
+    changed: list[str],
+    convnet: Make,
+    method: Make,
+    batches: list[Batch],
+) -> None:
+    """A rate of 0.1 is a good one here with a momentum of 0.9."""
+    how = method(lr=lr, momentum=momentum)
+    report = check_rate(net=convnet(), batches=batches, bare=how, classes=4, steps=60)
+    (found,) = report.findings
+    values = dict(each.removeprefix("train.optimizer.").split("=") for each in found.overrides)
+    assert (found.fault, list(values)) == (fault, changed)
+    assert float(values.get("momentum", 0.9)) == 0.9
+    assert 0.004 < float(values.get("lr", lr)) < 1.0
+
+
 SHARES = {
     "a hundredth in each epoch": ([0.01**epoch for epoch in range(10) for _ in range(20)], True),
     "half in each epoch": ([0.5**epoch for epoch in range(10) for _ in range(20)], None),
