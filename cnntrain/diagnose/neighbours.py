@@ -77,12 +77,14 @@ class Sample:
         targets: `(N,)`.
         moved: by how many places labels would have been moved -> `(N,)`, the labels that the
             images would have then; -1 where there is none.
+        names: what the images are called; none if not known.
     """
 
     split: str
     images: Tensor
     targets: Tensor
     moved: Mapping[int, Tensor] = field(default_factory=dict)
+    names: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -164,8 +166,8 @@ def suspicious_labels(train: Sample, votes: Votes, classes: Sequence[str]) -> It
             f"of {int(votes.speaks.sum()):,} images whose {NEIGHBOURS} nearest are of one class "
             f"{int(wrong.sum()):,} have another label, and it happens to all classes alike, so it "
             "is no likeness",
-            "look at the pictures of this report, and correct the labels; label_smoothing and "
-            "early_stop help a little",
+            "correct the labels of the images that `--check data` lists and `--html` shows; "
+            "label_smoothing and early_stop help a little",
         )
 
 

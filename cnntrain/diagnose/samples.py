@@ -77,4 +77,5 @@ def _sample(split: str, part: Part, *, data: Data, seed: int) -> Sample:
         places = chosen + by
         inside = (places >= 0) & (places < len(part))
         moved[by] = torch.where(inside, part.targets[places.clamp(0, len(part) - 1)], -1)
-    return Sample(split, batch.images, targets, moved)
+    names = [part.label(place) for place in chosen.tolist()]
+    return Sample(split, batch.images, targets, moved, names)

@@ -34,6 +34,9 @@ SCALE = (0.05, 5.0)
 OFF_CENTRE = 3.0
 """Mean of the pixels, in their deviations."""
 
+LISTED = 50
+"""Images by name whose labels are doubtful, at the most."""
+
 UNEVEN = 20.0
 """Times the images of the smallest class."""
 
@@ -85,6 +88,7 @@ def check_data(
         headline = f"whether the labels fit the images could not be judged: {nothing}"
     mean, deviation = _channel_statistics(train.images)
     rows = tuple(zip(class_names, *counts.values(), strict=True))
+    odd = _contradicted(train, own)
     return Report(
         "data",
         findings[0].headline if findings else headline,
@@ -96,8 +100,11 @@ def check_data(
             "deviation": float(deviation.mean()),
             "shared_images": sum(len(found) for found in shared.values()),
         },
-        tables=(Table("images by class", ("class", *counts), rows),),
-        pictures=_pictures(train, own, class_names, counts["train"]),
+        tables=(
+            Table("images by class", ("class", *counts), rows),
+            *((_to_look_at(train, own, odd, class_names),) if len(odd) and train.names else ()),
+        ),
+        pictures=_pictures(train, own, odd, class_names, counts["train"]),
         applies=bool(findings) or not is_unjudged,
     )
 
@@ -133,20 +140,32 @@ def _without_classes(
     )
 
 
+def _contradicted(train: Sample, own: Votes) -> Tensor:
+    """Places of the images whose neighbours surely have another label, the surest first."""
+    odd = own.contradicts(train.targets) & (own.kappa(train.targets) >= TELLING)
+    return own.share.where(odd, -1.0).argsort(descending=True, stable=True)[: int(odd.sum())]
+
+
+def _to_look_at(train: Sample, own: Votes, odd: Tensor, classes: Sequence[str]) -> Table:
+    """What they are called, so that their labels can be corrected."""
+    rows = tuple(
+        (train.names[at], classes[int(train.targets[at])], classes[int(own.winner[at])])
+        for at in odd[:LISTED].tolist()
+    )
+    title = "training images whose neighbours have another label, the surest first"
+    return Table(title, ("image", "label", "their label"), rows)
+
+
 def _pictures(
-    train: Sample, own: Votes, classes: Sequence[str], counts: Sequence[int]
+    train: Sample, own: Votes, odd: Tensor, classes: Sequence[str], counts: Sequence[int]
 ) -> tuple[Plot, ...]:
     bars = bars_by_layer(list(zip(classes, counts, strict=True)), label="images", is_log=False)
     by_class = Plot("training images by class", bars)
-    telling = own.kappa(train.targets) >= TELLING
-    odd = own.contradicts(train.targets) & telling
-    if not odd.any():
+    if not len(odd):
         return (by_class,)
     title = "images whose neighbours have another label (label, and theirs), the surest first"
-    surest = own.share.where(odd, -1.0).argsort(descending=True, stable=True)[: int(odd.sum())]
-    doubtful = train.images[surest], train.targets[surest], own.winner[surest]
-    images = doubtful_images(*doubtful, classes)
-    return by_class, Plot(title, images)
+    doubtful = train.images[odd], train.targets[odd], own.winner[odd]
+    return by_class, Plot(title, doubtful_images(*doubtful, classes))
 
 
 def _not_finite(train: Sample) -> Iterator[Finding]:

@@ -56,8 +56,12 @@ def test_noisy_labels() -> None:
     generator = torch.Generator().manual_seed(3)
     wrong = torch.rand(IMAGES, generator=generator) < 0.3
     other = (sound.targets + torch.randint(1, 5, (IMAGES,), generator=generator)) % 5
-    noisy = replace(sound, targets=torch.where(wrong, other, sound.targets))
+    names = [f"image {place}" for place in range(IMAGES)]
+    noisy = replace(sound, targets=torch.where(wrong, other, sound.targets), names=names)
     report = check(noisy)
+    listed = {str(row[0]) for row in report.tables[1].rows}
+    assert len(listed) == 50
+    assert listed <= {names[place] for place in wrong.nonzero().flatten().tolist()}
     assert faults(report) == ["labels_noisy"]
     planted = float(wrong.float().mean())
     said = re.match(r"about (\d+)% of the labels look wrong", report.findings[0].headline)
