@@ -180,7 +180,7 @@ def _with_momentum(  # what was found, and at what
     if momentum < LONG:
         return found
     best = middle(good) * _length(momentum, steps) / _length(USUAL, steps)
-    overrides = (f"train.optimizer.momentum={USUAL}",)
+    overrides: tuple[str, ...] = (f"train.optimizer.momentum={USUAL}",)
     remedy = f"set train.optimizer.momentum to {USUAL}"
     if own > FAR_ABOVE * best:
         overrides = (*overrides, f"train.optimizer.lr={best / bare.recipe.lr_scale:.2g}")
