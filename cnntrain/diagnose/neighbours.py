@@ -168,6 +168,7 @@ def suspicious_labels(train: Sample, votes: Votes, classes: Sequence[str]) -> It
             "is no likeness",
             "correct the labels of the images that `--check data` lists and `--html` shows; "
             "label_smoothing and early_stop help a little",
+            follows=("same_picture",),
         )
 
 

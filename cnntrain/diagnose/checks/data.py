@@ -15,6 +15,7 @@ from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import bars_by_layer, doubtful_images
 from cnntrain.diagnose.meaningless import meaningless
 from cnntrain.diagnose.neighbours import (
+    FEW_VALUES,
     TELLING,
     Sample,
     Votes,
@@ -39,6 +40,9 @@ LISTED = 50
 
 UNEVEN = 20.0
 """Times the images of the smallest class."""
+
+REPEATED = 0.05
+"""Share of the images that are one and the same picture, with labels of several classes."""
 
 
 @check("data", place=1)
@@ -70,6 +74,7 @@ def check_data(
     nothing = None if labels else meaningless(train, own, class_names)
     findings = (
         *_not_finite(train),
+        *_one_picture(train),
         *_missing(class_names, counts, unseen),
         *labels,
         *((nothing,) if isinstance(nothing, Finding) else ()),
@@ -179,6 +184,25 @@ def _not_finite(train: Sample) -> Iterator[Finding]:
         )
 
 
+def _one_picture(train: Sample) -> Iterator[Finding]:
+    """A picture that stands for images which could not be had, or an empty one."""
+    values = train.images.flatten(1)
+    pictures, which, times = values.unique(dim=0, return_inverse=True, return_counts=True)
+    most = int(times.argmax())
+    labels = train.targets[which == most].unique()
+    is_small = values.shape[1] <= FEW_VALUES
+    if is_small or len(labels) == 1 or times[most] < REPEATED * len(values):
+        return
+    is_empty = bool(pictures[most].max() == pictures[most].min())
+    what = "are empty" if is_empty else "are one and the same picture"
+    yield Finding(
+        "same_picture",
+        f"{int(times[most]):,} of {len(values):,} training images {what}",
+        f"with labels of {len(labels)} classes, so nothing can be learnt from them",
+        "look at the files, and at how they were written: `cnntrain data check`; take them out",
+    )
+
+
 def _missing(
     classes: Sequence[str], counts: Mapping[str, Sequence[int]], unseen: Sequence[str]
 ) -> Iterator[Finding]:
@@ -204,6 +228,7 @@ def _unlike(train: Sample, other: Sample | None) -> Iterator[Finding]:
             f"the {other.split} images are not like the training images",
             f"their {what} differs by {distance:.1f} deviations from image to image",
             f"prepare both alike: look at `data.transforms` and at the files of {other.split}",
+            follows=("same_picture",),
         )
 
 

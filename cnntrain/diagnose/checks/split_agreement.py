@@ -150,6 +150,7 @@ def _findings(  # both splits, and what was said of them
             evidence,
             f"compare them with `cnntrain data show`, and look at how the files of {other.split} "
             "were made",
+            follows=("same_picture",),
         )
     yield cause
 

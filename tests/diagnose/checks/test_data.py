@@ -51,6 +51,22 @@ def test_nothing_is_found_in_sound_data() -> None:
     assert report.numbers["agreement"] == 1.0
 
 
+@pytest.mark.parametrize(("picture", "words"), [(None, "one and the same picture"), (0.5, "empty")])
+def test_one_picture_for_many(picture: float | None, words: str) -> None:
+    """40 of 400 images, of all classes; in one class alone they would be images seen often."""
+    sound = clouds(1)
+    images = sound.images.clone()
+    images[:40] = images[50] if picture is None else picture
+    report = check(replace(sound, images=images))
+    assert faults(report)[0] == "same_picture"
+    count = 41 if picture is None else 40
+    assert f"{count} of 400 training images" in report.findings[0].headline
+    assert words in report.findings[0].headline
+    of_one = replace(sound, images=images, targets=sound.targets.index_fill(0, torch.arange(40), 2))
+    if picture is not None:
+        assert "same_picture" not in faults(check(of_one))
+
+
 def test_noisy_labels() -> None:
     sound = clouds(1)
     generator = torch.Generator().manual_seed(3)
