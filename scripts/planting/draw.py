@@ -6,11 +6,18 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from planting import in_data, in_network, in_recipe
+from planting import (
+    in_data,
+    in_network,
+    in_recipe,
+    second_data,
+    second_network,
+    second_recipe,
+)
 from planting.healthy import Base, base, unusual
 from planting.kinds import KINDS, Kind
 
-GROUPS = (in_data, in_recipe, in_network)
+GROUPS = (in_data, in_recipe, in_network, second_data, second_recipe, second_network)
 """Importing them fills `KINDS`."""
 
 TRIES = 50
@@ -28,10 +35,11 @@ class Setup:
 
 
 def held_out(*, rotation: int) -> frozenset[str]:
-    """Half of the kinds of each group: another half in each rotation."""
+    """Half of the first lot's kinds of each group: another half in each rotation."""
     found: set[str] = set()
-    for group in sorted({each.group for each in KINDS.values()}):
-        names = sorted(each.name for each in KINDS.values() if each.group == group)
+    first = [each for each in KINDS.values() if each.lot == 1]
+    for group in sorted({each.group for each in first}):
+        names = sorted(each.name for each in first if each.group == group)
         random.Random(f"{rotation} {group}").shuffle(names)
         found |= set(names[: len(names) // 2])
     return frozenset(found)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,6 +15,12 @@ from cnntrain.data.sets.cifar import cifar10
 from cnntrain.data.sets.digits import digits
 from cnntrain.data.sets.mnist import mnist
 from cnntrain.data.splits import Part, Pixels, Splits
+
+SCRIPTS = str(Path(__file__).parents[1])
+if SCRIPTS not in sys.path:  # where a run file alone names this plugin
+    sys.path.append(SCRIPTS)
+
+from planting.second_sets import SECOND, spoiled_again
 
 SHAPES, ARROWS, HUES = ("disc", "square", "triangle", "cross"), ("up", "right", "down", "left"), 6
 
@@ -249,7 +258,11 @@ def spoiled(whole: Splits, spoil: str, amount: float, seed: int) -> Splits:
     assert isinstance(other, Pixels)
     generator = torch.Generator().manual_seed(seed + 1)
     pair = torch.randperm(count, generator=generator)[:2]
-    if spoil.startswith("validation_"):
+    if spoil in SECOND:
+        train, other = spoiled_again(
+            train, other, spoil=spoil, amount=amount, generator=generator, classes=count
+        )
+    elif spoil.startswith("validation_"):
         other = _other_validation(other, spoil.removeprefix("validation_"), amount, pair, generator)
     elif spoil == "copies_of_validation":
         again = other.select(torch.arange(int(amount * len(other))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -279,8 +280,48 @@ def _unscaled(changed: Base) -> str:
     return "pixels from 0 to 1"
 
 
+def _sigmoids(changed: Base) -> str:
+    changed.tree["train"]["loss"] = {"name": "binary_cross_entropy"}
+    return "each class by itself, with a sigmoid"
+
+
+def _swish(changed: Base) -> str:
+    if not changed.has("relu"):
+        return ""
+    text = json.dumps(changed.layers).replace('"leaky_relu"', '"silu"').replace('"relu"', '"silu"')
+    changed.tree["arch"]["layers"] = json.loads(text)
+    return "silu in place of relu"
+
+
+def _one_cycle(changed: Base) -> str:
+    changed.tree["train"]["schedule"] = {"name": "one_cycle"}
+    changed.tree["train"]["optimizer"]["lr"] *= 2
+    return "one cycle up to twice the rate"
+
+
+def _views(changed: Base) -> str:
+    if not changed.data.flip:
+        return ""
+    changed.tree["train"]["evaluate_views"] = 2
+    return "evaluated together with the mirror image"
+
+
+def _orthogonal(changed: Base) -> str:
+    changed.tree["arch"]["init"] = [{"weight": {"orthogonal": {"gain": 1.4}}, "bias": 0}]
+    return "orthogonal weights"
+
+
+def _lion(changed: Base) -> str:
+    optimizer = changed.tree["train"]["optimizer"]
+    if not optimizer["name"].startswith("adam"):
+        return ""
+    changed.tree["train"]["optimizer"] = {"name": "lion", "lr": optimizer["lr"] / 5}
+    return "Lion at a fifth of Adam's rate"
+
+
 UNUSUAL: tuple[Callable[[Base], str], ...] = (
     *(_smoothing, _average, _clipped, _large_batches, _small_batches, _parts, _no_momentum),
     *(_erased, _mixed, _kaiming, _hinge, _dropped, _unscaled),
+    *(_sigmoids, _swish, _one_cycle, _views, _orthogonal, _lion),
 )
 """Each changes a run file, and says what it did; nothing where it does not apply."""

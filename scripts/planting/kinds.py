@@ -20,23 +20,25 @@ class Kind:
         group: data, split, augmentation, recipe, network or layer.
         codes: the faults of which any one names it.
         plant: changes a copy of the run file, and says what it did; nothing if it does not apply.
+        lot: 1, or 2 for kinds that were written apart from the checks, which nobody tunes to.
     """
 
     name: str
     group: str
     codes: tuple[str, ...]
     plant: Plant
+    lot: int = 1
 
 
 KINDS: dict[str, Kind] = {}
 
 
-def kind(group: str, *codes: str) -> Callable[[Plant], Plant]:
+def kind(group: str, *codes: str, lot: int = 1) -> Callable[[Plant], Plant]:
     """Register a function under its name."""
 
     def register(plant: Plant) -> Plant:
         assert plant.__name__ not in KINDS
-        KINDS[plant.__name__] = Kind(plant.__name__, group, codes, plant)
+        KINDS[plant.__name__] = Kind(plant.__name__, group, codes, plant, lot)
         return plant
 
     return register

@@ -11,6 +11,7 @@ from planting.draw import broken, healthy, held_out
 from planting.drawn_sets import planted_colours
 from planting.healthy import PLUGIN, UNUSUAL, base
 from planting.kinds import KINDS
+from planting.second_sets import BOTH_SPLITS, SECOND
 
 from cnntrain.config.from_python import load_given
 from cnntrain.data.splits import Pixels
@@ -20,6 +21,8 @@ SPOILINGS = {
     for name, kind in KINDS.items()
     if kind.group in ("data", "split") and hasattr(kind.plant, "keywords")
 }
+ALIKE = {"channel_empty", *BOTH_SPLITS}
+"""What is done to training and validation images alike."""
 
 
 @pytest.mark.parametrize("name", sorted(KINDS))
@@ -52,14 +55,17 @@ def test_drawing_follows_from_the_seed() -> None:
 
 
 def test_half_of_the_kinds_of_each_group_are_held_out() -> None:
+    """Of the first lot; the second is for no tuning at all."""
     apart = held_out(rotation=0)
     assert apart != held_out(rotation=1)
-    for group in {kind.group for kind in KINDS.values()}:
-        names = {name for name, kind in KINDS.items() if kind.group == group}
+    first = {name: kind for name, kind in KINDS.items() if kind.lot == 1}
+    assert apart <= set(first) < set(KINDS)
+    for group in {kind.group for kind in first.values()}:
+        names = {name for name, kind in first.items() if kind.group == group}
         assert len(names & apart) == len(names) // 2
 
 
-@pytest.mark.parametrize("name", sorted(SPOILINGS))
+@pytest.mark.parametrize("name", sorted([*SPOILINGS, *SECOND]))
 def test_one_split_is_spoiled(name: str) -> None:
     """Of `validation_...` and of nothing else the validation images or labels are other ones."""
     sound, spoiled = planted_colours(images=300), planted_colours(images=300, spoil=name)
@@ -70,5 +76,5 @@ def test_one_split_is_spoiled(name: str) -> None:
         alike = len(before) == len(after)
         alike = alike and torch.equal(before.images, after.images)
         changed.append(not (alike and torch.equal(before.targets, after.targets)))
-    both = [True, name == "channel_empty"]
+    both = [True, name in ALIKE]
     assert changed == ([False, True] if name.startswith("validation_") else both)

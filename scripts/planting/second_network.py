@@ -1,0 +1,193 @@
+"""The second lot of faults in architectures and their initial weights."""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+from typing import Any
+
+from planting.healthy import HEAD, Base, conv
+from planting.kinds import kind
+
+second = partial(kind, lot=2)
+ACTIVATIONS = ("relu", "leaky_relu", "tanh")
+
+
+def _mapped(layers: Any, change: Any) -> Any:
+    """Layers, each as `change` returns it, at any depth."""
+    if isinstance(layers, list):
+        return [_mapped(change(item), change) for item in layers]
+    if isinstance(layers, dict):
+        return {key: _mapped(value, change) for key, value in layers.items()}
+    return layers
+
+
+def _change(base: Base, change: Any) -> None:
+    base.tree["arch"]["layers"] = _mapped(base.layers, change)
+
+
+def _insert(base: Base, item: Any) -> None:
+    """Behind the first activation."""
+    layers = base.layers
+    at = next(i for i, each in enumerate(layers) if each in ACTIVATIONS)
+    layers.insert(at + 1, item)
+
+
+def _stem(base: Base) -> list[Any]:
+    """Eight by eight maps, or a little more."""
+    size = base.data.size
+    return [conv(12, kernel=5, stride=1 if size < 16 else 2 if size < 20 else 4), "relu"]
+
+
+@second("network")
+def positive_weights(base: Base, random_: random.Random) -> str:
+    if base.has("_norm"):
+        return ""
+    high = random_.choice([0.2, 0.5])
+    base.tree["arch"]["init"] = [{"weight": {"uniform": {"low": 0.0, "high": high}}, "bias": 0}]
+    return f"weights from 0 to {high}"
+
+
+@second("network")
+def every_norm_begins_at_zero(base: Base, random_: random.Random) -> str:
+    if not base.has("batch_norm"):
+        return ""
+    base.tree["arch"]["init"] = [{"layers": "batch_norm", "weight": 0, "bias": 0}]
+    return "the factors of every batch normalisation begin at 0"
+
+
+@second("network")
+def epsilon_without_minus(base: Base, random_: random.Random) -> str:
+    norms = [name for name in ("batch_norm", "group_norm") if base.has(name)]
+    if not norms:
+        return ""
+    epsilon = random_.choice([1e5, 1e6])
+    plain = {"batch_norm": {"epsilon": epsilon}}
+
+    def change(item: Any) -> Any:
+        if isinstance(item, dict) and "group_norm" in item:
+            return {"group_norm": {**item["group_norm"], "epsilon": epsilon}}
+        return plain if item == "batch_norm" else item
+
+    _change(base, change)
+    return f"epsilon of {epsilon:g} in {norms[0]}"
+
+
+@second("network")
+def softmax_between(base: Base, random_: random.Random) -> str:
+    if base.has("_norm"):
+        return ""
+    _change(base, lambda item: "softmax" if item in ACTIVATIONS else item)
+    return "softmax in place of each activation"
+
+
+@second("network")
+def deep_and_plain(base: Base, random_: random.Random) -> str:
+    depth = random_.choice([16, 20])
+    deep = [conv(12), "relu"] * depth
+    base.tree["arch"]["layers"] = [*_stem(base), *deep, "flatten", HEAD]
+    return f"{depth} convolutions without shortcuts and norms"
+
+
+@second("network")
+def deep_sums(base: Base, random_: random.Random) -> str:
+    depth = random_.choice([12, 16])
+    body = [conv(12), "relu", conv(12)]
+    block = {"residual": {"body": body}}
+    base.tree["arch"]["layers"] = [*_stem(base), *[block] * depth, "flatten", HEAD]
+    base.tree["arch"]["init"] = [{"weight": "kaiming", "bias": 0}]
+    return f"{depth} residual blocks, all without norms"
+
+
+@second("network")
+def loud_branch(base: Base, random_: random.Random) -> str:
+    if base.net not in ("lenet", "plain", "tanh"):
+        return ""
+    gain, out = random_.choice([300.0, 1000.0]), base.layers[0]["conv"]["out"]
+    paths = {"straight": ["identity"], "loud": [conv(out), {"gain": {"initial": gain}}]}
+    _insert(base, {"branches": {"merge": "add", "paths": paths}})
+    return f"one of two branches times {gain:g}"
+
+
+@second("network")
+def normalised_over_one_map(base: Base, random_: random.Random) -> str:
+    if base.data.channels != 1:
+        return ""
+    base.layers.insert(0, "layer_norm")
+    return "layer normalisation over the single channel of grey images"
+
+
+@second("network")
+def slope_of_one(base: Base, random_: random.Random) -> str:
+    if base.has("max_pool") or base.data.name in ("planted_digits", "planted_mnist"):
+        return ""
+    linear = {"leaky_relu": {"slope": 1.0}}
+    _change(base, lambda item: linear if item in ACTIVATIONS else item)
+    return "leaky rectifiers of slope 1"
+
+
+@second("network")
+def single_maps(base: Base, random_: random.Random) -> str:
+    if base.net in ("perceptron", "grouped"):
+        return ""
+
+    def change(item: Any) -> Any:
+        return {"conv": {**item["conv"], "out": 1}} if "conv" in item else item
+
+    _change(base, change)
+    return "one map in each convolution"
+
+
+@second("network")
+def averaged_at_once(base: Base, random_: random.Random) -> str:
+    if base.data.name == "planted_colours":
+        return ""
+    base.tree["arch"]["layers"] = [conv(16), "relu", "global_avg_pool", HEAD]
+    return "one convolution, then the mean of each map"
+
+
+@second("network")
+def drops_the_main_path(base: Base, random_: random.Random) -> str:
+    p = random_.choice([0.9, 0.95])
+    _insert(base, {"stochastic_depth": {"p": p}})
+    return f"stochastic depth of {p} outside any residual block"
+
+
+@second("network")
+def images_dropped(base: Base, random_: random.Random) -> str:
+    p = random_.choice([0.9, 0.95])
+    base.layers.insert(0, {"dropout2d": {"p": p}})
+    return f"channel dropout of {p} on the images"
+
+
+@second("network")
+def noise_within(base: Base, random_: random.Random) -> str:
+    std = random_.choice([10.0, 30.0])
+    base.layers.insert(-1, {"gaussian_noise": {"std": std}})
+    return f"noise of {std:g} before the last layer"
+
+
+@second("network")
+def dilated_beyond_the_image(base: Base, random_: random.Random) -> str:
+    if base.net in ("perceptron", "residual") or base.data.name == "planted_colours":
+        return ""
+    dilation = base.data.size - 1
+
+    def change(item: Any) -> Any:
+        if "conv" not in item or item["conv"]["padding"] != "same":
+            return item
+        return {"conv": {**item["conv"], "dilation": dilation}}
+
+    before = str(base.layers)
+    _change(base, change)
+    return f"dilation of {dilation} pixels" if str(base.layers) != before else ""
+
+
+@second("network")
+def loud_auxiliary_head(base: Base, random_: random.Random) -> str:
+    if base.net == "perceptron" or base.tree["train"]["optimizer"]["name"] != "sgd":
+        return ""
+    weight = random_.choice([300.0, 1000.0])
+    side = {"as": "side", "from": "conv1", "weight": weight, "layers": ["global_avg_pool", HEAD]}
+    base.tree["arch"]["aux"] = [side]
+    return f"an auxiliary head of weight {weight:g}"

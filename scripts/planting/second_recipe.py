@@ -1,0 +1,134 @@
+"""The second lot of faults in how the weights are found."""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+from typing import Any
+
+from planting.healthy import Base
+from planting.kinds import kind
+
+second = partial(kind, lot=2)
+
+
+def _optimizer(base: Base) -> dict[str, Any]:
+    found: dict[str, Any] = base.tree["train"]["optimizer"]
+    return found
+
+
+def _head(base: Base) -> str:
+    """The name of the last layer."""
+    linear = [item for item in base.layers if isinstance(item, dict) and "linear" in item]
+    return f"linear{len(linear)}"
+
+
+@second("recipe")
+def large_epsilon(base: Base, random_: random.Random) -> str:
+    if not _optimizer(base)["name"].startswith("adam"):
+        return ""
+    _optimizer(base)["epsilon"] = random_.choice([1.0, 10.0])
+    return f"epsilon of {_optimizer(base)['epsilon']:g} in {_optimizer(base)['name']}"
+
+
+@second("recipe")
+def betas_swapped(base: Base, random_: random.Random) -> str:
+    if not _optimizer(base)["name"].startswith("adam"):
+        return ""
+    _optimizer(base)["betas"] = [random_.choice([0.999, 0.9995]), 0.9]
+    return "the two betas exchanged"
+
+
+@second("recipe")
+def head_decays(base: Base, random_: random.Random) -> str:
+    decay = random_.choice([2.0, 4.0])
+    if _optimizer(base)["name"] == "adamw":
+        decay *= 50
+    _optimizer(base)["groups"] = [{"names": _head(base), "weight_decay": decay}]
+    return f"weight decay of {decay:g} on the last layer alone"
+
+
+@second("recipe")
+def head_too_fast(base: Base, random_: random.Random) -> str:
+    factor = random_.choice([200, 500])
+    _optimizer(base)["groups"] = [{"names": _head(base), "lr_factor": factor}]
+    return f"the last layer learns {factor} times as fast"
+
+
+@second("recipe")
+def frozen_from_the_start(base: Base, random_: random.Random) -> str:
+    if base.net == "perceptron":
+        return ""
+    base.tree["train"]["freeze"] = {2: ["*"]}
+    return "all layers frozen after one epoch"
+
+
+@second("recipe")
+def hasty_plateau(base: Base, random_: random.Random) -> str:
+    delta, divisor = random_.choice([0.3, 0.5]), random_.choice([10, 100])
+    hasty = {"name": "plateau", "patience": 1, "min_delta": delta, "divide_by": divisor}
+    base.tree["train"]["schedule"] = hasty
+    return f"rate / {divisor} unless the error falls by {delta} in each epoch"
+
+
+@second("recipe")
+def scaled_for_a_cluster(base: Base, random_: random.Random) -> str:
+    batch = random_.choice([16384, 32768])
+    base.tree["train"]["lr_scaling"] = {"reference_batch": batch}
+    return f"the rate scaled down from batches of {batch}"
+
+
+@second("recipe")
+def classes_weigh_nothing(base: Base, random_: random.Random) -> str:
+    count = base.data.classes
+    weights = [1.0] * count
+    for label in range(max(count // 3, 1)):
+        weights[label] = 0.0
+    random_.shuffle(weights)
+    base.tree["train"]["loss"] = {"name": "cross_entropy", "class_weights": weights}
+    return f"class weights {weights}"
+
+
+@second("recipe")
+def one_step_per_epoch(base: Base, random_: random.Random) -> str:
+    base.tree["data"]["batch_size"] = 4000
+    return "all images in one batch"
+
+
+@second("recipe")
+def silenced_units(base: Base, random_: random.Random) -> str:
+    names = [item for item in base.layers if item in ("relu", "tanh", "leaky_relu")]
+    last = f"{names[-1]}{names.count(names[-1])}"
+    weight = random_.choice([1.0, 10.0])
+    penalty = {"activation_l1": {"layers": [last], "weight": weight}}
+    base.tree["train"]["penalties"] = [penalty]
+    return f"outputs of {last} penalised by {weight}"
+
+
+@second("recipe")
+def lion_at_the_rate_of_sgd(base: Base, random_: random.Random) -> str:
+    lr = random_.choice([0.05, 0.1])
+    base.tree["train"]["optimizer"] = {"name": "lion", "lr": lr}
+    return f"Lion with a rate of {lr}"
+
+
+@second("recipe")
+def mirrored_views(base: Base, random_: random.Random) -> str:
+    if base.data.flip:
+        return ""
+    base.tree["train"]["evaluate_views"] = 2
+    return "evaluated together with the mirror image"
+
+
+@second("recipe")
+def falls_within_a_batch(base: Base, random_: random.Random) -> str:
+    scale = random_.choice([1e-5, 1e-4])
+    base.tree["train"]["schedule"] = {"name": "inverse_sqrt", "scale_epochs": scale}
+    return f"inverse square root on a scale of {scale} epochs"
+
+
+@second("recipe")
+def focused_on_nothing(base: Base, random_: random.Random) -> str:
+    gamma = random_.choice([50.0, 100.0])
+    base.tree["train"]["loss"] = {"name": "focal", "gamma": gamma}
+    return f"focal loss with a gamma of {gamma:g}"
