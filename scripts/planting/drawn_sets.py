@@ -16,9 +16,8 @@ from cnntrain.data.sets.digits import digits
 from cnntrain.data.sets.mnist import mnist
 from cnntrain.data.splits import Part, Pixels, Splits
 
-SCRIPTS = str(Path(__file__).parents[1])
-if SCRIPTS not in sys.path:  # where a run file alone names this plugin
-    sys.path.append(SCRIPTS)
+if (scripts := str(Path(__file__).parents[1])) not in sys.path:
+    sys.path.append(scripts)  # where a run file alone names this plugin
 
 from planting.second_sets import SECOND, spoiled_again
 

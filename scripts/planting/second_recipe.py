@@ -32,14 +32,6 @@ def large_epsilon(base: Base, random_: random.Random) -> str:
 
 
 @second("recipe")
-def betas_swapped(base: Base, random_: random.Random) -> str:
-    if not _optimizer(base)["name"].startswith("adam"):
-        return ""
-    _optimizer(base)["betas"] = [random_.choice([0.999, 0.9995]), 0.9]
-    return "the two betas exchanged"
-
-
-@second("recipe")
 def head_decays(base: Base, random_: random.Random) -> str:
     decay = random_.choice([2.0, 4.0])
     if _optimizer(base)["name"] == "adamw":
@@ -50,6 +42,8 @@ def head_decays(base: Base, random_: random.Random) -> str:
 
 @second("recipe")
 def head_too_fast(base: Base, random_: random.Random) -> str:
+    if _optimizer(base)["name"] != "sgd":
+        return ""
     factor = random_.choice([200, 500])
     _optimizer(base)["groups"] = [{"names": _head(base), "lr_factor": factor}]
     return f"the last layer learns {factor} times as fast"
@@ -125,10 +119,3 @@ def falls_within_a_batch(base: Base, random_: random.Random) -> str:
     scale = random_.choice([1e-5, 1e-4])
     base.tree["train"]["schedule"] = {"name": "inverse_sqrt", "scale_epochs": scale}
     return f"inverse square root on a scale of {scale} epochs"
-
-
-@second("recipe")
-def focused_on_nothing(base: Base, random_: random.Random) -> str:
-    gamma = random_.choice([50.0, 100.0])
-    base.tree["train"]["loss"] = {"name": "focal", "gamma": gamma}
-    return f"focal loss with a gamma of {gamma:g}"
