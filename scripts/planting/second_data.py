@@ -116,15 +116,6 @@ def padded_too_far(base: Base, random_: random.Random) -> str:
 
 
 @second("augmentation")
-def jitter_in_percent(base: Base, random_: random.Random) -> str:
-    if base.data.name in ("planted_digits", "planted_mnist"):
-        return ""  # black stays black
-    share = random_.choice([30, 50])
-    _before_normalize(base, "train", {"color_jitter": {"brightness": share, "contrast": share}})
-    return f"brightness and contrast times up to {share}, meant as per cent"
-
-
-@second("augmentation")
 def cropped_to_a_corner(base: Base, random_: random.Random) -> str:
     size = base.data.size
     if size < 20:

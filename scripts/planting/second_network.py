@@ -82,14 +82,6 @@ def softmax_between(base: Base, random_: random.Random) -> str:
 
 
 @second("network")
-def deep_and_plain(base: Base, random_: random.Random) -> str:
-    depth = random_.choice([16, 20])
-    deep = [conv(12), "relu"] * depth
-    base.tree["arch"]["layers"] = [*_stem(base), *deep, "flatten", HEAD]
-    return f"{depth} convolutions without shortcuts and norms"
-
-
-@second("network")
 def deep_sums(base: Base, random_: random.Random) -> str:
     depth = random_.choice([12, 16])
     body = [conv(12), "relu", conv(12)]
@@ -181,13 +173,3 @@ def dilated_beyond_the_image(base: Base, random_: random.Random) -> str:
     before = str(base.layers)
     _change(base, change)
     return f"dilation of {dilation} pixels" if str(base.layers) != before else ""
-
-
-@second("network")
-def loud_auxiliary_head(base: Base, random_: random.Random) -> str:
-    if base.net == "perceptron" or base.tree["train"]["optimizer"]["name"] != "sgd":
-        return ""
-    weight = random_.choice([300.0, 1000.0])
-    side = {"as": "side", "from": "conv1", "weight": weight, "layers": ["global_avg_pool", HEAD]}
-    base.tree["arch"]["aux"] = [side]
-    return f"an auxiliary head of weight {weight:g}"

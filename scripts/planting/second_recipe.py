@@ -50,14 +50,6 @@ def head_too_fast(base: Base, random_: random.Random) -> str:
 
 
 @second("recipe")
-def frozen_from_the_start(base: Base, random_: random.Random) -> str:
-    if base.net == "perceptron":
-        return ""
-    base.tree["train"]["freeze"] = {2: ["*"]}
-    return "all layers frozen after one epoch"
-
-
-@second("recipe")
 def hasty_plateau(base: Base, random_: random.Random) -> str:
     delta, divisor = random_.choice([0.3, 0.5]), random_.choice([10, 100])
     hasty = {"name": "plateau", "patience": 1, "min_delta": delta, "divide_by": divisor}
