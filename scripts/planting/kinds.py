@@ -18,9 +18,11 @@ class Kind:
     Args:
         name: unique.
         group: data, split, augmentation, recipe, network or layer.
-        codes: the faults of which any one names it.
+        codes: the faults of which any one names it; none where the doctor has no word for it, so
+            that it is missed whatever is said.
         plant: changes a copy of the run file, and says what it did; nothing if it does not apply.
-        lot: 1, or 2 for kinds that were written apart from the checks, which nobody tunes to.
+        lot: a second one was written by somebody who did not know the checks. The last lot is held
+            out: once its figure is published it may be tuned on, and another one is written.
     """
 
     name: str

@@ -18,36 +18,36 @@ def _spoil(base: Base, random_: random.Random, how: str, *, least: float, most: 
     return f"{how.replace('_', ' ')}, {amount}"
 
 
-@second("data")
+@second("data", "labels_noisy")
 def unlabelled_as_first(base: Base, random_: random.Random) -> str:
     return _spoil(base, random_, "unlabelled_as_first", least=0.6, most=0.8)
 
 
-@second("data")
+@second("data", "class_missing", "labels_noisy")
 def labels_folded(base: Base, random_: random.Random) -> str:
     if base.data.classes == 2:
         return ""
     return _spoil(base, random_, "labels_folded", least=0.5, most=0.5)
 
 
-@second("data")
+@second("data", "labels_noisy", "labels_shifted")
 def second_annotator(base: Base, random_: random.Random) -> str:
     return _spoil(base, random_, "second_annotator", least=0.5, most=0.65)
 
 
-@second("data")
+@second("data", "too_few_images", "does_not_generalise")
 def near_copies(base: Base, random_: random.Random) -> str:
     return _spoil(base, random_, "near_copies", least=0.01, most=0.02)
 
 
-@second("data")
+@second("data", "splits_differ")
 def files_cut_short(base: Base, random_: random.Random) -> str:
     if base.data.name == "planted_colours":
         return ""
     return _spoil(base, random_, "files_cut_short", least=0.9, most=1.0)
 
 
-@second("data")
+@second("data", "uneven_classes")
 def long_tail(base: Base, random_: random.Random) -> str:
     return _spoil(base, random_, "long_tail", least=0.5, most=0.5)
 
@@ -66,33 +66,33 @@ def colour_lost(base: Base, random_: random.Random) -> str:
     return _spoil(base, random_, "colour_lost", least=0.5, most=0.5)
 
 
-@second("split")
+@second("split", "class_missing", "splits_differ")
 def split_by_class(base: Base, random_: random.Random) -> str:
     if base.data.classes == 2:
         return ""
     return _spoil(base, random_, "split_by_class", least=0.5, most=0.5)
 
 
-@second("split")
+@second("split", "splits_differ")
 def brightness_wrapped(base: Base, random_: random.Random) -> str:
     return _spoil(base, random_, "brightness_wrapped", least=0.8, most=1.0)
 
 
-@second("split")
+@second("split", "splits_differ")
 def validation_letterboxed(base: Base, random_: random.Random) -> str:
     if base.data.name == "planted_colours":
         return ""
     return _spoil(base, random_, "validation_letterboxed", least=0.5, most=0.65)
 
 
-@second("split")
+@second("split", "splits_differ")
 def validation_covered(base: Base, random_: random.Random) -> str:
     if base.data.name == "planted_colours":
         return ""
     return _spoil(base, random_, "validation_covered", least=0.5, most=0.7)
 
 
-@second("data")
+@second("data", "too_few_images", "does_not_generalise")
 def debug_subset(base: Base, random_: random.Random) -> str:
     count = base.data.classes * random_.choice([2, 3, 4])
     base.tree["data"]["split"] = {"train": count}
@@ -105,7 +105,7 @@ def _before_normalize(base: Base, part: str, *steps: Any) -> None:
     found[at:at] = list(steps)
 
 
-@second("augmentation")
+@second("augmentation", "too_much_augmentation")
 def padded_too_far(base: Base, random_: random.Random) -> str:
     if base.data.name == "planted_colours":
         return ""
@@ -115,7 +115,7 @@ def padded_too_far(base: Base, random_: random.Random) -> str:
     return f"crops of images with {padding} pixels of padding"
 
 
-@second("augmentation")
+@second("augmentation", "too_much_augmentation")
 def cropped_to_a_corner(base: Base, random_: random.Random) -> str:
     size = base.data.size
     if size < 20:
@@ -129,7 +129,7 @@ def cropped_to_a_corner(base: Base, random_: random.Random) -> str:
     return f"nothing but {side} x {side} of {size} x {size} pixels is seen"
 
 
-@second("data")
+@second("data", "pooled_early")
 def detail_resized_away(base: Base, random_: random.Random) -> str:
     if base.data.name == "planted_colours":
         return ""
@@ -140,7 +140,7 @@ def detail_resized_away(base: Base, random_: random.Random) -> str:
     return f"resized to {side} x {side} and back"
 
 
-@second("augmentation")
+@second("augmentation", "too_much_augmentation")
 def operations_in_a_row(base: Base, random_: random.Random) -> str:
     number = random_.choice([8, 12])
     strong = {"rand_augment": {"num_ops": number, "magnitude": 30}}
@@ -148,7 +148,7 @@ def operations_in_a_row(base: Base, random_: random.Random) -> str:
     return f"{number} operations of full strength on each image"
 
 
-@second("split")
+@second("split", "splits_differ")
 def evaluated_coarsely(base: Base, random_: random.Random) -> str:
     if base.data.name == "planted_colours":
         return ""

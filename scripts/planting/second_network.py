@@ -39,7 +39,14 @@ def _stem(base: Base) -> list[Any]:
     return [conv(12, kernel=5, stride=1 if size < 16 else 2 if size < 20 else 4), "relu"]
 
 
-@second("network")
+@second(
+    "network",
+    "exploding_activations",
+    "alike_units",
+    "exploding_gradients",
+    "large_initial_loss",
+    "saturated_units",
+)
 def positive_weights(base: Base, random_: random.Random) -> str:
     if base.has("_norm"):
         return ""
@@ -48,7 +55,9 @@ def positive_weights(base: Base, random_: random.Random) -> str:
     return f"weights from 0 to {high}"
 
 
-@second("network")
+@second(
+    "network", "zero_initialisation", "vanishing_activations", "vanishing_gradients", "dead_units"
+)
 def every_norm_begins_at_zero(base: Base, random_: random.Random) -> str:
     if not base.has("batch_norm"):
         return ""
@@ -56,7 +65,7 @@ def every_norm_begins_at_zero(base: Base, random_: random.Random) -> str:
     return "the factors of every batch normalisation begin at 0"
 
 
-@second("network")
+@second("network", "vanishing_activations", "vanishing_gradients")
 def epsilon_without_minus(base: Base, random_: random.Random) -> str:
     norms = [name for name in ("batch_norm", "group_norm") if base.has(name)]
     if not norms:
@@ -73,7 +82,7 @@ def epsilon_without_minus(base: Base, random_: random.Random) -> str:
     return f"epsilon of {epsilon:g} in {norms[0]}"
 
 
-@second("network")
+@second("network", "vanishing_activations", "vanishing_gradients")
 def softmax_between(base: Base, random_: random.Random) -> str:
     if base.has("_norm"):
         return ""
@@ -81,7 +90,7 @@ def softmax_between(base: Base, random_: random.Random) -> str:
     return "softmax in place of each activation"
 
 
-@second("network")
+@second("network", "exploding_activations", "exploding_gradients", "large_initial_loss")
 def deep_sums(base: Base, random_: random.Random) -> str:
     depth = random_.choice([12, 16])
     body = [conv(12), "relu", conv(12)]
@@ -91,7 +100,7 @@ def deep_sums(base: Base, random_: random.Random) -> str:
     return f"{depth} residual blocks, all without norms"
 
 
-@second("network")
+@second("network", "exploding_activations", "exploding_gradients", "large_initial_loss")
 def loud_branch(base: Base, random_: random.Random) -> str:
     if base.net not in ("lenet", "plain", "tanh"):
         return ""
@@ -101,7 +110,7 @@ def loud_branch(base: Base, random_: random.Random) -> str:
     return f"one of two branches times {gain:g}"
 
 
-@second("network")
+@second("network", "vanishing_activations", "unseen_pixels")
 def normalised_over_one_map(base: Base, random_: random.Random) -> str:
     if base.data.channels != 1:
         return ""
@@ -109,7 +118,7 @@ def normalised_over_one_map(base: Base, random_: random.Random) -> str:
     return "layer normalisation over the single channel of grey images"
 
 
-@second("network")
+@second("network", "linear_chain")
 def slope_of_one(base: Base, random_: random.Random) -> str:
     if base.has("max_pool") or base.data.name in ("planted_digits", "planted_mnist"):
         return ""
@@ -118,7 +127,7 @@ def slope_of_one(base: Base, random_: random.Random) -> str:
     return "leaky rectifiers of slope 1"
 
 
-@second("network")
+@second("network", "bottleneck")
 def single_maps(base: Base, random_: random.Random) -> str:
     if base.net in ("perceptron", "grouped"):
         return ""
@@ -130,7 +139,7 @@ def single_maps(base: Base, random_: random.Random) -> str:
     return "one map in each convolution"
 
 
-@second("network")
+@second("network", "small_windows", "pooled_early")
 def averaged_at_once(base: Base, random_: random.Random) -> str:
     if base.data.name == "planted_colours":
         return ""
@@ -138,14 +147,14 @@ def averaged_at_once(base: Base, random_: random.Random) -> str:
     return "one convolution, then the mean of each map"
 
 
-@second("network")
+@second("network", "too_much_dropout")
 def drops_the_main_path(base: Base, random_: random.Random) -> str:
     p = random_.choice([0.9, 0.95])
     _insert(base, {"stochastic_depth": {"p": p}})
     return f"stochastic depth of {p} outside any residual block"
 
 
-@second("network")
+@second("network", "too_much_dropout")
 def images_dropped(base: Base, random_: random.Random) -> str:
     p = random_.choice([0.9, 0.95])
     base.layers.insert(0, {"dropout2d": {"p": p}})
@@ -159,7 +168,7 @@ def noise_within(base: Base, random_: random.Random) -> str:
     return f"noise of {std:g} before the last layer"
 
 
-@second("network")
+@second("network", "small_windows", "unseen_pixels")
 def dilated_beyond_the_image(base: Base, random_: random.Random) -> str:
     if base.net in ("perceptron", "residual") or base.data.name == "planted_colours":
         return ""

@@ -23,7 +23,7 @@ def _head(base: Base) -> str:
     return f"linear{len(linear)}"
 
 
-@second("recipe")
+@second("recipe", "rate_too_low")
 def large_epsilon(base: Base, random_: random.Random) -> str:
     if not _optimizer(base)["name"].startswith("adam"):
         return ""
@@ -31,7 +31,7 @@ def large_epsilon(base: Base, random_: random.Random) -> str:
     return f"epsilon of {_optimizer(base)['epsilon']:g} in {_optimizer(base)['name']}"
 
 
-@second("recipe")
+@second("recipe", "too_much_decay")
 def head_decays(base: Base, random_: random.Random) -> str:
     decay = random_.choice([2.0, 4.0])
     if _optimizer(base)["name"] == "adamw":
@@ -40,7 +40,7 @@ def head_decays(base: Base, random_: random.Random) -> str:
     return f"weight decay of {decay:g} on the last layer alone"
 
 
-@second("recipe")
+@second("recipe", "rate_too_high")
 def head_too_fast(base: Base, random_: random.Random) -> str:
     if _optimizer(base)["name"] != "sgd":
         return ""
@@ -49,7 +49,7 @@ def head_too_fast(base: Base, random_: random.Random) -> str:
     return f"the last layer learns {factor} times as fast"
 
 
-@second("recipe")
+@second("recipe", "rate_falls_early")
 def hasty_plateau(base: Base, random_: random.Random) -> str:
     delta, divisor = random_.choice([0.3, 0.5]), random_.choice([10, 100])
     hasty = {"name": "plateau", "patience": 1, "min_delta": delta, "divide_by": divisor}
@@ -57,14 +57,14 @@ def hasty_plateau(base: Base, random_: random.Random) -> str:
     return f"rate / {divisor} unless the error falls by {delta} in each epoch"
 
 
-@second("recipe")
+@second("recipe", "rate_too_low")
 def scaled_for_a_cluster(base: Base, random_: random.Random) -> str:
     batch = random_.choice([16384, 32768])
     base.tree["train"]["lr_scaling"] = {"reference_batch": batch}
     return f"the rate scaled down from batches of {batch}"
 
 
-@second("recipe")
+@second("recipe", "class_weights_upside_down")
 def classes_weigh_nothing(base: Base, random_: random.Random) -> str:
     count = base.data.classes
     weights = [1.0] * count
@@ -75,13 +75,13 @@ def classes_weigh_nothing(base: Base, random_: random.Random) -> str:
     return f"class weights {weights}"
 
 
-@second("recipe")
+@second("recipe", "few_steps")
 def one_step_per_epoch(base: Base, random_: random.Random) -> str:
     base.tree["data"]["batch_size"] = 4000
     return "all images in one batch"
 
 
-@second("recipe")
+@second("recipe", "too_much_penalty")
 def silenced_units(base: Base, random_: random.Random) -> str:
     names = [item for item in base.layers if item in ("relu", "tanh", "leaky_relu")]
     last = f"{names[-1]}{names.count(names[-1])}"
@@ -91,14 +91,14 @@ def silenced_units(base: Base, random_: random.Random) -> str:
     return f"outputs of {last} penalised by {weight}"
 
 
-@second("recipe")
+@second("recipe", "rate_too_high")
 def lion_at_the_rate_of_sgd(base: Base, random_: random.Random) -> str:
     lr = random_.choice([0.05, 0.1])
     base.tree["train"]["optimizer"] = {"name": "lion", "lr": lr}
     return f"Lion with a rate of {lr}"
 
 
-@second("recipe")
+@second("recipe", "splits_differ")
 def mirrored_views(base: Base, random_: random.Random) -> str:
     if base.data.flip:
         return ""
@@ -106,7 +106,7 @@ def mirrored_views(base: Base, random_: random.Random) -> str:
     return "evaluated together with the mirror image"
 
 
-@second("recipe")
+@second("recipe", "rate_falls_early")
 def falls_within_a_batch(base: Base, random_: random.Random) -> str:
     scale = random_.choice([1e-5, 1e-4])
     base.tree["train"]["schedule"] = {"name": "inverse_sqrt", "scale_epochs": scale}

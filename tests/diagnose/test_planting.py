@@ -15,6 +15,7 @@ from planting.second_sets import BOTH_SPLITS, SECOND
 
 from cnntrain.config.from_python import load_given
 from cnntrain.data.splits import Pixels
+from cnntrain.diagnose.faults import FAULTS
 
 SPOILINGS = {
     name: kind.group
@@ -54,15 +55,13 @@ def test_drawing_follows_from_the_seed() -> None:
     assert drawn(1) != drawn(2)
 
 
-def test_half_of_the_kinds_of_each_group_are_held_out() -> None:
-    """Of the first lot; the second is for no tuning at all."""
-    apart = held_out(rotation=0)
-    assert apart != held_out(rotation=1)
-    first = {name: kind for name, kind in KINDS.items() if kind.lot == 1}
-    assert apart <= set(first) < set(KINDS)
-    for group in {kind.group for kind in first.values()}:
-        names = {name for name, kind in first.items() if kind.group == group}
-        assert len(names & apart) == len(names) // 2
+def test_the_last_lot_is_held_out() -> None:
+    assert {KINDS[name].lot for name in held_out()} == {2}
+    assert {kind.lot for name, kind in KINDS.items() if name not in held_out()} == {1}
+
+
+def test_kinds_are_named_by_faults_of_the_doctor() -> None:
+    assert {code for kind in KINDS.values() for code in kind.codes} <= set(FAULTS)
 
 
 @pytest.mark.parametrize("name", sorted([*SPOILINGS, *SECOND]))
