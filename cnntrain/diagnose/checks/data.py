@@ -187,18 +187,18 @@ def _not_finite(train: Sample) -> Iterator[Finding]:
 def _one_picture(train: Sample) -> Iterator[Finding]:
     """A picture that stands for images which could not be had, or an empty one."""
     values = train.images.flatten(1)
-    pictures, which, times = values.unique(dim=0, return_inverse=True, return_counts=True)
+    pictures, which, times = torch.unique(values, dim=0, return_inverse=True, return_counts=True)
     most = int(times.argmax())
-    labels = train.targets[which == most].unique()
+    labels = int(torch.bincount(train.targets[which == most]).count_nonzero())
     is_small = values.shape[1] <= FEW_VALUES
-    if is_small or len(labels) == 1 or times[most] < REPEATED * len(values):
+    if is_small or labels == 1 or times[most] < REPEATED * len(values):
         return
     is_empty = bool(pictures[most].max() == pictures[most].min())
     what = "are empty" if is_empty else "are one and the same picture"
     yield Finding(
         "same_picture",
         f"{int(times[most]):,} of {len(values):,} training images {what}",
-        f"with labels of {len(labels)} classes, so nothing can be learnt from them",
+        f"with labels of {labels} classes, so nothing can be learnt from them",
         "look at the files, and at how they were written: `cnntrain data check`; take them out",
     )
 
