@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from matplotlib.figure import Figure
 from torch import nn
+from torch.optim import Optimizer
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
@@ -17,8 +18,8 @@ from cnntrain.diagnose.drawing import SIZE
 from cnntrain.diagnose.faults import DAMPED, TOO_LARGE
 from cnntrain.diagnose.modules import logits_of
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
-from cnntrain.train.briefly import Method, steady_copy
-from cnntrain.train.rate_search import RangeTest, guessing, middle, try_rates
+from cnntrain.train.briefly import Method, steady_copy, train_briefly
+from cnntrain.train.rate_search import RangeTest, TriedRates, guessing, middle, try_rates
 
 SLOW, FAR_BELOW = 0.1, 16.0
 """A rate is too low where it makes less than this progress, and the lowest good one is this many
@@ -90,13 +91,16 @@ def check_rate(
         progress, good = tried.progress, tried.good
         suggested = own if own in good else middle(good)
         whole = sum(shares) if shares else math.inf
-        scale, velocity = bare.recipe.lr_scale, _velocity(net, bare)
-        too_low = partial(_too_low, steps=steps, scale=scale)
-        found = _too_high(
-            progress[own], own=own, good=good, edge=max(learning), steps=steps, scale=scale
+        too_high, too_low = (
+            partial(find, steps=steps, scale=bare.recipe.lr_scale) for find in (_too_high, _too_low)
         )
+        high = too_high(progress[own], own=own, good=good, edge=max(learning))
+        if high is not None:
+            high = _with_usual_momentum(
+                high, net, batches, bare=bare, tried=tried, steps=steps, seed=seed
+            )
         finding = (
-            (found and _with_momentum(found, velocity, own=own, good=good, bare=bare, steps=steps))
+            high
             or too_low(progress[own], own=own, good=good, trials=whole / steps)
             or _falls_early(whole, run=len(shares), epochs=bare.recipe.epochs, steps=steps)
         )
@@ -159,38 +163,52 @@ def _velocity(net: nn.Module, bare: Method) -> float:
     return float(optimizer.defaults["momentum"]) if is_sgd else 0.0
 
 
-def _length(momentum: float, steps: int) -> float:
-    """How much further than without momentum so many equal gradients lead, on the mean."""
-    if momentum == 1:
-        return (steps + 1) / 2
-    summed = (1 - momentum**steps) * momentum / (1 - momentum)
-    return (1 - summed / steps) / (1 - momentum)
-
-
-def _with_momentum(  # what was found, and at what
+def _with_usual_momentum(
     found: Finding,
-    momentum: float,
+    net: nn.Module,
+    batches: Sequence[Batch],
     *,
-    own: float,
-    good: Sequence[float],
     bare: Method,
+    tried: TriedRates,
     steps: int,
+    seed: int,
 ) -> Finding:
-    """Where momentum is what makes the steps long, the remedy is a usual one."""
+    """Where momentum makes the steps too long: a usual one, and the highest rate that suits it."""
+    momentum = _velocity(net, bare)
     if momentum < LONG:
         return found
-    best = middle(good) * _length(momentum, steps) / _length(USUAL, steps)
+
+    def make(moving: nn.Module) -> Optimizer:
+        optimizer = bare.make_optimizer(moving)
+        for group in optimizer.param_groups:
+            group["momentum"] = USUAL
+        return optimizer
+
+    def learns(rate: float) -> bool:
+        how = replace(bare, make_optimizer=make)
+        moving = steady_copy(net)
+        course = train_briefly(
+            moving, batches[:steps], method=how, steps=steps, rate=lambda _: rate, seed=seed
+        )
+        return tried.chance - course.end > HALF * (tried.chance - min(tried.ends.values()))
+
+    own = best = tried.own
+    while best > tried.good[0] and not learns(best):
+        best /= FAR_ABOVE
+    if best <= tried.good[0]:  # a rate that suits the momentum, too
+        return found
     overrides: tuple[str, ...] = (f"train.optimizer.momentum={USUAL}",)
     remedy = f"set train.optimizer.momentum to {USUAL}"
-    if own > FAR_ABOVE * best:
-        overrides = (*overrides, f"train.optimizer.lr={best / bare.recipe.lr_scale:.2g}")
+    if best < own:
+        best /= bare.recipe.lr_scale
+        overrides = (*overrides, f"train.optimizer.lr={best:.2g}")
         return replace(found, remedy=f"{remedy}, and the rate to {best:.2g}", overrides=overrides)
-    times = _times(own / good[0])
     return replace(
         found,
         fault="momentum_too_long",
-        headline=f"with a momentum of {momentum:g} your rate {own:.2g} is {times} times too high",
-        remedy=remedy,
+        headline=f"with a momentum of {momentum:g} your rate {own:.2g} is about "
+        f"{_times(own / tried.good[0])} times too high",
+        remedy=f"{remedy}: with it the rate is a good one",
         follows=("wrong_gradient", *TOO_LARGE),
         overrides=overrides,
     )
