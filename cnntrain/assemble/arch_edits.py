@@ -31,8 +31,16 @@ def with_parameter(node: Node, key: str, value: Any) -> Overrides:
     return (overriding((*node.path, node.operation), {key: value}),)
 
 
-def with_item_behind(nodes: Iterable[Node], item: Any) -> Overrides:
-    """Another layer behind each of them, and behind a normalisation that directly follows it."""
+def with_item_behind(
+    nodes: Iterable[Node], item: Any, *, instead: Mapping[str, str] | None = None
+) -> Overrides:
+    """Another layer behind each of them, and behind a normalisation that directly follows it.
+
+    Args:
+        nodes: layers.
+        item: the other layer.
+        instead: names of layers without parameters in the same lists -> what takes their place.
+    """
     found = {node.path: node for node in nodes if in_run_file(node)}
     if not found:
         return ()
@@ -45,6 +53,9 @@ def with_item_behind(nodes: Iterable[Node], item: Any) -> Overrides:
         items.insert(at, item)
     lists = dict.fromkeys(path[:-1] for path in found)
     outer = [each for each in lists if not any(each[: len(o)] == o != each for o in lists)]
+    for each in lists if instead else ():
+        items = value_at(tree, each)
+        items[:] = [(instead or {}).get(it, it) if isinstance(it, str) else it for it in items]
     return tuple(overriding(each, value_at(tree, each)) for each in outer)
 
 

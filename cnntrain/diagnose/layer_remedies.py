@@ -180,16 +180,13 @@ def kept_alive(patient: Patient, finding: Finding) -> Mended:
     has_convolutions = any(node.operation == "conv" for node in _nodes(patient))
     if overrides and has_convolutions:
         return remedy, overrides
-    plain = {node.path for node in squashing if in_run_file(node) and _is_plain(node)}
-    changed = tuple(overriding(path, "relu") for path in sorted(plain, key=str))
-    if changed:
-        return "use relu in place of what squashes", (*changed, *kaiming(patient, finding)[1])
+    if overrides and squashing:
+        linear = [node for node in _nodes(patient) if node.operation == "linear"][:-1]
+        rectified = dict.fromkeys(SQUASHING, "relu")
+        changed = with_item_behind(linear, "batch_norm", instead=rectified)
+        remedy = "use relu in place of what squashes, and put batch_norm before it"
+        return remedy, (*changed, *kaiming(patient, finding)[1])
     return remedy, overrides
-
-
-def _is_plain(node: Node) -> bool:
-    """Whether the item is a name alone."""
-    return node.reader.value(node.path) in SQUASHING
 
 
 def small_outputs(patient: Patient, finding: Finding) -> Mended:

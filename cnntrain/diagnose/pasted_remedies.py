@@ -34,7 +34,7 @@ from cnntrain.diagnose.layer_remedies import (
 )
 from cnntrain.diagnose.report import Finding
 from cnntrain.diagnose.setup import Patient
-from cnntrain.diagnose.variants import name_of
+from cnntrain.diagnose.variants import name_of, shifted
 
 
 def mended(finding: Finding, patient: Patient) -> Finding:
@@ -91,6 +91,15 @@ def _normalised(patient: Patient, _: Finding) -> Mended:
     return "normalise by the mean and deviation of the training images", tuple(both)
 
 
+def _balanced(patient: Patient, _: Finding) -> Mended:
+    """All classes equally often, and the few images of some of them never twice the same."""
+    moved = shifted(patient.loaded, patient.samples.train.images.shape[2:])
+    said = "draw all classes equally often: `-s data.sampling=balanced`"
+    if moved:
+        said += ", and shift images at random, so that the few of a class are not memorised"
+    return said, ("data.sampling=balanced", *moved)
+
+
 def _finite(patient: Patient, finding: Finding) -> Mended:
     """What makes values that are not finite: numbers of one's own in `normalize`."""
     transforms = patient.loaded.config.data.transforms
@@ -134,6 +143,7 @@ MENDS: Mapping[str, Find] = {
     # the images
     "not_finite": _finite,
     "too_much_augmentation": _as_evaluated,
+    "uneven_classes": _balanced,
     "not_normalised": _normalised,
     # what is connected, what the network sees and says, and evaluation
     "wrong_gradient": layers_of_others,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
+from cnntrain.assemble.arch_edits import overriding
 from cnntrain.assemble.prepare import prepare
 from cnntrain.assemble.trial_parts import first_batches, lightly, method_of
 from cnntrain.config.from_python import load_given
-from cnntrain.config.loaded import Loaded
+from cnntrain.config.loaded import TRANSFORMS_AT, Loaded
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.core.errors import CnntrainError
 from cnntrain.data.batch import Batch
@@ -92,21 +92,32 @@ def _changes(loaded: Loaded, sides: Sequence[int]) -> Iterator[tuple[str, tuple[
     tree: dict[str, Any] = resolved_tree(loaded.config)
     if tree["data"]["split"]["train"] is not None:
         yield "train on all of the images", ("data.split.train=null",)
-    steps = list(tree["data"]["transforms"]["train"])
-    names = [name_of(step) for step in steps]
-    place = names.index("normalize") if "normalize" in names else len(steps)
-    crop = {"random_crop": {"size": list(sides), "padding": max(1, min(sides) // SHIFT)}}
-    for what, step, others in (
-        ("images shifted at random", crop, ("random_crop", "random_resized_crop", "affine")),
-        ("images mirrored at random", "horizontal_flip", ("horizontal_flip",)),
+    for what, changed in (
+        ("images shifted at random", shifted(loaded, sides)),
+        ("images mirrored at random", _with_step(loaded, "horizontal_flip", ("horizontal_flip",))),
     ):
-        if not set(names) & set(others):
-            changed = json.dumps([*steps[:place], step, *steps[place:]])
-            yield what, (f"data.transforms.train={changed}",)
+        if changed:
+            yield what, changed
     decay = tree["train"]["optimizer"].get("weight_decay")
     if decay is not None:
         more = DECAY * decay or FIRST_DECAY
         yield "more weight decay", (f"train.optimizer.weight_decay={more:g}",)
+
+
+def shifted(loaded: Loaded, sides: Sequence[int]) -> tuple[str, ...]:
+    """Images of `sides` pixels shifted at random; none where training does such a thing already."""
+    crop = {"random_crop": {"size": list(sides), "padding": max(1, min(sides) // SHIFT)}}
+    return _with_step(loaded, crop, ("random_crop", "random_resized_crop", "affine"))
+
+
+def _with_step(loaded: Loaded, step: Any, others: Sequence[str]) -> tuple[str, ...]:
+    """One more transform of training, before `normalize`; none where one of `others` is there."""
+    steps = list(resolved_tree(loaded.config)["data"]["transforms"]["train"])
+    names = [name_of(step) for step in steps]
+    if set(names) & set(others):
+        return ()
+    place = names.index("normalize") if "normalize" in names else len(steps)
+    return (overriding((*TRANSFORMS_AT, "train"), [*steps[:place], step, *steps[place:]]),)
 
 
 @dataclass(frozen=True)

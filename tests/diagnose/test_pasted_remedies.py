@@ -54,6 +54,7 @@ def test_only_faults_are_mended() -> None:
         ("too_much_penalty", ["train.penalties=[]"]),
         ("too_much_smoothing", ["train.loss.label_smoothing=0.1"]),
         ("clipped_to_nothing", ["train.clip_norm=null"]),
+        ("uneven_classes", ["data.sampling=balanced"]),  # its images are moved at random
         ("rate_falls_early", ["train.schedule={name: cosine}"]),
         ("no_progress", ["train.optimizer.lr=auto"]),
         ("diverges", ["train.optimizer.lr=auto"]),
@@ -122,6 +123,15 @@ def test_weights_that_are_kaiming_are_not_mended_by_kaiming(run_file: RunFile) -
             {"train.optimizer.groups": [{"names": "conv*", "lr_factor": 0.0}]},
             ["train.optimizer.groups=[]"],
         ),
+        (
+            "uneven_classes",
+            {"data.transforms.train": ["normalize"]},
+            [
+                "data.sampling=balanced",
+                "data.transforms.train=[{random_crop: {size: [8, 8], padding: 1}}, "
+                "{normalize: {mean: null, std: null}}]",
+            ],
+        ),
         # weights of one's own are what makes signals fade
         (
             "vanishing_activations",
@@ -136,7 +146,11 @@ def test_weights_that_are_kaiming_are_not_mended_by_kaiming(run_file: RunFile) -
                     *("sigmoid", {"linear": {"out": 3}}),
                 ]
             },
-            ["arch.layers.2=relu", "arch.layers.4=relu", KAIMING],
+            [
+                "arch.layers=[flatten, {linear: {out: 9}}, batch_norm, relu, {linear: {out: 9}}, "
+                "batch_norm, relu, {linear: {out: 3}}]",
+                KAIMING,
+            ],
         ),
     ],
 )

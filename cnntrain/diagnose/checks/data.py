@@ -291,5 +291,4 @@ def _uneven(classes: Sequence[str], counts: Mapping[str, Sequence[int]]) -> Iter
             f"{many / few:.0f} times as many; a network that never answers '{rare}' is hardly ever "
             "wrong",
             "set data.sampling: balanced, or train.loss.class_weights: balanced",
-            overrides=("data.sampling=balanced",),
         )

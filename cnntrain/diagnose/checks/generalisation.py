@@ -161,7 +161,6 @@ def _useless(
             evidence,
             "draw all classes equally often: `-s data.sampling=balanced`",
             follows=EXPLAINS,
-            overrides=("data.sampling=balanced",),
         )
     if judged.is_learnt:
         return None

@@ -128,7 +128,7 @@ def test_a_run_that_knows_only_what_is_frequent_is_useless() -> None:
     splits = {"train": uneven("train", 80), "other": uneven("validation", 200)}
     (finding,) = check(80, trained=Always(), **splits).findings
     assert finding.fault == "uneven_classes"
-    assert finding.overrides == ("data.sampling=balanced",)
+    assert "data.sampling=balanced" in finding.remedy
     (finding,) = check(80, trained=Always(), is_weighted=True, **splits).findings
     assert finding.fault == "no_progress"
 
