@@ -143,12 +143,11 @@ def _as_text(diagnosis: Diagnosis, *, shows_tables: bool) -> str:
     if shows_tables:
         parts += [_table(table) for r in diagnosis.reports for table in r.tables if table.rows]
     parts += [_finding(*each) for each in enumerate(diagnosis.findings, start=1)]
-    judging = len(diagnosis.reports) - len(diagnosis.unjudged)
-    if judging and not diagnosis.findings:
-        made = counted(judging, "check")
-        parts.append(f"{made} made, nothing wrong found" if shows_tables else "nothing wrong found")
-    if diagnosis.unjudged:
-        lines = [f"   {report.check}: {report.headline}" for report in diagnosis.unjudged]
+    if diagnosis.judging and not diagnosis.findings:
+        made = counted(len(diagnosis.judging), "check")
+        parts.append(f"nothing wrong found by {made}: {', '.join(diagnosis.judging)}")
+    if diagnosis.open_questions:
+        lines = [f"   {check}: {why}" for check, why in diagnosis.open_questions]
         parts.append(
             "\n".join(["could not be judged, which does not mean that it is fine:", *lines])
         )
@@ -181,6 +180,7 @@ def _as_data(diagnosis: Diagnosis, name: str) -> dict[str, Any]:
         "verdict": diagnosis.verdict,
         "findings": [_finding_data(finding) for finding in diagnosis.findings],
         "refuted": [_finding_data(finding) for finding in diagnosis.refuted],
+        "not_judged": [{"check": check, "why": why} for check, why in diagnosis.open_questions],
         "checks": [
             {
                 "check": report.check,
@@ -204,6 +204,7 @@ def _as_data(diagnosis: Diagnosis, name: str) -> dict[str, Any]:
 def _finding_data(finding: Finding) -> dict[str, Any]:
     return {
         "fault": finding.fault,
+        "check": finding.check,
         "verdict": finding.verdict,
         "headline": finding.headline,
         "evidence": finding.evidence,

@@ -45,6 +45,20 @@ class Diagnosis:
         return tuple(report for report in self.reports if not report.applies)
 
     @property
+    def open_questions(self) -> tuple[tuple[str, str], ...]:
+        """Names of checks, and what each of them could not judge, in part or at all, and why."""
+        return tuple(
+            (report.check, why)
+            for report in self.reports
+            for why in (*(() if report.applies else (report.headline,)), *report.unjudged)
+        )
+
+    @property
+    def judging(self) -> tuple[str, ...]:
+        """The names of the checks that could judge something."""
+        return tuple(report.check for report in self.reports if report.applies)
+
+    @property
     def verdict(self) -> Verdict:
         """The worst that is left."""
         if self.findings:
@@ -123,7 +137,9 @@ def conclude(reports: Sequence[Report]) -> Diagnosis:
     it bears out.
     """
     refuted = {fault for report in reports for fault in report.refutes}
-    found = [finding for report in reports for finding in report.findings]
+    found = [
+        replace(finding, check=report.check) for report in reports for finding in report.findings
+    ]
     dropped = tuple(finding for finding in found if finding.fault in refuted)
     order = list(known_faults())
 

@@ -27,6 +27,8 @@ FAULTS: dict[str, str] = {
     "too_much_augmentation": "augmentation spoils the images, or makes classes look alike",
     "uneven_classes": "some classes have far more images than others",
     "class_weights_upside_down": "class weights do not make up for uneven classes",
+    "targets_not_scaled": "the numbers to be learnt are far from mean 0 and deviation 1",
+    "targets_odd": "a few images have numbers far from all others, or all have the same number",
     "constant_channel": "a channel of the images says nothing",
     "not_normalised": "the images are far from mean 0 and deviation 1",
     # the derivative
@@ -42,6 +44,7 @@ FAULTS: dict[str, str] = {
     "small_windows": "before global pooling units see small windows only",
     # the outputs, and evaluation
     "squashed_outputs": "the outputs are squashed before the loss squashes them again",
+    "out_of_reach": "the outputs cannot take the values that are to be learnt",
     "random_evaluation": "evaluation is random",
     "eval_mode_batch_norm": "evaluation of an image depends on the other images of its batch",
     "stale_batch_norm": "the running statistics do not follow the batches",
@@ -105,6 +108,7 @@ SYMPTOMS = ("no_gradient", "cannot_overfit", "diverges", "no_progress")
 STOPS = (
     *("not_finite", "wrong_gradient", "detached_layer", "frozen_layer"),
     *("linear_chain", "unseen_pixels", "pooled_early", "bottleneck", "small_windows"),
+    *("out_of_reach", "targets_not_scaled"),
     *(*DAMPED, *TOO_LARGE),
 )
 """Because of these a network does not learn, whatever the recipe."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from cnntrain.diagnose.diagnose import Diagnosis
+from cnntrain.diagnose.reasoning import STYLE as REASONING
+from cnntrain.diagnose.reasoning import reasoning
 from cnntrain.diagnose.report import Cell, Finding, Plot, Report, Table
 from cnntrain.show.page import page, picture, text
 
@@ -38,15 +40,14 @@ def html_page(diagnosis: Diagnosis, *, subject: str) -> bytes:
     """A page that opens in a browser without a network; `subject` is what was examined."""
     parts = [_finding(number, found) for number, found in enumerate(diagnosis.findings, start=1)]
     if diagnosis.verdict == "fine":
-        parts.append('<div class="finding fine"><p>Nothing wrong was found.</p></div>')
-    if diagnosis.unjudged:
-        why = "; ".join(f"{text(each.check)}: {text(each.headline)}" for each in diagnosis.unjudged)
-        parts.append(
-            "<p><strong>Could not be judged</strong>, which does not mean that it is fine: "
-            f"{why}.</p>"
-        )
-    parts += [_overview(diagnosis.reports), *map(_section, diagnosis.reports)]
-    return page(f"cnntrain diagnose {subject}", parts, style=_STYLE)
+        looked = text(", ".join(diagnosis.judging))
+        parts.append(f'<div class="finding fine"><p>Nothing wrong was found by {looked}.</p></div>')
+    parts += [
+        *reasoning(diagnosis),
+        _overview(diagnosis.reports),
+        *map(_section, diagnosis.reports),
+    ]
+    return page(f"cnntrain diagnose {subject}", parts, style=_STYLE + REASONING)
 
 
 def cell_text(value: Cell) -> str:

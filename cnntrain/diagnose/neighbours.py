@@ -74,9 +74,9 @@ class Sample:
     Args:
         split: its name.
         images: `(N, C, H, W)`.
-        targets: `(N,)`.
+        targets: `(N,)` classes; of other tasks `(N, ...)`.
         moved: by how many places labels would have been moved -> `(N,)`, the labels that the
-            images would have then; -1 where there is none.
+            images would have then; -1 where there is none. Of numbers `(N, K)`, and NaN.
         names: what the images are called; none if not known.
     """
 

@@ -151,6 +151,7 @@ MENDS: Mapping[str, Find] = {
     "detached_layer": layers_of_others,
     "unseen_pixels": without_blamed,
     "squashed_outputs": without_last,
+    "out_of_reach": without_last,
     "random_evaluation": layers_of_others,
     "eval_mode_batch_norm": layers_of_others,
     "stale_batch_norm": usual_momentum,

@@ -30,6 +30,7 @@ class Finding:
         overrides: the remedy as what follows `-s`, where changes of the run file mend it; all of
             them together, none of which changes what the network is to do.
         layers: names of the layers that are to blame, where they are known.
+        check: that found it; the doctor fills it in.
     """
 
     fault: str
@@ -41,6 +42,7 @@ class Finding:
     effects: tuple[Finding, ...] = ()
     overrides: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
+    check: str = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -89,6 +91,7 @@ class Report:
         pictures: where people would rather look than read.
         refutes: faults that cannot be there, given what this check saw.
         applies: False where the check could say nothing; the headline says why.
+        unjudged: what else it could not judge, though it judged something, each with the reason.
         seconds: that it took.
     """
 
@@ -100,6 +103,7 @@ class Report:
     pictures: tuple[Plot, ...] = ()
     refutes: tuple[str, ...] = ()
     applies: bool = True
+    unjudged: tuple[str, ...] = ()
     seconds: float = 0.0
 
     @property

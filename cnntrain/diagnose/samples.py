@@ -73,9 +73,11 @@ def _sample(split: str, part: Part, *, data: Data, seed: int) -> Sample:
     is_image = data.targets.form == "image"
     targets = batch.images if is_image else batch.targets
     moved = {}
-    for by in MOVES if targets.ndim == 1 else ():
+    for by in MOVES if targets.ndim == 1 or data.targets.form == "numbers" else ():
         places = chosen + by
         inside = (places >= 0) & (places < len(part))
-        moved[by] = torch.where(inside, part.targets[places.clamp(0, len(part) - 1)], -1)
+        there = part.targets[places.clamp(0, len(part) - 1)]
+        moved[by] = there.where(inside.view(-1, *[1] * (there.ndim - 1)), -1 if
+                                targets.ndim == 1 else torch.nan)  # fmt: skip
     names = [part.label(place) for place in chosen.tolist()]
     return Sample(split, batch.images, targets, moved, names)

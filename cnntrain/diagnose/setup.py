@@ -97,6 +97,20 @@ class Patient:
         return Batch(torch.cat(listed)[:images], torch.cat(targets)[:images])
 
     @cached_property
+    def held_out(self) -> Batch | None:
+        """Images of the split that measures, as evaluation has them; None without one."""
+        data, asked = self.prepared.data, self.effort
+        loader = data.validation or data.test
+        if loader is None or not loader.size:
+            return None
+        size = min(loader.size, asked.batch)
+        found = first_batches(
+            loader, count=max(1, min(loader.size, asked.images) // size), size=size
+        )
+        listed, targets = zip(*with_own_targets(self.prepared, found), strict=True)
+        return Batch(torch.cat(listed), torch.cat(targets))
+
+    @cached_property
     def samples(self) -> Samples:
         """Images of the splits, to be looked at."""
         return open_samples(self.prepared.loaded, self.prepared.data)
@@ -180,9 +194,9 @@ def _reckoned(patient: Patient) -> list[Remark]:
 
 
 def _views(patient: Patient) -> TrainingViews | None:
-    """Training images to be prepared in any way, where what is learnt are classes."""
+    """Training images to be prepared in any way, where they have classes, numbers or labels."""
     prepared = patient.prepared
-    if prepared.data.targets.form not in ("classes", "distances") or prepared.learner.part:
+    if prepared.data.targets.form in ("image", "several") or prepared.learner.part:
         return None
     return open_views(prepared.loaded, prepared.data)
 
@@ -210,6 +224,7 @@ FILLED: Mapping[str, Callable[[Patient], Any]] = {
     "batch": lambda it: it.listed(it.effort.images),
     "small_batch": lambda it: it.listed(SMALL),
     "few": lambda it: it.listed(FEW),
+    "held_out": lambda it: it.held_out,
     "train": lambda it: it.samples.train,
     "other": lambda it: it.samples.other,
     "shared": lambda it: it.samples.shared,
@@ -219,6 +234,8 @@ FILLED: Mapping[str, Callable[[Patient], Any]] = {
     "class_names": lambda it: it.prepared.data.classes,
     "counts": _counts,
     "task": lambda it: it.prepared.learner.task,
+    "form": lambda it: it.prepared.data.targets.form,
+    "loss": lambda it: it.prepared.loaded.train.loss.name,
     "is_weighted": _is_weighted,
     "unseen": lambda it: it.prepared.loaded.config.data.split.set_apart,
     "train_images": lambda it: it.prepared.data.train.size,

@@ -69,7 +69,10 @@ class SmallNet:
     def __init__(
         self, images: Tensor, targets: Tensor, *, classes: int, steps: int = STEPS, seed: int = 0
     ) -> None:
-        """Train on `images` `(N, C, H, W)` and class numbers `(N,)`, on the CPU."""
+        """Train on `images` `(N, C, H, W)` and class numbers `(N,)`, on the CPU.
+
+        Targets `(N, classes)` are numbers that deviate by about 1; it learns their squared error.
+        """
         prepared = reduced(images)
         mean, deviation = prepared.mean(dim=(0, 2, 3)), prepared.std(dim=(0, 2, 3))
         self._mean, self._deviation = mean[:, None, None], deviation[:, None, None].clamp_min(1e-6)
@@ -91,15 +94,20 @@ class SmallNet:
             places = torch.arange(step * BATCH, (step + 1) * BATCH) % len(order)
             chosen = order[places]
             optimizer.zero_grad()
-            F.cross_entropy(self._net(images[chosen]), targets[chosen]).backward()  # type: ignore[no-untyped-call]  # torch's gap
+            loss = F.cross_entropy if targets.ndim == 1 else F.mse_loss
+            loss(self._net(images[chosen]), targets[chosen]).backward()  # type: ignore[no-untyped-call]  # torch's gap
             optimizer.step()
             schedule.step()
 
     @torch.no_grad()
+    def outputs(self, images: Tensor) -> Tensor:
+        """What it gives for each image, `(N, classes)`."""
+        parts = torch.split(self._seen(reduced(images)), 256)
+        return torch.cat([self._net(part) for part in parts])
+
     def shares(self, images: Tensor) -> Tensor:
         """How sure it is of each class, for each image, `(N, classes)`."""
-        parts = torch.split(self._seen(reduced(images)), 256)
-        return torch.cat([self._net(part).softmax(dim=1) for part in parts])
+        return self.outputs(images).softmax(dim=1)
 
     def answers(self, images: Tensor) -> Tensor:
         """The class of each image `(N,)`."""

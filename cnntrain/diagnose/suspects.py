@@ -136,3 +136,26 @@ def written(steps: Steps) -> str:
 def written_value(value: Any) -> str:
     """Plain data as YAML in one line."""
     return dump_yaml(value, width=float("inf"), default_flow_style=True).strip()
+
+
+def difference(steps: Steps, views: TrainingViews) -> str:
+    """What training does to every image, `steps`, and evaluation does not, and the other way."""
+    lists = {"training": steps, "evaluation": views.eval_steps}
+    parts = []
+    for one, other in (("training", "evaluation"), ("evaluation", "training")):
+        only = [step for step in lists[one] if step not in lists[other]]
+        if only:
+            parts.append(f"{written(only)[1:-1]} in {one} only")
+    return ", ".join(parts) or "in another order"
+
+
+def unmixed(steps: Steps) -> tuple[str, ...]:
+    """That what mixes images with each other is left out where the doctor teaches networks."""
+    names = [str(step["name"]) for step in steps if is_mixing(step)]
+    if not names:
+        return ()
+    return (
+        f"what {' and '.join(names)} does to labels: mixed images have two, and the doctor's small "
+        "network is taught without; `--check recipe` trains with it, `--check arithmetic` reckons "
+        "how much is mixed",
+    )

@@ -22,8 +22,9 @@ from cnntrain.tasks.targets import Targets
 
 SAMPLE = 8
 """Images that are kept to be drawn."""
-LEARNT = 30.0
-"""dB from which on an image counts as memorised: an error of 3 % of the peak."""
+LEARNT, LEFT = 30.0, 0.1
+"""dB from which on an image counts as memorised, an error of 3 % of the peak; it also does where at
+most this share of the mean squared distance from the mean image is left."""
 
 
 @dataclass(frozen=True)
@@ -134,8 +135,11 @@ class Reconstruct:
         return [ReconstructedImage(each) for each in answers.cpu()]
 
     def missed(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Those with less than 30 dB."""
-        return psnr(self.answers(outputs), self.answers(targets)) < LEARNT
+        """Those with less than 30 dB whose error is clear in comparison with how images differ."""
+        given, wanted = self.answers(outputs), self.answers(targets)
+        error = (given - wanted).square().flatten(1).mean(dim=1)
+        spread = (wanted - wanted.mean(dim=0)).square().mean()
+        return (psnr(given, wanted) < LEARNT) & (error > LEFT * spread)
 
     def sums(self, outputs: Tensor) -> ImageSums:
         """For outputs `(N, C, H, W)`."""

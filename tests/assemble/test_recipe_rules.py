@@ -87,6 +87,9 @@ BROKEN: Mapping[str, tuple[Sequence[str], str, bool, str]] = {
     "some decay": ([f"{RATE}.weight_decay=0.06"], "too_much_decay", False, "in 33 steps"),
     "decoupled": ([f"{RATE}={{name: adamw, lr: 0.01, weight_decay: 10}}"],
                   "too_much_decay", True, "in 10 steps"),
+    # 1/2 + 2^-100 / (50 B(50, 50)) = 0.54
+    "all half": (["data.transforms.train=[normalize, {mixup: {alpha: 50}}]"],
+                 "too_much_augmentation", False, "about half of another one"),
 }  # fmt: skip
 """Overrides, the fault, whether it is certain, and what the headline names."""
 
@@ -107,6 +110,8 @@ HEALTHY = {
     "eight images": ["data.batch_size=8"],
     "smoothing": ["train.loss.label_smoothing=0.2"],
     "half of the units": [f"{DROP}=0.5"],
+    "mixed": ["data.transforms.train=[normalize, {mixup: {alpha: 0.2}}]"],
+    "cut and mixed": ["data.transforms.train=[normalize, cutmix]"],
     "lion": [f"{RATE}={{name: lion, lr: 1e-4, weight_decay: 1}}"],
     "adam of other betas": [f"{RATE}={{name: adam, lr: 1e-3, betas: [0.5, 0.9]}}"],
 }

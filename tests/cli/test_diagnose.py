@@ -53,7 +53,7 @@ def test_nothing_to_try(cnntrain: Cnntrain, run_file: RunFile) -> None:
 
 def test_one_check_finds_nothing(cnntrain: Cnntrain, run_file: RunFile) -> None:
     answer = cnntrain("diagnose", run_file(), "--check", "connections")
-    assert answer.out.endswith("\n\n1 check made, nothing wrong found\n")
+    assert answer.out.endswith("\n\nnothing wrong found by 1 check: connections\n")
 
 
 def test_initial_weights_are_not_judged(cnntrain: Cnntrain, run_file: RunFile) -> None:
@@ -67,7 +67,7 @@ def test_json(cnntrain: Cnntrain, run_file: RunFile) -> None:
     answer = cnntrain("diagnose", file, "--check", "rate", "--check", "recipe", "--json")
     assert answer.code == 0, answer.err
     found = json.loads(answer.out)
-    assert list(found) == ["subject", "verdict", "findings", "refuted", "checks"]
+    assert list(found) == ["subject", "verdict", "findings", "refuted", "not_judged", "checks"]
     assert found["verdict"] == "fault"
     assert found["findings"][0]["fault"] == "rate_too_high"
     assert [check["check"] for check in found["checks"]] == ["rate", "recipe"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
@@ -114,3 +117,48 @@ class Twist(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = Twisted.apply(x)
         return result
+
+
+@pytest.fixture
+def numbers_file(run_file: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+    """Writes a run file of 240 images of 8 x 8 pixels with a bright column, whose place is `x`.
+
+    Of `numbers_file(changes, number=lambda x: 100 * x)` the table has other numbers.
+    """
+
+    def write(
+        changes: Mapping[str, Any] | None = None,
+        *,
+        number: Callable[[float], float] = float,
+        name: str = "numbers",
+    ) -> Path:
+        draws = np.random.default_rng(0)
+        folder = tmp_path / name
+        folder.mkdir()
+        rows = ["path,x"]
+        for place in range(240):
+            x = int(draws.integers(8))
+            pixels = draws.integers(60, size=(8, 8))
+            pixels[:, x] += 120
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{place}.png")
+            rows.append(f"{place}.png,{number(float(x))}")
+        (folder / "table.csv").write_text("\n".join(rows))
+        ready = [{"resize": {"size": [8, 8]}}, "normalize"]
+        layers = [{"conv": {"out": 4, "kernel": 3}}, "relu", "flatten", {"linear": {"out": 16}}]
+        own: dict[str, Any] = {
+            "data": {
+                "name": "csv",
+                "file": str(folder / "table.csv"),
+                "channels": 1,
+                "number_columns": ["x"],
+                "split": {"validation": 60, "test": 20},
+                "batch_size": 16,
+                "transforms": {"train": ready, "eval": ready},
+            },
+            "task": {"name": "regression"},
+            "arch": {"layers": [*layers, "relu", {"linear": {"out": "$num_classes"}}]},
+            "train": {"epochs": 20, "optimizer": {"name": "adam", "lr": 0.01}},
+        }
+        return run_file({**own, **(changes or {})}, name=name)
+
+    return write

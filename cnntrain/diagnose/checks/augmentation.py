@@ -17,9 +17,19 @@ from torch import Tensor
 from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import compared_images
 from cnntrain.diagnose.lessons import Lessons, Replies
+from cnntrain.diagnose.number_lessons import judge_augmented_numbers
 from cnntrain.diagnose.report import Finding, Plot, Report, Table, not_applicable
 from cnntrain.diagnose.small_net import SmallNet
-from cnntrain.diagnose.suspects import Suspect, fixed, milder, suspects_in, without, written
+from cnntrain.diagnose.suspects import (
+    Suspect,
+    difference,
+    fixed,
+    milder,
+    suspects_in,
+    unmixed,
+    without,
+    written,
+)
 from cnntrain.diagnose.training_views import Steps, TrainingViews, is_random
 
 TELLS = 0.3
@@ -70,22 +80,23 @@ class _Seen:
 
 @check("augmentation", place=0.7)
 def check_augmentation(
-    *, views: TrainingViews | None, class_names: Sequence[str], seed: int = 0
+    *, views: TrainingViews | None, class_names: Sequence[str], form: str = "classes", seed: int = 0
 ) -> Report:
     """Teach one small network plain images and another one augmented ones, and compare them.
 
     Args:
         views: some of the training images, prepared by any list of transforms; None where what is
-            learnt are not classes.
+            learnt are neither classes nor numbers.
         class_names: of the classes.
+        form: of the targets.
         seed: of the small networks.
     """
-    if views is None:
-        return not_applicable("augmentation", "what is learnt are not classes: it is not judged")
+    if views is None or views.targets.ndim > 1:
+        return judge_augmented_numbers(views, form=form, names=class_names, seed=seed)
     has_suspects = any(map(is_random, views.train_steps))
     if not has_suspects and written(fixed(views)) == written(views.eval_steps):
         why = "training changes nothing at random, and prepares images as evaluation does"
-        return not_applicable("augmentation", why)
+        return not_applicable("augmentation", "; ".join([why, *unmixed(views.train_steps)]))
     classes = len(class_names)
     counts = torch.bincount(views.targets, minlength=classes)
     if int(counts[counts >= ENOUGH].sum()) * 0.3 < LEAST or int((counts >= ENOUGH).sum()) < 2:
@@ -171,6 +182,7 @@ def _report(
             ),
         ),
         pictures=pictures,
+        unjudged=unmixed(seen.lessons.views.train_steps),
     )
 
 
@@ -187,7 +199,7 @@ def _prepared_otherwise(seen: _Seen) -> Finding | None:
         return None
     return Finding(
         "splits_differ",
-        f"evaluation prepares images otherwise than training: {_difference(steps, views)}",
+        f"evaluation prepares images otherwise than training: {difference(steps, views)}",
         "a small network that learnt images as training prepares them is right on "
         f"{seen.augmented.accuracy:.0%} of others so prepared, on {here:.0%} as evaluation "
         f"prepares them, and on {there:.0%} where evaluation does what training does",
@@ -195,17 +207,6 @@ def _prepared_otherwise(seen: _Seen) -> Finding | None:
         "training shows the objects",
         overrides=(f"data.transforms.eval={written(steps)}",),
     )
-
-
-def _difference(steps: Steps, views: TrainingViews) -> str:
-    """What one of both lists does and the other one does not."""
-    lists = {"training": steps, "evaluation": views.eval_steps}
-    parts = []
-    for one, other in (("training", "evaluation"), ("evaluation", "training")):
-        only = [step for step in lists[one] if step not in lists[other]]
-        if only:
-            parts.append(f"{written(only)[1:-1]} in {one} only")
-    return ", ".join(parts) or "in another order"
 
 
 def _spoilt(seen: _Seen, longer: Replies, names: Sequence[str]) -> tuple[Finding, Plot]:

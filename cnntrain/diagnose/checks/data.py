@@ -13,9 +13,11 @@ from torch import Tensor
 
 from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import bars_by_layer, doubtful_images
+from cnntrain.diagnose.image_values import channel_statistics, not_finite, unlike, value_findings
 from cnntrain.diagnose.meaningless import meaningless
 from cnntrain.diagnose.neighbours import (
     FEW_VALUES,
+    NEIGHBOURS,
     TELLING,
     Sample,
     Votes,
@@ -23,17 +25,12 @@ from cnntrain.diagnose.neighbours import (
     suspicious_labels,
     votes_of,
 )
+from cnntrain.diagnose.numbers import TELLING as TELLING_NUMBERS
+from cnntrain.diagnose.numbers import neighbours_explain, number_findings
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
 from cnntrain.show.words import listed
-
-FAR = 0.8
-"""Distance of the mean images of two splits, in deviations from image to image."""
-
-SCALE = (0.05, 5.0)
-"""Deviation of the pixels that a network reads well."""
-
-OFF_CENTRE = 3.0
-"""Mean of the pixels, in their deviations."""
+from cnntrain.tasks.classification import CLASSIFICATION
+from cnntrain.tasks.protocol import Task
 
 LISTED = 50
 """Images by name whose labels are doubtful, at the most."""
@@ -46,7 +43,7 @@ REPEATED = 0.05
 
 
 @check("data", place=1)
-def check_data(
+def check_data(  # noqa: PLR0913  # what a check may ask for
     *,
     train: Sample,
     other: Sample | None,
@@ -55,6 +52,8 @@ def check_data(
     shared: Mapping[str, Sequence[tuple[str, str]]],
     is_weighted: bool,
     unseen: Sequence[str] = (),
+    form: str = "",
+    task: Task = CLASSIFICATION,
 ) -> Report:
     """Look at the images and labels themselves, with no network.
 
@@ -66,21 +65,25 @@ def check_data(
         shared: of each other split, the images that training has too.
         is_weighted: whether the run makes up for uneven classes.
         unseen: classes that are not to train.
+        form: of the targets.
+        task: what is learnt.
     """
     if train.targets.ndim > 1:
-        return _without_classes(train, other, counts=counts, shared=shared)
+        numbers = number_findings(train, names=class_names, task=task) if form == "numbers" else ()
+        odd = tuple(numbers)
+        return _without_classes(train, other, odd, counts=counts, shared=shared, form=form)
     own = votes_of(train, train)
     labels = tuple(suspicious_labels(train, own, class_names))
     nothing = None if labels else meaningless(train, own, class_names)
     findings = (
-        *_not_finite(train),
+        *not_finite(train),
         *_one_picture(train),
         *_missing(class_names, counts, unseen),
         *labels,
         *((nothing,) if isinstance(nothing, Finding) else ()),
         *leaks(train, other, counts=counts, shared=shared),
-        *_unlike(train, other),
-        *_values(train),
+        *unlike(train, other),
+        *value_findings(train),
         *(() if is_weighted else _uneven(class_names, counts)),
     )
     agreement = own.agreement(train.targets)
@@ -91,7 +94,7 @@ def check_data(
     is_unjudged = isinstance(nothing, str)
     if is_unjudged:
         headline = f"whether the labels fit the images could not be judged: {nothing}"
-    mean, deviation = _channel_statistics(train.images)
+    mean, deviation = channel_statistics(train.images)
     rows = tuple(zip(class_names, *counts.values(), strict=True))
     odd = _contradicted(train, own)
     return Report(
@@ -117,22 +120,32 @@ def check_data(
 def _without_classes(
     train: Sample,
     other: Sample | None,
+    odd: Sequence[Finding],
     *,
     counts: Mapping[str, Sequence[int]],
     shared: Mapping[str, Sequence[tuple[str, str]]],
+    form: str,
 ) -> Report:
-    """What can be said where no label is a class: of the images alone."""
+    """What can be said where no label is a class: of the images, and what is `odd` in numbers."""
     findings = (
-        *_not_finite(train),
+        *not_finite(train),
+        *odd,
         *leaks(train, other, counts=counts, shared=shared),
-        *_unlike(train, other),
-        *_values(train),
+        *unlike(train, other),
+        *value_findings(train),
     )
-    mean, deviation = _channel_statistics(train.images)
-    headline = (
-        f"{sum(counts['train']):,} training images; whether what is learnt fits them is not judged "
-        "for this task"
-    )
+    mean, deviation = channel_statistics(train.images)
+    headline = f"{counts['train'][0]:,} training images"
+    unjudged: tuple[str, ...] = ()
+    if form == "numbers":
+        known = neighbours_explain(train.images, train.targets)
+        headline += f"; {NEIGHBOURS} nearest neighbours explain {max(0.0, known):.0%} of the "
+        headline += "variance of their numbers"
+        if known < TELLING_NUMBERS:
+            unjudged = (f"whether numbers and images belong together: {headline}, too little",)
+    elif form != "image":
+        what = {"labels": "labels fit their images"}.get(form, "what is learnt fits its images")
+        unjudged = (f"whether {what}: neighbours are compared for classes and numbers only",)
     return Report(
         "data",
         findings[0].headline if findings else headline,
@@ -142,6 +155,7 @@ def _without_classes(
             "deviation": float(deviation.mean()),
             "shared_images": sum(len(found) for found in shared.values()),
         },
+        unjudged=unjudged,
     )
 
 
@@ -171,17 +185,6 @@ def _pictures(
     title = "images whose neighbours have another label (label, and theirs), the surest first"
     doubtful = train.images[odd], train.targets[odd], own.winner[odd]
     return by_class, Plot(title, doubtful_images(*doubtful, classes))
-
-
-def _not_finite(train: Sample) -> Iterator[Finding]:
-    bad = int((~train.images.isfinite().flatten(1).all(dim=1)).sum())
-    if bad:
-        yield Finding(
-            "not_finite",
-            f"{bad:,} of {len(train.images):,} training images hold values that are not finite",
-            "after the transforms of evaluation",
-            "look at the transforms: normalize with a std of 0?",
-        )
 
 
 def _one_picture(train: Sample) -> Iterator[Finding]:
@@ -215,70 +218,6 @@ def _missing(
             f"{len(empty)} of {len(classes)} classes; the network learns never to answer so",
             "add images of that class, or take it out of the class list",
         )
-
-
-def _unlike(train: Sample, other: Sample | None) -> Iterator[Finding]:
-    """Whether the images of another split are of another kind than those of training."""
-    if other is None or not other.images.isfinite().all():
-        return
-    distance, what = max(_distances(train.images, other.images))
-    if distance > FAR:
-        yield Finding(
-            "splits_differ",
-            f"the {other.split} images are not like the training images",
-            f"their {what} differs by {distance:.1f} deviations from image to image",
-            f"prepare both alike: look at `data.transforms` and at the files of {other.split}",
-            follows=("same_picture",),
-        )
-
-
-def _distances(ours: Tensor, theirs: Tensor) -> Iterator[tuple[float, str]]:
-    """How far apart brightness, contrast and sharpness are, in deviations from image to image."""
-    least = max(0.05 * float(ours.float().std()), 1e-6)
-    a, b = (images.float().flatten(1) for images in (ours, theirs))
-    for what, x, y in (
-        ("brightness", a.mean(dim=1), b.mean(dim=1)),
-        ("contrast", a.std(dim=1, correction=0), b.std(dim=1, correction=0)),
-        ("sharpness", _sharpness(ours), _sharpness(theirs)),
-    ):
-        yield abs(float(x.mean() - y.mean())) / max(float(x.std(correction=0)), least), what
-
-
-def _sharpness(images: Tensor) -> Tensor:
-    """Of each image: the mean step from a pixel to the next one, in deviations of its pixels."""
-    steps = images.float().diff(dim=-1).abs().flatten(1)
-    deviation = images.float().flatten(1).std(dim=1, correction=0).clamp_min(1e-6)
-    return steps.mean(dim=1) / deviation if steps.numel() else torch.zeros_like(deviation)
-
-
-def _values(train: Sample) -> Iterator[Finding]:
-    """Channels that say nothing, and pixels of a scale that hinders learning."""
-    if not train.images.isfinite().all():
-        return
-    mean, deviation = _channel_statistics(train.images)
-    centre, scale = float((mean.abs() / deviation).max()), float(deviation.mean())
-    empty = [str(i) for i, value in enumerate(deviation.tolist()) if value < 1e-6]
-    if empty:
-        yield Finding(
-            "constant_channel",
-            f"channel {listed(empty)} of the images is the same everywhere",
-            f"deviation 0 over {len(train.images):,} images, in {len(empty)} of {len(deviation)} "
-            "channels, so the network sees nothing in it",
-            "look at the files: was a channel lost when they were written?",
-        )
-    elif not SCALE[0] <= scale <= SCALE[1] or centre > OFF_CENTRE:
-        yield Finding(
-            "not_normalised",
-            f"the network's input has mean {float(mean.mean()):.3g} and deviation {scale:.3g}; it "
-            "should be near 0 and 1",
-            "channel by channel: mean " + ", ".join(f"{v:.3g}" for v in mean.tolist()[:4]),
-            "add `normalize` to both lists of `data.transforms`, without mean and std of its own",
-        )
-
-
-def _channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    values = images.double().transpose(0, 1).flatten(1)
-    return values.mean(dim=1), values.std(dim=1, correction=0)
 
 
 def _uneven(classes: Sequence[str], counts: Mapping[str, Sequence[int]]) -> Iterator[Finding]:

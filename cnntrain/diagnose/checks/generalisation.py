@@ -17,6 +17,7 @@ from torch import nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
+from cnntrain.diagnose.carrying_over import LEAST, PASSES, judge_carrying_over
 from cnntrain.diagnose.faults import EXPLAINS
 from cnntrain.diagnose.learning_curve import (
     CLEAR,
@@ -33,12 +34,6 @@ from cnntrain.tasks.answers import gives_probabilities
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
 from cnntrain.train.briefly import Method
-
-PASSES = 3.0
-"""Times that a short training must see each image for a difference to show."""
-
-LEAST = 12
-"""Images of the other split, for it to be judged."""
 
 FEW = 10
 """Images of a class up to which they are few in any case: half of them is hardly a set."""
@@ -67,6 +62,8 @@ def check_generalisation(  # noqa: PLR0913  # what a check may ask for
     other: Sample | None,
     class_names: Sequence[str],
     train_images: int,
+    batch: Batch | None = None,
+    held_out: Batch | None = None,
     variants: Sequence[Relief] = (),
     task: Task = CLASSIFICATION,
     is_weighted: bool = False,
@@ -85,17 +82,24 @@ def check_generalisation(  # noqa: PLR0913  # what a check may ask for
         other: some of the split that measures, prepared in the same way.
         class_names: of the classes.
         train_images: how many images train.
+        batch: training images as evaluation prepares them, and
+        held_out: images of the split that measures: for tasks without classes.
         variants: changes that may help; tried only where there is something to help.
         task: what is learnt.
         is_weighted: whether the run makes up for uneven classes.
         recipe_steps: of each training.
         seed: seed of the random numbers of this check.
     """
+    own = Trial(net, augmented, method)
+    if batch is not None and (train.targets.ndim > 1 or not gives_probabilities(task)):
+        return judge_carrying_over(
+            own, trained=trained if is_trained else None, batch=batch, held_out=held_out, task=task,
+            train_images=train_images, steps=recipe_steps, seed=seed,
+        )  # fmt: skip
     passes = recipe_steps * len(augmented[0].targets) / train_images
-    why = _why_not(train, other, task, passes=math.inf if is_trained else passes)
+    why = _why_not(train, other, passes=math.inf if is_trained else passes)
     if why or other is None:
         return not_applicable("generalisation", why)
-    own = Trial(net, augmented, method)
     shown = copy.deepcopy(trained).eval() if is_trained else own.trained(recipe_steps, seed=seed)
     judged = judge_both(shown, train, other)
     seen = f"{judged.train:.0%} of the training images are wrong, {judged.other:.0%} of the "
@@ -127,10 +131,8 @@ def check_generalisation(  # noqa: PLR0913  # what a check may ask for
     )
 
 
-def _why_not(train: Sample, other: Sample | None, task: Task, *, passes: float) -> str:
+def _why_not(train: Sample, other: Sample | None, *, passes: float) -> str:
     """Why nothing can be said; empty where something can."""
-    if train.targets.ndim > 1 or not gives_probabilities(task):
-        return "what is learnt are not classes"
     if other is None or len(other.targets) < LEAST:
         return "there are too few other images to be compared with"
     if not (train.images.isfinite().all() and other.images.isfinite().all()):

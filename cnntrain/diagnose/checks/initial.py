@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import bars_by_layer
+from cnntrain.diagnose.explained import guessing_words
 from cnntrain.diagnose.faults import SILENT
 from cnntrain.diagnose.modules import logits_of
+from cnntrain.diagnose.reach import out_of_reach
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
 from cnntrain.diagnose.signals import Signal, layer_signals, squashing, variation
 from cnntrain.show.words import listed
@@ -35,7 +37,13 @@ LARGE, SURE = 5.0, 20.0
 
 @check("initial", place=4)
 def check_initial(
-    *, net: nn.Module, batch: Batch, criterion: Criterion, classes: int, applies: str = ""
+    *,
+    net: nn.Module,
+    batch: Batch,
+    criterion: Criterion,
+    classes: int,
+    applies: str = "",
+    loss: str = "",
 ) -> Report:
     """Look at the first forward and backward pass (LeCun et al. 1998, "Efficient BackProp").
 
@@ -48,27 +56,32 @@ def check_initial(
         criterion: the loss.
         classes: how many there are.
         applies: what the loss applies to the outputs itself: softmax, sigmoid or nothing.
+        loss: its name.
     """
     steady = steady_copy(net)
-    signals, loss = layer_signals(steady, batch, criterion=criterion)
+    signals, first = layer_signals(steady, batch, criterion=criterion)
     logits, _ = logits_of(steady, [batch])
     chance = chance_loss(criterion, batch.targets, classes=classes, outputs=logits.shape[1:])
     shown = [s for s in signals if s.has_weights or s.zero_units is not None or s.saturated]
     findings = (
         *_alike(steady),
-        *_squashed(logits, applies=applies),
+        *(
+            _squashed(logits, applies=applies)
+            if applies
+            else out_of_reach(steady, *batch, criterion=criterion, chance=chance)
+        ),
         *_dead(signals),
         *_saturated(signals),
         *_grown_or_faded(signals, batch.images),
-        *_too_sure(loss, max(chance, _undecided(criterion, logits, batch.targets))),
+        *_too_sure(first, max(chance, _undecided(criterion, logits, batch.targets))),
     )
-    headline = f"the loss is {loss:.3g}, guessing gives {chance:.3g}"
+    headline = f"the loss is {first:.3g}, {guessing_words(loss)} costs {chance:.3g}"
     of_classes = {"ln_classes": math.log(classes)} if batch.targets.ndim == 1 else {}
     return Report(
         "initial",
         findings[0].headline if findings else headline,
         findings,
-        numbers={"loss": loss, "loss_of_guessing": chance, **of_classes},
+        numbers={"loss": first, "loss_of_guessing": chance, **of_classes},
         tables=(_table(shown),),
         pictures=(
             Plot(
@@ -107,9 +120,11 @@ def _rows_equal(tensor: Tensor) -> bool:
 
 def _squashed(logits: Tensor, *, applies: str) -> Iterator[Finding]:
     """Outputs that are probabilities already, in whatever way; the check `sight` knows the rest."""
-    if not applies or not logits.isfinite().all():
-        return
-    if not (logits >= 0).all() or (logits.sum(dim=1) - 1).abs().max() >= 1e-3:
+    if (
+        not logits.isfinite().all()
+        or not (logits >= 0).all()
+        or (logits.sum(dim=1) - 1).abs().max() >= 1e-3
+    ):
         return
     yield Finding(
         "squashed_outputs",

@@ -21,6 +21,7 @@ from cnntrain.diagnose.attempts import (
     Tried,
 )
 from cnntrain.diagnose.drawing import SIZE
+from cnntrain.diagnose.explained import guessing_words, share_words
 from cnntrain.diagnose.faults import EXPLAINS
 from cnntrain.diagnose.modules import batch_norms, is_random, logits_of
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
@@ -62,6 +63,7 @@ def check_recipe(  # noqa: PLR0913  # what a check may ask for
     without: Mapping[str, Method],
     classes: int,
     task: Task = CLASSIFICATION,
+    loss: str = "",
     recipe_steps: int = 150,
     seed: int = 0,
 ) -> Report:
@@ -80,6 +82,7 @@ def check_recipe(  # noqa: PLR0913  # what a check may ask for
             dropout and augmentation need none.
         classes: how many there are.
         task: says which images are wrong.
+        loss: its name.
         recipe_steps: of each training.
         seed: seed of the random numbers of this check.
     """
@@ -103,7 +106,7 @@ def check_recipe(  # noqa: PLR0913  # what a check may ask for
     findings = (
         *trials.held_back(tried),
         *_stale(net, whole, chance, recipe_steps),
-        *(_no_progress(whole, chance, method, recipe_steps) if is_clueless else ()),
+        *(_no_progress(whole, chance, method, recipe_steps, loss) if is_clueless else ()),
     )
     refutes: tuple[str, ...] = ()
     if whole.after < LEARNS_WELL * chance:
@@ -112,7 +115,7 @@ def check_recipe(  # noqa: PLR0913  # what a check may ask for
         refutes = (*REFUTES, *(("rate_too_high",) if acquits_rate else ()))
     headline = (
         f"in {recipe_steps} steps the loss goes from {whole.before:.3g} to {whole.after:.3g}; "
-        f"guessing gives {chance:.3g}"
+        f"{guessing_words(loss)} costs {chance:.3g}{share_words(whole.after, chance, of=loss)}"
     )
     if is_clueless:
         headline += ": in so few steps at so low a rate nothing can be said"
@@ -149,15 +152,17 @@ def _stale(net: nn.Module, whole: Tried, chance: float, steps: int) -> Iterator[
         )
 
 
-def _no_progress(whole: Tried, chance: float, method: Method, steps: int) -> Iterator[Finding]:
+def _no_progress(
+    whole: Tried, chance: float, method: Method, steps: int, loss: str
+) -> Iterator[Finding]:
     """A training that does no better than guessing, of whatever cause, if it was long enough."""
     at_full_rate = sum(map(method.recipe.schedule, range(steps)))
     if steps >= MANY and at_full_rate > 0.5 * steps:
         yield Finding(
             "no_progress",
-            f"after {steps} steps the network does no better than guessing",
+            f"after {steps} steps the network does no better than {guessing_words(loss)}",
             f"the loss of the training images was {whole.before:.3g} and is {whole.after:.3g}; "
-            f"guessing gives {chance:.3g}",
+            f"{guessing_words(loss)} costs {chance:.3g}",
             "look at the other findings; if there are none, at the images with `cnntrain data "
             "show`, and try another learning rate",
             is_certain=False,

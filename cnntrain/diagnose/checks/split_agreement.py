@@ -15,6 +15,7 @@ from torch import Tensor
 
 from cnntrain.data.stratify import stratified_split
 from cnntrain.diagnose import check
+from cnntrain.diagnose.kinds_of_images import compare_kinds
 from cnntrain.diagnose.neighbours import Sample
 from cnntrain.diagnose.report import Finding, Report, Table, not_applicable
 from cnntrain.diagnose.small_net import Confusions, SmallNet
@@ -59,12 +60,12 @@ def check_splits(
         class_names: of the classes.
         seed: of the small network.
     """
-    if train.targets.ndim > 1:
-        return not_applicable("splits", "what is learnt are not classes: splits are not compared")
     if other is None:
         return not_applicable("splits", "there is no other split to compare with")
     if not (train.images.isfinite().all() and other.images.isfinite().all()):
         return not_applicable("splits", "the images are not finite")
+    if train.targets.ndim > 1:
+        return compare_kinds(train, other, names=class_names, seed=seed)
     train, other = _frequent(train, train), _frequent(other, train)
     classes, left = len(class_names), round((1 - TAUGHT) * len(train.targets))
     if left < LEAST or len(other.targets) < LEAST:

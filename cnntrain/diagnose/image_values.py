@@ -1,0 +1,98 @@
+"""What the pixels of a split say by themselves: their scale, and those of another split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from cnntrain.diagnose.neighbours import Sample
+from cnntrain.diagnose.report import Finding
+from cnntrain.show.words import listed
+
+FAR = 0.8
+"""Distance of the mean images of two splits, in deviations from image to image."""
+
+SCALE = (0.05, 5.0)
+"""Deviation of the pixels that a network reads well."""
+
+OFF_CENTRE = 3.0
+"""Mean of the pixels, in their deviations."""
+
+
+def not_finite(train: Sample) -> Iterator[Finding]:
+    """Images with values that are none."""
+    bad = int((~train.images.isfinite().flatten(1).all(dim=1)).sum())
+    if bad:
+        yield Finding(
+            "not_finite",
+            f"{bad:,} of {len(train.images):,} training images hold values that are not finite",
+            "after the transforms of evaluation",
+            "look at the transforms: normalize with a std of 0?",
+        )
+
+
+def unlike(train: Sample, other: Sample | None) -> Iterator[Finding]:
+    """Whether the images of another split are of another kind than those of training."""
+    if other is None or not other.images.isfinite().all():
+        return
+    distance, what = max(_distances(train.images, other.images))
+    if distance > FAR:
+        yield Finding(
+            "splits_differ",
+            f"the {other.split} images are not like the training images",
+            f"their {what} differs by {distance:.1f} deviations from image to image",
+            f"prepare both alike: look at `data.transforms` and at the files of {other.split}",
+            follows=("same_picture",),
+        )
+
+
+def _distances(ours: Tensor, theirs: Tensor) -> Iterator[tuple[float, str]]:
+    """How far apart brightness, contrast and sharpness are, in deviations from image to image."""
+    least = max(0.05 * float(ours.float().std()), 1e-6)
+    a, b = (images.float().flatten(1) for images in (ours, theirs))
+    for what, x, y in (
+        ("brightness", a.mean(dim=1), b.mean(dim=1)),
+        ("contrast", a.std(dim=1, correction=0), b.std(dim=1, correction=0)),
+        ("sharpness", _sharpness(ours), _sharpness(theirs)),
+    ):
+        yield abs(float(x.mean() - y.mean())) / max(float(x.std(correction=0)), least), what
+
+
+def _sharpness(images: Tensor) -> Tensor:
+    """Of each image: the mean step from a pixel to the next one, in deviations of its pixels."""
+    steps = images.float().diff(dim=-1).abs().flatten(1)
+    deviation = images.float().flatten(1).std(dim=1, correction=0).clamp_min(1e-6)
+    return steps.mean(dim=1) / deviation if steps.numel() else torch.zeros_like(deviation)
+
+
+def value_findings(train: Sample) -> Iterator[Finding]:
+    """Channels that say nothing, and pixels of a scale that hinders learning."""
+    if not train.images.isfinite().all():
+        return
+    mean, deviation = channel_statistics(train.images)
+    centre, scale = float((mean.abs() / deviation).max()), float(deviation.mean())
+    empty = [str(i) for i, value in enumerate(deviation.tolist()) if value < 1e-6]
+    if empty:
+        yield Finding(
+            "constant_channel",
+            f"channel {listed(empty)} of the images is the same everywhere",
+            f"deviation 0 over {len(train.images):,} images, in {len(empty)} of {len(deviation)} "
+            "channels, so the network sees nothing in it",
+            "look at the files: was a channel lost when they were written?",
+        )
+    elif not SCALE[0] <= scale <= SCALE[1] or centre > OFF_CENTRE:
+        yield Finding(
+            "not_normalised",
+            f"the network's input has mean {float(mean.mean()):.3g} and deviation {scale:.3g}; it "
+            "should be near 0 and 1",
+            "channel by channel: mean " + ", ".join(f"{v:.3g}" for v in mean.tolist()[:4]),
+            "add `normalize` to both lists of `data.transforms`, without mean and std of its own",
+        )
+
+
+def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each channel, `(C,)` each, of images `(N, C, H, W)`."""
+    values = images.double().transpose(0, 1).flatten(1)
+    return values.mean(dim=1), values.std(dim=1, correction=0)
