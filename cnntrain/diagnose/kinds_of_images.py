@@ -215,8 +215,8 @@ def _other_units(  # what was given, and what was to be
         return None
     worst = int(((given - wanted) / net.scale).square().mean(dim=0).argmax())
     shift = float(wanted[:, worst].mean() - slope[worst] * centre[worst])
-    what = f"'{names[worst]}' on another scale: about {float(slope[worst]):.3g} times that of "
-    what += f"training, and {shift:+.3g}"
+    what = f"'{names[worst]}' on another scale: about {float(slope[worst]):.2g} times that of "
+    what += f"training, and {shift:+.2g}"
     return what, 1 - error, "bring both to one unit: look at how the table was put together"
 
 

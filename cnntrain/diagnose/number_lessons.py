@@ -61,7 +61,7 @@ def judge_augmented_numbers(
     images, numbers = views.seen(views.eval_steps, among=kept, epochs=[FRESH]), views.targets[kept]
 
     def errors(steps: Steps, *, times: float = 1.0) -> Tensor:
-        epochs = range(1, 1 + EPOCHS * any(map(is_random, steps)) or 2)
+        epochs = range(1, 1 + (EPOCHS if any(map(is_random, steps)) else 1))
         seen = views.seen(steps, among=taught, epochs=epochs)
         learnt = views.targets[taught].repeat(len(epochs), 1)
         return NumberNet.of(seen, learnt, seed=seed, times=times).errors(images, numbers)

@@ -109,15 +109,16 @@ def test_splits_of_one_kind_agree() -> None:
 @pytest.mark.parametrize(
     ("change", "by", "said"),
     [
-        (lambda images, numbers: (-images, numbers), 0, "are inverted"),
+        (lambda images, numbers: (images.min() + images.max() - images, numbers), 0,
+         "are inverted"),
         (lambda images, numbers: (images, 10 * numbers + 3), 0, "about 10 times that of training"),
-        (lambda images, numbers: (images, numbers), 1, "moved 1 place back, they fit"),
+        (lambda images, numbers: (images, numbers), 1, "numbers out of step: moved 1 place"),
     ],
-)
+)  # fmt: skip
 def test_splits_that_differ(change: Callable[..., Any], by: int, said: str) -> None:
     report = splits(*change(*columns(300, seed=2)), by=by)
     assert faults(report) == ["splits_differ"]
-    assert said.replace("back", "") in report.headline.replace("back", "").replace("on,", ",")
+    assert said in report.headline
 
 
 def test_images_without_numbers_are_told_apart() -> None:
@@ -171,6 +172,6 @@ def test_augmentation_that_leaves_numbers_behind(numbers_file: Make) -> None:
     (found,) = diagnosis.findings
     assert found.fault == "too_much_augmentation"
     assert found.headline == "`horizontal_flip` changes images, and not 'x' with them"
-    upside_down = {"data.transforms.train": [*ready, "vertical_flip"]}
+    noisy = {"data.transforms.train": [*ready, {"noise": {"std": 0.05}}]}
     assert faults(examine(numbers_file(name="other"), checks=["augmentation"],
-                          overrides=upside_down)) == []  # fmt: skip
+                          overrides=noisy)) == []  # fmt: skip
