@@ -172,6 +172,6 @@ def test_augmentation_that_leaves_numbers_behind(numbers_file: Make) -> None:
     (found,) = diagnosis.findings
     assert found.fault == "too_much_augmentation"
     assert found.headline == "`horizontal_flip` changes images, and not 'x' with them"
-    noisy = {"data.transforms.train": [*ready, {"noise": {"std": 0.05}}]}
+    noisy = {"data.transforms.train": [ready[0], {"noise": {"std": 0.05}}, ready[1]]}
     assert faults(examine(numbers_file(name="other"), checks=["augmentation"],
                           overrides=noisy)) == []  # fmt: skip
