@@ -60,7 +60,7 @@ def explained(net: nn.Module, batch: Batch, *, criterion: Criterion, task: Task)
         criterion: the plain loss.
         task: for its own figure.
     """
-    parts = zip(batch.images.split(CHUNK), batch.targets.split(CHUNK), strict=True)
+    parts = zip(*(torch.split(each, CHUNK) for each in batch), strict=True)
     outputs, targets = logits_of(net, [Batch(*part) for part in parts])
     result = _result(task, outputs, targets, criterion)
     figure = task.headline[0]

@@ -48,7 +48,7 @@ def judge_augmented_numbers(
         seed: of the small networks.
     """
     if views is None:
-        return _not(REASONS.get(form, "the network learns what it gives itself, of any image"))
+        return _not(REASONS.get(form, "only a part of the network learns, or what it gives itself"))
     suspects = list(suspects_in(views.train_steps))
     if not suspects:
         return _not("training changes nothing at random")

@@ -109,7 +109,7 @@ def _far_off(values: Tensor, name: str) -> Iterator[Finding]:
     away = (values - values.median()).square().sort(descending=True).values
     few = max(1, round(SOME * len(values)))
     held = float(away[:few].sum() / away.sum())
-    if held > HELD and len(values.unique()) > VALUES:
+    if held > HELD and len(set(values.tolist())) > VALUES:
         inner = values[(values - values.median()).square() <= away[few]]
         yield Finding(
             "targets_odd",

@@ -70,8 +70,8 @@ def check_data(  # noqa: PLR0913  # what a check may ask for
     """
     if train.targets.ndim > 1:
         numbers = number_findings(train, names=class_names, task=task) if form == "numbers" else ()
-        odd = tuple(numbers)
-        return _without_classes(train, other, odd, counts=counts, shared=shared, form=form)
+        found = tuple(numbers)
+        return _without_classes(train, other, found, counts=counts, shared=shared, form=form)
     own = votes_of(train, train)
     labels = tuple(suspicious_labels(train, own, class_names))
     nothing = None if labels else meaningless(train, own, class_names)

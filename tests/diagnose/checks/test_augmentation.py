@@ -101,7 +101,7 @@ def test_nothing_is_found_where_augmentation_keeps_the_class() -> None:
 @pytest.mark.parametrize(
     ("seen", "why"),
     [
-        (None, "what is learnt are not classes"),
+        (None, "only a part of the network learns"),
         (views([NORMALIZE]), "training changes nothing at random"),
         (replace(views([FLIP]), part=patches(60)), "there are too few images of a class"),
         (
@@ -109,7 +109,7 @@ def test_nothing_is_found_where_augmentation_keeps_the_class() -> None:
             "too few to judge augmentation by it",
         ),
     ],
-    ids=["numbers", "nothing random", "few images", "nothing to learn"],
+    ids=["a part", "nothing random", "few images", "nothing to learn"],
 )  # fmt: skip
 def test_what_cannot_be_judged(seen: TrainingViews | None, why: str) -> None:
     report = check(seen)
