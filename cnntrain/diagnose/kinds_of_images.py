@@ -90,7 +90,7 @@ def _part(sample: Sample, chosen: Tensor) -> Sample:
 
 
 def _told(ours: Tensor, theirs: Tensor, *, seed: int) -> float:
-    """Share of images of two kinds, as many of each, that a network taught on others tells."""
+    """Share of images of two kinds, as many of each, that a network taught on others can assign."""
     taught = round(TAUGHT * len(ours))
     labels = torch.arange(2).repeat_interleave(taught)
     order = torch.randperm(2 * taught, generator=torch.Generator().manual_seed(seed))
