@@ -91,7 +91,9 @@ def check_generalisation(  # noqa: PLR0913  # what a check may ask for
         seed: seed of the random numbers of this check.
     """
     own = Trial(net, augmented, method)
-    if batch is not None and (train.targets.ndim > 1 or not gives_probabilities(task)):
+    if train.targets.ndim > 1 or not gives_probabilities(task):
+        if batch is None:
+            return not_applicable("generalisation", "what is learnt are not classes")
         return judge_carrying_over(
             own, trained=trained if is_trained else None, batch=batch, held_out=held_out, task=task,
             train_images=train_images, steps=recipe_steps, seed=seed,
