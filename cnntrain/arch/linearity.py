@@ -2,7 +2,9 @@
 
 A layer declares `affine="mixes"` where its output is `A x + b` in evaluation and its weights mix
 values (a convolution), `affine="plain"` where they do not (a mean, a normalisation by running
-statistics), or where that holds if it holds for the lists inside. Any other is an activation.
+statistics), or where that holds if it holds for the lists inside; `affine="scales"` where it
+divides an image's values by a number of that image's. `linear_at={"slope": 1.0}` says near which
+value of a parameter an activation is none. Any other layer is an activation.
 """
 
 from __future__ import annotations
@@ -14,6 +16,9 @@ from dataclasses import dataclass, field
 
 from cnntrain.arch.items import INPUT
 from cnntrain.arch.plan import Plan, PlannedList, PlannedNode, dotted_name
+
+NEARLY = 0.1
+"""How far a slope may be from 1 to bend nothing."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,7 @@ class _Walk:
         return end
 
     def _through(self, node: PlannedNode, reads: Sequence[_Flow], name: str) -> _Flow:
-        entry = node.node.entry
-        affine = "plain" if entry is None else entry.options.get("affine")
+        affine = _affine(node)
         if "" in node.inside.values():  # the layer is its list
             ((inside, planned),) = node.lists
             return self.through_list(planned, reads[0], dotted_name(name, inside), set())
@@ -99,7 +103,7 @@ class _Walk:
             ]
         is_affine = affine is not None and all(read.is_affine for read in reads)
         if affine != "mixes":
-            is_chain = affine == "plain" and len(reads) == 1 and not node.nested
+            is_chain = affine is not None and len(reads) == 1 and not node.nested
             return _Flow(is_affine, reads[0].last if is_chain else None)
         this = MixingLayer(name, node)
         self.mixing.append(this)
@@ -107,6 +111,18 @@ class _Walk:
         if before is not None and not _is_factor(before.node, node):
             self.pairs.append((before, this))
         return _Flow(is_affine, this)
+
+
+def _affine(node: PlannedNode) -> str | None:
+    entry = node.node.entry
+    if entry is None:
+        return "plain"
+    near = entry.options.get("linear_at", {})
+    given = {each.name: each.default for each in entry.parameters} | dict(node.keywords)
+    if near and all(abs(given[name] - value) <= NEARLY for name, value in near.items()):
+        return "plain"
+    affine: str | None = entry.options.get("affine")
+    return affine
 
 
 def _is_factor(first: PlannedNode, second: PlannedNode) -> bool:

@@ -21,6 +21,11 @@ FEW_IMAGES, FEW_VALUES = 4, 16
 half of the images, or a quarter of the values, for a fault. With 2 images in a part ResNet-50 has
 10 points more error (Wu and He 2018, figure 1); the variance of n values is off by sqrt(2 / n)."""
 
+FEW_OF_CLASS = 10
+"""Training images of each class, on average, below which a network that starts from random weights
+is suspected to know too few, or is sure to at half of them. Few-shot learning begins at five, with
+weights from elsewhere."""
+
 UNEVEN, AGAINST = 1.5, 0.3
 """Times that the largest class has of the smallest one's images, and the correlation of the
 logarithms of weights and counts, from which on weights make uneven classes more so; balanced ones
@@ -57,12 +62,34 @@ def amounts(loaded: Loaded, plan: Plan, counted: TrainImages | None = None) -> l
     """All remarks on amounts; `counted` is None before the images are there."""
     return [
         *_few_values(loaded, plan),
+        *(_few_images(loaded, counted) if counted is not None else ()),
         *(_class_weights(loaded, counted.counts) if counted is not None else ()),
         *_smoothing(loaded, plan),
         *_dropout(plan),
         *_decay(loaded),
         *_mixing(loaded),
     ]
+
+
+def _few_images(loaded: Loaded, counted: TrainImages) -> Iterator[Remark]:
+    """Too few of each class to say what others look like, without anything learnt before."""
+    classes = len(counted.counts)
+    is_split = bool(loaded.config.data.split.train)
+    if (
+        classes < 2
+        or counted.images >= FEW_OF_CLASS * classes
+        or loaded.config.finetune is not None
+    ):
+        return
+    kept = ", which data.split.train keeps" if is_split else ""
+    yield Remark(
+        "too_few_images",
+        f"there are {counted.images:,} training images{kept}, of {classes} classes",
+        f"about {counted.images / classes:.2g} of each class",
+        "train on all images" if is_split else "collect more, or start from a pretrained network",
+        is_certain=counted.images < FEW_OF_CLASS / 2 * classes,
+        overrides=("data.split.train=null",) if is_split else (),
+    )
 
 
 def _few_values(loaded: Loaded, plan: Plan) -> Iterator[Remark]:

@@ -205,6 +205,7 @@ def _few_steps(loaded: Loaded, counted: TrainImages) -> Iterator[Remark]:
         " and ".join(changes),
         is_certain=steps < VERY_FEW,
         overrides=tuple(changes.values()),
+        follows=("too_few_images",),
     )
 
 

@@ -16,6 +16,7 @@ from cnntrain.arch.plan import Plan, PlannedList, PlannedNode, dotted_name
 from cnntrain.arch.receptive import Field
 from cnntrain.assemble.arch_edits import with_item_behind, with_parameter, without_item
 from cnntrain.assemble.sight_edits import finer_maps, larger_windows, same_padding
+from cnntrain.assemble.tap_rules import idle_taps
 from cnntrain.core.remark import Remark, at_line
 from cnntrain.show.words import counted, listed
 
@@ -57,6 +58,7 @@ def sight(
         *(_narrow(trunk, classes) if classes > 1 else ()),
         *(_squashed(trunk, applies) if applies else ()),
         *_local(plan, trunk),
+        *idle_taps(plan),
     ]
 
 

@@ -27,6 +27,7 @@ class Remark:
         remedy: what to do next.
         is_certain: no right run file has it; else it is a suspicion.
         overrides: the remedy as what follows `-s`, where changes of the run file mend it.
+        follows: faults that explain it, where they are found.
     """
 
     fault: str
@@ -35,6 +36,7 @@ class Remark:
     remedy: str
     is_certain: bool = True
     overrides: tuple[str, ...] = ()
+    follows: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         short = [override for override in self.overrides if len(override) <= SHORT]

@@ -41,7 +41,7 @@ FAULTS: dict[str, str] = {
     "unseen_pixels": "no output depends on some of the pixels, or on a channel",
     "pooled_early": "resolution is gone before much was computed",
     "bottleneck": "a layer has too few values to say the class",
-    "small_windows": "before global pooling units see small windows only",
+    "small_windows": "units see small windows only",
     # the outputs, and evaluation
     "squashed_outputs": "the outputs are squashed before the loss squashes them again",
     "out_of_reach": "the outputs cannot take the values that are to be learnt",

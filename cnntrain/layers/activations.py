@@ -35,7 +35,7 @@ def relu6() -> nn.ReLU6:
     return nn.ReLU6()
 
 
-@layer("leaky_relu")
+@layer("leaky_relu", linear_at={"slope": 1.0})
 def leaky_relu(*, slope: NonNegativeFloat = 0.01) -> nn.LeakyReLU:
     """Leaky rectifier: x for x > 0, else slope x.
 

@@ -10,7 +10,7 @@ from cnntrain.core.kinds import Positive, PositiveFloat
 from cnntrain.layers import layer
 
 
-@layer("group_norm")
+@layer("group_norm", affine="scales")
 def group_norm(
     *,
     in_shape: tuple[int, ...],

@@ -9,7 +9,7 @@ from cnntrain.layers import layer
 from cnntrain.layers.shapes import channels_last_and_back
 
 
-@layer("layer_norm")
+@layer("layer_norm", affine="scales")
 class LayerNorm(nn.LayerNorm):
     """Layer normalisation over channels: y = gamma (x - mean) / sqrt(variance + epsilon) + beta.
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from cnntrain.data.stratify import stratified_split
 from cnntrain.diagnose import check
 from cnntrain.diagnose.kinds_of_images import compare_kinds
+from cnntrain.diagnose.labels_read import wrong_labels
 from cnntrain.diagnose.neighbours import Sample
 from cnntrain.diagnose.report import Finding, Report, Table, not_applicable
 from cnntrain.diagnose.small_net import Confusions, SmallNet
@@ -74,12 +75,19 @@ def check_splits(
     net = SmallNet(train.images[taught], train.targets[taught], classes=classes, seed=seed)
     own = net.judged(train.images[kept], train.targets[kept])
     theirs = net.judged(other.images, other.targets)
-    if own.kappa < TELLS:
+    is_telling = own.kappa >= TELLS
+    findings = tuple(
+        _findings(net, own, theirs, train=train, kept=kept, other=other, names=class_names)
+        if is_telling
+        else ()
+    )
+    if findings or not is_telling:
+        blamed = wrong_labels(train, other, own, class_names, seed=seed)
+        findings = (blamed,) if blamed is not None else findings
+    if not is_telling and not findings:
         why = f"a small network that learns {len(taught):,} training images is right on "
         why += f"{own.accuracy:.0%} of others: too few to compare the splits by it"
         return not_applicable("splits", why)
-    findings = tuple(_findings(net, own, theirs, train=train, kept=kept, other=other,
-                               names=class_names))  # fmt: skip
     headline = (
         f"a small network is right on {own.accuracy:.0%} of the training images that it has not "
         f"seen, and on {theirs.accuracy:.0%} of the {other.split} images"
