@@ -41,6 +41,8 @@ class Signal:
         deviation: root mean square of its outputs about their mean over all.
         varies: mean over its outputs of their deviation from image to image.
         read_varies: the same of what it reads.
+        keeps_shape: whether it gives as many values as it reads.
+        mixes: whether it has a matrix or kernels, and not factors alone.
         zero_units: share of its units (maps, or features) that are 0 for every image; rectifiers'.
         saturated: share of its outputs at the ends of their range; None for those without ends.
         gradient: norm of the loss's gradient by its outputs, summed over the images; None where
@@ -53,6 +55,8 @@ class Signal:
     deviation: float
     varies: float
     read_varies: float
+    keeps_shape: bool
+    mixes: bool
     zero_units: float | None
     saturated: float | None
     gradient: float | None = None
@@ -137,6 +141,8 @@ def _look(
         deviation=float(values.std(correction=0)),
         varies=variation(values),
         read_varies=variation(read.detach().float()),
+        keeps_shape=read.shape == values.shape,
+        mixes=any(parameter.ndim > 1 for parameter in module.parameters()),
         zero_units=zero,
         saturated=saturation(module, values),
     )

@@ -160,7 +160,7 @@ def _lost_or_grown(signals: Sequence[Signal], loss: float) -> Iterator[Finding]:
             evidence,
             "start with smaller weights (`init: [{weight: kaiming, bias: 0}]`), or put batch_norm "
             "after each convolution; train.clip_norm keeps single steps short",
-            follows=("exploding_activations",),
+            follows=("exploding_activations", "vanishing_activations"),
         )
 
 

@@ -31,6 +31,14 @@ GROWN = 1e4
 FADED = 1e-4
 """What may become of the deviation from image to image, up to the last hidden layer."""
 
+EQUAL, DAMPS, SMALL = 1e-6, 1 / 30, 0.05
+"""One layer makes all images alike where it leaves less than the first share of their differences;
+it damps them where it has no weights, leaves less than the second, and its outputs differ less than
+the third."""
+
+LOUD, HIGH = 100.0, 30.0
+"""One layer is too loud if it multiplies the differences by the one, to more than the other."""
+
 LARGE, SURE = 5.0, 20.0
 """Times the loss of guessing from which on it is a suspicion, and a fault."""
 
@@ -176,14 +184,26 @@ def _grown_or_faded(signals: Sequence[Signal], images: Tensor) -> Iterator[Findi
         "start with weights that keep the deviation (`init: [{weight: kaiming, bias: 0}]`), or put "
         "batch_norm after each convolution"
     )
+    before = signals[: signals.index(last)]
     if not largest.varies / start <= GROWN:
         grown = f"{largest.varies / start:.0e} times"
         headline = f"by '{largest.name}' the activations have grown {grown}"
         yield Finding("exploding_activations", headline, evidence, remedy)
+    elif loud := next((s for s in before if _is_loud(s)), None):
+        yield Finding(
+            "exploding_activations",
+            f"'{loud.name}' makes what it reads {loud.varies / loud.read_varies:.0f} times larger",
+            f"its outputs have a deviation of {loud.deviation:.2g}; {evidence}",
+            "look at its factor, and how it starts; or put batch_norm behind it",
+        )
     elif (left := last.read_varies / start) < FADED:
         headline = f"before '{last.name}' images differ by {left:.0e} of what they did"
         if left == 0:
             headline = f"before '{last.name}' all images are the same"
+        flat = next((s for s in before if _is_flat(s) and s.read_varies > FADED * start), None)
+        if flat is not None:
+            headline = f"'{flat.name}' makes all images the same"
+            remedy = f"remove '{flat.name}', or look at what it divides by, and how it starts"
         follows: tuple[str, ...] = SILENT
         if squashed := squashing(signals):
             follows = (*SILENT, "vanishing_gradients")
@@ -192,6 +212,31 @@ def _grown_or_faded(signals: Sequence[Signal], images: Tensor) -> Iterator[Findi
                 "each convolution"
             )
         yield Finding("vanishing_activations", headline, evidence, remedy, follows=follows)
+    elif damped := [s for s in before if _is_damping(s)]:
+        name, share = damped[0].name, damped[0].varies / damped[0].read_varies
+        yield Finding(
+            "vanishing_activations",
+            f"'{name}' leaves {share:.1%} of the differences between images",
+            f"so do {len(damped)} of the layers without weights; {evidence}",
+            f"use relu in place of '{name}'",
+            is_certain=False,
+            follows=(*SILENT, "not_normalised"),
+        )
+
+
+def _is_flat(signal: Signal) -> bool:
+    """Whether images are alike behind it, and no weights of a matrix or a kernel are to blame."""
+    return not signal.mixes and signal.varies <= EQUAL * signal.read_varies
+
+
+def _is_loud(signal: Signal) -> bool:
+    return signal.varies > LOUD * max(signal.read_varies, 1e-12) and signal.deviation > HIGH
+
+
+def _is_damping(signal: Signal) -> bool:
+    if signal.has_weights or not signal.keeps_shape:
+        return False
+    return signal.varies < min(SMALL, DAMPS * signal.read_varies)
 
 
 def _undecided(criterion: Criterion, logits: Tensor, targets: Tensor) -> float:

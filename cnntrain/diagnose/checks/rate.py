@@ -30,8 +30,8 @@ HALF, BELOW = 0.5, 5.0
 and at that pace the whole run makes less than the best rate in a trial."""
 
 POOR, FAR_ABOVE = 0.3, 4.0
-"""A rate is too high where no higher one learns, it makes less than this progress, and it is this
-many times the highest good one."""
+"""A rate is too high where no higher one makes half of the progress, it makes less than this, and
+it is this many times the highest good one."""
 
 BEYOND = 4.0
 """It also is, if it makes no progress, and is this many times the largest rate that does; if it is
@@ -94,7 +94,7 @@ def check_rate(
         too_high, too_low = (
             partial(find, steps=steps, scale=bare.recipe.lr_scale) for find in (_too_high, _too_low)
         )
-        high = too_high(progress[own], own=own, good=good, edge=max(learning))
+        high = too_high(progress, own=own, good=good, edge=max(learning))
         if high is not None:
             high = _with_usual_momentum(
                 high, net, batches, bare=bare, tried=tried, steps=steps, seed=seed
@@ -132,14 +132,21 @@ def _headline(share: float, *, own: float, good: Sequence[float], steps: int) ->
 
 
 def _too_high(
-    share: float, *, own: float, good: Sequence[float], edge: float, steps: int, scale: float
+    progress: Mapping[float, float],
+    *,
+    own: float,
+    good: Sequence[float],
+    edge: float,
+    steps: int,
+    scale: float,
 ) -> Finding | None:
-    """`share` is its progress, `good` are the good rates, `edge` is the largest that learns.
+    """`good` are the good rates, `edge` is the largest that learns.
 
     `scale` is what the run file's rate is multiplied by (`train.lr_scaling`).
     """
+    share, best_above = progress[own], max(made for rate, made in progress.items() if rate >= own)
     is_beyond = share <= 0 and own > edge
-    is_at_the_edge = share < POOR and own / good[0] >= FAR_ABOVE and own >= edge
+    is_at_the_edge = share < POOR and own / good[0] >= FAR_ABOVE and best_above < HALF
     if not is_beyond and not is_at_the_edge:
         return None
     how = f"makes {share:.0%} of the progress that {middle(good):.2g} makes"

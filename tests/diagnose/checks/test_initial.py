@@ -172,6 +172,35 @@ def test_deviations_along_the_layers(many: Batch) -> None:
     assert faults(check(stack(5.0), many))[0] == "exploding_activations"
 
 
+class Times(nn.Module):
+    """Multiplies."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.factor * x
+
+
+@pytest.mark.parametrize(
+    ("layer", "fault", "words", "verdict"),
+    [
+        (Times(0.0), "vanishing_activations", "'3' makes all images the same", "fault"),
+        (Times(1000.0), "exploding_activations", "'3' makes what it reads 1000 times", "fault"),
+        (Times(0.01), "vanishing_activations", "'3' leaves 1.0% of", "suspect"),
+    ],
+)
+def test_one_layer_that_changes_the_signal_is_named(
+    many: Batch, layer: nn.Module, fault: str, words: str, verdict: str
+) -> None:
+    net = nn.Sequential(*stack(math.sqrt(2 / 32)))
+    net.insert(3, layer)
+    report = check(net, many)
+    assert report.verdict == verdict
+    assert words in next(each.headline for each in report.findings if each.fault == fault)
+
+
 @pytest.mark.parametrize(("loss", "verdict"), [(4, "fine"), (12, "suspect"), (40, "fault")])
 def test_a_sure_network_is_suspect(convnet: Make, many: Batch, loss: float, verdict: str) -> None:
     """Outputs (0, 0, 0, z) of four equally frequent classes have a loss near 3 z / 4."""
