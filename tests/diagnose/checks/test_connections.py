@@ -76,7 +76,7 @@ def test_layers_before_a_detach(convnet: Make, method: Make, batches: list[Batch
     assert faults(report) == ["detached_layer"]
     (found,) = report.findings
     assert "'conv1', 'norm1'" in found.headline
-    assert (found.layers, found.remedy[-9:]) == (("act1",), " in 'act1'")
+    assert (found.layers, found.remedy[-10:]) == (("act1",), " in 'act1'")
 
 
 def test_dead_rectifiers_leave_a_gradient_of_zero(

@@ -73,6 +73,34 @@ def test_what_was_done_is_named(change: Callable[[Sample], Sample], said: str) -
     assert said in report.headline
 
 
+def unlabelled(train: Sample) -> Sample:
+    """Seven of ten images have the label 0."""
+    lost = torch.arange(len(train.targets)) % 10 < 7
+    return replace(train, targets=train.targets.where(~lost, 0))
+
+
+def numbered_from_one(train: Sample) -> Sample:
+    """Six of ten images have the label of the next class."""
+    later = torch.arange(len(train.targets)) % 10 < 6
+    return replace(train, targets=torch.where(later, (train.targets + 1) % 10, train.targets))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (unlabelled, "of the training images that are labelled 'a' show other classes"),
+        (numbered_from_one, "of the training labels are those of another class: "),
+        (lambda s: replace(s, targets=s.targets.roll(500)), "of the training labels look wrong"),
+    ],
+)
+def test_wrong_training_labels_are_read_from_the_other_split(
+    change: Callable[[Sample], Sample], said: str
+) -> None:
+    report = check(train=change(halves()[0]))
+    assert [found.fault for found in report.findings] == ["labels_noisy"]
+    assert said in report.headline
+
+
 def test_a_mark_in_training_images() -> None:
     train, _ = halves()
     images = train.images.clone()
@@ -115,7 +143,10 @@ def test_rare_classes_are_left_out() -> None:
     [
         ({"other": None}, "there is no other split"),
         (
-            {"train": replace(halves()[0], targets=halves()[0].targets.roll(500))},
+            {
+                "train": replace(halves()[0], targets=halves()[0].targets.roll(500)),
+                "other": replace(halves()[1], targets=halves()[1].targets.roll(50)),
+            },
             "too few to compare the splits by it",
         ),
         (
