@@ -81,7 +81,7 @@ def check_splits(
         if is_telling
         else ()
     )
-    if findings or not is_telling:
+    if not is_telling or theirs.accuracy < own.accuracy - WORSE / 2:
         blamed = wrong_labels(train, other, own, class_names, seed=seed)
         findings = (blamed,) if blamed is not None else findings
     if not is_telling and not findings:
