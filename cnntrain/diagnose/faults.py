@@ -18,6 +18,7 @@ from cnntrain.core.problems import Place, suggestion
 FAULTS: dict[str, str] = {
     # the images and their labels
     "not_finite": "the images, a weight or the loss are not finite",
+    "misread_pixels": "the pixels of the images are not where they belong",
     "same_picture": "many images are one and the same picture, or empty",
     "class_missing": "a class has no training images",
     "labels_shifted": "the labels are those of other classes",

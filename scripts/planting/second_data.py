@@ -52,7 +52,7 @@ def long_tail(base: Base, random_: random.Random) -> str:
     return _spoil(base, random_, "long_tail", least=0.5, most=0.5)
 
 
-@second("data")
+@second("data", "misread_pixels")
 def channels_interleaved(base: Base, random_: random.Random) -> str:
     if base.data.channels != 3:
         return ""

@@ -27,6 +27,7 @@ from cnntrain.diagnose.neighbours import (
 )
 from cnntrain.diagnose.numbers import TELLING as TELLING_NUMBERS
 from cnntrain.diagnose.numbers import neighbours_explain, number_findings
+from cnntrain.diagnose.pixel_order import misread
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
 from cnntrain.show.words import listed
 from cnntrain.tasks.classification import CLASSIFICATION
@@ -78,6 +79,7 @@ def check_data(  # noqa: PLR0913  # what a check may ask for
     findings = (
         *not_finite(train),
         *_one_picture(train),
+        *misread(train),
         *_missing(class_names, counts, unseen),
         *labels,
         *((nothing,) if isinstance(nothing, Finding) else ()),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from matplotlib.figure import Figure
 
 from cnntrain.diagnose.checks import data
@@ -65,6 +66,16 @@ def test_one_picture_for_many(picture: float | None, words: str) -> None:
     of_one = replace(sound, images=images, targets=sound.targets.index_fill(0, torch.arange(40), 2))
     if picture is not None:
         assert "same_picture" not in faults(check(of_one))
+
+
+def test_channels_that_stand_where_columns_should() -> None:
+    """Smooth pictures, as height x width x channel values; of their own they are quiet."""
+    coarse = torch.randn(200, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    smooth = F.interpolate(coarse, size=(16, 16), mode="bilinear") + 0.1
+    sound = Sample("train", smooth, torch.arange(200) % 5)
+    assert "misread_pixels" not in faults(check(sound))
+    interleaved = smooth.permute(0, 2, 3, 1).reshape(smooth.shape)
+    assert "misread_pixels" in faults(check(replace(sound, images=interleaved)))
 
 
 def test_noisy_labels() -> None:

@@ -138,6 +138,33 @@ def test_no_progress_for_no_known_reason(
     assert report.verdict == ("suspect" if expected else "not applicable")
 
 
+@pytest.mark.parametrize(("error", "expected"), [(0.6, []), (0.74, ["no_progress"])])
+def test_fewer_wrong_images_than_by_guessing_are_progress(
+    convnet: Make,
+    method: Make,
+    batches: list[Batch],
+    monkeypatch: pytest.MonkeyPatch,
+    error: float,
+    expected: list[str],
+) -> None:
+    """Of four classes three quarters are wrong; the loss is still that of guessing."""
+
+    def train(trials: RecipeTrials, trial: RecipeTrial) -> Tried:
+        return Tried(trial, Course((1.0,), diverged=False), 1.4, trials.chance, error, 1.4)
+
+    monkeypatch.setattr(RecipeTrials, "train", train)
+    report = check_recipe(
+        net=convnet(),
+        augmented=batches,
+        batches=batches,
+        method=method(),
+        without={},
+        classes=4,
+        recipe_steps=100,
+    )
+    assert faults(report) == expected
+
+
 def test_a_training_that_diverges(convnet: Make, method: Make, batches: list[Batch]) -> None:
     net = convnet(norm1=nn.Identity())
     report = check(net, batches, method(lr=1e4, weight_decay=1e-3), weight_decay=method(lr=1e4))
