@@ -79,6 +79,7 @@ def _last_range(
     outputs = given[0] if isinstance(given, tuple) else given
     for name, module, reads, output in reversed(called):
         is_last = isinstance(output, Tensor) and output.numel() == outputs.numel()
+        is_last &= len(reads) == 1  # what joins several ends none of them
         if not is_last or not torch.equal(output.flatten(1), outputs.flatten(1)):
             continue
         every = torch.cat([module(times * reads[0]).flatten() for times in SCALES])

@@ -56,7 +56,7 @@ def reasoning(diagnosis: Diagnosis) -> Iterator[str]:
     if diagnosis.open_questions:
         yield "<h3>Not judged, which does not mean that it is fine</h3>"
         boxes = (
-            _box(f"<p><b>{text(check)}</b>: {text(why)}</p>", "unjudged")
+            _box(f"<p><strong>{text(check)}</strong>: {text(why)}</p>", "unjudged")
             for check, why in diagnosis.open_questions
         )
         yield f'<div class="stack" style="display: grid; gap: .4rem">{"".join(boxes)}</div>'
@@ -84,7 +84,11 @@ def _cause(number: int, finding: Finding, diagnosis: Diagnosis) -> str:
 
 def _evidence(finding: Finding, diagnosis: Diagnosis) -> str:
     own = _found(finding, diagnosis)
-    said = f"<p><b>{text(finding.check)}</b> {STRENGTHS[own.verdict]}</p>" if finding.check else ""
+    said = (
+        f"<p><strong>{text(finding.check)}</strong> {STRENGTHS[own.verdict]}</p>"
+        if finding.check
+        else ""
+    )
     return _box(f'{said}<p class="small">{text(finding.evidence)}</p>', own.verdict)
 
 
@@ -98,9 +102,13 @@ def _found(finding: Finding, diagnosis: Diagnosis) -> Finding:
 def _refuted(finding: Finding, diagnosis: Diagnosis) -> str:
     by = [report for report in diagnosis.reports if finding.fault in report.refutes]
     seen = [
-        _box(f'<p><b>{text(report.check)}</b> saw</p><p class="small">{text(report.headline)}</p>',
-             "fault") for report in by
-    ]  # fmt: skip
+        _box(
+            f"<p><strong>{text(report.check)}</strong> saw</p>"
+            f'<p class="small">{text(report.headline)}</p>',
+            "fault",
+        )
+        for report in by
+    ]
     said = f"<p><s>{text(finding.headline)}</s></p>"
     said += f'<p class="small"><code>{text(finding.fault)}</code>, of {text(finding.check)}</p>'
     return _row("", _box(said, "refuted"), _stack(seen), arrows=("", "✕"))

@@ -280,11 +280,17 @@ def test_meta_shape_is_the_real_shape(example: Example) -> None:
 @every_example
 @torch.no_grad()
 def test_what_is_called_affine_is(example: Example) -> None:
-    """Of an affine function f(x + y) - f(x) = f(y) - f(0), in evaluation."""
+    """Of an affine function f(x + y) - f(x) = f(y) - f(0), in evaluation.
+
+    One that "scales" is none, but gives the same for an image and for twice it.
+    """
     affine = LAYERS.entry(example.name).options.get("affine")
-    assert affine in (None, "plain", "mixes")
+    assert affine in (None, "plain", "mixes", "scales")
     net = build(example).double().eval()
     one = draw(example, torch.float64)
+    if affine == "scales":
+        torch.testing.assert_close(net(*[2 * x for x in one]), net(*one), atol=1e-2, rtol=1e-2)
+        affine = None
     other = [x.flip(0) + 0.5 for x in one]
     given = ([x + y for x, y in zip(one, other, strict=True)], one, other, [0 * x for x in one])
     both, first, second, zero = (net(*inputs) for inputs in given)
