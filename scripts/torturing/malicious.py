@@ -49,6 +49,8 @@ def attack(place: Path, *, seed: int, count: int, note: Note) -> Part:
     """Weights, checkpoints, run folders, archives, run files and names, each with a trap in it."""
     del seed
     part = Part("malicious", "files that a stranger made")
+    place /= "here"  # the folder above is this part's alone: others work beside it at the same time
+    place.mkdir()
     marker, home = place / "executed", place / "home"
     home.mkdir()
     environment = {"HOME": str(home), "XDG_CONFIG_HOME": str(home), "XDG_DATA_HOME": str(home)}
