@@ -135,11 +135,7 @@ def _class_weights(loaded: Loaded, counts: Sequence[int]) -> Iterator[Remark]:
     if given in (None, "balanced") or len(given) != len(counts) or not all(counts):
         return
     unweighted = [number for number, weight in enumerate(given) if weight == 0]
-    logs = [[math.log(each or 1) for each in numbers] for numbers in (given, counts)]
-    is_even = max(given) == min(given)
-    is_against = (
-        max(counts) >= UNEVEN * min(counts) and not is_even and correlation(*logs) > AGAINST
-    )
+    is_against = not unweighted and _is_against(given, counts)
     pulls = [weight * count for weight, count in zip(given, counts, strict=True)]
     more = max(pulls) / max(min(pulls), 1e-300) * min(counts) / max(counts)
     most, least = (pulls.index(find(pulls)) for find in (max, min))
@@ -160,6 +156,14 @@ def _class_weights(loaded: Loaded, counts: Sequence[int]) -> Iterator[Remark]:
         is_certain=bool(unweighted) or is_against or more >= MUCH_MORE,
         overrides=(f"{at}=balanced",),
     )
+
+
+def _is_against(weights: Sequence[float], counts: Sequence[int]) -> bool:
+    """Whether weights, none of them 0, are large where images are many."""
+    if max(counts) < UNEVEN * min(counts) or max(weights) == min(weights):
+        return False
+    logs = [[math.log(each) for each in numbers] for numbers in (weights, counts)]
+    return correlation(*logs) > AGAINST
 
 
 def _smoothing(loaded: Loaded, plan: Plan) -> Iterator[Remark]:

@@ -145,6 +145,7 @@ def test_healthy_neighbours_get_no_remark(name: str) -> None:
     [
         ([4.0] + [1.0] * 9, (400, *[100] * 9), "large where images are many"),
         ([0.0] + [1.0] * 9, (130,) * 10, "the class weight of 0 is 0"),
+        ([0.0] + [1.0] * 9, (400, *[100] * 9), "the class weight of 0 is 0"),
         ([0.25] + [1.0] * 9, (400, *[100] * 9), ""),
         ([4.0] + [1.0] * 9, (120, *[100] * 9), ""),  # nearly even classes, one more important
         ([40.0, 1.0] * 5, (100,) * 10, "40 times more uneven"),
