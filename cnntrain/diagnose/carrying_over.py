@@ -6,7 +6,7 @@ import copy
 import math
 from dataclasses import replace
 
-from torch import nn
+from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.explained import Explained, explained
@@ -62,15 +62,12 @@ def judge_carrying_over(  # what the check has been given
         seed: of its random numbers.
     """
     passes = steps * len(own.batches[0].targets) / train_images
-    if held_out is None or len(held_out.targets) < LEAST:
-        return _not("there are too few other images to be compared with")
-    if not (batch.images.isfinite().all() and held_out.images.isfinite().all()):
-        return _not("the images are not finite")
-    if trained is None and passes < PASSES:
-        return _not(
-            f"in a short training each image is seen {passes:.1f} times: too few to memorise them; "
-            "diagnose the run when it has trained"
-        )
+    why = unjudged_because(
+        batch.images, None if held_out is None else held_out.images,
+        passes=passes if trained is None else math.inf,
+    )  # fmt: skip
+    if why or held_out is None:
+        return _not(why)
     criterion = own.method.criterion.plain()
 
     def judged(net: nn.Module, images: Batch) -> Explained:
@@ -107,6 +104,26 @@ def judge_carrying_over(  # what the check has been given
         numbers={"training": ours.share, "other": theirs.share},
         applies=is_judged,
     )
+
+
+def unjudged_because(ours: Tensor, theirs: Tensor | None, *, passes: float) -> str:
+    """Why nothing can be said; empty where something can.
+
+    Args:
+        ours: training images.
+        theirs: those of the split that measures.
+        passes: times that each image is seen in a training.
+    """
+    if theirs is None or len(theirs) < LEAST:
+        return "there are too few other images to be compared with"
+    if not (ours.isfinite().all() and theirs.isfinite().all()):
+        return "the images are not finite"
+    if passes < PASSES:
+        return (
+            f"in a short training each image is seen {passes:.1f} times: too few to memorise them; "
+            "diagnose the run when it has trained"
+        )
+    return ""
 
 
 def _not(why: str) -> Report:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from cnntrain.diagnose.neighbours import Sample
+from cnntrain.diagnose.neighbours import Sample, places
 from cnntrain.diagnose.numbers import NumberNet
 from cnntrain.diagnose.report import Finding, Report, not_applicable
 from cnntrain.diagnose.small_net import STEPS, SmallNet
@@ -190,10 +190,9 @@ def _out_of_step(
         known = ~numbers.isnan().any(dim=1)
         error = float(net.errors_of(given[known], numbers[known]).mean())
         if _is_gained(error, mean, other):
-            places = f"{abs(by)} place{'s' if abs(by) > 1 else ''} {'back' if by < 0 else 'on'}"
             remedy = "look at how images and numbers are put together there: one of the two lists "
             remedy += "lacks an entry, or was sorted otherwise"
-            return f"numbers out of step: moved {places}, they fit", 1 - error, remedy
+            return f"numbers out of step: moved {places(by)}, they fit", 1 - error, remedy
     return None
 
 

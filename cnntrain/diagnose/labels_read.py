@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 import torch
 
-from cnntrain.data.stratify import stratified_split
 from cnntrain.diagnose.neighbours import Sample
 from cnntrain.diagnose.report import Finding
-from cnntrain.diagnose.small_net import Confusions, SmallNet
+from cnntrain.diagnose.small_net import Confusions, PartTaught
 
 LEAST = 12
 """Images of a class, on average, in the split that is learnt from."""
@@ -49,10 +48,8 @@ def wrong_labels(
     if len(other.targets) < LEAST * classes:
         return None
     left = round((1 - TAUGHT) * len(other.targets))
-    taught, kept = stratified_split(other.targets, held_out=left, num_classes=classes, seed=seed)
-    net = SmallNet(other.images[taught], other.targets[taught], classes=classes, seed=seed)
-    clear = net.judged(other.images[kept], other.targets[kept])
-    read = net.judged(train.images, train.targets)
+    there = PartTaught.of(other.images, other.targets, held_out=left, classes=classes, seed=seed)
+    clear, read = there.own, there.net.judged(train.images, train.targets)
     right = float(read.counts.diagonal().sum()) / max(1, read.images)
     is_clearer = clear.accuracy - own.accuracy > CLEARER
     if clear.kappa < KNOWN or not is_clearer or clear.accuracy - right < CLEARER:

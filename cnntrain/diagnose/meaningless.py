@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from cnntrain.data.stratify import stratified_split
 from cnntrain.diagnose.neighbours import Sample, Votes
 from cnntrain.diagnose.report import Finding
-from cnntrain.diagnose.small_net import SmallNet
+from cnntrain.diagnose.small_net import PartTaught
 
 SURE, KNOWN = 3.0, 2.0
 """Standard errors from which on something is sure, and from which on more than nothing is known."""
@@ -44,12 +43,11 @@ def meaningless(
         return None
     if count < OF_A_CLASS * most:
         return f"{count:,} images of {most} classes are too few to see whether labels fit"
-    taught, kept = stratified_split(
-        train.targets, held_out=count // LEFT, num_classes=most, seed=seed, split="asked"
+    part = PartTaught.of(
+        train.images, train.targets, held_out=count // LEFT, classes=most, seed=seed, split="asked"
     )
-    net = SmallNet(train.images[taught], train.targets[taught], classes=most, seed=seed)
-    own = net.judged(train.images[kept], train.targets[kept])
-    learnt = net.judged(train.images[taught], train.targets[taught])
+    own, taught = part.own, part.taught
+    learnt = part.net.judged(train.images[taught], train.targets[taught])
     error = 1 / math.sqrt((most - 1) * own.images)  # of `kappa`, where it is that of guessing
     if own.kappa > KNOWN * error:
         return None

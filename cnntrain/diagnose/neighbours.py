@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cnntrain.diagnose.report import Finding
+from cnntrain.show.words import counted
 
 NEIGHBOURS = 10
 SIDE = 16
@@ -143,11 +144,9 @@ def suspicious_labels(train: Sample, votes: Votes, classes: Sequence[str]) -> It
     moved = {by: _kappa_if_moved(train, labels) for by, labels in train.moved.items()}
     best = max(moved, key=lambda by: moved[by], default=0)
     if best and moved[best] > TELLING and moved[best] > now + WORSE:
-        places = f"{abs(best)} place{'s' if abs(best) > 1 else ''}"
-        way = "back" if best < 0 else "on"
         yield Finding(
             "labels_shifted",
-            f"labels and images are out of step: moved {places} {way}, the labels fit",
+            f"labels and images are out of step: moved {places(best)}, the labels fit",
             f"nearest neighbours agree on labels to {now:.0%} of what is possible beyond chance; "
             f"with the labels moved, to {moved[best]:.0%}",
             "look at how images and labels are put together: one of the two lists lacks an entry, "
@@ -170,6 +169,11 @@ def suspicious_labels(train: Sample, votes: Votes, classes: Sequence[str]) -> It
             "label_smoothing and early_stop help a little",
             follows=("same_picture",),
         )
+
+
+def places(by: int) -> str:
+    """How far labels are moved, in words, such as `2 places back`."""
+    return f"{counted(abs(by), 'place')} {'back' if by < 0 else 'on'}"
 
 
 def _kappa_if_moved(train: Sample, labels: Tensor) -> float:

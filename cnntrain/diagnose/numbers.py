@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cnntrain.diagnose.neighbours import NEIGHBOURS, Sample, distances
+from cnntrain.diagnose.neighbours import NEIGHBOURS, Sample, distances, places
 from cnntrain.diagnose.report import Finding
-from cnntrain.diagnose.small_net import SmallNet
+from cnntrain.diagnose.small_net import STEPS, SmallNet
 
 SCALE, OFF_CENTRE = (0.05, 20.0), 20.0
 """Deviation of numbers that a network learns well as they are, and their mean."""
@@ -39,7 +39,7 @@ class NumberNet:
     def of(images: Tensor, numbers: Tensor, *, seed: int, times: float = 1.0) -> NumberNet:
         """Taught `images` `(N, C, H, W)` with their `numbers` `(N, K)`."""
         mean, scale = numbers.mean(dim=0), numbers.std(dim=0, correction=0).clamp_min(1e-12)
-        steps = round(times * 240)
+        steps = round(times * STEPS)
         wanted = (numbers - mean) / scale
         net = SmallNet(images, wanted, classes=numbers.shape[1], steps=steps, seed=seed)
         return NumberNet(net, mean, scale)
@@ -130,10 +130,9 @@ def _out_of_step(train: Sample) -> Iterator[Finding]:
     moved = {by: neighbours_explain(train.images, each) for by, each in train.moved.items()}
     best = max(moved, key=lambda by: moved[by], default=0)
     if best and moved[best] > max(TELLING, max(now, 0.0) + BETTER):
-        places = f"{abs(best)} place{'s' if abs(best) > 1 else ''} {'back' if best < 0 else 'on'}"
         yield Finding(
             "labels_shifted",
-            f"numbers and images are out of step: moved {places}, the numbers fit",
+            f"numbers and images are out of step: moved {places(best)}, the numbers fit",
             f"the {NEIGHBOURS} nearest neighbours of an image explain {max(now, 0.0):.0%} of the "
             f"variance of its numbers, and {moved[best]:.0%} with the numbers moved",
             "look at how images and numbers are put together: one of the two lists lacks an entry, "

@@ -65,7 +65,7 @@ def _last_range(
     net: nn.Module, images: Tensor
 ) -> tuple[str, str, Tensor, tuple[float, float]] | None:
     """The layer whose outputs are those of the network, and their ends, if there is one of them."""
-    called: list[tuple[str, nn.Module, Tensor, Tensor]] = []
+    called: list[tuple[str, nn.Module, tuple[Tensor, ...], Tensor]] = []
     hooks = [
         module.register_forward_hook(
             lambda module, reads, output, name=name: called.append((name, module, reads, output))

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cnntrain.core.seeding import derive_seed
+from cnntrain.data.stratify import stratified_split
 
 SIDE = 32
 """Pixels a side at the most to which images are brought."""
@@ -116,6 +117,31 @@ class SmallNet:
     def judged(self, images: Tensor, targets: Tensor) -> Confusions:
         """What it says of images whose classes are known."""
         return Confusions.of(targets, self.answers(images), classes=self.classes)
+
+
+@dataclass(frozen=True)
+class PartTaught:
+    """A small network, the places of the images that it learnt, and of those that it was asked."""
+
+    net: SmallNet
+    taught: Tensor
+    kept: Tensor
+    own: Confusions
+
+    @staticmethod
+    def of(
+        images: Tensor, targets: Tensor, *, held_out: int, classes: int, seed: int,
+        split: str = "validation",
+    ) -> PartTaught:  # fmt: skip
+        """Taught all but so many images, of each class in proportion, and asked about the others.
+
+        `split` names what is held out to the random numbers.
+        """
+        taught, kept = stratified_split(
+            targets, held_out=held_out, num_classes=classes, seed=seed, split=split
+        )
+        net = SmallNet(images[taught], targets[taught], classes=classes, seed=seed)
+        return PartTaught(net, taught, kept, net.judged(images[kept], targets[kept]))
 
 
 def _net(channels: int, classes: int, *, side: int) -> nn.Sequential:

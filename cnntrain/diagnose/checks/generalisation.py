@@ -17,7 +17,7 @@ from torch import nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
-from cnntrain.diagnose.carrying_over import LEAST, PASSES, judge_carrying_over
+from cnntrain.diagnose.carrying_over import judge_carrying_over, unjudged_because
 from cnntrain.diagnose.faults import EXPLAINS
 from cnntrain.diagnose.learning_curve import (
     CLEAR,
@@ -99,7 +99,10 @@ def check_generalisation(  # noqa: PLR0913  # what a check may ask for
             train_images=train_images, steps=recipe_steps, seed=seed,
         )  # fmt: skip
     passes = recipe_steps * len(augmented[0].targets) / train_images
-    why = _why_not(train, other, passes=math.inf if is_trained else passes)
+    why = unjudged_because(
+        train.images, None if other is None else other.images,
+        passes=math.inf if is_trained else passes,
+    )  # fmt: skip
     if why or other is None:
         return not_applicable("generalisation", why)
     shown = copy.deepcopy(trained).eval() if is_trained else own.trained(recipe_steps, seed=seed)
@@ -131,20 +134,6 @@ def check_generalisation(  # noqa: PLR0913  # what a check may ask for
         tables=tables,
         applies=finding is not None or is_trained or judged.is_learnt,
     )
-
-
-def _why_not(train: Sample, other: Sample | None, *, passes: float) -> str:
-    """Why nothing can be said; empty where something can."""
-    if other is None or len(other.targets) < LEAST:
-        return "there are too few other images to be compared with"
-    if not (train.images.isfinite().all() and other.images.isfinite().all()):
-        return "the images are not finite"
-    if passes < PASSES:
-        return (
-            f"in a short training each image is seen {passes:.1f} times: too few to memorise them; "
-            "diagnose the run when it has trained"
-        )
-    return ""
 
 
 def _useless(

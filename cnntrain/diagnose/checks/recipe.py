@@ -11,7 +11,11 @@ from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
-from cnntrain.diagnose.attempts import (
+from cnntrain.diagnose.drawing import SIZE
+from cnntrain.diagnose.explained import guessing_words, share_words
+from cnntrain.diagnose.faults import EXPLAINS
+from cnntrain.diagnose.modules import batch_norms, is_random, logits_of
+from cnntrain.diagnose.recipe_trials import (
     DOUBT,
     NO_PROGRESS,
     PULLS,
@@ -20,10 +24,6 @@ from cnntrain.diagnose.attempts import (
     RecipeTrials,
     Tried,
 )
-from cnntrain.diagnose.drawing import SIZE
-from cnntrain.diagnose.explained import guessing_words, share_words
-from cnntrain.diagnose.faults import EXPLAINS
-from cnntrain.diagnose.modules import batch_norms, is_random, logits_of
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
@@ -182,7 +182,7 @@ def _no_progress(
 
 
 def _said(tried: Tried) -> str:
-    what = tried.attempt.what
+    what = tried.trial.what
     return f"without {what}" if what else "as the run file says"
 
 

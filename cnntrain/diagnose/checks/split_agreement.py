@@ -13,13 +13,12 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from cnntrain.data.stratify import stratified_split
 from cnntrain.diagnose import check
 from cnntrain.diagnose.kinds_of_images import compare_kinds
 from cnntrain.diagnose.labels_read import wrong_labels
-from cnntrain.diagnose.neighbours import Sample
+from cnntrain.diagnose.neighbours import Sample, places
 from cnntrain.diagnose.report import Finding, Report, Table, not_applicable
-from cnntrain.diagnose.small_net import Confusions, SmallNet
+from cnntrain.diagnose.small_net import Confusions, PartTaught, SmallNet
 from cnntrain.diagnose.undone import undoing
 
 TAUGHT = 0.75
@@ -71,13 +70,12 @@ def check_splits(
     classes, left = len(class_names), round((1 - TAUGHT) * len(train.targets))
     if left < LEAST or len(other.targets) < LEAST:
         return not_applicable("splits", "there are too few images to compare the splits")
-    taught, kept = stratified_split(train.targets, held_out=left, num_classes=classes, seed=seed)
-    net = SmallNet(train.images[taught], train.targets[taught], classes=classes, seed=seed)
-    own = net.judged(train.images[kept], train.targets[kept])
+    part = PartTaught.of(train.images, train.targets, held_out=left, classes=classes, seed=seed)
+    net, own = part.net, part.own
     theirs = net.judged(other.images, other.targets)
     is_telling = own.kappa >= TELLS
     findings = tuple(
-        _findings(net, own, theirs, train=train, kept=kept, other=other, names=class_names)
+        _findings(net, own, theirs, train=train, kept=part.kept, other=other, names=class_names)
         if is_telling
         else ()
     )
@@ -85,7 +83,7 @@ def check_splits(
         blamed = wrong_labels(train, other, own, class_names, seed=seed)
         findings = (blamed,) if blamed is not None else findings
     if not is_telling and not findings:
-        why = f"a small network that learns {len(taught):,} training images is right on "
+        why = f"a small network that learns {len(part.taught):,} training images is right on "
         why += f"{own.accuracy:.0%} of others: too few to compare the splits by it"
         return not_applicable("splits", why)
     headline = (
@@ -194,10 +192,9 @@ def _out_of_step(
         known = labels >= 0
         accuracy = net.judged(other.images[known], labels[known]).accuracy
         if _gained(accuracy, own, theirs):
-            places = f"{abs(by)} place{'s' if abs(by) > 1 else ''} {'back' if by < 0 else 'on'}"
             return Finding(
                 "splits_differ",
-                f"labels and images of {other.split} are out of step: moved {places}, they fit",
+                f"labels and images of {other.split} are out of step: moved {places(by)}, they fit",
                 f"{evidence}; with the labels moved, on {accuracy:.0%}",
                 "look at how images and labels are put together there: one of the two lists lacks "
                 "an entry, or was sorted otherwise",

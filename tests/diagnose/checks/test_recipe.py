@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from cnntrain.data.batch import Batch
-from cnntrain.diagnose.attempts import RecipeTrial, RecipeTrials, Tried
 from cnntrain.diagnose.checks.recipe import REFUTES, check_recipe
+from cnntrain.diagnose.recipe_trials import RecipeTrial, RecipeTrials, Tried
 from cnntrain.diagnose.report import Report
 from cnntrain.optim import Warmup
 from cnntrain.optim.schedules.constant import constant
@@ -105,10 +105,10 @@ def test_what_helps_by_chance_is_not_accused(
 ) -> None:
     """When a plateau is left depends on the order of the batches, here on nothing else."""
 
-    def train(trials: RecipeTrials, attempt: RecipeTrial) -> Tried:
-        is_lucky = attempt.what == "weight decay" and attempt.batches[0] is batches[0]
+    def train(trials: RecipeTrials, trial: RecipeTrial) -> Tried:
+        is_lucky = trial.what == "weight decay" and trial.batches[0] is batches[0]
         after = (0.01 if is_lucky else 0.95) * trials.chance
-        return Tried(attempt, Course((1.0,), diverged=False), 1.0, after, None, after)
+        return Tried(trial, Course((1.0,), diverged=False), 1.0, after, None, after)
 
     monkeypatch.setattr(RecipeTrials, "train", train)
     report = check(convnet(), batches, method(weight_decay=1e-4), weight_decay=method())

@@ -52,7 +52,7 @@ class Tried:
     `evaluated` is the loss afterwards in evaluation, with running statistics that have settled.
     """
 
-    attempt: RecipeTrial
+    trial: RecipeTrial
     course: Course
     before: float
     after: float
@@ -62,7 +62,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class RecipeTrials:
-    """What is the same in all attempts.
+    """What is the same in all trials.
 
     Args:
         net: where each starts from; it is not changed.
@@ -80,19 +80,19 @@ class RecipeTrials:
     seed: int
     chance: float
 
-    def train(self, attempt: RecipeTrial) -> Tried:
+    def train(self, trial: RecipeTrial) -> Tried:
         """Train a copy."""
-        method, plain = attempt.method, self.plain
+        method, plain = trial.method, self.plain
         moving, recipe, criterion = steady_copy(self.net), method.recipe, method.criterion.plain()
         before, _ = _judge(moving, plain, criterion, None)
-        if not attempt.is_steady:
+        if not trial.is_steady:
             training_mode(moving)
 
         def scheduled(step: int) -> float:
             return recipe.lr * recipe.schedule(step)
 
         course = train_briefly(
-            *(moving, attempt.batches),
+            *(moving, trial.batches),
             method=method,
             steps=self.steps,
             rate=scheduled,
@@ -108,12 +108,12 @@ class RecipeTrials:
             there, _ = _judge(moving.eval(), plain[:LOOKED_AT], criterion, None)
             evaluated += there - here
         after = math.inf if course.diverged else after
-        return Tried(attempt, course, before, after, error, evaluated)
+        return Tried(trial, course, before, after, error, evaluated)
 
     def again(self, tried: Tried) -> Tried:
         """The same training in another order of its batches, and with other chance."""
         other = replace(self, seed=self.seed + 1)
-        return other.train(replace(tried.attempt, batches=tried.attempt.batches[::-1]))
+        return other.train(replace(tried.trial, batches=tried.trial.batches[::-1]))
 
     def held_back(self, tried: Sequence[Tried]) -> list[Finding]:
         """Accuse what makes the difference between no progress and clear progress, twice.
@@ -140,10 +140,10 @@ class RecipeTrials:
         is_stuck = made < NO_PROGRESS and freed > CLEAR and freed > TIMES * made
         is_pulled = whole.after > max(TIMES * other.after, DOUBT * self.chance)
         is_halved = freed > CLEAR and freed > 2 * made
-        return is_stuck or (other.attempt.what in PULLS and (is_pulled or is_halved))
+        return is_stuck or (other.trial.what in PULLS and (is_pulled or is_halved))
 
     def _finding(self, other: Tried, whole: Tried) -> Finding:
-        what = other.attempt.what
+        what = other.trial.what
         fault, headline, remedy = SUSPECTS[what]
         evidence = (
             f"after {self.steps} steps the loss of the training images is {whole.after:.3g}, "
