@@ -3,51 +3,34 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from planting.edits import ACTIVATIONS, after_first_activation, before_head, change_layers
 from planting.healthy import Base
 from planting.kinds import kind
 
 WRONG_LAYERS = str(Path(__file__).parents[1] / "planted" / "wrong_layers.py")
-ACTIVATIONS = ("relu", "leaky_relu", "tanh", "sigmoid")
 
 
-def _replaced(layers: Any, what: tuple[str, ...], by: list[Any]) -> Any:
-    """Layers with each of some names replaced, at any depth."""
-    if isinstance(layers, list):
-        found: list[Any] = []
-        for item in layers:
-            found += by if item in what else [_replaced(item, what, by)]
-        return found
-    if isinstance(layers, dict):
-        return {key: _replaced(value, what, by) for key, value in layers.items()}
-    return layers
-
-
-def _before_head(base: Base, *items: Any) -> None:
-    layers = base.layers
-    layers[-1:-1] = list(items)
-
-
-def _after_first_activation(base: Base, *items: Any) -> None:
-    layers = base.layers
-    at = next(i for i, item in enumerate(layers) if item in ACTIVATIONS)
-    layers[at + 1 : at + 1] = list(items)
+def _replaced(what: tuple[str, ...], by: list[Any]) -> Callable[[Any], list[Any]]:
+    """Layers of some names, each replaced."""
+    return lambda item: by if item in what else [item]
 
 
 @kind("network", "linear_chain")
 def no_activation(base: Base, random_: random.Random) -> str:
     if base.data.name in ("planted_digits", "planted_mnist", "planted_horses"):
         return ""  # a linear network does them well enough
-    base.tree["arch"]["layers"] = _replaced(base.layers, ACTIVATIONS, [])
+    change_layers(base, _replaced(ACTIVATIONS, []))
     return "no activation anywhere"
 
 
 @kind("network", "bottleneck")
 def bottleneck(base: Base, random_: random.Random) -> str:
     width = 1 if base.data.classes < 6 else random_.choice([1, 2])
-    _before_head(base, {"linear": {"out": width}}, "relu")
+    before_head(base, {"linear": {"out": width}}, "relu")
     if "flatten" not in base.layers and "global_avg_pool" not in base.layers:
         return ""
     return f"{width} units before the last layer"
@@ -110,8 +93,8 @@ def deep_sigmoid(base: Base, random_: random.Random) -> str:
 @kind("network", "too_much_dropout")
 def all_dropped(base: Base, random_: random.Random) -> str:
     p = random_.choice([0.95, 0.98])
-    _before_head(base, {"dropout": {"p": p}})
-    _after_first_activation(base, {"dropout": {"p": 0.9}})
+    before_head(base, {"dropout": {"p": p}})
+    after_first_activation(base, {"dropout": {"p": 0.9}})
     return f"dropout of {p} and 0.9"
 
 
@@ -120,7 +103,7 @@ def stale_norm(base: Base, random_: random.Random) -> str:
     if not base.has("batch_norm"):
         return ""
     slow = {"batch_norm": {"momentum": random_.choice([1e-4, 1e-5])}}
-    base.tree["arch"]["layers"] = _replaced(base.layers, ("batch_norm",), [slow])
+    change_layers(base, _replaced(("batch_norm",), [slow]))
     return f"running statistics of momentum {slow['batch_norm']['momentum']}"
 
 
@@ -162,14 +145,14 @@ def negative_biases(base: Base, random_: random.Random) -> str:
 @kind("layer", "wrong_gradient")
 def wrong_sign(base: Base, random_: random.Random) -> str:
     base.tree["plugins"].append(WRONG_LAYERS)
-    _after_first_activation(base, "wrong_sign")
+    after_first_activation(base, "wrong_sign")
     return "a layer whose backward pass has the wrong sign"
 
 
 @kind("layer", "detached_layer")
 def detached(base: Base, random_: random.Random) -> str:
     base.tree["plugins"].append(WRONG_LAYERS)
-    _before_head(base, "clipped_by_data")
+    before_head(base, "clipped_by_data")
     return "a layer that cuts the gradient off"
 
 
@@ -178,12 +161,12 @@ def batch_statistics_in_evaluation(base: Base, random_: random.Random) -> str:
     if not base.has("batch_norm"):
         return ""
     base.tree["plugins"].append(WRONG_LAYERS)
-    base.tree["arch"]["layers"] = _replaced(base.layers, ("batch_norm",), ["batch_only_norm"])
+    change_layers(base, _replaced(("batch_norm",), ["batch_only_norm"]))
     return "batch normalisation that uses the batch's statistics in evaluation, too"
 
 
 @kind("layer", "random_evaluation")
 def noise_in_evaluation(base: Base, random_: random.Random) -> str:
     base.tree["plugins"].append(WRONG_LAYERS)
-    _before_head(base, {"constant_dropout": {"p": 0.5}})
+    before_head(base, {"constant_dropout": {"p": 0.5}})
     return "dropout in evaluation"

@@ -6,90 +6,36 @@ import random
 from functools import partial
 from typing import Any
 
+from planting import edits
+from planting.edits import before_normalize, has_objects
 from planting.healthy import Base
 from planting.kinds import kind
 
 second = partial(kind, lot=2)
 
 
-def _spoil(base: Base, random_: random.Random, how: str, *, least: float, most: float) -> str:
-    amount = round(random_.uniform(least, most), 2)
-    base.tree["data"] |= {"spoil": how, "amount": amount, "seed": random_.randrange(100)}
-    return f"{how.replace('_', ' ')}, {amount}"
+def has_several(base: Base) -> bool:
+    """More than two classes."""
+    return base.data.classes > 2
 
 
-@second("data", "labels_noisy")
-def unlabelled_as_first(base: Base, random_: random.Random) -> str:
-    return _spoil(base, random_, "unlabelled_as_first", least=0.6, most=0.8)
+spoiled = partial(edits.spoiled, lot=2)
 
-
-@second("data", "class_missing", "labels_noisy")
-def labels_folded(base: Base, random_: random.Random) -> str:
-    if base.data.classes == 2:
-        return ""
-    return _spoil(base, random_, "labels_folded", least=0.5, most=0.5)
-
-
-@second("data", "labels_noisy", "labels_shifted")
-def second_annotator(base: Base, random_: random.Random) -> str:
-    return _spoil(base, random_, "second_annotator", least=0.5, most=0.65)
-
-
-@second("data", "too_few_images", "does_not_generalise")
-def near_copies(base: Base, random_: random.Random) -> str:
-    return _spoil(base, random_, "near_copies", least=0.01, most=0.02)
-
-
-@second("data", "splits_differ")
-def files_cut_short(base: Base, random_: random.Random) -> str:
-    if base.data.name == "planted_colours":
-        return ""
-    return _spoil(base, random_, "files_cut_short", least=0.9, most=1.0)
-
-
-@second("data", "uneven_classes")
-def long_tail(base: Base, random_: random.Random) -> str:
-    return _spoil(base, random_, "long_tail", least=0.5, most=0.5)
-
-
-@second("data", "misread_pixels")
-def channels_interleaved(base: Base, random_: random.Random) -> str:
-    if base.data.channels != 3:
-        return ""
-    return _spoil(base, random_, "channels_interleaved", least=0.5, most=0.5)
-
-
-@second("data")
-def colour_lost(base: Base, random_: random.Random) -> str:
-    if base.data.hue:
-        return ""
-    return _spoil(base, random_, "colour_lost", least=0.5, most=0.5)
-
-
-@second("split", "class_missing", "splits_differ")
-def split_by_class(base: Base, random_: random.Random) -> str:
-    if base.data.classes == 2:
-        return ""
-    return _spoil(base, random_, "split_by_class", least=0.5, most=0.5)
-
-
-@second("split", "splits_differ")
-def brightness_wrapped(base: Base, random_: random.Random) -> str:
-    return _spoil(base, random_, "brightness_wrapped", least=0.8, most=1.0)
-
-
-@second("split", "splits_differ")
-def validation_letterboxed(base: Base, random_: random.Random) -> str:
-    if base.data.name == "planted_colours":
-        return ""
-    return _spoil(base, random_, "validation_letterboxed", least=0.5, most=0.65)
-
-
-@second("split", "splits_differ")
-def validation_covered(base: Base, random_: random.Random) -> str:
-    if base.data.name == "planted_colours":
-        return ""
-    return _spoil(base, random_, "validation_covered", least=0.5, most=0.7)
+spoiled("unlabelled_as_first", "data", "labels_noisy", least=0.6, most=0.8)
+spoiled("labels_folded", "data", "class_missing", "labels_noisy", least=0.5, most=0.5,
+        fits=has_several)  # fmt: skip
+spoiled("second_annotator", "data", "labels_noisy", "labels_shifted", least=0.5, most=0.65)
+spoiled("near_copies", "data", "too_few_images", "does_not_generalise", least=0.01, most=0.02)
+spoiled("files_cut_short", "data", "splits_differ", least=0.9, most=1.0, fits=has_objects)
+spoiled("long_tail", "data", "uneven_classes", least=0.5, most=0.5)
+spoiled("channels_interleaved", "data", "misread_pixels", least=0.5, most=0.5,
+        fits=lambda base: base.data.channels == 3)  # fmt: skip
+spoiled("colour_lost", "data", least=0.5, most=0.5, fits=lambda base: not base.data.hue)
+spoiled("split_by_class", "split", "class_missing", "splits_differ", least=0.5, most=0.5,
+        fits=has_several)  # fmt: skip
+spoiled("brightness_wrapped", "split", "splits_differ", least=0.8, most=1.0)
+spoiled("validation_letterboxed", "split", "splits_differ", least=0.5, most=0.65, fits=has_objects)
+spoiled("validation_covered", "split", "splits_differ", least=0.5, most=0.7, fits=has_objects)
 
 
 @second("data", "too_few_images", "does_not_generalise")
@@ -99,19 +45,13 @@ def debug_subset(base: Base, random_: random.Random) -> str:
     return f"{count} training images, left from a first try"
 
 
-def _before_normalize(base: Base, part: str, *steps: Any) -> None:
-    found = base.tree["data"]["transforms"][part]
-    at = found.index("normalize")
-    found[at:at] = list(steps)
-
-
 @second("augmentation", "too_much_augmentation")
 def padded_too_far(base: Base, random_: random.Random) -> str:
-    if base.data.name == "planted_colours":
+    if not has_objects(base):
         return ""
     size = base.data.size
     padding = round(size * random_.choice([1.0, 1.5]))
-    _before_normalize(base, "train", {"random_crop": {"size": size, "padding": padding}})
+    before_normalize(base, "train", {"random_crop": {"size": size, "padding": padding}})
     return f"crops of images with {padding} pixels of padding"
 
 
@@ -131,12 +71,12 @@ def cropped_to_a_corner(base: Base, random_: random.Random) -> str:
 
 @second("data", "pooled_early")
 def detail_resized_away(base: Base, random_: random.Random) -> str:
-    if base.data.name == "planted_colours":
+    if not has_objects(base):
         return ""
     size, side = base.data.size, 3 if base.data.size < 16 else random_.choice([4, 5])
     for part in ("train", "eval"):
         steps = ({"resize": {"size": side}}, {"resize": {"size": size}})
-        _before_normalize(base, part, *steps)
+        before_normalize(base, part, *steps)
     return f"resized to {side} x {side} and back"
 
 
@@ -144,15 +84,15 @@ def detail_resized_away(base: Base, random_: random.Random) -> str:
 def operations_in_a_row(base: Base, random_: random.Random) -> str:
     number = random_.choice([8, 12])
     strong = {"rand_augment": {"num_ops": number, "magnitude": 30}}
-    _before_normalize(base, "train", strong)
+    before_normalize(base, "train", strong)
     return f"{number} operations of full strength on each image"
 
 
 @second("split", "splits_differ")
 def evaluated_coarsely(base: Base, random_: random.Random) -> str:
-    if base.data.name == "planted_colours":
+    if not has_objects(base):
         return ""
     size, side = base.data.size, 3 if base.data.size < 16 else random_.choice([5, 6])
     steps = ({"resize": {"size": side}}, {"resize": {"size": size}})
-    _before_normalize(base, "eval", *steps)
+    before_normalize(base, "eval", *steps)
     return f"evaluation sees thumbnails of {side} x {side}, enlarged"

@@ -6,31 +6,11 @@ import random
 from functools import partial
 from typing import Any
 
+from planting.edits import ACTIVATIONS, after_first_activation, change_layers
 from planting.healthy import HEAD, Base, conv
 from planting.kinds import kind
 
 second = partial(kind, lot=2)
-ACTIVATIONS = ("relu", "leaky_relu", "tanh")
-
-
-def _mapped(layers: Any, change: Any) -> Any:
-    """Layers, each as `change` returns it, at any depth."""
-    if isinstance(layers, list):
-        return [_mapped(change(item), change) for item in layers]
-    if isinstance(layers, dict):
-        return {key: _mapped(value, change) for key, value in layers.items()}
-    return layers
-
-
-def _change(base: Base, change: Any) -> None:
-    base.tree["arch"]["layers"] = _mapped(base.layers, change)
-
-
-def _insert(base: Base, item: Any) -> None:
-    """Behind the first activation."""
-    layers = base.layers
-    at = next(i for i, each in enumerate(layers) if each in ACTIVATIONS)
-    layers.insert(at + 1, item)
 
 
 def _stem(base: Base) -> list[Any]:
@@ -78,7 +58,7 @@ def epsilon_without_minus(base: Base, random_: random.Random) -> str:
             return {"group_norm": {**item["group_norm"], "epsilon": epsilon}}
         return plain if item == "batch_norm" else item
 
-    _change(base, change)
+    change_layers(base, lambda item: [change(item)])
     return f"epsilon of {epsilon:g} in {norms[0]}"
 
 
@@ -86,7 +66,7 @@ def epsilon_without_minus(base: Base, random_: random.Random) -> str:
 def softmax_between(base: Base, random_: random.Random) -> str:
     if base.has("_norm"):
         return ""
-    _change(base, lambda item: "softmax" if item in ACTIVATIONS else item)
+    change_layers(base, lambda item: ["softmax" if item in ACTIVATIONS else item])
     return "softmax in place of each activation"
 
 
@@ -106,7 +86,7 @@ def loud_branch(base: Base, random_: random.Random) -> str:
         return ""
     gain, out = random_.choice([300.0, 1000.0]), base.layers[0]["conv"]["out"]
     paths = {"straight": ["identity"], "loud": [conv(out), {"gain": {"initial": gain}}]}
-    _insert(base, {"branches": {"merge": "add", "paths": paths}})
+    after_first_activation(base, {"branches": {"merge": "add", "paths": paths}})
     return f"one of two branches times {gain:g}"
 
 
@@ -123,7 +103,7 @@ def slope_of_one(base: Base, random_: random.Random) -> str:
     if base.has("max_pool") or base.data.name in ("planted_digits", "planted_mnist"):
         return ""
     linear = {"leaky_relu": {"slope": 1.0}}
-    _change(base, lambda item: linear if item in ACTIVATIONS else item)
+    change_layers(base, lambda item: [linear if item in ACTIVATIONS else item])
     return "leaky rectifiers of slope 1"
 
 
@@ -135,7 +115,7 @@ def single_maps(base: Base, random_: random.Random) -> str:
     def change(item: Any) -> Any:
         return {"conv": {**item["conv"], "out": 1}} if "conv" in item else item
 
-    _change(base, change)
+    change_layers(base, lambda item: [change(item)])
     return "one map in each convolution"
 
 
@@ -150,7 +130,7 @@ def averaged_at_once(base: Base, random_: random.Random) -> str:
 @second("network", "too_much_dropout")
 def drops_the_main_path(base: Base, random_: random.Random) -> str:
     p = random_.choice([0.9, 0.95])
-    _insert(base, {"stochastic_depth": {"p": p}})
+    after_first_activation(base, {"stochastic_depth": {"p": p}})
     return f"stochastic depth of {p} outside any residual block"
 
 
@@ -180,5 +160,5 @@ def dilated_beyond_the_image(base: Base, random_: random.Random) -> str:
         return {"conv": {**item["conv"], "dilation": dilation}}
 
     before = str(base.layers)
-    _change(base, change)
+    change_layers(base, lambda item: [change(item)])
     return f"dilation of {dilation} pixels" if str(base.layers) != before else ""

@@ -64,7 +64,7 @@ def test_kinds_are_named_by_faults_of_the_doctor() -> None:
     assert {code for kind in KINDS.values() for code in kind.codes} <= set(FAULTS)
 
 
-@pytest.mark.parametrize("name", sorted([*SPOILINGS, *SECOND]))
+@pytest.mark.parametrize("name", sorted({*SPOILINGS, *SECOND}))
 def test_one_split_is_spoiled(name: str) -> None:
     """Of `validation_...` and of nothing else the validation images or labels are other ones."""
     sound, spoiled = planted_colours(images=300), planted_colours(images=300, spoil=name)
