@@ -217,7 +217,7 @@ def _grown_or_faded(signals: Sequence[Signal], images: Tensor) -> Iterator[Findi
         yield Finding(
             "vanishing_activations",
             f"'{name}' leaves {share:.1%} of the differences between images",
-            f"so do {len(damped)} of the layers without weights; {evidence}",
+            f"such layers without weights: {len(damped)}; {evidence}",
             f"use relu in place of '{name}'",
             is_certain=False,
             follows=(*SILENT, "not_normalised"),
