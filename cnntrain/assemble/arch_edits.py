@@ -6,7 +6,7 @@ Nodes of an architecture file that no run file names have no overrides.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from cnntrain.arch.expand import Node
@@ -41,31 +41,60 @@ def with_item_behind(
         item: the other layer.
         instead: names of layers without parameters in the same lists -> what takes their place.
     """
+
+    def insert(items: list[Any], place: int) -> None:
+        at = place + 1
+        at += at < len(items) and _operation(items[at]).endswith("norm")
+        items.insert(at, item)
+
+    def rename(items: list[Any]) -> None:
+        items[:] = [(instead or {}).get(it, it) if isinstance(it, str) else it for it in items]
+
+    return _edited(nodes, insert, rename)
+
+
+def without_items(nodes: Iterable[Node]) -> Overrides:
+    """The lists without any of these layers."""
+
+    def remove(items: list[Any], place: int) -> None:
+        del items[place]
+
+    return _edited(nodes, remove)
+
+
+def all_replaced(nodes: Iterable[Node], operation: str) -> Overrides:
+    """Another layer, without parameters, in the place of each, with its name and its sources."""
+
+    def replace(items: list[Any], place: int) -> None:
+        kept = _reserved(items[place])
+        items[place] = {operation: {}, **kept} if kept else operation
+
+    return _edited(nodes, replace)
+
+
+def _edited(
+    nodes: Iterable[Node],
+    edit: Callable[[list[Any], int], None],
+    finish: Callable[[list[Any]], None] = lambda items: None,
+) -> Overrides:
+    """The outermost lists of these layers, changed at the place of each, then each as a whole."""
     found = {node.path: node for node in nodes if in_run_file(node)}
     if not found:
         return ()
     tree = {ARCH_AT[0]: copy.deepcopy(next(iter(found.values())).reader.value(ARCH_AT))}
-    # what stands later, or inside of something, first: so the places of the others stay
-    for path in sorted(found, key=lambda path: (len(path), _place(path)), reverse=True):
-        items = value_at(tree, path[:-1])
-        at = _place(path) + 1
-        at += at < len(items) and _operation(items[at]).endswith("norm")
-        items.insert(at, item)
-    lists = dict.fromkeys(path[:-1] for path in found)
-    outer = [each for each in lists if not any(each[: len(o)] == o != each for o in lists)]
-    for each in lists if instead else ():
-        items = value_at(tree, each)
-        items[:] = [(instead or {}).get(it, it) if isinstance(it, str) else it for it in items]
-    return tuple(overriding(each, value_at(tree, each)) for each in outer)
+    lists: dict[KeyPath, list[Any]] = {path[:-1]: value_at(tree, path[:-1]) for path in found}
+    # what stands later first: so the places of the others stay
+    for path in sorted(found, key=_place, reverse=True):
+        edit(lists[path[:-1]], _place(path))
+    for items in lists.values():
+        finish(items)
+    inside = [path for path in lists if any(path[: len(o)] == o != path for o in lists)]
+    return tuple(overriding(path, lists[path]) for path in lists if path not in inside)
 
 
 def without_item(node: Node) -> Overrides:
     """The list without this layer."""
-    if not in_run_file(node):
-        return ()
-    items = list(node.reader.value(node.path[:-1]))
-    del items[_place(node.path)]
-    return (overriding(node.path[:-1], items),)
+    return without_items([node])
 
 
 def with_items_above(node: Node, items: Sequence[Any]) -> Overrides:
@@ -82,7 +111,7 @@ def replaced(node: Node, operation: str, parameters: Mapping[str, Any]) -> Overr
     if not in_run_file(node):
         return ()
     item = node.reader.value(node.path)
-    kept = {} if isinstance(item, str) else {key: item[key] for key in RESERVED if key in item}
+    kept = _reserved(item)
     is_plain = not parameters and not kept
     changed = operation if is_plain else {operation: dict(parameters), **kept}
     return (overriding(node.path, changed),)
@@ -91,6 +120,11 @@ def replaced(node: Node, operation: str, parameters: Mapping[str, Any]) -> Overr
 def in_run_file(node: Node) -> bool:
     """Whether the node's item stands in the run file itself, in a list."""
     return node.path[:1] == ARCH_AT and isinstance(node.path[-1], int)
+
+
+def _reserved(item: Any) -> dict[str, Any]:
+    """What an item says of its name and its sources."""
+    return {} if isinstance(item, str) else {key: item[key] for key in RESERVED if key in item}
 
 
 def _place(path: KeyPath) -> int:

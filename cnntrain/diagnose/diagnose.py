@@ -14,9 +14,10 @@ from cnntrain.core.entry import Entry
 from cnntrain.core.problems import near_match
 from cnntrain.data.left_out import summaries
 from cnntrain.diagnose.faults import SYMPTOMS, asked_checks, known_faults, wrong_check
+from cnntrain.diagnose.given import keywords
 from cnntrain.diagnose.pasted_remedies import mended
 from cnntrain.diagnose.report import Finding, Report, Verdict
-from cnntrain.diagnose.setup import keywords, open_patient
+from cnntrain.diagnose.setup import open_patient
 from cnntrain.diagnose.tries import Tries, tries_of
 from cnntrain.train import undisturbed
 
@@ -105,11 +106,17 @@ def examine(
             findings = tuple(mended(finding, patient) for finding in report.findings)
             report = replace(report, findings=findings, seconds=perf_counter() - began)
             reports.append(report)
+            patient.causes.extend(each for each in findings if is_cause(each))
             if tell is not None:
                 tell(report)
     unused = summaries(patient.prepared.data.left_out)
     found = replace(conclude(reports), notes=(*patient.loaded.notes, *unused))
     return replace(found, tries=tries_of(patient))
+
+
+def is_cause(finding: Finding) -> bool:
+    """Whether it says for certain what is wrong."""
+    return finding.is_certain and finding.fault not in SYMPTOMS
 
 
 def _check_faults(entry: Entry, report: Report) -> None:

@@ -81,6 +81,9 @@ FAULTS: dict[str, str] = {
     # what carries over to other images
     "too_few_images": "there are too few images to learn what others look like",
     "does_not_generalise": "what is learnt does not carry over to other images",
+    # what has no name of its own, and is found by training without it
+    "harmful_layer": "the network learns far better without a layer, or with the usual one",
+    "harmful_setting": "training goes far better with the usual value of a setting",
     # the machine
     "waits_for_data": "the processor waits for images",
     "memory_full": "memory is full, and the processor idle",
@@ -109,7 +112,7 @@ SYMPTOMS = ("no_gradient", "cannot_overfit", "diverges", "no_progress")
 STOPS = (
     *("not_finite", "wrong_gradient", "detached_layer", "frozen_layer"),
     *("linear_chain", "unseen_pixels", "pooled_early", "bottleneck", "small_windows"),
-    *("out_of_reach", "targets_not_scaled"),
+    *("out_of_reach", "targets_not_scaled", "harmful_layer"),
     *(*DAMPED, *TOO_LARGE),
 )
 """Because of these a network does not learn, whatever the recipe."""
@@ -157,7 +160,7 @@ EXPLAINS = (
     *(*STOPS, *(code for code, _, _ in SUSPECTS.values())),
     *("rate_too_high", "rate_too_low", "rate_falls_early", "rate_rises_late", "momentum_too_long"),
     *("labels_shifted", "labels_noisy", "class_weights_upside_down", "few_values_in_batch_norm"),
-    *("no_gradient", "cannot_overfit", "diverges"),
+    *("no_gradient", "cannot_overfit", "diverges", "harmful_setting"),
 )
 """Because of these training may make no progress."""
 

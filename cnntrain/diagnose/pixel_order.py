@@ -26,7 +26,9 @@ def misread(train: Sample) -> Iterator[Finding]:
         return
     put_right = images.reshape(len(images), *sides, channels).permute(0, 3, 1, 2)
     as_read, otherwise = _alike(images), _alike(put_right)
-    if otherwise < as_read + CLEARER:
+    # where colours are flat, or only noise is left, neighbours are not alike in any order
+    is_interleaved = _alike(images, steps=channels) > as_read + CLEARER
+    if otherwise < as_read + CLEARER or not is_interleaved:
         return
     yield Finding(
         "misread_pixels",
@@ -38,12 +40,12 @@ def misread(train: Sample) -> Iterator[Finding]:
     )
 
 
-def _alike(images: Tensor) -> float:
-    """Mean correlation of a pixel with the next one in its row and in its column."""
+def _alike(images: Tensor, *, steps: int = 1) -> float:
+    """Mean correlation of a pixel with the one so many steps on in its row, and the next below."""
     centred = images.float() - images.float().mean(dim=(2, 3), keepdim=True)
     both = []
     for first, second in (
-        (centred[..., :-1], centred[..., 1:]),
+        (centred[..., :-steps], centred[..., steps:]),
         (centred[..., :-1, :], centred[..., 1:, :]),
     ):
         size = math.sqrt(float(first.square().sum()) * float(second.square().sum()))

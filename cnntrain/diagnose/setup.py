@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from cnntrain.arch.network import Network
 from cnntrain.assemble.find_numbers import find_numbers
-from cnntrain.assemble.horizon_rules import TrainImages
 from cnntrain.assemble.prepare import Prepared, prepare
-from cnntrain.assemble.remarks import network_remarks, recipe_remarks
 from cnntrain.assemble.translation import open_run_data
 from cnntrain.assemble.trial_parts import (
     bare,
@@ -28,19 +25,13 @@ from cnntrain.assemble.trial_parts import (
 )
 from cnntrain.config.from_python import Changes, Source, as_overrides, load_given, name_in
 from cnntrain.config.loaded import Loaded
-from cnntrain.core.entry import Entry
-from cnntrain.core.problems import suggestion
-from cnntrain.core.remark import Remark
 from cnntrain.data.batch import Batch
 from cnntrain.data.loaders import Data
 from cnntrain.diagnose.effort import Effort
-from cnntrain.diagnose.faults import asked_checks, wrong_check
+from cnntrain.diagnose.faults import asked_checks
+from cnntrain.diagnose.report import Finding
 from cnntrain.diagnose.samples import Samples, open_samples
-from cnntrain.diagnose.training_views import TrainingViews, open_views
-from cnntrain.diagnose.variants import Relief, variants_of
-from cnntrain.fit.observers import data_cure
 from cnntrain.model.opening import Use, open_model
-from cnntrain.optim import Warmup
 from cnntrain.runs.locate import run_file_at
 from cnntrain.train.briefly import Method, without_decay
 
@@ -60,6 +51,7 @@ class Patient:
         effort: how much is done.
         loaded: the run file as it is; `prepared` reads images one by one.
         until_checked: closes what was opened for one check.
+        causes: what earlier checks are certain of.
     """
 
     prepared: Prepared
@@ -67,6 +59,7 @@ class Patient:
     effort: Effort
     loaded: Loaded
     until_checked: ExitStack = field(default_factory=ExitStack)
+    causes: list[Finding] = field(default_factory=list)
 
     @property
     def net(self) -> nn.Module:
@@ -150,121 +143,6 @@ class Patient:
         if recipe.clip_norm is not None:
             found["clipping"] = replace(method, recipe=replace(recipe, clip_norm=None))
         return found
-
-
-def _variants(patient: Patient) -> tuple[Relief, ...]:
-    sides, effort = patient.samples.train.images.shape[2:], patient.effort
-    return variants_of(patient.loaded, sides=sides, steps=effort.recipe_steps, size=effort.batch)
-
-
-def _warmup(patient: Patient) -> int:
-    schedule = patient.prepared.recipe.schedule
-    return schedule.steps if isinstance(schedule, Warmup) else 0
-
-
-def _shares(patient: Patient) -> tuple[float, ...]:
-    """The share of the full rate that each step of the run has."""
-    recipe, loader = patient.prepared.recipe, patient.prepared.data.train
-    return tuple(map(recipe.schedule, range(recipe.epochs * loader.batches_per_epoch)))
-
-
-def _is_weighted(patient: Patient) -> bool:
-    """Whether the run makes up for uneven classes."""
-    loaded = patient.prepared.loaded
-    weights = loaded.train.loss.parameters.get("class_weights")
-    return loaded.config.data.sampling == "balanced" or weights is not None
-
-
-def _counts(patient: Patient) -> Mapping[str, Sequence[int]]:
-    """Images per class of each split; where there are no classes, of all of them."""
-    data = patient.prepared.data
-    if data.targets.form in ("classes", "distances"):
-        return data.counts
-    loaders = {"train": data.train, "validation": data.validation, "test": data.test}
-    return {name: (each.size,) for name, each in loaders.items() if each is not None}
-
-
-def _reckoned(patient: Patient) -> list[Remark]:
-    prepared, counts = patient.prepared, _counts(patient)["train"]
-    train = prepared.data.train
-    counted = TrainImages(
-        train.size, train.batches_per_epoch, tuple(counts) if len(counts) > 1 else ()
-    )
-    return recipe_remarks(prepared.loaded, prepared.plan, counted)
-
-
-def _views(patient: Patient) -> TrainingViews | None:
-    """Training images to be prepared in any way, where they have classes, numbers or labels."""
-    prepared = patient.prepared
-    if prepared.data.targets.form in ("image", "several") or prepared.learner.part:
-        return None
-    return open_views(prepared.loaded, prepared.data)
-
-
-FILLED: Mapping[str, Callable[[Patient], Any]] = {
-    # the network
-    "net": lambda it: it.net,
-    "trained": lambda it: it.trained or it.net,
-    "is_trained": lambda it: it.trained is not None,
-    "is_pretrained": lambda it: getattr(it.loaded.config, "finetune", None) is not None,
-    "plan": lambda it: it.prepared.plan,
-    "sights": lambda it: network_remarks(it.prepared.loaded, it.prepared.plan),
-    "reckoned": _reckoned,
-    # how it trains
-    "method": lambda it: it.method,
-    "bare": lambda it: it.bare,
-    "without": lambda it: it.without,
-    "criterion": lambda it: it.prepared.criterion,
-    "applies": lambda it: it.prepared.loaded.train.loss.applies,
-    "warmup": _warmup,
-    "shares": _shares,
-    # images
-    "augmented": lambda it: it.augmented,
-    "batches": lambda it: it.plain,
-    "batch": lambda it: it.listed(it.effort.images),
-    "small_batch": lambda it: it.listed(SMALL),
-    "few": lambda it: it.listed(FEW),
-    "held_out": lambda it: it.held_out,
-    "train": lambda it: it.samples.train,
-    "other": lambda it: it.samples.other,
-    "shared": lambda it: it.samples.shared,
-    "views": _views,
-    # the data as a whole
-    "classes": lambda it: len(it.prepared.data.classes),
-    "class_names": lambda it: it.prepared.data.classes,
-    "counts": _counts,
-    "task": lambda it: it.prepared.learner.task,
-    "form": lambda it: it.prepared.data.targets.form,
-    "loss": lambda it: it.prepared.loaded.train.loss.name,
-    "is_weighted": _is_weighted,
-    "unseen": lambda it: it.prepared.loaded.config.data.split.set_apart,
-    "train_images": lambda it: it.prepared.data.train.size,
-    "batch_size": lambda it: it.prepared.loaded.config.data.batch,
-    "drops_last": lambda it: it.prepared.loaded.config.data.drop_last,
-    "loader": lambda it: it.run_data.train,
-    "data_cure": lambda it: data_cure(replace(it.prepared, loaded=it.loaded, data=it.run_data)),
-    # how much is done
-    "steps": lambda it: it.effort.steps,
-    "recipe_steps": lambda it: it.effort.recipe_steps,
-    "overfit_steps": lambda it: it.effort.overfit_steps,
-    "step_images": lambda it: it.effort.batch,
-    "weights": lambda it: it.effort.weights,
-    "variants": _variants,
-}
-"""Name of a check's keyword -> what it is given."""
-
-
-def keywords(entry: Entry, patient: Patient) -> dict[str, Any]:
-    """What a check asks for.
-
-    Raises:
-        ConfigError: it asks for something that there is not.
-    """
-    for parameter in entry.parameters:
-        if parameter.required:
-            message = f"the check '{entry.name}' asks for '{parameter.name}', which there is not"
-            raise wrong_check(entry, message, suggestion(parameter.name, FILLED))
-    return {name: FILLED[name](patient) for name in entry.filled}
 
 
 def open_patient(

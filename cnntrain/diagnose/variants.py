@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -38,11 +39,19 @@ class Trial:
     batches: Sequence[Batch]
     method: Method
 
-    def trained(self, steps: int, *, seed: int) -> nn.Module:
-        """A copy after so many steps, in the modes of `steady_copy`."""
+    def trained(self, steps: int, *, seed: int, run_steps: int = 0) -> nn.Module:
+        """A copy after so many steps, in the modes of `steady_copy`.
+
+        Where `run_steps` is given, the rate goes through the whole schedule of so many steps: a run
+        in miniature.
+        """
         moving, recipe = steady_copy(self.net), self.method.recipe
         training_mode(moving)
-        rate = lambda step: recipe.lr * recipe.schedule(step)  # noqa: E731  # as it is read
+        pace = max(1.0, run_steps / steps)
+
+        def rate(step: int) -> float:
+            return recipe.lr * recipe.schedule(int(step * pace))
+
         train_briefly(moving, self.batches, method=self.method, steps=steps, rate=rate, seed=seed)
         set_steady(moving)
         return moving
@@ -64,23 +73,31 @@ def variants_of(
     loaded: Loaded, *, sides: Sequence[int], steps: int, size: int
 ) -> tuple[Relief, ...]:
     """What may help, for images of `sides` pixels and trials of `steps` batches of `size`."""
-    text = dump_yaml(resolved_tree(loaded.config))
-
-    def opener(overrides: tuple[str, ...]) -> Callable[[], Trial | None]:
-        return lambda: _open(text, overrides, steps=steps, size=size)
-
+    opener = opener_of(loaded, steps=steps, size=size)
     return tuple(
-        Relief(what, overrides, opener(overrides)) for what, overrides in _changes(loaded, sides)
+        Relief(what, overrides, partial(opener, overrides))
+        for what, overrides in _changes(loaded, sides)
     )
 
 
-def _open(text: str, overrides: tuple[str, ...], *, steps: int, size: int) -> Trial | None:
-    try:
-        prepared = prepare(lightly(load_given(text, overrides)))
-    except CnntrainError:  # another step of the list does not go with it
-        return None
-    batches = first_batches(prepared.data.train, count=steps, size=size)
-    return Trial(prepared.learner.model, batches, method_of(prepared))
+Opener = Callable[[tuple[str, ...]], Trial | None]
+
+
+def opener_of(loaded: Loaded, *, steps: int, size: int) -> Opener:
+    """What opens a run file with overrides, for trials of `steps` batches of `size`."""
+    text = dump_yaml(resolved_tree(loaded.config))
+
+    def open_trial(overrides: tuple[str, ...]) -> Trial | None:
+        try:
+            prepared = prepare(lightly(load_given(text, overrides)))
+        except CnntrainError:  # something else in the run file does not go with it
+            return None
+        model = prepared.learner.model
+        prepared.recipe.freezing.hold(model, epoch=None)
+        batches = first_batches(prepared.data.train, count=steps, size=size)
+        return Trial(model, batches, method_of(prepared))
+
+    return open_trial
 
 
 def name_of(step: Any) -> str:

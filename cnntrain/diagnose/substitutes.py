@@ -1,0 +1,189 @@
+"""What a run file could have in place of something unusual that it has: one thing at a time.
+
+Each substitute is the usual value of a setting, or the network without a layer or with the usual
+one in its place: what most run files have. Whether it helps is found by training with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnntrain.arch.expand import Node
+from cnntrain.arch.plan import Plan, PlannedNode
+from cnntrain.assemble.arch_edits import (
+    Overrides,
+    all_replaced,
+    in_run_file,
+    overriding,
+    with_parameter,
+    without_items,
+)
+from cnntrain.config.loaded import ARCH_AT, Loaded
+from cnntrain.config.resolved import in_line, resolved_tree
+from cnntrain.config.train_section import TrainSection
+from cnntrain.core.choices import LOSSES, OPTIMIZERS, SCHEDULES
+from cnntrain.core.document import KeyPath
+from cnntrain.core.entry import Entry
+from cnntrain.show.words import listed
+
+SETTING, LAYER = "harmful_setting", "harmful_layer"
+
+OF_TRAIN = ("accumulate", "l1", "penalties", "clip_norm", "freeze", "lr_scaling")
+"""Keys of `train` that change the first steps and have a usual value; those of `optimizer`, `loss`
+and `schedule` come on top."""
+
+KNOWN_AS: Mapping[str, str] = {
+    "weight_decay": "too_much_decay",
+    "l1": "too_much_l1",
+    "penalties": "too_much_penalty",
+    "clip_norm": "clipped_to_nothing",
+    "label_smoothing": "too_much_smoothing",
+}
+"""Settings whose harm has a name of its own."""
+
+USUAL_ACTIVATION = "relu"
+
+SAME_WHATEVER = ("out", "kernel", "stride", "padding")
+"""Parameters that say what a layer is: there is no usual value."""
+
+NARROW, WIDER = range(1, 5), 16
+"""Maps or units of a layer that is narrow, and how many to try."""
+
+
+@dataclass(frozen=True)
+class Substitute:
+    """One change.
+
+    Args:
+        subject: what is replaced, as it stands in the run file.
+        instead: what then takes its place, in words.
+        fault: its code, if training is much better with the change.
+        overrides: that make it.
+        layers: names of the layers that are replaced.
+    """
+
+    subject: str
+    instead: str
+    fault: str
+    overrides: Overrides
+    layers: tuple[str, ...] = ()
+
+
+def substitutes_for(loaded: Loaded, plan: Plan) -> Iterator[Substitute]:
+    """All that a run file allows, layers first; not each of them is one without mistakes."""
+    last = next((name for name, node in reversed(list(plan.walk())) if node.parameters), "")
+    for nodes in _kinds(plan):
+        yield from _of_layers(nodes)
+        yield from _of_parameters({name: each for name, each in nodes.items() if name != last})
+    tree = resolved_tree(loaded.config)
+    arch = tree["arch"] if isinstance(tree["arch"], Mapping) else {}
+    if arch.get("init"):
+        path = (*ARCH_AT, "init")
+        yield _setting(path, arch["init"], [{"weight": "kaiming", "bias": 0}])
+    yield from _of_training(tree["train"])
+    if tree["compute"]["precision"] not in ("auto", "float32"):
+        yield _setting(("compute", "precision"), tree["compute"]["precision"], "float32")
+
+
+def _kinds(plan: Plan) -> list[dict[str, PlannedNode]]:
+    """Layers of the run file by name, those of a kind together."""
+    groups: dict[str, dict[str, PlannedNode]] = {}
+    for name, node in plan.walk():
+        if in_run_file(node.node) and node.node.entry is not None:
+            groups.setdefault(node.node.operation, {})[name] = node
+    return list(groups.values())
+
+
+def _items(nodes: Mapping[str, PlannedNode]) -> list[Node]:
+    """What stands in the run file: one item for all copies of a block."""
+    return list({each.node.path: each.node for each in nodes.values()}.values())
+
+
+def _of_layers(nodes: Mapping[str, PlannedNode]) -> Iterator[Substitute]:
+    """All layers of a kind left out, or with the usual activation in their place."""
+    first = next(iter(nodes.values()))
+    entry = first.node.entry
+    assert entry is not None
+    is_same = all(each.in_shapes == (each.out_shape,) for each in nodes.values())
+    if not is_same or entry.name in (USUAL_ACTIVATION, "conv", "linear"):
+        return
+    is_activation = not first.parameters and not first.nested and not entry.options.get("affine")
+    if is_activation:
+        changed = all_replaced(_items(nodes), USUAL_ACTIVATION)
+        yield _in_layers(nodes, f"with {USUAL_ACTIVATION} in place of", changed)
+    yield _in_layers(nodes, "without", without_items(_items(nodes)))
+
+
+def _in_layers(nodes: Mapping[str, PlannedNode], instead: str, overrides: Overrides) -> Substitute:
+    subject = listed([f"'{name}'" for name in nodes])
+    return Substitute(subject, instead, LAYER, overrides, tuple(nodes))
+
+
+def _of_parameters(nodes: Mapping[str, PlannedNode]) -> Iterator[Substitute]:
+    """Layers of a kind with the usual value of a parameter, or with more maps or units."""
+    entry = next(iter(nodes.values())).node.entry
+    assert entry is not None
+    for parameter in entry.parameters:
+        usual = parameter.default
+        if parameter.required or parameter.name in SAME_WHATEVER:
+            continue
+        odd = {
+            name: each
+            for name, each in nodes.items()
+            if each.node.keywords.get(parameter.name, usual) != usual
+        }
+        if odd:
+            changed = _each(_items(odd), parameter.name, usual)
+            yield _in_layers(
+                odd, f"with {parameter.name} of {in_line(usual)} (as usual) in", changed
+            )
+    narrow = {name: each for name, each in nodes.items() if each.node.keywords.get("out") in NARROW}
+    if narrow:
+        yield _in_layers(narrow, f"with {WIDER} outputs of", _each(_items(narrow), "out", WIDER))
+
+
+def _each(nodes: Sequence[Node], key: str, value: Any) -> Overrides:
+    return tuple(dict.fromkeys(each for node in nodes for each in with_parameter(node, key, value)))
+
+
+def _of_training(train: Mapping[str, Any]) -> Iterator[Substitute]:
+    fields = TrainSection.model_fields
+    for key in OF_TRAIN:
+        usual = fields[key].get_default(call_default_factory=True)
+        usual = usual if isinstance(usual, int | float | str | list | None) else {}
+        if train[key] != usual:
+            yield _setting(("train", key), train[key], usual)
+    for key, catalogue in (("optimizer", OPTIMIZERS), ("loss", LOSSES), ("schedule", SCHEDULES)):
+        section = train[key]
+        yield from _of_call(key, section, catalogue.entry(section["name"]))
+    if train["optimizer"]["groups"]:
+        yield _setting(("train", "optimizer", "groups"), train["optimizer"]["groups"], [])
+    if train["loss"]["name"] != "cross_entropy":
+        yield _setting(("train", "loss"), train["loss"], {"name": "cross_entropy"})
+    if train["schedule"]["name"] != "cosine":
+        yield _setting(("train", "schedule"), train["schedule"], {"name": "cosine"})
+
+
+def _of_call(key: str, section: Mapping[str, Any], entry: Entry) -> Iterator[Substitute]:
+    for name, value in section.items():
+        parameter = entry.parameter(name)
+        if parameter is None or parameter.required or parameter.default == _plain(value):
+            continue
+        yield _setting(("train", key, name), value, parameter.default)
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _setting(path: KeyPath, value: Any, usual: Any) -> Substitute:
+    usual = list(usual) if isinstance(usual, tuple) else usual
+    written = ".".join(map(str, path))
+    return Substitute(
+        f"`{written}: {in_line(value)}`",
+        f"with {in_line(usual)} (as usual) in place of",
+        KNOWN_AS.get(str(path[-1]), SETTING),
+        (overriding(path, usual),),
+    )
