@@ -13,7 +13,7 @@ from cnntrain.core.choices import CHECKS
 from cnntrain.core.entry import Entry
 from cnntrain.core.problems import near_match
 from cnntrain.data.left_out import summaries
-from cnntrain.diagnose.faults import SYMPTOMS, asked_checks, known_faults, wrong_check
+from cnntrain.diagnose.faults import MEASURED, SYMPTOMS, asked_checks, known_faults, wrong_check
 from cnntrain.diagnose.given import keywords
 from cnntrain.diagnose.pasted_remedies import mended
 from cnntrain.diagnose.report import Finding, Report, Verdict
@@ -187,4 +187,12 @@ def _folded(ranked: Sequence[Finding]) -> Iterator[Finding]:
         if first not in above:
             effects = tuple(ranked[each] for each in above if root(each) == first)
             is_certain = any(each.is_certain for each in (finding, *effects))
-            yield replace(finding, effects=effects, is_certain=is_certain)
+            yield replace(_with_measured(finding, effects), effects=effects, is_certain=is_certain)
+
+
+def _with_measured(finding: Finding, effects: Sequence[Finding]) -> Finding:
+    """The finding with a remedy that was tried, and was better than its own."""
+    best = next((each for each in effects if each.fault in MEASURED), None)
+    if best is None:
+        return finding
+    return replace(finding, remedy=f"{best.remedy}: {best.headline}", overrides=best.overrides)

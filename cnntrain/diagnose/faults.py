@@ -165,6 +165,13 @@ EXPLAINS = (
 """Because of these training may make no progress."""
 
 
+OF_TRAINING = tuple(code for code in EXPLAINS if code not in SYMPTOMS and "label" not in code)
+"""What is wrong with the network or with how it trains, and not with what it is to learn."""
+
+MEASURED = ("harmful_layer", "harmful_setting")
+"""What is found by trying what mends it."""
+
+
 def check_names() -> list[str]:
     """The names of all checks, in the order in which they are made."""
     return [entry.name for entry in sorted(CHECKS.entries(), key=_place)]

@@ -13,7 +13,7 @@ from cnntrain.core.problems import suggestion
 from cnntrain.core.remark import Remark
 from cnntrain.diagnose.faults import wrong_check
 from cnntrain.diagnose.setup import Patient
-from cnntrain.diagnose.substitutes import Substitute, substitutes_for
+from cnntrain.diagnose.substitutes import Substitute, substitutes_for, transforms_for
 from cnntrain.diagnose.training_views import TrainingViews, open_views
 from cnntrain.diagnose.variants import Opener, Relief, opener_of, variants_of
 from cnntrain.fit.observers import data_cure
@@ -132,7 +132,8 @@ FILLED: Mapping[str, Callable[[Patient], Any]] = {
     "variants": _variants,
     "substitutes": _substitutes,
     "open_trial": _opener,
-    "causes": lambda it: [each.headline for each in it.causes],
+    "transforms": lambda it: tuple(transforms_for(it.loaded)),
+    "causes": lambda it: it.causes,
 }
 """Name of a check's keyword -> what it is given."""
 

@@ -20,12 +20,15 @@ from cnntrain.assemble.arch_edits import (
     with_parameter,
     without_items,
 )
-from cnntrain.config.loaded import ARCH_AT, Loaded
+from cnntrain.config.loaded import ARCH_AT, TRANSFORMS_AT, Loaded
 from cnntrain.config.resolved import in_line, resolved_tree
 from cnntrain.config.train_section import TrainSection
 from cnntrain.core.choices import LOSSES, OPTIMIZERS, SCHEDULES
 from cnntrain.core.document import KeyPath
 from cnntrain.core.entry import Entry
+from cnntrain.data import TRANSFORMS
+from cnntrain.diagnose.report import Finding
+from cnntrain.diagnose.variants import name_of
 from cnntrain.show.words import listed
 
 SETTING, LAYER = "harmful_setting", "harmful_layer"
@@ -42,6 +45,9 @@ KNOWN_AS: Mapping[str, str] = {
     "label_smoothing": "too_much_smoothing",
 }
 """Settings whose harm has a name of its own."""
+
+HIDING: Mapping[str, str] = {"drop": "too_much_dropout", "stochastic": "too_much_dropout"}
+"""The same of layers, by what their kind is called."""
 
 USUAL_ACTIVATION = "relu"
 
@@ -70,13 +76,58 @@ class Substitute:
     overrides: Overrides
     layers: tuple[str, ...] = ()
 
+    @property
+    def what(self) -> str:
+        """In words."""
+        return f"{self.instead} {self.subject}"
+
+    @property
+    def depth(self) -> int:
+        """How many lists its layers are inside of, at the most; -1 for a setting."""
+        return max((name.count(".") for name in self.layers), default=-1)
+
+
+def of_remedy(finding: Finding) -> Substitute | None:
+    """The remedy of a finding, where a short training can show what it does."""
+    if not finding.overrides or any(each.endswith("=auto") for each in finding.overrides):
+        return None
+    return Substitute(f"{finding.fault}", "with the remedy of", finding.fault, finding.overrides)
+
+
+def transforms_for(loaded: Loaded) -> Iterator[Substitute]:
+    """Without one of the transforms that prepare every image, or as usual, in both lists."""
+    tree = resolved_tree(loaded.config)["data"]["transforms"]
+    names = dict.fromkeys(name_of(step) for step in tree["eval"])
+    for name in names:
+        options = TRANSFORMS.entry(name).options
+        if options.get("random") or options.get("mixes"):
+            continue
+        usual = [name] if name == "normalize" else []
+        both = []
+        for split, steps in tree.items():
+            changed = [
+                each for step in steps for each in (usual if name_of(step) == name else [step])
+            ]
+            both.append(overriding((*TRANSFORMS_AT, split), changed))
+        present = [step for step in tree["eval"] if name_of(step) == name]
+        if usual and not any(_has_numbers(step) for step in present):
+            continue
+        written = ", ".join(map(in_line, present))
+        instead = "with normalize (as usual) in place of" if usual else "without"
+        yield Substitute(f"`{written}`", instead, SETTING, tuple(both))
+
+
+def _has_numbers(step: Any) -> bool:
+    return not isinstance(step, str) and any(next(iter(step.values())).values())
+
 
 def substitutes_for(loaded: Loaded, plan: Plan) -> Iterator[Substitute]:
     """All that a run file allows, layers first; not each of them is one without mistakes."""
     last = next((name for name, node in reversed(list(plan.walk())) if node.parameters), "")
     for nodes in _kinds(plan):
         yield from _of_layers(nodes)
-        yield from _of_parameters({name: each for name, each in nodes.items() if name != last})
+        if hidden := {name: each for name, each in nodes.items() if name != last}:
+            yield from _of_parameters(hidden)
     tree = resolved_tree(loaded.config)
     arch = tree["arch"] if isinstance(tree["arch"], Mapping) else {}
     if arch.get("init"):
@@ -118,7 +169,9 @@ def _of_layers(nodes: Mapping[str, PlannedNode]) -> Iterator[Substitute]:
 
 def _in_layers(nodes: Mapping[str, PlannedNode], instead: str, overrides: Overrides) -> Substitute:
     subject = listed([f"'{name}'" for name in nodes])
-    return Substitute(subject, instead, LAYER, overrides, tuple(nodes))
+    operation = next(iter(nodes.values())).node.operation
+    fault = next((code for word, code in HIDING.items() if word in operation), LAYER)
+    return Substitute(subject, instead, fault, overrides, tuple(nodes))
 
 
 def _of_parameters(nodes: Mapping[str, PlannedNode]) -> Iterator[Substitute]:

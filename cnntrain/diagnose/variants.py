@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from cnntrain.assemble.arch_edits import overriding
-from cnntrain.assemble.prepare import prepare
+from cnntrain.assemble.prepare import Prepared, prepare
 from cnntrain.assemble.trial_parts import first_batches, lightly, method_of
 from cnntrain.config.from_python import load_given
 from cnntrain.config.loaded import TRANSFORMS_AT, Loaded
@@ -19,6 +19,7 @@ from cnntrain.core.errors import CnntrainError
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.learning_curve import judge_both
 from cnntrain.diagnose.neighbours import Sample
+from cnntrain.diagnose.samples import open_samples
 from cnntrain.train.briefly import Method, set_steady, steady_copy, train_briefly
 from cnntrain.train.evaluation import training_mode
 
@@ -74,30 +75,53 @@ def variants_of(
 ) -> tuple[Relief, ...]:
     """What may help, for images of `sides` pixels and trials of `steps` batches of `size`."""
     opener = opener_of(loaded, steps=steps, size=size)
+
+    def trial(overrides: tuple[str, ...]) -> Trial | None:
+        opened = opener(overrides)
+        return None if opened is None else opened.trial()
+
     return tuple(
-        Relief(what, overrides, partial(opener, overrides))
+        Relief(what, overrides, partial(trial, overrides))
         for what, overrides in _changes(loaded, sides)
     )
 
 
-Opener = Callable[[tuple[str, ...]], Trial | None]
+@dataclass(frozen=True)
+class Opened:
+    """A run file with overrides, for trials of `steps` batches of `size`."""
+
+    prepared: Prepared
+    steps: int
+    size: int
+
+    def trial(self) -> Trial:
+        """What a training starts from."""
+        found = self.prepared
+        batches = first_batches(found.data.train, count=self.steps, size=self.size)
+        return Trial(found.learner.model, batches, method_of(found))
+
+    def samples(self) -> tuple[Sample, Sample] | None:
+        """Images of training and of the split that measures, as evaluation prepares them."""
+        found = open_samples(self.prepared.loaded, self.prepared.data)
+        return None if found.other is None else (found.train, found.other)
+
+
+Opener = Callable[[tuple[str, ...]], Opened | None]
 
 
 def opener_of(loaded: Loaded, *, steps: int, size: int) -> Opener:
-    """What opens a run file with overrides, for trials of `steps` batches of `size`."""
+    """What opens a run file with overrides; None where it does not go with them."""
     text = dump_yaml(resolved_tree(loaded.config))
 
-    def open_trial(overrides: tuple[str, ...]) -> Trial | None:
+    def opened(overrides: tuple[str, ...]) -> Opened | None:
         try:
             prepared = prepare(lightly(load_given(text, overrides)))
-        except CnntrainError:  # something else in the run file does not go with it
+        except CnntrainError:
             return None
-        model = prepared.learner.model
-        prepared.recipe.freezing.hold(model, epoch=None)
-        batches = first_batches(prepared.data.train, count=steps, size=size)
-        return Trial(model, batches, method_of(prepared))
+        prepared.recipe.freezing.hold(prepared.learner.model, epoch=None)
+        return Opened(prepared, steps, size)
 
-    return open_trial
+    return opened
 
 
 def name_of(step: Any) -> str:

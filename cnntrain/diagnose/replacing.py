@@ -1,0 +1,158 @@
+"""Trainings with one thing replaced at a time, compared with the training as it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnntrain.diagnose.faults import OF_TRAINING
+from cnntrain.diagnose.learning_curve import judge_both
+from cnntrain.diagnose.neighbours import Sample
+from cnntrain.diagnose.report import Finding
+from cnntrain.diagnose.substitutes import LAYER, Substitute
+from cnntrain.diagnose.variants import Trial
+
+FAR, SHARE, SURE = 0.2, 0.6, 4.0
+"""A substitute is far better if it takes this share of guessing off the error, leaves at most the
+second share of what is above the small network's, and is so many standard errors below."""
+
+
+@dataclass(frozen=True)
+class Far:
+    """Whether one error is far below another one.
+
+    Args:
+        guess: the error of guessing.
+        reachable: what is known to be possible.
+        images: that were asked about.
+    """
+
+    guess: float
+    reachable: float
+    images: int
+
+    def noise(self, error: float) -> float:
+        """The standard error of a share."""
+        return math.sqrt(max(error * (1 - error), 0.01) / self.images)
+
+    def __call__(self, changed: float, own: float) -> bool:
+        """Judge an error with something replaced by that of the run file as it is."""
+        least = max(FAR * self.guess, SURE * self.noise(own))
+        is_half = changed - self.reachable <= SHARE * (own - self.reachable)
+        return own - changed >= least and is_half
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A substitute (None: as it is) and the share of wrong images of each training with it."""
+
+    substitute: Substitute | None
+    errors: tuple[float, ...]
+
+    @property
+    def what(self) -> str:
+        """In words."""
+        return self.substitute.what if self.substitute else "as the run file says"
+
+    @property
+    def error(self) -> float:
+        """The mean."""
+        return sum(self.errors) / len(self.errors)
+
+    @staticmethod
+    def each(
+        own: Any,
+        substitutes: Sequence[Substitute],
+        opened: Callable[[Substitute], Any],
+        error: Callable[..., float],
+        is_far: Far,
+    ) -> list[Compared]:
+        """Train as it is, then with each; twice what is far better.
+
+        Args:
+            own: what `error` takes, as it is.
+            substitutes: what to try; those for which `opened` gives None are left out.
+            opened: makes what `error` takes.
+            error: of a training, and with `again=True` of another one of the same.
+            is_far: says what is far better.
+        """
+        first, second = error(own, again=False), None
+        found = []
+        for substitute in substitutes:
+            if (trial := opened(substitute)) is None:
+                continue
+            errors: tuple[float, ...] = (error(trial, again=False),)
+            if is_far(errors[0], first):
+                second = error(own, again=True) if second is None else second
+                errors += (error(trial, again=True),)
+            found.append(Compared(substitute, errors))
+        return [Compared(None, (first,) if second is None else (first, second)), *found]
+
+
+def accused(rows: Sequence[Compared], is_far: Far) -> Compared | None:
+    """The best of those that are far better twice than the first row.
+
+    Of equals the innermost layers count, then what stands first.
+    """
+    own, *changed = rows
+    twice = [row for row in changed if len(row.errors) > 1]
+    good = [row for row in twice if all(map(is_far, row.errors, own.errors))]
+    if not good:
+        return None
+    least = min(row.error for row in good)
+    even = [row for row in good if row.error <= least + is_far.noise(least)]
+    return max(even, key=lambda row: row.substitute.depth if row.substitute else 0)
+
+
+def said(best: Compared, own: Compared, split: str) -> str:
+    """What the comparison shows."""
+    return (
+        f"{best.what}: {best.errors[0]:.0%} of the {split} images are wrong, as it is "
+        f"{own.errors[0]:.0%}"
+    )
+
+
+def finding_of(best: Compared, own: Compared, split: str) -> Finding:
+    """The fault whose removal makes the difference."""
+    found = best.substitute
+    assert found is not None
+    what = "the network learns" if found.fault == LAYER else "training goes"
+    return Finding(
+        found.fault,
+        f"{what} far better {said(best, own, split)}",
+        "after equally many steps, with all else the same; in another order of the batches "
+        f"{best.errors[1]:.0%} and {own.errors[1]:.0%}",
+        f"train {found.what}",
+        follows=tuple(code for code in OF_TRAINING if code != found.fault),
+        overrides=found.overrides,
+        layers=found.layers,
+    )
+
+
+@dataclass(frozen=True)
+class Miniature:
+    """Trainings that go through a whole schedule in a few steps.
+
+    Args:
+        train: some of the training images, as evaluation prepares them.
+        other: images that were not trained on.
+        steps: of each training.
+        run_steps: of the run.
+        seed: of the random numbers.
+    """
+
+    train: Sample
+    other: Sample
+    steps: int
+    run_steps: int
+    seed: int
+
+    def error(self, trial: Trial, *, again: bool) -> float:
+        """The share of other images that are wrong after a training; `again` in another order."""
+        batches = trial.batches[::-1] if again else trial.batches
+        moved = Trial(trial.net, batches, trial.method).trained(
+            self.steps, seed=self.seed + again, run_steps=self.run_steps
+        )
+        return judge_both(moved, self.train, self.other).other
