@@ -99,6 +99,7 @@ def prepare(
     *,
     resumed: State | None = None,
     plan: Plan | None = None,
+    data: Data | None = None,
     processes: Processes = ALONE,
 ) -> Prepared:
     """Plan the network, open the data, and make the learner, its loss and its recipe.
@@ -111,6 +112,7 @@ def prepare(
         resumed: the checkpoint of this run that all weights will come from, so those of `finetune`
             are not read again.
         plan: of the network, where it is made already.
+        data: that are open already, of the same section `data`.
         processes: that train together, each with such parts of its own.
 
     Raises:
@@ -128,7 +130,9 @@ def prepare(
     refuse_for_several(loaded, plan, processes=processes, device=device)
     refuse_too_large(loaded, plan, device=device)
     with memory_errors(loaded, plan, device=device):
-        return _prepare(loaded, plan=plan, device=device, resumed=resumed, processes=processes)
+        return _prepare(
+            loaded, plan=plan, device=device, resumed=resumed, data=data, processes=processes
+        )
 
 
 def _prepare(
@@ -137,13 +141,15 @@ def _prepare(
     plan: Plan,
     device: torch.device,
     resumed: State | None,
+    data: Data | None,
     processes: Processes,
 ) -> Prepared:
     config, wanted, finetune = loaded.config, loaded.train, loaded.config.finetune
     from_weights = finetune is not None and resumed is None
     is_probe = finetune is not None and finetune.probe
     source = read_source(loaded) if from_weights else None
-    data = open_run_data(loaded, device=device, in_order=is_probe, share=processes.share)
+    if data is None:
+        data = open_run_data(loaded, device=device, in_order=is_probe, share=processes.share)
     if data.validation is None:
         _refuse_without_validation(loaded, data)
     if plan.description.facts.num_classes not in (0, len(data.classes)):

@@ -23,14 +23,15 @@ SMALL, FEW = 32, 64
 """Images of a batch that only has to be typical, and of those that are to be memorised."""
 
 
-def _variants(patient: Patient) -> tuple[Relief, ...]:
-    sides, effort = patient.samples.train.images.shape[2:], patient.effort
-    return variants_of(patient.loaded, sides=sides, steps=effort.recipe_steps, size=effort.batch)
-
-
 def _opener(patient: Patient) -> Opener:
     effort = patient.effort
-    return opener_of(patient.loaded, steps=effort.recipe_steps, size=effort.batch)
+    batches = lambda: patient.augmented  # noqa: E731  # read when they are needed
+    return opener_of(patient.prepared, batches, steps=effort.recipe_steps, size=effort.batch)
+
+
+def _variants(patient: Patient) -> tuple[Relief, ...]:
+    sides = patient.samples.train.images.shape[2:]
+    return variants_of(patient.loaded, _opener(patient), sides=sides)
 
 
 def _substitutes(patient: Patient) -> tuple[Substitute, ...]:

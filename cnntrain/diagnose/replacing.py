@@ -45,7 +45,7 @@ class Far:
 
 
 @dataclass(frozen=True)
-class Compared:
+class Replaced:
     """A substitute (None: as it is) and the share of wrong images of each training with it."""
 
     substitute: Substitute | None
@@ -68,7 +68,7 @@ class Compared:
         opened: Callable[[Substitute], Any],
         error: Callable[..., float],
         is_far: Far,
-    ) -> list[Compared]:
+    ) -> list[Replaced]:
         """Train as it is, then with each; twice what is far better.
 
         Args:
@@ -87,14 +87,14 @@ class Compared:
             if is_far(errors[0], first):
                 second = error(own, again=True) if second is None else second
                 errors += (error(trial, again=True),)
-            found.append(Compared(substitute, errors))
-        return [Compared(None, (first,) if second is None else (first, second)), *found]
+            found.append(Replaced(substitute, errors))
+        return [Replaced(None, (first,) if second is None else (first, second)), *found]
 
 
-def accused(rows: Sequence[Compared], is_far: Far) -> Compared | None:
+def accused(rows: Sequence[Replaced], is_far: Far) -> Replaced | None:
     """The best of those that are far better twice than the first row.
 
-    Of equals the innermost layers count, then what stands first.
+    Of equals a remedy counts, then the innermost layers, then what stands first.
     """
     own, *changed = rows
     twice = [row for row in changed if len(row.errors) > 1]
@@ -103,10 +103,10 @@ def accused(rows: Sequence[Compared], is_far: Far) -> Compared | None:
         return None
     least = min(row.error for row in good)
     even = [row for row in good if row.error <= least + is_far.noise(least)]
-    return max(even, key=lambda row: row.substitute.depth if row.substitute else 0)
+    return max(even, key=lambda row: row.substitute.rank if row.substitute else (False, -1))
 
 
-def said(best: Compared, own: Compared, split: str) -> str:
+def said(best: Replaced, own: Replaced, split: str) -> str:
     """What the comparison shows."""
     return (
         f"{best.what}: {best.errors[0]:.0%} of the {split} images are wrong, as it is "
@@ -114,7 +114,7 @@ def said(best: Compared, own: Compared, split: str) -> str:
     )
 
 
-def finding_of(best: Compared, own: Compared, split: str) -> Finding:
+def finding_of(best: Replaced, own: Replaced, split: str) -> Finding:
     """The fault whose removal makes the difference."""
     found = best.substitute
     assert found is not None

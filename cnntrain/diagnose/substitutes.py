@@ -68,6 +68,7 @@ class Substitute:
         fault: its code, if training is much better with the change.
         overrides: that make it.
         layers: names of the layers that are replaced.
+        is_remedy: of what another check is certain of.
     """
 
     subject: str
@@ -75,6 +76,7 @@ class Substitute:
     fault: str
     overrides: Overrides
     layers: tuple[str, ...] = ()
+    is_remedy: bool = False
 
     @property
     def what(self) -> str:
@@ -82,16 +84,18 @@ class Substitute:
         return f"{self.instead} {self.subject}"
 
     @property
-    def depth(self) -> int:
-        """How many lists its layers are inside of, at the most; -1 for a setting."""
-        return max((name.count(".") for name in self.layers), default=-1)
+    def rank(self) -> tuple[bool, int]:
+        """What is preferred of equals: a remedy, then what is inside of more lists; -1 is a
+        setting."""
+        return self.is_remedy, max((name.count(".") for name in self.layers), default=-1)
 
 
 def of_remedy(finding: Finding) -> Substitute | None:
     """The remedy of a finding, where a short training can show what it does."""
     if not finding.overrides or any(each.endswith("=auto") for each in finding.overrides):
         return None
-    return Substitute(f"{finding.fault}", "with the remedy of", finding.fault, finding.overrides)
+    what = "with the remedy of"
+    return Substitute(finding.fault, what, finding.fault, finding.overrides, is_remedy=True)
 
 
 def transforms_for(loaded: Loaded) -> Iterator[Substitute]:

@@ -70,11 +70,8 @@ class Relief:
     open_trial: Callable[[], Trial | None]
 
 
-def variants_of(
-    loaded: Loaded, *, sides: Sequence[int], steps: int, size: int
-) -> tuple[Relief, ...]:
-    """What may help, for images of `sides` pixels and trials of `steps` batches of `size`."""
-    opener = opener_of(loaded, steps=steps, size=size)
+def variants_of(loaded: Loaded, opener: Opener, *, sides: Sequence[int]) -> tuple[Relief, ...]:
+    """What may help, for images of `sides` pixels."""
 
     def trial(overrides: tuple[str, ...]) -> Trial | None:
         opened = opener(overrides)
@@ -87,18 +84,15 @@ def variants_of(
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A run file with overrides, for trials of `steps` batches of `size`."""
+class OpenedVariant:
+    """A run file with overrides, and its training batches."""
 
     prepared: Prepared
-    steps: int
-    size: int
+    batches: Callable[[], Sequence[Batch]]
 
     def trial(self) -> Trial:
         """What a training starts from."""
-        found = self.prepared
-        batches = first_batches(found.data.train, count=self.steps, size=self.size)
-        return Trial(found.learner.model, batches, method_of(found))
+        return Trial(self.prepared.learner.model, self.batches(), method_of(self.prepared))
 
     def samples(self) -> tuple[Sample, Sample] | None:
         """Images of training and of the split that measures, as evaluation prepares them."""
@@ -106,20 +100,32 @@ class Opened:
         return None if found.other is None else (found.train, found.other)
 
 
-Opener = Callable[[tuple[str, ...]], Opened | None]
+Opener = Callable[[tuple[str, ...]], OpenedVariant | None]
 
 
-def opener_of(loaded: Loaded, *, steps: int, size: int) -> Opener:
-    """What opens a run file with overrides; None where it does not go with them."""
-    text = dump_yaml(resolved_tree(loaded.config))
+def opener_of(
+    prepared: Prepared, batches: Callable[[], Sequence[Batch]], *, steps: int, size: int
+) -> Opener:
+    """What opens a run file with overrides; None where it does not go with them.
 
-    def opened(overrides: tuple[str, ...]) -> Opened | None:
+    Args:
+        prepared: the run file as it is; `lightly`.
+        batches: gives its training batches, which are those of all overrides but of its data.
+        steps: how many batches to make of other data.
+        size: of these.
+    """
+    loaded = prepared.loaded
+    text, is_probe = dump_yaml(resolved_tree(loaded.config)), prepared.learner.part != ""
+
+    def opened(overrides: tuple[str, ...]) -> OpenedVariant | None:
+        is_same = not is_probe and not any(each.startswith("data.") for each in overrides)
         try:
-            prepared = prepare(lightly(load_given(text, overrides)))
+            changed = lightly(load_given(text, overrides))
+            found = prepare(changed, data=prepared.data if is_same else None)
         except CnntrainError:
             return None
-        prepared.recipe.freezing.hold(prepared.learner.model, epoch=None)
-        return Opened(prepared, steps, size)
+        own = partial(first_batches, found.data.train, count=steps, size=size)
+        return OpenedVariant(found, batches if is_same else own)
 
     return opened
 

@@ -16,7 +16,8 @@ from cnntrain.core.choices import CHECKS
 from cnntrain.core.errors import ConfigError, UsageError
 from cnntrain.diagnose.diagnose import examine
 from cnntrain.diagnose.faults import FAULTS, check_names, known_faults
-from cnntrain.diagnose.setup import FILLED, open_patient
+from cnntrain.diagnose.given import FILLED
+from cnntrain.diagnose.setup import open_patient
 from cnntrain.train import undisturbed
 
 pytestmark = pytest.mark.usefixtures("own_place")
@@ -25,7 +26,7 @@ RunFile = Callable[..., Path]
 
 ORDER = ["arithmetic", "sight", "splits", "augmentation", "data", "batches", "connections",
          "initial", "gradients", "evaluation", "overfit", "rate", "recipe", "generalisation",
-         "units", "machine"]  # fmt: skip
+         "substitution", "units", "machine"]  # fmt: skip
 """The documented order of the checks."""
 
 DARK = '''

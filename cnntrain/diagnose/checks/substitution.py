@@ -15,11 +15,11 @@ from torch import nn
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
 from cnntrain.diagnose.neighbours import Sample
-from cnntrain.diagnose.replacing import Compared, Far, Miniature, accused, finding_of, said
+from cnntrain.diagnose.replacing import Far, Miniature, Replaced, accused, finding_of, said
 from cnntrain.diagnose.report import Finding, Report, Table, not_applicable
 from cnntrain.diagnose.small_net import SmallNet
 from cnntrain.diagnose.substitutes import Substitute, of_remedy
-from cnntrain.diagnose.variants import Opened, Trial
+from cnntrain.diagnose.variants import OpenedVariant, Trial
 from cnntrain.tasks.answers import gives_probabilities
 from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
@@ -41,7 +41,7 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
     shares: Sequence[float],
     substitutes: Sequence[Substitute],
     transforms: Sequence[Substitute],
-    open_trial: Callable[[tuple[str, ...]], Opened | None],
+    open_trial: Callable[[tuple[str, ...]], OpenedVariant | None],
     causes: Sequence[Finding] = (),
     class_names: Sequence[str],
     task: Task = CLASSIFICATION,
@@ -86,7 +86,7 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
 
     guess = 1 - float(other.targets.bincount().max()) / len(other.targets)
     is_far = Far(guess, 0.0, len(other.targets))
-    rows = Compared.each((train, other), transforms, seen_otherwise, small_error, is_far)
+    rows = Replaced.each((train, other), transforms, seen_otherwise, small_error, is_far)
     images = accused(rows, is_far)
     reachable = rows[0].errors[0]
     mini = Miniature(train, other, recipe_steps, len(shares), seed)
@@ -104,9 +104,9 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
             found = open_trial(substitute.overrides)
             return None if found is None else found.trial()
 
-        tried = Compared.each(own, [*remedies, *substitutes], opened, mini.error, is_far)
+        tried = Replaced.each(own, [*remedies, *substitutes], opened, mini.error, is_far)
         best = accused(tried, is_far)
-        if best is not None and best.substitute not in remedies:
+        if best is not None and best.substitute is not None and not best.substitute.is_remedy:
             found.append(finding_of(best, tried[0], other.split))
         if best is not None:
             seen = said(best, tried[0], other.split)
@@ -120,7 +120,7 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
     )
 
 
-def _table(rows: Sequence[Compared], how: str) -> Table:
+def _table(rows: Sequence[Replaced], how: str) -> Table:
     return Table(
         f"share of wrong images {how}, one thing replaced at a time",
         ("training", "other images", "again"),

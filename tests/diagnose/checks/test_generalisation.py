@@ -13,13 +13,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from cnntrain.assemble.prepare import prepare
 from cnntrain.config.load import load
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import learning_curve
 from cnntrain.diagnose.checks.generalisation import check_generalisation, with_remedy
 from cnntrain.diagnose.neighbours import Sample
 from cnntrain.diagnose.report import Finding, Report
-from cnntrain.diagnose.variants import Helped, Relief, Trial, variants_of
+from cnntrain.diagnose.variants import Helped, Relief, Trial, opener_of, variants_of
 from tests.diagnose.conftest import blobs, convnet, method
 
 NAMES = ("a", "b", "c", "d")
@@ -135,7 +136,8 @@ def test_a_run_that_knows_only_what_is_frequent_is_useless() -> None:
 
 def test_what_may_help_can_be_pasted(run_file: Callable[..., Any]) -> None:
     file = run_file({"train.optimizer.weight_decay": 0.01, "data.split.train": 60})
-    found = variants_of(load(file), sides=(12, 12), steps=2, size=8)
+    opener = opener_of(prepare(load(file)), list, steps=2, size=8)
+    found = variants_of(load(file), opener, sides=(12, 12))
     assert [variant.what for variant in found] == [
         *("train on all of the images", "images mirrored at random", "more weight decay"),
     ]

@@ -1,0 +1,236 @@
+"""Check `substitution`: what makes the difference is accused, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cnntrain.assemble.prepare import prepare
+from cnntrain.config.load import load
+from cnntrain.data.batch import Batch
+from cnntrain.diagnose import small_net
+from cnntrain.diagnose.checks.substitution import check_substitution
+from cnntrain.diagnose.diagnose import conclude
+from cnntrain.diagnose.neighbours import Sample
+from cnntrain.diagnose.replacing import Far, Replaced, accused
+from cnntrain.diagnose.report import Finding, Report
+from cnntrain.diagnose.substitutes import Substitute, of_remedy, substitutes_for, transforms_for
+from cnntrain.diagnose.variants import Trial
+from tests.diagnose.conftest import blobs, convnet, method
+
+RunFile = Callable[..., Path]
+
+BATCHES = [blobs(32, seed=seed) for seed in range(20)]
+REMOVED = Substitute("'noise1'", "without", "harmful_layer", ("x=1",), ("noise1",))
+MILDER = Substitute("`y: 3`", "with 2 (as usual) in place of", "harmful_setting", ("y=2",))
+REFUSED = Substitute("'z'", "without", "harmful_layer", ("z=1",), ("z",))
+IMAGES = Substitute("`resize`", "without", "harmful_setting", ("data.transforms.eval=[]",))
+
+
+class Noise(nn.Module):
+    """Nothing of what it reads is left."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + 1000 * torch.randn_like(x)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a run file with overrides would be."""
+
+    net: nn.Module
+    other: Sample | None = None
+
+    def trial(self) -> Trial:
+        return Trial(self.net, BATCHES, method())
+
+    def samples(self) -> tuple[Sample, Sample] | None:
+        return None if self.other is None else (split("train", 1), self.other)
+
+
+def split(name: str, seed: int) -> Sample:
+    return Sample(name, *blobs(200, seed=seed))
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(small_net, "STEPS", 60)
+
+
+def check(net: nn.Module, **given: Any) -> Report:
+    usual: dict[str, Any] = {
+        "net": net,
+        "augmented": BATCHES,
+        "method": method(),
+        "train": split("train", 1),
+        "other": split("validation", 2),
+        "shares": (1.0,) * 60,
+        "substitutes": (),
+        "transforms": (),
+        "open_trial": lambda _: None,
+        "class_names": ("a", "b", "c", "d"),
+        "recipe_steps": 60,
+    }
+    return check_substitution(**usual | given)
+
+
+def opens(*good: str, noisy: nn.Module) -> Callable[[tuple[str, ...]], Opening | None]:
+    """With one of these overrides the network is a good one; `z=1` is refused."""
+
+    def opened(overrides: tuple[str, ...]) -> Opening | None:
+        if overrides == ("z=1",):
+            return None
+        return Opening(convnet() if set(overrides) & set(good) else noisy)
+
+    return opened
+
+
+def noisy_net() -> nn.Module:
+    return convnet(act1=Noise())
+
+
+def test_the_layer_without_which_it_learns_is_named() -> None:
+    noisy = noisy_net()
+    every = (MILDER, REMOVED, REFUSED)
+    report = check(noisy, substitutes=every, open_trial=opens("x=1", noisy=noisy))
+    (finding,) = report.findings
+    assert finding.fault == "harmful_layer"
+    assert finding.overrides == ("x=1",)
+    assert finding.layers == ("noise1",)
+    assert "far better without 'noise1'" in finding.headline
+    own, mild, removed = report.tables[0].rows  # what is refused is not there
+    assert removed[1] == removed[2] == 0.0  # tried twice
+    assert mild[2] is None
+    assert own[1] > 0.5
+    assert own[2] > 0.5
+
+
+def test_a_network_that_learns_is_not_searched() -> None:
+    def never(_: Any) -> None:
+        raise AssertionError
+
+    report = check(convnet(), substitutes=(REMOVED,), open_trial=never)
+    assert report.findings == ()
+    assert report.applies
+
+
+def test_where_nothing_helps_nothing_is_accused() -> None:
+    noisy = noisy_net()
+    report = check(noisy, substitutes=(REMOVED, MILDER), open_trial=opens(noisy=noisy))
+    assert report.findings == ()
+    assert len(report.tables[0].rows) == 3
+
+
+def test_a_remedy_that_mends_needs_no_other() -> None:
+    noisy = noisy_net()
+    cause = Finding("exploding_activations", "", "", "", overrides=("mended=1",))
+    opened = opens("x=1", "mended=1", noisy=noisy)
+    report = check(noisy, substitutes=(REMOVED,), open_trial=opened, causes=(cause,))
+    assert report.findings == ()
+    assert "with the remedy of exploding_activations: 0%" in report.headline
+
+
+def test_a_remedy_that_does_not_mend_gives_way_to_one_that_does() -> None:
+    noisy = noisy_net()
+    cause = Finding("exploding_activations", "loud", "", "paste it", overrides=("mended=1",))
+    opened = opens("x=1", noisy=noisy)
+    report = check(noisy, substitutes=(REMOVED,), open_trial=opened, causes=(cause,))
+    both = [Report("initial", "", (cause,)), report]
+    (finding,) = conclude(both).findings
+    assert finding.fault == "exploding_activations"
+    assert finding.overrides == ("x=1",)
+    assert "without 'noise1'" in finding.remedy
+
+
+def test_a_transform_that_spoils_all_images_is_named() -> None:
+    good = split("validation", 2)
+    flat = replace(good, images=torch.zeros_like(good.images))
+    report = check(
+        convnet(), other=flat, transforms=(IMAGES,), open_trial=lambda _: Opening(convnet(), good)
+    )
+    (finding,) = report.findings
+    assert finding.fault == "harmful_setting"
+    assert "without `resize`" in finding.headline
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"other": None}, {"train": Sample("train", torch.zeros(4, 1, 8, 8), torch.zeros(4, 2))}],
+)
+def test_what_cannot_be_judged_is_said(change: dict[str, Any]) -> None:
+    assert not check(convnet(), **change).applies
+
+
+def test_of_equals_the_innermost_is_accused() -> None:
+    """Of a block that holds the layer, and the layer, the layer."""
+    outer = replace(REMOVED, layers=("block",))
+    inner = replace(REMOVED, layers=("block.noise",))
+    rows = [
+        Replaced(None, (0.8, 0.8)),
+        *(Replaced(each, (0.1, 0.1)) for each in (outer, inner, outer)),
+        Replaced(MILDER, (0.0, 0.7)),  # once is chance
+    ]
+    best = accused(rows, Far(0.75, 0.0, 400))
+    assert best is not None
+    assert best.substitute is inner
+
+
+@pytest.mark.parametrize(
+    ("changed", "own", "is_far"),
+    [(0.3, 0.5, True), (0.31, 0.5, False), (0.35, 0.5, False), (0.1, 0.25, True)],
+)
+def test_far_is_a_fifth_of_guessing_and_less_than_six_tenths(
+    changed: float, own: float, is_far: bool
+) -> None:
+    assert Far(0.7, 0.0, 10_000)(changed, own) is is_far
+
+
+def test_what_is_usual_has_no_substitute(run_file: RunFile) -> None:
+    loaded = load(run_file({"train.schedule": {"name": "cosine"}}))
+    usual = [each.what for each in substitutes_for(loaded, prepare(loaded).plan)]
+    assert not [each for each in usual if "relu" in each or "cosine" in each]
+    assert list(transforms_for(loaded)) == []
+
+
+def test_substitutes_can_be_pasted(run_file: RunFile) -> None:
+    file = run_file(
+        {
+            "arch": {"layers": [{"conv": {"out": 2, "dilation": 2}}, "softmax", "flatten",
+                                {"dropout": {"p": 0.9}}, {"linear": {"out": "$num_classes"}}]},
+            "train.optimizer": {"name": "adam", "lr": 0.01, "epsilon": 3.0},
+        }
+    )  # fmt: skip
+    loaded = load(file)
+    found = list(substitutes_for(loaded, prepare(loaded).plan))
+    said = {each.what: each.fault for each in found}
+    assert said["with relu in place of 'softmax1'"] == "harmful_layer"
+    assert said["without 'dropout1'"] == "too_much_dropout"
+    assert said["with dilation of 1 (as usual) in 'conv1'"] == "harmful_layer"
+    assert said["with 16 outputs of 'conv1'"] == "harmful_layer"
+    (setting,) = [each for each in found if "epsilon: 3.0" in each.subject]
+    assert setting.fault == "harmful_setting"
+    assert load(file, setting.overrides).train.optimizer.parameters["epsilon"] == 1e-8
+    for each in found:
+        load(file, each.overrides)
+
+
+def test_a_remedy_of_words_is_not_tried() -> None:
+    finding = Finding("no_progress", "", "", "", overrides=("train.optimizer.lr=auto",))
+    assert of_remedy(finding) is None
+    assert of_remedy(replace(finding, overrides=())) is None
+    tried = of_remedy(replace(finding, overrides=("train.optimizer.lr=0.1",)))
+    assert tried is not None
+    assert tried.fault == "no_progress"
+
+
+def test_batches_stay_as_they_are() -> None:
+    before = [batch.images.clone() for batch in BATCHES]
+    check(noisy_net(), substitutes=(REMOVED,), open_trial=opens("x=1", noisy=noisy_net()))
+    assert all(torch.equal(a, b.images) for a, b in zip(before, BATCHES, strict=True))
+    assert isinstance(BATCHES[0], Batch)
