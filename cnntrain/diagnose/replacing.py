@@ -18,6 +18,10 @@ FAR, SHARE, SURE = 0.2, 0.6, 4.0
 """A substitute is far better if it takes this share of guessing off the error, leaves at most the
 second share of what is above the small network's, and is so many standard errors below."""
 
+LONGER, KEPT = 4, 0.6
+"""An accusation must hold for this many times as many steps, up to those of the run, with at least
+this share of the difference: what is only slower catches up."""
+
 
 @dataclass(frozen=True)
 class Far:
@@ -61,6 +65,10 @@ class Replaced:
         """The mean."""
         return sum(self.errors) / len(self.errors)
 
+    def gain_from(self, own: Replaced, training: int) -> float:
+        """By how much the error is lower than another one, after the first or second training."""
+        return own.errors[training] - self.errors[training]
+
     @staticmethod
     def each(
         own: Any,
@@ -92,13 +100,14 @@ class Replaced:
 
 
 def accused(rows: Sequence[Replaced], is_far: Far) -> Replaced | None:
-    """The best of those that are far better twice than the first row.
+    """The best of those that are far better twice than the first row, and stay so.
 
     Of equals a remedy counts, then the innermost layers, then what stands first.
     """
     own, *changed = rows
     twice = [row for row in changed if len(row.errors) > 1]
     good = [row for row in twice if all(map(is_far, row.errors, own.errors))]
+    good = [row for row in good if row.gain_from(own, 1) >= KEPT * row.gain_from(own, 0)]
     if not good:
         return None
     least = min(row.error for row in good)
@@ -122,8 +131,8 @@ def finding_of(best: Replaced, own: Replaced, split: str) -> Finding:
     return Finding(
         found.fault,
         f"{what} far better {said(best, own, split)}",
-        "after equally many steps, with all else the same; in another order of the batches "
-        f"{best.errors[1]:.0%} and {own.errors[1]:.0%}",
+        "after equally many steps, with all else the same; after more of them, in another order of "
+        f"the batches, {best.errors[1]:.0%} and {own.errors[1]:.0%}",
         f"train {found.what}",
         follows=tuple(code for code in OF_TRAINING if code != found.fault),
         overrides=found.overrides,
@@ -150,9 +159,11 @@ class Miniature:
     seed: int
 
     def error(self, trial: Trial, *, again: bool) -> float:
-        """The share of other images that are wrong after a training; `again` in another order."""
+        """The share of other images that are wrong after a training; `again` in another order, and
+        with more steps."""
         batches = trial.batches[::-1] if again else trial.batches
+        steps = max(self.steps, min(LONGER * self.steps, self.run_steps)) if again else self.steps
         moved = Trial(trial.net, batches, trial.method).trained(
-            self.steps, seed=self.seed + again, run_steps=self.run_steps
+            steps, seed=self.seed + again, run_steps=self.run_steps
         )
         return judge_both(moved, self.train, self.other).other

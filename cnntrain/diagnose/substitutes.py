@@ -209,7 +209,7 @@ def _of_training(train: Mapping[str, Any]) -> Iterator[Substitute]:
     fields = TrainSection.model_fields
     for key in OF_TRAIN:
         usual = fields[key].get_default(call_default_factory=True)
-        usual = usual if isinstance(usual, int | float | str | list | None) else {}
+        usual = list(usual) if isinstance(usual, tuple) else usual
         if train[key] != usual:
             yield _setting(("train", key), train[key], usual)
     for key, catalogue in (("optimizer", OPTIMIZERS), ("loss", LOSSES), ("schedule", SCHEDULES)):

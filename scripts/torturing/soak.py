@@ -22,6 +22,10 @@ train: {epochs: EPOCHS, optimizer: {name: sgd, lr: 0.01}, ema: {decay: 0.9}}
 record: {every: 2}
 """
 
+LONG = 2000
+"""Epochs from which on their time says something: a few hundred last seconds, in which whatever
+else the machine does decides."""
+
 
 def soak(place: Path, *, seed: int, count: int, note: Note) -> Part:
     """Train `count` epochs; memory, handles and time are read from outside, ten times a second.
@@ -50,7 +54,8 @@ def soak(place: Path, *, seed: int, count: int, note: Note) -> Part:
     speed = [_per_epoch(group) for group in (early, late)]
     part.check("memory is flat", memory[1] < 1.02 * memory[0] + 2, f"{memory} MB")
     part.check("handles are flat", handles[1] <= handles[0] + 1, str(handles))
-    part.check("an epoch takes as long", speed[1] < 1.3 * speed[0], f"{speed} ms")
+    if count >= LONG:
+        part.check("an epoch takes as long", speed[1] < 1.3 * speed[0], f"{speed} ms")
     sizes: dict[str, Any] = {}
     for path in sorted((place / "run").rglob("*")):
         if path.is_file():

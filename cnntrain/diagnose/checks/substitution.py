@@ -51,8 +51,9 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
     """Train a copy as the run does, in miniature, then with one thing replaced at a time.
 
     Each training goes through the whole schedule in `recipe_steps`. What is far better is made
-    again, as is the run's own, in another order of the batches: only what is far better twice is
-    accused. Transforms that training and evaluation share are judged by the doctor's small network.
+    again, as is the run's own, in another order of the batches and with more steps: only what is
+    far better twice is accused. Transforms that training and evaluation share are judged by the
+    doctor's small network.
 
     Args:
         net: as training begins with it; it is not changed.
@@ -123,6 +124,6 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
 def _table(rows: Sequence[Replaced], how: str) -> Table:
     return Table(
         f"share of wrong images {how}, one thing replaced at a time",
-        ("training", "other images", "again"),
+        ("training", "other images", "with more steps"),
         tuple((row.what, row.errors[0], (*row.errors, None)[1]) for row in rows),
     )
