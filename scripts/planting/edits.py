@@ -33,13 +33,14 @@ def spoiled(  # what a kind is, then how much and where
     most: float = 0.3,
     fits: Fits = lambda base: True,
     lot: int = 1,
+    clue: str = "",
 ) -> None:
     """Register a kind that a data set of drawn_sets.py does when its `spoil` is so called.
 
     `amount` lies between `least` and `most`; where the run file does not fit, nothing is planted.
     """
     plant = partial(_spoil, how=how, least=least, most=most, fits=fits)
-    KINDS[how] = Kind(how, group, codes, plant, lot)
+    KINDS[how] = Kind(how, group, codes, plant, lot, clue)
 
 
 def has_objects(base: Base) -> bool:
