@@ -38,6 +38,10 @@ class Kind:
     lot: int = 1
     clue: str = ""
 
+    def __reduce__(self) -> tuple[Callable[[str], Kind], tuple[str]]:
+        """Another process looks it up: what decides where a kind applies cannot be sent."""
+        return _kind_called, (self.name,)
+
     def is_named_by(self, code: str, headline: str) -> bool:
         """Whether a finding says what was planted."""
         if code in MEASURED:
@@ -46,6 +50,10 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {}
+
+
+def _kind_called(name: str) -> Kind:
+    return KINDS[name]
 
 
 def kind(group: str, *codes: str, lot: int = 1, clue: str = "") -> Callable[[Plant], Plant]:

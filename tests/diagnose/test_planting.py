@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from typing import Any
 
@@ -53,6 +54,10 @@ def test_drawing_follows_from_the_seed() -> None:
 
     assert drawn(1) == drawn(1)
     assert drawn(1) != drawn(2)
+
+
+def test_a_kind_is_found_again_in_another_process() -> None:
+    assert all(pickle.loads(pickle.dumps(kind)) is kind for kind in KINDS.values())
 
 
 def test_the_last_lot_is_held_out() -> None:
