@@ -13,11 +13,12 @@ from planting import (
     second_data,
     second_network,
     second_recipe,
+    third_data,
 )
 from planting.healthy import Base, base, unusual
 from planting.kinds import KINDS, Kind
 
-GROUPS = (in_data, in_recipe, in_network, second_data, second_recipe, second_network)
+GROUPS = (in_data, in_recipe, in_network, second_data, second_recipe, second_network, third_data)
 """Importing them fills `KINDS`."""
 
 TRIES = 50

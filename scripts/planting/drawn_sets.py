@@ -20,6 +20,7 @@ if (scripts := str(Path(__file__).parents[1])) not in sys.path:
     sys.path.append(scripts)  # where a run file alone names this plugin
 
 from planting.second_sets import SECOND, spoiled_again
+from planting.third_sets import THIRD, Given, spoiled_thirdly
 
 SHAPES, ARROWS, HUES = ("disc", "square", "triangle", "cross"), ("up", "right", "down", "left"), 6
 
@@ -261,6 +262,8 @@ def spoiled(whole: Splits, spoil: str, amount: float, seed: int) -> Splits:
         train, other = spoiled_again(
             train, other, spoil=spoil, amount=amount, generator=generator, classes=count
         )
+    elif spoil in THIRD:
+        train, other = spoiled_thirdly(spoil, Given(train, other, amount, generator, count))
     elif spoil.startswith("validation_"):
         other = _other_validation(other, spoil.removeprefix("validation_"), amount, pair, generator)
     elif spoil == "copies_of_validation":

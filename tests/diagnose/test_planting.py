@@ -13,6 +13,7 @@ from planting.drawn_sets import planted_colours
 from planting.healthy import PLUGIN, UNUSUAL, base
 from planting.kinds import KINDS
 from planting.second_sets import BOTH_SPLITS, SECOND
+from planting.third_sets import BOTH_PARTS, THIRD
 
 from cnntrain.config.from_python import load_given
 from cnntrain.data.splits import Pixels
@@ -23,7 +24,7 @@ SPOILINGS = {
     for name, kind in KINDS.items()
     if kind.group in ("data", "split") and hasattr(kind.plant, "keywords")
 }
-ALIKE = {"channel_empty", *BOTH_SPLITS}
+ALIKE = {"channel_empty", *BOTH_SPLITS, *BOTH_PARTS}
 """What is done to training and validation images alike."""
 
 
@@ -69,7 +70,7 @@ def test_kinds_are_named_by_faults_of_the_doctor() -> None:
     assert {code for kind in KINDS.values() for code in kind.codes} <= set(FAULTS)
 
 
-@pytest.mark.parametrize("name", sorted({*SPOILINGS, *SECOND}))
+@pytest.mark.parametrize("name", sorted({*SPOILINGS, *SECOND, *THIRD}))
 def test_one_split_is_spoiled(name: str) -> None:
     """Of `validation_...` and of nothing else the validation images or labels are other ones."""
     sound, spoiled = planted_colours(images=300), planted_colours(images=300, spoil=name)
