@@ -14,11 +14,16 @@ from planting import (
     second_network,
     second_recipe,
     third_data,
+    third_network,
+    third_recipe,
 )
 from planting.healthy import Base, base, unusual
 from planting.kinds import KINDS, Kind
 
-GROUPS = (in_data, in_recipe, in_network, second_data, second_recipe, second_network, third_data)
+GROUPS = (
+    *(in_data, in_recipe, in_network, second_data, second_recipe, second_network),
+    *(third_data, third_recipe, third_network),
+)
 """Importing them fills `KINDS`."""
 
 TRIES = 50

@@ -1,0 +1,174 @@
+"""The third lot of faults in networks and in layers of one's own. Codes are not assigned yet."""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+
+from planting.edits import ACTIVATIONS, after_first_activation, before_head, change_layers
+from planting.healthy import HEAD, POOL, Base, conv
+from planting.kinds import kind
+from planting.third_recipe import PARTS
+
+later = partial(kind, lot=3)
+
+
+@later("network")
+def instance_norm_before_mean(base: Base, random_: random.Random) -> str:
+    """Each map is normalised by itself just before its mean is taken: the mean is the same for all.
+
+    The cause: the features of the last layer do not depend on the image.
+    """
+    if base.net not in ("normed", "residual"):
+        return ""
+    maps = 32 if base.net == "normed" else 24
+    at = base.layers.index("global_avg_pool")
+    base.layers.insert(at, {"group_norm": {"groups": maps}})
+    return "instance normalisation before global average pooling"
+
+
+@later("network")
+def deep_without_shortcuts(base: Base, random_: random.Random) -> str:
+    """Dozens of rectified convolutions with neither norms nor shortcuts between them.
+
+    The cause: too deep for plain layers, signal and gradient vanish.
+    """
+    depth = random_.choice([24, 30])
+    stem = [conv(12, stride=2 if base.data.size > 12 else 1), "relu", POOL]
+    base.tree["arch"]["layers"] = [*stem, *[conv(12), "relu"] * depth, "global_avg_pool", HEAD]
+    return f"{depth} plain convolutions"
+
+
+@later("network")
+def layer_scale_without_shortcut(base: Base, random_: random.Random) -> str:
+    """Layer scale, which begins at a millionth, on the only path and not beside a shortcut.
+
+    The cause: the signal begins a million times too small, and so does the gradient.
+    """
+    change_layers(base, lambda item: [item, "layer_scale"] if item in ACTIVATIONS else [item])
+    return "layer scale behind each activation, without shortcuts"
+
+
+@later("network")
+def cold_scores(base: Base, random_: random.Random) -> str:
+    """The scores are multiplied by 1000 before the softmax (divided by a tiny temperature).
+
+    The cause: the softmax is saturated from the start, the loss is huge and jumps.
+    """
+    factor = random_.choice([1000.0, 3000.0])
+    base.layers.append({"gain": {"initial": factor}})
+    return f"scores times {factor:g}"
+
+
+@later("network")
+def dropout_before_norm(base: Base, random_: random.Random) -> str:
+    """Dropout just above each batch normalisation: in evaluation the variance is another one.
+
+    The cause: running statistics were measured with dropout and are used without.
+    """
+    if not base.has("batch_norm"):
+        return ""
+    p = random_.choice([0.7, 0.8])
+    change_layers(
+        base, lambda item: [{"dropout": {"p": p}}, item] if item == "batch_norm" else [item]
+    )
+    return f"dropout of {p} before each batch normalisation"
+
+
+@later("network")
+def outputs_dropped(base: Base, random_: random.Random) -> str:
+    """Dropout behind the last layer: scores of classes are zeroed in training.
+
+    The cause: dropout of the outputs; it belongs above the last layer.
+    """
+    p = random_.choice([0.9, 0.95])
+    base.layers.append({"dropout": {"p": p}})
+    return f"dropout of {p} on the outputs"
+
+
+@later("network")
+def places_forgotten(base: Base, random_: random.Random) -> str:
+    """Each map is averaged to one value early on, and enlarged to its former size again.
+
+    The cause: behind that layer nothing is known of where anything is in the image.
+    """
+    if base.net not in ("lenet", "plain", "tanh"):
+        return ""
+    one, large = {"adaptive_avg_pool": {"out": 1}}, {"upsample": {"size": base.data.size}}
+    after_first_activation(base, one, large)
+    return "maps averaged to one value, and enlarged again"
+
+
+@later("network")
+def colours_normalised_away(base: Base, random_: random.Random) -> str:
+    """Instance normalisation of the images, where the colour of the whole image is the class.
+
+    The cause: each channel of each image is brought to mean 0, which removes what tells classes.
+    """
+    if base.data.name != "planted_colours":
+        return ""
+    base.layers.insert(0, {"group_norm": {"groups": 3}})
+    return "instance normalisation of images that differ by colour"
+
+
+def _with_parts(base: Base) -> None:
+    base.tree["plugins"].append(PARTS)
+
+
+@later("layer")
+def viewed_in_wrong_order(base: Base, random_: random.Random) -> str:
+    """`view` in place of `permute` in a layer: values of different images are mixed.
+
+    The cause: the output for an image depends on other images of its batch.
+    """
+    _with_parts(base)
+    after_first_activation(base, "viewed_in_wrong_order")
+    return "a layer that mixes the images of a batch"
+
+
+@later("layer")
+def made_in_forward(base: Base, random_: random.Random) -> str:
+    """A linear layer is made anew in each forward pass, so its weights are drawn each time.
+
+    The cause: the layer has no parameters and is random in evaluation, too.
+    """
+    _with_parts(base)
+    before_head(base, {"made_in_forward": {"out": 48}}, "relu")
+    return "a layer made in the forward pass"
+
+
+@later("layer")
+def convolutions_in_a_list(base: Base, random_: random.Random) -> str:
+    """Convolutions in a plain Python list: they are not registered and never learn.
+
+    The cause: the network has hardly any parameters, its convolutions stay random.
+    """
+    _with_parts(base)
+    depth = random_.choice([3, 4])
+    base.tree["arch"]["layers"] = [{"in_a_list": {"depth": depth}}, HEAD]
+    return f"{depth} convolutions that are not registered"
+
+
+@later("layer")
+def relu_of_wrong_mask(base: Base, random_: random.Random) -> str:
+    """A rectifier of one's own whose backward pass keeps the gradient of the units that are off.
+
+    The cause: the backward pass is wrong, as finite differences show.
+    """
+    if not base.has("relu"):
+        return ""
+    _with_parts(base)
+    wrong = "relu_of_wrong_mask"
+    change_layers(base, lambda item: [wrong if item in ("relu", "leaky_relu") else item])
+    return "rectifiers with the wrong mask in the backward pass"
+
+
+@later("layer")
+def state_never_reset(base: Base, random_: random.Random) -> str:
+    """A layer adds up what it gave for all batches before and is never reset.
+
+    The cause: the output for an image depends on what was computed before it.
+    """
+    _with_parts(base)
+    before_head(base, {"state_never_reset": {"kept": 1.0}})
+    return "a layer whose state grows from batch to batch"
