@@ -5,7 +5,13 @@ from __future__ import annotations
 import random
 from functools import partial
 
-from planting.edits import ACTIVATIONS, after_first_activation, before_head, change_layers
+from planting.edits import (
+    ACTIVATIONS,
+    after_first_activation,
+    before_head,
+    change_layers,
+    has_objects,
+)
 from planting.healthy import HEAD, POOL, Base, conv
 from planting.kinds import kind
 from planting.third_recipe import PARTS
@@ -66,7 +72,7 @@ def dropout_before_norm(base: Base, random_: random.Random) -> str:
 
     The cause: running statistics were measured with dropout and are used without.
     """
-    if not base.has("batch_norm"):
+    if not has_objects(base) or not base.has("batch_norm"):
         return ""
     p = random_.choice([0.7, 0.8])
     change_layers(
@@ -76,23 +82,12 @@ def dropout_before_norm(base: Base, random_: random.Random) -> str:
 
 
 @later("network")
-def outputs_dropped(base: Base, random_: random.Random) -> str:
-    """Dropout behind the last layer: scores of classes are zeroed in training.
-
-    The cause: dropout of the outputs; it belongs above the last layer.
-    """
-    p = random_.choice([0.9, 0.95])
-    base.layers.append({"dropout": {"p": p}})
-    return f"dropout of {p} on the outputs"
-
-
-@later("network")
 def places_forgotten(base: Base, random_: random.Random) -> str:
     """Each map is averaged to one value early on, and enlarged to its former size again.
 
     The cause: behind that layer nothing is known of where anything is in the image.
     """
-    if base.net not in ("lenet", "plain", "tanh"):
+    if not has_objects(base) or base.net not in ("lenet", "plain", "tanh"):
         return ""
     one, large = {"adaptive_avg_pool": {"out": 1}}, {"upsample": {"size": base.data.size}}
     after_first_activation(base, one, large)
@@ -103,7 +98,7 @@ def places_forgotten(base: Base, random_: random.Random) -> str:
 def colours_normalised_away(base: Base, random_: random.Random) -> str:
     """Instance normalisation of the images, where the colour of the whole image is the class.
 
-    The cause: each channel of each image is brought to mean 0, which removes what tells classes.
+    The cause: each channel of each image gets mean 0, the colours are lost.
     """
     if base.data.name != "planted_colours":
         return ""
@@ -128,7 +123,7 @@ def viewed_in_wrong_order(base: Base, random_: random.Random) -> str:
 
 @later("layer")
 def made_in_forward(base: Base, random_: random.Random) -> str:
-    """A linear layer is made anew in each forward pass, so its weights are drawn each time.
+    """A linear layer is made in each forward pass, so its weights are drawn each time.
 
     The cause: the layer has no parameters and is random in evaluation, too.
     """
@@ -169,6 +164,8 @@ def state_never_reset(base: Base, random_: random.Random) -> str:
 
     The cause: the output for an image depends on what was computed before it.
     """
+    if not has_objects(base) or base.net == "perceptron":
+        return ""
     _with_parts(base)
     before_head(base, {"state_never_reset": {"kept": 1.0}})
     return "a layer whose state grows from batch to batch"

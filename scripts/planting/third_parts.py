@@ -125,16 +125,6 @@ class StateNeverReset(nn.Module):
         return found
 
 
-@loss("softmax_over_batch", applies="softmax")
-def softmax_over_batch() -> MeanLoss:
-    """Cross entropy with the softmax along dimension 0: the images compete, not the classes."""
-
-    def each(logits: Tensor, targets: Tensor) -> Tensor:
-        return of_target(-logits.log_softmax(dim=0), targets)
-
-    return MeanLoss(each)
-
-
 @loss("likelihood_of_scores", applies="softmax")
 def likelihood_of_scores() -> MeanLoss:
     """Minus the right class's score, which nobody has made the logarithm of a probability."""

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from planting.edits import has_objects
 from planting.healthy import Base
 from planting.kinds import kind
 
@@ -40,6 +41,8 @@ def body_frozen_early(base: Base, random_: random.Random) -> str:
 
     The cause: the body is frozen before it has learnt anything; freeze nothing, or much later.
     """
+    if not has_objects(base):
+        return ""
     base.tree["train"]["freeze"] = {2: _body(base)}
     return "all but the last layer frozen after the first epoch"
 
@@ -72,7 +75,8 @@ def betas_exchanged(base: Base, random_: random.Random) -> str:
 
     The cause: momentum (beta 1) averages over far too many steps; exchange the betas.
     """
-    if not _optimizer(base)["name"].startswith("adam"):
+    robust = base.net == "perceptron" or base.has("batch_norm")  # they bear it
+    if robust or not _optimizer(base)["name"].startswith("adam"):
         return ""
     _optimizer(base)["betas"] = [0.999, 0.9]
     return "betas 0.999 and 0.9"
@@ -84,7 +88,7 @@ def one_image_at_a_time(base: Base, random_: random.Random) -> str:
 
     The cause: the rate is too high for so small a batch, its gradient is all noise.
     """
-    if base.has("batch_norm") or _optimizer(base)["name"] != "sgd":
+    if not has_objects(base) or base.has("batch_norm") or _optimizer(base)["name"] != "sgd":
         return ""
     base.tree["data"]["batch_size"] = 1
     base.tree["train"]["epochs"] = 5
@@ -119,22 +123,12 @@ def contracted_code(base: Base, random_: random.Random) -> str:
 
     The cause: the penalty outweighs the loss.
     """
-    if base.net not in ("perceptron", "lenet", "plain", "tanh"):
+    if not has_objects(base) or base.net not in ("perceptron", "lenet", "plain", "tanh"):
         return ""
     first = "linear1" if base.net == "perceptron" else "conv1"
     weight = random_.choice([1e3, 1e4])
     base.tree["train"]["penalties"] = [{"contractive": {"layers": [first], "weight": weight}}]
     return f"contractive penalty of {weight:g} on {first}"
-
-
-@later("recipe")
-def softmax_over_batch(base: Base, random_: random.Random) -> str:
-    """A loss of one's own with `softmax(dim=0)`: images of a batch compete, not classes.
-
-    The cause: the loss of an image depends on the others of its batch; use dim=1.
-    """
-    _loss(base, "softmax_over_batch")
-    return "softmax over the batch in the loss"
 
 
 @later("recipe")
@@ -153,7 +147,7 @@ def summed_over_batch(base: Base, random_: random.Random) -> str:
 
     The cause: the rate is too high for a summed loss.
     """
-    if _optimizer(base)["name"] != "sgd" or base.has("_norm"):
+    if not has_objects(base) or _optimizer(base)["name"] != "sgd" or base.has("_norm"):
         return ""
     _loss(base, "summed_over_batch")
     return "the loss is a sum over the batch"
@@ -165,6 +159,8 @@ def absolute_error_of_classes(base: Base, random_: random.Random) -> str:
 
     The cause: the loss does not fit classes; use cross entropy.
     """
+    if not has_objects(base) or base.has("batch_norm"):
+        return ""
     _loss(base, "absolute_error_of_classes")
     return "mean absolute error of one-hot classes"
 
@@ -175,7 +171,7 @@ def classes_as_a_scale(base: Base, random_: random.Random) -> str:
 
     The cause: the loss asks for the right mean number, and not for the right class.
     """
-    if base.data.classes == 2:
+    if not has_objects(base) or base.data.classes == 2:
         return ""
     _loss(base, "classes_as_a_scale")
     return "squared error of the expected class number"
