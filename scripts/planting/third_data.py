@@ -32,27 +32,64 @@ def has_several(base: Base) -> bool:
     return base.data.classes > 2
 
 
-spoiled("images_reshaped", "data", least=0.5, most=0.5)
-spoiled("floats_cast_to_bytes", "data", least=0.5, most=0.5)
-spoiled("low_byte_kept", "data", least=0.1, most=0.4)
+spoiled("images_reshaped", "data", "misread_pixels", least=0.5, most=0.5)
+spoiled("floats_cast_to_bytes", "data", "same_picture", "constant_channel", least=0.5, most=0.5)
+spoiled("low_byte_kept", "data", "misread_pixels", least=0.1, most=0.4)
 spoiled("boxes_misread", "data", least=0.35, most=0.5, fits=has_objects)
-spoiled("in_two_folders", "data", least=1.0, most=1.0)
-spoiled("pseudo_labelled", "data", least=0.8, most=1.0)
-spoiled("rare_classes_copied", "data", least=0.004, most=0.008, fits=has_objects)
-spoiled("one_sort_of_each_class", "split", least=0.1, most=0.15)
-spoiled("mixed_with_labels_exchanged", "augmentation", least=0.2, most=0.25)
-spoiled("light_tells_class", "split", least=0.2, most=0.5)
-spoiled("thumbnails_of_some_classes", "split", least=0.25, most=0.35, fits=has_objects)
-spoiled("training_outlined", "split", least=0.5, most=0.5, fits=has_objects)
-spoiled("validation_lacks_a_folder", "split", least=0.0, most=0.9, fits=has_several)
-spoiled("validation_rows_slipped", "split", least=0.4, most=1.0, fits=has_objects)
-spoiled("validation_background_filled", "split", least=0.3, most=0.45)
-spoiled("validation_grey", "split", least=0.5, most=0.5, fits=has_colours)
-spoiled("validation_in_other_colours", "split", least=0.5, most=0.5, fits=has_colours)
-spoiled("validation_crowded", "split", least=0.5, most=0.65)
+spoiled("in_two_folders", "data", "labels_noisy", least=1.0, most=1.0)
+spoiled("pseudo_labelled", "data", "labels_noisy", least=0.8, most=1.0)
+spoiled(
+    "rare_classes_copied",
+    "data",
+    "too_few_images",
+    "uneven_classes",
+    "same_picture",
+    least=0.003,
+    most=0.005,
+    fits=has_objects,
+)
+spoiled("one_sort_of_each_class", "split", "splits_differ", least=0.1, most=0.15)
+spoiled(
+    "mixed_with_labels_exchanged",
+    "augmentation",
+    "labels_noisy",
+    "too_much_augmentation",
+    least=0.2,
+    most=0.25,
+)
+spoiled("light_tells_class", "split", "splits_differ", least=0.2, most=0.5)
+spoiled(
+    "thumbnails_of_some_classes", "split", "splits_differ", least=0.25, most=0.35, fits=has_objects
+)
+spoiled("training_outlined", "split", "splits_differ", least=0.5, most=0.5, fits=has_objects)
+spoiled(
+    "validation_lacks_a_folder",
+    "split",
+    "splits_differ",
+    "class_missing",
+    "labels_shifted",
+    least=0.0,
+    most=0.9,
+    fits=has_several,
+)
+spoiled(
+    "validation_rows_slipped",
+    "split",
+    "splits_differ",
+    "misread_pixels",
+    least=0.4,
+    most=1.0,
+    fits=has_objects,
+)
+spoiled("validation_background_filled", "split", "splits_differ", least=0.3, most=0.45)
+spoiled("validation_grey", "split", "splits_differ", least=0.5, most=0.5, fits=has_colours)
+spoiled(
+    "validation_in_other_colours", "split", "splits_differ", least=0.5, most=0.5, fits=has_colours
+)
+spoiled("validation_crowded", "split", "splits_differ", least=0.5, most=0.65)
 
 
-@later("split")
+@later("split", "too_few_images", "does_not_generalise")
 def nearly_all_set_apart(base: Base, random_: random.Random) -> str:
     """The shares of the split are exchanged: nearly all images are set apart as a test set.
 
@@ -65,7 +102,7 @@ def nearly_all_set_apart(base: Base, random_: random.Random) -> str:
     return f"{share:.0%} of the training images set apart for the test"
 
 
-@later("split")
+@later("split", "splits_differ", "not_normalised")
 def bytes_in_training_only(base: Base, random_: random.Random) -> str:
     """A transform of one's own gives training images as numbers up to 255; in evaluation up to 1.
 
@@ -78,7 +115,7 @@ def bytes_in_training_only(base: Base, random_: random.Random) -> str:
     return "training images from 0 to 255, evaluation images from 0 to 1"
 
 
-@later("augmentation")
+@later("augmentation", "labels_noisy", "labels_shifted", "too_much_augmentation")
 def shuffled_without_labels(base: Base, random_: random.Random) -> str:
     """A transform of one's own puts the images of a batch in another order, the labels stay.
 
@@ -89,7 +126,7 @@ def shuffled_without_labels(base: Base, random_: random.Random) -> str:
     return "each batch's images shuffled, its labels not"
 
 
-@later("augmentation")
+@later("augmentation", "too_much_augmentation", "labels_noisy", "same_picture")
 def one_image_for_the_batch(base: Base, random_: random.Random) -> str:
     """A transform of one's own broadcasts the first image of a batch over the whole of it.
 
@@ -100,7 +137,7 @@ def one_image_for_the_batch(base: Base, random_: random.Random) -> str:
     return "the first image of each batch in place of all"
 
 
-@later("augmentation")
+@later("augmentation", "too_much_augmentation")
 def tiles_shuffled(base: Base, random_: random.Random) -> str:
     """Augmentation cuts training images into tiles and lays these in any order.
 
@@ -114,7 +151,7 @@ def tiles_shuffled(base: Base, random_: random.Random) -> str:
     return f"{tiles} x {tiles} tiles in any order"
 
 
-@later("augmentation")
+@later("augmentation", "too_much_augmentation")
 def jitter_in_percent(base: Base, random_: random.Random) -> str:
     """The strength of colour jitter is given in per cent where a share is expected.
 
@@ -126,7 +163,7 @@ def jitter_in_percent(base: Base, random_: random.Random) -> str:
     return f"brightness and contrast times up to {percent}"
 
 
-@later("augmentation")
+@later("augmentation", "too_much_augmentation", "splits_differ")
 def shrunk_to_specks(base: Base, random_: random.Random) -> str:
     """The range of scales is upside down: training images are shrunk to specks on black.
 
@@ -137,7 +174,7 @@ def shrunk_to_specks(base: Base, random_: random.Random) -> str:
     return f"scaled to {least:.0%} in training"
 
 
-@later("augmentation")
+@later("augmentation", "too_much_augmentation")
 def lighting_in_bytes(base: Base, random_: random.Random) -> str:
     """The strength of random lighting is that for bytes, where pixels are from 0 to 1.
 

@@ -1,4 +1,4 @@
-"""The third lot of faults in networks and in layers of one's own. Codes are not assigned yet."""
+"""The third lot of faults in networks and in layers of one's own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from planting.third_recipe import PARTS
 later = partial(kind, lot=3)
 
 
-@later("network")
+@later("network", "vanishing_activations", clue="group_norm|global_avg_pool")
 def instance_norm_before_mean(base: Base, random_: random.Random) -> str:
     """Each map is normalised by itself just before its mean is taken: the mean is the same for all.
 
@@ -33,7 +33,7 @@ def instance_norm_before_mean(base: Base, random_: random.Random) -> str:
     return "instance normalisation before global average pooling"
 
 
-@later("network")
+@later("network", "vanishing_activations", "vanishing_gradients", "dead_units")
 def deep_without_shortcuts(base: Base, random_: random.Random) -> str:
     """Dozens of rectified convolutions with neither norms nor shortcuts between them.
 
@@ -45,7 +45,7 @@ def deep_without_shortcuts(base: Base, random_: random.Random) -> str:
     return f"{depth} plain convolutions"
 
 
-@later("network")
+@later("network", "vanishing_activations", "vanishing_gradients", clue="layer_scale")
 def layer_scale_without_shortcut(base: Base, random_: random.Random) -> str:
     """Layer scale, which begins at a millionth, on the only path and not beside a shortcut.
 
@@ -55,7 +55,7 @@ def layer_scale_without_shortcut(base: Base, random_: random.Random) -> str:
     return "layer scale behind each activation, without shortcuts"
 
 
-@later("network")
+@later("network", "large_initial_loss", "exploding_activations", "exploding_gradients", clue="gain")
 def cold_scores(base: Base, random_: random.Random) -> str:
     """The scores are multiplied by 1000 before the softmax (divided by a tiny temperature).
 
@@ -66,7 +66,7 @@ def cold_scores(base: Base, random_: random.Random) -> str:
     return f"scores times {factor:g}"
 
 
-@later("network")
+@later("network", "stale_batch_norm", "too_much_dropout")
 def dropout_before_norm(base: Base, random_: random.Random) -> str:
     """Dropout just above each batch normalisation: in evaluation the variance is another one.
 
@@ -81,7 +81,7 @@ def dropout_before_norm(base: Base, random_: random.Random) -> str:
     return f"dropout of {p} before each batch normalisation"
 
 
-@later("network")
+@later("network", "pooled_early", "bottleneck", clue="adaptive_avg_pool|upsample")
 def places_forgotten(base: Base, random_: random.Random) -> str:
     """Each map is averaged to one value early on, and enlarged to its former size again.
 
@@ -94,7 +94,7 @@ def places_forgotten(base: Base, random_: random.Random) -> str:
     return "maps averaged to one value, and enlarged again"
 
 
-@later("network")
+@later("network", "vanishing_activations", "unseen_pixels", clue="group_norm")
 def colours_normalised_away(base: Base, random_: random.Random) -> str:
     """Instance normalisation of the images, where the colour of the whole image is the class.
 
@@ -110,7 +110,7 @@ def _with_parts(base: Base) -> None:
     base.tree["plugins"].append(PARTS)
 
 
-@later("layer")
+@later("layer", "eval_mode_batch_norm", clue="viewed_in_wrong_order")
 def viewed_in_wrong_order(base: Base, random_: random.Random) -> str:
     """`view` in place of `permute` in a layer: values of different images are mixed.
 
@@ -121,7 +121,7 @@ def viewed_in_wrong_order(base: Base, random_: random.Random) -> str:
     return "a layer that mixes the images of a batch"
 
 
-@later("layer")
+@later("layer", "random_evaluation", "detached_layer", clue="made_in_forward")
 def made_in_forward(base: Base, random_: random.Random) -> str:
     """A linear layer is made in each forward pass, so its weights are drawn each time.
 
@@ -132,7 +132,7 @@ def made_in_forward(base: Base, random_: random.Random) -> str:
     return "a layer made in the forward pass"
 
 
-@later("layer")
+@later("layer", "frozen_layer", "detached_layer", clue="in_a_list")
 def convolutions_in_a_list(base: Base, random_: random.Random) -> str:
     """Convolutions in a plain Python list: they are not registered and never learn.
 
@@ -144,7 +144,7 @@ def convolutions_in_a_list(base: Base, random_: random.Random) -> str:
     return f"{depth} convolutions that are not registered"
 
 
-@later("layer")
+@later("layer", "wrong_gradient")
 def relu_of_wrong_mask(base: Base, random_: random.Random) -> str:
     """A rectifier of one's own whose backward pass keeps the gradient of the units that are off.
 
@@ -158,7 +158,7 @@ def relu_of_wrong_mask(base: Base, random_: random.Random) -> str:
     return "rectifiers with the wrong mask in the backward pass"
 
 
-@later("layer")
+@later("layer", "random_evaluation", "eval_mode_batch_norm", clue="state_never_reset")
 def state_never_reset(base: Base, random_: random.Random) -> str:
     """A layer adds up what it gave for all batches before and is never reset.
 

@@ -1,4 +1,4 @@
-"""The third lot of faults in how the weights are found. Codes are not assigned yet."""
+"""The third lot of faults in how the weights are found."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _body(base: Base) -> list[str]:
     return [*found, *(f"linear{number}" for number in range(1, linear))]
 
 
-@later("recipe")
+@later("recipe", "frozen_layer", clue="train.freeze")
 def body_frozen_early(base: Base, random_: random.Random) -> str:
     """A fine-tuning recipe used from scratch: after one epoch all but the last layer is frozen.
 
@@ -47,7 +47,7 @@ def body_frozen_early(base: Base, random_: random.Random) -> str:
     return "all but the last layer frozen after the first epoch"
 
 
-@later("recipe")
+@later("recipe", clue="train.loss")
 def confidence_punished(base: Base, random_: random.Random) -> str:
     """Poly-1 with an epsilon of the wrong sign and size: the loss falls where p of the right falls.
 
@@ -58,7 +58,7 @@ def confidence_punished(base: Base, random_: random.Random) -> str:
     return f"poly-1 loss with epsilon {epsilon:g}"
 
 
-@later("recipe")
+@later("recipe", clue="train.loss")
 def focused_on_nothing(base: Base, random_: random.Random) -> str:
     """A focal loss whose gamma lets no image count but those that are entirely wrong.
 
@@ -69,7 +69,7 @@ def focused_on_nothing(base: Base, random_: random.Random) -> str:
     return f"focal loss with gamma {gamma:g}"
 
 
-@later("recipe")
+@later("recipe", "momentum_too_long", clue="betas")
 def betas_exchanged(base: Base, random_: random.Random) -> str:
     """Adam's betas in the wrong order: momentum over a thousand steps, the mean square over ten.
 
@@ -82,7 +82,7 @@ def betas_exchanged(base: Base, random_: random.Random) -> str:
     return "betas 0.999 and 0.9"
 
 
-@later("recipe")
+@later("recipe", "rate_too_high", clue="batch_size")
 def one_image_at_a_time(base: Base, random_: random.Random) -> str:
     """Batches of one image (memory was short) at the rate that was right for batches of 32 or 50.
 
@@ -95,7 +95,7 @@ def one_image_at_a_time(base: Base, random_: random.Random) -> str:
     return "batches of one image, the rate as before"
 
 
-@later("recipe")
+@later("recipe", "few_values_in_batch_norm", "lone_image", clue="accumulate")
 def parts_of_one_image(base: Base, random_: random.Random) -> str:
     """Gradients accumulated over parts of one image: batch norm trains on statistics of one image.
 
@@ -107,7 +107,7 @@ def parts_of_one_image(base: Base, random_: random.Random) -> str:
     return "each batch in parts of one image, with batch normalisation"
 
 
-@later("recipe")
+@later("recipe", "frozen_layer", clue="groups")
 def only_biases_learn(base: Base, random_: random.Random) -> str:
     """A pattern that was to spare weights from decay sets their rate to 0: only biases learn.
 
@@ -117,7 +117,7 @@ def only_biases_learn(base: Base, random_: random.Random) -> str:
     return "rate 0 for all that is called weight"
 
 
-@later("recipe")
+@later("recipe", "too_much_penalty")
 def contracted_code(base: Base, random_: random.Random) -> str:
     """A contractive penalty of a great weight: the first layer is not to change with the image.
 
@@ -131,7 +131,7 @@ def contracted_code(base: Base, random_: random.Random) -> str:
     return f"contractive penalty of {weight:g} on {first}"
 
 
-@later("recipe")
+@later("recipe", clue="train.loss")
 def likelihood_of_scores(base: Base, random_: random.Random) -> str:
     """A negative log likelihood (`nll_loss`) of raw scores: it has no lower bound.
 
@@ -141,7 +141,7 @@ def likelihood_of_scores(base: Base, random_: random.Random) -> str:
     return "negative log likelihood of raw scores"
 
 
-@later("recipe")
+@later("recipe", "rate_too_high", clue="train.loss")
 def summed_over_batch(base: Base, random_: random.Random) -> str:
     """A loss that is summed over the batch and not averaged: gradients are 32 or 50 times as large.
 
@@ -153,7 +153,7 @@ def summed_over_batch(base: Base, random_: random.Random) -> str:
     return "the loss is a sum over the batch"
 
 
-@later("recipe")
+@later("recipe", clue="train.loss")
 def absolute_error_of_classes(base: Base, random_: random.Random) -> str:
     """Mean absolute error to one-hot targets: answering 0 for all classes is the best constant.
 
@@ -165,7 +165,7 @@ def absolute_error_of_classes(base: Base, random_: random.Random) -> str:
     return "mean absolute error of one-hot classes"
 
 
-@later("recipe")
+@later("recipe", clue="train.loss")
 def classes_as_a_scale(base: Base, random_: random.Random) -> str:
     """A regression onto the number of the class: classes are taken for a scale.
 
