@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest
 
 LEVEL = 0.95
 DRAWS = 10_000
@@ -34,6 +33,8 @@ def share_interval(right: int, images: int) -> Interval:
     same; the interval is then that of Clopper and Pearson (1934), which is exact.
     """
     if right in (0, images):
+        from scipy.stats import binomtest  # here, not above: training needs no scipy
+
         found = binomtest(right, images).proportion_ci(LEVEL, method="exact")
         return Interval(float(found.low), float(found.high), "Clopper-Pearson, exact")
     draws = np.random.default_rng(SEED).binomial(images, right / images, DRAWS) / images
@@ -57,6 +58,8 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
     Given the images that exactly one has right, each has half of them on average.
     """
+    from scipy.stats import binomtest  # here, not above: training needs no scipy
+
     disagreeing = only_first + only_second
     return float(binomtest(only_first, disagreeing, 0.5).pvalue) if disagreeing else 1.0
 
