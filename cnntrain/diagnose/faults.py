@@ -165,6 +165,9 @@ EXPLAINS = (
 """Because of these training may make no progress."""
 
 
+OF_RATE = ("rate_too_high", "rate_too_low", "rate_falls_early", "few_steps", "momentum_too_long")
+"""How large the steps are, and how many."""
+
 OF_TRAINING = tuple(code for code in EXPLAINS if code not in SYMPTOMS and "label" not in code)
 """What is wrong with the network or with how it trains, and not with what it is to learn."""
 

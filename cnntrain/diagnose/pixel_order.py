@@ -18,6 +18,10 @@ CLEARER = 0.2
 photographs 0.85 to 0.95 is usual, and 0.3 to 0.6 where their colours are taken for neighbours."""
 
 
+NOISE = 0.1
+"""Correlation of neighbours below which nothing is seen in an image; of photographs it is 0.9."""
+
+
 def misread(train: Sample) -> Iterator[Finding]:
     """Images stored as height x width x channel that were read as channel x height x width."""
     images = train.images
@@ -25,9 +29,9 @@ def misread(train: Sample) -> Iterator[Finding]:
     if channels < 2 or min(sides) < SMALLEST or not images.isfinite().all():
         return
     put_right = images.reshape(len(images), *sides, channels).permute(0, 3, 1, 2)
-    as_read, otherwise = _alike(images), _alike(put_right)
+    as_read, otherwise = neighbouring(images), neighbouring(put_right)
     # where colours are flat, or only noise is left, neighbours are not alike in any order
-    is_interleaved = _alike(images, steps=channels) > as_read + CLEARER
+    is_interleaved = neighbouring(images, steps=channels) > as_read + CLEARER
     if otherwise < as_read + CLEARER or not is_interleaved:
         return
     yield Finding(
@@ -40,7 +44,7 @@ def misread(train: Sample) -> Iterator[Finding]:
     )
 
 
-def _alike(images: Tensor, *, steps: int = 1) -> float:
+def neighbouring(images: Tensor, *, steps: int = 1) -> float:
     """Mean correlation of a pixel with the one so many steps on in its row, and the next below."""
     centred = images.float() - images.float().mean(dim=(2, 3), keepdim=True)
     both = []

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cnntrain.diagnose.faults import OF_TRAINING
+from cnntrain.diagnose.faults import OF_RATE, OF_TRAINING
 from cnntrain.diagnose.learning_curve import judge_both
 from cnntrain.diagnose.neighbours import Sample
 from cnntrain.diagnose.report import Finding
 from cnntrain.diagnose.substitutes import LAYER, Substitute
 from cnntrain.diagnose.variants import Trial
 
-FAR, SHARE, SURE = 0.2, 0.6, 4.0
+FAR, SHARE, SURE = 0.15, 0.6, 4.0
 """A substitute is far better if it takes this share of guessing off the error, leaves at most the
 second share of what is above the small network's, and is so many standard errors below."""
 
@@ -113,6 +113,19 @@ def accused(rows: Sequence[Replaced], is_far: Far) -> Replaced | None:
     least = min(row.error for row in good)
     even = [row for row in good if row.error <= least + is_far.noise(least)]
     return max(even, key=lambda row: row.substitute.rank if row.substitute else (False, -1))
+
+
+def of_no_help(rows: Sequence[Replaced], best: Replaced, is_far: Far) -> tuple[str, ...]:
+    """Faults of the steps' size whose remedies were tried, and do far less than the best one: any
+    rate looks wrong where something else is."""
+    return tuple(
+        row.substitute.fault
+        for row in rows
+        if row.substitute is not None
+        and row.substitute.is_remedy
+        and row.substitute.fault in OF_RATE
+        and is_far(best.errors[0], row.errors[0])
+    )
 
 
 def said(best: Replaced, own: Replaced, split: str) -> str:

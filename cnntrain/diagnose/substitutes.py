@@ -132,6 +132,7 @@ def substitutes_for(loaded: Loaded, plan: Plan) -> Iterator[Substitute]:
         yield from _of_layers(nodes)
         if hidden := {name: each for name, each in nodes.items() if name != last}:
             yield from _of_parameters(hidden)
+    yield from _of_detours(plan.body.nodes)
     tree = resolved_tree(loaded.config)
     arch = tree["arch"] if isinstance(tree["arch"], Mapping) else {}
     if arch.get("init"):
@@ -169,6 +170,18 @@ def _of_layers(nodes: Mapping[str, PlannedNode]) -> Iterator[Substitute]:
         changed = all_replaced(_items(nodes), USUAL_ACTIVATION)
         yield _in_layers(nodes, f"with {USUAL_ACTIVATION} in place of", changed)
     yield _in_layers(nodes, "without", without_items(_items(nodes)))
+
+
+def _of_detours(nodes: Sequence[PlannedNode]) -> Iterator[Substitute]:
+    """Neighbours without weights that change the shape, and change it back."""
+    for length in (2, 3):
+        for start in range(len(nodes) - length + 1):
+            found = nodes[start : start + length]
+            first, last = found[0], found[-1]
+            is_plain = not any(each.parameters or each.nested for each in found)
+            if first.in_shapes == (last.out_shape,) != (first.out_shape,) and is_plain:
+                names = {each.name: each for each in found}
+                yield _in_layers(names, "without", without_items(_items(names)))
 
 
 def _in_layers(nodes: Mapping[str, PlannedNode], instead: str, overrides: Overrides) -> Substitute:
@@ -238,9 +251,10 @@ def _plain(value: Any) -> Any:
 def _setting(path: KeyPath, value: Any, usual: Any) -> Substitute:
     usual = list(usual) if isinstance(usual, tuple) else usual
     written = ".".join(map(str, path))
+    has_usual = usual not in (None, {}, [])
     return Substitute(
         f"`{written}: {in_line(value)}`",
-        f"with {in_line(usual)} (as usual) in place of",
+        f"with {in_line(usual)} (as usual) in place of" if has_usual else "without",
         KNOWN_AS.get(str(path[-1]), SETTING),
         (overriding(path, usual),),
     )

@@ -43,8 +43,8 @@ class Trial:
     def trained(self, steps: int, *, seed: int, run_steps: int = 0) -> nn.Module:
         """A copy after so many steps, in the modes of `steady_copy`.
 
-        Where `run_steps` is given, the rate goes through the whole schedule of so many steps: a run
-        in miniature.
+        Where `run_steps` is given, the rate goes through the whole schedule of so many steps, and
+        layers are frozen when they would be: a run in miniature.
         """
         moving, recipe = steady_copy(self.net), self.method.recipe
         training_mode(moving)
@@ -53,7 +53,22 @@ class Trial:
         def rate(step: int) -> float:
             return recipe.lr * recipe.schedule(int(step * pace))
 
-        train_briefly(moving, self.batches, method=self.method, steps=steps, rate=rate, seed=seed)
+        def hold(done: int) -> bool:
+            if run_steps:
+                epoch = 1 + int(done * pace * recipe.epochs / run_steps)
+                recipe.freezing.hold(moving, epoch=min(epoch, recipe.epochs))
+                training_mode(moving)
+            return False
+
+        hold(0)
+        train_briefly(
+            *(moving, self.batches),
+            method=self.method,
+            steps=steps,
+            rate=rate,
+            seed=seed,
+            enough=hold,
+        )
         set_steady(moving)
         return moving
 
@@ -124,7 +139,8 @@ def opener_of(
             found = prepare(changed, data=prepared.data if is_same else None)
         except CnntrainError:
             return None
-        own = partial(first_batches, found.data.train, count=steps, size=size)
+        least = min(size, found.loaded.config.data.batch)
+        own = partial(first_batches, found.data.train, count=steps, size=least)
         return OpenedVariant(found, batches if is_same else own)
 
     return opened

@@ -72,7 +72,10 @@ def check_connections(
             break
     steps = min(len(batches), STEPS)
     cuts = _cutting(steady_copy(net), batches[0])
-    findings = tuple(_findings(layers, cuts, steps=steps, is_pretrained=is_pretrained))
+    findings = (
+        *_findings(layers, cuts, steps=steps, is_pretrained=is_pretrained),
+        *_unknown(net, batches[0], known=sum(layer.parameters for layer in layers)),
+    )
     frozen = sum(layer.rests for layer in layers)
     headline = f"all {len(layers)} layers with weights get a gradient"
     if frozen and is_pretrained:
@@ -117,6 +120,55 @@ def _cutting(net: nn.Module, batch: Batch) -> tuple[str, ...]:
         net(batch.images[:2])
     inner = [name for name in found if name]
     return tuple(n for n in inner if not any(each.startswith(f"{n}.") for each in inner))
+
+
+def _unknown(net: nn.Module, batch: Batch, *, known: int) -> Iterator[Finding]:
+    """Weights that outputs depend on, and that are no parameters of the network: nobody moves them.
+
+    They are what the graph of the outputs ends in (its leaves).
+    """
+    judged = steady_copy(net)
+    own = {id(parameter) for parameter in judged.parameters()}
+    with torch.enable_grad():
+        outputs = judged(batch.images[:2])
+    strange, seen, left = [], set(), [outputs.grad_fn]
+    while left:
+        node = left.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        leaf = getattr(node, "variable", None)
+        if isinstance(leaf, Tensor) and id(leaf) not in own:
+            strange.append(leaf)
+        left += [following for following, _ in node.next_functions]
+    if not strange:
+        return
+    count = sum(each.numel() for each in strange)
+    guilty = tuple(name for name, module in judged.named_modules() if name and _holds(module))
+    called = listed([f"'{name}'" for name in guilty])
+    where = f" of {called}" if guilty else ""
+    yield Finding(
+        "frozen_layer",
+        f"{count:,} weights{where} are no parameters of the network: they never learn",
+        f"the outputs depend on {len(strange)} tensors that no optimizer knows, with {count:,} "
+        f"numbers; the network has {known:,} parameters",
+        "keep layers in `nn.ModuleList` and weights as `nn.Parameter`, made in `__init__`: what is "
+        "in a plain list, or made in `forward`, is not registered",
+        follows=("random_evaluation",),
+        layers=guilty,
+    )
+
+
+def _holds(module: nn.Module) -> bool:
+    """Whether modules or weights stand in an attribute where they are not registered."""
+    kept = vars(module).items()
+    hidden = [value for name, value in kept if name not in ("_modules", "_parameters", "_buffers")]
+    inside = [each for value in hidden if isinstance(value, list | tuple) for each in value]
+    inside += [each for value in hidden if isinstance(value, dict) for each in value.values()]
+    return any(
+        isinstance(each, nn.Module) or (isinstance(each, Tensor) and each.requires_grad)
+        for each in (*hidden, *inside)
+    )
 
 
 def _findings(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from cnntrain.diagnose import check
@@ -16,7 +15,6 @@ from cnntrain.diagnose.drawing import bars_by_layer, doubtful_images
 from cnntrain.diagnose.image_values import channel_statistics, not_finite, unlike, value_findings
 from cnntrain.diagnose.meaningless import meaningless
 from cnntrain.diagnose.neighbours import (
-    FEW_VALUES,
     NEIGHBOURS,
     TELLING,
     Sample,
@@ -28,6 +26,7 @@ from cnntrain.diagnose.neighbours import (
 from cnntrain.diagnose.numbers import TELLING as TELLING_NUMBERS
 from cnntrain.diagnose.numbers import neighbours_explain, number_findings
 from cnntrain.diagnose.pixel_order import misread
+from cnntrain.diagnose.repeats import same_pictures
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
 from cnntrain.show.words import listed
 from cnntrain.tasks.classification import CLASSIFICATION
@@ -38,9 +37,6 @@ LISTED = 50
 
 UNEVEN = 20.0
 """Times the images of the smallest class."""
-
-REPEATED = 0.05
-"""Share of the images that are one and the same picture, with labels of several classes."""
 
 
 @check("data", place=1)
@@ -78,7 +74,7 @@ def check_data(  # noqa: PLR0913  # what a check may ask for
     nothing = None if labels else meaningless(train, own, class_names)
     findings = (
         *not_finite(train),
-        *_one_picture(train),
+        *same_pictures(train, class_names),
         *misread(train),
         *_missing(class_names, counts, unseen),
         *labels,
@@ -187,25 +183,6 @@ def _pictures(
     title = "images whose neighbours have another label (label, and theirs), the surest first"
     doubtful = train.images[odd], train.targets[odd], own.winner[odd]
     return by_class, Plot(title, doubtful_images(*doubtful, classes))
-
-
-def _one_picture(train: Sample) -> Iterator[Finding]:
-    """A picture that stands for images which could not be had, or an empty one."""
-    values = train.images.flatten(1)
-    pictures, which, times = torch.unique(values, dim=0, return_inverse=True, return_counts=True)
-    most = int(times.argmax())
-    labels = int(torch.bincount(train.targets[which == most]).count_nonzero())
-    is_small = values.shape[1] <= FEW_VALUES
-    if is_small or labels == 1 or times[most] < REPEATED * len(values):
-        return
-    is_empty = bool(pictures[most].max() == pictures[most].min())
-    what = "are empty" if is_empty else "are one and the same picture"
-    yield Finding(
-        "same_picture",
-        f"{int(times[most]):,} of {len(values):,} training images {what}",
-        f"with labels of {labels} classes, so nothing can be learnt from them",
-        "look at the files, and at how they were written: `cnntrain data check`; take them out",
-    )
 
 
 def _missing(

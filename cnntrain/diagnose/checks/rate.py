@@ -44,6 +44,9 @@ SHORT_LIVED, EPOCHS = 8.0, 1.5
 """A schedule takes the rate away too early, if the run has this many times the steps that it goes
 as far as, at the full rate, and these are less than a trial, or than these epochs."""
 
+NOT_THE_RATE = ("random_evaluation", "eval_mode_batch_norm", "frozen_layer", "detached_layer")
+"""Because of these a network learns badly at any rate, and better at an odd one."""
+
 
 @check("rate", place=8)
 def check_rate(
@@ -158,7 +161,7 @@ def _too_high(
         f"in {steps} steps it {how}; the largest rate that learns is {edge:.2g}",
         f"set train.optimizer.lr to about {middle(good) / scale:.2g}",
         is_certain=is_at_the_edge or own / edge >= BEYOND,
-        follows=("wrong_gradient", "momentum_too_long", *TOO_LARGE),
+        follows=("wrong_gradient", "momentum_too_long", *NOT_THE_RATE, *TOO_LARGE),
         overrides=(f"train.optimizer.lr={middle(good) / scale:.2g}",),
     )
 
@@ -216,7 +219,7 @@ def _with_usual_momentum(
         headline=f"with a momentum of {momentum:g} your rate {own:.2g} is about "
         f"{_times(own / tried.good[0])} times too high",
         remedy=f"{remedy}: with it the rate is a good one",
-        follows=("wrong_gradient", *TOO_LARGE),
+        follows=("wrong_gradient", *NOT_THE_RATE, *TOO_LARGE),
         overrides=overrides,
     )
 
@@ -238,7 +241,7 @@ def _too_low(
         f"your rate {own:.2g} is about {_times(factor)} times too low",
         evidence,
         f"set train.optimizer.lr to about {best / scale:.2g}",
-        follows=(*DAMPED, "stale_batch_norm", "clipped_to_nothing"),
+        follows=(*DAMPED, "stale_batch_norm", "clipped_to_nothing", *NOT_THE_RATE),
         overrides=(f"train.optimizer.lr={best / scale:.2g}",),
     )
 

@@ -15,7 +15,15 @@ from torch import nn
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
 from cnntrain.diagnose.neighbours import Sample
-from cnntrain.diagnose.replacing import Far, Miniature, Replaced, accused, finding_of, said
+from cnntrain.diagnose.replacing import (
+    Far,
+    Miniature,
+    Replaced,
+    accused,
+    finding_of,
+    of_no_help,
+    said,
+)
 from cnntrain.diagnose.report import Finding, Report, Table, not_applicable
 from cnntrain.diagnose.small_net import SmallNet
 from cnntrain.diagnose.substitutes import Substitute, of_remedy
@@ -96,6 +104,7 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
     seen = f"after {recipe_steps} steps {first:.0%} of the {other.split} images are wrong, with "
     seen += f"a small network {reachable:.0%}"
     found: list[Finding] = [] if images is None else [finding_of(images, rows[0], other.split)]
+    refutes: tuple[str, ...] = ()
     tables = [_table(rows, "with the doctor's small network")] if transforms else []
     if first > reachable + BEHIND * guess:
         is_far = replace(is_far, reachable=reachable)
@@ -109,6 +118,7 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
         best = accused(tried, is_far)
         if best is not None and best.substitute is not None and not best.substitute.is_remedy:
             found.append(finding_of(best, tried[0], other.split))
+            refutes = of_no_help(tried, best, is_far)
         if best is not None:
             seen = said(best, tried[0], other.split)
         tables.append(_table(tried, f"after {recipe_steps} steps"))
@@ -118,6 +128,7 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
         tuple(found),
         numbers={"own": first, "small": reachable, "guessing": guess},
         tables=tuple(tables),
+        refutes=refutes,
     )
 
 

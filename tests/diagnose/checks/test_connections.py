@@ -25,6 +25,18 @@ class Cut(nn.Module):
         return x.detach()
 
 
+class InAList(nn.Module):
+    """A layer that computes, and whose weights nobody knows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = [nn.Conv2d(6, 6, 3, padding=1)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.hidden[0](x)
+        return found
+
+
 def faults(report: Report) -> list[str]:
     return [finding.fault for finding in report.findings]
 
@@ -87,3 +99,25 @@ def test_dead_rectifiers_leave_a_gradient_of_zero(
     report = check_connections(net=net, batches=batches[:4], bare=method())
     assert faults(report) == ["no_gradient"]
     assert [row[3] for row in report.tables[0].rows] == ["zero", "zero", "zero", "yes"]
+
+
+def test_weights_that_are_not_registered(convnet: Make, method: Make, batches: list[Batch]) -> None:
+    net = convnet(act1=InAList())
+    report = check_connections(net=net, batches=batches[:4], bare=method())
+    (finding,) = report.findings
+    assert finding.fault == "frozen_layer"
+    assert finding.layers == ("act1",)
+    assert "330 weights of 'act1'" in finding.headline  # 6 x 6 x 9 and 6 biases
+
+
+def test_weights_that_are_made_in_forward(
+    convnet: Make, method: Make, batches: list[Batch]
+) -> None:
+    class Made(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            found: Tensor = nn.Conv2d(6, 6, 1)(x)
+            return found
+
+    report = check_connections(net=convnet(act1=Made()), batches=batches[:4], bare=method())
+    assert faults(report) == ["frozen_layer"]
+    assert "42 weights are no parameters" in report.findings[0].headline

@@ -68,6 +68,33 @@ def test_one_picture_for_many(picture: float | None, words: str) -> None:
         assert "same_picture" not in faults(check(of_one))
 
 
+@pytest.mark.parametrize(("copies", "is_named"), [(8, True), (2, False)])
+def test_copies_of_a_few_images(copies: int, is_named: bool) -> None:
+    """Of one class each image is there so many times."""
+    sound = clouds(1)
+    places = (sound.targets == 2).nonzero().flatten()
+    kept = places[: len(places) // copies]
+    images = sound.images.clone()
+    images[places] = images[kept[torch.arange(len(places)) % len(kept)]]
+    found = check(replace(sound, images=images)).findings
+    assert [each.fault for each in found] == (["same_picture"] if is_named else [])
+    if is_named:
+        said = f"of 'c' {len(places)} training images are copies of {len(kept)}"
+        assert found[0].headline == said
+
+
+def test_images_in_which_next_to_nothing_is_left() -> None:
+    """One of 256 pixels is 1, all others are 0; with a third of them it is a drawing."""
+    places = torch.arange(200) % 256
+    bare = F.one_hot(places, 256).float().view(200, 1, 16, 16)
+    targets = torch.arange(200) % 5
+    report = check(Sample("train", bare, targets))
+    assert faults(report)[0] == "same_picture"
+    assert "100% of the pixels of one have one value" in report.findings[0].headline
+    drawn = (torch.rand(200, 1, 16, 16, generator=torch.Generator().manual_seed(0)) < 0.3).float()
+    assert "same_picture" not in faults(check(Sample("train", drawn, targets)))
+
+
 def test_channels_that_stand_where_columns_should() -> None:
     """Smooth pictures, as height x width x channel values; of their own they are quiet."""
     coarse = torch.randn(200, 3, 4, 4, generator=torch.Generator().manual_seed(0))
@@ -109,6 +136,19 @@ def test_labels_that_mean_nothing() -> None:
     assert (finding.fault, finding.is_certain) == ("labels_noisy", True)
     assert finding.headline == "the labels have nothing to do with the images"
     assert "400 others (guessing: 20%)" in finding.evidence  # a quarter, and five classes
+
+
+def test_images_that_look_like_noise() -> None:
+    """What can be learnt in neither case: of smooth images the labels are to blame."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.randn(1600, 1, 4, 4, generator=generator)
+    smooth = F.interpolate(coarse, size=(16, 16), mode="bilinear")
+    noise = torch.randn(1600, 1, 16, 16, generator=generator)
+    targets = torch.randint(5, (1600,), generator=generator)
+    assert "misread_pixels" not in faults(check(Sample("train", smooth, targets)))
+    report = check(Sample("train", noise, targets))
+    assert faults(report) == ["misread_pixels"]
+    assert "look like noise" in report.headline
 
 
 def test_too_few_labels_to_see_that_they_mean_nothing_are_not_judged() -> None:

@@ -21,7 +21,8 @@ from cnntrain.diagnose.neighbours import Sample
 from cnntrain.diagnose.replacing import Far, Replaced, accused
 from cnntrain.diagnose.report import Finding, Report
 from cnntrain.diagnose.substitutes import Substitute, of_remedy, substitutes_for, transforms_for
-from cnntrain.diagnose.variants import Trial
+from cnntrain.diagnose.variants import Trial, opener_of
+from cnntrain.train.recipe import Freezing
 from tests.diagnose.conftest import blobs, convnet, method
 
 RunFile = Callable[..., Path]
@@ -234,3 +235,48 @@ def test_batches_stay_as_they_are() -> None:
     check(noisy_net(), substitutes=(REMOVED,), open_trial=opens("x=1", noisy=noisy_net()))
     assert all(torch.equal(a, b.images) for a, b in zip(before, BATCHES, strict=True))
     assert isinstance(BATCHES[0], Batch)
+
+
+def test_layers_that_undo_each_other_are_left_out_together(run_file: RunFile) -> None:
+    detour = [{"adaptive_avg_pool": {"out": 1}}, {"upsample": {"size": 8}}]
+    layers = [{"conv": {"out": 2, "padding": "same"}}, "relu", *detour, "flatten",
+              {"linear": {"out": "$num_classes"}}]  # fmt: skip
+    loaded = load(run_file({"arch": {"layers": layers}}))
+    plan = prepare(loaded).plan
+    found = [each for each in substitutes_for(loaded, plan) if len(each.layers) == 2]
+    (both,) = found
+    assert both.layers == ("adaptive_avg_pool1", "upsample1")
+    changed = prepare(load(run_file({"arch": {"layers": layers}}), overrides=list(both.overrides)))
+    assert [node.name for node in changed.plan.body.nodes] == ["conv1", "relu1", "flatten1",
+                                                               "linear1"]  # fmt: skip
+
+
+def test_a_rate_that_looks_wrong_because_of_something_else_is_refuted() -> None:
+    noisy = noisy_net()
+    rate, other = (Finding(code, code, "", "", overrides=("mended=1",))
+                   for code in ("rate_too_low", "exploding_activations"))  # fmt: skip
+    opened = opens("x=1", noisy=noisy)
+    report = check(noisy, substitutes=(REMOVED,), open_trial=opened, causes=(rate, other))
+    assert report.refutes == ("rate_too_low",)
+    mends = opens("x=1", "mended=1", noisy=noisy)
+    assert not check(noisy, substitutes=(REMOVED,), open_trial=mends, causes=(rate,)).refutes
+
+
+def test_a_miniature_freezes_layers_when_the_run_does() -> None:
+    """Half of the epochs with all layers, half without the first one."""
+    freezing = Freezing(later={2: ("conv1",)})
+    how = method()
+    trial = Trial(convnet(), BATCHES, replace(how, recipe=replace(how.recipe, epochs=2,
+                                                                  freezing=freezing)))  # fmt: skip
+    moved = trial.trained(40, seed=0, run_steps=40)
+    assert not moved.get_parameter("conv1.weight").requires_grad
+    assert moved.get_parameter("fc1.weight").requires_grad
+    assert not torch.equal(moved.get_parameter("conv1.weight"), trial.net.conv1.weight)
+
+
+def test_smaller_batches_can_be_tried(run_file: RunFile) -> None:
+    """There are none of the size that the run has."""
+    loaded = load(run_file({"data.batch_size": 24}))
+    opened = opener_of(prepare(loaded), list, steps=3, size=24)(("data.batch_size=8",))
+    assert opened is not None
+    assert [len(batch.targets) for batch in opened.trial().batches] == [8, 8, 8]

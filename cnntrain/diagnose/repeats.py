@@ -1,0 +1,81 @@
+"""Images that are one and the same, copies of a few, or as good as empty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from cnntrain.diagnose.neighbours import FEW_VALUES, Sample
+from cnntrain.diagnose.report import Finding
+from cnntrain.show.words import listed
+
+REPEATED = 0.05
+"""Share of the images that are one and the same picture, with labels of several classes."""
+
+COPIED, LEAST = 5, 20
+"""A class consists of copies where there are this many images of it for each different one; of
+fewer images than the second nothing is said."""
+
+BARE, LEVELS = 0.97, 3
+"""Images are as good as empty where this share of the pixels of most has one value, and there are
+no more values than these in all of them."""
+
+
+def same_pictures(train: Sample, class_names: Sequence[str]) -> Iterator[Finding]:
+    """What stands in the place of images that show something of their own."""
+    values = train.images.flatten(1)
+    if values.shape[1] <= FEW_VALUES:
+        return
+    pictures, which, times = torch.unique(values, dim=0, return_inverse=True, return_counts=True)
+    most = int(times.argmax())
+    labels = int(torch.bincount(train.targets[which == most]).count_nonzero())
+    if labels > 1 and times[most] >= REPEATED * len(values):
+        is_empty = bool(pictures[most].max() == pictures[most].min())
+        what = "are empty" if is_empty else "are one and the same picture"
+        yield _finding(
+            f"{int(times[most]):,} of {len(values):,} training images {what}",
+            f"with labels of {labels} classes, so nothing can be learnt from them",
+            "; take them out",
+        )
+    else:
+        yield from _copies(train.targets, which, class_names)
+        yield from _bare(values)
+
+
+def _copies(targets: Tensor, which: Tensor, names: Sequence[str]) -> Iterator[Finding]:
+    """Classes of a few images that were copied until they were as many as others."""
+    images = torch.bincount(targets, minlength=len(names))
+    pairs = torch.unique(torch.stack([targets, which]), dim=1)
+    different = torch.bincount(pairs[0], minlength=len(names))
+    odd = (images >= LEAST) & (different * COPIED <= images)
+    if not odd.any():
+        return
+    worst = int((different / images).where(odd, 2.0).argmin())
+    copied = listed([f"'{names[label]}'" for label in odd.nonzero().flatten().tolist()])
+    yield _finding(
+        f"of '{names[worst]}' {int(images[worst]):,} training images are copies of "
+        f"{int(different[worst])}",
+        f"so of {copied}, {int(odd.sum())} of {len(names)} classes, a few images are memorised, "
+        "and others of the class are not known",
+        ", and take more of these classes; augmentation makes copies differ",
+    )
+
+
+def _bare(values: Tensor) -> Iterator[Finding]:
+    """Images in which next to nothing is left of what they showed."""
+    share = (values == values.mode(dim=1, keepdim=True).values).double().mean(dim=1)
+    levels = len(torch.unique(values)) if share.median() >= BARE else LEVELS + 1
+    if levels <= LEVELS:
+        yield _finding(
+            f"the training images are as good as empty: {float(share.median()):.0%} of the pixels "
+            "of one have one value",
+            f"in all {len(values):,} that were looked at there are {levels} different values",
+            "; were numbers from 0 to 1 cast to integers?",
+        )
+
+
+def _finding(headline: str, evidence: str, more: str) -> Finding:
+    look = "look at the files, and at how they were written: `cnntrain data check`"
+    return Finding("same_picture", headline, evidence, f"{look}{more}")
