@@ -11,6 +11,7 @@ from cnntrain.diagnose.faults import OF_RATE, OF_TRAINING
 from cnntrain.diagnose.learning_curve import judge_both
 from cnntrain.diagnose.neighbours import Sample
 from cnntrain.diagnose.report import Finding
+from cnntrain.diagnose.small_net import SmallNet
 from cnntrain.diagnose.substitutes import LAYER, Substitute
 from cnntrain.diagnose.variants import Trial
 
@@ -59,6 +60,11 @@ class Replaced:
     def what(self) -> str:
         """In words."""
         return self.substitute.what if self.substitute else "as the run file says"
+
+    @property
+    def is_remedy(self) -> bool:
+        """Whether another check proposes it."""
+        return self.substitute is not None and self.substitute.is_remedy
 
     @property
     def error(self) -> float:
@@ -122,7 +128,7 @@ def of_no_help(rows: Sequence[Replaced], best: Replaced, is_far: Far) -> tuple[s
         row.substitute.fault
         for row in rows
         if row.substitute is not None
-        and row.substitute.is_remedy
+        and row.is_remedy
         and row.substitute.fault in OF_RATE
         and is_far(best.errors[0], row.errors[0])
     )
@@ -151,6 +157,21 @@ def finding_of(best: Replaced, own: Replaced, split: str) -> Finding:
         overrides=found.overrides,
         layers=found.layers,
     )
+
+
+@dataclass(frozen=True)
+class SmallNets:
+    """The doctor's own networks, for what only changes the images."""
+
+    classes: int
+    seed: int
+
+    def error(self, samples: tuple[Sample, Sample], *, again: bool) -> float:
+        """The share of the second sample's images that a network taught the first gets wrong."""
+        ours, theirs = samples
+        seed = self.seed + again
+        net = SmallNet(ours.images, ours.targets, classes=self.classes, seed=seed)
+        return float((net.answers(theirs.images) != theirs.targets).double().mean())
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,13 @@ from cnntrain.diagnose.replacing import (
     Far,
     Miniature,
     Replaced,
+    SmallNets,
     accused,
     finding_of,
     of_no_help,
     said,
 )
 from cnntrain.diagnose.report import Finding, Report, Table, not_applicable
-from cnntrain.diagnose.small_net import SmallNet
 from cnntrain.diagnose.substitutes import Substitute, of_remedy
 from cnntrain.diagnose.variants import OpenedVariant, Trial
 from cnntrain.tasks.answers import gives_probabilities
@@ -84,52 +84,48 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
     if other is None:
         return not_applicable("substitution", "there are no images that are not trained on")
 
-    def small_error(samples: tuple[Sample, Sample], *, again: bool) -> float:
-        ours, theirs = samples
-        small = SmallNet(ours.images, ours.targets, classes=len(class_names), seed=seed + again)
-        return float((small.answers(theirs.images) != theirs.targets).double().mean())
+    guess = 1 - float(other.targets.bincount().max()) / len(other.targets)
+    is_far = Far(guess, 0.0, len(other.targets))
 
     def seen_otherwise(substitute: Substitute) -> tuple[Sample, Sample] | None:
         opened = open_trial(substitute.overrides)
         return None if opened is None else opened.samples()
 
-    guess = 1 - float(other.targets.bincount().max()) / len(other.targets)
-    is_far = Far(guess, 0.0, len(other.targets))
-    rows = Replaced.each((train, other), transforms, seen_otherwise, small_error, is_far)
-    images = accused(rows, is_far)
-    reachable = rows[0].errors[0]
+    def otherwise(substitute: Substitute) -> Trial | None:
+        opened = open_trial(substitute.overrides)
+        return None if opened is None else opened.trial()
+
+    small = SmallNets(len(class_names), seed)
+    seen = Replaced.each((train, other), transforms, seen_otherwise, small.error, is_far)
+    reachable = seen[0].errors[0]
+    is_far = replace(is_far, reachable=reachable)
     mini = Miniature(train, other, recipe_steps, len(shares), seed)
     own = Trial(net, augmented, method)
     first = mini.error(own, again=False)
-    seen = f"after {recipe_steps} steps {first:.0%} of the {other.split} images are wrong, with "
-    seen += f"a small network {reachable:.0%}"
-    found: list[Finding] = [] if images is None else [finding_of(images, rows[0], other.split)]
-    refutes: tuple[str, ...] = ()
-    tables = [_table(rows, "with the doctor's small network")] if transforms else []
+    tried = [Replaced(None, (first,))]
     if first > reachable + BEHIND * guess:
-        is_far = replace(is_far, reachable=reachable)
         remedies = [each for each in map(of_remedy, causes) if each is not None]
-
-        def opened(substitute: Substitute) -> object:
-            found = open_trial(substitute.overrides)
-            return None if found is None else found.trial()
-
-        tried = Replaced.each(own, [*remedies, *substitutes], opened, mini.error, is_far)
-        best = accused(tried, is_far)
-        if best is not None and best.substitute is not None and not best.substitute.is_remedy:
-            found.append(finding_of(best, tried[0], other.split))
-            refutes = of_no_help(tried, best, is_far)
-        if best is not None:
-            seen = said(best, tried[0], other.split)
-        tables.append(_table(tried, f"after {recipe_steps} steps"))
+        tried = Replaced.each(own, [*remedies, *substitutes], otherwise, mini.error, is_far)
+    images, best = accused(seen, replace(is_far, reachable=0.0)), accused(tried, is_far)
+    is_new = best is not None and not best.is_remedy
+    found = [
+        *([] if images is None else [finding_of(images, seen[0], other.split)]),
+        *([finding_of(best, tried[0], other.split)] if best is not None and is_new else []),
+    ]
+    headline = f"after {recipe_steps} steps {first:.0%} of the {other.split} images are wrong, "
+    headline += f"with a small network {reachable:.0%}"
+    if found or best is not None:
+        headline = found[0].headline if found else said(best or tried[0], tried[0], other.split)
+    how = ("with the doctor's small network", f"after {recipe_steps} steps")
     return Report(
         "substitution",
-        found[0].headline if found else seen,
+        headline,
         tuple(found),
         numbers={"own": first, "small": reachable, "guessing": guess},
-        tables=tuple(tables),
-        refutes=refutes,
-    )
+        tables=tuple(_table(rows, at) for rows, at in zip((seen, tried), how, strict=True)
+                     if len(rows) > 1),
+        refutes=of_no_help(tried, best, is_far) if best is not None and is_new else (),
+    )  # fmt: skip
 
 
 def _table(rows: Sequence[Replaced], how: str) -> Table:
