@@ -12,6 +12,7 @@ from statistics import correlation
 from cnntrain.arch.plan import Plan, PlannedNode
 from cnntrain.assemble.arch_edits import overriding, with_parameter
 from cnntrain.assemble.horizon_rules import TrainImages
+from cnntrain.assemble.withheld import withheld
 from cnntrain.config.loaded import TRANSFORMS_AT, Loaded
 from cnntrain.core.remark import Remark, at_line
 from cnntrain.show.words import listed
@@ -74,22 +75,23 @@ def amounts(loaded: Loaded, plan: Plan, counted: TrainImages | None = None) -> l
 def _few_images(loaded: Loaded, counted: TrainImages) -> Iterator[Remark]:
     """Too few of each class to say what others look like, without anything learnt before."""
     classes = len(counted.counts)
-    is_split = bool(loaded.config.data.split.train)
     if (
         classes < 2
         or counted.images >= FEW_OF_CLASS * classes
         or loaded.config.finetune is not None
     ):
         return
-    kept = ", which data.split.train keeps" if is_split else ""
+    key, overrides = withheld(loaded)
+    kept = f", which is what {key} leaves" if key else ""
     yield Remark(
         "too_few_images",
         f"there are {counted.images:,} training images{kept}, of {classes} classes",
         f"about {counted.images / classes:.2g} of each class",
-        "train on all images" if is_split else "collect more, or start from a pretrained network",
+        "train on more of the images" if key else
+        "collect more, or start from a pretrained network",
         is_certain=counted.images < FEW_OF_CLASS / 2 * classes,
-        overrides=("data.split.train=null",) if is_split else (),
-    )
+        overrides=overrides,
+    )  # fmt: skip
 
 
 def _few_values(loaded: Loaded, plan: Plan) -> Iterator[Remark]:

@@ -49,13 +49,15 @@ def unlike(train: Sample, other: Sample | None) -> Iterator[Finding]:
 
 
 def _distances(ours: Tensor, theirs: Tensor) -> Iterator[tuple[float, str]]:
-    """How far apart brightness, contrast and sharpness are, in deviations from image to image."""
+    """How far apart brightness, contrast, sharpness and colour are, in deviations from image to
+    image."""
     least = max(0.05 * float(ours.float().std()), 1e-6)
     a, b = (images.float().flatten(1) for images in (ours, theirs))
     for what, x, y in (
         ("brightness", a.mean(dim=1), b.mean(dim=1)),
         ("contrast", a.std(dim=1, correction=0), b.std(dim=1, correction=0)),
         ("sharpness", _sharpness(ours), _sharpness(theirs)),
+        ("colour", _colour(ours), _colour(theirs)),
     ):
         yield abs(float(x.mean() - y.mean())) / max(float(x.std(correction=0)), least), what
 
@@ -65,6 +67,11 @@ def _sharpness(images: Tensor) -> Tensor:
     steps = images.float().diff(dim=-1).abs().flatten(1)
     deviation = images.float().flatten(1).std(dim=1, correction=0).clamp_min(1e-6)
     return steps.mean(dim=1) / deviation if steps.numel() else torch.zeros_like(deviation)
+
+
+def _colour(images: Tensor) -> Tensor:
+    """Of each image: how far its channels are apart, the mean over the pixels; grey has none."""
+    return images.float().std(dim=1, correction=0).flatten(1).mean(dim=1)
 
 
 def value_findings(train: Sample) -> Iterator[Finding]:

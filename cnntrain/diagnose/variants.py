@@ -12,6 +12,7 @@ from torch import nn
 from cnntrain.assemble.arch_edits import overriding
 from cnntrain.assemble.prepare import Prepared, prepare
 from cnntrain.assemble.trial_parts import first_batches, lightly, method_of
+from cnntrain.assemble.withheld import withheld
 from cnntrain.config.from_python import load_given
 from cnntrain.config.loaded import TRANSFORMS_AT, Loaded
 from cnntrain.config.resolved import dump_yaml, resolved_tree
@@ -153,8 +154,9 @@ def name_of(step: Any) -> str:
 
 def _changes(loaded: Loaded, sides: Sequence[int]) -> Iterator[tuple[str, tuple[str, ...]]]:
     tree: dict[str, Any] = resolved_tree(loaded.config)
-    if tree["data"]["split"]["train"] is not None:
-        yield "train on all of the images", ("data.split.train=null",)
+    key, released = withheld(loaded)
+    if key:
+        yield f"train on more of the images than {key} leaves", released
     for what, changed in (
         ("images shifted at random", shifted(loaded, sides)),
         ("images mirrored at random", _with_step(loaded, "horizontal_flip", ("horizontal_flip",))),

@@ -68,6 +68,14 @@ def test_one_picture_for_many(picture: float | None, words: str) -> None:
         assert "same_picture" not in faults(check(of_one))
 
 
+def test_another_split_without_colours() -> None:
+    sound, other = clouds(1), replace(clouds(2), split="validation")
+    grey = other.images.mean(dim=1, keepdim=True).expand_as(other.images)
+    (finding,) = check(sound, other=replace(other, images=grey)).findings
+    assert finding.fault == "splits_differ"
+    assert "their colour differs" in finding.evidence
+
+
 @pytest.mark.parametrize(("copies", "is_named"), [(8, True), (2, False)])
 def test_copies_of_a_few_images(copies: int, is_named: bool) -> None:
     """Of one class each image is there so many times."""
