@@ -33,7 +33,8 @@ from cnntrain.show.words import listed
 
 SETTING, LAYER = "harmful_setting", "harmful_layer"
 
-OF_TRAIN = ("accumulate", "l1", "penalties", "clip_norm", "freeze", "lr_scaling")
+OF_TRAIN = ("accumulate", "l1", "penalties", "clip_norm", "freeze", "lr_scaling",
+            "evaluate_views")  # fmt: skip
 """Keys of `train` that change the first steps and have a usual value; those of `optimizer`, `loss`
 and `schedule` come on top."""
 
@@ -53,6 +54,9 @@ USUAL_ACTIVATION = "relu"
 
 SAME_WHATEVER = ("out", "kernel", "stride", "padding")
 """Parameters that say what a layer is: there is no usual value."""
+
+SMALL_BATCH, USUAL_BATCH = 8, 32
+"""Images of a batch that is a small one, and of a usual one."""
 
 NARROW, WIDER = range(1, 5), 16
 """Maps or units of a layer that is narrow, and how many to try."""
@@ -139,6 +143,8 @@ def substitutes_for(loaded: Loaded, plan: Plan) -> Iterator[Substitute]:
         path = (*ARCH_AT, "init")
         yield _setting(path, arch["init"], [{"weight": "kaiming", "bias": 0}])
     yield from _of_training(tree["train"])
+    if isinstance(size := tree["data"]["batch_size"], int) and size < SMALL_BATCH:
+        yield _setting(("data", "batch_size"), size, USUAL_BATCH)
     if tree["compute"]["precision"] not in ("auto", "float32"):
         yield _setting(("compute", "precision"), tree["compute"]["precision"], "float32")
 

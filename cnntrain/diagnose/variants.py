@@ -42,7 +42,7 @@ class Trial:
     method: Method
 
     def trained(self, steps: int, *, seed: int, run_steps: int = 0) -> nn.Module:
-        """A copy after so many steps, in the modes of `steady_copy`.
+        """A copy after so many steps, in the modes of `steady_copy`, with the run's views.
 
         Where `run_steps` is given, the rate goes through the whole schedule of so many steps, and
         layers are frozen when they would be: a run in miniature.
@@ -71,7 +71,8 @@ class Trial:
             enough=hold,
         )
         set_steady(moving)
-        return moving
+        moving.training &= recipe.evaluate_views == 1  # else without auxiliary heads
+        return recipe.answering(moving)
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def epsilon_without_minus(base: Base, random_: random.Random) -> str:
     return f"epsilon of {epsilon:g} in {norms[0]}"
 
 
-@second("network", "vanishing_activations", "vanishing_gradients")
+@second("network", "vanishing_activations", "vanishing_gradients", clue="softmax")
 def softmax_between(base: Base, random_: random.Random) -> str:
     if base.has("_norm"):
         return ""
@@ -107,7 +107,7 @@ def slope_of_one(base: Base, random_: random.Random) -> str:
     return "leaky rectifiers of slope 1"
 
 
-@second("network", "bottleneck")
+@second("network", "bottleneck", clue="outputs of 'conv")
 def single_maps(base: Base, random_: random.Random) -> str:
     if base.net in ("perceptron", "grouped"):
         return ""
@@ -141,14 +141,14 @@ def images_dropped(base: Base, random_: random.Random) -> str:
     return f"channel dropout of {p} on the images"
 
 
-@second("network")
+@second("network", clue="gaussian_noise")
 def noise_within(base: Base, random_: random.Random) -> str:
     std = random_.choice([10.0, 30.0])
     base.layers.insert(-1, {"gaussian_noise": {"std": std}})
     return f"noise of {std:g} before the last layer"
 
 
-@second("network", "small_windows", "unseen_pixels")
+@second("network", "small_windows", "unseen_pixels", clue="dilation")
 def dilated_beyond_the_image(base: Base, random_: random.Random) -> str:
     if base.net in ("perceptron", "residual") or base.data.name == "planted_colours":
         return ""

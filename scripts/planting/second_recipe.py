@@ -23,7 +23,7 @@ def _head(base: Base) -> str:
     return f"linear{len(linear)}"
 
 
-@second("recipe", "rate_too_low")
+@second("recipe", "rate_too_low", clue="epsilon")
 def large_epsilon(base: Base, random_: random.Random) -> str:
     if not _optimizer(base)["name"].startswith("adam"):
         return ""
@@ -31,7 +31,7 @@ def large_epsilon(base: Base, random_: random.Random) -> str:
     return f"epsilon of {_optimizer(base)['epsilon']:g} in {_optimizer(base)['name']}"
 
 
-@second("recipe", "too_much_decay")
+@second("recipe", "too_much_decay", clue="groups")
 def head_decays(base: Base, random_: random.Random) -> str:
     decay = random_.choice([2.0, 4.0])
     if _optimizer(base)["name"] == "adamw":
@@ -40,7 +40,7 @@ def head_decays(base: Base, random_: random.Random) -> str:
     return f"weight decay of {decay:g} on the last layer alone"
 
 
-@second("recipe", "rate_too_high")
+@second("recipe", "rate_too_high", clue="groups")
 def head_too_fast(base: Base, random_: random.Random) -> str:
     if _optimizer(base)["name"] != "sgd":
         return ""
@@ -98,7 +98,7 @@ def lion_at_the_rate_of_sgd(base: Base, random_: random.Random) -> str:
     return f"Lion with a rate of {lr}"
 
 
-@second("recipe", "splits_differ")
+@second("recipe", "splits_differ", clue="evaluate_views")
 def mirrored_views(base: Base, random_: random.Random) -> str:
     if base.data.flip:
         return ""
