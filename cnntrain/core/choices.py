@@ -68,6 +68,7 @@ CHECKS = _catalogue(
             "train",
             "other",
             "shared",
+            "doubled",
             "views",
         ),
         *(

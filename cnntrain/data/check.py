@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-import stat
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
-import torch
 from PIL import Image
 
 from cnntrain.core.target_forms import TargetForm, Wanted
@@ -22,14 +19,12 @@ from cnntrain.data.loaders import make_pipelines
 from cnntrain.data.metadata import AS_IT_IS, Holdout
 from cnntrain.data.pipeline import Pipeline
 from cnntrain.data.read import class_counts, open_splits
-from cnntrain.data.splits import Files, Part, Pixels
+from cnntrain.data.same_images import pixel_hashes, salt_of
+from cnntrain.data.splits import Part, Pixels
 from cnntrain.data.statistics import Items
 from cnntrain.data.strips import strips
 from cnntrain.data.transform_errors import TransformError
 from cnntrain.data.windows import HeightWidth
-
-MOST = 2000
-"""Files of a split that are looked for in another one; of more, so many at even distances."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +190,7 @@ def _unfit(
 def _pictures(part: Part) -> Iterator[tuple[bytes, HeightWidth, Depth | None] | LeftOut]:
     """A hash of the pixels, the size and the depth of each image."""
     if isinstance(part, Pixels):
-        yield from ((digest, part.size, None) for digest in _pixel_hashes(part))
+        yield from ((digest, part.size, None) for digest in pixel_hashes(part))
         return
 
     def read(index: int) -> tuple[bytes, HeightWidth, Depth | None] | LeftOut:
@@ -209,70 +204,9 @@ def _pictures(part: Part) -> Iterator[tuple[bytes, HeightWidth, Depth | None] | 
     yield from in_threads(read, range(len(part)))
 
 
-def shared_images(first: Part, second: Part) -> list[tuple[str, str]]:
-    """What the images of `second` that `first` has too are called, there and here.
-
-    Quick enough to be looked for in passing: files are compared byte by byte, and at most `MOST`
-    of `second`, where `check_data` decodes them and finds every equal picture. Files that cannot
-    be read are passed over: they are reported where they are needed.
-    """
-    if isinstance(first, Pixels) and isinstance(second, Pixels):
-        ours, theirs = (dict(enumerate(_pixel_hashes(part))) for part in (first, second))
-    elif isinstance(first, Files) and isinstance(second, Files):
-        second = second.select(torch.arange(0, len(second), -(-len(second) // MOST)))
-        lengths = _lengths(first), _lengths(second)
-        # only files of one length can be the same
-        common = set(lengths[0].values()) & set(lengths[1].values())
-        ours, theirs = (
-            _file_hashes(part, [index for index, length in each.items() if length in common])
-            for part, each in zip((first, second), lengths, strict=True)
-        )
-    else:
-        return []
-    known = {digest: index for index, digest in ours.items()}
-    return [
-        (first.label(known[digest]), second.label(index))
-        for index, digest in theirs.items()
-        if digest in known
-    ]
-
-
-def _hash(content: bytes, size: HeightWidth | None = None) -> bytes:
-    """Of a file's bytes, or of pixels together with their height and width."""
-    return blake2b(content, digest_size=16, salt=_salt(size)).digest()
-
-
 def _picture_hash(picture: Image.Image) -> bytes:
     """As `_hash` of all its pixels, a strip at a time: `tobytes` takes twice the picture."""
-    found = blake2b(digest_size=16, salt=_salt((picture.height, picture.width)))
+    found = blake2b(digest_size=16, salt=salt_of((picture.height, picture.width)))
     for _, strip in strips(picture):
         found.update(strip.tobytes())
     return found.digest()
-
-
-def _salt(size: HeightWidth | None) -> bytes:
-    return repr(size).encode()[:16]
-
-
-def _pixel_hashes(part: Pixels) -> Iterator[bytes]:
-    for row in part.images.reshape(len(part), -1).numpy():
-        yield _hash(row.tobytes(), part.size)
-
-
-def _lengths(part: Files) -> dict[int, int]:
-    """Bytes of each file, by its position."""
-    found = {}
-    for index, path in enumerate(part.paths):
-        with suppress(OSError):
-            status = path.stat()
-            if stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
-                found[index] = status.st_size
-    return found
-
-
-def _file_hashes(part: Files, positions: Sequence[int]) -> dict[int, bytes]:
-    found = {}
-    for index in positions:
-        with suppress(OSError):
-            found[index] = _hash(part.paths[index].read_bytes())
-    return found

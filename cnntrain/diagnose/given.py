@@ -109,6 +109,7 @@ FILLED: Mapping[str, Callable[[Patient], Any]] = {
     "train": lambda it: it.samples.train,
     "other": lambda it: it.samples.other,
     "shared": lambda it: it.samples.shared,
+    "doubled": lambda it: it.samples.doubled,
     "views": _views,
     # the data as a whole
     "classes": lambda it: len(it.prepared.data.classes),

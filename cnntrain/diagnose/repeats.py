@@ -18,6 +18,9 @@ COPIED, LEAST = 5, 20
 """A class consists of copies where there are this many images of it for each different one; of
 fewer images than the second nothing is said."""
 
+TWICE, MANY_TWICE = 0.02, 0.1
+"""Share of the images that are there again with another label, for a suspicion, and for a fault."""
+
 BARE, LEVELS = 0.97, 3
 """Images are as good as empty where this share of the pixels of most has one value, and there are
 no more values than these in all of them."""
@@ -42,6 +45,22 @@ def same_pictures(train: Sample, class_names: Sequence[str]) -> Iterator[Finding
     else:
         yield from _copies(train.targets, which, class_names)
         yield from _bare(values)
+
+
+def labelled_twice(doubled: Sequence[tuple[str, str]], *, images: int) -> Iterator[Finding]:
+    """Images that are there again with another label: one of the two is wrong."""
+    if len(doubled) <= TWICE * images:
+        return
+    again, first = doubled[0]
+    yield Finding(
+        "labels_noisy",
+        f"{len(doubled):,} of {images:,} training images are there again with another label",
+        f"such as {again}, which is {first}",
+        "keep one of each two, under its own class: were files unpacked twice, or merged from two "
+        "lists? `cnntrain data check` lists them",
+        is_certain=len(doubled) > MANY_TWICE * images,
+        follows=("same_picture",),
+    )
 
 
 def _copies(targets: Tensor, which: Tensor, names: Sequence[str]) -> Iterator[Finding]:

@@ -10,10 +10,10 @@ import torch
 from cnntrain.config.loaded import Loaded
 from cnntrain.core.seeding import derive_seed
 from cnntrain.data.batch import Batching
-from cnntrain.data.check import shared_images
 from cnntrain.data.image_targets import uncorrupted
 from cnntrain.data.loaders import Data
 from cnntrain.data.pipeline import build_eval_pipeline
+from cnntrain.data.same_images import doubly_labelled, shared_images
 from cnntrain.data.splits import Part, Pixels
 from cnntrain.data.stream import StreamLoader
 from cnntrain.diagnose.neighbours import Sample
@@ -34,11 +34,13 @@ class Samples:
         train: of the training images.
         other: of the split that measures; None where there is only training.
         shared: of each other split, the images that training has too.
+        doubled: training images that are there again with another label, and the first ones.
     """
 
     train: Sample
     other: Sample | None
     shared: Mapping[str, list[tuple[str, str]]]
+    doubled: list[tuple[str, str]]
 
 
 def open_samples(loaded: Loaded, data: Data) -> Samples:
@@ -54,7 +56,8 @@ def open_samples(loaded: Loaded, data: Data) -> Samples:
     ]
     ours = parts.pop("train")
     shared = {name: shared_images(ours, part) for name, part in parts.items()}
-    return Samples(train, other[0] if other else None, shared)
+    doubled = doubly_labelled(ours) if ours.targets.ndim == 1 else []
+    return Samples(train, other[0] if other else None, shared, doubled)
 
 
 def _sample(split: str, part: Part, *, data: Data, seed: int) -> Sample:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from cnntrain.data.check import check_data, shared_images
+from cnntrain.data.check import check_data
 from cnntrain.data.decode import FORMATS, UnreadableImageError, decode, header_size
 from cnntrain.data.left_out import image_format, plain, rows, summaries
 from cnntrain.data.on_disk import list_images
+from cnntrain.data.same_images import shared_images
 from cnntrain.data.sets.image_folder import image_folder
 from cnntrain.data.splits import Files
 

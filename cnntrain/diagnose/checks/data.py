@@ -26,7 +26,7 @@ from cnntrain.diagnose.neighbours import (
 from cnntrain.diagnose.numbers import TELLING as TELLING_NUMBERS
 from cnntrain.diagnose.numbers import neighbours_explain, number_findings
 from cnntrain.diagnose.pixel_order import misread
-from cnntrain.diagnose.repeats import same_pictures
+from cnntrain.diagnose.repeats import labelled_twice, same_pictures
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
 from cnntrain.show.words import listed
 from cnntrain.tasks.classification import CLASSIFICATION
@@ -48,6 +48,7 @@ def check_data(  # noqa: PLR0913  # what a check may ask for
     counts: Mapping[str, Sequence[int]],
     shared: Mapping[str, Sequence[tuple[str, str]]],
     is_weighted: bool,
+    doubled: Sequence[tuple[str, str]] = (),
     unseen: Sequence[str] = (),
     form: str = "",
     task: Task = CLASSIFICATION,
@@ -61,6 +62,7 @@ def check_data(  # noqa: PLR0913  # what a check may ask for
         counts: images per class of each split.
         shared: of each other split, the images that training has too.
         is_weighted: whether the run makes up for uneven classes.
+        doubled: training images that are there again with another label, and the first ones.
         unseen: classes that are not to train.
         form: of the targets.
         task: what is learnt.
@@ -77,6 +79,7 @@ def check_data(  # noqa: PLR0913  # what a check may ask for
         *same_pictures(train, class_names),
         *misread(train),
         *_missing(class_names, counts, unseen),
+        *labelled_twice(doubled, images=sum(counts["train"])),
         *labels,
         *((nothing,) if isinstance(nothing, Finding) else ()),
         *leaks(train, other, counts=counts, shared=shared),

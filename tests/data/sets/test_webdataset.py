@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 
 from cnntrain.core.errors import DataError
-from cnntrain.data.check import check_data, shared_images
+from cnntrain.data.check import check_data
 from cnntrain.data.fingerprint import changes, take_fingerprint
 from cnntrain.data.image_cache import ImageCache, with_cache
 from cnntrain.data.loaders import open_data
+from cnntrain.data.same_images import shared_images
 from cnntrain.data.sets.image_folder import image_folder
 from cnntrain.data.sets.webdataset import webdataset
 from cnntrain.data.splits import Files, Part, Splits

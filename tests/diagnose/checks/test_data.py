@@ -91,6 +91,15 @@ def test_copies_of_a_few_images(copies: int, is_named: bool) -> None:
         assert found[0].headline == said
 
 
+@pytest.mark.parametrize(("count", "found"), [(5, []), (20, ["suspect"]), (60, ["fault"])])
+def test_images_with_two_labels(count: int, found: list[str]) -> None:
+    """A suspicion from 2 % of 400 images on, a fault from 10 % on."""
+    report = check(clouds(1), doubled=[("b/1.png", "a/1.png")] * count)
+    assert [each.verdict for each in report.findings] == found
+    assert faults(report) == ["labels_noisy"] * len(found)
+    assert not found or f"{count} of 400 training images are there again" in report.headline
+
+
 def test_images_in_which_next_to_nothing_is_left() -> None:
     """One of 256 pixels is 1, all others are 0; with a third of them it is a drawing."""
     places = torch.arange(200) % 256

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from cnntrain.data.check import shared_images
+from cnntrain.data.same_images import doubly_labelled, shared_images
 from cnntrain.data.splits import Files, Pixels
 
 
@@ -35,3 +35,17 @@ def test_files(tmp_path: Path) -> None:
     assert shared_images(train, files("test", [b"owt", b"twos", b""])) == []
     test = files("test", [b"owt", b"two"])
     assert shared_images(train, test) == [(str(tmp_path / "train1.png"), str(test.paths[1]))]
+
+
+def test_two_labels(tmp_path: Path) -> None:
+    """Of three equal images one has another label; of two others none has."""
+    part = pixels(0, 8)
+    part.images[[3, 5]] = part.images[0].clone()
+    part.images[6] = part.images[7]
+    part.targets[5] = 1
+    assert doubly_labelled(part) == [("image 5", "image 0")]
+    paths = [tmp_path / f"{number}.png" for number in range(4)]
+    for path, content in zip(paths, [b"one", b"two", b"one", b"three"], strict=True):
+        path.write_bytes(content)
+    files = Files(tuple(paths), torch.tensor([0, 0, 1, 1]), 3)
+    assert doubly_labelled(files) == [(str(paths[2]), str(paths[0]))]
