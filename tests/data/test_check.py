@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnntrain.data import check, strips
+from cnntrain.data import check, same_images, strips
 from cnntrain.data.check import check_data
 
 
@@ -88,5 +88,5 @@ def test_a_picture_is_hashed_in_strips_as_in_one_piece(
     monkeypatch.setattr(strips, "STRIP", pixels)
     noise = np.random.default_rng(0).integers(0, 256, (10, 3, 3)).astype(np.uint8)
     picture = Image.fromarray(noise).convert(mode)
-    assert check._picture_hash(picture) == check._hash(picture.tobytes(), (10, 3))
+    assert check._picture_hash(picture) == same_images._hash(picture.tobytes(), (10, 3))
     assert check._picture_hash(picture) != check._picture_hash(picture.rotate(180))
