@@ -74,7 +74,7 @@ def _hash(content: bytes, size: HeightWidth | None = None) -> bytes:
 
 
 def salt_of(size: HeightWidth | None) -> bytes:
-    """What tells pixels of one size from the same bytes of another."""
+    """The size, so that the same bytes of another one are other pixels."""
     return repr(size).encode()[:16]
 
 
