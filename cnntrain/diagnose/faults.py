@@ -165,6 +165,12 @@ EXPLAINS = (
 """Because of these training may make no progress."""
 
 
+OF_DATA = (
+    *("not_finite", "misread_pixels", "same_picture", "class_missing", "splits_differ"),
+    *("labels_shifted", "labels_noisy"),
+)
+"""What is to be learnt is wrong, whatever learns it."""
+
 OF_RATE = ("rate_too_high", "rate_too_low", "rate_falls_early", "few_steps", "momentum_too_long")
 """How large the steps are, and how many."""
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
+from cnntrain.diagnose.faults import OF_DATA
 from cnntrain.diagnose.neighbours import Sample
 from cnntrain.diagnose.replacing import (
     Far,
@@ -84,6 +85,8 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
     if other is None:
         return not_applicable("substitution", "there are no images that are not trained on")
 
+    if spoiled := [each for each in causes if each.fault in OF_DATA]:
+        return not_applicable("substitution", f"not tried, since {spoiled[0].headline}")
     guess = 1 - float(other.targets.bincount().max()) / len(other.targets)
     is_far = Far(guess, 0.0, len(other.targets))
 

@@ -168,6 +168,12 @@ def test_what_cannot_be_judged_is_said(change: dict[str, Any]) -> None:
     assert not check(convnet(), **change).applies
 
 
+def test_nothing_is_tried_where_the_data_are_wrong() -> None:
+    report = check(noisy_net(), causes=(Finding("labels_noisy", "the labels are wrong", "", ""),))
+    assert not report.applies
+    assert report.headline == "not tried, since the labels are wrong"
+
+
 def test_of_equals_the_innermost_is_accused() -> None:
     """Of a block that holds the layer, and the layer, the layer."""
     outer = replace(REMOVED, layers=("block",))
