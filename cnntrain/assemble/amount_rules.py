@@ -27,6 +27,9 @@ FEW_OF_CLASS = 10
 is suspected to know too few, or is sure to at half of them. Few-shot learning begins at five, with
 weights from elsewhere."""
 
+NEARLY = 0.9
+"""Share of all images that a split sets apart where shares must have been exchanged."""
+
 UNEVEN, AGAINST = 1.5, 0.3
 """Times that the largest class has of the smallest one's images, and the correlation of the
 logarithms of weights and counts, from which on weights make uneven classes more so; balanced ones
@@ -73,25 +76,23 @@ def amounts(loaded: Loaded, plan: Plan, counted: TrainImages | None = None) -> l
 
 
 def _few_images(loaded: Loaded, counted: TrainImages) -> Iterator[Remark]:
-    """Too few of each class to say what others look like, without anything learnt before."""
-    classes = len(counted.counts)
-    if (
-        classes < 2
-        or counted.images >= FEW_OF_CLASS * classes
-        or loaded.config.finetune is not None
-    ):
+    """Too few of each class to say what others look like, without anything learnt before; or
+    nearly all of them set apart."""
+    classes, kept = len(counted.counts), withheld(loaded)
+    is_few = counted.images < FEW_OF_CLASS * classes
+    if classes < 2 or loaded.config.finetune is not None or not (is_few or kept.share >= NEARLY):
         return
-    key, overrides = withheld(loaded)
-    kept = f", which is what {key} leaves" if key else ""
+    what = f", which is what {kept.key} leaves" if kept.key else ""
     yield Remark(
         "too_few_images",
-        f"there are {counted.images:,} training images{kept}, of {classes} classes",
+        f"there are {counted.images:,} training images{what}, of {classes} classes",
         f"about {counted.images / classes:.2g} of each class",
-        "train on more of the images" if key else
-        "collect more, or start from a pretrained network",
-        is_certain=counted.images < FEW_OF_CLASS / 2 * classes,
-        overrides=overrides,
-    )  # fmt: skip
+        "train on more of the images"
+        if kept.key
+        else "collect more, or start from a pretrained network",
+        is_certain=kept.share >= NEARLY or counted.images < FEW_OF_CLASS / 2 * classes,
+        overrides=kept.overrides,
+    )
 
 
 def _few_values(loaded: Loaded, plan: Plan) -> Iterator[Remark]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from cnntrain.config.loaded import Loaded
 
 MOST, USUAL_SHARE = 0.5, 0.2
@@ -9,12 +11,23 @@ MOST, USUAL_SHARE = 0.5, 0.2
 is usual."""
 
 
-def withheld(loaded: Loaded) -> tuple[str, tuple[str, ...]]:
-    """What in the run file keeps most images from training, in words, and without it."""
+@dataclass(frozen=True)
+class Withheld:
+    """What keeps images from training: its key, the share of the images that it keeps as far as
+    that is known, and the run file without it. An empty key where there is no such thing."""
+
+    key: str = ""
+    share: float = 0.0
+    overrides: tuple[str, ...] = ()
+
+
+def withheld(loaded: Loaded) -> Withheld:
+    """What in the run file keeps most images from training."""
     split = loaded.config.data.split
     if split.train:
-        return "data.split.train", ("data.split.train=null",)
+        return Withheld("data.split.train", overrides=("data.split.train=null",))
     for name, share in (("test", split.test), ("validation", split.validation)):
         if isinstance(share, float) and share > MOST:
-            return f"data.split.{name}", (f"data.split.{name}={USUAL_SHARE}",)
-    return "", ()
+            key = f"data.split.{name}"
+            return Withheld(key, share, (f"{key}={USUAL_SHARE}",))
+    return Withheld()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cnntrain.diagnose.faults import OF_RATE, OF_TRAINING
@@ -22,6 +22,11 @@ second share of what is above the small network's, and is so many standard error
 LONGER, KEPT = 4, 0.6
 """An accusation must hold for this many times as many steps, up to those of the run, with at least
 this share of the difference: what is only slower catches up."""
+
+
+SLIGHT, LITTLE = 2.0, 0.4
+"""Standard errors by which something must be better, where nothing is far better, for a longer
+training; and the share of the error of guessing that a training has then, which knows little."""
 
 
 @dataclass(frozen=True)
@@ -92,28 +97,51 @@ class Replaced:
             error: of a training, and with `again=True` of another one of the same.
             is_far: says what is far better.
         """
-        first, second = error(own, again=False), None
-        found = []
-        for substitute in substitutes:
-            if (trial := opened(substitute)) is None:
-                continue
-            errors: tuple[float, ...] = (error(trial, again=False),)
-            if is_far(errors[0], first):
-                second = error(own, again=True) if second is None else second
-                errors += (error(trial, again=True),)
-            found.append(Replaced(substitute, errors))
-        return [Replaced(None, (first,) if second is None else (first, second)), *found]
+        first = error(own, again=False)
+        found = [
+            Replaced(each, (error(trial, again=False),))
+            for each in substitutes
+            if (trial := opened(each)) is not None
+        ]
+        good = [row for row in found if is_far(row.errors[0], first)]
+        good = good or _promising(found, first, is_far)
+        if not good:
+            return [Replaced(None, (first,)), *found]
+
+        def longer(row: Replaced) -> Replaced:
+            trial = opened(row.substitute) if row.substitute and row in good else None
+            return (
+                row
+                if trial is None
+                else replace(row, errors=(*row.errors, error(trial, again=True)))
+            )
+
+        second = error(own, again=True)
+        return [Replaced(None, (first, second)), *map(longer, found)]
+
+
+def _promising(rows: Sequence[Replaced], own: float, is_far: Far) -> list[Replaced]:
+    """What is best of all where a network learns so slowly that nothing is far better yet."""
+    best = min(rows, key=lambda row: row.error, default=None)
+    is_better = best is not None and own - best.error >= SLIGHT * is_far.noise(own)
+    return [best] if best is not None and is_better else []
 
 
 def accused(rows: Sequence[Replaced], is_far: Far) -> Replaced | None:
-    """The best of those that are far better twice than the first row, and stay so.
+    """The best of those that are far better twice than the first row, and stay so; or that are so
+    in the longer training, in which the first row still knows little.
 
     Of equals a remedy counts, then the innermost layers, then what stands first.
     """
     own, *changed = rows
     twice = [row for row in changed if len(row.errors) > 1]
-    good = [row for row in twice if all(map(is_far, row.errors, own.errors))]
-    good = [row for row in good if row.gain_from(own, 1) >= KEPT * row.gain_from(own, 0)]
+    good = [
+        row
+        for row in twice
+        if is_far(row.errors[1], own.errors[1])
+        and row.gain_from(own, 1) >= KEPT * row.gain_from(own, 0)
+        and (is_far(row.errors[0], own.errors[0]) or own.errors[1] >= LITTLE * is_far.guess)
+    ]
     if not good:
         return None
     least = min(row.error for row in good)

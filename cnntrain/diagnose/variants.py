@@ -155,9 +155,9 @@ def name_of(step: Any) -> str:
 
 def _changes(loaded: Loaded, sides: Sequence[int]) -> Iterator[tuple[str, tuple[str, ...]]]:
     tree: dict[str, Any] = resolved_tree(loaded.config)
-    key, released = withheld(loaded)
-    if key:
-        yield f"train on more of the images than {key} leaves", released
+    kept = withheld(loaded)
+    if kept.key:
+        yield f"train on more of the images than {kept.key} leaves", kept.overrides
     for what, changed in (
         ("images shifted at random", shifted(loaded, sides)),
         ("images mirrored at random", _with_step(loaded, "horizontal_flip", ("horizontal_flip",))),

@@ -26,7 +26,7 @@ def test_what_keeps_images_from_training(
     run_file: Callable[..., Path], changes: dict[str, Any], key: str, override: str
 ) -> None:
     file = run_file(changes)
-    found, overrides = withheld(load(file))
-    assert found == key
-    assert overrides == ((override,) if override else ())
-    assert withheld(load(file, overrides=list(overrides))) == ("", ())
+    found = withheld(load(file))
+    assert found.key == key
+    assert found.overrides == ((override,) if override else ())
+    assert withheld(load(file, overrides=list(found.overrides))).key == ""

@@ -201,7 +201,7 @@ def _draw(tried: Sequence[Tried], *, chance: float) -> Figure:
     for each in tried:
         axes.plot(range(1, len(each.course.losses) + 1), each.course.losses, label=_said(each))
     axes.axhline(chance, color="0.6", linestyle=":", label="guessing")
-    axes.set_ylim(0, 2 * max(chance, min(4 * chance, tried[0].course.losses[0])))
+    axes.set_ylim(0, 2 * max(chance, min(4 * chance, tried[0].course.losses[0])) or 1.0)
     axes.set_xlabel("step")
     axes.set_ylabel("loss of the batch")
     axes.legend()

@@ -189,6 +189,21 @@ def test_of_equals_the_innermost_is_accused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("own", "changed", "is_accused"),
+    [
+        ((0.80, 0.80), (0.70, 0.10), True),  # slow, and then far better
+        ((0.80, 0.15), (0.70, 0.01), False),  # slow, and both learn
+        ((0.80, 0.60), (0.20, 0.50), False),  # soon, and then caught up with
+    ],
+)
+def test_what_shows_late(
+    own: tuple[float, ...], changed: tuple[float, ...], is_accused: bool
+) -> None:
+    rows = [Replaced(None, own), Replaced(REMOVED, changed)]
+    assert (accused(rows, Far(0.75, 0.0, 400)) is not None) is is_accused
+
+
+@pytest.mark.parametrize(
     ("changed", "own", "is_far"),
     [(0.3, 0.5, True), (0.31, 0.5, False), (0.35, 0.5, False), (0.1, 0.25, True)],
 )
