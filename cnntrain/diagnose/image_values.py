@@ -53,12 +53,14 @@ def _distances(ours: Tensor, theirs: Tensor) -> Iterator[tuple[float, str]]:
     image."""
     least = max(0.05 * float(ours.float().std()), 1e-6)
     a, b = (images.float().flatten(1) for images in (ours, theirs))
-    for what, x, y in (
+    measures = [
         ("brightness", a.mean(dim=1), b.mean(dim=1)),
         ("contrast", a.std(dim=1, correction=0), b.std(dim=1, correction=0)),
         ("sharpness", _sharpness(ours), _sharpness(theirs)),
-        ("colour", _colour(ours), _colour(theirs)),
-    ):
+    ]
+    if ours.shape[1] > 1:
+        measures.append(("colour", _colour(ours), _colour(theirs)))
+    for what, x, y in measures:
         yield abs(float(x.mean() - y.mean())) / max(float(x.std(correction=0)), least), what
 
 
@@ -70,8 +72,17 @@ def _sharpness(images: Tensor) -> Tensor:
 
 
 def _colour(images: Tensor) -> Tensor:
-    """Of each image: how far its channels are apart, the mean over the pixels; grey has none."""
-    return images.float().std(dim=1, correction=0).flatten(1).mean(dim=1)
+    """Of each image: how much its channels say that the first one does not, as a power of ten.
+
+    1 minus their correlation, whatever their scales; grey images, whose channels are the same, have
+    1e-6.
+    """
+    channels = images.float().flatten(2)
+    centred = channels - channels.mean(dim=2, keepdim=True)
+    units = centred / centred.norm(dim=2, keepdim=True).clamp_min(1e-12)
+    alike = (units[:, :1] * units[:, 1:]).sum(dim=2)
+    own: Tensor = (1 - alike).clamp_min(1e-6).log10()
+    return own.mean(dim=1)
 
 
 def value_findings(train: Sample) -> Iterator[Finding]:
