@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cnntrain.diagnose.faults import OF_RATE, OF_TRAINING
+from cnntrain.diagnose.faults import REFUTABLE, OF_TRAINING
 from cnntrain.diagnose.learning_curve import judge_both
 from cnntrain.diagnose.neighbours import Sample
 from cnntrain.diagnose.report import Finding
@@ -150,14 +150,13 @@ def accused(rows: Sequence[Replaced], is_far: Far) -> Replaced | None:
 
 
 def of_no_help(rows: Sequence[Replaced], best: Replaced, is_far: Far) -> tuple[str, ...]:
-    """Faults of the steps' size whose remedies were tried, and do far less than the best one: any
-    rate looks wrong where something else is."""
+    """Of `REFUTABLE` the faults whose remedies were tried, and do far less than the best one."""
     return tuple(
         row.substitute.fault
         for row in rows
         if row.substitute is not None
         and row.is_remedy
-        and row.substitute.fault in OF_RATE
+        and row.substitute.fault in REFUTABLE
         and is_far(best.errors[0], row.errors[0])
     )
 
