@@ -175,7 +175,7 @@ REFUTABLE = (
     *("rate_too_high", "rate_too_low", "rate_falls_early", "few_steps", "momentum_too_long"),
     "stale_batch_norm",
 )
-"""What looks wrong where something else is: if its remedy does little, and another one does much."""
+"""What looks wrong where something else is: its remedy does little, and another one much."""
 
 OF_TRAINING = tuple(code for code in EXPLAINS if code not in SYMPTOMS and "label" not in code)
 """What is wrong with the network or with how it trains, and not with what it is to learn."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cnntrain.diagnose.faults import REFUTABLE, OF_TRAINING
+from cnntrain.diagnose.faults import OF_TRAINING, REFUTABLE
 from cnntrain.diagnose.learning_curve import judge_both
 from cnntrain.diagnose.neighbours import Sample
 from cnntrain.diagnose.report import Finding
