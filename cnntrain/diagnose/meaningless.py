@@ -70,6 +70,7 @@ def meaningless(
             f"{said}",
             "look at them with `cnntrain data show`, and at how files or arrays were read: was an "
             "array reshaped that should have been transposed?",
+            follows=("same_picture",),
         )
     return Finding(
         "labels_noisy",
