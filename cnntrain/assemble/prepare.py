@@ -111,8 +111,7 @@ def prepare(
         loaded: the run file.
         resumed: the checkpoint of this run that all weights will come from, so those of `finetune`
             are not read again.
-        plan: of the network, where it is made already.
-        data: that are open already, of the same section `data`.
+        plan, data: of the network, and of the same section `data`, where they are there already.
         processes: that train together, each with such parts of its own.
 
     Raises:
@@ -130,14 +129,11 @@ def prepare(
     refuse_for_several(loaded, plan, processes=processes, device=device)
     refuse_too_large(loaded, plan, device=device)
     with memory_errors(loaded, plan, device=device):
-        return _prepare(
-            loaded, plan=plan, device=device, resumed=resumed, data=data, processes=processes
-        )
+        return _prepare(loaded, plan, device, resumed, data, processes)
 
 
 def _prepare(
     loaded: Loaded,
-    *,
     plan: Plan,
     device: torch.device,
     resumed: State | None,
@@ -145,11 +141,9 @@ def _prepare(
     processes: Processes,
 ) -> Prepared:
     config, wanted, finetune = loaded.config, loaded.train, loaded.config.finetune
-    from_weights = finetune is not None and resumed is None
     is_probe = finetune is not None and finetune.probe
-    source = read_source(loaded) if from_weights else None
-    if data is None:
-        data = open_run_data(loaded, device=device, in_order=is_probe, share=processes.share)
+    source = read_source(loaded) if finetune is not None and resumed is None else None
+    data = data or open_run_data(loaded, device=device, in_order=is_probe, share=processes.share)
     if data.validation is None:
         _refuse_without_validation(loaded, data)
     if plan.description.facts.num_classes not in (0, len(data.classes)):
