@@ -23,7 +23,6 @@ LONGER, KEPT = 4, 0.6
 """An accusation must hold for this many times as many steps, up to those of the run, with at least
 this share of the difference: what is only slower catches up."""
 
-
 SLIGHT, LITTLE = 2.0, 0.4
 """Standard errors by which something must be better, where nothing is far better, for a longer
 training; and the share of the error of guessing that a training has then, which knows little."""
@@ -83,21 +82,22 @@ class Replaced:
     @staticmethod
     def each(
         own: Any,
+        first: float,
         substitutes: Sequence[Substitute],
         opened: Callable[[Substitute], Any],
         error: Callable[..., float],
         is_far: Far,
     ) -> list[Replaced]:
-        """Train as it is, then with each; twice what is far better.
+        """Train with each; what is far better, and as it is, once more.
 
         Args:
             own: what `error` takes, as it is.
+            first: its error.
             substitutes: what to try; those for which `opened` gives None are left out.
             opened: makes what `error` takes.
             error: of a training, and with `again=True` of another one of the same.
             is_far: says what is far better.
         """
-        first = error(own, again=False)
         found = [
             Replaced(each, (error(trial, again=False),))
             for each in substitutes
@@ -224,7 +224,6 @@ class Miniature:
         with more steps."""
         batches = trial.batches[::-1] if again else trial.batches
         steps = max(self.steps, min(LONGER * self.steps, self.run_steps)) if again else self.steps
-        moved = Trial(trial.net, batches, trial.method).trained(
-            steps, seed=self.seed + again, run_steps=self.run_steps
-        )
+        ordered = replace(trial, batches=batches)
+        moved = ordered.trained(steps, seed=self.seed + again, run_steps=self.run_steps)
         return judge_both(moved, self.train, self.other).other

@@ -50,14 +50,26 @@ def open_samples(loaded: Loaded, data: Data) -> Samples:
         DataError: images are missing or unreadable.
     """
     parts = every_split(loaded).parts
+    train, other = _first_two(parts, loaded, data)
+    ours = parts.pop("train")
+    shared = {name: shared_images(ours, part) for name, part in parts.items()}
+    doubled = doubly_labelled(ours) if ours.targets.ndim == 1 else []
+    return Samples(train, other, shared, doubled)
+
+
+def open_both(loaded: Loaded, data: Data) -> tuple[Sample, Sample | None]:
+    """The samples alone; for the arguments see `open_samples`."""
+    return _first_two(every_split(loaded).parts, loaded, data)
+
+
+def _first_two(
+    parts: Mapping[str, Part], loaded: Loaded, data: Data
+) -> tuple[Sample, Sample | None]:
     train, *other = [
         _sample(name, part, data=data, seed=loaded.config.seed)
         for name, part in list(parts.items())[:2]
     ]
-    ours = parts.pop("train")
-    shared = {name: shared_images(ours, part) for name, part in parts.items()}
-    doubled = doubly_labelled(ours) if ours.targets.ndim == 1 else []
-    return Samples(train, other[0] if other else None, shared, doubled)
+    return train, other[0] if other else None
 
 
 def _sample(split: str, part: Part, *, data: Data, seed: int) -> Sample:

@@ -20,7 +20,7 @@ from cnntrain.core.errors import CnntrainError
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.learning_curve import judge_both
 from cnntrain.diagnose.neighbours import Sample
-from cnntrain.diagnose.samples import open_samples
+from cnntrain.diagnose.samples import open_both
 from cnntrain.train.briefly import Method, set_steady, steady_copy, train_briefly
 from cnntrain.train.evaluation import training_mode
 
@@ -113,8 +113,8 @@ class OpenedVariant:
 
     def samples(self) -> tuple[Sample, Sample] | None:
         """Images of training and of the split that measures, as evaluation prepares them."""
-        found = open_samples(self.prepared.loaded, self.prepared.data)
-        return None if found.other is None else (found.train, found.other)
+        train, other = open_both(self.prepared.loaded, self.prepared.data)
+        return None if other is None else (train, other)
 
 
 Opener = Callable[[tuple[str, ...]], OpenedVariant | None]

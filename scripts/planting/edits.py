@@ -48,6 +48,17 @@ def has_objects(base: Base) -> bool:
     return base.data.name != "planted_colours"
 
 
+def has_several(base: Base) -> bool:
+    """More than two classes."""
+    return base.data.classes > 2
+
+
+def optimizer_of(base: Base) -> dict[str, Any]:
+    """Its section, to be changed."""
+    found: dict[str, Any] = base.tree["train"]["optimizer"]
+    return found
+
+
 def before_normalize(base: Base, part: str, *steps: Any) -> None:
     """Further transforms of a list, above its `normalize`."""
     found = base.tree["data"]["transforms"][part]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from planting.edits import optimizer_of
 from planting.healthy import Base
 from planting.kinds import kind
 
@@ -13,26 +14,21 @@ def _train(base: Base) -> dict[str, object]:
     return found
 
 
-def _optimizer(base: Base) -> dict[str, object]:
-    found: dict[str, object] = base.tree["train"]["optimizer"]
-    return found
-
-
 def _is_sgd(base: Base) -> bool:
-    return _optimizer(base)["name"] == "sgd"
+    return optimizer_of(base)["name"] == "sgd"
 
 
 @kind("recipe", "rate_too_high")
 def rate_high(base: Base, random_: random.Random) -> str:
     factor = random_.choice([50, 200])
-    _optimizer(base)["lr"] = factor * base.tree["train"]["optimizer"]["lr"]
+    optimizer_of(base)["lr"] = factor * base.tree["train"]["optimizer"]["lr"]
     return f"the rate {factor} times as high"
 
 
 @kind("recipe", "rate_too_low")
 def rate_low(base: Base, random_: random.Random) -> str:
     factor = random_.choice([1000, 10000])
-    _optimizer(base)["lr"] = base.tree["train"]["optimizer"]["lr"] / factor
+    optimizer_of(base)["lr"] = base.tree["train"]["optimizer"]["lr"] / factor
     return f"the rate {factor} times as low"
 
 
@@ -40,16 +36,16 @@ def rate_low(base: Base, random_: random.Random) -> str:
 def heavy_momentum(base: Base, random_: random.Random) -> str:
     if not _is_sgd(base):
         return ""
-    _optimizer(base)["momentum"] = random_.choice([0.998, 0.9995])
-    return f"momentum {_optimizer(base)['momentum']}"
+    optimizer_of(base)["momentum"] = random_.choice([0.998, 0.9995])
+    return f"momentum {optimizer_of(base)['momentum']}"
 
 
 @kind("recipe", "too_much_decay")
 def heavy_decay(base: Base, random_: random.Random) -> str:
     decay = random_.choice([0.2, 0.5]) if _is_sgd(base) else random_.choice([2.0, 5.0])
-    if _optimizer(base)["name"] == "adamw":
+    if optimizer_of(base)["name"] == "adamw":
         decay *= 20
-    _optimizer(base)["weight_decay"] = decay
+    optimizer_of(base)["weight_decay"] = decay
     return f"weight decay {decay:g}"
 
 
@@ -79,7 +75,7 @@ def endless_warmup(base: Base, random_: random.Random) -> str:
     epochs = 20
     _train(base)["epochs"] = epochs
     lr = base.tree["train"]["optimizer"]["lr"] / 20
-    _optimizer(base)["lr"] = lr
+    optimizer_of(base)["lr"] = lr
     _train(base)["schedule"] = {"name": "constant", "warmup_epochs": epochs - 1}
     return "warm-up over nearly all of training, to a low rate"
 
@@ -121,12 +117,12 @@ def pairs(base: Base, random_: random.Random) -> str:
 def random_and_frozen(base: Base, random_: random.Random) -> str:
     if base.net == "perceptron":
         return ""
-    _optimizer(base)["groups"] = [
+    optimizer_of(base)["groups"] = [
         {"names": "conv*", "lr_factor": 0},
         {"names": "*norm*", "lr_factor": 0},
     ]
     if not base.has("_norm"):
-        _optimizer(base)["groups"] = [{"names": "conv*", "lr_factor": 0}]
+        optimizer_of(base)["groups"] = [{"names": "conv*", "lr_factor": 0}]
     return "convolutions with random weights that do not learn"
 
 
@@ -153,5 +149,5 @@ def small_rate_for_squares(base: Base, random_: random.Random) -> str:
     if not _is_sgd(base):
         return ""
     _train(base)["loss"] = {"name": "mse"}
-    _optimizer(base)["lr"] = 1e-5
+    optimizer_of(base)["lr"] = 1e-5
     return "mean squared error with a rate of 1e-5"

@@ -7,16 +7,11 @@ from functools import partial
 from typing import Any
 
 from planting import edits
-from planting.edits import before_normalize, has_objects
+from planting.edits import before_normalize, has_objects, has_several
 from planting.healthy import Base
 from planting.kinds import kind
 
 second = partial(kind, lot=2)
-
-
-def has_several(base: Base) -> bool:
-    """More than two classes."""
-    return base.data.classes > 2
 
 
 spoiled = partial(edits.spoiled, lot=2)

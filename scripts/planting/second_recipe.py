@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import random
 from functools import partial
-from typing import Any
 
+from planting.edits import optimizer_of
 from planting.healthy import Base
 from planting.kinds import kind
 
 second = partial(kind, lot=2)
-
-
-def _optimizer(base: Base) -> dict[str, Any]:
-    found: dict[str, Any] = base.tree["train"]["optimizer"]
-    return found
 
 
 def _head(base: Base) -> str:
@@ -25,27 +20,27 @@ def _head(base: Base) -> str:
 
 @second("recipe", "rate_too_low", clue="epsilon")
 def large_epsilon(base: Base, random_: random.Random) -> str:
-    if not _optimizer(base)["name"].startswith("adam"):
+    if not optimizer_of(base)["name"].startswith("adam"):
         return ""
-    _optimizer(base)["epsilon"] = random_.choice([1.0, 10.0])
-    return f"epsilon of {_optimizer(base)['epsilon']:g} in {_optimizer(base)['name']}"
+    optimizer_of(base)["epsilon"] = random_.choice([1.0, 10.0])
+    return f"epsilon of {optimizer_of(base)['epsilon']:g} in {optimizer_of(base)['name']}"
 
 
 @second("recipe", "too_much_decay", clue="groups")
 def head_decays(base: Base, random_: random.Random) -> str:
     decay = random_.choice([2.0, 4.0])
-    if _optimizer(base)["name"] == "adamw":
+    if optimizer_of(base)["name"] == "adamw":
         decay *= 50
-    _optimizer(base)["groups"] = [{"names": _head(base), "weight_decay": decay}]
+    optimizer_of(base)["groups"] = [{"names": _head(base), "weight_decay": decay}]
     return f"weight decay of {decay:g} on the last layer alone"
 
 
 @second("recipe", "rate_too_high", clue="groups")
 def head_too_fast(base: Base, random_: random.Random) -> str:
-    if _optimizer(base)["name"] != "sgd":
+    if optimizer_of(base)["name"] != "sgd":
         return ""
     factor = random_.choice([200, 500])
-    _optimizer(base)["groups"] = [{"names": _head(base), "lr_factor": factor}]
+    optimizer_of(base)["groups"] = [{"names": _head(base), "lr_factor": factor}]
     return f"the last layer learns {factor} times as fast"
 
 

@@ -14,7 +14,7 @@ from planting.edits import (
 )
 from planting.healthy import HEAD, POOL, Base, conv
 from planting.kinds import kind
-from planting.third_recipe import PARTS
+from planting.third_recipe import with_parts
 
 later = partial(kind, lot=3)
 
@@ -106,17 +106,13 @@ def colours_normalised_away(base: Base, random_: random.Random) -> str:
     return "instance normalisation of images that differ by colour"
 
 
-def _with_parts(base: Base) -> None:
-    base.tree["plugins"].append(PARTS)
-
-
 @later("layer", "eval_mode_batch_norm", clue="viewed_in_wrong_order")
 def viewed_in_wrong_order(base: Base, random_: random.Random) -> str:
     """`view` in place of `permute` in a layer: values of different images are mixed.
 
     The cause: the output for an image depends on other images of its batch.
     """
-    _with_parts(base)
+    with_parts(base)
     after_first_activation(base, "viewed_in_wrong_order")
     return "a layer that mixes the images of a batch"
 
@@ -127,7 +123,7 @@ def made_in_forward(base: Base, random_: random.Random) -> str:
 
     The cause: the layer has no parameters and is random in evaluation, too.
     """
-    _with_parts(base)
+    with_parts(base)
     before_head(base, {"made_in_forward": {"out": 48}}, "relu")
     return "a layer made in the forward pass"
 
@@ -138,7 +134,7 @@ def convolutions_in_a_list(base: Base, random_: random.Random) -> str:
 
     The cause: the network has hardly any parameters, its convolutions stay random.
     """
-    _with_parts(base)
+    with_parts(base)
     depth = random_.choice([3, 4])
     base.tree["arch"]["layers"] = [{"in_a_list": {"depth": depth}}, HEAD]
     return f"{depth} convolutions that are not registered"
@@ -152,7 +148,7 @@ def relu_of_wrong_mask(base: Base, random_: random.Random) -> str:
     """
     if not base.has("relu"):
         return ""
-    _with_parts(base)
+    with_parts(base)
     wrong = "relu_of_wrong_mask"
     change_layers(base, lambda item: [wrong if item in ("relu", "leaky_relu") else item])
     return "rectifiers with the wrong mask in the backward pass"
@@ -166,6 +162,6 @@ def state_never_reset(base: Base, random_: random.Random) -> str:
     """
     if not has_objects(base) or base.net == "perceptron":
         return ""
-    _with_parts(base)
+    with_parts(base)
     before_head(base, {"state_never_reset": {"kept": 1.0}})
     return "a layer whose state grows from batch to batch"

@@ -5,9 +5,8 @@ from __future__ import annotations
 import random
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from planting.edits import has_objects
+from planting.edits import has_objects, optimizer_of
 from planting.healthy import Base
 from planting.kinds import kind
 
@@ -16,14 +15,14 @@ later = partial(kind, lot=3)
 PARTS = str(Path(__file__).with_name("third_parts.py"))
 
 
-def _optimizer(base: Base) -> dict[str, Any]:
-    found: dict[str, Any] = base.tree["train"]["optimizer"]
-    return found
+def with_parts(base: Base) -> None:
+    """Let the run file use what third_parts.py has."""
+    base.tree["plugins"].append(PARTS)
 
 
 def _loss(base: Base, name: str) -> None:
     """A loss of third_parts.py."""
-    base.tree["plugins"].append(PARTS)
+    with_parts(base)
     base.tree["train"]["loss"] = {"name": name}
 
 
@@ -76,9 +75,9 @@ def betas_exchanged(base: Base, random_: random.Random) -> str:
     The cause: momentum (beta 1) averages over far too many steps; exchange the betas.
     """
     robust = base.net == "perceptron" or base.has("batch_norm")  # they bear it
-    if robust or not _optimizer(base)["name"].startswith("adam"):
+    if robust or not optimizer_of(base)["name"].startswith("adam"):
         return ""
-    _optimizer(base)["betas"] = [0.999, 0.9]
+    optimizer_of(base)["betas"] = [0.999, 0.9]
     return "betas 0.999 and 0.9"
 
 
@@ -88,7 +87,7 @@ def one_image_at_a_time(base: Base, random_: random.Random) -> str:
 
     The cause: the rate is too high for so small a batch, its gradient is all noise.
     """
-    if not has_objects(base) or base.has("batch_norm") or _optimizer(base)["name"] != "sgd":
+    if not has_objects(base) or base.has("batch_norm") or optimizer_of(base)["name"] != "sgd":
         return ""
     base.tree["data"]["batch_size"] = 1
     base.tree["train"]["epochs"] = 5
@@ -113,7 +112,7 @@ def only_biases_learn(base: Base, random_: random.Random) -> str:
 
     The cause: all weights are frozen at random values.
     """
-    _optimizer(base)["groups"] = [{"names": "*.weight", "lr_factor": 0}]
+    optimizer_of(base)["groups"] = [{"names": "*.weight", "lr_factor": 0}]
     return "rate 0 for all that is called weight"
 
 
@@ -147,7 +146,7 @@ def summed_over_batch(base: Base, random_: random.Random) -> str:
 
     The cause: the rate is too high for a summed loss.
     """
-    if not has_objects(base) or _optimizer(base)["name"] != "sgd" or base.has("_norm"):
+    if not has_objects(base) or optimizer_of(base)["name"] != "sgd" or base.has("_norm"):
         return ""
     _loss(base, "summed_over_batch")
     return "the loss is a sum over the batch"

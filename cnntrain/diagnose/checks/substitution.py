@@ -84,7 +84,6 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
         return not_applicable("substitution", "what is learnt are not classes")
     if other is None:
         return not_applicable("substitution", "there are no images that are not trained on")
-
     if spoiled := [each for each in causes if each.fault in OF_DATA]:
         return not_applicable("substitution", f"not tried, since {spoiled[0].headline}")
     guess = 1 - float(other.targets.bincount().max()) / len(other.targets)
@@ -99,8 +98,9 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
         return None if opened is None else opened.trial()
 
     small = SmallNets(len(class_names), seed)
-    seen = Replaced.each((train, other), transforms, seen_otherwise, small.error, is_far)
-    reachable = seen[0].errors[0]
+    both = train, other
+    reachable = small.error(both, again=False)
+    seen = Replaced.each(both, reachable, transforms, seen_otherwise, small.error, is_far)
     is_far = replace(is_far, reachable=reachable)
     mini = Miniature(train, other, recipe_steps, len(shares), seed)
     own = Trial(net, augmented, method)
@@ -108,7 +108,8 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
     tried = [Replaced(None, (first,))]
     if first > reachable + BEHIND * guess:
         remedies = [each for each in map(of_remedy, causes) if each is not None]
-        tried = Replaced.each(own, [*remedies, *substitutes], otherwise, mini.error, is_far)
+        every = [*remedies, *substitutes]
+        tried = Replaced.each(own, first, every, otherwise, mini.error, is_far)
     images, best = accused(seen, replace(is_far, reachable=0.0)), accused(tried, is_far)
     is_new = best is not None and not best.is_remedy
     found = [
