@@ -226,4 +226,4 @@ class Miniature:
         steps = max(self.steps, min(LONGER * self.steps, self.run_steps)) if again else self.steps
         ordered = replace(trial, batches=batches)
         moved = ordered.trained(steps, seed=self.seed + again, run_steps=self.run_steps)
-        return judge_both(moved, self.train, self.other).other
+        return judge_both(moved, *(trial.seen or (self.train, self.other))).other

@@ -7,7 +7,7 @@ one in its place: what most run files have. Whether it helps is found by trainin
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cnntrain.arch.expand import Node
@@ -52,6 +52,9 @@ HIDING: Mapping[str, str] = {"drop": "too_much_dropout", "stochastic": "too_much
 
 USUAL_ACTIVATION = "relu"
 
+USUAL_OPTIMIZER = {"name": "adam", "lr": 0.001}
+"""It learns at this rate in nearly every network (Kingma and Ba 2015, algorithm 1)."""
+
 SAME_WHATEVER = ("out", "kernel", "stride", "padding")
 """Parameters that say what a layer is: there is no usual value."""
 
@@ -73,6 +76,7 @@ class Substitute:
         overrides: that make it.
         layers: names of the layers that are replaced.
         is_remedy: of what another check is certain of.
+        is_last: to be tried only where nothing else is found.
     """
 
     subject: str
@@ -81,6 +85,7 @@ class Substitute:
     overrides: Overrides
     layers: tuple[str, ...] = ()
     is_remedy: bool = False
+    is_last: bool = False
 
     @property
     def what(self) -> str:
@@ -98,8 +103,8 @@ def of_remedy(finding: Finding) -> Substitute | None:
     """The remedy of a finding, where a short training can show what it does."""
     if not finding.overrides or any(each.endswith("=auto") for each in finding.overrides):
         return None
-    what = "with the remedy of"
-    return Substitute(finding.fault, what, finding.fault, finding.overrides, is_remedy=True)
+    flags = f"`{finding.flags}`"
+    return Substitute(flags, "with", finding.fault, finding.overrides, is_remedy=True)
 
 
 def transforms_for(loaded: Loaded) -> Iterator[Substitute]:
@@ -145,6 +150,9 @@ def substitutes_for(loaded: Loaded, plan: Plan) -> Iterator[Substitute]:
     yield from _of_training(tree["train"])
     if isinstance(size := tree["data"]["batch_size"], int) and size < SMALL_BATCH:
         yield _setting(("data", "batch_size"), size, USUAL_BATCH)
+    optimizer = tree["train"]["optimizer"]
+    if optimizer["name"] != USUAL_OPTIMIZER["name"]:
+        yield replace(_setting(("train", "optimizer"), optimizer, USUAL_OPTIMIZER), is_last=True)
     if tree["compute"]["precision"] not in ("auto", "float32"):
         yield _setting(("compute", "precision"), tree["compute"]["precision"], "float32")
 

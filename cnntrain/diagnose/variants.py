@@ -32,14 +32,21 @@ DECAY = 10.0
 
 FIRST_DECAY = 5e-4
 
+EVALUATION = ".".join(map(str, (*TRANSFORMS_AT, "eval")))
+"""Changes of this, and of what is in it, are seen on images that are prepared so, too."""
+
 
 @dataclass(frozen=True)
 class Trial:
-    """What a short training starts from: a network, its batches, how it trains."""
+    """What a short training starts from: a network, its batches, how it trains.
+
+    `seen` are the images that judge it, where evaluation prepares them otherwise than the run's.
+    """
 
     net: nn.Module
     batches: Sequence[Batch]
     method: Method
+    seen: tuple[Sample, Sample] | None = None
 
     def trained(self, steps: int, *, seed: int, run_steps: int = 0) -> nn.Module:
         """A copy after so many steps, in the modes of `steady_copy`, with the run's views.
@@ -106,10 +113,12 @@ class OpenedVariant:
 
     prepared: Prepared
     batches: Callable[[], Sequence[Batch]]
+    is_seen_otherwise: bool = False
 
     def trial(self) -> Trial:
         """What a training starts from."""
-        return Trial(self.prepared.learner.model, self.batches(), method_of(self.prepared))
+        net, seen = self.prepared.learner.model, self.samples() if self.is_seen_otherwise else None
+        return Trial(net, self.batches(), method_of(self.prepared), seen)
 
     def samples(self) -> tuple[Sample, Sample] | None:
         """Images of training and of the split that measures, as evaluation prepares them."""
@@ -143,7 +152,8 @@ def opener_of(
             return None
         least = min(size, found.loaded.config.data.batch)
         own = partial(first_batches, found.data.train, count=steps, size=least)
-        return OpenedVariant(found, batches if is_same else own)
+        is_otherwise = any(each.startswith(EVALUATION) for each in overrides)
+        return OpenedVariant(found, batches if is_same else own, is_otherwise)
 
     return opened
 

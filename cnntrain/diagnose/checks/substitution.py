@@ -105,12 +105,22 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
     mini = Miniature(train, other, recipe_steps, len(shares), seed)
     own = Trial(net, augmented, method)
     first = mini.error(own, again=False)
-    tried = [Replaced(None, (first,))]
+    tried, best = [Replaced(None, (first,))], None
     if first > reachable + BEHIND * guess:
         remedies = [each for each in map(of_remedy, causes) if each is not None]
-        every = [*remedies, *substitutes]
+        every = [*remedies, *(each for each in substitutes if not each.is_last)]
         tried = Replaced.each(own, first, every, otherwise, mini.error, is_far)
-    images, best = accused(seen, replace(is_far, reachable=0.0)), accused(tried, is_far)
+        best = accused(tried, is_far)
+        last = [each for each in substitutes if each.is_last and best is None and not causes]
+        if last:
+            again = Replaced.each(own, first, last, otherwise, mini.error, is_far)
+            best = accused(again, is_far)
+            tried = [
+                max(tried[0], again[0], key=lambda own: len(own.errors)),
+                *tried[1:],
+                *again[1:],
+            ]
+    images = accused(seen, replace(is_far, reachable=0.0))
     is_new = best is not None and not best.is_remedy
     found = [
         *([] if images is None else [finding_of(images, seen[0], other.split)]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -12,6 +13,7 @@ import torch
 
 from cnntrain.data.sets.digits import digits
 from cnntrain.data.splits import Pixels
+from cnntrain.diagnose.apart import Apart
 from cnntrain.diagnose.checks.split_agreement import check_splits
 from cnntrain.diagnose.neighbours import Sample
 from cnntrain.diagnose.report import Report
@@ -160,3 +162,78 @@ def test_what_cannot_be_judged(given: dict[str, Any], why: str) -> None:
     report = check(**given)
     assert not report.applies
     assert why in report.headline
+
+
+def noisy(sample: Sample, share: float) -> Sample:
+    """A part of the images have noise in place of a digit."""
+    generator = torch.Generator().manual_seed(3)
+    lost = torch.rand(len(sample.targets), generator=generator) < share
+    noise = torch.rand(sample.images.shape, generator=generator)
+    names = [f"{'noise' if is_lost else 'digit'}{place}" for place, is_lost in enumerate(lost)]
+    images = noise.where(lost[:, None, None, None], sample.images)
+    return replace(sample, images=images, names=names)
+
+
+def test_a_part_of_the_training_images_that_is_of_another_kind() -> None:
+    report = check(train=noisy(halves()[0], 0.4))
+    (finding,) = report.findings
+    assert finding.fault == "splits_differ"
+    assert finding.is_certain
+    said = re.fullmatch(
+        r"about (\d\d)% of the training images are of another kind than those of validation",
+        finding.headline,
+    )
+    assert said is not None
+    assert 30 <= int(said[1]) <= 50
+    listed = [str(name) for (name,) in report.tables[1].rows]
+    assert len(listed) == 20
+    assert all(name.startswith("noise") for name in listed)
+
+
+def test_a_part_of_the_other_images_that_is_of_another_kind() -> None:
+    report = check(lambda s: noisy(s, 0.4))
+    assert report.headline.startswith("about ") or "are of another kind" in report.headline
+    apart = Apart.of(halves()[0], noisy(halves()[1], 0.4), seed=0)
+    assert apart is not None
+    assert apart.is_far
+    assert not apart.of_training
+    assert 0.3 <= apart.of_other <= 0.5
+
+
+def test_labels_that_follow_another_rule() -> None:
+    """Training asks whether a digit is 5 or more, validation whether it is odd."""
+    train, _ = halves()
+    report = check(
+        lambda s: replace(s, targets=s.targets % 2),
+        train=replace(train, targets=(train.targets >= 5).long()),
+        class_names=("no", "yes"),
+    )
+    (finding,) = report.findings
+    assert finding.fault == "labels_noisy"
+    assert finding.headline.endswith("images follow different rules")
+
+
+def test_splits_of_one_kind_cannot_be_told_apart() -> None:
+    train, other = halves()
+    apart = Apart.of(train, other, seed=0)
+    assert apart is not None
+    assert apart.is_alike
+    assert apart.of_training == apart.of_other == 0.0
+    few = torch.arange(40)
+    assert Apart.of(train, Sample("x", other.images[few], other.targets[few]), seed=0) is None
+
+
+def test_classes_in_other_shares_are_no_other_kind() -> None:
+    """Three of four images of one half of the classes are not in the other split."""
+    train, other = halves()
+    kept = (other.targets >= 5) | (torch.arange(len(other.targets)) % 4 == 0)
+    fewer = replace(other, images=other.images[kept], targets=other.targets[kept])
+    apart = Apart.of(train, fewer, seed=0)
+    assert apart is not None
+    assert apart.is_alike
+
+
+def test_images_of_two_kinds_that_do_no_harm_are_a_suspicion() -> None:
+    (finding,) = check(lambda s: replace(s, images=s.images * 0.9)).findings
+    assert finding.headline == "the validation images are of another kind than those of training"
+    assert not finding.is_certain

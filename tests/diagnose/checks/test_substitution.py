@@ -18,7 +18,7 @@ from cnntrain.diagnose import small_net
 from cnntrain.diagnose.checks.substitution import check_substitution
 from cnntrain.diagnose.diagnose import conclude
 from cnntrain.diagnose.neighbours import Sample
-from cnntrain.diagnose.replacing import Far, Replaced, accused
+from cnntrain.diagnose.replacing import Far, Miniature, Replaced, accused
 from cnntrain.diagnose.report import Finding, Report
 from cnntrain.diagnose.substitutes import Substitute, of_remedy, substitutes_for, transforms_for
 from cnntrain.diagnose.variants import Trial, opener_of
@@ -134,7 +134,7 @@ def test_a_remedy_that_mends_needs_no_other() -> None:
     opened = opens("x=1", "mended=1", noisy=noisy)
     report = check(noisy, substitutes=(REMOVED,), open_trial=opened, causes=(cause,))
     assert report.findings == ()
-    assert "with the remedy of exploding_activations: 0%" in report.headline
+    assert "with `-s mended=1`: 0%" in report.headline
 
 
 def test_a_remedy_that_does_not_mend_gives_way_to_one_that_does() -> None:
@@ -147,6 +147,38 @@ def test_a_remedy_that_does_not_mend_gives_way_to_one_that_does() -> None:
     assert finding.fault == "exploding_activations"
     assert finding.overrides == ("x=1",)
     assert "without 'noise1'" in finding.remedy
+
+
+def test_what_is_tried_last_is_tried_where_nothing_else_is_found() -> None:
+    noisy, last = noisy_net(), replace(MILDER, is_last=True)
+    every = (last, REMOVED)
+    report = check(noisy, substitutes=every, open_trial=opens("x=1", "y=2", noisy=noisy))
+    assert "without 'noise1'" in report.headline
+    assert len(report.tables[0].rows) == 2
+    (finding,) = check(noisy, substitutes=every, open_trial=opens("y=2", noisy=noisy)).findings
+    assert finding.overrides == ("y=2",)
+    suspect = Finding("rate_too_high", "high", "", "")
+    given = {"substitutes": (last,), "open_trial": opens("y=2", noisy=noisy), "causes": (suspect,)}
+    assert not check(noisy, **given).findings
+
+
+def test_a_change_of_what_evaluation_sees_is_judged_on_what_it_sees(run_file: RunFile) -> None:
+    """Of a trial with overrides of these transforms, and of no other."""
+    prepared = prepare(load(run_file({})))
+    opened = opener_of(prepared, lambda: BATCHES, steps=1, size=8)
+    for override, is_other in (("data.transforms.eval=[normalize]", True), ("train.l1=0.1", False)):
+        variant = opened((override,))
+        assert variant is not None
+        assert (variant.trial().seen is not None) is is_other
+
+
+def test_a_trial_is_judged_on_its_own_images() -> None:
+    good, flat = split("validation", 2), split("validation", 2)
+    flat = replace(flat, images=torch.zeros_like(flat.images))
+    mini = Miniature(split("train", 1), flat, 60, 60, 0)
+    trial = Trial(convnet(), BATCHES, method())
+    assert mini.error(trial, again=False) > 0.5
+    assert mini.error(replace(trial, seen=(split("train", 1), good)), again=False) == 0.0
 
 
 def test_a_transform_that_spoils_all_images_is_named() -> None:
