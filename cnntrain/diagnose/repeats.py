@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from cnntrain.diagnose.neighbours import FEW_VALUES, Sample
+from cnntrain.diagnose.neighbours import FEW_VALUES, Sample, distances
 from cnntrain.diagnose.report import Finding
 from cnntrain.show.words import listed
 
@@ -20,6 +20,14 @@ fewer images than the second nothing is said."""
 
 TWICE, MANY_TWICE = 0.02, 0.1
 """Share of the images that are there again with another label, for a suspicion, and for a fault."""
+
+JUMP, NEARLY = 1.5, 0.5
+"""Images are nearly copies where one that is of another picture is this many times as far away as
+those of the same picture, for this share of them. Of digits, drawings and photographs the largest
+jump is 1.05."""
+
+MOST_OF_CLASS = 0.75
+"""A jump beyond this share of a class shows that classes differ."""
 
 BARE, LEVELS = 0.97, 3
 """Images are as good as empty where this share of the pixels of most has one value, and there are
@@ -44,6 +52,7 @@ def same_pictures(train: Sample, class_names: Sequence[str]) -> Iterator[Finding
         )
     else:
         yield from _copies(train.targets, which, class_names)
+        yield from _near_copies(train)
         yield from _bare(values)
 
 
@@ -79,6 +88,33 @@ def _copies(targets: Tensor, which: Tensor, names: Sequence[str]) -> Iterator[Fi
         f"so of {copied}, {int(odd.sum())} of {len(names)} classes, a few images are memorised, "
         "and others of the class are not known",
         ", and take more of these classes; augmentation makes copies differ",
+    )
+
+
+def _near_copies(train: Sample) -> Iterator[Finding]:
+    """A few pictures, each of them many times with slight changes: frames of a film, noise, crops.
+
+    Each image's distances to others are sorted: between copies and other pictures they jump, before
+    there are as many as most of its class.
+    """
+    count, of_class = len(train.images), torch.bincount(train.targets)[train.targets]
+    if count < LEAST or not train.images.isfinite().all():
+        return
+    far = distances(train, train).sort(dim=1).values[:, COPIED - 2 : int(of_class.max())]
+    jumps = far[:, 1:] / far[:, :-1].clamp_min(1e-6 * float(far.median()) + 1e-12)
+    is_within = torch.arange(jumps.shape[1]) + COPIED < MOST_OF_CLASS * of_class[:, None]
+    largest = jumps.where(is_within, 0.0).max(dim=1)
+    is_copied = largest.values >= JUMP
+    if float(is_copied.double().mean()) < NEARLY:
+        return
+    copies = largest.indices[is_copied].double() + COPIED
+    pictures = max(1, round(count / float(copies.mean())))
+    yield _finding(
+        f"{count:,} training images are nearly copies of about {pictures} pictures",
+        f"{float(is_copied.double().mean()):.0%} of them have at least {COPIED - 1} others so near "
+        f"that the next one is {float(largest.values.median()):.1f} times as far away",
+        ", and take more that are different; the frames of one film belong into one split, and "
+        "count as one image",
     )
 
 

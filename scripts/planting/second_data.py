@@ -20,7 +20,8 @@ spoiled("unlabelled_as_first", "data", "labels_noisy", least=0.6, most=0.8)
 spoiled("labels_folded", "data", "class_missing", "labels_noisy", least=0.5, most=0.5,
         fits=has_several)  # fmt: skip
 spoiled("second_annotator", "data", "labels_noisy", "labels_shifted", least=0.5, most=0.65)
-spoiled("near_copies", "data", "too_few_images", "does_not_generalise", least=0.01, most=0.02)
+spoiled("near_copies", "data", "too_few_images", "does_not_generalise", "same_picture",
+        least=0.01, most=0.02)  # fmt: skip
 spoiled("files_cut_short", "data", "splits_differ", least=0.9, most=1.0, fits=has_objects)
 spoiled("long_tail", "data", "uneven_classes", least=0.5, most=0.5)
 spoiled("channels_interleaved", "data", "misread_pixels", least=0.5, most=0.5,

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
 
+from cnntrain.data.sets.digits import digits
+from cnntrain.data.splits import Pixels
 from cnntrain.diagnose.checks import data
 from cnntrain.diagnose.checks.data import check_data
 from cnntrain.diagnose.neighbours import Sample, votes_of
@@ -213,6 +215,35 @@ def test_two_classes_that_overlap_are_no_noise() -> None:
     assert overlap.numbers["contradicted"] > 0.08  # as many as wrong labels would have
     assert faults(overlap) == []
     assert faults(check(Sample("train", 3 * images, changed), **given)) == ["labels_noisy"]
+
+
+def near_copies(*, noise: float) -> Sample:
+    """Each of 40 images of a digit 25 times, with noise."""
+    few, generator = digits().train, torch.Generator().manual_seed(5)
+    assert isinstance(few, Pixels)
+    order = torch.arange(40).repeat(25)
+    images = few.images[order].float() / 255
+    images = images + noise * torch.randn(images.shape, generator=generator)
+    return Sample("train", 4 * images - 2, few.targets[order])
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.05])
+def test_near_copies_of_a_few_pictures(noise: float) -> None:
+    counts = {"train": (100,) * 10}
+    report = check(near_copies(noise=noise), class_names=tuple("abcdefghij"), counts=counts)
+    assert "same_picture" in faults(report)
+    found = next(each for each in report.findings if each.fault == "same_picture")
+    said = re.fullmatch(
+        r"1,000 training images are nearly copies of about (\d\d) pictures", found.headline
+    )
+    assert said is not None
+    assert 36 <= int(said[1]) <= 44
+
+
+def test_one_image_far_from_all_others_makes_no_copies() -> None:
+    sound = clouds(1)
+    sound.images[0] += 1000
+    assert "same_picture" not in faults(check(sound))
 
 
 @pytest.mark.parametrize("by", [1, -1, 2])
