@@ -19,6 +19,7 @@ from cnntrain.data.splits import Part, Pixels, Splits
 if (scripts := str(Path(__file__).parents[1])) not in sys.path:
     sys.path.append(scripts)  # where a run file alone names this plugin
 
+from planting.fourth_sets import FOURTH, spoiled_fourthly
 from planting.second_sets import SECOND, spoiled_again
 from planting.third_sets import THIRD, Given, spoiled_thirdly
 
@@ -264,6 +265,8 @@ def spoiled(whole: Splits, spoil: str, amount: float, seed: int) -> Splits:
         )
     elif spoil in THIRD:
         train, other = spoiled_thirdly(spoil, Given(train, other, amount, generator, count))
+    elif spoil in FOURTH:
+        train, other = spoiled_fourthly(spoil, Given(train, other, amount, generator, count))
     elif spoil.startswith("validation_"):
         other = _other_validation(other, spoil.removeprefix("validation_"), amount, pair, generator)
     elif spoil == "copies_of_validation":
