@@ -43,26 +43,56 @@ def has_mean_images(base: Base) -> bool:
     return base.data.name in ("planted_colours", "planted_digits", "planted_mnist")
 
 
-spoiled("one_buffer_reused", "data", least=0.2, most=0.6)
-spoiled("labels_of_another_column", "data", least=0.5, most=0.5)
-spoiled("two_things_one_label", "data", least=0.5, most=0.5)
-spoiled("orientation_ignored", "data", least=0.5, most=0.5, fits=has_one_way_up)
-spoiled("levels_cut_off", "data", least=0.2, most=0.5, fits=has_many_levels)
-spoiled("palette_numbers_read", "data", least=0.5, most=0.5)
-spoiled("images_repeated_labels_tiled", "data", least=0.0, most=0.5)
-spoiled("sheet_cut_at_wrong_places", "data", least=0.58, most=0.7)
-spoiled("too_few_photons", "data", least=0.08, most=0.15)
-spoiled("labels_of_the_group", "data", least=0.1, most=0.5)
-spoiled("averaged_within_classes", "split", least=0.2, most=0.5, fits=has_objects)
-spoiled("objects_too_small", "data", least=0.18, most=0.25, fits=has_objects)
+spoiled("one_buffer_reused", "data", "same_picture", "labels_noisy", least=0.2, most=0.6)
+spoiled("labels_of_another_column", "data", "labels_noisy", least=0.5, most=0.5)
+spoiled("two_things_one_label", "data", "labels_noisy", least=0.5, most=0.5)
+spoiled("orientation_ignored", "data", "misread_pixels", least=0.5, most=0.5, fits=has_one_way_up)
+spoiled(
+    "levels_cut_off",
+    "data",
+    "same_picture",
+    "constant_channel",
+    least=0.2,
+    most=0.5,
+    fits=has_many_levels,
+)
+spoiled("palette_numbers_read", "data", "misread_pixels", least=0.5, most=0.5)
+spoiled(
+    "images_repeated_labels_tiled", "data", "labels_noisy", "labels_shifted", least=0.0, most=0.5
+)
+spoiled("sheet_cut_at_wrong_places", "data", "misread_pixels", least=0.58, most=0.7)
+spoiled("too_few_photons", "data", "misread_pixels", least=0.08, most=0.15)
+spoiled("labels_of_the_group", "data", "labels_noisy", least=0.1, most=0.5)
+spoiled("averaged_within_classes", "split", "splits_differ", least=0.2, most=0.5, fits=has_objects)
+spoiled("objects_too_small", "data", "same_picture", least=0.18, most=0.25, fits=has_objects)
 spoiled("middle_anonymised", "data", least=0.3, most=0.4, fits=has_objects)
-spoiled("rows_shuffled", "data", least=0.5, most=0.5, fits=has_objects)
-spoiled("repeated_in_place_of_resized", "data", least=0.5, most=0.5, fits=has_objects)
-spoiled("folders_centred_apart", "split", least=0.5, most=0.5, fits=has_mean_images)
-spoiled("validation_labelled_carelessly", "split", least=0.25, most=0.45)
-spoiled("validation_partly_blank", "split", least=0.3, most=0.6)
-spoiled("validation_labels_of_a_template", "split", least=0.5, most=0.5)
-spoiled("validation_white_balance", "split", least=0.6, most=0.8, fits=has_colours)
+spoiled(
+    "rows_shuffled",
+    "data",
+    "splits_differ",
+    "misread_pixels",
+    least=0.5,
+    most=0.5,
+    fits=has_objects,
+)
+spoiled(
+    "repeated_in_place_of_resized", "data", "misread_pixels", least=0.5, most=0.5, fits=has_objects
+)
+spoiled(
+    "folders_centred_apart", "split", "splits_differ", least=0.5, most=0.5, fits=has_mean_images
+)
+spoiled("validation_labelled_carelessly", "split", "labels_noisy", least=0.25, most=0.45)
+spoiled("validation_partly_blank", "split", "splits_differ", "same_picture", least=0.3, most=0.6)
+spoiled(
+    "validation_labels_of_a_template",
+    "split",
+    "class_missing",
+    "splits_differ",
+    "labels_noisy",
+    least=0.5,
+    most=0.5,
+)
+spoiled("validation_white_balance", "split", "splits_differ", least=0.6, most=0.8, fits=has_colours)
 
 
 def _in_both(base: Base, step: Any) -> None:
@@ -72,7 +102,7 @@ def _in_both(base: Base, step: Any) -> None:
         steps[part] = [step if each == "normalize" else each for each in steps[part]]
 
 
-@later("data")
+@later("data", "not_normalised", clue="normalize")
 def divided_by_255_twice(base: Base, random_: random.Random) -> str:
     """Pixels, which are from 0 to 1 already, are divided by 255 once more, in both lists.
 
@@ -86,7 +116,7 @@ def divided_by_255_twice(base: Base, random_: random.Random) -> str:
     return "pixels divided by 255 twice"
 
 
-@later("augmentation")
+@later("augmentation", "too_much_augmentation", "labels_noisy", clue="pasted_box")
 def boxes_pasted_without_labels(base: Base, random_: random.Random) -> str:
     """Cutmix as a transform of one's own: most of each image is another one's, the label stays.
 
@@ -99,7 +129,7 @@ def boxes_pasted_without_labels(base: Base, random_: random.Random) -> str:
     return f"at least {least:.0%} of each image from another one, with the own label"
 
 
-@later("augmentation")
+@later("augmentation", "random_evaluation", clue="random_view")
 def augmented_evaluation(base: Base, random_: random.Random) -> str:
     """Validation images go through the training transforms: a window of each, turned at random.
 
@@ -117,7 +147,7 @@ def augmented_evaluation(base: Base, random_: random.Random) -> str:
     return "evaluation sees turned windows drawn at random, too"
 
 
-@later("augmentation")
+@later("augmentation", "too_much_augmentation", clue="elastic")
 def elastic_beyond_recognition(base: Base, random_: random.Random) -> str:
     """An elastic distortion with the strength that fits images ten times as large.
 
@@ -132,7 +162,7 @@ def elastic_beyond_recognition(base: Base, random_: random.Random) -> str:
     return f"elastic distortion with an alpha of {alpha:g}"
 
 
-@later("augmentation")
+@later("augmentation", "too_much_augmentation", "splits_differ", clue="gaussian_blur")
 def blurred_in_training(base: Base, random_: random.Random) -> str:
     """A Gaussian blur with the width that fits images of 224 pixels.
 
