@@ -34,7 +34,7 @@ def _end_of_maps(base: Base) -> int | None:
     return next(i for i, item in enumerate(base.layers) if item in ends)
 
 
-@later("network")
+@later("network", "exploding_activations", "exploding_gradients", clue="leaky_relu")
 def slope_of_a_hundred(base: Base, random_: random.Random) -> str:
     """The slope of leaky rectifiers is given as its reciprocal, as another library expects it.
 
@@ -47,7 +47,7 @@ def slope_of_a_hundred(base: Base, random_: random.Random) -> str:
     return "leaky rectifiers of slope 100"
 
 
-@later("layer")
+@later("layer", "wrong_gradient", clue="relu_without_upstream")
 def upstream_forgotten(base: Base, random_: random.Random) -> str:
     """A rectifier of one's own whose backward pass leaves out the gradient that comes from above.
 
@@ -62,7 +62,7 @@ def upstream_forgotten(base: Base, random_: random.Random) -> str:
     return "rectifiers whose backward pass ignores what comes from above"
 
 
-@later("layer")
+@later("layer", "detached_layer", "vanishing_gradients", clue="positions_of_maxima")
 def positions_in_place_of_values(base: Base, random_: random.Random) -> str:
     """Max pooling of one's own hands on the indices of the maxima in place of the maxima.
 
@@ -79,7 +79,7 @@ def positions_in_place_of_values(base: Base, random_: random.Random) -> str:
     return "max pooling that gives indices"
 
 
-@later("layer")
+@later("layer", "not_finite", clue="norm_without_epsilon")
 def norm_without_epsilon(base: Base, random_: random.Random) -> str:
     """A normalisation of one's own divides by the deviation of each map, and adds nothing to it.
 
@@ -94,7 +94,7 @@ def norm_without_epsilon(base: Base, random_: random.Random) -> str:
     return "maps divided by a deviation that may be 0"
 
 
-@later("layer")
+@later("layer", "stale_batch_norm", clue="norm_by_variance")
 def divided_by_the_variance(base: Base, random_: random.Random) -> str:
     """Batch normalisation of one's own that forgets the root, in evaluation only.
 
@@ -108,7 +108,7 @@ def divided_by_the_variance(base: Base, random_: random.Random) -> str:
     return "batch normalisation that divides by the variance in evaluation"
 
 
-@later("layer")
+@later("layer", "not_finite", clue="bilinear_pooling")
 def root_of_zero(base: Base, random_: random.Random) -> str:
     """Bilinear pooling of rectified maps with signed square roots of the products.
 
@@ -123,7 +123,7 @@ def root_of_zero(base: Base, random_: random.Random) -> str:
     return "bilinear pooling with the root of values that may be 0"
 
 
-@later("layer")
+@later("layer", "vanishing_activations", clue="bytes_to_unit")
 def rescaled_once_more(base: Base, random_: random.Random) -> str:
     """The network begins with a division by 255, and the images are normalised already.
 
@@ -136,7 +136,7 @@ def rescaled_once_more(base: Base, random_: random.Random) -> str:
     return "normalised images divided by 255"
 
 
-@later("layer")
+@later("layer", "detached_layer", "vanishing_gradients", clue="rounded_to_levels")
 def quantised_without_straight_through(base: Base, random_: random.Random) -> str:
     """Activations are rounded to few levels, as on a small chip, without a gradient for it.
 
@@ -151,7 +151,7 @@ def quantised_without_straight_through(base: Base, random_: random.Random) -> st
     return "activations rounded to quarters"
 
 
-@later("layer")
+@later("layer", "exploding_gradients", clue="fast_sine")
 def sine_of_high_frequency(base: Base, random_: random.Random) -> str:
     """Sines of frequency 30 as activations, from networks that represent a single image.
 
@@ -164,7 +164,14 @@ def sine_of_high_frequency(base: Base, random_: random.Random) -> str:
     return f"sines of frequency {frequency:g}"
 
 
-@later("layer")
+@later(
+    "layer",
+    "exploding_activations",
+    "exploding_gradients",
+    "vanishing_activations",
+    "vanishing_gradients",
+    clue="squared",
+)
 def squared_activations(base: Base, random_: random.Random) -> str:
     """Squares as activations, as in networks that compute on encrypted images.
 
@@ -178,7 +185,7 @@ def squared_activations(base: Base, random_: random.Random) -> str:
     return "squares as activations"
 
 
-@later("layer")
+@later("layer", "too_much_dropout", clue="dropout_without_scale")
 def dropout_never_rescaled(base: Base, random_: random.Random) -> str:
     """Dropout of one's own that scales nothing: in evaluation values are several times as large.
 
