@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from planting import (
+    fourth_data,
+    fourth_network,
+    fourth_recipe,
     in_data,
     in_network,
     in_recipe,
@@ -23,6 +26,7 @@ from planting.kinds import KINDS, Kind
 GROUPS = (
     *(in_data, in_recipe, in_network, second_data, second_recipe, second_network),
     *(third_data, third_recipe, third_network),
+    *(fourth_data, fourth_recipe, fourth_network),
 )
 """Importing them fills `KINDS`."""
 

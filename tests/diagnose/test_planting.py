@@ -10,6 +10,7 @@ import pytest
 import torch
 from planting.draw import broken, healthy, held_out
 from planting.drawn_sets import planted_colours
+from planting.fourth_sets import FOURTH, IN_BOTH
 from planting.healthy import PLUGIN, UNUSUAL, base
 from planting.kinds import KINDS
 from planting.second_sets import BOTH_SPLITS, SECOND
@@ -24,7 +25,7 @@ SPOILINGS = {
     for name, kind in KINDS.items()
     if kind.group in ("data", "split") and hasattr(kind.plant, "keywords")
 }
-ALIKE = {"channel_empty", *BOTH_SPLITS, *BOTH_PARTS}
+ALIKE = {"channel_empty", *BOTH_SPLITS, *BOTH_PARTS, *IN_BOTH}
 """What is done to training and validation images alike."""
 
 
@@ -62,15 +63,15 @@ def test_a_kind_is_found_again_in_another_process() -> None:
 
 
 def test_the_last_lot_is_held_out() -> None:
-    assert {KINDS[name].lot for name in held_out()} == {3}
-    assert {kind.lot for name, kind in KINDS.items() if name not in held_out()} == {1, 2}
+    assert {KINDS[name].lot for name in held_out()} == {4}
+    assert {kind.lot for name, kind in KINDS.items() if name not in held_out()} == {1, 2, 3}
 
 
 def test_kinds_are_named_by_faults_of_the_doctor() -> None:
     assert {code for kind in KINDS.values() for code in kind.codes} <= set(FAULTS)
 
 
-@pytest.mark.parametrize("name", sorted({*SPOILINGS, *SECOND, *THIRD}))
+@pytest.mark.parametrize("name", sorted({*SPOILINGS, *SECOND, *THIRD, *FOURTH}))
 def test_one_split_is_spoiled(name: str) -> None:
     """Of `validation_...` and of nothing else the validation images or labels are other ones."""
     sound, spoiled = planted_colours(images=300), planted_colours(images=300, spoil=name)
