@@ -8,7 +8,7 @@ often, class by class. Where it is not, known changes of the images are undone o
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -89,15 +89,6 @@ def check_splits(
         f"a small network is right on {own.accuracy:.0%} of the training images that it has not "
         f"seen, and on {theirs.accuracy:.0%} of the {other.split} images"
     )
-    rows = tuple(
-        (name, own.recall(label), theirs.recall(label), class_names[theirs.answered(label)[0]])
-        for label, name in enumerate(class_names)
-    )
-    title = "share of right answers of a small network that learnt some training images"
-    columns = ("class", "training", other.split, "most often taken for")
-    oddest = apart.oddest(train, other) if apart is not None and apart.is_far else ()
-    named = Table("images that are the least like those of the other split", ("image",),
-                  tuple((name,) for name in oddest))  # fmt: skip
     return Report(
         "splits",
         findings[0].headline if findings else headline,
@@ -107,8 +98,28 @@ def check_splits(
             "other": theirs.accuracy,
             "apart": None if apart is None else apart.distance,
         },
-        tables=(Table(title, columns, rows), *((named,) if oddest else ())),
+        tables=tuple(_tables(own, theirs, apart, train, other, class_names)),
     )
+
+
+def _tables(  # both splits, and what was said of them
+    own: Confusions,
+    theirs: Confusions,
+    apart: Apart | None,
+    train: Sample,
+    other: Sample,
+    names: Sequence[str],
+) -> Iterator[Table]:
+    rows = tuple(
+        (name, own.recall(label), theirs.recall(label), names[theirs.answered(label)[0]])
+        for label, name in enumerate(names)
+    )
+    title = "share of right answers of a small network that learnt some training images"
+    yield Table(title, ("class", "training", other.split, "most often taken for"), rows)
+    oddest = apart.oddest(train, other) if apart is not None and apart.is_far else ()
+    if oddest:
+        title = "images that are the least like those of the other split"
+        yield Table(title, ("image",), tuple((name,) for name in oddest))
 
 
 def _frequent(sample: Sample, train: Sample) -> Sample:
