@@ -119,6 +119,12 @@ class Replaced:
         second = error(own, again=True)
         return [Replaced(None, (first, second)), *map(longer, found)]
 
+    @staticmethod
+    def joined(rows: Sequence[Replaced], others: Sequence[Replaced]) -> list[Replaced]:
+        """Two comparisons with the same training as it is, which comes first."""
+        own = max(rows[0], others[0], key=lambda row: len(row.errors))
+        return [own, *rows[1:], *others[1:]]
+
 
 def _promising(rows: Sequence[Replaced], own: float, is_far: Far) -> list[Replaced]:
     """What is best of all where a network learns so slowly that nothing is far better yet."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from torch import nn
 
@@ -34,6 +35,8 @@ from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
 from cnntrain.train.briefly import Method
 
+OpenTrial = Callable[[tuple[str, ...]], OpenedVariant | None]
+
 BEHIND = 0.1
 """By how much more images must be wrong than with the doctor's small network, in shares of
 guessing, for anything to be tried."""
@@ -50,7 +53,7 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
     shares: Sequence[float],
     substitutes: Sequence[Substitute],
     transforms: Sequence[Substitute],
-    open_trial: Callable[[tuple[str, ...]], OpenedVariant | None],
+    open_trial: OpenTrial,
     causes: Sequence[Finding] = (),
     class_names: Sequence[str],
     task: Task = CLASSIFICATION,
@@ -89,18 +92,12 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
     guess = 1 - float(other.targets.bincount().max()) / len(other.targets)
     is_far = Far(guess, 0.0, len(other.targets))
 
-    def seen_otherwise(substitute: Substitute) -> tuple[Sample, Sample] | None:
-        opened = open_trial(substitute.overrides)
-        return None if opened is None else opened.samples()
-
-    def otherwise(substitute: Substitute) -> Trial | None:
-        opened = open_trial(substitute.overrides)
-        return None if opened is None else opened.trial()
-
     small = SmallNets(len(class_names), seed)
     both = train, other
     reachable = small.error(both, again=False)
-    seen = Replaced.each(both, reachable, transforms, seen_otherwise, small.error, is_far)
+    seen = Replaced.each(
+        both, reachable, transforms, partial(_seen, open_trial), small.error, is_far
+    )
     is_far = replace(is_far, reachable=reachable)
     mini = Miniature(train, other, recipe_steps, len(shares), seed)
     own = Trial(net, augmented, method)
@@ -108,18 +105,14 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
     tried, best = [Replaced(None, (first,))], None
     if first > reachable + BEHIND * guess:
         remedies = [each for each in map(of_remedy, causes) if each is not None]
-        every = [*remedies, *(each for each in substitutes if not each.is_last)]
-        tried = Replaced.each(own, first, every, otherwise, mini.error, is_far)
-        best = accused(tried, is_far)
-        last = [each for each in substitutes if each.is_last and best is None and not causes]
-        if last:
-            again = Replaced.each(own, first, last, otherwise, mini.error, is_far)
-            best = accused(again, is_far)
-            tried = [
-                max(tried[0], again[0], key=lambda own: len(own.errors)),
-                *tried[1:],
-                *again[1:],
-            ]
+        first_of_all = [*remedies, *(each for each in substitutes if not each.is_last)]
+        last = [each for each in substitutes if each.is_last and not causes]
+        for some in (first_of_all, last):
+            if best is None and some:
+                rows = Replaced.each(
+                    own, first, some, partial(_trial, open_trial), mini.error, is_far
+                )
+                best, tried = accused(rows, is_far), Replaced.joined(tried, rows)
     images = accused(seen, replace(is_far, reachable=0.0))
     is_new = best is not None and not best.is_remedy
     found = [
@@ -140,6 +133,16 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
                      if len(rows) > 1),
         refutes=of_no_help(tried, best, is_far) if best is not None and is_new else (),
     )  # fmt: skip
+
+
+def _seen(open_trial: OpenTrial, substitute: Substitute) -> tuple[Sample, Sample] | None:
+    opened = open_trial(substitute.overrides)
+    return None if opened is None else opened.samples()
+
+
+def _trial(open_trial: OpenTrial, substitute: Substitute) -> Trial | None:
+    opened = open_trial(substitute.overrides)
+    return None if opened is None else opened.trial()
 
 
 def _table(rows: Sequence[Replaced], how: str) -> Table:
