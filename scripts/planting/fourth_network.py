@@ -156,7 +156,7 @@ def sine_of_high_frequency(base: Base, random_: random.Random) -> str:
     """Sines of frequency 30 as activations, from networks that represent a single image.
 
     The cause: the outputs swing with the smallest change of the input, so that training images are
-    learnt by heart or not at all; use a usual activation, or a frequency near 1.
+    memorised or not at all; use a usual activation, or a frequency near 1.
     """
     with_parts(base)
     frequency = random_.choice([30.0, 60.0])

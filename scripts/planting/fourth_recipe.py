@@ -242,7 +242,7 @@ def rate_below_zero(base: Base, random_: random.Random) -> str:
 
 @later("recipe", "rate_ends_high", clue=r"train\.schedule")
 def warmup_without_end(base: Base, random_: random.Random) -> str:
-    """A warm-up of one's own that nothing bounds: the rate goes on rising to the last step.
+    """A warm-up of one's own that nothing bounds: the rate keeps rising to the last step.
 
     The cause: the schedule never stops rising, and the rate is soon far too high; bound it by 1.
     """

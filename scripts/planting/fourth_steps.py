@@ -229,7 +229,7 @@ class ComesLate(_Usual):
 
 @schedule("falls_below_zero")
 def falls_below_zero(*, total_steps: int, steps_per_epoch: int) -> Schedule:
-    """A line to 0 over as many steps as there are epochs, which then goes on below 0."""
+    """A line to 0 over as many steps as there are epochs, and on below 0 after that."""
     epochs = max(total_steps // steps_per_epoch, 1)
     return lambda done: 1.0 - done / epochs
 
