@@ -30,7 +30,7 @@ FAULTS: dict[str, str] = {
     "class_weights_upside_down": "class weights do not make up for uneven classes",
     "targets_not_scaled": "the numbers to be learnt are far from mean 0 and deviation 1",
     "targets_odd": "a few images have numbers far from all others, or all have the same number",
-    "constant_channel": "a channel of the images says nothing",
+    "constant_channel": "a channel, or a part, of the images says nothing",
     "not_normalised": "the images are far from mean 0 and deviation 1",
     # the derivative
     "wrong_gradient": "the backward pass does not compute the derivative of the forward pass",

@@ -17,6 +17,10 @@ FAR = 0.8
 SCALE = (0.05, 5.0)
 """Deviation of the pixels that a network reads well."""
 
+COVERED, SAME = (0.2, 0.5), 1e-3
+"""Share of the middle of the images that is the same in all, for a suspicion and for a fault; the
+same is what deviates by this share of the most that any pixel does."""
+
 OFF_CENTRE = 3.0
 """Mean of the pixels, in their deviations."""
 
@@ -100,6 +104,15 @@ def value_findings(train: Sample) -> Iterator[Finding]:
             "channels, so the network sees nothing in it",
             "look at the files: was a channel lost when they were written?",
         )
+    elif (covered := _covered(train.images)) >= COVERED[0]:
+        yield Finding(
+            "constant_channel",
+            f"{covered:.0%} of the middle of the images is the same in all of them",
+            f"deviation 0 from image to image over {len(train.images):,} images",
+            "look at them with `cnntrain data show`: something covers them, or they were put "
+            "together wrongly",
+            is_certain=covered >= COVERED[1],
+        )
     elif not SCALE[0] <= scale <= SCALE[1] or centre > OFF_CENTRE:
         yield Finding(
             "not_normalised",
@@ -108,6 +121,14 @@ def value_findings(train: Sample) -> Iterator[Finding]:
             "channel by channel: mean " + ", ".join(f"{v:.3g}" for v in mean.tolist()[:4]),
             "add `normalize` to both lists of `data.transforms`, without mean and std of its own",
         )
+
+
+def _covered(images: Tensor) -> float:
+    """Share of the middle half of height and width where all images are the same."""
+    height, width = images.shape[2:]
+    middle = images[..., height // 4 : height - height // 4, width // 4 : width - width // 4]
+    deviation = middle.std(dim=0).amax(dim=0)
+    return float((deviation <= SAME * images.std(dim=0).max()).double().mean())
 
 
 def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 from cnntrain.diagnose.neighbours import Sample, Votes
-from cnntrain.diagnose.pixel_order import NOISE, SMALLEST, neighbouring
 from cnntrain.diagnose.report import Finding
 from cnntrain.diagnose.small_net import PartTaught
 
@@ -61,17 +60,6 @@ def meaningless(
     if not is_clear or learnt.kappa < own.kappa + MEMORISED:
         return f"{said}: the images are hard, or the labels wrong"
     said += f" (guessing: {1 / most:.0%})"
-    sides = train.images.shape[2:]
-    if min(sides) >= SMALLEST and (alike := neighbouring(train.images)) < NOISE:
-        return Finding(
-            "misread_pixels",
-            "the images look like noise: the pixels are not where they belong, or nothing is there",
-            f"neighbours are alike to {alike:.2f} (correlation; of photographs 0.9 is usual); "
-            f"{said}",
-            "look at them with `cnntrain data show`, and at how files or arrays were read: was an "
-            "array reshaped that should have been transposed?",
-            follows=("same_picture",),
-        )
     return Finding(
         "labels_noisy",
         "the labels have nothing to do with the images",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from cnntrain.diagnose.neighbours import Sample
@@ -13,34 +15,139 @@ from cnntrain.diagnose.report import Finding
 SMALLEST = 8
 """Pixels a side from which on images are judged."""
 
+BARE = 0.05
+"""Share of the usual deviation from image to image up to which a row or column is the same in all
+of them."""
+
 CLEARER = 0.2
 """By how much neighbours must be more alike where the order of the bytes is another one. Of
 photographs 0.85 to 0.95 is usual, and 0.3 to 0.6 where their colours are taken for neighbours."""
 
+NOISE = 0.15
+"""Correlation of neighbours below which images look like noise. Of drawings and photographs it is
+0.35 or more, of the latter 0.9; of images that were misread, or taken in the dark, 0.1 or less."""
 
-NOISE = 0.1
-"""Correlation of neighbours below which nothing is seen in an image; of photographs it is 0.9."""
+FARTHER = 0.8
+"""Rows or columns some places away differ by less than this share of what neighbours do, where they
+were put together wrongly; of images as they should be by 1.05 times as much, or more."""
+
+SEAM = 2.0
+"""Along a seam pixels differ so many times as much as two places away on both sides; of images of
+one piece 1.15 times at the most."""
+
+KNOWN = 0.5
+"""Images whose neighbours have the same label so often, from chance (0) to always (1), may look odd
+and be right: what is found is a suspicion."""
 
 
-def misread(train: Sample) -> Iterator[Finding]:
-    """Images stored as height x width x channel that were read as channel x height x width."""
+def misread(train: Sample, kappa: float = 0.0) -> Iterator[Finding]:
+    """Pixels that stand elsewhere than they should, and what is no picture at all.
+
+    Args:
+        train: some of the training images.
+        kappa: how well nearest neighbours know their classes.
+    """
     images = train.images
-    channels, *sides = images.shape[1:]
-    if channels < 2 or min(sides) < SMALLEST or not images.isfinite().all():
+    if min(images.shape[2:]) < SMALLEST or not images.isfinite().all():
         return
+    found = _interleaved(images) or _wrapped(images) or _noise(images) or _seam(images)
+    if found is not None:
+        yield replace(found, is_certain=found.is_certain and kappa < KNOWN)
+
+
+def _interleaved(images: Tensor) -> Finding | None:
+    """Images stored as height x width x channel that were read as channel x height x width."""
+    channels, *sides = images.shape[1:]
+    if channels < 2:
+        return None
     put_right = images.reshape(len(images), *sides, channels).permute(0, 3, 1, 2)
     as_read, otherwise = neighbouring(images), neighbouring(put_right)
     # where colours are flat, or only noise is left, neighbours are not alike in any order
     is_interleaved = neighbouring(images, steps=channels) > as_read + CLEARER
     if otherwise < as_read + CLEARER or not is_interleaved:
-        return
-    yield Finding(
+        return None
+    return Finding(
         "misread_pixels",
         "the pixels are not where they belong: colours stand beside each other as if they were "
         "neighbours",
         f"read as height x width x {channels} values neighbours are alike to {otherwise:.2f} "
         f"(correlation), as {channels} x height x width, as they are, to {as_read:.2f}",
         "permute the axes of the array where the images are made, in place of `reshape`",
+    )
+
+
+def _wrapped(images: Tensor) -> Finding | None:
+    """Rows of another width, or rows and columns of several images in turn."""
+    tried: list[tuple[float, int, str]] = []
+    for axis, what in ((2, "row"), (3, "column")):
+        side = images.shape[axis]
+        apart = [_difference(images, axis, by) for by in range(1, side // 2 + 1)]
+        tried += [(far / max(apart[0], 1e-12), by, what) for by, far in enumerate(apart[1:], 2)]
+    share, by, what = min(tried)
+    if share >= FARTHER:
+        return None
+    return Finding(
+        "misread_pixels",
+        f"the pixels are not where they belong: every {_ordinal(by)} {what} is more like the next "
+        f"such one than like the {what} beside it",
+        f"{what}s {by} places apart differ by {share:.0%} of what neighbours do; in a picture they "
+        "differ by more",
+        "look at how files or arrays were read: a width that is not the file's, `numpy.resize` or "
+        "`reshape` in place of an image's resize, or the lines of several images in turn",
+    )
+
+
+def _ordinal(number: int) -> str:
+    return {2: "second", 3: "third"}.get(number, f"{number}th")
+
+
+def _difference(images: Tensor, axis: int, by: int) -> float:
+    kept = images.shape[axis] - by
+    return float((images.narrow(axis, by, kept) - images.narrow(axis, 0, kept)).abs().mean())
+
+
+def _noise(images: Tensor) -> Finding | None:
+    alike = neighbouring(images)
+    if alike >= NOISE:
+        return None
+    return Finding(
+        "misread_pixels",
+        "the images look like noise: the pixels are not where they belong, or nothing is there",
+        f"neighbours are alike to {alike:.2f} (correlation); of photographs 0.9 is usual, of "
+        "drawings 0.5",
+        "look at them with `cnntrain data show`, and at how files or arrays were read: was an "
+        "array reshaped that should have been transposed, were bytes, palette or bit depth taken "
+        "for others, was there too little light?",
+        follows=("same_picture",),
+    )
+
+
+def _seam(images: Tensor) -> Finding | None:
+    """A line in the same place of all images at which they do not continue.
+
+    Beside a border or a covered area, where pixels are the same in all images, there is none.
+    """
+    found: list[tuple[float, int, str]] = []
+    varies = images.std(dim=0).mean(dim=0)
+    for axis, what in ((2, "row"), (3, "column")):
+        steps = images.diff(dim=axis).abs().mean(dim=(0, 1, 5 - axis))
+        beside = varies.mean(dim=3 - axis)
+        least = BARE * float(beside.mean())
+        for at in range(2, len(steps) - 2):
+            around = float(torch.cat([steps[at - 2 : at], steps[at + 1 : at + 3]]).max())
+            if min(float(beside[at]), float(beside[at + 1])) > least:
+                found.append((float(steps[at]) / max(around, 1e-12), at + 1, what))
+    ratio, at, what = max(found, default=(0.0, 0, ""))
+    if ratio < SEAM:
+        return None
+    return Finding(
+        "misread_pixels",
+        f"each image is put together of two that do not belong together: there is a seam behind "
+        f"{what} {at}",
+        f"pixels on both sides of it differ {ratio:.1f} times as much as those beside it do",
+        "look at them with `cnntrain data show`: were images cut from a sheet at wrong places, or "
+        "two pasted into one? Cut them along the seam",
+        is_certain=False,
     )
 
 

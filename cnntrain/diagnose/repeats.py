@@ -26,16 +26,28 @@ JUMP, NEARLY = 1.5, 0.5
 those of the same picture, for this share of them. Of digits, drawings and photographs the largest
 jump is 1.05."""
 
+HALF = 0.5
+"""Share of the images that have that value in common; of images of one colour each has its own."""
+
 MOST_OF_CLASS = 0.75
 """A jump beyond this share of a class shows that classes differ."""
 
-BARE, LEVELS = 0.97, 3
-"""Images are as good as empty where this share of the pixels of most has one value, and there are
-no more values than these in all of them."""
+BARE, LEVELS, KNOWN = 0.95, 3, 0.5
+"""Images are as good as empty where this share of the pixels of most has one value. That is a fault
+where there are no more values than these in all of them, or where neighbours have the same label
+less often than this, from chance (0) to always (1); of strokes on paper 0.8 is usual."""
 
 
-def same_pictures(train: Sample, class_names: Sequence[str]) -> Iterator[Finding]:
-    """What stands in the place of images that show something of their own."""
+def same_pictures(
+    train: Sample, class_names: Sequence[str], kappa: float = 0.0
+) -> Iterator[Finding]:
+    """What stands in the place of images that show something of their own.
+
+    Args:
+        train: some of the training images.
+        class_names: of the classes.
+        kappa: how well nearest neighbours know their classes.
+    """
     values = train.images.flatten(1)
     if values.shape[1] <= FEW_VALUES:
         return
@@ -53,7 +65,7 @@ def same_pictures(train: Sample, class_names: Sequence[str]) -> Iterator[Finding
     else:
         yield from _copies(train.targets, which, class_names)
         yield from _near_copies(train)
-        yield from _bare(values)
+        yield from _bare(train.images, kappa)
 
 
 def labelled_twice(doubled: Sequence[tuple[str, str]], *, images: int) -> Iterator[Finding]:
@@ -118,19 +130,24 @@ def _near_copies(train: Sample) -> Iterator[Finding]:
     )
 
 
-def _bare(values: Tensor) -> Iterator[Finding]:
+def _bare(images: Tensor, kappa: float) -> Iterator[Finding]:
     """Images in which next to nothing is left of what they showed."""
-    share = (values == values.mode(dim=1, keepdim=True).values).double().mean(dim=1)
-    levels = len(torch.unique(values)) if share.median() >= BARE else LEVELS + 1
-    if levels <= LEVELS:
+    values = images.flatten(2)
+    ground = values.mode(dim=2, keepdim=True).values
+    usual = (ground == ground.mode(dim=0, keepdim=True).values).double().mean()
+    same = (values == ground).double().mean(dim=(1, 2)).median()
+    if same >= BARE and usual >= HALF:
+        levels = len(torch.unique(values))
         yield _finding(
-            f"the training images are as good as empty: {float(share.median()):.0%} of the pixels "
-            "of one have one value",
+            f"the training images are as good as empty: {float(same):.0%} of the pixels of one "
+            "have one value",
             f"in all {len(values):,} that were looked at there are {levels} different values",
-            "; were numbers from 0 to 1 cast to integers?",
+            "; were numbers from 0 to 1 cast to integers, was the range of grey set wrongly, or "
+            "are the objects far smaller than the images?",
+            is_certain=levels <= LEVELS or kappa < KNOWN,
         )
 
 
-def _finding(headline: str, evidence: str, more: str) -> Finding:
+def _finding(headline: str, evidence: str, more: str, *, is_certain: bool = True) -> Finding:
     look = "look at the files, and at how they were written: `cnntrain data check`"
-    return Finding("same_picture", headline, evidence, f"{look}{more}")
+    return Finding("same_picture", headline, evidence, f"{look}{more}", is_certain=is_certain)

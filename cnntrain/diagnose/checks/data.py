@@ -76,8 +76,8 @@ def check_data(  # noqa: PLR0913  # what a check may ask for
     nothing = None if labels else meaningless(train, own, class_names)
     findings = (
         *not_finite(train),
-        *same_pictures(train, class_names),
-        *misread(train),
+        *same_pictures(train, class_names, own.kappa(train.targets)),
+        *misread(train, own.kappa(train.targets)),
         *_missing(class_names, counts, unseen),
         *labelled_twice(doubled, images=sum(counts["train"])),
         *labels,
@@ -130,6 +130,7 @@ def _without_classes(
     """What can be said where no label is a class: of the images, and what is `odd` in numbers."""
     findings = (
         *not_finite(train),
+        *misread(train, kappa=1.0),
         *odd,
         *leaks(train, other, counts=counts, shared=shared),
         *unlike(train, other),

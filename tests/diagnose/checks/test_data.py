@@ -16,6 +16,7 @@ from cnntrain.data.sets.digits import digits
 from cnntrain.data.splits import Pixels
 from cnntrain.diagnose.checks import data
 from cnntrain.diagnose.checks.data import check_data
+from cnntrain.diagnose.diagnose import conclude
 from cnntrain.diagnose.neighbours import Sample, votes_of
 from cnntrain.diagnose.report import Report
 
@@ -166,8 +167,83 @@ def test_images_that_look_like_noise() -> None:
     targets = torch.randint(5, (1600,), generator=generator)
     assert "misread_pixels" not in faults(check(Sample("train", smooth, targets)))
     report = check(Sample("train", noise, targets))
-    assert faults(report) == ["misread_pixels"]
+    assert faults(report) == ["misread_pixels", "labels_noisy"]
     assert "look like noise" in report.headline
+    (finding,) = conclude([report]).findings
+    assert finding.fault == "misread_pixels"
+
+
+def pictures(count: int = 400) -> Sample:
+    """Smooth images of 16 x 16, of no class in particular."""
+    generator = torch.Generator().manual_seed(7)
+    coarse = torch.randn(count, 3, 5, 5, generator=generator)
+    images = F.interpolate(coarse, size=(16, 16), mode="bilinear")
+    return Sample("train", images, torch.arange(count) % 5)
+
+
+def wrapped(images: torch.Tensor) -> torch.Tensor:
+    """The first rows of images of twice the size, each over two rows."""
+    large = F.interpolate(images, size=(32, 32), mode="bilinear")
+    return large.flatten(2)[..., :256].view_as(images)
+
+
+def cut_wrongly(images: torch.Tensor) -> torch.Tensor:
+    """The right part of an image, and the left part of the next one."""
+    return torch.cat([images[..., 6:], images.roll(-1, 0)[..., :6]], dim=3)
+
+
+def covered(images: torch.Tensor) -> torch.Tensor:
+    images = images.clone()
+    images[..., 4:12, 3:12] = 0.5
+    return images
+
+
+def nearly_black(images: torch.Tensor) -> torch.Tensor:
+    """All but the brightest three of a hundred values are cut off."""
+    return (images - images.quantile(0.97)).clamp_min(0)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault", "said"),
+    [
+        (wrapped, "misread_pixels", "every second row is more like the next such one than like"),
+        (cut_wrongly, "misread_pixels", "there is a seam behind column 10"),
+        (covered, "constant_channel", "100% of the middle of the images is the same in all"),
+        (nearly_black, "same_picture", "the training images are as good as empty: 9"),
+        (lambda x: (1000 * x) % 1, "misread_pixels", "the images look like noise"),
+    ],
+)
+def test_images_that_were_put_together_wrongly(change: Any, fault: str, said: str) -> None:
+    sound = pictures()
+    assert not {"misread_pixels", "constant_channel", "same_picture"} & set(faults(check(sound)))
+    report = check(replace(sound, images=change(sound.images)))
+    assert [said in each.headline for each in report.findings if each.fault == fault] == [True]
+
+
+def test_images_that_look_odd_and_are_known_are_a_suspicion() -> None:
+    """The class is in the mean, and the rest is noise."""
+    generator = torch.Generator().manual_seed(8)
+    targets = torch.arange(400) % 5
+    noise = torch.randn(400, 1, 16, 16, generator=generator)
+    light = Sample("train", noise + targets[:, None, None, None] * 2.0 - 4, targets)
+    (finding,) = check(replace(light, images=light.images)).findings
+    assert (finding.fault, finding.is_certain) == ("misread_pixels", False)
+
+
+def test_a_covered_border_is_no_seam() -> None:
+    """Nor is a frame around all images anything that covers their middle."""
+    sound = pictures()
+    framed = sound.images.clone()
+    framed[..., :4] = framed[..., -4:] = 1.5
+    assert not {"misread_pixels", "constant_channel"} & set(
+        faults(check(replace(sound, images=framed)))
+    )
+
+
+def test_images_of_one_colour_are_not_empty() -> None:
+    generator = torch.Generator().manual_seed(9)
+    flat = torch.rand(400, 3, 1, 1, generator=generator).expand(-1, -1, 16, 16)
+    assert "same_picture" not in faults(check(Sample("train", flat, torch.arange(400) % 5)))
 
 
 def test_too_few_labels_to_see_that_they_mean_nothing_are_not_judged() -> None:
