@@ -49,6 +49,7 @@ FAULTS: dict[str, str] = {
     "random_evaluation": "evaluation is random",
     "eval_mode_batch_norm": "evaluation of an image depends on the other images of its batch",
     "stale_batch_norm": "the running statistics do not follow the batches",
+    "other_in_evaluation": "a layer computes something else in evaluation than in training",
     "averages_too_short": "the running statistics are those of the last batch",
     "few_values_in_batch_norm": "batch normalisation learns from a few values",
     "lone_image": "batch normalisation learns from a batch of one image",
@@ -160,7 +161,7 @@ EXPLAINS = (
     *(*STOPS, *(code for code, _, _ in SUSPECTS.values())),
     *("rate_too_high", "rate_too_low", "rate_falls_early", "rate_rises_late", "momentum_too_long"),
     *("labels_shifted", "labels_noisy", "class_weights_upside_down", "few_values_in_batch_norm"),
-    *("no_gradient", "cannot_overfit", "diverges", "harmful_setting"),
+    *("no_gradient", "cannot_overfit", "diverges", "harmful_setting", "other_in_evaluation"),
 )
 """Because of these training may make no progress."""
 

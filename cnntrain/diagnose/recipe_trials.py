@@ -12,6 +12,7 @@ from cnntrain.data.batch import Batch
 from cnntrain.diagnose.faults import STOPS, SUSPECTS
 from cnntrain.diagnose.modules import Missed, batch_norms, logits_of
 from cnntrain.diagnose.report import Finding
+from cnntrain.diagnose.two_modes import TwoModes, two_modes
 from cnntrain.tasks.criterion import Criterion
 from cnntrain.tasks.protocol import Task
 from cnntrain.train.briefly import Course, Method, set_steady, steady_copy, train_briefly
@@ -49,7 +50,8 @@ class RecipeTrial:
 class Tried:
     """Some steps of training: the loss and error of the images as they are, before and after.
 
-    `evaluated` is the loss afterwards in evaluation, with running statistics that have settled.
+    `evaluated` is the loss afterwards in evaluation, with running statistics that have settled, and
+    `two_modes` what makes it worse there.
     """
 
     trial: RecipeTrial
@@ -58,6 +60,7 @@ class Tried:
     after: float
     error: float | None
     evaluated: float
+    two_modes: TwoModes | None = None
 
 
 @dataclass(frozen=True)
@@ -107,8 +110,12 @@ class RecipeTrials:
             here, _ = _judge(moving, plain[:LOOKED_AT], criterion, None)
             there, _ = _judge(moving.eval(), plain[:LOOKED_AT], criterion, None)
             evaluated += there - here
+        two = None
+        if not (course.diverged or trial.what):
+            looked_at = plain[:LOOKED_AT]
+            two = two_modes(moving, looked_at, criterion=criterion, chance=self.chance)
         after = math.inf if course.diverged else after
-        return Tried(trial, course, before, after, error, evaluated)
+        return Tried(trial, course, before, after, error, evaluated, two)
 
     def again(self, tried: Tried) -> Tried:
         """The same training in another order of its batches, and with other chance."""

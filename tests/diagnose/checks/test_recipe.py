@@ -206,3 +206,44 @@ def test_running_statistics(
     shifted = [Batch(20 * batch.images + 60, batch.targets) for batch in batches]
     report = check(convnet(norm1=nn.BatchNorm2d(6, momentum=momentum)), shifted, method())
     assert faults(report) == expected
+
+
+class Drop(nn.Module):
+    """Dropout that scales what it keeps rightly, or with the wrong sign."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * (torch.rand_like(x) >= 0.7) * self.scale if self.training else x
+
+
+class Centre(nn.Module):
+    """Takes off the mean of the batch, and in evaluation the running one, or so many times that."""
+
+    def __init__(self, times: float) -> None:
+        super().__init__()
+        self.times = times
+        self.register_buffer("mean", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x + 5
+        if not self.training:
+            return x - self.times * self.mean
+        self.mean.lerp_(x.detach().mean(), 0.1)
+        return x - x.mean()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"), [(Drop(1 / 0.3), Drop(-1 / 0.3)), (Centre(1.0), Centre(3.0))]
+)
+def test_a_layer_that_computes_something_else_in_evaluation(
+    convnet: Make, method: Make, batches: list[Batch], right: nn.Module, wrong: nn.Module
+) -> None:
+    assert faults(check(convnet(norm1=right), batches, method())) == []
+    report = check(convnet(norm1=wrong), batches, method())
+    (finding,) = [each for each in report.findings if each.fault == "other_in_evaluation"]
+    assert finding.layers == ("norm1",)
+    said = f"'norm1' ({type(wrong).__name__}) computes something else in evaluation"
+    assert finding.headline.startswith(said)
