@@ -20,6 +20,9 @@ LEAST = 12
 TAUGHT = 0.75
 """Share of them that is learnt; the others tell how well."""
 
+KNOWN_FROM = 4
+"""Images of a class there, for training images of that class to be judged."""
+
 KNOWN = 0.5
 """From guessing (0) to always right (1): how well they must be learnt."""
 
@@ -46,6 +49,11 @@ def wrong_labels(
     """
     classes = len(names)
     if len(other.targets) < LEAST * classes:
+        return None
+    known = torch.bincount(other.targets, minlength=classes) >= KNOWN_FROM
+    is_known = known[train.targets]
+    train = Sample(train.split, train.images[is_known], train.targets[is_known])
+    if not len(train.targets):
         return None
     left = round((1 - TAUGHT) * len(other.targets))
     there = PartTaught.of(other.images, other.targets, held_out=left, classes=classes, seed=seed)

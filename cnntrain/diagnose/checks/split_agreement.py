@@ -76,7 +76,9 @@ def check_splits(
     found = _found(part, theirs, apart, train, other, class_names) if is_telling else None
     if apart is not None and apart.of_training and apart.who[0]:
         found = kinds_differ(apart, own, theirs, other.split)
-    elif not is_telling or theirs.accuracy < own.accuracy - WORSE / 2:
+    elif (apart is None or not apart.is_far) and (
+        not is_telling or theirs.accuracy < own.accuracy - WORSE / 2
+    ):
         found = wrong_labels(train, other, own, class_names, seed=seed) or found
     if found is None and apart is not None and apart.is_far:
         found = kinds_differ(apart, own, theirs, other.split)

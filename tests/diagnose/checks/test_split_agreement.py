@@ -15,8 +15,10 @@ from cnntrain.data.sets.digits import digits
 from cnntrain.data.splits import Pixels
 from cnntrain.diagnose.apart import Apart
 from cnntrain.diagnose.checks.split_agreement import check_splits
+from cnntrain.diagnose.labels_read import wrong_labels
 from cnntrain.diagnose.neighbours import Sample
 from cnntrain.diagnose.report import Report
+from cnntrain.diagnose.small_net import Confusions
 
 NAMES = tuple("abcdefghij")
 
@@ -188,6 +190,23 @@ def test_a_part_of_the_training_images_that_is_of_another_kind() -> None:
     listed = [str(name) for (name,) in report.tables[1].rows]
     assert len(listed) == 20
     assert all(name.startswith("noise") for name in listed)
+
+
+def test_classes_that_the_other_split_lacks_have_no_wrong_labels() -> None:
+    """It has five of ten classes; of these half of the images."""
+    train, other = halves()
+    few = other.targets < 5
+    fewer = replace(other, images=other.images[few], targets=other.targets[few])
+    own = Confusions(torch.ones(10, 10))  # as good as guessing
+    assert wrong_labels(train, fewer, own, NAMES) is None
+
+
+def test_labels_are_not_blamed_for_images_of_two_kinds() -> None:
+    """Training images are drowned in noise; those of validation are not."""
+    train, _ = halves()
+    noise = torch.randn(train.images.shape, generator=torch.Generator().manual_seed(6))
+    report = check(train=replace(train, images=train.images + 2 * noise))
+    assert [found.fault for found in report.findings] == ["splits_differ"]
 
 
 def test_a_part_of_the_other_images_that_is_of_another_kind() -> None:
