@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from cnntrain.config.loaded import Loaded
 from cnntrain.config.resolved import dump_yaml, resolved_tree
 from cnntrain.core.errors import CnntrainError, UsageError
+from cnntrain.diagnose.faults import SYMPTOMS
 from cnntrain.diagnose.report import Finding
 from cnntrain.diagnose.setup import Patient
 from cnntrain.fit.fitted import fit
@@ -91,8 +92,16 @@ def tries_of(patient: Patient) -> Tries:
 
 
 def with_overrides(findings: Sequence[Finding]) -> Finding | None:
-    """The first finding whose remedy can be tried; of its effects, the first one that has one."""
-    each = (one for found in findings for one in (found, *found.effects))
+    """The first finding whose remedy can be tried; of its effects, the first one that has one.
+
+    Where a cause is known, what may help against a symptom of whatever cause is no remedy.
+    """
+    each = (
+        one
+        for found in findings
+        for one in (found, *found.effects)
+        if one is found or one.fault not in SYMPTOMS
+    )
     return next((found for found in each if found.overrides), None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from cnntrain.diagnose.faults import FAULTS
 from cnntrain.diagnose.pasted_remedies import MENDS, mended
 from cnntrain.diagnose.report import Finding
 from cnntrain.diagnose.setup import open_patient
+from cnntrain.diagnose.tries import with_overrides
 from cnntrain.train import undisturbed
 
 RunFile = Callable[..., Path]
@@ -197,3 +199,14 @@ def test_a_registered_layer_stands_in_for_one_that_is_wrong(
 def test_what_is_no_run_file_is_not_proposed(run_file: RunFile) -> None:
     """Without `flatten` a linear layer reads maps."""
     assert overrides("unseen_pixels", run_file({}), "flatten1") == []
+
+
+def test_a_symptom_of_a_known_cause_has_no_remedy() -> None:
+    """Wrong labels are not mended by another rate; what follows from another cause may be."""
+    stuck = Finding("no_progress", "", "", "", overrides=("train.optimizer.lr=auto",))
+    rate = Finding("rate_too_high", "", "", "", overrides=("train.optimizer.lr=0.1",))
+    labels = Finding("labels_noisy", "", "", "", effects=(stuck,))
+    assert with_overrides([labels]) is None
+    assert with_overrides([labels, rate]) is rate
+    assert with_overrides([replace(labels, effects=(stuck, rate))]) is rate
+    assert with_overrides([stuck]) is stuck
