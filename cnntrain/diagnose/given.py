@@ -24,9 +24,9 @@ SMALL, FEW = 32, 64
 
 
 def _opener(patient: Patient) -> Opener:
-    effort = patient.effort
     batches = lambda: patient.augmented  # noqa: E731  # read when they are needed
-    return opener_of(patient.prepared, batches, steps=effort.recipe_steps, size=effort.batch)
+    steps = patient.effort.recipe_steps
+    return opener_of(patient.prepared, batches, steps=steps, size_of=patient.trial_size)
 
 
 def _variants(patient: Patient) -> tuple[Relief, ...]:

@@ -16,6 +16,7 @@ from cnntrain.assemble.find_numbers import find_numbers
 from cnntrain.assemble.prepare import Prepared, prepare
 from cnntrain.assemble.translation import open_run_data
 from cnntrain.assemble.trial_parts import (
+    TrialSize,
     bare,
     first_batches,
     lightly,
@@ -65,6 +66,12 @@ class Patient:
     def net(self) -> nn.Module:
         """The network as training begins with it."""
         return self.prepared.learner.model
+
+    def trial_size(self, batch_size: int) -> int:
+        """Images of a batch of short trainings, where a run has batches of so many."""
+        of = self.prepared.plan.multiply_adds
+        on_gpu = self.prepared.device.type != "cpu"
+        return TrialSize.of(of, batch_size=batch_size, on_gpu=on_gpu).batch
 
     @cached_property
     def augmented(self) -> tuple[Batch, ...]:

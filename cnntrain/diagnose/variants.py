@@ -130,7 +130,11 @@ Opener = Callable[[tuple[str, ...]], OpenedVariant | None]
 
 
 def opener_of(
-    prepared: Prepared, batches: Callable[[], Sequence[Batch]], *, steps: int, size: int
+    prepared: Prepared,
+    batches: Callable[[], Sequence[Batch]],
+    *,
+    steps: int,
+    size_of: Callable[[int], int],
 ) -> Opener:
     """What opens a run file with overrides; None where it does not go with them.
 
@@ -138,7 +142,7 @@ def opener_of(
         prepared: the run file as it is; `lightly`.
         batches: gives its training batches, which are those of all overrides but of its data.
         steps: how many batches to make of other data.
-        size: of these.
+        size_of: how many images of these, for a run with batches of so many.
     """
     loaded = prepared.loaded
     text, is_probe = dump_yaml(resolved_tree(loaded.config)), prepared.learner.part != ""
@@ -150,8 +154,8 @@ def opener_of(
             found = prepare(changed, data=prepared.data if is_same else None)
         except CnntrainError:
             return None
-        least = min(size, found.loaded.config.data.batch)
-        own = partial(first_batches, found.data.train, count=steps, size=least)
+        size = size_of(found.loaded.config.data.batch)
+        own = partial(first_batches, found.data.train, count=steps, size=size)
         is_otherwise = any(each.startswith(EVALUATION) for each in overrides)
         return OpenedVariant(found, batches if is_same else own, is_otherwise)
 

@@ -136,7 +136,7 @@ def test_a_run_that_knows_only_what_is_frequent_is_useless() -> None:
 
 def test_what_may_help_can_be_pasted(run_file: Callable[..., Any]) -> None:
     file = run_file({"train.optimizer.weight_decay": 0.01, "data.split.train": 60})
-    opener = opener_of(prepare(load(file)), list, steps=2, size=8)
+    opener = opener_of(prepare(load(file)), list, steps=2, size_of=lambda batch: min(batch, 8))
     found = variants_of(load(file), opener, sides=(12, 12))
     assert [variant.what for variant in found] == [
         "train on more of the images than data.split.train leaves",

@@ -20,8 +20,10 @@ from cnntrain.diagnose.diagnose import conclude
 from cnntrain.diagnose.neighbours import Sample
 from cnntrain.diagnose.replacing import Far, Miniature, Replaced, accused
 from cnntrain.diagnose.report import Finding, Report
+from cnntrain.diagnose.setup import open_patient
 from cnntrain.diagnose.substitutes import Substitute, of_remedy, substitutes_for, transforms_for
 from cnntrain.diagnose.variants import Trial, opener_of
+from cnntrain.train import undisturbed
 from cnntrain.train.recipe import Freezing
 from tests.diagnose.conftest import blobs, convnet, method
 
@@ -165,7 +167,7 @@ def test_what_is_tried_last_is_tried_where_nothing_else_is_found() -> None:
 def test_a_change_of_what_evaluation_sees_is_judged_on_what_it_sees(run_file: RunFile) -> None:
     """Of a trial with overrides of these transforms, and of no other."""
     prepared = prepare(load(run_file({})))
-    opened = opener_of(prepared, lambda: BATCHES, steps=1, size=8)
+    opened = opener_of(prepared, lambda: BATCHES, steps=1, size_of=lambda batch: min(batch, 8))
     for override, is_other in (("data.transforms.eval=[normalize]", True), ("train.l1=0.1", False)):
         variant = opened((override,))
         assert variant is not None
@@ -327,9 +329,12 @@ def test_a_miniature_freezes_layers_when_the_run_does() -> None:
     assert not torch.equal(moved.get_parameter("conv1.weight"), trial.net.conv1.weight)
 
 
-def test_smaller_batches_can_be_tried(run_file: RunFile) -> None:
-    """There are none of the size that the run has."""
-    loaded = load(run_file({"data.batch_size": 24}))
-    opened = opener_of(prepare(loaded), list, steps=3, size=24)(("data.batch_size=8",))
-    assert opened is not None
-    assert [len(batch.targets) for batch in opened.trial().batches] == [8, 8, 8]
+def test_other_batches_can_be_tried(run_file: RunFile) -> None:
+    """Smaller and larger ones than those of the run, as its patient would."""
+    with undisturbed():
+        patient = open_patient(run_file({"data.batch_size": 2}))
+    opened = opener_of(prepare(patient.loaded), list, steps=3, size_of=patient.trial_size)
+    for size in (1, 24):
+        variant = opened((f"data.batch_size={size}",))
+        assert variant is not None
+        assert [len(batch.targets) for batch in variant.trial().batches] == [size] * 3
