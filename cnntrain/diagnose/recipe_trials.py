@@ -10,6 +10,7 @@ from torch import nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.faults import STOPS, SUSPECTS
+from cnntrain.diagnose.lost_numbers import lost_numbers
 from cnntrain.diagnose.modules import Missed, batch_norms, logits_of
 from cnntrain.diagnose.report import Finding
 from cnntrain.diagnose.two_modes import TwoModes, two_modes
@@ -17,6 +18,7 @@ from cnntrain.tasks.criterion import Criterion
 from cnntrain.tasks.protocol import Task
 from cnntrain.train.briefly import Course, Method, set_steady, steady_copy, train_briefly
 from cnntrain.train.evaluation import training_mode
+from cnntrain.train.finite import all_finite
 
 NO_PROGRESS, CLEAR = 0.15, 0.3
 """Something stops the training if with it the progress is less than the one, without it more than
@@ -51,7 +53,8 @@ class Tried:
     """Some steps of training: the loss and error of the images as they are, before and after.
 
     `evaluated` is the loss afterwards in evaluation, with running statistics that have settled, and
-    `two_modes` what makes it worse there.
+    `two_modes` what makes it worse there. `lost` says where a training that diverged lost its
+    numbers.
     """
 
     trial: RecipeTrial
@@ -61,6 +64,7 @@ class Tried:
     error: float | None
     evaluated: float
     two_modes: TwoModes | None = None
+    lost: Finding | None = None
 
 
 @dataclass(frozen=True)
@@ -86,21 +90,19 @@ class RecipeTrials:
     def train(self, trial: RecipeTrial) -> Tried:
         """Train a copy."""
         method, plain = trial.method, self.plain
-        moving, recipe, criterion = steady_copy(self.net), method.recipe, method.criterion.plain()
-        before, _ = _judge(moving, plain, criterion, None)
-        if not trial.is_steady:
-            training_mode(moving)
-
-        def scheduled(step: int) -> float:
-            return recipe.lr * recipe.schedule(step)
-
-        course = train_briefly(
-            *(moving, trial.batches),
-            method=method,
-            steps=self.steps,
-            rate=scheduled,
-            seed=self.seed,
-        )
+        criterion = method.criterion.plain()
+        before, _ = _judge(steady_copy(self.net), plain, criterion, None)
+        moving, course = self._moved(trial, self.steps)
+        lost = None
+        if course.diverged and not trial.what:
+            last = len(course.losses) - 1
+            at_fault = moving
+            if last and not all_finite(moving.parameters()):  # the step before spoiled the weights
+                last -= 1
+                at_fault, _ = self._moved(trial, last)
+            lost = lost_numbers(
+                at_fault, trial.batches[last % len(trial.batches)], method.criterion
+            )
         set_steady(moving)
         after, error = _judge(moving, plain, criterion, getattr(self.task, "missed", None))
         evaluated = after
@@ -115,7 +117,21 @@ class RecipeTrials:
             looked_at = plain[:LOOKED_AT]
             two = two_modes(moving, looked_at, criterion=criterion, chance=self.chance)
         after = math.inf if course.diverged else after
-        return Tried(trial, course, before, after, error, evaluated, two)
+        return Tried(trial, course, before, after, error, evaluated, two, lost)
+
+    def _moved(self, trial: RecipeTrial, steps: int) -> tuple[nn.Module, Course]:
+        """A copy after so many steps."""
+        moving, recipe = steady_copy(self.net), trial.method.recipe
+        if not trial.is_steady:
+            training_mode(moving)
+
+        def scheduled(step: int) -> float:
+            return recipe.lr * recipe.schedule(step)
+
+        given = moving, trial.batches
+        method = trial.method
+        course = train_briefly(*given, method=method, steps=steps, rate=scheduled, seed=self.seed)
+        return moving, course
 
     def again(self, tried: Tried) -> Tried:
         """The same training in another order of its batches, and with other chance."""

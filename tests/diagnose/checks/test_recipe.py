@@ -12,10 +12,13 @@ from torch import nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.checks.recipe import REFUTES, check_recipe
+from cnntrain.diagnose.diagnose import conclude
+from cnntrain.diagnose.lost_numbers import lost_numbers
 from cnntrain.diagnose.recipe_trials import RecipeTrial, RecipeTrials, Tried
 from cnntrain.diagnose.report import Report
 from cnntrain.optim import Warmup
 from cnntrain.optim.schedules.constant import constant
+from cnntrain.tasks.criterion import MeanLoss
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 from cnntrain.tasks.losses.mse import mse
 from cnntrain.train.briefly import Course, Method
@@ -247,3 +250,49 @@ def test_a_layer_that_computes_something_else_in_evaluation(
     assert finding.layers == ("norm1",)
     said = f"'norm1' ({type(wrong).__name__}) computes something else in evaluation"
     assert finding.headline.startswith(said)
+
+
+class Root(nn.Module):
+    """A root, whose slope at 0 is infinite, but for what is added below it."""
+
+    def __init__(self, added: float) -> None:
+        super().__init__()
+        self.added = added
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return ((x - x.amin(dim=1, keepdim=True)).square() + self.added).sqrt()
+
+
+class Quotient(nn.Module):
+    """Each value divided by the sum of its image, which may be 0."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        parts = (x - 1e3).relu()
+        return parts / parts.sum(dim=1, keepdim=True)
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [(Root(0.0), "the gradient of 'act2' (Root)"), (Quotient(), "the output of 'act2' (Quotient)")],
+)
+def test_the_layer_that_loses_the_numbers(
+    convnet: Make, method: Make, batches: list[Batch], layer: nn.Module, said: str
+) -> None:
+    report = check(convnet(act2=layer), batches, method())
+    (finding,) = conclude([report]).findings
+    assert finding.fault == "not_finite"
+    assert finding.headline == f"{said} is not finite, though what it reads is"
+    assert [effect.fault for effect in finding.effects] == ["diverges"]
+
+
+def test_no_layer_is_blamed_where_numbers_only_grow(
+    convnet: Make, method: Make, batches: list[Batch]
+) -> None:
+    assert "not_finite" not in faults(check(convnet(norm1=nn.Identity()), batches, method(1e4)))
+    assert not faults(check(convnet(act2=Root(0.1)), batches, method()))
+
+
+def test_a_loss_that_loses_the_numbers(convnet: Make, batches: list[Batch]) -> None:
+    lost = lost_numbers(convnet(), batches[0], MeanLoss(lambda x, _: (x - x).square().sqrt()))
+    assert lost is not None
+    assert lost.headline == "the gradient of the loss is not finite, though what it reads is"
