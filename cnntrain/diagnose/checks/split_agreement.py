@@ -17,6 +17,7 @@ from cnntrain.diagnose.apart import Apart, kinds_differ
 from cnntrain.diagnose.kinds_of_images import compare_kinds
 from cnntrain.diagnose.labels_read import wrong_labels
 from cnntrain.diagnose.neighbours import Sample
+from cnntrain.diagnose.orientation import any_way_up
 from cnntrain.diagnose.report import Finding, Report, Table, not_applicable
 from cnntrain.diagnose.small_net import Confusions, PartTaught
 from cnntrain.diagnose.split_causes import (
@@ -37,6 +38,10 @@ TELLS = 0.3
 WORSE, SURE = 0.15, 4.0
 """How much lower the share of right answers is where the splits differ: so much, and so many
 standard errors of the difference."""
+
+WAY_UP = 0.2, 0.9
+"""From guessing (0) to always right (1): what the network must reach on other training images for
+their orientation to be looked at; what is known better does not suffer from it."""
 
 LEAST = 12
 """Images of a class in the other split for it to be judged by itself."""
@@ -82,6 +87,8 @@ def check_splits(
         found = wrong_labels(train, other, own, class_names, seed=seed) or found
     if found is None and apart is not None and apart.is_far:
         found = kinds_differ(apart, own, theirs, other.split)
+    if found is None and WAY_UP[0] < own.kappa < WAY_UP[1]:
+        found = any_way_up(train, seed=seed)
     findings = () if found is None else (found,)
     if not is_telling and not findings:
         why = f"a small network that learns {len(part.taught):,} training images is right on "

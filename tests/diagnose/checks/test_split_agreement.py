@@ -17,6 +17,7 @@ from cnntrain.diagnose.apart import Apart
 from cnntrain.diagnose.checks.split_agreement import check_splits
 from cnntrain.diagnose.labels_read import wrong_labels
 from cnntrain.diagnose.neighbours import Sample
+from cnntrain.diagnose.orientation import any_way_up
 from cnntrain.diagnose.report import Report
 from cnntrain.diagnose.small_net import Confusions
 
@@ -256,3 +257,22 @@ def test_images_of_two_kinds_that_do_no_harm_are_a_suspicion() -> None:
     (finding,) = check(lambda s: replace(s, images=s.images * 0.9)).findings
     assert finding.headline == "the validation images are of another kind than those of training"
     assert not finding.is_certain
+
+
+def turned(sample: Sample) -> Sample:
+    """By any number of right angles."""
+    generator = torch.Generator().manual_seed(4)
+    turns = torch.randint(4, (len(sample.targets),), generator=generator)
+    every = torch.stack([sample.images.rot90(number, (2, 3)) for number in range(4)])
+    return replace(sample, images=every[turns, torch.arange(len(turns))])
+
+
+def test_images_that_have_lost_their_way_up() -> None:
+    both = [replace(each, images=each.images.roll(3, 2)) for each in halves()]
+    report = check(lambda _: turned(both[1]), train=turned(both[0]))
+    (finding,) = report.findings
+    assert finding.headline.startswith("the images stand in any orientation")
+    assert not finding.is_certain
+    assert any_way_up(both[0], seed=0) is None
+    few = replace(both[0], images=both[0].images[:100], targets=both[0].targets[:100])
+    assert any_way_up(few, seed=0) is None
