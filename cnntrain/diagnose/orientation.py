@@ -46,7 +46,7 @@ def any_way_up(train: Sample, *, seed: int) -> Finding | None:
         f"a small network that learnt how far {count} of them had been turned is right on "
         f"{right:.0%} of {len(asked)} others; chance is {chance:.0%}",
         "if they have a way up, turn them as their EXIF data say when they are read; if they have "
-        "not (from above, through a microscope), add `affine: {rotate: 180}` to the training transforms",
+        "not (from above, through a microscope), add `affine: {rotate: 180}` to training",
         is_certain=False,
     )
 
