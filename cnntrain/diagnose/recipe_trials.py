@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from torch import nn
@@ -65,6 +65,13 @@ class Tried:
     evaluated: float
     two_modes: TwoModes | None = None
     lost: Finding | None = None
+
+    def seen_afterwards(self, steps: int) -> Iterator[Finding]:
+        """What the trained network shows, after so many steps."""
+        if self.two_modes is not None:
+            yield self.two_modes.finding(steps)
+        if self.lost is not None:
+            yield self.lost
 
 
 @dataclass(frozen=True)

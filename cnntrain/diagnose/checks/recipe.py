@@ -109,8 +109,7 @@ def check_recipe(  # noqa: PLR0913  # what a check may ask for
     findings = (
         *trials.held_back(tried),
         *_stale(net, whole, chance, recipe_steps),
-        *(() if whole.two_modes is None else (whole.two_modes.finding(recipe_steps),)),
-        *(() if whole.lost is None else (whole.lost,)),
+        *whole.seen_afterwards(recipe_steps),
         *(_no_progress(whole, chance, method, recipe_steps, loss) if is_clueless else ()),
     )
     refutes: tuple[str, ...] = ()

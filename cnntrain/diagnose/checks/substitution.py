@@ -15,7 +15,7 @@ from torch import nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
-from cnntrain.diagnose.faults import OF_DATA
+from cnntrain.diagnose.faults import OF_DATA, REFUTABLE
 from cnntrain.diagnose.neighbours import Sample
 from cnntrain.diagnose.replacing import (
     Far,
@@ -91,13 +91,10 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
         return not_applicable("substitution", f"not tried, since {spoiled[0].headline}")
     guess = 1 - float(other.targets.bincount().max()) / len(other.targets)
     is_far = Far(guess, 0.0, len(other.targets))
-
-    small = SmallNets(len(class_names), seed)
-    both = train, other
+    small, both = SmallNets(len(class_names), seed), (train, other)
     reachable = small.error(both, again=False)
-    seen = Replaced.each(
-        both, reachable, transforms, partial(_seen, open_trial), small.error, is_far
-    )
+    opened = partial(_seen, open_trial)
+    seen = Replaced.each(both, reachable, transforms, opened, small.error, is_far)
     is_far = replace(is_far, reachable=reachable)
     mini = Miniature(train, other, recipe_steps, len(shares), seed)
     own = Trial(net, augmented, method)
@@ -106,13 +103,14 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
     if first > reachable + BEHIND * guess:
         remedies = [each for each in map(of_remedy, causes) if each is not None]
         first_of_all = [*remedies, *(each for each in substitutes if not each.is_last)]
-        last = [each for each in substitutes if each.is_last and not causes]
+        is_open = all(each.fault in REFUTABLE for each in causes)
+        last = [each for each in substitutes if each.is_last and is_open]
+        trial = partial(_trial, open_trial)
         for some in (first_of_all, last):
-            if best is None and some:
-                rows = Replaced.each(
-                    own, first, some, partial(_trial, open_trial), mini.error, is_far
-                )
-                best, tried = accused(rows, is_far), Replaced.joined(tried, rows)
+            if some and (best is None or best.is_remedy):
+                rows = Replaced.each(own, first, some, trial, mini.error, is_far)
+                tried = Replaced.joined(tried, rows)
+                best = accused(tried, is_far)
     images = accused(seen, replace(is_far, reachable=0.0))
     is_new = best is not None and not best.is_remedy
     found = [

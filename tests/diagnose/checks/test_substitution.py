@@ -159,9 +159,19 @@ def test_what_is_tried_last_is_tried_where_nothing_else_is_found() -> None:
     assert len(report.tables[0].rows) == 2
     (finding,) = check(noisy, substitutes=every, open_trial=opens("y=2", noisy=noisy)).findings
     assert finding.overrides == ("y=2",)
-    suspect = Finding("rate_too_high", "high", "", "")
-    given = {"substitutes": (last,), "open_trial": opens("y=2", noisy=noisy), "causes": (suspect,)}
-    assert not check(noisy, **given).findings
+
+
+def test_what_is_tried_last_is_tried_where_only_the_rate_looks_wrong() -> None:
+    """It is accused if it does far more than another rate."""
+    noisy, last = noisy_net(), replace(MILDER, is_last=True)
+    rate = Finding("rate_too_high", "high", "", "", overrides=("rate=1",))
+    given = {"substitutes": (last,), "causes": (rate,)}
+    report = check(noisy, open_trial=opens("y=2", noisy=noisy), **given)
+    assert [found.overrides for found in report.findings] == [("y=2",)]
+    assert report.refutes == ("rate_too_high",)
+    assert not check(noisy, open_trial=opens("y=2", "rate=1", noisy=noisy), **given).findings
+    given["causes"] = (replace(rate, fault="dead_units"),)
+    assert not check(noisy, open_trial=opens("y=2", noisy=noisy), **given).findings
 
 
 def test_a_change_of_what_evaluation_sees_is_judged_on_what_it_sees(run_file: RunFile) -> None:
