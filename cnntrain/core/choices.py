@@ -84,7 +84,7 @@ CHECKS = _catalogue(
         ),
         *("batch_size", "drops_last", "loader", "data_cure"),
         *("steps", "recipe_steps", "overfit_steps", "step_images", "weights", "variants"),
-        *("substitutes", "transforms", "open_trial", "causes"),
+        *("substitutes", "transforms", "open_trial", "causes", "usual_rate"),
     ),
 )
 OBSERVERS = _catalogue(

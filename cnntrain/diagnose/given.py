@@ -11,6 +11,7 @@ from cnntrain.assemble.remarks import network_remarks, recipe_remarks
 from cnntrain.core.entry import Entry
 from cnntrain.core.problems import suggestion
 from cnntrain.core.remark import Remark
+from cnntrain.diagnose.doubts import usual_rate
 from cnntrain.diagnose.faults import wrong_check
 from cnntrain.diagnose.setup import Patient
 from cnntrain.diagnose.substitutes import Substitute, substitutes_for, transforms_for
@@ -136,6 +137,7 @@ FILLED: Mapping[str, Callable[[Patient], Any]] = {
     "open_trial": _opener,
     "transforms": lambda it: tuple(transforms_for(it.loaded)),
     "causes": lambda it: it.causes,
+    "usual_rate": lambda it: usual_rate(it.loaded),
 }
 """Name of a check's keyword -> what it is given."""
 

@@ -137,7 +137,7 @@ def accused(rows: Sequence[Replaced], is_far: Far) -> Replaced | None:
     """The best of those that are far better twice than the first row, and stay so; or that are so
     in the longer training, in which the first row still knows little.
 
-    Of equals a remedy counts, then the innermost layers, then what stands first.
+    Of equals what weighs most counts, then the innermost layers, then what stands first.
     """
     own, *changed = rows
     twice = [row for row in changed if len(row.errors) > 1]
@@ -152,18 +152,19 @@ def accused(rows: Sequence[Replaced], is_far: Far) -> Replaced | None:
         return None
     least = min(row.error for row in good)
     even = [row for row in good if row.error <= least + is_far.noise(least)]
-    return max(even, key=lambda row: row.substitute.rank if row.substitute else (False, -1))
+    return max(even, key=lambda row: row.substitute.rank if row.substitute else (0, -1))
 
 
 def of_no_help(rows: Sequence[Replaced], best: Replaced, is_far: Far) -> tuple[str, ...]:
-    """Of `REFUTABLE` the faults whose remedies were tried, and do far less than the best one."""
+    """Of `REFUTABLE` the faults whose remedies were tried, and do far less than the best one; of
+    doubted ones those that do no more."""
     return tuple(
         row.substitute.fault
         for row in rows
         if row.substitute is not None
         and row.is_remedy
         and row.substitute.fault in REFUTABLE
-        and is_far(best.errors[0], row.errors[0])
+        and (row.substitute.weight < 0 or is_far(best.errors[0], row.errors[0]))
     )
 
 

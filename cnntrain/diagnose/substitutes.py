@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import cnntrain
 from cnntrain.arch.expand import Node
 from cnntrain.arch.plan import Plan, PlannedNode
 from cnntrain.assemble.arch_edits import (
@@ -27,7 +29,6 @@ from cnntrain.core.choices import LOSSES, OPTIMIZERS, SCHEDULES
 from cnntrain.core.document import KeyPath
 from cnntrain.core.entry import Entry
 from cnntrain.data import TRANSFORMS
-from cnntrain.diagnose.report import Finding
 from cnntrain.diagnose.variants import name_of
 from cnntrain.show.words import listed
 
@@ -51,6 +52,10 @@ HIDING: Mapping[str, str] = {"drop": "too_much_dropout", "stochastic": "too_much
 """The same of layers, by what their kind is called."""
 
 USUAL_ACTIVATION = "relu"
+
+REMEDY, DOUBTED, LAST = 1, -1, -2
+"""Weights of a remedy, of one that is doubted, and of the usual optimizer in place of another of
+cnntrain's; of all else 0."""
 
 USUAL_OPTIMIZER = {"name": "adam", "lr": 0.001}
 """It learns at this rate in nearly every network (Kingma and Ba 2015, algorithm 1)."""
@@ -77,6 +82,7 @@ class Substitute:
         layers: names of the layers that are replaced.
         is_remedy: of what another check is certain of.
         is_last: to be tried only where nothing else is found.
+        weight: of equals the one with the largest is accused: `PLACES`.
     """
 
     subject: str
@@ -86,6 +92,7 @@ class Substitute:
     layers: tuple[str, ...] = ()
     is_remedy: bool = False
     is_last: bool = False
+    weight: int = 0
 
     @property
     def what(self) -> str:
@@ -93,18 +100,10 @@ class Substitute:
         return f"{self.instead} {self.subject}"
 
     @property
-    def rank(self) -> tuple[bool, int]:
-        """What is preferred of equals: a remedy, then what is inside of more lists; -1 is a
+    def rank(self) -> tuple[int, int]:
+        """What is preferred of equals: by its weight, then what is inside of more lists; -1 is a
         setting."""
-        return self.is_remedy, max((name.count(".") for name in self.layers), default=-1)
-
-
-def of_remedy(finding: Finding) -> Substitute | None:
-    """The remedy of a finding, where a short training can show what it does."""
-    if not finding.overrides or any(each.endswith("=auto") for each in finding.overrides):
-        return None
-    flags = f"`{finding.flags}`"
-    return Substitute(flags, "with", finding.fault, finding.overrides, is_remedy=True)
+        return self.weight, max((name.count(".") for name in self.layers), default=-1)
 
 
 def transforms_for(loaded: Loaded) -> Iterator[Substitute]:
@@ -152,7 +151,9 @@ def substitutes_for(loaded: Loaded, plan: Plan) -> Iterator[Substitute]:
         yield _setting(("data", "batch_size"), size, USUAL_BATCH)
     optimizer = tree["train"]["optimizer"]
     if optimizer["name"] != USUAL_OPTIMIZER["name"]:
-        yield replace(_setting(("train", "optimizer"), optimizer, USUAL_OPTIMIZER), is_last=True)
+        weight = LAST if _is_ours(OPTIMIZERS.entry(optimizer["name"])) else 0
+        found = _setting(("train", "optimizer"), optimizer, USUAL_OPTIMIZER)
+        yield replace(found, is_last=True, weight=weight)
     if tree["compute"]["precision"] not in ("auto", "float32"):
         yield _setting(("compute", "precision"), tree["compute"]["precision"], "float32")
 
@@ -248,6 +249,11 @@ def _of_training(train: Mapping[str, Any]) -> Iterator[Substitute]:
         yield _setting(("train", "loss"), train["loss"], {"name": "cross_entropy"})
     if train["schedule"]["name"] != "cosine":
         yield _setting(("train", "schedule"), train["schedule"], {"name": "cosine"})
+
+
+def _is_ours(entry: Entry) -> bool:
+    """Whether it is no plugin's."""
+    return entry.file.is_relative_to(Path(cnntrain.__file__).parent)
 
 
 def _of_call(key: str, section: Mapping[str, Any], entry: Entry) -> Iterator[Substitute]:

@@ -15,6 +15,7 @@ from torch import nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
+from cnntrain.diagnose.doubts import of_remedy
 from cnntrain.diagnose.faults import OF_DATA, REFUTABLE
 from cnntrain.diagnose.neighbours import Sample
 from cnntrain.diagnose.replacing import (
@@ -28,7 +29,7 @@ from cnntrain.diagnose.replacing import (
     said,
 )
 from cnntrain.diagnose.report import Finding, Report, Table, not_applicable
-from cnntrain.diagnose.substitutes import Substitute, of_remedy
+from cnntrain.diagnose.substitutes import Substitute
 from cnntrain.diagnose.variants import OpenedVariant, Trial
 from cnntrain.tasks.answers import gives_probabilities
 from cnntrain.tasks.classification import CLASSIFICATION
@@ -55,6 +56,7 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
     transforms: Sequence[Substitute],
     open_trial: OpenTrial,
     causes: Sequence[Finding] = (),
+    usual_rate: float | None = None,
     class_names: Sequence[str],
     task: Task = CLASSIFICATION,
     recipe_steps: int = 150,
@@ -78,6 +80,7 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
         transforms: the same of what prepares the images.
         open_trial: opens the run file with overrides.
         causes: what other checks are certain of.
+        usual_rate: the learning rate, if it is a usual one.
         class_names: of the classes.
         task: what is learnt.
         recipe_steps: of each training.
@@ -101,7 +104,7 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
     first = mini.error(own, again=False)
     tried, best = [Replaced(None, (first,))], None
     if first > reachable + BEHIND * guess:
-        remedies = [each for each in map(of_remedy, causes) if each is not None]
+        remedies = [each for cause in causes if (each := of_remedy(cause, usual_rate)) is not None]
         first_of_all = [*remedies, *(each for each in substitutes if not each.is_last)]
         is_open = all(each.fault in REFUTABLE for each in causes)
         last = [each for each in substitutes if each.is_last and is_open]

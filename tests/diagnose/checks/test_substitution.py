@@ -17,11 +17,12 @@ from cnntrain.data.batch import Batch
 from cnntrain.diagnose import small_net
 from cnntrain.diagnose.checks.substitution import check_substitution
 from cnntrain.diagnose.diagnose import conclude
+from cnntrain.diagnose.doubts import of_remedy, usual_rate
 from cnntrain.diagnose.neighbours import Sample
 from cnntrain.diagnose.replacing import Far, Miniature, Replaced, accused
 from cnntrain.diagnose.report import Finding, Report
 from cnntrain.diagnose.setup import open_patient
-from cnntrain.diagnose.substitutes import Substitute, of_remedy, substitutes_for, transforms_for
+from cnntrain.diagnose.substitutes import DOUBTED, LAST, Substitute, substitutes_for, transforms_for
 from cnntrain.diagnose.variants import Trial, opener_of
 from cnntrain.train import undisturbed
 from cnntrain.train.recipe import Freezing
@@ -284,6 +285,65 @@ def test_substitutes_can_be_pasted(run_file: RunFile) -> None:
     assert load(file, setting.overrides).train.optimizer.parameters["epsilon"] == 1e-8
     for each in found:
         load(file, each.overrides)
+
+
+def test_a_usual_rate_that_is_far_too_high_is_doubted(run_file: RunFile) -> None:
+    finding = Finding("rate_too_high", "", "", "", overrides=("train.optimizer.lr=0.001",))
+    for rate, weight in ((0.05, DOUBTED), (0.005, 1), (None, 1)):
+        tried = of_remedy(finding, rate)
+        assert tried is not None
+        assert tried.weight == weight
+    for optimizer, usual in (
+        ({"name": "sgd", "lr": 0.05}, 0.05),
+        ({"name": "sgd", "lr": 5.0}, None),
+        ({"name": "adam", "lr": 0.05}, None),
+        ({"name": "adam", "lr": 0.001}, 0.001),
+        ({"name": "sgd", "lr": "auto"}, None),
+    ):
+        assert usual_rate(load(run_file({"train.optimizer": optimizer}))) == usual
+
+
+def test_what_mends_as_well_as_a_doubted_rate_is_the_cause() -> None:
+    """But for the usual optimizer in place of another one of cnntrain's."""
+    noisy = noisy_net()
+    rate = Finding("rate_too_high", "high", "", "", overrides=("train.optimizer.lr=0.001",))
+    opened = opens("x=1", "y=2", "train.optimizer.lr=0.001", noisy=noisy)
+    given = {"open_trial": opened, "causes": (rate,), "usual_rate": 0.05}
+    report = check(noisy, substitutes=(REMOVED,), **given)
+    assert [found.overrides for found in report.findings] == [("x=1",)]
+    assert report.refutes == ("rate_too_high",)
+    for weight, found in ((LAST, []), (0, [("y=2",)])):
+        last = replace(MILDER, is_last=True, weight=weight)
+        report = check(noisy, substitutes=(last,), **given)
+        assert [each.overrides for each in report.findings] == found
+    assert not check(noisy, substitutes=(REMOVED,), **given | {"usual_rate": None}).findings
+
+
+def test_only_the_optimizer_of_a_plugin_weighs_as_much_as_a_setting(
+    run_file: RunFile, tmp_path: Path
+) -> None:
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(PLUGIN)
+    for name, weight in (("sgd", LAST), ("mine", 0)):
+        changes = {"train.optimizer": {"name": name, "lr": 0.1}, "plugins": [str(plugin)]}
+        loaded = load(run_file(changes))
+        (last,) = [each for each in substitutes_for(loaded, prepare(loaded).plan) if each.is_last]
+        assert last.weight == weight
+
+
+PLUGIN = """
+from collections.abc import Mapping, Sequence
+from typing import Any
+from torch import Tensor
+from cnntrain.optim import ParameterGroup, optimizer
+from cnntrain.optim.optimizers.sgd import sgd
+
+
+@optimizer("mine")
+def mine(*, groups: Sequence[ParameterGroup]) -> Any:
+    \"\"\"As usual.\"\"\"
+    return sgd(groups=groups)
+"""
 
 
 def test_a_remedy_of_words_is_not_tried() -> None:
