@@ -94,7 +94,7 @@ def norm_without_epsilon(base: Base, random_: random.Random) -> str:
     return "maps divided by a deviation that may be 0"
 
 
-@later("layer", "stale_batch_norm", clue="norm_by_variance")
+@later("layer", "stale_batch_norm", "other_in_evaluation", clue="norm_by_variance")
 def divided_by_the_variance(base: Base, random_: random.Random) -> str:
     """Batch normalisation of one's own that forgets the root, in evaluation only.
 
@@ -185,7 +185,7 @@ def squared_activations(base: Base, random_: random.Random) -> str:
     return "squares as activations"
 
 
-@later("layer", "too_much_dropout", clue="dropout_without_scale")
+@later("layer", "too_much_dropout", "other_in_evaluation", clue="dropout_without_scale")
 def dropout_never_rescaled(base: Base, random_: random.Random) -> str:
     """Dropout of one's own that scales nothing: in evaluation values are several times as large.
 

@@ -240,7 +240,7 @@ def rate_below_zero(base: Base, random_: random.Random) -> str:
     return "a rate that falls below 0"
 
 
-@later("recipe", "rate_ends_high", clue=r"train\.schedule")
+@later("recipe", "rate_ends_high", "rate_rises_late", clue=r"train\.schedule")
 def warmup_without_end(base: Base, random_: random.Random) -> str:
     """A warm-up of one's own that nothing bounds: the rate keeps rising to the last step.
 
