@@ -185,6 +185,8 @@ def range_test(
         net, batches, method=method, steps=steps, rate=lambda step: low * factor**step
     )
     finite = [loss for loss in course.losses if math.isfinite(loss)]
+    if not finite:  # at no rate is there anything to be seen
+        return RangeTest((low,), (math.inf,), low, low)
     rates = tuple(low * factor**step for step in range(len(finite)))
     losses = _smoothed(finite)
     at_least = losses.index(min(losses))

@@ -284,7 +284,8 @@ def _draw(ends: Mapping[float, float], tested: RangeTest, *, own: float) -> Figu
     axes.axvline(own, color="tab:red", linestyle="--", label="yours")
     axes.set_xscale("log")
     start = tested.losses[0]
-    axes.set_ylim(0, min(2 * max([start, *finite.values()]), 4 * start) or 1.0)
+    if math.isfinite(start):
+        axes.set_ylim(0, min(2 * max([start, *finite.values()]), 4 * start) or 1.0)
     axes.set_xlabel("learning rate")
     axes.set_ylabel("loss")
     axes.legend()

@@ -55,6 +55,21 @@ def test_the_edge_of_a_quadratic_is_where_the_formula_says(method: Make) -> None
     assert limit / 3 < tested.edge < 30 * limit  # it needs some steps above the limit to explode
 
 
+def test_a_network_that_gives_no_numbers_has_no_rate(
+    convnet: Make, method: Make, batches: list[Batch]
+) -> None:
+    """The first loss is not a number, at any rate."""
+
+    class Nothing(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x / (x - x)
+
+    net = convnet(act1=Nothing())
+    report = check_rate(net=net, batches=batches, bare=method(), classes=4, steps=20)
+    assert report.headline.startswith("no verdict on your learning rate")
+    assert report.pictures[0].png()
+
+
 @pytest.mark.parametrize(
     ("lr", "expected"), [(0.05, []), (5.0, ["rate_too_high"]), (1e-5, ["rate_too_low"])]
 )
