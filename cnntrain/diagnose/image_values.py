@@ -17,6 +17,9 @@ FAR = 0.8
 SCALE = (0.05, 5.0)
 """Deviation of the pixels that a network reads well."""
 
+FEWEST = 10
+"""Images from which on they are compared with each other."""
+
 COVERED, SAME = (0.2, 0.5), 1e-3
 """Share of the middle of the images that is the same in all, for a suspicion and for a fault; the
 same is what deviates by this share of the most that any pixel does."""
@@ -127,8 +130,10 @@ def _covered(images: Tensor) -> float:
     """Share of the middle half of height and width where all images are the same."""
     height, width = images.shape[2:]
     middle = images[..., height // 4 : height - height // 4, width // 4 : width - width // 4]
-    deviation = middle.std(dim=0).amax(dim=0)
-    return float((deviation <= SAME * images.std(dim=0).max()).double().mean())
+    if len(images) < FEWEST:
+        return 0.0
+    deviation = middle.std(dim=0, correction=0).amax(dim=0)
+    return float((deviation <= SAME * images.std(dim=0, correction=0).max()).double().mean())
 
 
 def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:

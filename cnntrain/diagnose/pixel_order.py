@@ -128,7 +128,7 @@ def _seam(images: Tensor) -> Finding | None:
     Beside a border or a covered area, where pixels are the same in all images, there is none.
     """
     found: list[tuple[float, int, str]] = []
-    varies = images.std(dim=0).mean(dim=0)
+    varies = images.std(dim=0, correction=0).mean(dim=0)
     for axis, what in ((2, "row"), (3, "column")):
         steps = images.diff(dim=axis).abs().mean(dim=(0, 1, 5 - axis))
         beside = varies.mean(dim=3 - axis)

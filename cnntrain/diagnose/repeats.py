@@ -113,6 +113,8 @@ def _near_copies(train: Sample) -> Iterator[Finding]:
     if count < LEAST or not train.images.isfinite().all():
         return
     far = distances(train, train).sort(dim=1).values[:, COPIED - 2 : int(of_class.max())]
+    if far.shape[1] < 2:  # too few images of each class
+        return
     jumps = far[:, 1:] / far[:, :-1].clamp_min(1e-6 * float(far.median()) + 1e-12)
     is_within = torch.arange(jumps.shape[1]) + COPIED < MOST_OF_CLASS * of_class[:, None]
     largest = jumps.where(is_within, 0.0).max(dim=1)

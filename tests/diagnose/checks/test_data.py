@@ -316,6 +316,16 @@ def test_near_copies_of_a_few_pictures(noise: float) -> None:
     assert 36 <= int(said[1]) <= 44
 
 
+@pytest.mark.parametrize("images", [1, 2, 6, 12, 24, 60])
+def test_few_images_of_each_class_are_no_copies(images: int) -> None:
+    sound = pictures(images)
+    targets = torch.arange(images) % 12
+    names = tuple("abcdefghijkl")
+    counts = {"train": tuple(torch.bincount(targets, minlength=12).tolist())}
+    report = check(replace(sound, targets=targets), class_names=names, counts=counts)
+    assert "same_picture" not in faults(report)
+
+
 def test_one_image_far_from_all_others_makes_no_copies() -> None:
     sound = clouds(1)
     sound.images[0] += 1000
