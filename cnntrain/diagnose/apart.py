@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from cnntrain.diagnose.neighbours import Sample
 from cnntrain.diagnose.report import Finding
-from cnntrain.diagnose.small_net import STEPS, Confusions, SmallNet
+from cnntrain.diagnose.small_net import Confusions, teller
 
 LEAST, MOST = 60, 500
 """Images of each split, for them to be compared, and that are compared at the most."""
@@ -66,17 +67,14 @@ class Apart:
         fold = torch.arange(len(ours)) % 2
         sure = torch.zeros(2, len(ours))
         for part in (0, 1):
-            learnt = [places[fold == part] for places in (ours, theirs)]
-            images = torch.cat([train.images[learnt[0]], other.images[learnt[1]]])
-            labels = torch.arange(2).repeat_interleave(len(learnt[0]))
-            order = torch.randperm(len(labels), generator=generator)
-            net = SmallNet(images[order], labels[order], classes=2, steps=STEPS // 2, seed=seed)
+            learnt = train.images[ours[fold == part]], other.images[theirs[fold == part]]
+            net = teller(*learnt, generator=generator, seed=seed)
             asked = fold != part
             sure[0, asked] = net.shares(train.images[ours[asked]])[:, 1]
             sure[1, asked] = net.shares(other.images[theirs[asked]])[:, 1]
         return Apart(sure[0], sure[1], (ours, theirs))
 
-    @property
+    @cached_property
     def _below(self) -> tuple[float, float]:
         """Of both kinds, the share below the threshold between which lies the largest distance."""
         every = torch.cat([self.ours, self.theirs])

@@ -16,7 +16,7 @@ from torch import Tensor
 from cnntrain.diagnose.neighbours import Sample, places
 from cnntrain.diagnose.numbers import NumberNet
 from cnntrain.diagnose.report import Finding, Report, not_applicable
-from cnntrain.diagnose.small_net import STEPS, SmallNet
+from cnntrain.diagnose.small_net import teller
 from cnntrain.diagnose.undone import Change, undoing
 
 TAUGHT = 0.75
@@ -51,7 +51,7 @@ def compare_kinds(train: Sample, other: Sample, *, names: Sequence[str], seed: i
         return not_applicable("splits", "there are too few images to compare the splits")
     generator = torch.Generator().manual_seed(seed)
     orders = [torch.randperm(len(each.images), generator=generator) for each in (train, other)]
-    ours, theirs = (_part(each, order[:count]) for each, order in zip((train, other), orders,
+    ours, theirs = (each.select(order[:count]) for each, order in zip((train, other), orders,
                                                                      strict=True))  # fmt: skip
     told = _told(ours.images, theirs.images, seed=seed)
     headline = (
@@ -84,18 +84,11 @@ def compare_kinds(train: Sample, other: Sample, *, names: Sequence[str], seed: i
     )
 
 
-def _part(sample: Sample, chosen: Tensor) -> Sample:
-    moved = {by: numbers[chosen] for by, numbers in sample.moved.items()}
-    return Sample(sample.split, sample.images[chosen], sample.targets[chosen], moved)
-
-
 def _told(ours: Tensor, theirs: Tensor, *, seed: int) -> float:
     """Share of images of two kinds, as many of each, that a network taught on others can assign."""
     taught = round(TAUGHT * len(ours))
-    labels = torch.arange(2).repeat_interleave(taught)
-    order = torch.randperm(2 * taught, generator=torch.Generator().manual_seed(seed))
-    learnt = torch.cat([ours[:taught], theirs[:taught]])
-    net = SmallNet(learnt[order], labels[order], classes=2, steps=STEPS // 2, seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    net = teller(ours[:taught], theirs[:taught], generator=generator, seed=seed)
     own, others = (net.answers(each[taught:]) for each in (ours, theirs))
     return float(torch.cat([own == 0, others == 1]).double().mean())
 

@@ -51,8 +51,7 @@ def wrong_labels(
     if len(other.targets) < LEAST * classes:
         return None
     known = torch.bincount(other.targets, minlength=classes) >= KNOWN_FROM
-    is_known = known[train.targets]
-    train = Sample(train.split, train.images[is_known], train.targets[is_known])
+    train = train.select(known[train.targets])
     if not len(train.targets):
         return None
     left = round((1 - TAUGHT) * len(other.targets))

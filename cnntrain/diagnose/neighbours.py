@@ -87,6 +87,17 @@ class Sample:
     moved: Mapping[int, Tensor] = field(default_factory=dict)
     names: Sequence[str] = ()
 
+    def select(self, chosen: Tensor) -> Sample:
+        """Those of these places, or where `(N,)` bool is true."""
+        places = chosen.nonzero().flatten() if chosen.dtype == torch.bool else chosen
+        return Sample(
+            self.split,
+            self.images[places],
+            self.targets[places],
+            {by: labels[places] for by, labels in self.moved.items()},
+            [self.names[place] for place in places.tolist()] if self.names else (),
+        )
+
 
 @dataclass(frozen=True)
 class Votes:

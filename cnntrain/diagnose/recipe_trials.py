@@ -13,7 +13,7 @@ from cnntrain.diagnose.faults import STOPS, SUSPECTS
 from cnntrain.diagnose.lost_numbers import lost_numbers
 from cnntrain.diagnose.modules import Missed, batch_norms, logits_of
 from cnntrain.diagnose.report import Finding
-from cnntrain.diagnose.two_modes import TwoModes, two_modes
+from cnntrain.diagnose.two_modes import SETTLING, TwoModes, two_modes
 from cnntrain.tasks.criterion import Criterion
 from cnntrain.tasks.protocol import Task
 from cnntrain.train.briefly import Course, Method, set_steady, steady_copy, train_briefly
@@ -33,9 +33,6 @@ takes half of a clear progress."""
 
 LOOKED_AT = 20
 """Batches on which evaluation is compared."""
-
-SETTLING = 3
-"""Passes over the images after which running averages of the usual momentum have arrived."""
 
 
 @dataclass(frozen=True)

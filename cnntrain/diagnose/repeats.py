@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from cnntrain.diagnose.neighbours import FEW_VALUES, Sample, distances
+from cnntrain.diagnose.pixel_order import KNOWN
 from cnntrain.diagnose.report import Finding
 from cnntrain.show.words import listed
 
@@ -32,10 +33,10 @@ HALF = 0.5
 MOST_OF_CLASS = 0.75
 """A jump beyond this share of a class shows that classes differ."""
 
-BARE, LEVELS, KNOWN = 0.95, 3, 0.5
+BARE, LEVELS = 0.95, 3
 """Images are as good as empty where this share of the pixels of most has one value. That is a fault
 where there are no more values than these in all of them, or where neighbours have the same label
-less often than this, from chance (0) to always (1); of strokes on paper 0.8 is usual."""
+less often than `KNOWN`; of strokes on paper 0.8 is usual."""
 
 
 def same_pictures(

@@ -82,7 +82,7 @@ class Replaced:
     @staticmethod
     def each(
         own: Any,
-        first: float,
+        tried: Sequence[Replaced],
         substitutes: Sequence[Substitute],
         opened: Callable[[Substitute], Any],
         error: Callable[..., float],
@@ -92,7 +92,7 @@ class Replaced:
 
         Args:
             own: what `error` takes, as it is.
-            first: its error.
+            tried: its errors, as far as they are known, and what was tried before.
             substitutes: what to try; those for which `opened` gives None are left out.
             opened: makes what `error` takes.
             error: of a training, and with `again=True` of another one of the same.
@@ -103,10 +103,12 @@ class Replaced:
             for each in substitutes
             if (trial := opened(each)) is not None
         ]
+        known, *before = tried
+        first = known.errors[0]
         good = [row for row in found if is_far(row.errors[0], first)]
         good = good or _promising(found, first, is_far)
         if not good:
-            return [Replaced(None, (first,)), *found]
+            return [known, *before, *found]
 
         def longer(row: Replaced) -> Replaced:
             trial = opened(row.substitute) if row.substitute and row in good else None
@@ -116,14 +118,8 @@ class Replaced:
                 else replace(row, errors=(*row.errors, error(trial, again=True)))
             )
 
-        second = error(own, again=True)
-        return [Replaced(None, (first, second)), *map(longer, found)]
-
-    @staticmethod
-    def joined(rows: Sequence[Replaced], others: Sequence[Replaced]) -> list[Replaced]:
-        """Two comparisons with the same training as it is, which comes first."""
-        own = max(rows[0], others[0], key=lambda row: len(row.errors))
-        return [own, *rows[1:], *others[1:]]
+        second = known.errors[1] if len(known.errors) > 1 else error(own, again=True)
+        return [Replaced(None, (first, second)), *before, *map(longer, found)]
 
 
 def _promising(rows: Sequence[Replaced], own: float, is_far: Far) -> list[Replaced]:

@@ -119,6 +119,14 @@ class SmallNet:
         return Confusions.of(targets, self.answers(images), classes=self.classes)
 
 
+def teller(ours: Tensor, theirs: Tensor, *, generator: torch.Generator, seed: int) -> SmallNet:
+    """A network taught to tell images of two kinds apart: 0 and 1 are its answers."""
+    labels = torch.cat([torch.zeros(len(ours)), torch.ones(len(theirs))]).long()
+    order = torch.randperm(len(labels), generator=generator)
+    images = torch.cat([ours, theirs])[order]
+    return SmallNet(images, labels[order], classes=2, steps=STEPS // 2, seed=seed)
+
+
 @dataclass(frozen=True)
 class PartTaught:
     """A small network, the places of the images that it learnt, and of those that it was asked."""

@@ -82,7 +82,7 @@ class Substitute:
         layers: names of the layers that are replaced.
         is_remedy: of what another check is certain of.
         is_last: to be tried only where nothing else is found.
-        weight: of equals the one with the largest is accused: `PLACES`.
+        weight: of equals the one with the largest is accused: see `REMEDY`.
     """
 
     subject: str

@@ -16,7 +16,7 @@ from cnntrain.show.words import listed
 from cnntrain.tasks.criterion import Criterion
 
 SETTLING = 3
-"""Passes over the images after which running averages have arrived."""
+"""Passes over the images after which running averages of the usual momentum have arrived."""
 
 HARM, SHARE = 0.05, 0.6
 """By how much the loss must fall, in shares of that of guessing, where the layers compute as in

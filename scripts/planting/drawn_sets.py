@@ -19,9 +19,12 @@ from cnntrain.data.splits import Part, Pixels, Splits
 if (scripts := str(Path(__file__).parents[1])) not in sys.path:
     sys.path.append(scripts)  # where a run file alone names this plugin
 
-from planting.fourth_sets import FOURTH, spoiled_fourthly
+from planting import fourth_images, fourth_sets, third_sets
 from planting.second_sets import SECOND, spoiled_again
-from planting.third_sets import THIRD, Given, spoiled_thirdly
+from planting.spoilings import SPOILINGS, Given, spoiled_by
+
+CATALOGUED = (third_sets, fourth_images, fourth_sets)
+"""Importing them fills `SPOILINGS`."""
 
 SHAPES, ARROWS, HUES = ("disc", "square", "triangle", "cross"), ("up", "right", "down", "left"), 6
 
@@ -263,10 +266,8 @@ def spoiled(whole: Splits, spoil: str, amount: float, seed: int) -> Splits:
         train, other = spoiled_again(
             train, other, spoil=spoil, amount=amount, generator=generator, classes=count
         )
-    elif spoil in THIRD:
-        train, other = spoiled_thirdly(spoil, Given(train, other, amount, generator, count))
-    elif spoil in FOURTH:
-        train, other = spoiled_fourthly(spoil, Given(train, other, amount, generator, count))
+    elif spoil in SPOILINGS:
+        train, other = spoiled_by(spoil, Given(train, other, amount, generator, count))
     elif spoil.startswith("validation_"):
         other = _other_validation(other, spoil.removeprefix("validation_"), amount, pair, generator)
     elif spoil == "copies_of_validation":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -48,6 +48,11 @@ def has_objects(base: Base) -> bool:
     return base.data.name != "planted_colours"
 
 
+def has_colours(base: Base) -> bool:
+    """Three channels."""
+    return base.data.channels == 3
+
+
 def has_several(base: Base) -> bool:
     """More than two classes."""
     return base.data.classes > 2
@@ -78,6 +83,11 @@ def mapped(layers: Any, change: Callable[[Any], list[Any]]) -> Any:
 def change_layers(base: Base, change: Callable[[Any], list[Any]]) -> None:
     """The same of the layers of a run file, in place."""
     base.tree["arch"]["layers"] = mapped(base.layers, change)
+
+
+def exchange_layers(base: Base, names: Sequence[str], by: Any) -> None:
+    """Another layer in place of each one that stands by its name alone."""
+    change_layers(base, lambda item: [by if item in names else item])
 
 
 def after_first_activation(base: Base, *items: Any) -> None:

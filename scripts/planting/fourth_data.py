@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from planting import edits
-from planting.edits import before_normalize, has_objects
+from planting.edits import before_normalize, has_colours, has_objects
 from planting.healthy import Base
 from planting.kinds import kind
 
@@ -21,11 +21,6 @@ spoiled = partial(edits.spoiled, lot=4)
 
 TRANSFORMS = str(Path(__file__).with_name("fourth_transforms.py"))
 """A plugin."""
-
-
-def has_colours(base: Base) -> bool:
-    """Three channels."""
-    return base.data.channels == 3
 
 
 def has_one_way_up(base: Base) -> bool:

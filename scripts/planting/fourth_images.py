@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from planting.third_sets import Given, Spoiling
+from planting.spoilings import Given, same_labels, spoiling
 from torch import Tensor
 
 from cnntrain.data.splits import Pixels
@@ -14,20 +14,7 @@ IN_BOTH = (
     *("sheet_cut_at_wrong_places", "too_few_photons", "objects_too_small", "middle_anonymised"),
     *("repeated_in_place_of_resized", "levels_cut_off"),
 )
-"""What of `FOURTH` changes training and validation images alike."""
-
-FOURTH: dict[str, Spoiling] = {}
-
-
-def spoiling(found: Spoiling) -> Spoiling:
-    """Register a function under its name; it gives what those of third_sets.py give."""
-    FOURTH[found.__name__] = found
-    return found
-
-
-def same_labels(part: Pixels, images: Tensor) -> Pixels:
-    """Other images with the labels of a part."""
-    return Pixels(images.clamp(0, 255).to(torch.uint8), part.targets)
+"""What of the fourth lot changes training and validation images alike."""
 
 
 def _resized(images: Tensor, height: int, width: int) -> Tensor:

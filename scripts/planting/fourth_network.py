@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from planting.edits import ACTIVATIONS, change_layers, has_objects, optimizer_of
+from planting.edits import ACTIVATIONS, change_layers, exchange_layers, has_objects, optimizer_of
 from planting.healthy import Base
 from planting.kinds import kind
 
@@ -19,11 +19,6 @@ PARTS = str(Path(__file__).with_name("fourth_parts.py"))
 def with_parts(base: Base) -> None:
     """Let the run file use what fourth_parts.py has."""
     base.tree["plugins"].append(PARTS)
-
-
-def _replace_activations(base: Base, by: Any) -> None:
-    """Each of them by another layer."""
-    change_layers(base, lambda item: [by if item in ACTIVATIONS else item])
 
 
 def _end_of_maps(base: Base) -> int | None:
@@ -43,7 +38,7 @@ def slope_of_a_hundred(base: Base, random_: random.Random) -> str:
     """
     if base.has("_norm"):
         return ""
-    _replace_activations(base, {"leaky_relu": {"slope": 100.0}})
+    exchange_layers(base, ACTIVATIONS, {"leaky_relu": {"slope": 100.0}})
     return "leaky rectifiers of slope 100"
 
 
@@ -57,8 +52,7 @@ def upstream_forgotten(base: Base, random_: random.Random) -> str:
     if not base.has("relu"):
         return ""
     with_parts(base)
-    wrong = "relu_without_upstream"
-    change_layers(base, lambda item: [wrong if item in ("relu", "leaky_relu") else item])
+    exchange_layers(base, ("relu", "leaky_relu"), "relu_without_upstream")
     return "rectifiers whose backward pass ignores what comes from above"
 
 
@@ -104,7 +98,7 @@ def divided_by_the_variance(base: Base, random_: random.Random) -> str:
     if not base.has("batch_norm"):
         return ""
     with_parts(base)
-    change_layers(base, lambda item: ["norm_by_variance" if item == "batch_norm" else item])
+    exchange_layers(base, ("batch_norm",), "norm_by_variance")
     return "batch normalisation that divides by the variance in evaluation"
 
 
@@ -160,7 +154,7 @@ def sine_of_high_frequency(base: Base, random_: random.Random) -> str:
     """
     with_parts(base)
     frequency = random_.choice([30.0, 60.0])
-    _replace_activations(base, {"fast_sine": {"frequency": frequency}})
+    exchange_layers(base, ACTIVATIONS, {"fast_sine": {"frequency": frequency}})
     return f"sines of frequency {frequency:g}"
 
 
@@ -181,7 +175,7 @@ def squared_activations(base: Base, random_: random.Random) -> str:
     if base.has("_norm") or optimizer_of(base)["name"] != "sgd":
         return ""
     with_parts(base)
-    _replace_activations(base, "squared")
+    exchange_layers(base, ACTIVATIONS, "squared")
     return "squares as activations"
 
 

@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 import torch
-from planting.fourth_images import FOURTH, IN_BOTH, drawn, same_labels, spoiling
-from planting.third_sets import Given
+from planting.fourth_images import drawn
+from planting.spoilings import Given, same_labels, spoiling
 
 from cnntrain.data.splits import Pixels
-
-__all__ = ["FOURTH", "IN_BOTH", "spoiled_fourthly"]
-
-
-def spoiled_fourthly(spoil: str, given: Given) -> tuple[Pixels, Pixels]:
-    """Training and validation images with what `spoil`, one of `FOURTH`, says."""
-    found = FOURTH[spoil](given)
-    if isinstance(found, tuple):
-        return found
-    return (given.train, found) if spoil.startswith("validation_") else (found, given.other)
 
 
 @spoiling

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from planting import edits
-from planting.edits import before_normalize, has_objects, has_several
+from planting.edits import before_normalize, has_colours, has_objects, has_several
 from planting.healthy import Base
 from planting.kinds import kind
 
@@ -20,11 +20,6 @@ spoiled = partial(edits.spoiled, lot=3)
 
 WRONG_TRANSFORMS = str(Path(__file__).with_name("wrong_transforms.py"))
 """A plugin."""
-
-
-def has_colours(base: Base) -> bool:
-    """Three channels."""
-    return base.data.channels == 3
 
 
 spoiled("images_reshaped", "data", "misread_pixels", least=0.5, most=0.5)

@@ -10,6 +10,7 @@ from planting.edits import (
     after_first_activation,
     before_head,
     change_layers,
+    exchange_layers,
     has_objects,
 )
 from planting.healthy import HEAD, POOL, Base, conv
@@ -149,8 +150,7 @@ def relu_of_wrong_mask(base: Base, random_: random.Random) -> str:
     if not base.has("relu"):
         return ""
     with_parts(base)
-    wrong = "relu_of_wrong_mask"
-    change_layers(base, lambda item: [wrong if item in ("relu", "leaky_relu") else item])
+    exchange_layers(base, ("relu", "leaky_relu"), "relu_of_wrong_mask")
     return "rectifiers with the wrong mask in the backward pass"
 
 

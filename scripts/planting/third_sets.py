@@ -2,59 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
+from planting.spoilings import Given, same_labels, spoiling
 from torch import Tensor
 
 from cnntrain.data.splits import Pixels
 
 BOTH_PARTS = ("images_reshaped", "floats_cast_to_bytes", "low_byte_kept", "boxes_misread")
-"""What of `THIRD` changes training and validation images alike."""
-
-
-@dataclass(frozen=True)
-class Given:
-    """What is spoiled: `amount` is the share of images, or how far."""
-
-    train: Pixels
-    other: Pixels
-    amount: float
-    generator: torch.Generator
-    classes: int
-
-    def chance(self, count: int) -> Tensor:
-        """Uniform from 0 to 1, `(count,)`."""
-        return torch.rand(count, generator=self.generator)
-
-
-Spoiling = Callable[[Given], Pixels | tuple[Pixels, Pixels]]
-
-THIRD: dict[str, Spoiling] = {}
-
-
-def spoiling(found: Spoiling) -> Spoiling:
-    """Register a function under its name.
-
-    It gives both parts, or one: of `validation_...` that is the validation images, else those of
-    training.
-    """
-    THIRD[found.__name__] = found
-    return found
-
-
-def spoiled_thirdly(spoil: str, given: Given) -> tuple[Pixels, Pixels]:
-    """Training and validation images with what `spoil`, one of `THIRD`, says."""
-    found = THIRD[spoil](given)
-    if isinstance(found, tuple):
-        return found
-    return (given.train, found) if spoil.startswith("validation_") else (found, given.other)
-
-
-def _with(part: Pixels, images: Tensor) -> Pixels:
-    return Pixels(images.clamp(0, 255).to(torch.uint8), part.targets)
+"""What of this file changes training and validation images alike."""
 
 
 def _resized(images: Tensor, side: int) -> Tensor:
@@ -98,7 +54,7 @@ def low_byte_kept(given: Given) -> tuple[Pixels, Pixels]:
     factor = 16 + round(40 * given.amount)
 
     def wrapped(part: Pixels) -> Pixels:
-        return _with(part, part.images.int() * factor % 256)
+        return same_labels(part, part.images.int() * factor % 256)
 
     return wrapped(given.train), wrapped(given.other)
 
@@ -191,7 +147,7 @@ def mixed_with_labels_exchanged(given: Given) -> Pixels:
     part = given.train
     order = torch.randperm(len(part), generator=given.generator)
     share = (given.amount + 0.2 * given.chance(len(part)))[:, None, None, None]
-    return _with(part, share * part.images + (1 - share) * part.images[order])
+    return same_labels(part, share * part.images + (1 - share) * part.images[order])
 
 
 @spoiling
@@ -203,7 +159,7 @@ def light_tells_class(given: Given) -> Pixels:
     part = given.train
     rank = torch.randperm(given.classes, generator=given.generator)[part.targets]
     light = (rank / (given.classes - 1) - 0.5)[:, None, None, None]
-    return _with(part, part.images * (1 - given.amount) + 128 * given.amount + 200 * light)
+    return same_labels(part, part.images * (1 - given.amount) + 128 * given.amount + 200 * light)
 
 
 @spoiling
@@ -219,7 +175,7 @@ def thumbnails_of_some_classes(given: Given) -> Pixels:
     images = part.images.float()
     small = _resized(images[of_those], max(round(size * given.amount), 3))
     images[of_those] = _resized(small, size)
-    return _with(part, images)
+    return same_labels(part, images)
 
 
 @spoiling
@@ -228,7 +184,7 @@ def training_outlined(given: Given) -> Pixels:
     images = F.avg_pool2d(given.train.images.float(), 3, stride=1, padding=1)
     rows = F.pad(images, (0, 0, 0, 1), mode="replicate").diff(dim=2)
     columns = F.pad(images, (0, 1, 0, 0), mode="replicate").diff(dim=3)
-    return _with(given.train, 4 * rows.hypot(columns))
+    return same_labels(given.train, 4 * rows.hypot(columns))
 
 
 @spoiling
@@ -264,14 +220,14 @@ def validation_background_filled(given: Given) -> Pixels:
     """
     images = given.other.images
     grey = images.float().mean(1, keepdim=True)
-    return _with(given.other, torch.where(grey < 255 * given.amount, 255, images))
+    return same_labels(given.other, torch.where(grey < 255 * given.amount, 255, images))
 
 
 @spoiling
 def validation_grey(given: Given) -> Pixels:
     """Validation images are grey, training images have colours on which the network relies."""
     grey = given.other.images.float().mean(1, keepdim=True)
-    return _with(given.other, grey.expand_as(given.other.images))
+    return same_labels(given.other, grey.expand_as(given.other.images))
 
 
 @spoiling
@@ -283,7 +239,7 @@ def validation_in_other_colours(given: Given) -> Pixels:
     red, green, blue = given.other.images.float().unbind(1)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     chroma = (blue - luma) * 0.564 + 128, (red - luma) * 0.713 + 128
-    return _with(given.other, torch.stack([luma, *chroma], dim=1))
+    return same_labels(given.other, torch.stack([luma, *chroma], dim=1))
 
 
 @spoiling
@@ -295,4 +251,4 @@ def validation_crowded(given: Given) -> Pixels:
     other = given.other
     order = torch.randperm(len(other), generator=given.generator)
     images = other.images.float()
-    return _with(other, (1 - given.amount) * images + given.amount * images[order])
+    return same_labels(other, (1 - given.amount) * images + given.amount * images[order])

@@ -10,11 +10,12 @@ import pytest
 import torch
 from planting.draw import broken, healthy, held_out
 from planting.drawn_sets import planted_colours
-from planting.fourth_sets import FOURTH, IN_BOTH
+from planting.fourth_images import IN_BOTH
 from planting.healthy import PLUGIN, UNUSUAL, base
 from planting.kinds import KINDS
 from planting.second_sets import BOTH_SPLITS, SECOND
-from planting.third_sets import BOTH_PARTS, THIRD
+from planting.spoilings import SPOILINGS as CATALOGUED
+from planting.third_sets import BOTH_PARTS
 
 from cnntrain.config.from_python import load_given
 from cnntrain.data.splits import Pixels
@@ -71,7 +72,7 @@ def test_kinds_are_named_by_faults_of_the_doctor() -> None:
     assert {code for kind in KINDS.values() for code in kind.codes} <= set(FAULTS)
 
 
-@pytest.mark.parametrize("name", sorted({*SPOILINGS, *SECOND, *THIRD, *FOURTH}))
+@pytest.mark.parametrize("name", sorted({*SPOILINGS, *SECOND, *CATALOGUED}))
 def test_one_split_is_spoiled(name: str) -> None:
     """Of `validation_...` and of nothing else the validation images or labels are other ones."""
     sound, spoiled = planted_colours(images=300), planted_colours(images=300, spoil=name)

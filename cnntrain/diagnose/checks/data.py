@@ -74,10 +74,11 @@ def check_data(  # noqa: PLR0913  # what a check may ask for
     own = votes_of(train, train)
     labels = tuple(suspicious_labels(train, own, class_names))
     nothing = None if labels else meaningless(train, own, class_names)
+    kappa = own.kappa(train.targets)
     findings = (
         *not_finite(train),
-        *same_pictures(train, class_names, own.kappa(train.targets)),
-        *misread(train, own.kappa(train.targets)),
+        *same_pictures(train, class_names, kappa),
+        *misread(train, kappa),
         *_missing(class_names, counts, unseen),
         *labelled_twice(doubled, images=sum(counts["train"])),
         *labels,

@@ -79,7 +79,7 @@ def check_splits(
     apart = Apart.of(train, other, seed=seed)
     is_telling = own.kappa >= TELLS
     found = _found(part, theirs, apart, train, other, class_names) if is_telling else None
-    if apart is not None and apart.of_training and apart.who[0]:
+    if apart is not None and apart.who[0]:
         found = kinds_differ(apart, own, theirs, other.split)
     elif (apart is None or not apart.is_far) and (
         not is_telling or theirs.accuracy < own.accuracy - WORSE / 2
@@ -135,11 +135,7 @@ def _frequent(sample: Sample, train: Sample) -> Sample:
     """The images of the classes of which there are enough in training."""
     most = 1 + max(int(each.targets.max()) if len(each.targets) else 0 for each in (sample, train))
     kept = (torch.bincount(train.targets, minlength=most) >= ENOUGH)[sample.targets]
-    if kept.all():
-        return sample
-    moved = {by: labels[kept] for by, labels in sample.moved.items()}
-    names = [name for name, is_kept in zip(sample.names, kept.tolist(), strict=False) if is_kept]
-    return Sample(sample.split, sample.images[kept], sample.targets[kept], moved, names)
+    return sample if kept.all() else sample.select(kept)
 
 
 def _is_worse(ours: float, n: float, theirs: float, m: float) -> bool:

@@ -97,7 +97,8 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
     small, both = SmallNets(len(class_names), seed), (train, other)
     reachable = small.error(both, again=False)
     opened = partial(_seen, open_trial)
-    seen = Replaced.each(both, reachable, transforms, opened, small.error, is_far)
+    alone = [Replaced(None, (reachable,))]
+    seen = Replaced.each(both, alone, transforms, opened, small.error, is_far)
     is_far = replace(is_far, reachable=reachable)
     mini = Miniature(train, other, recipe_steps, len(shares), seed)
     own = Trial(net, augmented, method)
@@ -111,8 +112,7 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
         trial = partial(_trial, open_trial)
         for some in (first_of_all, last):
             if some and (best is None or best.is_remedy):
-                rows = Replaced.each(own, first, some, trial, mini.error, is_far)
-                tried = Replaced.joined(tried, rows)
+                tried = Replaced.each(own, tried, some, trial, mini.error, is_far)
                 best = accused(tried, is_far)
     images = accused(seen, replace(is_far, reachable=0.0))
     is_new = best is not None and not best.is_remedy
