@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from planting import (
+    fifth_data,
+    fifth_network,
+    fifth_recipe,
     fourth_data,
     fourth_network,
     fourth_recipe,
@@ -27,6 +30,7 @@ GROUPS = (
     *(in_data, in_recipe, in_network, second_data, second_recipe, second_network),
     *(third_data, third_recipe, third_network),
     *(fourth_data, fourth_recipe, fourth_network),
+    *(fifth_data, fifth_recipe, fifth_network),
 )
 """Importing them fills `KINDS`."""
 

@@ -30,7 +30,7 @@ def has_grey_objects(base: Base) -> bool:
 
 
 def has_classes_by_colour(base: Base) -> bool:
-    """Whether colour alone tells the class."""
+    """Whether colour alone gives the class away."""
     return not base.data.hue
 
 
@@ -44,28 +44,50 @@ def needs_neighbours(base: Base) -> bool:
     return base.net != "perceptron" and has_grey_objects(base)
 
 
-spoiled("files_sorted_as_text", "data")
-spoiled("one_column_sorted", "data")
-spoiled("unreadable_files_skipped", "data", least=0.2, most=0.8)
-spoiled("numbered_shard_by_shard", "data", least=0.1, most=0.9)
-spoiled("joined_on_repeated_names", "data")
-spoiled("some_read_as_bgr", "data", least=0.4, most=0.5, fits=has_classes_by_colour)
-spoiled("votes_averaged", "data", least=0.4, most=0.5, fits=has_several)
-spoiled("one_class_two_spellings", "data", fits=has_several)
-spoiled("patches_labelled_as_the_whole", "data", least=0.25, most=0.35, fits=has_objects)
-spoiled("same_names_overwritten", "data", least=0.6, most=0.85)
-spoiled("records_one_byte_short", "data")
-spoiled("scaled_by_a_hot_pixel", "data", least=0.2, most=0.5, fits=has_grey_objects)
-spoiled("columns_in_any_order", "data", fits=needs_neighbours)
-spoiled("background_tells_class", "split", least=0.3, most=0.5)
-spoiled("validation_labels_of_another_pass", "split")
-spoiled("validation_compressed", "split", least=0.0, most=0.5, fits=has_colours)
-spoiled("validation_dithered", "split", fits=has_grey_objects)
-spoiled("training_transposed", "split", fits=has_upright_objects)
-spoiled("equalised_in_training", "split", fits=has_colours)
-spoiled("background_removed_in_training", "split", least=0.0, most=0.3, fits=has_grey_objects)
-spoiled("training_in_false_colours", "split")
-spoiled("training_squeezed", "split", least=0.3, most=0.4, fits=has_objects)
+spoiled("files_sorted_as_text", "data", "labels_noisy", "labels_shifted")
+spoiled("one_column_sorted", "data", "labels_noisy", "labels_shifted")
+spoiled("unreadable_files_skipped", "data", "labels_shifted", "labels_noisy", least=0.2, most=0.8)
+spoiled("numbered_shard_by_shard", "data", "labels_noisy", "labels_shifted", least=0.1, most=0.9)
+spoiled("joined_on_repeated_names", "data", "labels_noisy")
+spoiled(
+    "some_read_as_bgr", "data", "misread_pixels", least=0.4, most=0.5, fits=has_classes_by_colour
+)
+spoiled("votes_averaged", "data", "labels_noisy", least=0.4, most=0.5, fits=has_several)
+spoiled("one_class_two_spellings", "data", "labels_noisy", fits=has_several)
+spoiled(
+    "patches_labelled_as_the_whole", "data", "labels_noisy", least=0.25, most=0.35, fits=has_objects
+)
+spoiled("same_names_overwritten", "data", "same_picture", "labels_noisy", least=0.6, most=0.85)
+spoiled("records_one_byte_short", "data", "misread_pixels", "labels_shifted")
+spoiled(
+    "scaled_by_a_hot_pixel",
+    "data",
+    "same_picture",
+    "not_normalised",
+    "misread_pixels",
+    least=0.2,
+    most=0.5,
+    fits=has_grey_objects,
+)
+spoiled("columns_in_any_order", "data", "misread_pixels", fits=needs_neighbours)
+spoiled("background_tells_class", "split", "splits_differ", least=0.3, most=0.5)
+spoiled(
+    "validation_labels_of_another_pass", "split", "labels_noisy", "labels_shifted", "splits_differ"
+)
+spoiled("validation_compressed", "split", "splits_differ", least=0.0, most=0.5, fits=has_colours)
+spoiled("validation_dithered", "split", "splits_differ", fits=has_grey_objects)
+spoiled("training_transposed", "split", "splits_differ", fits=has_upright_objects)
+spoiled("equalised_in_training", "split", "splits_differ", fits=has_colours)
+spoiled(
+    "background_removed_in_training",
+    "split",
+    "splits_differ",
+    least=0.0,
+    most=0.3,
+    fits=has_grey_objects,
+)
+spoiled("training_in_false_colours", "split", "splits_differ")
+spoiled("training_squeezed", "split", "splits_differ", least=0.3, most=0.4, fits=has_objects)
 
 
 def _steps(base: Base, part: str) -> list[object]:
@@ -75,7 +97,7 @@ def _steps(base: Base, part: str) -> list[object]:
     return found
 
 
-@later("split")
+@later("split", "splits_differ", "not_normalised", clue="standardize")
 def normalised_twice_in_evaluation(base: Base, random_: random.Random) -> str:
     """Evaluation images are normalised once by the list, and once more by a step of one's own.
 
@@ -89,7 +111,7 @@ def normalised_twice_in_evaluation(base: Base, random_: random.Random) -> str:
     return f"evaluation images normalised, and then by 0.5 and {std} again"
 
 
-@later("augmentation")
+@later("augmentation", "too_much_augmentation", clue="pixel_dropout")
 def share_kept_taken_for_share_dropped(base: Base, random_: random.Random) -> str:
     """Pixels are dropped for augmentation, with the share to be kept where that to drop is meant.
 
@@ -102,7 +124,7 @@ def share_kept_taken_for_share_dropped(base: Base, random_: random.Random) -> st
     return f"{share:.0%} of the pixels dropped"
 
 
-@later("augmentation")
+@later("augmentation", "too_much_augmentation", clue="posterize")
 def posterised_to_one_bit(base: Base, random_: random.Random) -> str:
     """Posterising keeps one bit for each pixel: a strength was given where bits are counted.
 
@@ -116,7 +138,7 @@ def posterised_to_one_bit(base: Base, random_: random.Random) -> str:
     return "training images posterised to one bit"
 
 
-@later("augmentation")
+@later("augmentation", "too_much_augmentation", clue="random_gamma")
 def gamma_of_another_scale(base: Base, random_: random.Random) -> str:
     """Gamma is drawn from per cents (80 to 120), where about 1 is expected.
 
@@ -129,7 +151,7 @@ def gamma_of_another_scale(base: Base, random_: random.Random) -> str:
     return "training images raised to the power of 80 to 120"
 
 
-@later("augmentation")
+@later("augmentation", "too_much_augmentation", clue="change_brightness")
 def clipped_after_normalisation(base: Base, random_: random.Random) -> str:
     """A change of brightness that keeps pixels between 0 and 1 stands after `normalize`.
 
@@ -144,7 +166,7 @@ def clipped_after_normalisation(base: Base, random_: random.Random) -> str:
     return "training images cut off at 0 and 1 after they were normalised"
 
 
-@later("augmentation")
+@later("augmentation", "too_much_augmentation", "not_normalised", clue="erase_box")
 def erased_with_255(base: Base, random_: random.Random) -> str:
     """Random erasing fills its box with 255, a white byte, in images that are normalised.
 
@@ -157,7 +179,7 @@ def erased_with_255(base: Base, random_: random.Random) -> str:
     return f"a box of {side:.0%} of the side filled with 255 in normalised images"
 
 
-@later("augmentation")
+@later("augmentation", "too_much_augmentation", clue="turn_and_shift")
 def augmented_in_place(base: Base, random_: random.Random) -> str:
     """A transform of one's own writes its result over the stored image, from which it reads again.
 
@@ -172,7 +194,7 @@ def augmented_in_place(base: Base, random_: random.Random) -> str:
     return "turned and shifted once more in each epoch"
 
 
-@later("augmentation")
+@later("augmentation", "too_much_augmentation", clue="rotate")
 def turned_about_a_corner(base: Base, random_: random.Random) -> str:
     """A rotation of one's own turns images about the first pixel in place of the middle.
 

@@ -151,7 +151,7 @@ def columns_in_any_order(given: Given) -> Both:
 def background_tells_class(given: Given) -> Both:
     """Each class was photographed in front of a background of its own; in validation of any.
 
-    The cause: the network learns the background, which tells the class in training images and says
+    The cause: the network learns the background, which gives the class away in training and says
     nothing in validation images. Collect each class in front of several backgrounds, or cut out
     what is to be learnt.
     """
@@ -172,7 +172,7 @@ def some_read_as_bgr(given: Given) -> Both:
     """Half of the images were read by one library as RGB, the others by another one as BGR.
 
     The cause: red and blue are exchanged in some images of both splits and not in the others, so
-    that colour no longer tells the class. Convert all images to the same order of channels.
+    that colour no longer gives the class away. Convert all images to the same order of channels.
     """
 
     def read(part: Pixels) -> Pixels:

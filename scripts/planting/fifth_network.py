@@ -29,7 +29,7 @@ def with_parts(base: Base) -> None:
     base.tree["plugins"].append(PARTS)
 
 
-@later("network")
+@later("network", "unseen_pixels", clue="channel_slice")
 def reads_one_channel(base: Base, random_: random.Random) -> str:
     """The network begins with `x[:, :1]`, left from a program for grey images.
 
@@ -56,7 +56,7 @@ def nothing_but_dense_layers(base: Base, random_: random.Random) -> str:
     return f"a perceptron of {width} and {width} units"
 
 
-@later("network")
+@later("network", "pooled_early")
 def patches_of_large_images(base: Base, random_: random.Random) -> str:
     """Patches of 16 pixels or so, right for images of 224, where four of them cover the image.
 
@@ -74,7 +74,7 @@ def patches_of_large_images(base: Base, random_: random.Random) -> str:
     return f"the image is cut into four patches of {side} x {side}"
 
 
-@later("layer")
+@later("layer", "stale_batch_norm", "other_in_evaluation", clue="convolutions_with_one_norm")
 def one_norm_for_all(base: Base, random_: random.Random) -> str:
     """A block makes one batch normalisation and uses it behind each of its convolutions.
 
@@ -89,7 +89,7 @@ def one_norm_for_all(base: Base, random_: random.Random) -> str:
     return f"one batch normalisation for {depth} convolutions"
 
 
-@later("layer")
+@later("layer", "vanishing_activations", "exploding_activations", clue="raw_coordinates")
 def coordinates_in_pixels(base: Base, random_: random.Random) -> str:
     """The coordinates of each pixel are added as channels, as numbers up to the image's size.
 
@@ -105,7 +105,7 @@ def coordinates_in_pixels(base: Base, random_: random.Random) -> str:
     return "two channels with coordinates in pixels"
 
 
-@later("layer")
+@later("layer", "detached_layer", "eval_mode_batch_norm", clue="kept_by_shape")
 def kept_from_the_first_batch(base: Base, random_: random.Random) -> str:
     """A layer caches its result by the shape of the batch, which is nearly always the same.
 
@@ -117,7 +117,7 @@ def kept_from_the_first_batch(base: Base, random_: random.Random) -> str:
     return "a layer that hands on the first batch for ever"
 
 
-@later("layer")
+@later("layer", "wrong_gradient")
 def weight_gradient_reshaped(base: Base, random_: random.Random) -> str:
     """Linear layers of one's own: the weights' gradient gets its shape by `reshape`, not by `.T`.
 
@@ -136,7 +136,7 @@ def weight_gradient_reshaped(base: Base, random_: random.Random) -> str:
     return "linear layers whose weight gradient is reshaped"
 
 
-@later("layer")
+@later("layer", "detached_layer")
 def weights_copied_in_forward(base: Base, random_: random.Random) -> str:
     """Convolutions of one's own that make a new tensor of their weights in each forward pass.
 
@@ -155,7 +155,7 @@ def weights_copied_in_forward(base: Base, random_: random.Random) -> str:
     return "convolutions with copies of their weights"
 
 
-@later("layer")
+@later("layer", "detached_layer", clue="result_discarded")
 def result_discarded(base: Base, random_: random.Random) -> str:
     """A loop calls each convolution but forgets `x =`: what they give is thrown away.
 
@@ -170,7 +170,7 @@ def result_discarded(base: Base, random_: random.Random) -> str:
     return f"the results of {depth} convolutions are thrown away"
 
 
-@later("layer")
+@later("layer", "wrong_gradient", "vanishing_gradients", clue="scaled_gradient")
 def gradient_scaled_away(base: Base, random_: random.Random) -> str:
     """A layer that scales the gradient (as for two tasks) by a factor that is far too small.
 
@@ -185,7 +185,7 @@ def gradient_scaled_away(base: Base, random_: random.Random) -> str:
     return f"the gradient times {factor:g} below the last layer"
 
 
-@later("layer")
+@later("layer", "other_in_evaluation", clue="mask_drawn_once")
 def mask_drawn_once(base: Base, random_: random.Random) -> str:
     """Dropout of one's own draws its mask when it is made, and uses it for all of training.
 
@@ -199,7 +199,7 @@ def mask_drawn_once(base: Base, random_: random.Random) -> str:
     return f"dropout of {p} with a mask drawn once"
 
 
-@later("layer")
+@later("layer", "large_initial_loss", "exploding_activations", clue="sum_of_places")
 def summed_over_places(base: Base, random_: random.Random) -> str:
     """Global pooling of one's own adds up each map and does not divide by its size.
 
@@ -213,7 +213,7 @@ def summed_over_places(base: Base, random_: random.Random) -> str:
     return "the sum of each map in place of its mean"
 
 
-@later("layer")
+@later("layer", "not_finite", clue="logarithm")
 def logarithm_of_normalised(base: Base, random_: random.Random) -> str:
     """The network begins with a logarithm, as for spectra, and the images are normalised.
 

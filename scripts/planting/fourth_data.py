@@ -58,7 +58,7 @@ spoiled(
 spoiled(
     "sheet_cut_at_wrong_places", "data", "misread_pixels", "labels_shifted", least=0.58, most=0.7
 )
-spoiled("too_few_photons", "data", "misread_pixels", least=0.08, most=0.15)
+spoiled("too_few_photons", "data", "misread_pixels", "same_picture", least=0.08, most=0.15)
 spoiled("labels_of_the_group", "data", "labels_noisy", least=0.1, most=0.5)
 spoiled("averaged_within_classes", "split", "splits_differ", least=0.2, most=0.5, fits=has_objects)
 spoiled("objects_too_small", "data", "same_picture", least=0.18, most=0.25, fits=has_objects)

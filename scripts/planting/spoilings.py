@@ -29,7 +29,7 @@ class Given:
 Spoiling = Callable[[Given], Pixels | tuple[Pixels, Pixels]]
 
 SPOILINGS: dict[str, Spoiling] = {}
-"""Those of third_sets.py, fourth_sets.py and fourth_images.py, which fill it when imported."""
+"""Those of the modules that drawn_sets.py names, which fill it when imported."""
 
 
 def spoiling(found: Spoiling) -> Spoiling:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+from planting import fifth_images, fourth_images
 from planting.draw import broken, healthy, held_out
 from planting.drawn_sets import planted_colours
-from planting.fourth_images import IN_BOTH
 from planting.healthy import PLUGIN, UNUSUAL, base
 from planting.kinds import KINDS
 from planting.second_sets import BOTH_SPLITS, SECOND
@@ -26,7 +26,7 @@ SPOILINGS = {
     for name, kind in KINDS.items()
     if kind.group in ("data", "split") and hasattr(kind.plant, "keywords")
 }
-ALIKE = {"channel_empty", *BOTH_SPLITS, *BOTH_PARTS, *IN_BOTH}
+ALIKE = {"channel_empty", *BOTH_SPLITS, *BOTH_PARTS, *fourth_images.IN_BOTH, *fifth_images.IN_BOTH}
 """What is done to training and validation images alike."""
 
 
@@ -64,8 +64,8 @@ def test_a_kind_is_found_again_in_another_process() -> None:
 
 
 def test_the_last_lot_is_held_out() -> None:
-    assert {KINDS[name].lot for name in held_out()} == {4}
-    assert {kind.lot for name, kind in KINDS.items() if name not in held_out()} == {1, 2, 3}
+    assert {KINDS[name].lot for name in held_out()} == {5}
+    assert {kind.lot for name, kind in KINDS.items() if name not in held_out()} == {1, 2, 3, 4}
 
 
 def test_kinds_are_named_by_faults_of_the_doctor() -> None:
