@@ -101,14 +101,20 @@ class Window:
 def window(module: nn.Module, axis: int) -> Window | None:
     """A layer's window along height (0) or width (1), if its attributes say one.
 
-    A transposed convolution has none: its units see different numbers of inputs.
+    A transposed convolution has none: its units see different numbers of inputs. Padding may be
+    "same" or "valid", as torch's convolutions allow.
     """
     if getattr(module, "transposed", False):
         return None
     usual = {"kernel_size": None, "stride": 1, "padding": 0, "dilation": 1}
     stated = (getattr(module, name, default) for name, default in usual.items())
     sides: list[Any] = [s[axis] if isinstance(s, tuple | list) else s for s in stated]
-    return Window(*sides) if isinstance(sides[0], int) else None
+    kernel, _, padding, dilation = sides
+    if padding == "valid":
+        sides[2] = 0
+    elif padding == "same" and isinstance(kernel, int) and isinstance(dilation, int):
+        sides[2] = (kernel - 1) * dilation // 2
+    return Window(*sides) if all(isinstance(side, int) for side in sides) else None
 
 
 def _stepped(axis: Axis, over: Window) -> Axis:

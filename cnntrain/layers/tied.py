@@ -40,6 +40,8 @@ class Tied(nn.Module):
         module = named.module
         if isinstance(module, nn.Conv2d) and module.padding_mode != "zeros":
             raise ValueError(f"tied: '{to}' has circular padding; use zeros, or conv_transpose")
+        if isinstance(module, nn.Conv2d) and isinstance(module.padding, str):
+            raise ValueError(f"tied: '{to}' has its padding in words; give it as numbers")
         if not isinstance(module, nn.Conv2d | nn.Linear):
             raise ValueError(f"tied: '{to}' is neither a linear nor a conv; name one that is")
         if in_shape != named.out_shape:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cnntrain.arch.build import build
 from cnntrain.arch.plan import Plan
-from cnntrain.arch.receptive import Axis, Field
+from cnntrain.arch.receptive import Axis, Field, Window, window
 from cnntrain.arch.table import rows
 
 Planned = Callable[..., Plan]
@@ -169,6 +169,20 @@ def test_some_layers_see_the_whole_image(planned: Planned, layers: str) -> None:
     plan = planned(f"layers: {layers}")
     assert field_of(plan).whole
     assert rows(plan)[-1].receptive_field == "image"
+
+
+def test_padding_may_be_in_words() -> None:
+    # torch pads kernel - 1 zeros in all, the smaller half of an odd number first.
+    assert window(nn.Conv2d(1, 1, (5, 4), padding="same"), 0) == Window(5, 1, 2, 1)
+    assert window(nn.Conv2d(1, 1, (5, 4), padding="same"), 1) == Window(4, 1, 1, 1)
+    assert window(nn.Conv2d(1, 1, 3, padding="same", dilation=2), 0) == Window(3, 1, 2, 2)
+    assert window(nn.Conv2d(1, 1, 3, padding="valid", stride=2), 0) == Window(3, 2, 0, 1)
+
+
+def test_an_attribute_in_unknown_words_states_no_window() -> None:
+    layer = nn.Conv2d(1, 1, 3)
+    layer.padding = "reflect"
+    assert window(layer, 0) is None
 
 
 def test_paths_of_unequal_stride_have_no_one_field(planned: Planned) -> None:

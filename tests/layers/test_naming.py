@@ -202,6 +202,13 @@ def test_what_cannot_be_named_is_said_at_its_line(
     assert f"net.yaml:{place}" in str(caught.value)
 
 
+def test_a_named_convolution_says_its_padding_in_numbers() -> None:
+    """As one of a plugin may not."""
+    named = Named(nn.Conv2d(1, 2, 3, padding="same"), (1, 8, 8), (2, 8, 8))
+    with pytest.raises(ValueError, match="'conv1' has its padding in words; give it as numbers"):
+        Tied(in_shape=(2, 8, 8), named=named, to="conv1")
+
+
 def test_the_layer_that_is_named_cannot_be_left_out_alone() -> None:
     document = parse_document(LINEAR, name="net.yaml")
     nodes = describe(document, facts=Facts(2, 1, 3, 3)).nodes
