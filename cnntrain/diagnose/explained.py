@@ -70,9 +70,13 @@ def explained(net: nn.Module, batch: Batch, *, criterion: Criterion, task: Task)
         recall = result.figures["recall_at_1"] or 0.0
         shares = torch.bincount(targets).double() / len(targets)
         chance = float(shares.square().sum())
+        if chance >= 1:
+            return Explained(0.0, math.inf, said)
         error = math.sqrt(max(recall * (1 - recall), 0.01) / len(targets)) / (1 - chance)
         return Explained((recall - chance) / (1 - chance), error, said)
     chance = chance_loss(criterion, targets, classes=0, outputs=outputs.shape[1:])
+    if not chance > 0:
+        return Explained(0.0, math.inf, said)
     losses = torch.stack([
         criterion(one[None], other[None]) for one, other in zip(outputs, targets, strict=True)
     ])  # fmt: skip

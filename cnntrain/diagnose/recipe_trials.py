@@ -146,10 +146,12 @@ class RecipeTrials:
         """Accuse what makes the difference between no progress and clear progress, twice.
 
         When a training leaves the plateau of guessing is chance where it starts slowly: an
-        accusation must hold in another order of the batches, too.
+        accusation must hold in another order of the batches, too. By a loss for which guessing is
+        free nothing is accused: it has no scale.
         """
         whole, found = tried[0], []
-        accused = [other for other in tried[1:] if self._is_accused(other, whole)]
+        compared = tried[1:] if self.chance > 0 else ()
+        accused = [other for other in compared if self._is_accused(other, whole)]
         repeated = self.again(whole) if accused else whole
         for other in accused:
             if self._is_accused(self.again(other), repeated):

@@ -254,7 +254,7 @@ def _too_sure(loss: float, chance: float) -> Iterator[Finding]:
             "with the initial weights",
             "look at the images (`cnntrain data check`) and at the initial weights",
         )
-    elif loss > LARGE * chance + 1:
+    elif 0 < chance < (loss - 1) / LARGE:
         yield Finding(
             "large_initial_loss",
             f"the first loss is {loss:.3g}, {loss / chance:.0f} times that of guessing",

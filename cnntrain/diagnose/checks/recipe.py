@@ -95,7 +95,8 @@ def check_recipe(  # noqa: PLR0913  # what a check may ask for
     trials = RecipeTrials(net, batches, recipe_steps, task, seed, chance)
     whole = trials.train(RecipeTrial("", augmented, method))
     tried = [whole]
-    is_stuck = not whole.after < (1 - NO_PROGRESS) * chance
+    has_scale = chance > 0
+    is_stuck = has_scale and not whole.after < (1 - NO_PROGRESS) * chance
     for what, how in without.items():
         if is_stuck or (what in PULLS and whole.after > DOUBT * chance):
             tried.append(trials.train(RecipeTrial(what, augmented, how)))
@@ -105,7 +106,8 @@ def check_recipe(  # noqa: PLR0913  # what a check may ask for
         pairs = zip(augmented, batches, strict=True)
         if not all(torch.equal(ours.images, theirs.images) for ours, theirs in pairs):
             tried.append(trials.train(RecipeTrial("augmentation", batches, method)))
-    is_clueless = whole.after >= GUESSES * chance and not _is_better(whole.error, targets)
+    seems_clueless = not has_scale or whole.after >= GUESSES * chance
+    is_clueless = seems_clueless and not _is_better(whole.error, targets)
     findings = (
         *trials.held_back(tried),
         *_stale(net, whole, chance, recipe_steps),

@@ -111,3 +111,9 @@ def test_what_is_hardly_learnt_is_not_judged() -> None:
     report = judged(batch(64, seed=0), batch(200, seed=1), rate=1e-6)
     assert report.verdict == "not applicable"
     assert "too little" in report.headline
+
+
+def test_numbers_that_are_all_the_same_are_not_judged() -> None:
+    train, other = (Batch(images, torch.ones(len(images), 1))
+                    for images, _ in (batch(256, seed=0), batch(256, seed=1)))  # fmt: skip
+    assert judged(train, other).verdict == "not applicable"

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.checks.initial import check_initial
 from cnntrain.diagnose.report import Report
+from cnntrain.tasks.criterion import MeanLoss
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 from cnntrain.tasks.losses.mse import mse
 
@@ -211,6 +212,20 @@ def test_a_sure_network_is_suspect(convnet: Make, many: Batch, loss: float, verd
     assert faults(report) == ([] if verdict == "fine" else ["large_initial_loss"])
     assert report.verdict == verdict
     assert abs(float(report.numbers["loss"]) - loss) < 0.1
+
+
+def test_a_first_loss_is_not_compared_with_guessing_that_is_free(
+    convnet: Make, many: Batch
+) -> None:
+    """The perceptron's loss: how far the right output is below the largest one."""
+    output = linear(0, 0)
+    with torch.no_grad():
+        output.bias[3] = 40
+    hinge = MeanLoss(lambda x, targets: (x - x.gather(1, targets[:, None])).amax(dim=1))
+    report = check(convnet(output=output), many, hinge)
+    assert report.numbers["loss_of_guessing"] == 0
+    assert report.numbers["loss"] == 30  # of four equally frequent classes one is right
+    assert faults(report) == []
 
 
 def test_images_that_are_not_finite(convnet: Make, many: Batch) -> None:

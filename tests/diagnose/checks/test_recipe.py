@@ -296,3 +296,21 @@ def test_a_loss_that_loses_the_numbers(convnet: Make, batches: list[Batch]) -> N
     lost = lost_numbers(convnet(), batches[0], MeanLoss(lambda x, _: (x - x).square().sqrt()))
     assert lost is not None
     assert lost.headline == "the gradient of the loss is not finite, though what it reads is"
+
+
+def hinge(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The perceptron's loss (Rosenblatt 1958) of two classes and more: guessing costs nothing."""
+    right = outputs.gather(1, targets[:, None])
+    return (outputs - right).amax(dim=1)
+
+
+def test_a_loss_for_which_guessing_is_free_has_no_scale(
+    convnet: Make, method: Make, batches: list[Batch]
+) -> None:
+    how = method(criterion=MeanLoss(hinge), weight_decay=1e-3)
+    without = method(criterion=MeanLoss(hinge))
+    blank = [Batch(torch.zeros_like(images), targets) for images, targets in batches]
+    for augmented in (batches, blank):
+        report = check(convnet(), batches, how, augmented=augmented, weight_decay=without)
+        assert report.numbers["loss_of_guessing"] == 0
+        assert faults(report) == []
