@@ -42,8 +42,8 @@ def with_item_behind(
         instead: names of layers without parameters in the same lists -> what takes their place.
     """
 
-    def insert(items: list[Any], place: int) -> None:
-        at = place + 1
+    def insert(items: list[Any], path: KeyPath) -> None:
+        at = _place(path) + 1
         at += at < len(items) and _operation(items[at]).endswith("norm")
         items.insert(at, item)
 
@@ -56,25 +56,33 @@ def with_item_behind(
 def without_items(nodes: Iterable[Node]) -> Overrides:
     """The lists without any of these layers."""
 
-    def remove(items: list[Any], place: int) -> None:
-        del items[place]
+    def remove(items: list[Any], path: KeyPath) -> None:
+        del items[_place(path)]
 
     return _edited(nodes, remove)
 
 
 def all_replaced(nodes: Iterable[Node], operation: str) -> Overrides:
     """Another layer, without parameters, in the place of each, with its name and its sources."""
+    return each_replaced([(node, operation, {}) for node in nodes])
 
-    def replace(items: list[Any], place: int) -> None:
+
+def each_replaced(changes: Iterable[tuple[Node, str, Mapping[str, Any]]]) -> Overrides:
+    """The same, where each has another operation, or other parameters."""
+    found = {node.path: (node, operation, given) for node, operation, given in changes}
+
+    def replace(items: list[Any], path: KeyPath) -> None:
+        _, operation, given = found[path]
+        place = _place(path)
         kept = _reserved(items[place])
-        items[place] = {operation: {}, **kept} if kept else operation
+        items[place] = {operation: dict(given), **kept} if kept or given else operation
 
-    return _edited(nodes, replace)
+    return _edited([node for node, *_ in found.values()], replace)
 
 
 def _edited(
     nodes: Iterable[Node],
-    edit: Callable[[list[Any], int], None],
+    edit: Callable[[list[Any], KeyPath], None],
     finish: Callable[[list[Any]], None] = lambda items: None,
 ) -> Overrides:
     """The outermost lists of these layers, changed at the place of each, then each as a whole."""
@@ -85,7 +93,7 @@ def _edited(
     lists: dict[KeyPath, list[Any]] = {path[:-1]: value_at(tree, path[:-1]) for path in found}
     # what stands later first: so the places of the others stay
     for path in sorted(found, key=_place, reverse=True):
-        edit(lists[path[:-1]], _place(path))
+        edit(lists[path[:-1]], path)
     for items in lists.values():
         finish(items)
     inside = [path for path in lists if any(path[: len(o)] == o != path for o in lists)]

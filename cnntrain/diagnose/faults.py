@@ -23,6 +23,7 @@ FAULTS: dict[str, str] = {
     "class_missing": "a class has no training images",
     "labels_shifted": "the labels are those of other classes",
     "labels_noisy": "many labels are wrong",
+    "classes_alike": "two classes look the same",
     "test_in_train": "test images stand among the training images",
     "splits_differ": "training and evaluation images are not alike",
     "too_much_augmentation": "augmentation spoils the images, or makes classes look alike",

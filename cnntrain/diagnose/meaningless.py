@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from cnntrain.diagnose.neighbours import Sample, Votes
 from cnntrain.diagnose.report import Finding
-from cnntrain.diagnose.small_net import PartTaught
+from cnntrain.diagnose.small_net import STEPS, PartTaught
 
 SURE, KNOWN = 3.0, 2.0
 """Standard errors from which on something is sure, and from which on more than nothing is known."""
@@ -18,6 +18,9 @@ mean nothing; else the images may only be hard."""
 
 MEMORISED = 0.3
 """How much more of the images that it learnt it must know: it can tell images apart."""
+
+LONGER = 4
+"""Times as many steps for it where the usual ones are not enough for that."""
 
 OF_A_CLASS, LEFT = 20, 4
 """Images of a class, on average, that there must be; one in so many is kept to ask about."""
@@ -43,21 +46,26 @@ def meaningless(
         return None
     if count < OF_A_CLASS * most:
         return f"{count:,} images of {most} classes are too few to see whether labels fit"
-    part = PartTaught.of(
-        train.images, train.targets, held_out=count // LEFT, classes=most, seed=seed, split="asked"
-    )
-    own, taught = part.own, part.taught
-    learnt = part.net.judged(train.images[taught], train.targets[taught])
-    error = 1 / math.sqrt((most - 1) * own.images)  # of `kappa`, where it is that of guessing
-    if own.kappa > KNOWN * error:
-        return None
+    for times in (1, LONGER):
+        part = PartTaught.of(
+            train.images, train.targets, held_out=count // LEFT, classes=most, seed=seed,
+            split="asked", steps=times * STEPS,
+        )  # fmt: skip
+        own, taught = part.own, part.taught
+        learnt = part.net.judged(train.images[taught], train.targets[taught])
+        error = 1 / math.sqrt((most - 1) * own.images)  # of `kappa`, where it is that of guessing
+        if own.kappa > KNOWN * error:
+            return None
+        is_memorised = learnt.kappa >= own.kappa + MEMORISED
+        if is_memorised:
+            break
     said = (
         f"nearest neighbours have the same label as often as guessing ({votes.chance:.0%}), and a "
         f"small network that learnt {len(taught):,} of the images, {learnt.accuracy:.0%} of them "
         f"rightly, is right on {own.accuracy:.0%} of {own.images:,} others"
     )
     is_clear = max(own.kappa, 0) + SURE * error < NOTHING
-    if not is_clear or learnt.kappa < own.kappa + MEMORISED:
+    if not is_clear or not is_memorised:
         return f"{said}: the images are hard, or the labels wrong"
     said += f" (guessing: {1 / most:.0%})"
     return Finding(

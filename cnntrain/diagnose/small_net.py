@@ -34,6 +34,10 @@ class Confusions:
         counts = torch.bincount(targets * classes + answers, minlength=classes**2)
         return Confusions(counts.view(classes, classes).double())
 
+    def __add__(self, other: Confusions) -> Confusions:
+        """Of both."""
+        return Confusions(self.counts + other.counts)
+
     @property
     def images(self) -> int:
         """How many."""
@@ -139,7 +143,7 @@ class PartTaught:
     @staticmethod
     def of(
         images: Tensor, targets: Tensor, *, held_out: int, classes: int, seed: int,
-        split: str = "validation",
+        split: str = "validation", steps: int = STEPS,
     ) -> PartTaught:  # fmt: skip
         """Taught all but so many images, of each class in proportion, and asked about the others.
 
@@ -148,7 +152,8 @@ class PartTaught:
         taught, kept = stratified_split(
             targets, held_out=held_out, num_classes=classes, seed=seed, split=split
         )
-        net = SmallNet(images[taught], targets[taught], classes=classes, seed=seed)
+        given = images[taught], targets[taught]
+        net = SmallNet(*given, classes=classes, steps=steps, seed=seed)
         return PartTaught(net, taught, kept, net.judged(images[kept], targets[kept]))
 
 

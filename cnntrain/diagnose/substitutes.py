@@ -29,6 +29,7 @@ from cnntrain.core.choices import LOSSES, OPTIMIZERS, SCHEDULES
 from cnntrain.core.document import KeyPath
 from cnntrain.core.entry import Entry
 from cnntrain.data import TRANSFORMS
+from cnntrain.diagnose.usual_layers import usual_in_place
 from cnntrain.diagnose.variants import name_of
 from cnntrain.show.words import listed
 
@@ -138,6 +139,7 @@ def substitutes_for(loaded: Loaded, plan: Plan) -> Iterator[Substitute]:
     last = next((name for name, node in reversed(list(plan.walk())) if node.parameters), "")
     for nodes in _kinds(plan):
         yield from _of_layers(nodes)
+        yield from _of_plugin(nodes)
         if hidden := {name: each for name, each in nodes.items() if name != last}:
             yield from _of_parameters(hidden)
     yield from _of_detours(plan.body.nodes)
@@ -185,6 +187,13 @@ def _of_layers(nodes: Mapping[str, PlannedNode]) -> Iterator[Substitute]:
         changed = all_replaced(_items(nodes), USUAL_ACTIVATION)
         yield _in_layers(nodes, f"with {USUAL_ACTIVATION} in place of", changed)
     yield _in_layers(nodes, "without", without_items(_items(nodes)))
+
+
+def _of_plugin(nodes: Mapping[str, PlannedNode]) -> Iterator[Substitute]:
+    first = next(iter(nodes.values()))
+    if first.node.entry is not None and not _is_ours(first.node.entry):
+        for instead, changed in usual_in_place(list(nodes.values())):
+            yield _in_layers(nodes, instead, changed)
 
 
 def _of_detours(nodes: Sequence[PlannedNode]) -> Iterator[Substitute]:

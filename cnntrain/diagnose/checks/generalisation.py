@@ -182,7 +182,7 @@ def _few(judged: Judged, curve: LearningCurve, train: Sample, seen: str) -> Find
         "look like",
         seen,
         "",
-        follows=("splits_differ", "labels_noisy", "labels_shifted"),
+        follows=("splits_differ", "labels_noisy", "labels_shifted", "classes_alike"),
     )
 
 
@@ -197,7 +197,13 @@ def _missed(judged: Judged, curve: LearningCurve, seen: str) -> Finding | None:
             f"images are wrong, {judged.other:.0%} of others",
             seen,
             "",
-            follows=("splits_differ", "stale_batch_norm", "eval_mode_batch_norm", "labels_noisy"),
+            follows=(
+                "splits_differ",
+                "stale_batch_norm",
+                "eval_mode_batch_norm",
+                "labels_noisy",
+                "classes_alike",
+            ),
         )
     return Finding(
         "no_progress",

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from cnntrain.diagnose import check
+from cnntrain.diagnose.alike_classes import alike_classes
 from cnntrain.diagnose.apart import Apart, kinds_differ
 from cnntrain.diagnose.kinds_of_images import compare_kinds
 from cnntrain.diagnose.labels_read import wrong_labels
@@ -87,8 +88,10 @@ def check_splits(
         found = wrong_labels(train, other, own, class_names, seed=seed) or found
     if found is None and apart is not None and apart.is_far:
         found = kinds_differ(apart, own, theirs, other.split)
+    if found is None and is_telling:
+        found = alike_classes(train, own + theirs, class_names, seed=seed)
     if found is None and WAY_UP[0] < own.kappa < WAY_UP[1]:
-        found = any_way_up(train, seed=seed)
+        found = any_way_up(train, part, seed=seed)
     findings = () if found is None else (found,)
     if not is_telling and not findings:
         why = f"a small network that learns {len(part.taught):,} training images is right on "

@@ -158,6 +158,16 @@ def test_labels_that_mean_nothing() -> None:
     assert "400 others (guessing: 20%)" in finding.evidence  # a quarter, and five classes
 
 
+def test_labels_that_mean_nothing_of_images_that_are_hard_to_memorise() -> None:
+    """They are learnt for longer, until a network that can tell images apart has memorised some."""
+    generator = torch.Generator().manual_seed(2)
+    coarse = torch.randn(1600, 1, 4, 4, generator=generator)
+    smooth = F.interpolate(coarse, size=(16, 16), mode="bilinear")
+    targets = torch.randint(5, (1600,), generator=generator)
+    (finding,) = check(Sample("train", smooth, targets)).findings
+    assert finding.headline == "the labels have nothing to do with the images"
+
+
 def test_images_that_look_like_noise() -> None:
     """What can be learnt in neither case: of smooth images the labels are to blame."""
     generator = torch.Generator().manual_seed(0)

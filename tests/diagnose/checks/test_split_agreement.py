@@ -13,13 +13,14 @@ import torch
 
 from cnntrain.data.sets.digits import digits
 from cnntrain.data.splits import Pixels
+from cnntrain.diagnose.alike_classes import alike_classes
 from cnntrain.diagnose.apart import Apart
 from cnntrain.diagnose.checks.split_agreement import check_splits
 from cnntrain.diagnose.labels_read import wrong_labels
 from cnntrain.diagnose.neighbours import Sample
 from cnntrain.diagnose.orientation import any_way_up
 from cnntrain.diagnose.report import Report
-from cnntrain.diagnose.small_net import Confusions
+from cnntrain.diagnose.small_net import Confusions, PartTaught
 
 NAMES = tuple("abcdefghij")
 
@@ -273,6 +274,51 @@ def test_images_that_have_lost_their_way_up() -> None:
     (finding,) = report.findings
     assert finding.headline.startswith("the images stand in any orientation")
     assert not finding.is_certain
-    assert any_way_up(both[0], seed=0) is None
-    few = replace(both[0], images=both[0].images[:100], targets=both[0].targets[:100])
-    assert any_way_up(few, seed=0) is None
+
+
+@pytest.mark.parametrize("count", [100, 1000])
+def test_images_that_have_their_way_up(count: int) -> None:
+    """Or too few of them to be judged."""
+    train = halves()[0]
+    part = Sample("train", train.images[:count], train.targets[:count])
+    given = part.images, part.targets
+    taught = PartTaught.of(*given, held_out=count // 4, classes=10, seed=0)
+    assert any_way_up(part, taught, seed=0) is None
+
+
+def spots(count: int, *, seed: int, apart: float, classes: int = 5) -> Sample:
+    """Classes that differ in brightness: nothing in them could be turned."""
+    generator = torch.Generator().manual_seed(seed)
+    targets = torch.arange(count) % classes
+    brightness = apart * targets + 0.1 * torch.randn(count, generator=generator)
+    noise = 0.2 * torch.randn(count, 1, 8, 8, generator=generator)
+    return Sample("validation", brightness[:, None, None, None] + noise, targets)
+
+
+def test_of_what_could_not_be_turned_no_orientation_is_said() -> None:
+    train, other = (spots(count, seed=count, apart=0.2) for count in (1000, 500))
+    report = check(lambda _: other, train=train, class_names=NAMES[:5])
+    assert 0.5 < report.numbers["training"] < 0.9
+    assert report.findings == ()
+
+
+def test_one_class_under_two_names() -> None:
+    def called(count: int) -> Sample:
+        """The middle one of three classes has either of two names, by chance."""
+        found = spots(count, seed=count, apart=1.0, classes=3)
+        either = torch.rand(count, generator=torch.Generator().manual_seed(1 + count)) < 0.5
+        return replace(found, targets=found.targets.where((found.targets != 1) | either, 3))
+
+    report = check(lambda _: called(500), train=called(1000), class_names=NAMES[:4])
+    (finding,) = report.findings
+    assert (finding.fault, finding.is_certain) == ("classes_alike", False)
+    assert finding.headline == "'b' and 'd' look the same"
+    assert re.search(r"is right on [45]\d% of \d{3} others \(guessing: 50%\)", finding.evidence)
+
+
+def test_classes_that_are_taken_for_each_other_are_not_the_same() -> None:
+    """A network that did not learn what another one does: the two are told apart after all."""
+    train = halves()[0]
+    counts = 20 * torch.eye(10).double()
+    counts[2, [2, 7]] = counts[7, [2, 7]] = 20
+    assert alike_classes(train, Confusions(counts), NAMES, seed=0) is None
