@@ -33,7 +33,8 @@ FAULTS: dict[str, str] = {
     "targets_odd": "a few images have numbers far from all others, or all have the same number",
     "constant_channel": "a channel, or a part, of the images says nothing",
     "not_normalised": "the images are far from mean 0 and deviation 1",
-    # the derivative
+    # the loss, and the derivative
+    "wrong_loss": "the loss does not reward right answers",
     "wrong_gradient": "the backward pass does not compute the derivative of the forward pass",
     # what is connected
     "frozen_layer": "a layer with random weights is frozen",
@@ -112,7 +113,7 @@ SYMPTOMS = ("no_gradient", "cannot_overfit", "diverges", "no_progress")
 """What is never a cause. With one of them what is only suspected of being its cause is a fault."""
 
 STOPS = (
-    *("not_finite", "wrong_gradient", "detached_layer", "frozen_layer"),
+    *("not_finite", "wrong_loss", "wrong_gradient", "detached_layer", "frozen_layer"),
     *("linear_chain", "unseen_pixels", "pooled_early", "bottleneck", "small_windows"),
     *("out_of_reach", "targets_not_scaled", "harmful_layer"),
     *(*DAMPED, *TOO_LARGE),

@@ -13,6 +13,7 @@ from cnntrain.diagnose import check
 from cnntrain.diagnose.drawing import bars_by_layer
 from cnntrain.diagnose.explained import guessing_words
 from cnntrain.diagnose.faults import SILENT
+from cnntrain.diagnose.loss_sense import wrong_loss
 from cnntrain.diagnose.modules import logits_of
 from cnntrain.diagnose.reach import out_of_reach
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
@@ -71,7 +72,14 @@ def check_initial(
     logits, _ = logits_of(steady, [batch])
     chance = chance_loss(criterion, batch.targets, classes=classes, outputs=logits.shape[1:])
     shown = [s for s in signals if s.has_weights or s.zero_units is not None or s.saturated]
+    takes_scores = applies in ("softmax", "sigmoid") and logits.shape[1:] == (classes,)
+    plain = criterion.plain()
     findings = (
+        *(
+            wrong_loss(plain, batch.targets, classes=classes)
+            if takes_scores and classes > 1
+            else ()
+        ),
         *_alike(steady),
         *(
             _squashed(logits, applies=applies)
