@@ -84,7 +84,7 @@ CHECKS = _catalogue(
         ),
         *("batch_size", "drops_last", "loader", "data_cure"),
         *("steps", "recipe_steps", "overfit_steps", "step_images", "weights", "variants"),
-        *("substitutes", "transforms", "open_trial", "causes", "usual_rate"),
+        *("substitutes", "transforms", "open_trial", "causes", "usual_rate", "optimizer_name"),
     ),
 )
 OBSERVERS = _catalogue(

@@ -66,6 +66,7 @@ FAULTS: dict[str, str] = {
     "large_initial_loss": "the network starts sure of wrong answers",
     "alike_units": "many units of a layer say the same",
     # how large the steps are
+    "wrong_optimizer": "the optimizer does not move the weights as one does",
     "clipped_to_nothing": "the gradient is clipped to nothing",
     "momentum_too_long": "momentum remembers too many steps",
     "rate_too_high": "the learning rate is too high",
@@ -161,9 +162,10 @@ SUSPECTS: Mapping[str, tuple[str, str, str]] = {
 
 EXPLAINS = (
     *(*STOPS, *(code for code, _, _ in SUSPECTS.values())),
-    *("rate_too_high", "rate_too_low", "rate_falls_early", "rate_rises_late", "momentum_too_long"),
-    *("labels_shifted", "labels_noisy", "class_weights_upside_down", "few_values_in_batch_norm"),
-    *("no_gradient", "cannot_overfit", "diverges", "harmful_setting", "other_in_evaluation"),
+    *("wrong_optimizer", "rate_too_high", "rate_too_low", "rate_falls_early", "rate_rises_late"),
+    *("momentum_too_long", "labels_shifted", "labels_noisy", "class_weights_upside_down"),
+    *("few_values_in_batch_norm", "other_in_evaluation", "harmful_setting"),
+    *("no_gradient", "cannot_overfit", "diverges"),
 )
 """Because of these training may make no progress."""
 

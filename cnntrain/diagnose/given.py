@@ -99,6 +99,7 @@ FILLED: Mapping[str, Callable[[Patient], Any]] = {
     "criterion": lambda it: it.prepared.criterion,
     "applies": lambda it: it.prepared.loaded.train.loss.applies,
     "warmup": _warmup,
+    "optimizer_name": lambda it: it.loaded.train.optimizer.name,
     "shares": _shares,
     # images
     "augmented": lambda it: it.augmented,

@@ -83,7 +83,7 @@ def wrong_loss(
 
 
 def _of(headline: str, evidence: str, look: str) -> Finding:
-    remedy = f"{look}; or take the usual one"
+    remedy = f"{look}{'' if look.endswith('?') else '.'} Or take a usual one"
     return Finding("wrong_loss", headline, evidence, remedy, overrides=USUAL)
 
 

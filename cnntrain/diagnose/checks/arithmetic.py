@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from cnntrain.core.remark import Remark
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
+from cnntrain.diagnose.optimizer_sense import wrong_optimizer
 from cnntrain.diagnose.report import Finding, Report
 from cnntrain.show.words import counted
 from cnntrain.train.briefly import Method, steady_copy
@@ -44,6 +45,7 @@ def check_arithmetic(
     bare: Method,
     reckoned: Sequence[Remark] = (),
     shares: Sequence[float] = (),
+    optimizer_name: str = "",
 ) -> Report:
     """Compare the numbers of the recipe with each other, with the images, and with one gradient.
 
@@ -56,8 +58,10 @@ def check_arithmetic(
         bare: the same without what holds the weights back.
         reckoned: what the run file and the number of images show.
         shares: the share of the full rate that each step of the run has; none if not known.
+        optimizer_name: as the run file calls it.
     """
     findings = [Finding(**vars(remark)) for remark in reckoned]
+    findings += wrong_optimizer(net, method, name=optimizer_name)
     weights = [p.detach().abs() for p in net.parameters() if p.ndim > 1]
     parameters = sum(each.numel() for each in net.parameters())
     numbers: dict[str, float] = {"steps": len(shares), "parameters": parameters}
