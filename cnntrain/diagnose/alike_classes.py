@@ -1,4 +1,4 @@
-"""Classes that cannot be told apart, though each can be told from the others: one, under two names.
+"""Classes that look the same, and unlike all others: one class, under two names.
 
 As folders `Cat` and `cat` are, or two lists of classes put together in which one has a second name.
 """
@@ -50,7 +50,7 @@ def alike_classes(
         "classes_alike",
         f"{said}{more} look the same",
         f"a small network that learnt images of these two alone is right on {right / of:.0%} of "
-        f"{of:,} others (guessing: 50%), though it tells the two from all other classes",
+        f"{of:,} others (guessing: 50%), though another one knows the two from all other classes",
         "if both names mean the same thing, make them one class; else look at them with `cnntrain "
         "data show`: is what makes the difference still to be seen at this size?",
         is_certain=False,

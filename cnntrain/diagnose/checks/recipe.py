@@ -95,8 +95,7 @@ def check_recipe(  # noqa: PLR0913  # what a check may ask for
     trials = RecipeTrials(net, batches, recipe_steps, task, seed, chance)
     whole = trials.train(RecipeTrial("", augmented, method))
     tried = [whole]
-    has_scale = chance > 0
-    is_stuck = has_scale and not whole.after < (1 - NO_PROGRESS) * chance
+    is_stuck = chance > 0 and not whole.after < (1 - NO_PROGRESS) * chance
     for what, how in without.items():
         if is_stuck or (what in PULLS and whole.after > DOUBT * chance):
             tried.append(trials.train(RecipeTrial(what, augmented, how)))
@@ -106,8 +105,7 @@ def check_recipe(  # noqa: PLR0913  # what a check may ask for
         pairs = zip(augmented, batches, strict=True)
         if not all(torch.equal(ours.images, theirs.images) for ours, theirs in pairs):
             tried.append(trials.train(RecipeTrial("augmentation", batches, method)))
-    seems_clueless = not has_scale or whole.after >= GUESSES * chance
-    is_clueless = seems_clueless and not _is_better(whole.error, targets)
+    is_clueless = _seems_clueless(whole, chance) and not _is_better(whole.error, targets)
     findings = (
         *trials.held_back(tried),
         *_stale(net, whole, chance, recipe_steps),
@@ -156,6 +154,11 @@ def _stale(net: nn.Module, whole: Tried, chance: float, steps: int) -> Iterator[
             f"{whole.evaluated:.3g} in evaluation; the momentum of '{name}' is {norm.momentum:g}",
             "set the momentum of batch_norm to 0.1; `cnntrain recalibrate` mends a trained run",
         )
+
+
+def _seems_clueless(whole: Tried, chance: float) -> bool:
+    """By its loss, or because guessing is free, so that the loss says nothing."""
+    return chance <= 0 or whole.after >= GUESSES * chance
 
 
 def _is_better(error: float | None, targets: Tensor) -> bool:

@@ -317,7 +317,7 @@ def test_one_class_under_two_names() -> None:
 
 
 def test_classes_that_are_taken_for_each_other_are_not_the_same() -> None:
-    """A network that did not learn what another one does: the two are told apart after all."""
+    """A network that did not learn what another one does: it knows the two after all."""
     train = halves()[0]
     counts = 20 * torch.eye(10).double()
     counts[2, [2, 7]] = counts[7, [2, 7]] = 20
