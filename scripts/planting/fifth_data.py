@@ -53,7 +53,7 @@ spoiled(
     "some_read_as_bgr", "data", "misread_pixels", least=0.4, most=0.5, fits=has_classes_by_colour
 )
 spoiled("votes_averaged", "data", "labels_noisy", least=0.4, most=0.5, fits=has_several)
-spoiled("one_class_two_spellings", "data", "labels_noisy", fits=has_several)
+spoiled("one_class_two_spellings", "data", "labels_noisy", "classes_alike", fits=has_several)
 spoiled(
     "patches_labelled_as_the_whole", "data", "labels_noisy", least=0.25, most=0.35, fits=has_objects
 )

@@ -37,7 +37,7 @@ def _optimizer(base: Base, name: str, **more: Any) -> None:
     base.tree["train"]["optimizer"] = {"name": name, "lr": lr, **more}
 
 
-@later("recipe", clue=r"train\.loss")
+@later("recipe", "wrong_loss", clue=r"train\.loss")
 def divergence_of_probabilities(base: Base, random_: random.Random) -> str:
     """`kl_div` is given the softmax, where it expects the logarithm of the softmax.
 
@@ -51,7 +51,7 @@ def divergence_of_probabilities(base: Base, random_: random.Random) -> str:
     return "a KL divergence of probabilities that are not logarithms"
 
 
-@later("recipe", clue=r"train\.loss")
+@later("recipe", "wrong_loss", clue=r"train\.loss")
 def margin_in_degrees(base: Base, random_: random.Random) -> str:
     """An angular margin (ArcFace) is given in degrees, where the loss expects radians.
 
@@ -65,7 +65,7 @@ def margin_in_degrees(base: Base, random_: random.Random) -> str:
     return f"an angular margin of {margin} radians"
 
 
-@later("recipe", clue=r"train\.loss")
+@later("recipe", "wrong_loss", clue=r"train\.loss")
 def clamped_where_wrong(base: Base, random_: random.Random) -> str:
     """Against log(0) probabilities are clamped from below, at 0.3 in place of 1e-7.
 
@@ -79,7 +79,7 @@ def clamped_where_wrong(base: Base, random_: random.Random) -> str:
     return f"probabilities clamped at {least} before the logarithm"
 
 
-@later("recipe", "not_finite", clue=r"train\.loss")
+@later("recipe", "wrong_loss", "not_finite", clue=r"train\.loss")
 def zero_times_infinity(base: Base, random_: random.Random) -> str:
     """Binary cross entropy by its formula in float16: a probability near 1 is rounded to 1.
 
@@ -90,7 +90,7 @@ def zero_times_infinity(base: Base, random_: random.Random) -> str:
     return "binary cross entropy by its formula in float16"
 
 
-@later("recipe", "rate_too_low", clue=r"train\.loss")
+@later("recipe", "wrong_loss", "rate_too_low", clue=r"train\.loss")
 def divided_by_all_images(base: Base, random_: random.Random) -> str:
     """The loss, a mean over the batch, is divided by the number of all images before `backward`.
 
@@ -104,7 +104,7 @@ def divided_by_all_images(base: Base, random_: random.Random) -> str:
     return f"the mean loss divided by {images}"
 
 
-@later("recipe", clue=r"train\.loss")
+@later("recipe", "wrong_loss", clue=r"train\.loss")
 def temperature_of_a_teacher(base: Base, random_: random.Random) -> str:
     """The scores are divided by a large temperature, left from a try at distillation.
 
@@ -118,7 +118,7 @@ def temperature_of_a_teacher(base: Base, random_: random.Random) -> str:
     return f"scores divided by {temperature:g} in the loss"
 
 
-@later("recipe", clue=r"train\.loss")
+@later("recipe", "wrong_loss", clue=r"train\.loss")
 def one_batch_behind(base: Base, random_: random.Random) -> str:
     """The loop compares the outputs with the labels of the batch before: a variable is set late.
 
@@ -129,7 +129,7 @@ def one_batch_behind(base: Base, random_: random.Random) -> str:
     return "the labels of the batch before"
 
 
-@later("recipe", clue=r"train\.loss")
+@later("recipe", "wrong_loss", clue=r"train\.loss")
 def only_the_first_of_a_batch(base: Base, random_: random.Random) -> str:
     """The loss is that of `outputs[0]` and `labels[0]`, left from a test with a single image.
 
@@ -140,7 +140,7 @@ def only_the_first_of_a_batch(base: Base, random_: random.Random) -> str:
     return "the loss of the first image of each batch"
 
 
-@later("recipe", "squashed_outputs", clue=r"train\.loss|sigmoid")
+@later("recipe", "wrong_loss", "squashed_outputs", clue=r"train\.loss|sigmoid")
 def squares_of_sigmoids(base: Base, random_: random.Random) -> str:
     """Squared error of sigmoids, as in the textbooks of old, with gradient descent.
 
@@ -156,7 +156,7 @@ def squares_of_sigmoids(base: Base, random_: random.Random) -> str:
     return "mean squared error of sigmoids"
 
 
-@later("recipe", clue=r"train\.optimizer")
+@later("recipe", "wrong_optimizer", clue=r"train\.optimizer")
 def rprop_on_batches(base: Base, random_: random.Random) -> str:
     """Resilient propagation, which goes by signs from step to step, with small batches.
 
@@ -169,7 +169,7 @@ def rprop_on_batches(base: Base, random_: random.Random) -> str:
     return "resilient propagation with small batches"
 
 
-@later("recipe", "rate_too_low", clue=r"train\.optimizer")
+@later("recipe", "wrong_optimizer", "rate_too_low", clue=r"train\.optimizer")
 def adadelta_at_the_rate_of_adam(base: Base, random_: random.Random) -> str:
     """Adadelta with a rate of 0.001, the default that Keras gave it, where its paper has 1.
 
@@ -181,7 +181,7 @@ def adadelta_at_the_rate_of_adam(base: Base, random_: random.Random) -> str:
     return "Adadelta with a rate of 0.001"
 
 
-@later("recipe", "few_steps", clue=r"train\.optimizer")
+@later("recipe", "wrong_optimizer", "few_steps", clue=r"train\.optimizer")
 def step_after_the_loop(base: Base, random_: random.Random) -> str:
     """`optimizer.step()` is indented too little: it runs once an epoch, for the last batch.
 
@@ -193,7 +193,7 @@ def step_after_the_loop(base: Base, random_: random.Random) -> str:
     return f"one step in {batches} batches, with the gradient of the last one"
 
 
-@later("recipe", clue=r"train\.optimizer")
+@later("recipe", "wrong_optimizer", clue=r"train\.optimizer")
 def decay_of_wrong_sign(base: Base, random_: random.Random) -> str:
     """Decoupled weight decay of one's own that adds a share of the weights in each step.
 
@@ -206,7 +206,7 @@ def decay_of_wrong_sign(base: Base, random_: random.Random) -> str:
     return f"weight decay of {decay:g} with the wrong sign"
 
 
-@later("recipe", clue=r"train\.optimizer")
+@later("recipe", "wrong_optimizer", clue=r"train\.optimizer")
 def updates_rounded_away(base: Base, random_: random.Random) -> str:
     """Weights are kept in eight bits during training, without a copy of full precision.
 

@@ -42,7 +42,7 @@ def _schedule(base: Base, name: str, **more: Any) -> None:
     base.tree["train"]["schedule"] = {"name": name, **more}
 
 
-@later("recipe", "large_initial_loss", "exploding_gradients", clue=r"train\.loss")
+@later("recipe", "wrong_loss", "large_initial_loss", "exploding_gradients", clue=r"train\.loss")
 def endless_margin(base: Base, random_: random.Random) -> str:
     """A hinge loss with a margin that belongs to scores of another scale.
 
@@ -56,7 +56,7 @@ def endless_margin(base: Base, random_: random.Random) -> str:
     return f"squared hinge loss with a margin of {margin:g}"
 
 
-@later("recipe", clue=r"train\.loss")
+@later("recipe", "wrong_loss", clue=r"train\.loss")
 def sign_forgotten(base: Base, random_: random.Random) -> str:
     """A cross entropy of one's own without the minus: training makes the right class unlikely.
 
@@ -67,7 +67,7 @@ def sign_forgotten(base: Base, random_: random.Random) -> str:
     return "the mean logarithm without a minus"
 
 
-@later("recipe", "detached_layer", clue=r"train\.loss")
+@later("recipe", "wrong_loss", "detached_layer", clue=r"train\.loss")
 def answers_rounded(base: Base, random_: random.Random) -> str:
     """The error rate itself is used as the loss: probabilities are rounded to yes or no.
 
@@ -77,7 +77,7 @@ def answers_rounded(base: Base, random_: random.Random) -> str:
     return "a loss of rounded probabilities"
 
 
-@later("recipe", "labels_shifted", clue=r"train\.loss")
+@later("recipe", "wrong_loss", "labels_shifted", clue=r"train\.loss")
 def counted_from_one(base: Base, random_: random.Random) -> str:
     """The loss takes 1 off each label, as if they were counted from 1; evaluation does not.
 
@@ -88,7 +88,7 @@ def counted_from_one(base: Base, random_: random.Random) -> str:
     return "labels less 1 in the loss"
 
 
-@later("recipe", clue=r"train\.loss")
+@later("recipe", "wrong_loss", clue=r"train\.loss")
 def easiest_images_only(base: Base, random_: random.Random) -> str:
     """A loss against wrong labels keeps the images of lowest loss only, and far too few of them.
 
@@ -100,7 +100,7 @@ def easiest_images_only(base: Base, random_: random.Random) -> str:
     return f"the loss of the easiest {share:.0%} of a batch"
 
 
-@later("recipe", clue=r"train\.loss")
+@later("recipe", "wrong_loss", clue=r"train\.loss")
 def negatives_forgotten(base: Base, random_: random.Random) -> str:
     """Binary cross entropy of one's own with the term of the right class only.
 
@@ -111,7 +111,7 @@ def negatives_forgotten(base: Base, random_: random.Random) -> str:
     return "binary cross entropy without its second term"
 
 
-@later("recipe", clue=r"train\.loss")
+@later("recipe", "wrong_loss", clue=r"train\.loss")
 def indexed_without_rows(base: Base, random_: random.Random) -> str:
     """The loss picks `[:, labels]` in place of `[range(N), labels]`.
 
@@ -122,7 +122,7 @@ def indexed_without_rows(base: Base, random_: random.Random) -> str:
     return "the loss of each image for all labels of the batch"
 
 
-@later("recipe", clue=r"train\.loss")
+@later("recipe", "wrong_loss", clue=r"train\.loss")
 def believes_itself(base: Base, random_: random.Random) -> str:
     """Bootstrapping with the shares exchanged: the target is mostly the network's own answer.
 
@@ -134,7 +134,7 @@ def believes_itself(base: Base, random_: random.Random) -> str:
     return f"{trust:.0%} of the target is the network's own answer"
 
 
-@later("recipe", clue=r"train\.loss")
+@later("recipe", "wrong_loss", clue=r"train\.loss")
 def pulled_to_one_centre(base: Base, random_: random.Random) -> str:
     """A centre loss with one centre for all images in place of one for each class.
 
@@ -146,7 +146,7 @@ def pulled_to_one_centre(base: Base, random_: random.Random) -> str:
     return f"outputs pulled to one centre with weight {weight:g}"
 
 
-@later("recipe", clue=r"train\.optimizer")
+@later("recipe", "wrong_optimizer", clue=r"train\.optimizer")
 def gradients_never_cleared(base: Base, random_: random.Random) -> str:
     """A training loop without `zero_grad`: each step uses the sum of all gradients so far.
 
@@ -157,7 +157,7 @@ def gradients_never_cleared(base: Base, random_: random.Random) -> str:
     return "gradients added up over all steps"
 
 
-@later("recipe", clue=r"train\.optimizer")
+@later("recipe", "wrong_optimizer", clue=r"train\.optimizer")
 def back_to_slow_weights(base: Base, random_: random.Random) -> str:
     """Lookahead of one's own that never moves its slow weights, to which it returns.
 
@@ -169,7 +169,7 @@ def back_to_slow_weights(base: Base, random_: random.Random) -> str:
     return f"all weights set back every {every} steps"
 
 
-@later("recipe", clue=r"train\.optimizer")
+@later("recipe", "wrong_optimizer", clue=r"train\.optimizer")
 def root_forgotten(base: Base, random_: random.Random) -> str:
     """Adam of one's own without the square root.
 
@@ -182,7 +182,7 @@ def root_forgotten(base: Base, random_: random.Random) -> str:
     return "Adam without the root"
 
 
-@later("recipe", clue=r"train\.optimizer")
+@later("recipe", "wrong_optimizer", clue=r"train\.optimizer")
 def weights_clipped_as_a_critic(base: Base, random_: random.Random) -> str:
     """After each step all weights are cut off at 0.01, which was copied from a critic of a GAN.
 
@@ -194,7 +194,7 @@ def weights_clipped_as_a_critic(base: Base, random_: random.Random) -> str:
     return "weights clipped at 0.01"
 
 
-@later("recipe", clue=r"train\.optimizer")
+@later("recipe", "wrong_optimizer", clue=r"train\.optimizer")
 def private_beyond_use(base: Base, random_: random.Random) -> str:
     """Private training: so much noise is added to the gradient that nothing is left of it.
 
@@ -206,7 +206,7 @@ def private_beyond_use(base: Base, random_: random.Random) -> str:
     return f"noise of {noise:g} on each gradient"
 
 
-@later("recipe", clue=r"train\.optimizer")
+@later("recipe", "wrong_optimizer", clue=r"train\.optimizer")
 def pruned_before_training(base: Base, random_: random.Random) -> str:
     """A mask for a trained network is made before training: nearly all weights are 0 and stay so.
 
@@ -217,7 +217,7 @@ def pruned_before_training(base: Base, random_: random.Random) -> str:
     return f"{share:.0%} of the weights kept at 0"
 
 
-@later("recipe", clue=r"train\.optimizer")
+@later("recipe", "wrong_optimizer", clue=r"train\.optimizer")
 def gradients_of_long_ago(base: Base, random_: random.Random) -> str:
     """Workers that send gradients late: each step uses the gradient of many steps ago.
 

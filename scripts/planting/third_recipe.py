@@ -46,7 +46,7 @@ def body_frozen_early(base: Base, random_: random.Random) -> str:
     return "all but the last layer frozen after the first epoch"
 
 
-@later("recipe", clue="train.loss")
+@later("recipe", "wrong_loss", clue="train.loss")
 def confidence_punished(base: Base, random_: random.Random) -> str:
     """Poly-1 with an epsilon of the wrong sign and size: the loss falls where p of the right falls.
 
@@ -57,7 +57,7 @@ def confidence_punished(base: Base, random_: random.Random) -> str:
     return f"poly-1 loss with epsilon {epsilon:g}"
 
 
-@later("recipe", clue="train.loss")
+@later("recipe", "wrong_loss", clue="train.loss")
 def focused_on_nothing(base: Base, random_: random.Random) -> str:
     """A focal loss whose gamma lets no image count but those that are entirely wrong.
 
@@ -130,7 +130,7 @@ def contracted_code(base: Base, random_: random.Random) -> str:
     return f"contractive penalty of {weight:g} on {first}"
 
 
-@later("recipe", clue="train.loss")
+@later("recipe", "wrong_loss", clue="train.loss")
 def likelihood_of_scores(base: Base, random_: random.Random) -> str:
     """A negative log likelihood (`nll_loss`) of raw scores: it has no lower bound.
 
@@ -140,7 +140,7 @@ def likelihood_of_scores(base: Base, random_: random.Random) -> str:
     return "negative log likelihood of raw scores"
 
 
-@later("recipe", "rate_too_high", clue="train.loss")
+@later("recipe", "wrong_loss", "rate_too_high", clue="train.loss")
 def summed_over_batch(base: Base, random_: random.Random) -> str:
     """A loss that is summed over the batch and not averaged: gradients are 32 or 50 times as large.
 
@@ -152,7 +152,7 @@ def summed_over_batch(base: Base, random_: random.Random) -> str:
     return "the loss is a sum over the batch"
 
 
-@later("recipe", clue="train.loss")
+@later("recipe", "wrong_loss", clue="train.loss")
 def absolute_error_of_classes(base: Base, random_: random.Random) -> str:
     """Mean absolute error to one-hot targets: answering 0 for all classes is the best constant.
 
@@ -164,7 +164,7 @@ def absolute_error_of_classes(base: Base, random_: random.Random) -> str:
     return "mean absolute error of one-hot classes"
 
 
-@later("recipe", clue="train.loss")
+@later("recipe", "wrong_loss", clue="train.loss")
 def classes_as_a_scale(base: Base, random_: random.Random) -> str:
     """A regression onto the number of the class: classes are taken for a scale.
 
