@@ -71,6 +71,11 @@ def plugin_place(error: BaseException) -> Place | None:
     return found[-1] if found else None
 
 
+def is_of_plugin(module: str) -> bool:
+    """Whether a module of that name is a plugin."""
+    return module.startswith(_PREFIX)
+
+
 def plugin_failure(error: BaseException) -> PluginError | None:
     """What to say of an exception that came up in a plugin's code; None where none was running."""
     place = plugin_place(error)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import torch
+
 from cnntrain.diagnose.neighbours import Sample, Votes
 from cnntrain.diagnose.report import Finding
-from cnntrain.diagnose.small_net import STEPS, PartTaught
+from cnntrain.diagnose.small_net import STEPS, Confusions, SmallNet
 
 SURE, KNOWN = 3.0, 2.0
 """Standard errors from which on something is sure, and from which on more than nothing is known."""
@@ -46,26 +48,25 @@ def meaningless(
         return None
     if count < OF_A_CLASS * most:
         return f"{count:,} images of {most} classes are too few to see whether labels fit"
-    for times in (1, LONGER):
-        part = PartTaught.of(
-            train.images, train.targets, held_out=count // LEFT, classes=most, seed=seed,
-            split="asked", steps=times * STEPS,
-        )  # fmt: skip
-        own, taught = part.own, part.taught
-        learnt = part.net.judged(train.images[taught], train.targets[taught])
-        error = 1 / math.sqrt((most - 1) * own.images)  # of `kappa`, where it is that of guessing
-        if own.kappa > KNOWN * error:
-            return None
+    for steps in (STEPS, LONGER * STEPS):
+        own, learnt = _asked(train, most, fold=0, steps=steps, seed=seed)
         is_memorised = learnt.kappa >= own.kappa + MEMORISED
+        if own.kappa > KNOWN * _error(own, most):
+            return None
         if is_memorised:
             break
+    for fold in range(1, LEFT) if is_memorised else ():
+        if _is_nothing(own, most):
+            break
+        own += _asked(train, most, fold=fold, steps=steps, seed=seed)[0]
+        if own.kappa > KNOWN * _error(own, most):
+            return None
     said = (
         f"nearest neighbours have the same label as often as guessing ({votes.chance:.0%}), and a "
-        f"small network that learnt {len(taught):,} of the images, {learnt.accuracy:.0%} of them "
+        f"small network that learnt {learnt.images:,} of the images, {learnt.accuracy:.0%} of them "
         f"rightly, is right on {own.accuracy:.0%} of {own.images:,} others"
     )
-    is_clear = max(own.kappa, 0) + SURE * error < NOTHING
-    if not is_clear or not is_memorised:
+    if not is_memorised or not _is_nothing(own, most):
         return f"{said}: the images are hard, or the labels wrong"
     said += f" (guessing: {1 / most:.0%})"
     return Finding(
@@ -76,3 +77,24 @@ def meaningless(
         "was one of two lists shuffled or sorted alone?",
         follows=("same_picture", "misread_pixels"),
     )
+
+
+def _asked(
+    train: Sample, classes: int, *, fold: int, steps: int, seed: int
+) -> tuple[Confusions, Confusions]:
+    """What is said of one in `LEFT` of the images, taught the others, and of these."""
+    order = torch.randperm(len(train.targets), generator=torch.Generator().manual_seed(seed))
+    is_kept = torch.arange(len(order)) % LEFT == fold
+    kept, taught = (train.select(order[part]) for part in (is_kept, ~is_kept))
+    net = SmallNet(taught.images, taught.targets, classes=classes, steps=steps, seed=seed)
+    return net.judged(kept.images, kept.targets), net.judged(taught.images, taught.targets)
+
+
+def _error(own: Confusions, classes: int) -> float:
+    """The standard error of `kappa`, where it is that of guessing."""
+    return 1 / math.sqrt((classes - 1) * own.images)
+
+
+def _is_nothing(own: Confusions, classes: int) -> bool:
+    """Whether what is known is surely next to nothing."""
+    return max(own.kappa, 0) + SURE * _error(own, classes) < NOTHING

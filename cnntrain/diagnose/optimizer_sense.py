@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from cnntrain.core.plugins import is_of_plugin
 from cnntrain.diagnose.report import Finding
 from cnntrain.optim import set_learning_rate
 from cnntrain.show.words import counted
@@ -50,7 +51,8 @@ def wrong_optimizer(
     moving = steady_copy(net)
     weights = [each for each in moving.parameters() if each.requires_grad]
     optimizer = method.make_optimizer(moving)
-    if type(optimizer).__module__.startswith(KNOWN) or not weights:
+    module = type(optimizer).__module__
+    if (module.startswith(KNOWN) and not is_of_plugin(module)) or not weights:
         return
     rate = method.recipe.lr
     zeros = [torch.zeros_like(each) for each in weights]

@@ -142,18 +142,13 @@ class PartTaught:
 
     @staticmethod
     def of(
-        images: Tensor, targets: Tensor, *, held_out: int, classes: int, seed: int,
-        split: str = "validation", steps: int = STEPS,
-    ) -> PartTaught:  # fmt: skip
-        """Taught all but so many images, of each class in proportion, and asked about the others.
-
-        `split` names what is held out to the random numbers.
-        """
+        images: Tensor, targets: Tensor, *, held_out: int, classes: int, seed: int
+    ) -> PartTaught:
+        """Taught all but so many images, of each class in proportion, and asked about the others."""
         taught, kept = stratified_split(
-            targets, held_out=held_out, num_classes=classes, seed=seed, split=split
+            targets, held_out=held_out, num_classes=classes, seed=seed, split="validation"
         )
-        given = images[taught], targets[taught]
-        net = SmallNet(*given, classes=classes, steps=steps, seed=seed)
+        net = SmallNet(images[taught], targets[taught], classes=classes, seed=seed)
         return PartTaught(net, taught, kept, net.judged(images[kept], targets[kept]))
 
 

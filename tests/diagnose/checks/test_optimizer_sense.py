@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from torch.optim import SGD, Adam
 
 from cnntrain.core.choices import OPTIMIZERS
 from cnntrain.diagnose import optimizer_sense
+from cnntrain.diagnose.diagnose import examine
 from cnntrain.diagnose.optimizer_sense import wrong_optimizer
 from cnntrain.optim import parameter_groups
 from cnntrain.optim.groups import merged
@@ -139,3 +141,35 @@ def test_what_wants_a_closure_is_not_judged() -> None:
             closure()
 
     assert said(lambda parameters: Wants(parameters, lr=0.1)) == []
+
+
+PLUGIN = '''
+from torch import Tensor
+
+from cnntrain.optim import optimizer
+from cnntrain.optim.guarded import GuardedOptimizer
+
+
+@optimizer("grows")
+class Grows(GuardedOptimizer):
+    """Decay of the wrong sign."""
+
+    def __init__(self, *, groups) -> None:
+        super().__init__(groups, {})
+
+    def start(self, parameter, group):
+        return {}
+
+    def move(self, parameter, gradient, buffers, group):
+        return parameter * (1 + group["lr"]) - group["lr"] * gradient, buffers
+'''
+
+
+def test_the_optimizer_of_a_plugin_is_asked(run_file: Callable[..., Any], tmp_path: Path) -> None:
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(PLUGIN)
+    file = run_file({"train.optimizer": {"name": "grows", "lr": 0.05}, "plugins": [str(plugin)]})
+    found = examine(file, checks=["arithmetic"]).findings
+    (finding,) = [each for each in found if each.fault == "wrong_optimizer"]
+    assert finding.headline == "'grows' lets weights grow that have no gradient"
+    assert finding.overrides == ("train.optimizer={name: adam, lr: 0.001}",)
