@@ -144,7 +144,7 @@ class PartTaught:
     def of(
         images: Tensor, targets: Tensor, *, held_out: int, classes: int, seed: int
     ) -> PartTaught:
-        """Taught all but so many images, of each class in proportion, and asked about the others."""
+        """Taught all but so many images, of each class in proportion, and asked about these."""
         taught, kept = stratified_split(
             targets, held_out=held_out, num_classes=classes, seed=seed, split="validation"
         )
