@@ -61,6 +61,9 @@ cnntrain's; of all else 0."""
 USUAL_OPTIMIZER = {"name": "adam", "lr": 0.001}
 """It learns at this rate in nearly every network (Kingma and Ba 2015, algorithm 1)."""
 
+USUAL_SCHEDULES = ("cosine", "constant")
+"""A constant rate always looks worse in a miniature, in which nothing else ends as high."""
+
 SAME_WHATEVER = ("out", "kernel", "stride", "padding")
 """Parameters that say what a layer is: there is no usual value."""
 
@@ -256,7 +259,7 @@ def _of_training(train: Mapping[str, Any]) -> Iterator[Substitute]:
         yield _setting(("train", "optimizer", "groups"), train["optimizer"]["groups"], [])
     if train["loss"]["name"] != "cross_entropy":
         yield _setting(("train", "loss"), train["loss"], {"name": "cross_entropy"})
-    if train["schedule"]["name"] != "cosine":
+    if train["schedule"]["name"] not in USUAL_SCHEDULES:
         yield _setting(("train", "schedule"), train["schedule"], {"name": "cosine"})
 
 

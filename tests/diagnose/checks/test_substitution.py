@@ -258,8 +258,9 @@ def test_far_is_a_fifth_of_guessing_and_less_than_six_tenths(
     assert Far(0.7, 0.0, 10_000)(changed, own) is is_far
 
 
-def test_what_is_usual_has_no_substitute(run_file: RunFile) -> None:
-    loaded = load(run_file({"train.schedule": {"name": "cosine"}}))
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+def test_what_is_usual_has_no_substitute(run_file: RunFile, schedule: str) -> None:
+    loaded = load(run_file({"train.schedule": {"name": schedule}}))
     usual = [each.what for each in substitutes_for(loaded, prepare(loaded).plan)]
     assert not [each for each in usual if "relu" in each or "cosine" in each]
     assert list(transforms_for(loaded)) == []
