@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.faults import STOPS, SUSPECTS
@@ -33,6 +34,10 @@ takes half of a clear progress."""
 
 LOOKED_AT = 20
 """Batches on which evaluation is compared."""
+
+
+BEGUN, LEARNS = 0.9, 0.6
+"""Shares of the error of guessing below which training has begun, and is not stuck."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +171,9 @@ class RecipeTrials:
 
     def _is_accused(self, other: Tried, whole: Tried) -> bool:
         made, freed = self._made(whole), self._made(other)
+        targets = torch.cat([batch.targets for batch in self.plain])
+        if made < NO_PROGRESS and has_begun(whole.error, targets, share=LEARNS):
+            return False  # a few mistakes that it is sure of make the loss
         is_stuck = made < NO_PROGRESS and freed > CLEAR and freed > TIMES * made
         is_pulled = whole.after > max(TIMES * other.after, DOUBT * self.chance)
         is_halved = freed > CLEAR and freed > 2 * made
@@ -181,6 +189,14 @@ class RecipeTrials:
         # evaluation that prepares images otherwise looks the same from here
         above = ("splits_differ",) if what == "augmentation" else ()
         return Finding(fault, headline, evidence, remedy, follows=above)
+
+
+def has_begun(error: float | None, targets: Tensor, *, share: float = BEGUN) -> bool:
+    """Whether far fewer images are wrong than where the largest class is guessed: it is learnt,
+    even if the loss does not show it yet, or no longer."""
+    if error is None or targets.ndim > 1 or targets.is_floating_point():
+        return False
+    return error < share * (1 - float(torch.bincount(targets).max()) / len(targets))
 
 
 def _judge(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose import check
@@ -23,6 +23,7 @@ from cnntrain.diagnose.recipe_trials import (
     RecipeTrial,
     RecipeTrials,
     Tried,
+    has_begun,
 )
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
 from cnntrain.tasks.classification import CLASSIFICATION
@@ -38,9 +39,6 @@ LEARNS_BEST = 0.25
 GUESSES, MANY = 0.95, 100
 """A training that ends above this share of guessing has not begun; to say so takes so many steps,
 half of them at the full rate."""
-
-BEGUN = 0.9
-"""Share of the error of guessing below which training has begun."""
 
 STALE = 0.05
 """By how much, in shares of guessing, the loss in evaluation may be above that of the batches."""
@@ -105,7 +103,7 @@ def check_recipe(  # noqa: PLR0913  # what a check may ask for
         pairs = zip(augmented, batches, strict=True)
         if not all(torch.equal(ours.images, theirs.images) for ours, theirs in pairs):
             tried.append(trials.train(RecipeTrial("augmentation", batches, method)))
-    is_clueless = _seems_clueless(whole, chance) and not _is_better(whole.error, targets)
+    is_clueless = _seems_clueless(whole, chance) and not has_begun(whole.error, targets)
     findings = (
         *trials.held_back(tried),
         *_stale(net, whole, chance, recipe_steps),
@@ -159,14 +157,6 @@ def _stale(net: nn.Module, whole: Tried, chance: float, steps: int) -> Iterator[
 def _seems_clueless(whole: Tried, chance: float) -> bool:
     """By its loss, or because guessing is free, so that the loss says nothing."""
     return chance <= 0 or whole.after >= GUESSES * chance
-
-
-def _is_better(error: float | None, targets: Tensor) -> bool:
-    """Whether fewer images are wrong than where the largest class is guessed: training has begun,
-    even if the loss does not show it yet."""
-    if error is None or targets.ndim > 1 or targets.is_floating_point():
-        return False
-    return error < BEGUN * (1 - float(torch.bincount(targets).max()) / len(targets))
 
 
 def _no_progress(

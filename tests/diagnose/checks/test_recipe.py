@@ -18,6 +18,7 @@ from cnntrain.diagnose.recipe_trials import RecipeTrial, RecipeTrials, Tried
 from cnntrain.diagnose.report import Report
 from cnntrain.optim import Warmup
 from cnntrain.optim.schedules.constant import constant
+from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.criterion import MeanLoss
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 from cnntrain.tasks.losses.mse import mse
@@ -314,3 +315,18 @@ def test_a_loss_for_which_guessing_is_free_has_no_scale(
         report = check(convnet(), batches, how, augmented=augmented, weight_decay=without)
         assert report.numbers["loss_of_guessing"] == 0
         assert faults(report) == []
+
+
+def test_what_is_learnt_is_not_stuck_whatever_the_loss() -> None:
+    """A network that is sure of its few mistakes has a large loss; without a thing it has not."""
+    plain = [Batch(torch.zeros(40, 1, 2, 2), torch.arange(40) % 4)]
+    trials = RecipeTrials(nn.Flatten(), plain, 60, CLASSIFICATION, 0, math.log(4))
+    for error, is_accused in ((0.3, False), (0.5, True)):
+        whole = tried_with("", 2.4, error)
+        assert trials._is_accused(tried_with("augmentation", 0.04, 0.0), whole) is is_accused
+
+
+def tried_with(what: str, loss: float, error: float) -> Tried:
+    course = Course((1.4, loss), diverged=False)
+    trial = RecipeTrial(what, [], method=None)  # type: ignore[arg-type]  # nothing is trained
+    return Tried(trial, course, 1.4, loss, error, loss)
