@@ -48,14 +48,15 @@ def meaningless(
         return None
     if count < OF_A_CLASS * most:
         return f"{count:,} images of {most} classes are too few to see whether labels fit"
-    for steps in (STEPS, LONGER * STEPS):
+    could_be_sure = SURE / math.sqrt((most - 1) * count) < NOTHING
+    for steps in (STEPS, LONGER * STEPS) if could_be_sure else (STEPS,):
         own, learnt = _asked(train, most, fold=0, steps=steps, seed=seed)
         is_memorised = learnt.kappa >= own.kappa + MEMORISED
         if own.kappa > KNOWN * _error(own, most):
             return None
         if is_memorised:
             break
-    for fold in range(1, LEFT) if is_memorised else ():
+    for fold in range(1, LEFT) if is_memorised and could_be_sure else ():
         if _is_nothing(own, most):
             break
         own += _asked(train, most, fold=fold, steps=steps, seed=seed)[0]
