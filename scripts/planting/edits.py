@@ -64,6 +64,25 @@ def optimizer_of(base: Base) -> dict[str, Any]:
     return found
 
 
+def is_adaptive(base: Base) -> bool:
+    """Whether the optimizer is Adam or AdamW."""
+    found: bool = optimizer_of(base)["name"].startswith("adam")
+    return found
+
+
+def own_loss(base: Base, name: str, *, file: str, **more: Any) -> None:
+    """A loss of a plugin."""
+    base.tree["plugins"].append(file)
+    base.tree["train"]["loss"] = {"name": name, **more}
+
+
+def own_optimizer(base: Base, name: str, *, file: str, **more: Any) -> None:
+    """An optimizer of a plugin, at the rate that was right for the usual one."""
+    base.tree["plugins"].append(file)
+    lr = optimizer_of(base)["lr"]
+    base.tree["train"]["optimizer"] = {"name": name, "lr": lr, **more}
+
+
 def before_normalize(base: Base, part: str, *steps: Any) -> None:
     """Further transforms of a list, above its `normalize`."""
     found = base.tree["data"]["transforms"][part]
@@ -88,6 +107,15 @@ def change_layers(base: Base, change: Callable[[Any], list[Any]]) -> None:
 def exchange_layers(base: Base, names: Sequence[str], by: Any) -> None:
     """Another layer in place of each one that stands by its name alone."""
     change_layers(base, lambda item: [by if item in names else item])
+
+
+def rename_layers(base: Base, old: str, new: str) -> None:
+    """Layers with parameters of another kind, with the same parameters."""
+
+    def change(item: Any) -> list[Any]:
+        return [{new: item[old]} if isinstance(item, dict) and old in item else item]
+
+    change_layers(base, change)
 
 
 def after_first_activation(base: Base, *items: Any) -> None:

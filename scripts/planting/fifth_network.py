@@ -15,6 +15,7 @@ from planting.edits import (
     exchange_layers,
     has_objects,
     optimizer_of,
+    rename_layers,
 )
 from planting.healthy import HEAD, POOL, Base, conv
 from planting.kinds import kind
@@ -127,12 +128,7 @@ def weight_gradient_reshaped(base: Base, random_: random.Random) -> str:
     if not has_objects(base) or base.has("_norm"):
         return ""
     with_parts(base)
-
-    def change(item: Any) -> list[Any]:
-        is_linear = isinstance(item, dict) and "linear" in item
-        return [{"linear_by_hand": item["linear"]} if is_linear else item]
-
-    change_layers(base, change)
+    rename_layers(base, "linear", "linear_by_hand")
     return "linear layers whose weight gradient is reshaped"
 
 
@@ -146,12 +142,7 @@ def weights_copied_in_forward(base: Base, random_: random.Random) -> str:
     if base.net == "perceptron" or not has_objects(base):
         return ""
     with_parts(base)
-
-    def change(item: Any) -> list[Any]:
-        is_conv = isinstance(item, dict) and "conv" in item
-        return [{"conv_of_a_copy": item["conv"]} if is_conv else item]
-
-    change_layers(base, change)
+    rename_layers(base, "conv", "conv_of_a_copy")
     return "convolutions with copies of their weights"
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import random
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from planting.edits import has_objects, optimizer_of
+from planting.edits import has_objects, is_adaptive, optimizer_of, own_loss, own_optimizer
 from planting.healthy import Base
 from planting.kinds import kind
 
@@ -17,24 +16,8 @@ LOSSES = str(Path(__file__).with_name("fifth_losses.py"))
 STEPS = str(Path(__file__).with_name("fifth_steps.py"))
 PARTS = str(Path(__file__).with_name("fifth_parts.py"))
 
-
-def _loss(base: Base, name: str, **more: Any) -> None:
-    """A loss of fifth_losses.py."""
-    base.tree["plugins"].append(LOSSES)
-    base.tree["train"]["loss"] = {"name": name, **more}
-
-
-def _adaptive(base: Base) -> bool:
-    """Whether the optimizer is Adam or AdamW."""
-    found: bool = optimizer_of(base)["name"].startswith("adam")
-    return found
-
-
-def _optimizer(base: Base, name: str, **more: Any) -> None:
-    """An optimizer of fifth_steps.py, at the rate that was right for the usual one."""
-    base.tree["plugins"].append(STEPS)
-    lr = optimizer_of(base)["lr"]
-    base.tree["train"]["optimizer"] = {"name": name, "lr": lr, **more}
+_loss = partial(own_loss, file=LOSSES)
+_optimizer = partial(own_optimizer, file=STEPS)
 
 
 @later("recipe", "wrong_loss", clue=r"train\.loss")
@@ -45,7 +28,7 @@ def divergence_of_probabilities(base: Base, random_: random.Random) -> str:
     classes, and has next to no gradient for an image that is wrong; pass `log_softmax` (and sum
     over the classes), or use cross entropy.
     """
-    if _adaptive(base) or not has_objects(base) or base.has("batch_norm"):
+    if is_adaptive(base) or not has_objects(base) or base.has("batch_norm"):
         return ""  # they make up for the length of the gradient
     _loss(base, "divergence_of_probabilities")
     return "a KL divergence of probabilities that are not logarithms"
@@ -97,7 +80,7 @@ def divided_by_all_images(base: Base, random_: random.Random) -> str:
     The cause: loss and gradient are thousands of times too small for the learning rate, so that
     plain gradient descent hardly moves; divide only the figure that is shown.
     """
-    if _adaptive(base):
+    if is_adaptive(base):
         return ""
     images = random_.choice([2000, 60000])
     _loss(base, "divided_by_all_images", images=images)
@@ -111,7 +94,7 @@ def temperature_of_a_teacher(base: Base, random_: random.Random) -> str:
     The cause: divided by hundreds, the scores leave the softmax nearly uniform, and the gradient is
     smaller by as much, so that gradient descent hardly learns; use a temperature of 1 for labels.
     """
-    if _adaptive(base):
+    if is_adaptive(base):
         return ""
     temperature = random_.choice([300.0, 1000.0])
     _loss(base, "softened", temperature=temperature)
@@ -147,7 +130,7 @@ def squares_of_sigmoids(base: Base, random_: random.Random) -> str:
     The cause: where a sigmoid is near 0 or 1 the gradient of the squared error vanishes, so that
     all outputs go to 0 and stay there; use cross entropy, of scores.
     """
-    if _adaptive(base) or base.net == "perceptron" or base.has("batch_norm"):
+    if is_adaptive(base) or base.net == "perceptron" or base.has("batch_norm"):
         return ""
     if not has_objects(base):
         return ""
@@ -189,7 +172,7 @@ def step_after_the_loop(base: Base, random_: random.Random) -> str:
     as epochs; make a step for each batch.
     """
     batches = 1500 // base.tree["data"]["batch_size"]
-    _optimizer(base, "steps_after_the_loop", adaptive=_adaptive(base), batches=batches)
+    _optimizer(base, "steps_after_the_loop", adaptive=is_adaptive(base), batches=batches)
     return f"one step in {batches} batches, with the gradient of the last one"
 
 
@@ -199,7 +182,7 @@ def decay_of_wrong_sign(base: Base, random_: random.Random) -> str:
 
     The cause: weights grow exponentially in place of shrinking; take the decay off.
     """
-    if _adaptive(base):
+    if is_adaptive(base):
         return ""
     decay = random_.choice([1.0, 2.0])
     _optimizer(base, "grows_weights", adaptive=False, decay=decay)
@@ -215,7 +198,7 @@ def updates_rounded_away(base: Base, random_: random.Random) -> str:
     """
     if not has_objects(base):
         return ""
-    _optimizer(base, "keeps_eight_bits", adaptive=_adaptive(base))
+    _optimizer(base, "keeps_eight_bits", adaptive=is_adaptive(base))
     return "weights rounded to eight bits after each step"
 
 

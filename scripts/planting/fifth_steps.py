@@ -9,42 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from planting.usual_steps import UsualSteps
 from torch import Tensor
 
 from cnntrain.core.kinds import Positive, PositiveFloat
 from cnntrain.optim import ParameterGroup, Schedule, optimizer, schedule
-from cnntrain.optim.guarded import Buffers, GuardedOptimizer, adam_buffers, adam_direction
-
-BETAS, EPSILON, MOMENTUM = (0.9, 0.999), 1e-8, 0.9
-
-
-class _Usual(GuardedOptimizer):
-    """Adam, or gradient descent with momentum, to be spoiled.
-
-    Args:
-        groups: the parameters.
-        adaptive: whether it is Adam.
-    """
-
-    def __init__(
-        self, *, groups: Sequence[ParameterGroup], adaptive: bool = True, **more: Any
-    ) -> None:
-        super().__init__(groups, {"adaptive": adaptive, **more})
-
-    def start(self, parameter: Tensor, group: Mapping[str, Any]) -> Buffers:
-        """Nothing yet."""
-        return adam_buffers(parameter)
-
-    def move(
-        self, parameter: Tensor, gradient: Tensor, buffers: Buffers, group: Mapping[str, Any]
-    ) -> tuple[Tensor, Buffers]:
-        """One step."""
-        if group["adaptive"]:
-            direction, after = adam_direction(gradient, buffers, betas=BETAS, epsilon=EPSILON)
-        else:
-            direction = MOMENTUM * buffers["mean"] + gradient
-            after = {**buffers, "mean": direction, "step": buffers["step"] + 1}
-        return parameter - group["lr"] * direction, after
+from cnntrain.optim.guarded import Buffers, GuardedOptimizer, adam_buffers
 
 
 @optimizer("rprop")
@@ -93,7 +63,7 @@ class Adadelta(GuardedOptimizer):
 
 
 @optimizer("steps_after_the_loop")
-class StepsAfterTheLoop(_Usual):
+class StepsAfterTheLoop(UsualSteps):
     """Each gradient is thrown away but that of the last batch of an epoch.
 
     Args:
@@ -123,7 +93,7 @@ class StepsAfterTheLoop(_Usual):
 
 
 @optimizer("grows_weights")
-class GrowsWeights(_Usual):
+class GrowsWeights(UsualSteps):
     """Decoupled weight decay that is added where it ought to be taken off.
 
     Args:
@@ -149,7 +119,7 @@ class GrowsWeights(_Usual):
 
 
 @optimizer("keeps_eight_bits")
-class KeepsEightBits(_Usual):
+class KeepsEightBits(UsualSteps):
     """Weights are kept in eight bits, and what a step changes is rounded away.
 
     Args:

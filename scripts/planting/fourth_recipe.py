@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from planting.edits import optimizer_of
+from planting.edits import is_adaptive, own_loss, own_optimizer
 from planting.healthy import Base
 from planting.kinds import kind
 
@@ -16,24 +16,8 @@ later = partial(kind, lot=4)
 LOSSES = str(Path(__file__).with_name("fourth_losses.py"))
 STEPS = str(Path(__file__).with_name("fourth_steps.py"))
 
-
-def _loss(base: Base, name: str, **more: Any) -> None:
-    """A loss of fourth_losses.py."""
-    base.tree["plugins"].append(LOSSES)
-    base.tree["train"]["loss"] = {"name": name, **more}
-
-
-def _adaptive(base: Base) -> bool:
-    """Whether the optimizer is Adam or AdamW."""
-    found: bool = optimizer_of(base)["name"].startswith("adam")
-    return found
-
-
-def _optimizer(base: Base, name: str, **more: Any) -> None:
-    """An optimizer of fourth_steps.py, at the rate that was right for the usual one."""
-    base.tree["plugins"].append(STEPS)
-    lr = optimizer_of(base)["lr"]
-    base.tree["train"]["optimizer"] = {"name": name, "lr": lr, **more}
+_loss = partial(own_loss, file=LOSSES)
+_optimizer = partial(own_optimizer, file=STEPS)
 
 
 def _schedule(base: Base, name: str, **more: Any) -> None:
@@ -49,7 +33,7 @@ def endless_margin(base: Base, random_: random.Random) -> str:
     The cause: the margin is hundreds of times as wide as scores differ, so that the squared loss
     and its gradient are huge; use a margin near 1.
     """
-    if _adaptive(base):
+    if is_adaptive(base):
         return ""  # it makes up for the length of the gradient
     margin = random_.choice([300.0, 1000.0])
     base.tree["train"]["loss"] = {"name": "hinge", "margin": margin, "squared": True}
@@ -153,7 +137,7 @@ def gradients_never_cleared(base: Base, random_: random.Random) -> str:
     The cause: gradients are added up from step to step and never cleared; set them to 0 in each
     step.
     """
-    _optimizer(base, "never_cleared", adaptive=_adaptive(base))
+    _optimizer(base, "never_cleared", adaptive=is_adaptive(base))
     return "gradients added up over all steps"
 
 
@@ -165,7 +149,7 @@ def back_to_slow_weights(base: Base, random_: random.Random) -> str:
     nothing learnt lasts; move the slow weights before the fast ones are set to them.
     """
     every = random_.choice([5, 8])
-    _optimizer(base, "back_to_slow", adaptive=_adaptive(base), every=every)
+    _optimizer(base, "back_to_slow", adaptive=is_adaptive(base), every=every)
     return f"all weights set back every {every} steps"
 
 
@@ -176,7 +160,7 @@ def root_forgotten(base: Base, random_: random.Random) -> str:
     The cause: the step is divided by the mean square of the gradient, so it is largest where the
     gradient is smallest, and far too large; divide by the root.
     """
-    if not _adaptive(base) or base.has("batch_norm"):
+    if not is_adaptive(base) or base.has("batch_norm"):
         return ""
     _optimizer(base, "root_forgotten")
     return "Adam without the root"
@@ -190,7 +174,7 @@ def weights_clipped_as_a_critic(base: Base, random_: random.Random) -> str:
     """
     if base.has("batch_norm"):
         return ""
-    _optimizer(base, "clips_weights", adaptive=_adaptive(base))
+    _optimizer(base, "clips_weights", adaptive=is_adaptive(base))
     return "weights clipped at 0.01"
 
 
@@ -202,7 +186,7 @@ def private_beyond_use(base: Base, random_: random.Random) -> str:
     far larger batches.
     """
     noise = random_.choice([1.0, 3.0])
-    _optimizer(base, "adds_noise", adaptive=_adaptive(base), noise=noise)
+    _optimizer(base, "adds_noise", adaptive=is_adaptive(base), noise=noise)
     return f"noise of {noise:g} on each gradient"
 
 
@@ -213,7 +197,7 @@ def pruned_before_training(base: Base, random_: random.Random) -> str:
     The cause: the optimizer keeps 98 % of the weights or more at 0; prune after training, or less.
     """
     share = random_.choice([0.98, 0.99])
-    _optimizer(base, "prunes", adaptive=_adaptive(base), share=share)
+    _optimizer(base, "prunes", adaptive=is_adaptive(base), share=share)
     return f"{share:.0%} of the weights kept at 0"
 
 
@@ -225,7 +209,7 @@ def gradients_of_long_ago(base: Base, random_: random.Random) -> str:
     and swing; apply each gradient at once, or lower the rate greatly.
     """
     age = random_.choice([30, 50])
-    _optimizer(base, "comes_late", adaptive=_adaptive(base), age=age)
+    _optimizer(base, "comes_late", adaptive=is_adaptive(base), age=age)
     return f"gradients of {age} steps ago"
 
 

@@ -9,46 +9,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from planting.usual_steps import BETAS, EPSILON, UsualSteps
 from torch import Tensor
 
 from cnntrain.core.kinds import Fraction, Positive, PositiveFloat
 from cnntrain.optim import ParameterGroup, Schedule, optimizer, schedule
 from cnntrain.optim.guarded import Buffers, GuardedOptimizer, adam_buffers, adam_direction
 
-BETAS, EPSILON, MOMENTUM = (0.9, 0.999), 1e-8, 0.9
-
-
-class _Usual(GuardedOptimizer):
-    """Adam, or gradient descent with momentum, to be spoiled.
-
-    Args:
-        groups: the parameters.
-        adaptive: whether it is Adam.
-    """
-
-    def __init__(
-        self, *, groups: Sequence[ParameterGroup], adaptive: bool = True, **more: Any
-    ) -> None:
-        super().__init__(groups, {"adaptive": adaptive, **more})
-
-    def start(self, parameter: Tensor, group: Mapping[str, Any]) -> Buffers:
-        """Nothing yet."""
-        return adam_buffers(parameter)
-
-    def move(
-        self, parameter: Tensor, gradient: Tensor, buffers: Buffers, group: Mapping[str, Any]
-    ) -> tuple[Tensor, Buffers]:
-        """One step."""
-        if group["adaptive"]:
-            direction, after = adam_direction(gradient, buffers, betas=BETAS, epsilon=EPSILON)
-        else:
-            direction = MOMENTUM * buffers["mean"] + gradient
-            after = {**buffers, "mean": direction, "step": buffers["step"] + 1}
-        return parameter - group["lr"] * direction, after
-
 
 @optimizer("never_cleared")
-class NeverCleared(_Usual):
+class NeverCleared(UsualSteps):
     """The gradients of all steps so far are added up: nobody sets them to 0.
 
     Args:
@@ -72,7 +42,7 @@ class NeverCleared(_Usual):
 
 
 @optimizer("back_to_slow")
-class BackToSlow(_Usual):
+class BackToSlow(UsualSteps):
     """Lookahead whose slow weights stay where they were: every few steps the fast ones go back.
 
     Args:
@@ -120,7 +90,7 @@ class RootForgotten(GuardedOptimizer):
 
 
 @optimizer("clips_weights")
-class ClipsWeights(_Usual):
+class ClipsWeights(UsualSteps):
     """After each step all parameters are cut off at a small magnitude, as those of a critic.
 
     Args:
@@ -146,7 +116,7 @@ class ClipsWeights(_Usual):
 
 
 @optimizer("adds_noise")
-class AddsNoise(_Usual):
+class AddsNoise(UsualSteps):
     """Noise is added to the gradient so that nobody can tell what a single image did to it.
 
     Args:
@@ -172,7 +142,7 @@ class AddsNoise(_Usual):
 
 
 @optimizer("prunes")
-class Prunes(_Usual):
+class Prunes(UsualSteps):
     """Of each matrix only the weights that are largest before training are kept, others stay 0.
 
     Args:
@@ -200,7 +170,7 @@ class Prunes(_Usual):
 
 
 @optimizer("comes_late")
-class ComesLate(_Usual):
+class ComesLate(UsualSteps):
     """Each step uses a gradient of some steps ago, as of a slow worker.
 
     Args:

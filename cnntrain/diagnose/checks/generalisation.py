@@ -198,11 +198,8 @@ def _missed(judged: Judged, curve: LearningCurve, seen: str) -> Finding | None:
             seen,
             "",
             follows=(
-                "splits_differ",
-                "stale_batch_norm",
-                "eval_mode_batch_norm",
-                "labels_noisy",
-                "classes_alike",
+                *("splits_differ", "labels_noisy", "classes_alike"),
+                *("stale_batch_norm", "eval_mode_batch_norm"),
             ),
         )
     return Finding(
