@@ -19,11 +19,22 @@ from cnntrain.data.splits import Part, Pixels, Splits
 if (scripts := str(Path(__file__).parents[1])) not in sys.path:
     sys.path.append(scripts)  # where a run file alone names this plugin
 
-from planting import fifth_images, fifth_sets, fourth_images, fourth_sets, third_sets
+from planting import (
+    fifth_images,
+    fifth_sets,
+    fourth_images,
+    fourth_sets,
+    sixth_images,
+    sixth_sets,
+    third_sets,
+)
 from planting.second_sets import SECOND, spoiled_again
 from planting.spoilings import SPOILINGS, Given, spoiled_by
 
-CATALOGUED = (third_sets, fourth_images, fourth_sets, fifth_images, fifth_sets)
+CATALOGUED = (
+    *(third_sets, fourth_images, fourth_sets, fifth_images, fifth_sets),
+    *(sixth_images, sixth_sets),
+)
 """Importing them fills `SPOILINGS`."""
 
 SHAPES, ARROWS, HUES = ("disc", "square", "triangle", "cross"), ("up", "right", "down", "left"), 6
