@@ -19,6 +19,9 @@ from planting import (
     second_data,
     second_network,
     second_recipe,
+    sixth_data,
+    sixth_network,
+    sixth_recipe,
     third_data,
     third_network,
     third_recipe,
@@ -31,6 +34,7 @@ GROUPS = (
     *(third_data, third_recipe, third_network),
     *(fourth_data, fourth_recipe, fourth_network),
     *(fifth_data, fifth_recipe, fifth_network),
+    *(sixth_data, sixth_recipe, sixth_network),
 )
 """Importing them fills `KINDS`."""
 

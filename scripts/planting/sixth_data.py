@@ -60,24 +60,42 @@ def has_small_images(base: Base) -> bool:
     return needs_neighbours(base) and has_one_channel(base)
 
 
-spoiled("mean_subtracted_in_bytes", "data", fits=has_grey_objects)
-spoiled("alpha_read_as_image", "data")
-spoiled("components_in_place_of_pixels", "data", fits=has_small_images)
-spoiled("transparent_parts_uncovered", "data", fits=has_one_channel)
-spoiled("sixteen_bits_read_as_eight", "data")
-spoiled("first_dummy_dropped", "data", fits=has_several)
-spoiled("one_hot_reshaped", "data")
-spoiled("one_query_for_two_classes", "data")
-spoiled("mask_upside_down_in_training", "split", least=0.0, most=0.5, fits=has_objects)
-spoiled("place_tells_class", "split", least=0.2, most=0.3, fits=is_bound_to_places)
-spoiled("some_classes_augmented", "split", fits=is_upright_and_grey)
-spoiled("training_left_as_mosaic", "split", fits=has_classes_of_colours)
-spoiled("centred_in_training", "split", fits=has_objects_at_any_place)
-spoiled("validation_from_the_training_cache", "split")
-spoiled("validation_bytes_signed", "split")
-spoiled("validation_labelled_coarsely", "split", fits=has_several)
-spoiled("validation_interlaced", "split", least=0.35, most=0.5, fits=has_objects)
-spoiled("validation_photographed_from_a_screen", "split", least=0.4, most=0.8)
+spoiled("mean_subtracted_in_bytes", "data", "misread_pixels", fits=has_grey_objects)
+spoiled("alpha_read_as_image", "data", "same_picture")
+spoiled("components_in_place_of_pixels", "data", "misread_pixels", fits=has_small_images)
+spoiled("transparent_parts_uncovered", "data", "misread_pixels", fits=has_one_channel)
+spoiled("sixteen_bits_read_as_eight", "data", "misread_pixels")
+spoiled(
+    "first_dummy_dropped",
+    "data",
+    "labels_shifted",
+    "labels_noisy",
+    "splits_differ",
+    fits=has_several,
+)
+spoiled("table_reshaped", "data", "labels_noisy")
+spoiled("one_query_for_two_classes", "data", "classes_alike", "labels_noisy", "splits_differ")
+spoiled(
+    "mask_upside_down_in_training", "split", "splits_differ", least=0.0, most=0.5, fits=has_objects
+)
+spoiled("place_tells_class", "split", "splits_differ", least=0.2, most=0.3, fits=is_bound_to_places)
+spoiled("some_classes_augmented", "split", "splits_differ", fits=is_upright_and_grey)
+spoiled("training_left_as_mosaic", "split", "splits_differ", fits=has_classes_of_colours)
+spoiled("centred_in_training", "split", "splits_differ", fits=has_objects_at_any_place)
+spoiled(
+    "validation_from_the_training_cache", "split", "test_in_train", "labels_noisy", "splits_differ"
+)
+spoiled("validation_bytes_signed", "split", "splits_differ")
+spoiled(
+    "validation_labelled_coarsely",
+    "split",
+    "splits_differ",
+    "labels_noisy",
+    "labels_shifted",
+    fits=has_several,
+)
+spoiled("validation_interlaced", "split", "splits_differ", least=0.35, most=0.5, fits=has_objects)
+spoiled("validation_photographed_from_a_screen", "split", "splits_differ", least=0.4, most=0.8)
 
 
 def _steps(base: Base, part: str) -> list[Any]:
@@ -94,7 +112,7 @@ def _in_both(base: Base, step: Any) -> None:
         steps[part] = [step if each == "normalize" else each for each in steps[part]]
 
 
-@later("data")
+@later("data", "same_picture", "not_normalised", clue="unit_length")
 def normalised_along_channels(base: Base, random_: random.Random) -> str:
     """`torch.nn.functional.normalize` in place of `normalize`: it divides by the channels' length.
 
@@ -108,7 +126,7 @@ def normalised_along_channels(base: Base, random_: random.Random) -> str:
     return "each pixel divided by its own length"
 
 
-@later("split")
+@later("split", "splits_differ", "not_normalised", clue="standardize")
 def standardised_in_training_only(base: Base, random_: random.Random) -> str:
     """A step of one's own centres and scales training images; for evaluation it was forgotten.
 
@@ -124,7 +142,7 @@ def standardised_in_training_only(base: Base, random_: random.Random) -> str:
     return f"training images standardised by 0.5 and {std}, evaluation images not"
 
 
-@later("split")
+@later("split", "splits_differ", clue="resize")
 def evaluated_at_another_size(base: Base, random_: random.Random) -> str:
     """Evaluation images are resized to twice the size of training images, or to half of it.
 
@@ -138,7 +156,7 @@ def evaluated_at_another_size(base: Base, random_: random.Random) -> str:
     return f"evaluated at {size} x {size} pixels, trained at {base.data.size} x {base.data.size}"
 
 
-@later("augmentation")
+@later("augmentation", "too_much_augmentation", clue="random_grayscale")
 def always_grey(base: Base, random_: random.Random) -> str:
     """Colours are taken from training images for augmentation, from all of them and not from some.
 
@@ -152,7 +170,7 @@ def always_grey(base: Base, random_: random.Random) -> str:
     return "all training images in grey"
 
 
-@later("augmentation")
+@later("augmentation", "too_much_augmentation", clue="solarize")
 def solarised_at_the_wrong_scale(base: Base, random_: random.Random) -> str:
     """Solarising inverts what is brighter than 0.5, where a threshold of bytes (128) is expected.
 
@@ -164,7 +182,7 @@ def solarised_at_the_wrong_scale(base: Base, random_: random.Random) -> str:
     return "inverted where a byte is at least 0.5"
 
 
-@later("augmentation")
+@later("augmentation", "too_much_augmentation", clue="turn")
 def turned_always_alike(base: Base, random_: random.Random) -> str:
     """A transform of one's own makes its generator, with a fixed seed, in each call.
 
@@ -179,7 +197,7 @@ def turned_always_alike(base: Base, random_: random.Random) -> str:
     return f"turned by 0.76 x {degrees:g} degrees, all of them"
 
 
-@later("augmentation")
+@later("augmentation", "too_much_augmentation", clue="rotate_array")
 def rotated_in_the_wrong_plane(base: Base, random_: random.Random) -> str:
     """`scipy.ndimage.rotate` turns in the plane of the first two axes, here channels and rows.
 
@@ -192,7 +210,7 @@ def rotated_in_the_wrong_plane(base: Base, random_: random.Random) -> str:
     return f"turned by up to {degrees:g} degrees in the plane of channels and rows"
 
 
-@later("augmentation")
+@later("augmentation", "too_much_augmentation", clue="cutout")
 def cutout_kept_the_box(base: Base, random_: random.Random) -> str:
     """Cutout with its mask upside down: the square is kept, and all around it is erased.
 
@@ -207,7 +225,7 @@ def cutout_kept_the_box(base: Base, random_: random.Random) -> str:
     return f"nothing kept but a square of {side:.0%} of the side"
 
 
-@later("augmentation")
+@later("augmentation", "too_much_augmentation", clue="shift")
 def shifted_by_pixels_as_shares(base: Base, random_: random.Random) -> str:
     """A shift in pixels is given to `affine_grid`, for which the whole image goes from -1 to 1.
 
@@ -220,7 +238,7 @@ def shifted_by_pixels_as_shares(base: Base, random_: random.Random) -> str:
     return f"shifted by up to {most:g} half widths"
 
 
-@later("augmentation")
+@later("augmentation", "not_finite", "too_much_augmentation", clue="gamma")
 def power_of_normalised(base: Base, random_: random.Random) -> str:
     """A change of gamma stands after `normalize`, where half of the numbers are negative.
 
@@ -232,7 +250,7 @@ def power_of_normalised(base: Base, random_: random.Random) -> str:
     return "normalised images raised to a power"
 
 
-@later("augmentation")
+@later("augmentation", "too_much_augmentation", clue="by_picture")
 def picture_made_of_normalised(base: Base, random_: random.Random) -> str:
     """A step that works on pictures of 8 bits stands after `normalize`: numbers become bytes.
 
@@ -244,7 +262,7 @@ def picture_made_of_normalised(base: Base, random_: random.Random) -> str:
     return "normalised training images made pictures and numbers again"
 
 
-@later("augmentation")
+@later("augmentation", "too_much_augmentation", clue="sharpen")
 def sharpened_in_percent(base: Base, random_: random.Random) -> str:
     """The strength of sharpening is given in per cent, where 2 is already strong.
 

@@ -35,7 +35,7 @@ def _exchange_pooling(base: Base, by: str) -> None:
     base.layers[at] = by
 
 
-@later("layer")
+@later("layer", "unseen_pixels", clue="first_place")
 def first_place_only(base: Base, random_: random.Random) -> str:
     """The features are `x[:, :, 0, 0]`, as one takes the first token of a transformer.
 
@@ -49,7 +49,7 @@ def first_place_only(base: Base, random_: random.Random) -> str:
     return "the first place of each map alone"
 
 
-@later("layer")
+@later("layer", "vanishing_activations", "vanishing_gradients", clue="spatial_attention")
 def attention_over_all_places(base: Base, random_: random.Random) -> str:
     """Spatial attention of one's own has a softmax over all places, and nothing scales it back.
 
@@ -63,7 +63,7 @@ def attention_over_all_places(base: Base, random_: random.Random) -> str:
     return "attention whose weights sum to 1 over all places"
 
 
-@later("layer")
+@later("layer", "eval_mode_batch_norm", clue="self_attention")
 def attention_across_the_batch(base: Base, random_: random.Random) -> str:
     """Self-attention that expects (sequence, batch, features) is given the batch first.
 
@@ -75,7 +75,13 @@ def attention_across_the_batch(base: Base, random_: random.Random) -> str:
     return "attention between the images of a batch"
 
 
-@later("layer")
+@later(
+    "layer",
+    "large_initial_loss",
+    "exploding_activations",
+    "exploding_gradients",
+    clue="shares_of_the_sum",
+)
 def divided_by_their_sum(base: Base, random_: random.Random) -> str:
     """Scores of either sign are divided by their sum, to make them probabilities.
 
@@ -87,7 +93,7 @@ def divided_by_their_sum(base: Base, random_: random.Random) -> str:
     return "scores divided by their sum"
 
 
-@later("layer")
+@later("layer", "vanishing_activations", "vanishing_gradients", clue="conv_of_means")
 def mean_over_the_window(base: Base, random_: random.Random) -> str:
     """Convolutions of one's own take the mean of a window's products, as image filters do.
 
@@ -101,7 +107,7 @@ def mean_over_the_window(base: Base, random_: random.Random) -> str:
     return "convolutions that average over their windows"
 
 
-@later("layer")
+@later("layer", "wrong_gradient", clue="tanh_by_hand")
 def slope_from_the_input(base: Base, random_: random.Random) -> str:
     """A tanh of one's own: the slope, `1 - y ** 2` of the output y, is computed from the input.
 
@@ -115,7 +121,7 @@ def slope_from_the_input(base: Base, random_: random.Random) -> str:
     return "tanh whose slope is computed from its input"
 
 
-@later("layer")
+@later("layer", "wrong_gradient", clue="norm_without_gradient")
 def statistics_without_gradient(base: Base, random_: random.Random) -> str:
     """Batch normalisation of one's own computes mean and variance under `torch.no_grad()`.
 
@@ -129,7 +135,7 @@ def statistics_without_gradient(base: Base, random_: random.Random) -> str:
     return "batch normalisation without the gradient of its statistics"
 
 
-@later("layer")
+@later("layer", "random_evaluation", "other_in_evaluation", clue="random_turns")
 def turned_in_the_network(base: Base, random_: random.Random) -> str:
     """The network begins with a random rotation that does not ask whether it is training.
 
@@ -143,7 +149,7 @@ def turned_in_the_network(base: Base, random_: random.Random) -> str:
     return "images turned at random in training and evaluation"
 
 
-@later("layer")
+@later("layer", "vanishing_activations", "vanishing_gradients", "saturated_units", clue="gated")
 def gates_begin_closed(base: Base, random_: random.Random) -> str:
     """Gates of a highway network, whose biases begin below 0, on a path without a shortcut.
 
@@ -158,7 +164,7 @@ def gates_begin_closed(base: Base, random_: random.Random) -> str:
     return f"gates with a bias of -{closed}"
 
 
-@later("layer")
+@later("layer", "vanishing_activations", "exploding_activations", clue="white_border")
 def white_border_after_normalising(base: Base, random_: random.Random) -> str:
     """Images are padded with 255, a white byte, inside the network, where they are normalised.
 

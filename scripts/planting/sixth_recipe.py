@@ -20,7 +20,7 @@ _loss = partial(own_loss, file=LOSSES)
 _optimizer = partial(own_optimizer, file=STEPS)
 
 
-@later("recipe")
+@later("recipe", "wrong_loss", clue=r"train\.loss")
 def first_class_ignored(base: Base, random_: random.Random) -> str:
     """Cross entropy with `ignore_index=0`, left from a task in which 0 means "no label".
 
@@ -31,7 +31,7 @@ def first_class_ignored(base: Base, random_: random.Random) -> str:
     return "the loss ignores class 0"
 
 
-@later("recipe")
+@later("recipe", "wrong_loss", clue=r"train\.loss")
 def hinge_of_zeros_and_ones(base: Base, random_: random.Random) -> str:
     """A hinge loss, which expects -1 and 1 as targets, is given 0 and 1.
 
@@ -42,7 +42,7 @@ def hinge_of_zeros_and_ones(base: Base, random_: random.Random) -> str:
     return "a hinge loss with targets of 0 and 1"
 
 
-@later("recipe")
+@later("recipe", "wrong_loss", clue=r"train\.loss")
 def one_hot_reshaped(base: Base, random_: random.Random) -> str:
     """One-hot labels are made as (classes, images), and reshaped in place of transposed.
 
@@ -53,7 +53,7 @@ def one_hot_reshaped(base: Base, random_: random.Random) -> str:
     return "one-hot labels reshaped in place of transposed"
 
 
-@later("recipe")
+@later("recipe", "wrong_loss", clue=r"train\.loss")
 def flooded_above_chance(base: Base, random_: random.Random) -> str:
     """Flooding: the loss is kept from falling below a level, which is that of guessing.
 
@@ -65,7 +65,7 @@ def flooded_above_chance(base: Base, random_: random.Random) -> str:
     return f"flooding at a loss of {level}"
 
 
-@later("recipe")
+@later("recipe", "wrong_loss", clue=r"train\.loss")
 def right_within_five(base: Base, random_: random.Random) -> str:
     """A loss for the top five answers, which fits a thousand classes, with ten classes or fewer.
 
@@ -78,7 +78,7 @@ def right_within_five(base: Base, random_: random.Random) -> str:
     return f"a top-5 loss for {base.data.classes} classes"
 
 
-@later("recipe")
+@later("recipe", "wrong_loss", clue=r"train\.loss")
 def only_confident_images(base: Base, random_: random.Random) -> str:
     """The threshold that FixMatch has for images without labels is used for all images.
 
@@ -90,7 +90,7 @@ def only_confident_images(base: Base, random_: random.Random) -> str:
     return f"a loss of images with a confidence of {least} or more"
 
 
-@later("recipe")
+@later("recipe", "clipped_to_nothing", "wrong_optimizer", clue=r"train\.(loss|optimizer|clip_norm)")
 def clipped_before_unscaling(base: Base, random_: random.Random) -> str:
     """Mixed precision by hand: gradients are clipped while they still have the loss's scale.
 
@@ -107,7 +107,7 @@ def clipped_before_unscaling(base: Base, random_: random.Random) -> str:
     return f"gradients clipped before they are divided by {scale:g}"
 
 
-@later("recipe")
+@later("recipe", "wrong_optimizer", clue=r"train\.optimizer")
 def correction_of_wrong_power(base: Base, random_: random.Random) -> str:
     """Adam of one's own with `(1 - beta) ** t` in place of `1 - beta ** t`.
 
@@ -120,7 +120,7 @@ def correction_of_wrong_power(base: Base, random_: random.Random) -> str:
     return "Adam corrected by (1 - beta) ** t"
 
 
-@later("recipe")
+@later("recipe", "wrong_optimizer", clue=r"train\.optimizer")
 def cleared_before_the_step(base: Base, random_: random.Random) -> str:
     """`optimizer.zero_grad()` stands between `loss.backward()` and `optimizer.step()`.
 
@@ -131,7 +131,7 @@ def cleared_before_the_step(base: Base, random_: random.Random) -> str:
     return "gradients cleared just before each step"
 
 
-@later("recipe")
+@later("recipe", "wrong_optimizer", clue=r"train\.optimizer")
 def velocity_of_wrong_sign(base: Base, random_: random.Random) -> str:
     """Momentum from two textbooks: `v = 0.9 v - lr g` of the one, `w = w - v` of the other.
 
@@ -144,7 +144,7 @@ def velocity_of_wrong_sign(base: Base, random_: random.Random) -> str:
     return "a velocity with a minus, taken off the weights"
 
 
-@later("recipe")
+@later("recipe", "wrong_optimizer", clue=r"train\.optimizer")
 def gradient_averaged_over_units(base: Base, random_: random.Random) -> str:
     """An optimizer of one's own takes `grad.mean(0)`, as if axis 0 were the batch.
 
@@ -156,7 +156,7 @@ def gradient_averaged_over_units(base: Base, random_: random.Random) -> str:
     return "the gradient averaged over the units of each layer"
 
 
-@later("recipe")
+@later("recipe", "wrong_optimizer", clue=r"train\.optimizer")
 def pulled_back_to_the_start(base: Base, random_: random.Random) -> str:
     """A proximal term (FedProx, L2-SP), which fits trained weights, with random ones.
 
@@ -170,7 +170,7 @@ def pulled_back_to_the_start(base: Base, random_: random.Random) -> str:
     return f"weights pulled to their start with a strength of {strength:g}"
 
 
-@later("recipe")
+@later("recipe", "wrong_optimizer", clue=r"train\.optimizer")
 def compressed_without_memory(base: Base, random_: random.Random) -> str:
     """Gradients are compressed for a slow network: of each, the largest one in a thousand is sent.
 
@@ -183,7 +183,7 @@ def compressed_without_memory(base: Base, random_: random.Random) -> str:
     return "of each gradient, one value in a thousand is used"
 
 
-@later("recipe")
+@later("recipe", "rate_too_low", "rate_rises_late", clue=r"train\.schedule")
 def noam_times_a_rate(base: Base, random_: random.Random) -> str:
     """The transformers' schedule, which gives the rate itself, is multiplied by a usual rate.
 
@@ -196,7 +196,7 @@ def noam_times_a_rate(base: Base, random_: random.Random) -> str:
     return "a schedule that is a rate, times another rate"
 
 
-@later("recipe")
+@later("recipe", "rate_falls_early", clue=r"train\.schedule")
 def decay_compounded(base: Base, random_: random.Random) -> str:
     """`group["lr"] *= 1 - step / total`: the rate of the step before is multiplied, not the first.
 

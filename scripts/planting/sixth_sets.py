@@ -34,7 +34,7 @@ def first_dummy_dropped(given: Given) -> Pixels:
 
 
 @spoiling
-def one_hot_reshaped(given: Given) -> Pixels:
+def table_reshaped(given: Given) -> Pixels:
     """A table of labels, with a row for each class, was reshaped where it had to be transposed.
 
     The cause: a row of what comes out holds a piece of the table's row for one class: training
