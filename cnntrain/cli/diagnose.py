@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,10 +70,9 @@ def diagnose(  # noqa: PLR0913  # one parameter for each option
         output.refuse_existing(html, force=force, option="--html")
         output.refuse_no_folder(html)
     from cnntrain.core.atomic import write_output
-    from cnntrain.diagnose.diagnose import examine
 
-    diagnosis = examine(
-        name, checks=checks or (), overrides=overrides or [], plugins=plugins or [], tell=_tell
+    diagnosis, stop = _examined(
+        name, checks=checks or (), overrides=overrides or [], plugins=plugins or []
     )
     tell_notes(diagnosis.notes)
     if html is not None:
@@ -85,13 +85,39 @@ def diagnose(  # noqa: PLR0913  # one parameter for each option
 
         write_board(diagnosis, tensorboard, subject=name)
         output.note(f"event files: {tensorboard}")
-    tried = _tried(diagnosis, epochs=try_epochs) if tries else None
+    tried = _tried(diagnosis, epochs=try_epochs) if tries and stop is None else None
     if as_json:
         output.result_json(_as_data(diagnosis, name) | _tried_data(tried))
     else:
         output.result(_as_text(diagnosis, shows_tables=bool(checks)))
         if tried is not None:
             output.result(f"\n{_tried_text(tried)}")
+    if stop is not None:
+        raise stop
+
+
+def _examined(
+    name: str, *, checks: Sequence[str], **given: Any
+) -> tuple[Diagnosis, KeyboardInterrupt | None]:
+    """What is found; where somebody stops it, until then, and what is to be raised at the end."""
+    from cnntrain.diagnose.diagnose import conclude, examine
+    from cnntrain.diagnose.faults import check_names
+    from cnntrain.diagnose.report import not_applicable
+
+    made: list[Report] = []
+
+    def tell(report: Report) -> None:
+        made.append(report)
+        _tell(report)
+
+    try:
+        return examine(name, checks=checks, **given, tell=tell), None
+    except KeyboardInterrupt as stop:
+        if not made:
+            raise
+        left = (checks or check_names())[len(made) :]
+        rest = [not_applicable(check, f"the diagnosis was {stop or 'stopped'}") for check in left]
+        return conclude([*made, *rest]), stop
 
 
 def _tried(diagnosis: Diagnosis, *, epochs: int | None) -> TriedRemedy | None:
@@ -132,7 +158,8 @@ def _tried_data(tried: TriedRemedy | None) -> dict[str, Any]:
 
 
 def _tell(report: Report) -> None:
-    output.note(f"{report.check}: {report.verdict} ({report.seconds:.1f} s)")
+    found = f": {report.headline}" if report.findings else ""
+    output.note(f"{report.check}: {report.verdict} ({report.seconds:.1f} s){found}")
 
 
 def _as_text(diagnosis: Diagnosis, *, shows_tables: bool) -> str:

@@ -48,11 +48,12 @@ def wrong_optimizer(
         name: of the optimizer, in the run file.
         seed: of the gradient.
     """
+    module = type(method.make_optimizer(net)).__module__
+    if module.startswith(KNOWN) and not is_of_plugin(module):
+        return
     moving = steady_copy(net)
     weights = [each for each in moving.parameters() if each.requires_grad]
-    optimizer = method.make_optimizer(moving)
-    module = type(optimizer).__module__
-    if (module.startswith(KNOWN) and not is_of_plugin(module)) or not weights:
+    if not weights:
         return
     rate = method.recipe.lr
     zeros = [torch.zeros_like(each) for each in weights]
@@ -61,7 +62,7 @@ def wrong_optimizer(
     size = _flat(slope).norm()
     slope = [each / size for each in slope]
     try:
-        idle = _way(optimizer, weights, zeros, rate, IDLE)
+        idle = _way(method.make_optimizer(moving), weights, zeros, rate, IDLE)
         steady = _way(method.make_optimizer(moving), weights, slope, rate, STEPS)
     except (RuntimeError, TypeError):  # it wants a closure
         return

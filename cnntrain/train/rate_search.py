@@ -118,17 +118,55 @@ def try_rates(
     """
 
     def attempt(rate: float) -> float:
-        course = train_briefly(
-            steady_copy(net), batches, method=method, steps=steps, seed=seed,
-            rate=lambda step: rate * min(1.0, (step + 1) / (min(warmup, steps // 4) + 1)),
-        )  # fmt: skip
-        return course.end
+        return _trial(net, batches, rate, method=method, steps=steps, warmup=warmup, seed=seed)
 
     tested = range_test(steady_copy(net), batches, method=method, steps=steps)
     last = range(steps - max(1, steps // 4), steps)
     lost = chance([batches[step % len(batches)] for step in last])
     ends = halved(attempt, own=own, edge=tested.edge, chance=lost, enough=LEARNS * lost)
     return TriedRates(ends, own, lost, tested)
+
+
+def progress_again(
+    tried: TriedRates,
+    net: nn.Module,
+    batches: Sequence[Batch],
+    *,
+    method: Method,
+    steps: int,
+    warmup: int = 0,
+    seed: int = 0,
+) -> float:
+    """The progress of the run's own rate with the batches in the opposite order.
+
+    It is a share of that of the good rate to take, tried in the same order. One or more must learn;
+    for the other arguments see `try_rates`.
+    """
+    other = batches[::-1]
+    own, good = (
+        tried.chance
+        - _trial(net, other, rate, method=method, steps=steps, warmup=warmup, seed=seed)
+        for rate in (tried.own, middle(tried.good))
+    )
+    return own / good if good > 0 else 1.0
+
+
+def _trial(
+    net: nn.Module,
+    batches: Sequence[Batch],
+    rate: float,
+    *,
+    method: Method,
+    steps: int,
+    warmup: int,
+    seed: int,
+) -> float:
+    """The mean loss of the last steps at a rate; infinite if they diverge."""
+    course = train_briefly(
+        steady_copy(net), batches, method=method, steps=steps, seed=seed,
+        rate=lambda step: rate * min(1.0, (step + 1) / (min(warmup, steps // 4) + 1)),
+    )  # fmt: skip
+    return course.end
 
 
 def guessing(

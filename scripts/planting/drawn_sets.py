@@ -320,7 +320,8 @@ def _other_training(
             return train.select((targets != pair[0]).nonzero().flatten())
         case "class_rare":
             few = torch.arange(len(targets)) % 40 == 0
-            return train.select((~of_pair | few).nonzero().flatten())
+            of_rare = of_pair if classes > 2 else targets == pair[0]
+            return train.select((~of_rare | few).nonzero().flatten())
         case "few_images":
             return train.select(torch.arange(max(int(amount * len(targets)), 4 * classes)))
         case "blank_images":

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,6 +44,48 @@ def test_a_remedy_is_tried(cnntrain: Cnntrain, run_file: RunFile) -> None:
     assert found["helped"]
     assert found["overrides"][0].startswith("train.optimizer.lr=")
     assert list(file.parent.glob("runs*")) == []
+
+
+STOPS = '''
+import os, signal
+from cnntrain.diagnose import check
+
+@check("stops", place=9)
+def stops():
+    """Somebody has waited long enough."""
+    os.kill(os.getpid(), signal.SIGTERM)
+'''
+
+
+@pytest.mark.parametrize("form", ["words", "json"])
+def test_what_was_found_until_it_is_stopped_is_said(
+    run_file: RunFile, tmp_path: Path, form: str
+) -> None:
+    plugin = tmp_path / "stops.py"
+    plugin.write_text(STOPS)
+    file = run_file({"plugins": [str(plugin)], "train.optimizer.lr": 20.0})
+    words = ["diagnose", str(file)]
+    for name in ("rate", "stops", "units"):
+        words += ["--check", name]
+    program = "from cnntrain.cli.app import main; main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *words, *(["--json"] if form == "json" else [])],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == 143, ended.stderr
+    lines = ended.stderr.splitlines()
+    assert re.match(r"rate: fault \(.* s\): your rate 20 is about .* too high", lines[0])
+    assert lines[-1] == "stopped by SIGTERM"
+    left = [(name, "the diagnosis was stopped by SIGTERM") for name in ("stops", "units")]
+    if form == "json":
+        found = json.loads(ended.stdout)
+        assert found["findings"][0]["fault"] == "rate_too_high"
+        assert [(each["check"], each["why"]) for each in found["not_judged"]] == left
+    else:
+        assert "what to do: set train.optimizer.lr to about " in ended.stdout
+        assert ended.stdout.endswith("".join(f"   {name}: {why}\n" for name, why in left))
 
 
 def test_nothing_to_try(cnntrain: Cnntrain, run_file: RunFile) -> None:

@@ -13,7 +13,13 @@ from cnntrain.optim.optimizers.sgd import sgd
 from cnntrain.tasks.losses.mse import mse
 from cnntrain.train import Recipe
 from cnntrain.train.briefly import Method
-from cnntrain.train.rate_search import guessing, halved, middle, try_rates
+from cnntrain.train.rate_search import (
+    guessing,
+    halved,
+    middle,
+    progress_again,
+    try_rates,
+)
 
 
 def test_rates_on_a_quadratic() -> None:
@@ -34,18 +40,14 @@ def test_rates_on_a_quadratic() -> None:
         assert len(batches) == 10  # the last quarter of the steps
         return 100.0
 
-    tried = try_rates(
-        net,
-        [Batch(images, targets)],
-        method=method,
-        own=0.001,
-        chance=chance,
-        steps=40,  # type: ignore[arg-type]
-    )
+    batches = [Batch(images, targets)]
+    tried = try_rates(net, batches, method=method, own=0.001, chance=chance, steps=40)  # type: ignore[arg-type]
     assert max(tried.learning) < 2 / 9
     assert min(tried.ends) <= 0.001 <= max(tried.ends)
     assert 1 / 9 / 4 < middle(tried.good) < 2 / 9
     assert max(tried.progress.values()) == 1
+    again = progress_again(tried, net, batches, method=method, steps=40)
+    assert math.isclose(again, tried.progress[0.001] / tried.progress[middle(tried.good)])
     assert net[1].weight[0].item() == 5.0  # copies were trained
     # squared error of the classes' shares, one half each: (0.25 + 0.25) / 2
     assert guessing([Batch(images, targets)], method=method, classes=2) == 0.25

@@ -120,9 +120,10 @@ def check_generalisation(  # noqa: PLR0913  # what a check may ask for
         seen = f"{seen}; {curve.said(len(train.targets))}"
         is_all = train_images == len(train.targets)
         finding = _few(judged, curve, train, seen) if is_all else None
+        finding = finding or _nothing_carried(judged, seen, len(train.targets))
         if finding is None and is_trained:
             finding = _missed(judged, curve, seen)
-        if finding is not None and finding.fault != "no_progress":
+        if finding is not None and not finding.remedy:
             helped = tried(own, variants, train, other, steps=recipe_steps, seed=seed)
             finding = with_remedy(finding, helped, split=other.split, error=judged.error)
             tables = (_table(helped, recipe_steps),)
@@ -182,6 +183,25 @@ def _few(judged: Judged, curve: LearningCurve, train: Sample, seen: str) -> Find
         "look like",
         seen,
         "",
+        follows=("splits_differ", "labels_noisy", "labels_shifted", "classes_alike"),
+    )
+
+
+def _nothing_carried(judged: Judged, seen: str, images: int) -> Finding | None:
+    """Training images are known, and of others no more than guessing knows."""
+    if not judged.is_learnt or not judged.has_gap:
+        return None
+    if judged.guess - judged.other > CLEAR * judged.error:
+        return None
+    return Finding(
+        "does_not_generalise",
+        f"what is learnt is of no use for others: {judged.train:.0%} of the training images are "
+        f"wrong, {judged.other:.0%} of others; guessing: {judged.guess:.0%}",
+        seen,
+        "look at images and labels with `cnntrain data show`: if labels do not fit, put them "
+        f"right; if they do, {images:,} images are too few, or do not show what tells the classes "
+        "apart",
+        is_certain=False,
         follows=("splits_differ", "labels_noisy", "labels_shifted", "classes_alike"),
     )
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -19,7 +20,14 @@ from cnntrain.diagnose.faults import DAMPED, TOO_LARGE
 from cnntrain.diagnose.modules import logits_of
 from cnntrain.diagnose.report import Finding, Plot, Report, Table
 from cnntrain.train.briefly import Method, steady_copy, train_briefly
-from cnntrain.train.rate_search import RangeTest, TriedRates, guessing, middle, try_rates
+from cnntrain.train.rate_search import (
+    RangeTest,
+    TriedRates,
+    guessing,
+    middle,
+    progress_again,
+    try_rates,
+)
 
 SLOW, FAR_BELOW = 0.1, 16.0
 """A rate is too low where it makes less than this progress, and the lowest good one is this many
@@ -74,16 +82,9 @@ def check_rate(
         seed: seed of the random numbers of this check.
     """
     outputs = logits_of(steady_copy(net), batches[:1])[0].shape[1:]
-    tried = try_rates(
-        net,
-        batches[:steps],
-        method=bare,
-        own=bare.recipe.lr,
-        chance=partial(guessing, method=bare, classes=classes, outputs=outputs),
-        steps=steps,
-        warmup=warmup,
-        seed=seed,
-    )
+    chance = partial(guessing, method=bare, classes=classes, outputs=outputs)
+    trials: dict[str, Any] = {"method": bare, "steps": steps, "warmup": warmup, "seed": seed}
+    tried = try_rates(net, batches[:steps], own=bare.recipe.lr, chance=chance, **trials)
     ends, own, learning = tried.ends, tried.own, tried.learning
     headline = (
         f"no verdict on your learning rate: in {steps} steps no rate from {min(ends):.2g} to "
@@ -98,6 +99,9 @@ def check_rate(
             partial(find, steps=steps, scale=bare.recipe.lr_scale) for find in (_too_high, _too_low)
         )
         high = too_high(progress, own=own, good=good, edge=max(learning))
+        if high is not None and progress[own] > 0:  # once more: it may be those batches
+            again = progress_again(tried, net, batches[:steps], **trials)
+            high = high if (progress[own] + again) / 2 < POOR else None
         if high is not None:
             high = _with_usual_momentum(
                 high, net, batches, bare=bare, tried=tried, steps=steps, seed=seed

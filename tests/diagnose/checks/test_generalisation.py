@@ -82,6 +82,18 @@ def test_few_images_are_named_with_what_helps() -> None:
     assert f"{helped[2]:.0%} with it" in finding.remedy
 
 
+def test_labels_that_say_nothing_of_other_images_are_never_fine() -> None:
+    """Sixty images can be memorised with any labels: 0 % of them wrong, and 3/4 of others."""
+    shuffled = sample("train", 60, seed=1)
+    order = torch.randperm(60, generator=torch.Generator().manual_seed(5))
+    shuffled = Sample("train", shuffled.images, shuffled.targets[order])
+    batches = [Batch(shuffled.images, shuffled.targets)]
+    (finding,) = check(60, train=shuffled, augmented=batches, recipe_steps=120).findings
+    assert (finding.fault, finding.is_certain) == ("does_not_generalise", False)
+    assert "guessing: 75%" in finding.headline
+    assert "look at images and labels" in finding.remedy
+
+
 def test_what_does_not_help_is_said() -> None:
     tried = [Helped(None, 0.0, 0.3), Helped(Relief("mirrors", ("x=1",), more), 0.0, 0.29)]
     finding = with_remedy(Finding("too_few_images", "", "", ""), tried, split="test", error=0.02)

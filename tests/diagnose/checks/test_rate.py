@@ -12,10 +12,11 @@ import torch
 from torch import nn
 
 from cnntrain.data.batch import Batch
+from cnntrain.diagnose.checks import rate
 from cnntrain.diagnose.checks.rate import check_rate
 from cnntrain.diagnose.report import Report
 from cnntrain.tasks.losses.mse import mse
-from cnntrain.train.rate_search import range_test
+from cnntrain.train.rate_search import RangeTest, TriedRates, range_test
 
 Make = Callable[..., Any]
 
@@ -103,6 +104,24 @@ def test_a_rate_just_above_the_largest_one_is_suspected(
     assert faults(report) == ["rate_too_high"]
     assert f"about {said} too high" in report.headline
     assert report.verdict == verdict
+
+
+@pytest.mark.parametrize(("again", "expected"), [(0.2, ["rate_too_high"]), (0.6, [])])
+def test_a_rate_at_the_edge_is_tried_once_more(
+    convnet: Make,
+    method: Make,
+    batches: list[Batch],
+    monkeypatch: pytest.MonkeyPatch,
+    again: float,
+    expected: list[str],
+) -> None:
+    """It makes 0.2 of the progress of a quarter of it: 0.2 of (1.4 - 0.4)."""
+    ends = {2.0: math.inf, 1.0: 1.2, 0.5: 0.8, 0.25: 0.4, 0.125: 0.6}
+    tried = TriedRates(ends, 1.0, 1.4, RangeTest((1.0,), (1.4,), 1.0, 1.0))
+    monkeypatch.setattr(rate, "try_rates", lambda *_, **__: tried)
+    monkeypatch.setattr(rate, "progress_again", lambda *_, **__: again)
+    report = check_rate(net=convnet(), batches=batches, bare=method(lr=1.0), classes=4, steps=4)
+    assert faults(report) == expected
 
 
 def test_the_table_has_the_runs_own_rate(convnet: Make, method: Make, batches: list[Batch]) -> None:
