@@ -49,7 +49,7 @@ def _as_text(done: Recalibrated) -> str:
     table = columns(rows, right=range(1, len(rows[0])))
     layers = counted(len(done.layers), "batch-norm layer")
     note = f"\nnote: the {done.select} is worse than before" if done.is_worse else ""
-    stays = f"{done.source.name} stays as it is, and what opens the run takes it"
+    stays = f"{done.source.name} is unchanged, and still what opening the run takes"
     return f"{table}\n{layers} of {done.source} recalibrated, saved as {done.path}; {stays}{note}"
 
 

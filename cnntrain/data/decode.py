@@ -294,5 +294,7 @@ def _reason(error: BaseException, path: Path | None = None) -> str:
         if path is not None and (found := image_format(path)) and found not in FORMATS:
             remedy = WITH_HEIC if found == "HEIC" else "convert it to JPEG or PNG"
             return f"{found} images are not read; {remedy}"
+        if path is not None and path.is_file() and not path.stat().st_size:
+            return "it is empty"
         return f"not a {', '.join(FORMATS)} image"
     return text

@@ -132,5 +132,5 @@ def _note(splits: Splits, positions: Mapping[str, Tensor], holdout: Holdout) -> 
     if splits.groups is not None:
         how += f", {counted(int(splits.groups.max()) + 1, 'group')} kept whole"
     if holdout.validation is None and splits.undivided:
-        return f"the images are in no splits, so they were split: {counts} ({how}; `data.split`)"
+        return f"the images are in no splits, so some are held out: {counts} ({how}; `data.split`)"
     return f"split: {counts} ({how})"

@@ -52,7 +52,7 @@ OTHER_CLASS = Cause(
     "linked folders of another class",
     "remove the link; with data.links: labels an image that is linked itself has both labels",
 )
-NO_IMAGE = Cause("no images")
+NO_IMAGE = Cause("files that are not images")
 _CONVERT = "convert them to JPEG or PNG"
 WITH_HEIC = "pip install 'cnntrain[heic]'"
 """The remedy where HEIC images lie."""

@@ -116,9 +116,8 @@ def _refuse_one_level_off(base: Path, folders: Mapping[str, Path]) -> None:
         top = above.parent if above.name.casefold() in ALL_NAMES else above
         remedy = f"write {_set('data.root', _shown_as(base, top))}"
         message = f"{base} holds images, and no class folders"
-        if by_names := _by_names(base):
-            raise DataError(message, remedy=f"{by_names}; if it is one class of {above}: {remedy}")
-        raise DataError(f"{message}: it is one class of {above}", remedy=remedy)
+        otherwise = _by_names(base) or "put the images of each class into a folder of its own"
+        raise DataError(message, remedy=f"{otherwise}; if it is one class of {above}: {remedy}")
 
 
 def refuse_hugging_face(base: Path) -> None:

@@ -32,14 +32,21 @@ MOST_ON_CPU = 1_000  # images for which a ResNet-50 is refined without a GPU
 FEW = 500  # images for which smaller batches are needed, so that an epoch has enough steps
 _LAST = "  select: last                  # with so few images, validation selects by chance"
 
+_TWO_FOLDERS = "# training images in train/CLASS/, validation in val/CLASS/"
+_ONE_FOLDER = "# images in CLASS/; a fifth of them is held out for validation"
+
 
 @dataclass(frozen=True)
 class Images:
-    """What lies in a folder: training images, classes, the median of the shorter sides."""
+    """What lies in a folder: training images, classes, the median of the shorter sides.
+
+    `undivided`: the class folders are in no split's folder.
+    """
 
     count: int
     classes: int
     side: int
+    undivided: bool = False
 
     def __str__(self) -> str:
         images = f"{counted(self.count, 'image')} of {counted(self.classes, 'class', 'classes')}"
@@ -70,10 +77,10 @@ def is_folder_of_images(name: str) -> bool:
 def look(folder: Path) -> Images:
     """Count the training images of a folder; raises DataError where its layout is not clear."""
     try:
-        train = find_layout(str(folder)).train
+        layout = find_layout(str(folder))
     except DataError as error:
         raise _as_commands(error) from error
-    folders = class_folders(train)
+    folders = class_folders(layout.train)
     paths = [
         image for each in folders.values() for path in each for image in list_images(path).images
     ]
@@ -83,7 +90,8 @@ def look(folder: Path) -> Images:
             sides.append(min(header_size(path)))
         except UnreadableImageError:  # it is said when it is trained on
             continue
-    return Images(len(paths), len(folders), round(median(sides)) if sides else 0)
+    side = round(median(sides)) if sides else 0
+    return Images(len(paths), len(folders), side, undivided=layout.undivided)
 
 
 def refuse_other_file(path: Path) -> None:
@@ -150,7 +158,7 @@ def run_file_for(name: str, *, overrides: Sequence[str] = (), tell: Callable[[st
     file, number = Path(f"{stem}.yaml"), 1
     while file.exists():
         if _root_of(file) == folder.resolve():
-            tell(f"{file}, already written for {folder}, is used; remove it to choose again")
+            tell(f"{file} is used, whose data.root is {folder}; rename it to have one chosen again")
             return file
         number += 1
         file = Path(f"{stem}-{number}.yaml")
@@ -194,6 +202,8 @@ def _text(chosen: ChosenFile, folder: Path, images: Images) -> str:
         raise UsageError(f"the shipped run file {chosen.name} is missing", remedy="reinstall")
     text = re.sub(r"\A(#.*\n)+", "", source.read_text("utf-8")).lstrip("\n")
     text = re.sub(r"(?<=root: )my_images", lambda _: _written(str(folder)), text)
+    if images.undivided:
+        text = text.replace(_TWO_FOLDERS, _ONE_FOLDER)
     if images.count < FEW:
         text = text.replace("batch_size: 32", "batch_size: 16")
         text = re.sub(r"^(  epochs: \d+)$", rf"\1\n{_LAST}", text, flags=re.MULTILINE)

@@ -93,7 +93,7 @@ def _refuse_other_images(ours: SplitImages, theirs: SplitImages) -> None:
             return
     names = [f"{each.model.path} on {each.described}" for each in (ours, theirs)]
     raise UsageError(
-        f"two networks are compared on the same images, but {names[0]} and {names[1]} are others",
+        f"networks are compared on the same images, but these differ: {names[0]}, {names[1]}",
         remedy="use --split test if they share their test images, or train both with the same data "
         "section and data.split.seed",
     )

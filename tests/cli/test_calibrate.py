@@ -14,6 +14,9 @@ import torch
 from PIL import Image
 
 from cnntrain.checkpoint import load, save
+from cnntrain.core.kinds import Split
+from cnntrain.model import calibrated
+from cnntrain.model.calibrated import Calibrated, Calibration
 from cnntrain.model.opening import open_model
 
 Cnntrain = Callable[..., Any]
@@ -95,6 +98,25 @@ def test_recalibrated_statistics_have_no_temperature(cnntrain: Cnntrain, run: Pa
     assert cnntrain("calibrate", run).code == 0
     assert cnntrain("recalibrate", run).code == 0
     assert "temperature" not in load(run / "checkpoints" / "recalibrated.pt")
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        ((0.05, 0.4), ""),
+        ((0.2, 0.4), "the calibration error of the 18 test images is higher than before, and "),
+        ((0.05, 0.6), "the log loss of the 18 test images is higher than before: take more "),
+    ],
+)
+def test_what_did_not_help_is_noted(
+    cnntrain: Cnntrain, monkeypatch: pytest.MonkeyPatch, after: tuple[float, float], said: str
+) -> None:
+    before: dict[Split, Calibration] = {"test": Calibration(18, 0.1, 0.5)}
+    found: dict[Split, Calibration] = {"test": Calibration(18, *after)}
+    done = Calibrated(Path("a.pt"), True, 0.7, before, found)
+    monkeypatch.setattr(calibrated, "calibrate_run", lambda *_, **__: done)
+    answer = cnntrain("calibrate", "a")
+    assert ("note: " in answer.err, said in answer.err) == (bool(said), True)
 
 
 def test_what_it_says_and_refuses(cnntrain: Cnntrain, run: Path, run_file: RunFile) -> None:

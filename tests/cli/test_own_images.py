@@ -97,7 +97,7 @@ LAYOUTS = {
         by_class,
         ("data.root=photos",),
         FIFTH,
-        "the images are in no splits, so they were split: 48 train, 12 validation (by class, seed",
+        "the images are in no splits, so some are held out: 48 train, 12 validation (by class, seed",
     ),
     "a table": Layout(
         with_a_table, ("data.name=csv", "data.root=null", "data.file=photos/labels.csv"), FIFTH
@@ -106,7 +106,7 @@ LAYOUTS = {
         in_names,
         ("data.name=file_names", "data.root=photos", "data.pattern=CLASS_*"),
         FIFTH,
-        "so they were split: 48 train, 12 validation",
+        "so some are held out: 48 train, 12 validation",
     ),
     "a level deep": Layout(
         a_level_deep,

@@ -71,7 +71,7 @@ def test_in_one_pass_they_are_means_over_the_batches(cnntrain: Cnntrain, run: Pa
     assert {"before", "after"} <= set(words)
     best, new = (run / "checkpoints" / f"{name}.pt" for name in ("best", "recalibrated"))
     assert (
-        f"1 batch-norm layer of {best} recalibrated, saved as {new}; best.pt stays as it is, "
+        f"1 batch-norm layer of {best} recalibrated, saved as {new}; best.pt is unchanged, "
         in answer.out
     )
     mean, _ = statistics_of_all_images(open_model(run / "checkpoints" / "best.pt"))
@@ -94,7 +94,7 @@ def test_a_result_that_is_worse_is_said_to_be_so(
     done = Recalibrated(a, b, layers, "test", before, after, CLASSIFICATION, "error")
     monkeypatch.setattr(recalibrated, "recalibrate_run", lambda *_, **__: done)
     text = cnntrain("recalibrate", "a").out
-    assert "2 batch-norm layers of a.pt recalibrated, saved as b.pt; a.pt stays as it is, " in text
+    assert "2 batch-norm layers of a.pt recalibrated, saved as b.pt; a.pt is unchanged, " in text
     assert ("note: the error is worse than before\n" in text) == (correct < 9)
 
 

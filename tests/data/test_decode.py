@@ -181,7 +181,7 @@ def test_the_first_frame_of_an_animation_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "not a JPEG, PNG"),
+        (b"", "it is empty"),
         (b"no image at all", "not a JPEG, PNG"),
         (b"%PDF-1.4 something", "not a JPEG, PNG"),
     ],

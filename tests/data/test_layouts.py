@@ -67,8 +67,8 @@ WRONG = {
     "too deep, a class of a split": (
         {"train/a": 1, "train/b": 1, "val/a": 1},
         "images/train/a",
-        "images/train/a holds images, and no class folders: it is one class of .*/images/train; "
-        "write -s data.root=images$",
+        "images/train/a holds images, and no class folders; put the images of each class into a "
+        "folder of its own; if it is one class of .*/images/train: write -s data.root=images$",
     ),
     "too deep, a class": ({"a": 1, "b": 1}, "images/a", "write -s data.root=images$"),
     "split class by class": (

@@ -70,7 +70,7 @@ def test_what_is_there_decides(
 
 
 def test_images_are_counted_and_measured(fill: Fill) -> None:
-    assert look(fill()) == Images(count=6, classes=2, side=20)
+    assert look(fill()) == Images(count=6, classes=2, side=20, undivided=True)
     split = fill("split/train", count=2)
     fill("split/val", count=5)
     assert look(split.parent) == Images(count=4, classes=2, side=20)
@@ -89,6 +89,7 @@ def test_a_file_is_written_once_and_says_why(fill: Fill) -> None:
         "cnntrain fit my_images.yaml",
     ]
     config = load(file).config
+    assert "# images in CLASS/; a fifth of them is held out for validation\n" in file.read_text()
     assert (config.name, config.data.batch_size) == ("my_images", 16)
     assert config.data.parameters["root"] == "my_images"
     edited = file.read_text() + "# mine\n"
@@ -96,7 +97,7 @@ def test_a_file_is_written_once_and_says_why(fill: Fill) -> None:
     said.clear()
     assert run_file_for("my_images", tell=said.append) == file
     assert said == [
-        "my_images.yaml, already written for my_images, is used; remove it to choose again"
+        "my_images.yaml is used, whose data.root is my_images; rename it to have one chosen again"
     ]
     assert file.read_text() == edited
 

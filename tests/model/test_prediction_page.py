@@ -57,4 +57,4 @@ def test_a_page(tmp_path: Path) -> None:
     sizes = [Image.open(io.BytesIO(base64.b64decode(each))).size for each in pictures]
     assert sizes == [(160, 80), (160, 80)]
     assert "torn.png: &lt;bad&gt;" in page
-    assert "1 left out: no images: note.txt" in page
+    assert "1 left out: files that are not images: note.txt" in page

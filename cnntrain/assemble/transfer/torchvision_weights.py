@@ -142,7 +142,7 @@ def fetch(published: Published) -> Path:
         raise CheckpointError(
             f"torchvision's {published.name} is not on this machine, and downloading "
             f"{published.url} failed: {str(error) or type(error).__name__}",
-            remedy=f"fetch that file elsewhere, and put it to {path}",
+            remedy=f"fetch that file elsewhere, and save it as {path}",
         ) from error
     return path
 

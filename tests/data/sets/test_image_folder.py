@@ -54,7 +54,9 @@ def test_an_extra_class_folder_is_an_error(make_folder) -> None:
 def test_an_empty_training_folder_is_an_error(make_folder) -> None:
     root = make_folder({**BASIC, "train/eel": 0})
     (root / "train" / "eel" / "notes.txt").write_text("none yet")
-    with pytest.raises(DataError, match=r"train/eel has no images \(1 left out: no images: "):
+    with pytest.raises(
+        DataError, match=r"train/eel has no images \(1 left out: files that are not images: "
+    ):
         image_folder(root=str(root))
 
 
