@@ -58,7 +58,7 @@ def test_what_it_refuses(cnntrain: Cnntrain, train: Callable[..., Path]) -> None
     answer = cnntrain("eval", one, other, "--compare", "--split", "validation")
     assert (answer.code, answer.out) == (2, "")
     assert (
-        "networks are compared on the same images, but these differ: one/checkpoints/" in answer.err
+        "compared on the same images, but these differ: one/checkpoints/" in answer.err
     )
     classes = train("classes", {"data.classes": 2})
     answer = cnntrain("eval", one, classes, "--compare")

@@ -97,7 +97,7 @@ LAYOUTS = {
         by_class,
         ("data.root=photos",),
         FIFTH,
-        "the images are in no splits, so some are held out: 48 train, 12 validation (by class, seed",
+        "images are in no splits, so some are held out: 48 train, 12 validation (by class, seed",
     ),
     "a table": Layout(
         with_a_table, ("data.name=csv", "data.root=null", "data.file=photos/labels.csv"), FIFTH
