@@ -57,9 +57,7 @@ def test_what_it_refuses(cnntrain: Cnntrain, train: Callable[..., Path]) -> None
     assert cnntrain("eval", one, other, "--compare").code == 0
     answer = cnntrain("eval", one, other, "--compare", "--split", "validation")
     assert (answer.code, answer.out) == (2, "")
-    assert (
-        "compared on the same images, but these differ: one/checkpoints/" in answer.err
-    )
+    assert "compared on the same images, but these differ: one/checkpoints/" in answer.err
     classes = train("classes", {"data.classes": 2})
     answer = cnntrain("eval", one, classes, "--compare")
     assert (answer.code, answer.out) == (4, "")
