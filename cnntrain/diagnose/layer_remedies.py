@@ -8,17 +8,20 @@ from typing import Any
 from cnntrain.arch.expand import Node
 from cnntrain.arch.plan import PlannedNode
 from cnntrain.assemble.arch_edits import (
+    each_replaced,
     in_run_file,
     overriding,
     replaced,
     with_item_behind,
     with_parameter,
     without_item,
+    without_items,
 )
 from cnntrain.config.loaded import ARCH_AT
 from cnntrain.diagnose.report import Finding
 from cnntrain.diagnose.setup import Patient
 from cnntrain.layers import LAYERS
+from cnntrain.show.words import listed
 
 Mended = tuple[str, tuple[str, ...]]
 """What is done, in words (none: as the finding says), and as overrides."""
@@ -45,6 +48,10 @@ STANDS_FOR = {
     "conv": "conv",
     "linear": "linear",
     "dense": "linear",
+    "relu": "relu",
+    "tanh": "tanh",
+    "sigmoid": "sigmoid",
+    "gelu": "gelu",
 }
 """A word in the name of a layer of one's own -> the registered layer that does its work."""
 
@@ -57,43 +64,49 @@ def _nodes(patient: Patient) -> list[Node]:
     return [each.node for each in _planned(patient).values()]
 
 
-def _blamed(patient: Patient, finding: Finding) -> list[PlannedNode]:
+def _blamed(patient: Patient, finding: Finding) -> dict[str, PlannedNode]:
     """The layers of a finding; a module inside a layer stands for that layer."""
-    planned, found = _planned(patient), []
+    planned, found = _planned(patient), {}
     for name in finding.layers:
         while name and name not in planned:
             name = name.rpartition(".")[0]
         if name:
-            found.append(planned[name])
+            found[name] = planned[name]
     return found
 
 
 def layers_of_others(patient: Patient, finding: Finding) -> Mended:
     """A registered layer in place of one whose code is wrong; where there is none, without it."""
-    found: list[str] = []
-    words = []
-    for each in _blamed(patient, finding):
-        operation, name = each.node.operation, each.name
+    exchanged: list[tuple[Node, str, Mapping[str, Any]]] = []
+    left_out: list[Node] = []
+    names: dict[str, list[str]] = {}
+    for name, each in _blamed(patient, finding).items():
+        operation = each.node.operation
         ours = next((it for word, it in STANDS_FOR.items() if word in operation), None)
         if ours is None or ours == operation:
-            found += without_item(each.node)
-            words.append(f"train without '{name}'")
+            left_out.append(each.node)
+            what = "train without"
         else:
             known = {parameter.name: parameter for parameter in LAYERS.entry(ours).parameters}
             kept = {key: value for key, value in each.node.keywords.items() if key in known}
             kept |= {"out": each.out_shape[0]} if "out" in known else {}
-            found += replaced(each.node, ours, kept)
-            words.append(f"use {ours} in place of '{name}'")
-    said = f"{finding.remedy}; until then {' and '.join(words)}"
-    return said, tuple(found)
+            exchanged.append((each.node, ours, kept))
+            what = f"use {ours} in place of"
+        names.setdefault(what, []).append(f"'{name}'")
+    words = " and ".join(f"{what} {listed(those)}" for what, those in names.items())
+    if exchanged and left_out:  # in one list both cannot be changed one after the other
+        found = each_replaced([*exchanged, *((node, "identity", {}) for node in left_out)])
+    else:
+        found = tuple(dict.fromkeys(word for each in exchanged for word in replaced(*each)))
+        found = found or without_items(left_out)
+    return f"{finding.remedy}; until then {words}", found
 
 
 def without_blamed(patient: Patient, finding: Finding) -> Mended:
     """The network without the layers that are to blame."""
     nodes = _blamed(patient, finding)
-    found = tuple(each for node in nodes for each in without_item(node.node))
-    names = " and ".join(f"'{node.name}'" for node in nodes)
-    return f"train without {names}", found
+    names = listed([f"'{name}'" for name in nodes])
+    return f"train without {names}", without_items(node.node for node in nodes.values())
 
 
 def without_last(patient: Patient, _: Finding) -> Mended:

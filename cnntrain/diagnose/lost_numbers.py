@@ -72,6 +72,7 @@ def _finding(net: nn.Module, name: str, what: str) -> Finding:
         "in the step in which training diverges",
         "look for a division, a root or a logarithm in it that meets 0: add a small number to what "
         "is divided by, or stands below the root (the slope of a root is infinite at 0)",
+        follows=("wrong_gradient",) if what == "gradient" else (),
         layers=(name,) if name else (),
     )
 

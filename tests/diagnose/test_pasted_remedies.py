@@ -196,6 +196,26 @@ def test_a_registered_layer_stands_in_for_one_that_is_wrong(
     assert overrides(fault, file, f"my_{what}1.inner") == [expected]
 
 
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [
+        (("scale", "scale"), "arch.layers=[flatten, {linear: {out: 3}}]"),
+        (("tanh", "scale"), "arch.layers=[tanh, identity, flatten, {linear: {out: 3}}]"),
+    ],
+)
+def test_several_layers_that_are_wrong_are_all_exchanged_or_left_out(
+    what: tuple[str, str], expected: str, run_file: RunFile, tmp_path: Path
+) -> None:
+    """Of two changes of one list the second would undo the first."""
+    files = [f"own_{each}.py" for each in set(what)]
+    for each in set(what):
+        (tmp_path / f"own_{each}.py").write_text(OWN.replace("{what}", each))
+    layers = [*(f"my_{each}" for each in what), "flatten", {"linear": {"out": 3}}]
+    file = run_file({"arch.layers": layers, "plugins": files})
+    names = ["my_scale1", "my_scale2"] if what[0] == what[1] else ["my_tanh1", "my_scale1"]
+    assert overrides("wrong_gradient", file, *names) == [expected]
+
+
 def test_what_is_no_run_file_is_not_proposed(run_file: RunFile) -> None:
     """Without `flatten` a linear layer reads maps."""
     assert overrides("unseen_pixels", run_file({}), "flatten1") == []
