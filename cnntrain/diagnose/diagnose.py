@@ -164,7 +164,7 @@ def _without(report: Report, refuted: Collection[str]) -> Report:
     kept = tuple(finding for finding in report.findings if finding.fault not in refuted)
     if len(kept) == len(report.findings):
         return report
-    headline = kept[0].headline if kept else f"{report.headline}; but the network learns well"
+    headline = kept[0].headline if kept else f"{report.headline}; but another check refutes it"
     return replace(report, findings=kept, headline=headline)
 
 

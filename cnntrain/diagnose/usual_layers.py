@@ -17,7 +17,8 @@ Item = tuple[str, dict[str, Any]]
 def usual_in_place(nodes: Sequence[PlannedNode]) -> Iterator[tuple[str, Overrides]]:
     """How to replace layers of one kind, in words and as overrides.
 
-    Where they only change the number of channels, and none has these shapes, they are left out.
+    Where they only change the number of channels, or have no parameters and make maps of maps, and
+    none has these shapes, they are left out.
     """
     usual = [usual_layer(each) for each in nodes]
     changes = [
@@ -26,7 +27,7 @@ def usual_in_place(nodes: Sequence[PlannedNode]) -> Iterator[tuple[str, Override
     if len(changes) == len(nodes):
         kinds = listed(list(dict.fromkeys(operation for _, operation, _ in changes)))
         yield f"with {kinds} in place of", each_replaced(changes)
-    elif all(_changes_channels(each) for each in nodes):
+    elif all(map(_is_extra, nodes)):
         yield "without", without_items(each.node for each in nodes)
 
 
@@ -66,6 +67,7 @@ def _step(read: Shape, given: Shape) -> int:
     return steps.pop() if len(steps) == 1 else 0
 
 
-def _changes_channels(node: PlannedNode) -> bool:
+def _is_extra(node: PlannedNode) -> bool:
     read, given = node.in_shapes[0], node.out_shape
-    return len(read) == len(given) == 3 and read[1:] == given[1:] and read != given
+    is_of_maps = len(read) == len(given) == 3 and read != given
+    return is_of_maps and (read[1:] == given[1:] or not node.parameters)

@@ -36,6 +36,11 @@ from cnntrain.tasks.classification import CLASSIFICATION
 from cnntrain.tasks.protocol import Task
 from cnntrain.train.briefly import Method
 
+OF_PIXELS = ("misread_pixels", "same_picture")
+"""What transforms can do to images that are right."""
+
+BY_SMALL = "with the doctor's small network"
+
 OpenTrial = Callable[[tuple[str, ...]], OpenedVariant | None]
 
 BEHIND = 0.1
@@ -90,7 +95,8 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
         return not_applicable("substitution", "what is learnt are not classes")
     if other is None:
         return not_applicable("substitution", "there are no images that are not trained on")
-    if spoiled := [each for each in causes if each.fault in OF_DATA]:
+    spoiled = [each for each in causes if each.fault in OF_DATA]
+    if spoiled and not (transforms and spoiled[0].fault in OF_PIXELS):
         return not_applicable("substitution", f"not tried, since {spoiled[0].headline}")
     guess = 1 - float(other.targets.bincount().max()) / len(other.targets)
     is_far = Far(guess, 0.0, len(other.targets))
@@ -99,6 +105,9 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
     opened = partial(_seen, open_trial)
     alone = [Replaced(None, (reachable,))]
     seen = Replaced.each(both, alone, transforms, opened, small.error, is_far)
+    images = accused(seen, is_far)
+    if spoiled:
+        return _of_transforms(spoiled[0], seen, images, other.split)
     is_far = replace(is_far, reachable=reachable)
     mini = Miniature(train, other, recipe_steps, len(shares), seed)
     own = Trial(net, augmented, method)
@@ -114,7 +123,6 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
             if some and (best is None or best.is_remedy):
                 tried = Replaced.each(own, tried, some, trial, mini.error, is_far)
                 best = accused(tried, is_far)
-    images = accused(seen, replace(is_far, reachable=0.0))
     is_new = best is not None and not best.is_remedy
     found = [
         *([] if images is None else [finding_of(images, seen[0], other.split)]),
@@ -124,7 +132,7 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
     headline += f"with a small network {reachable:.0%}"
     if found or best is not None:
         headline = found[0].headline if found else said(best or tried[0], tried[0], other.split)
-    how = ("with the doctor's small network", f"after {recipe_steps} steps")
+    how = (BY_SMALL, f"after {recipe_steps} steps")
     return Report(
         "substitution",
         headline,
@@ -134,6 +142,22 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
                      if len(rows) > 1),
         refutes=of_no_help(tried, best, is_far) if best is not None and is_new else (),
     )  # fmt: skip
+
+
+def _of_transforms(
+    spoiled: Finding, seen: Sequence[Replaced], images: Replaced | None, split: str
+) -> Report:
+    """Where pixels look wrong: whether a transform made them so."""
+    if images is None:
+        return not_applicable("substitution", f"not tried, since {spoiled.headline}")
+    found = finding_of(images, seen[0], split)
+    return Report(
+        "substitution",
+        found.headline,
+        (found,),
+        tables=(_table(seen, BY_SMALL),),
+        refutes=(spoiled.fault,),
+    )
 
 
 def _seen(open_trial: OpenTrial, substitute: Substitute) -> tuple[Sample, Sample] | None:

@@ -219,6 +219,24 @@ def test_nothing_is_tried_where_the_data_are_wrong() -> None:
     assert report.headline == "not tried, since the labels are wrong"
 
 
+@pytest.mark.parametrize(("fault", "applies"), [("misread_pixels", True), ("not_finite", False)])
+def test_a_transform_that_makes_images_look_misread_is_named(fault: str, applies: bool) -> None:
+    """Without it they are learnt: so the files are right."""
+    good = split("validation", 2)
+    flat = replace(good, images=torch.zeros_like(good.images))
+    cause = Finding(fault, "they look like noise", "", "")
+    report = check(
+        convnet(),
+        other=flat,
+        transforms=(IMAGES,),
+        open_trial=lambda _: Opening(convnet(), good),
+        causes=(cause,),
+    )
+    assert report.applies == applies
+    found = conclude([Report("data", "", (cause,)), report]).findings
+    assert [each.fault for each in found] == ["harmful_setting" if applies else "not_finite"]
+
+
 def test_of_equals_the_innermost_is_accused() -> None:
     """Of a block that holds the layer, and the layer, the layer."""
     outer = replace(REMOVED, layers=("block",))

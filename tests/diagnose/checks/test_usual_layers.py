@@ -71,6 +71,14 @@ class Doubled(nn.Module):
         return torch.cat([x, x], dim=1)
 
 
+@layer("bordered")
+class Bordered(nn.Module):
+    """With white around it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x, (2, 2, 2, 2), value=255.0)
+
+
 @layer("flattened")
 class Flattened(nn.Module):
     """In one row."""
@@ -91,6 +99,7 @@ REST = ["flatten", {"linear": {"out": "$num_classes"}}]
         (["summed", REST[1]], "with global_avg_pool in place of 'summed1'"),
         (["halved", "relu", "halved", *REST], "with max_pool in place of 'halved1', 'halved2'"),
         (["doubled", {"conv": {"out": 20}}, *REST], "without 'doubled1'"),
+        (["bordered", {"conv": {"out": 20}}, *REST], "without 'bordered1'"),
         (["flattened", REST[1]], ""),
     ],
 )
