@@ -212,7 +212,7 @@ def _grown_or_faded(signals: Sequence[Signal], images: Tensor) -> Iterator[Findi
         if flat is not None:
             headline = f"'{flat.name}' makes all images the same"
             remedy = f"remove '{flat.name}', or look at what it divides by, and how it starts"
-        follows: tuple[str, ...] = SILENT
+        follows: tuple[str, ...] = (*SILENT, "eval_mode_batch_norm")
         if squashed := squashing(signals):
             follows = (*SILENT, "vanishing_gradients")
             remedy = (

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
 from cnntrain.diagnose.checks.initial import check_initial
-from cnntrain.diagnose.report import Report
+from cnntrain.diagnose.diagnose import conclude
+from cnntrain.diagnose.report import Finding, Report
 from cnntrain.tasks.criterion import MeanLoss
 from cnntrain.tasks.losses.cross_entropy import CrossEntropy
 from cnntrain.tasks.losses.mse import mse
@@ -203,6 +204,21 @@ def test_one_layer_that_changes_the_signal_is_named(
 
 
 @pytest.mark.parametrize(("loss", "verdict"), [(4, "fine"), (12, "suspect"), (40, "fault")])
+class MeanOfBatch(nn.Module):
+    """Every image gets what is common to all of them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(0, keepdim=True).expand_as(x)
+
+
+def test_images_that_a_layer_mixes_vanish_because_of_that(convnet: Make, many: Batch) -> None:
+    report = check(convnet(act1=MeanOfBatch()), many)
+    mixed = Report("evaluation", "", (Finding("eval_mode_batch_norm", "they are mixed", "", ""),))
+    (found,) = conclude([mixed, report]).findings
+    assert found.fault == "eval_mode_batch_norm"
+    assert [each.fault for each in found.effects] == ["vanishing_activations"]
+
+
 def test_a_sure_network_is_suspect(convnet: Make, many: Batch, loss: float, verdict: str) -> None:
     """Outputs (0, 0, 0, z) of four equally frequent classes have a loss near 3 z / 4."""
     output = linear(0, 0)
