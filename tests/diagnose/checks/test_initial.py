@@ -203,7 +203,6 @@ def test_one_layer_that_changes_the_signal_is_named(
     assert words in next(each.headline for each in report.findings if each.fault == fault)
 
 
-@pytest.mark.parametrize(("loss", "verdict"), [(4, "fine"), (12, "suspect"), (40, "fault")])
 class MeanOfBatch(nn.Module):
     """Every image gets what is common to all of them."""
 
@@ -219,6 +218,7 @@ def test_images_that_a_layer_mixes_vanish_because_of_that(convnet: Make, many: B
     assert [each.fault for each in found.effects] == ["vanishing_activations"]
 
 
+@pytest.mark.parametrize(("loss", "verdict"), [(4, "fine"), (12, "suspect"), (40, "fault")])
 def test_a_sure_network_is_suspect(convnet: Make, many: Batch, loss: float, verdict: str) -> None:
     """Outputs (0, 0, 0, z) of four equally frequent classes have a loss near 3 z / 4."""
     output = linear(0, 0)
