@@ -102,8 +102,7 @@ def check_substitution(  # noqa: PLR0913  # what a check may ask for
     is_far = Far(guess, 0.0, len(other.targets))
     small, both = SmallNets(len(class_names), seed), (train, other)
     reachable = small.error(both, again=False)
-    opened = partial(_seen, open_trial)
-    alone = [Replaced(None, (reachable,))]
+    opened, alone = partial(_seen, open_trial), [Replaced(None, (reachable,))]
     seen = Replaced.each(both, alone, transforms, opened, small.error, is_far)
     images = accused(seen, is_far)
     if spoiled:
