@@ -46,7 +46,7 @@ def has_objects_at_any_place(base: Base) -> bool:
 
 
 def has_classes_of_colours(base: Base) -> bool:
-    """Whether nothing but the colour tells the class."""
+    """Whether nothing but the colour shows the class."""
     return not base.data.hue
 
 

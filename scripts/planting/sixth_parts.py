@@ -170,7 +170,7 @@ class NormWithoutGradient(nn.Module):
 
 @layer("random_turns")
 class RandomTurns(nn.Module):
-    """Turns each image by 0, 90, 180 or 270 degrees, drawn anew each time.
+    """Turns each image by 0, 90, 180 or 270 degrees, drawn again each time.
 
     Shape: (N, C, H, W) -> the same.
     """

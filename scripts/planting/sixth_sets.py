@@ -158,7 +158,7 @@ def validation_bytes_signed(given: Given) -> Pixels:
 
 @spoiling
 def validation_labelled_coarsely(given: Given) -> Pixels:
-    """Those who labelled validation images did not tell classes apart that training tells apart.
+    """Those who labelled validation images did not tell classes apart that training keeps apart.
 
     The cause: of two related classes, validation has the first for both, so that half of the
     classes do not come up; training is sound. Label validation images as finely as training images.

@@ -199,7 +199,7 @@ def _nothing_carried(judged: Judged, seen: str, images: int) -> Finding | None:
         f"wrong, {judged.other:.0%} of others; guessing: {judged.guess:.0%}",
         seen,
         "look at images and labels with `cnntrain data show`: if labels do not fit, put them "
-        f"right; if they do, {images:,} images are too few, or do not show what tells the classes "
+        f"right; if they do, {images:,} images are too few, or do not show what sets the classes "
         "apart",
         is_certain=False,
         follows=("splits_differ", "labels_noisy", "labels_shifted", "classes_alike"),
