@@ -9,6 +9,7 @@ both sides of w differ as much.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from cnntrain.data.batch import Batch
+from cnntrain.diagnose.modules import is_of_others
 from cnntrain.tasks.criterion import Criterion
 from cnntrain.train.briefly import steady_copy
 
@@ -107,10 +109,44 @@ def in_float64(net: nn.Module, batch: Batch, *, seed: int) -> tuple[nn.Module, B
             parameter.add_(_normal(parameter, generator), alpha=0.01 * size)
         images = batch.images.to(device).double().contiguous()
         images = images + 0.01 * _normal(images, generator)
+    _as_in_training(exact, images)
     targets = batch.targets.to(device)
     if targets.is_floating_point():  # some losses refuse outputs and targets of two types
         targets = targets.double()
     return exact, Batch(images, targets)
+
+
+@torch.no_grad()
+def _as_in_training(net: nn.Module, images: Tensor) -> None:
+    """Let modules of others compute as in training, where that needs no chance.
+
+    What a layer of cnntrain's does in training is known, and done by a steady copy.
+    """
+    given: dict[nn.Module, tuple[object, ...]] = {}
+
+    def look(module: nn.Module, inputs: tuple[object, ...]) -> None:
+        given[module] = inputs
+
+    with ExitStack() as hooks, suppress(RuntimeError):
+        for module in net.modules():
+            if is_of_others(module):
+                hooks.callback(module.register_forward_pre_hook(look).remove)
+        net(images)
+    for module, inputs in given.items():
+        module.training = True
+        if not _is_steady(module, inputs):
+            module.training = False
+
+
+def _is_steady(module: nn.Module, inputs: Sequence[object]) -> bool:
+    """Whether it gives the same whatever chance does."""
+    outputs = []
+    with torch.random.fork_rng(devices=[]), suppress(RuntimeError):
+        for seed in (0, 1):
+            torch.manual_seed(seed)
+            outputs.append(module(*inputs))
+    first, second = outputs if len(outputs) == 2 else (None, None)
+    return isinstance(first, Tensor) and isinstance(second, Tensor) and torch.equal(first, second)
 
 
 def _normal(like: Tensor, generator: torch.Generator) -> Tensor:

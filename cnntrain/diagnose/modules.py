@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from cnntrain.core.plugins import is_of_plugin
 from cnntrain.data.batch import Batch
 from cnntrain.train.briefly import Norm
 
@@ -47,3 +48,9 @@ def is_random(net: nn.Module) -> bool:
     named = any("dropout" in kind.lower() for kind in kinds)
     others = {"DropConnect", "StochasticDepth", "GaussianNoise", "MaskingNoise"}
     return named or not kinds.isdisjoint(others)
+
+
+def is_of_others(thing: object) -> bool:
+    """Whether its class is neither torch's nor cnntrain's own, as is a plugin's."""
+    module = type(thing).__module__
+    return is_of_plugin(module) or not module.startswith(("torch.", "cnntrain."))

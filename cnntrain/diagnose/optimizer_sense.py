@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from cnntrain.core.plugins import is_of_plugin
+from cnntrain.diagnose.modules import is_of_others
 from cnntrain.diagnose.report import Finding
 from cnntrain.optim import set_learning_rate
 from cnntrain.show.words import counted
@@ -31,9 +31,6 @@ RARELY, NEVER = 0.5, 0.1
 LOST = 0.2
 """Share of the way of all steps by which weights must be further at the end."""
 
-KNOWN = ("torch.", "cnntrain.")
-"""Where optimizers are that need not be asked."""
-
 USUAL = ("train.optimizer={name: adam, lr: 0.001}",)
 
 
@@ -48,8 +45,7 @@ def wrong_optimizer(
         name: of the optimizer, in the run file.
         seed: of the gradient.
     """
-    module = type(method.make_optimizer(net)).__module__
-    if module.startswith(KNOWN) and not is_of_plugin(module):
+    if not is_of_others(method.make_optimizer(net)):
         return
     moving = steady_copy(net)
     weights = [each for each in moving.parameters() if each.requires_grad]

@@ -96,6 +96,25 @@ def test_a_wrong_derivative_of_one_parameter_is_named(check: Check, convnet: Mak
     assert wrong == ["fc1.bias"]
 
 
+@pytest.mark.parametrize(("has_gradient", "is_random"), [(False, False), (True, True)])
+def test_what_a_layer_of_ones_own_does_in_training_only_is_checked(
+    check: Check, convnet: Make, has_gradient: bool, is_random: bool
+) -> None:
+    """The mean of the batch depends on what it is taken of; chance is no mistake."""
+
+    class Centred(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            if not self.training:
+                return x
+            with torch.set_grad_enabled(has_gradient):
+                mean = x.mean((0, 2, 3), keepdim=True)
+            return (x - mean) * (1 + is_random * torch.rand_like(x))
+
+    report = check(convnet(norm1=Centred()))
+    assert faults(report) == ([] if has_gradient else ["wrong_gradient"])
+    assert has_gradient or "the backward pass is wrong in 'norm1' (Centred)" in report.headline
+
+
 def test_inside_a_layer_with_layers_the_innermost_is_named(
     convnet: Make, twist: Make, many: Batch
 ) -> None:
