@@ -64,7 +64,8 @@ def called_otherwise(
     if len(instead) < 2 or len(set(instead.values())) < len(instead):
         return None
     pairs = [(a, b) for a, b in instead.items() if instead.get(b) == a and a < b]
-    if pairs and 2 * len(pairs) == len(instead):
+    are_pairs = pairs and 2 * len(pairs) == len(instead)
+    if are_pairs:
         said = ", ".join(f"'{names[a]}' and '{names[b]}'" for a, b in pairs[:3])
         headline = f"{said} are exchanged in the {split} images"
     else:
@@ -72,7 +73,7 @@ def called_otherwise(
         said = ", ".join(f"what is called '{names[a]}' is '{names[b]}'" for a, b in first)
         headline = f"the {split} images have the labels of other classes: {said}"
     return Finding(
-        "splits_differ",
+        "splits_differ" if are_pairs else "labels_shifted",
         headline,
         evidence,
         f"look at the order of the classes in {split}, and at how images and labels are put "

@@ -201,6 +201,7 @@ def _missing(
             f"{listed(empty)} {'has' if len(empty) == 1 else 'have'} no training image",
             f"{len(empty)} of {len(classes)} classes; the network learns never to answer so",
             "add images of that class, or take it out of the class list",
+            follows=("labels_shifted",),
         )
 
 
