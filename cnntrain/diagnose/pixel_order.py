@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cnntrain.diagnose.neighbours import Sample
 from cnntrain.diagnose.report import Finding
+from cnntrain.show.words import listed
 
 SMALLEST = 8
 """Pixels a side from which on images are judged."""
@@ -37,6 +38,9 @@ one piece 1.15 times at the most."""
 SHOWN = 0.5
 """Share of the images that have the seam, each for itself: of small sets with a plain background a
 few images have an edge in the same place, and the others nothing."""
+
+PASTED = 2
+"""Seams at the most of images of which some were pasted into others."""
 
 KNOWN = 0.5
 """Images whose neighbours have the same label so often, from chance (0) to always (1), may look odd
@@ -130,7 +134,7 @@ def _seam(images: Tensor) -> Finding | None:
 
     Beside a border or a covered area, where pixels are the same in all images, there is none.
     """
-    found: list[tuple[float, float, int, str]] = []
+    found: list[tuple[float, float, str]] = []
     varies = images.std(dim=0, correction=0).mean(dim=0)
     for axis, what in ((2, "row"), (3, "column")):
         each = images.diff(dim=axis).abs().mean(dim=(1, 5 - axis))
@@ -142,18 +146,23 @@ def _seam(images: Tensor) -> Finding | None:
             share = float((each[:, at] > each[:, around].amax(1)).float().mean())
             if min(float(beside[at]), float(beside[at + 1])) > least and share >= SHOWN:
                 ratio = float(steps[at]) / max(float(steps[around].max()), 1e-12)
-                found.append((ratio, share, at + 1, what))
-    ratio, share, at, what = max(found, default=(0.0, 0.0, 0, ""))
-    if ratio < SEAM:
+                found += [(ratio, share, f"{what} {at + 1}")] if ratio >= SEAM else []
+    if not found:
         return None
+    ratio, share, place = max(found)
+    headline = "images are put together of two that do not belong together: there is a seam behind "
+    headline += place
+    remedy = "were images cut from a sheet at wrong places, or two pasted into one? Cut them along "
+    remedy += "the seam"
+    if len(found) > PASTED:
+        headline = f"there are blocks in the same places of all images: behind {listed([where for *_, where in found])}"
+        remedy = "were tiles put together, or is there something behind what they show?"
     return Finding(
         "misread_pixels",
-        f"images are put together of two that do not belong together: there is a seam behind "
-        f"{what} {at}",
+        headline,
         f"pixels on both sides of it differ {ratio:.1f} times as much as those beside it do, and "
         f"more than these in {share:.0%} of the images",
-        "look at them with `cnntrain data show`: were images cut from a sheet at wrong places, or "
-        "two pasted into one? Cut them along the seam",
+        f"look at them with `cnntrain data show`: {remedy}",
         is_certain=False,
     )
 

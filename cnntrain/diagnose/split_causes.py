@@ -17,6 +17,10 @@ OF_ONE_CLASS = 0.6
 UNDONE = 0.5
 """Share of the difference that must go away where a change is undone for the change to be named."""
 
+NEARLY_ALL = 0.75
+"""The same for a change of the images: of what was done so 0.77 or more, of images that are other
+ones in another way up to 0.75."""
+
 EDGE, HIDDEN = 6, 0.15
 """A mark is searched for in this part of the height and the width, along each edge; without it the
 share of right answers is so much lower."""
@@ -34,9 +38,9 @@ def renamed(theirs: Confusions, worse: Sequence[int]) -> dict[int, int]:
     return most if 2 * len(most) >= len(worse) else {}
 
 
-def _gained(accuracy: float, own: Confusions, theirs: Confusions) -> bool:
-    """Whether so many right answers explain most of the difference between the splits."""
-    return accuracy > theirs.accuracy + UNDONE * (own.accuracy - theirs.accuracy)
+def _gained(accuracy: float, own: Confusions, theirs: Confusions, share: float = UNDONE) -> bool:
+    """Whether so many right answers explain so much of the difference between the splits."""
+    return accuracy > theirs.accuracy + share * (own.accuracy - theirs.accuracy)
 
 
 def out_of_step(
@@ -101,7 +105,7 @@ def changed(
         for what, undo in undoing(other.images)
     ]
     accuracy, what = max(tried, key=lambda one: one[0])
-    if not _gained(accuracy, own, theirs):
+    if not _gained(accuracy, own, theirs, NEARLY_ALL):
         return None
     return Finding(
         "splits_differ",

@@ -202,6 +202,13 @@ def cut_wrongly(images: torch.Tensor) -> torch.Tensor:
     return torch.cat([images[..., 6:], images.roll(-1, 0)[..., :6]], dim=3)
 
 
+def tiled(images: torch.Tensor) -> torch.Tensor:
+    """Over blocks of 4 x 4 pixels."""
+    generator = torch.Generator().manual_seed(11)
+    blocks = torch.randn(len(images), 3, 4, 4, generator=generator)
+    return images + 2 * F.interpolate(blocks, size=(16, 16), mode="nearest")
+
+
 def covered(images: torch.Tensor) -> torch.Tensor:
     images = images.clone()
     images[..., 4:12, 3:12] = 0.5
@@ -218,6 +225,11 @@ def nearly_black(images: torch.Tensor) -> torch.Tensor:
     [
         (wrapped, "misread_pixels", "every second row is more like the next such one than like"),
         (cut_wrongly, "misread_pixels", "there is a seam behind column 10"),
+        (
+            tiled,
+            "misread_pixels",
+            "blocks in the same places of all images: behind row 4, row 8, row",
+        ),
         (covered, "constant_channel", "100% of the middle of the images is the same in all"),
         (nearly_black, "same_picture", "the training images are as good as empty: 9"),
         (lambda x: (1000 * x) % 1, "misread_pixels", "the images look like noise"),
