@@ -155,7 +155,8 @@ def _seam(images: Tensor) -> Finding | None:
     remedy = "were images cut from a sheet at wrong places, or two pasted into one? Cut them along "
     remedy += "the seam"
     if len(found) > PASTED:
-        headline = f"there are blocks in the same places of all images: behind {listed([where for *_, where in found])}"
+        places = listed([where for *_, where in found])
+        headline = f"there are blocks in the same places of all images: behind {places}"
         remedy = "were tiles put together, or is there something behind what they show?"
     return Finding(
         "misread_pixels",
