@@ -214,7 +214,7 @@ def test_unreadable_images_are_left_out_only_when_asked(make_folder) -> None:
 def test_a_training_class_may_not_vanish_by_skipping(make_folder) -> None:
     root = make_folder({"train/cat": 2, "train/dog": 1})
     (root / "train/dog/00.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"not one image in .*/dog can be read: not a JPEG"):
+    with pytest.raises(DataError, match=r"not one image in .*/dog can be read: it is empty"):
         image_folder(root=str(root), unreadable="skip")
 
 
