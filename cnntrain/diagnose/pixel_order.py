@@ -144,9 +144,10 @@ def _seam(images: Tensor) -> Finding | None:
         for at in range(2, len(steps) - 2):
             around = [at - 2, at - 1, at + 1, at + 2]
             share = float((each[:, at] > each[:, around].amax(1)).float().mean())
-            if min(float(beside[at]), float(beside[at + 1])) > least and share >= SHOWN:
-                ratio = float(steps[at]) / max(float(steps[around].max()), 1e-12)
-                found += [(ratio, share, f"{what} {at + 1}")] if ratio >= SEAM else []
+            ratio = float(steps[at]) / max(float(steps[around].max()), 1e-12)
+            is_between = min(float(beside[at]), float(beside[at + 1])) > least
+            if is_between and share >= SHOWN and ratio >= SEAM:
+                found.append((ratio, share, f"{what} {at + 1}"))
     if not found:
         return None
     ratio, share, place = max(found)
