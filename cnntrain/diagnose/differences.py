@@ -127,6 +127,7 @@ def _as_in_training(net: nn.Module, images: Tensor) -> None:
     def look(module: nn.Module, inputs: tuple[object, ...]) -> None:
         given[module] = inputs
 
+    # a network that does not run in float64 is reported by whoever compares
     with ExitStack() as hooks, suppress(RuntimeError):
         for module in net.modules():
             if is_of_others(module):
@@ -141,6 +142,7 @@ def _as_in_training(net: nn.Module, images: Tensor) -> None:
 def _is_steady(module: nn.Module, inputs: Sequence[object]) -> bool:
     """Whether it gives the same whatever chance does."""
     outputs = []
+    # what knows float32 only, or one image at a time, stays as in evaluation
     with torch.random.fork_rng(devices=[]), suppress(RuntimeError):
         for seed in (0, 1):
             torch.manual_seed(seed)
